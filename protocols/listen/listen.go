@@ -1,0 +1,198 @@
+// Package listen is what all listeners share: how connections are accepted, what a listener asks the node about a
+// client, and the one loop that carries a stream to a socket.
+//
+// It knows no protocol and no actor. A protocol turns bytes into a [Request] and obeys the [Answer]; the node behind
+// the [Desk] decides.
+package listen
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"weir/codecs"
+)
+
+// A Protocol names the way in which a client speaks to a node. The values stand in configuration files (redirect=,
+// relay=) and in statistics.
+type Protocol string
+
+// The protocols that listeners speak.
+const (
+	RTMP  Protocol = "rtmp"
+	RTSP  Protocol = "rtsp"
+	HLS   Protocol = "hls"
+	TS    Protocol = "mpegts"
+	FLV   Protocol = "flv"
+	Relay Protocol = "relay" // another node
+)
+
+// A Request is what a client wants, as its listener understood it.
+type Request struct {
+	Protocol Protocol
+
+	// Streams are the names that the client may mean, unescaped, the best first. RTMP's rtmp://node/APP/NAME means
+	// APP/NAME if there is such a stream and NAME otherwise; the other protocols give one.
+	Streams []string
+
+	// Path is the path of the URL as the client wrote it, still escaped, with its leading slash, and Query what
+	// followed its question mark. Both are kept in a redirect.
+	Path, Query string
+
+	Remote netip.AddrPort
+	Host   string // the host, and port if any, under which the client addressed this node
+	Secure bool   // the client came over TLS
+	Agent  string // User-Agent or flashVer
+
+	// Hops counts the nodes that have already sent this client on, or relay the stream to the asker.
+	Hops int
+
+	// Redirects says that this client is known to follow redirects although its protocol's clients generally do not.
+	Redirects bool
+}
+
+// A Verdict is the kind of an [Answer].
+type Verdict uint8
+
+// What becomes of a request.
+const (
+	// Serve: the stream has media here; Answer.Source gives it.
+	Serve Verdict = iota + 1
+	// Redirect: send the client to Answer.Location.
+	Redirect
+	// Proxy: fetch from Answer.Upstream and answer under the asked URL. Only HLS and DASH are told so.
+	Proxy
+	// NotFound: the stream is configured nowhere.
+	NotFound
+	// Unavailable: the stream exists but could not be had within the hold limit; try again after Answer.RetryAfter.
+	Unavailable
+	// Refused: the client must not; Answer.Reason says why.
+	Refused
+)
+
+// An Answer is what the node decided about a [Request] to play.
+type Answer struct {
+	Verdict Verdict
+	Stream  string // the one of Request.Streams that was meant
+	Reason  string // a sentence for the client and the log; empty for Serve
+
+	Source Source // Serve
+
+	// Location is the complete URL of a redirect in the client's protocol; its path and query are those of the
+	// request.
+	Location string
+
+	// Upstream is where to fetch from for a Proxy: the private URL of the node that has the stream, without path.
+	// Public is the URL, without path, under which viewers reach that node; empty when segments too must come
+	// through the asked node (hls=relay).
+	Upstream, Public string
+
+	RetryAfter time.Duration
+}
+
+// A Desk decides about clients. Its methods block until there is an answer, at most for the hold limit of a request,
+// and may be called by any goroutine but an actor's.
+type Desk interface {
+	// Play finds the stream that a viewer asks for.
+	Play(ctx context.Context, r Request) Answer
+
+	// Publish opens a stream for a publisher. The error is one of [ErrBusy], [ErrReserved], [ErrNotFound],
+	// [ErrDenied], [ErrUnavailable], wrapped with what a person should know.
+	Publish(ctx context.Context, r Request) (Publication, error)
+}
+
+// The reasons for which a publisher is turned away.
+var (
+	ErrBusy        = errors.New("somebody publishes this stream already")
+	ErrReserved    = errors.New("this name is reserved")
+	ErrNotFound    = errors.New("no such stream is configured")
+	ErrDenied      = errors.New("not allowed")
+	ErrUnavailable = errors.New("cannot be published here now")
+)
+
+// A Source is a stream that has media on this node.
+type Source interface {
+	// Name is the stream's name, unescaped.
+	Name() string
+
+	// Tracks are the tracks that are in force now.
+	Tracks() codecs.Tracks
+
+	// Join adds a viewer who wants the stream in the wire form named form. All viewers of one form share one encoder;
+	// mk makes it for the first of them. base is the DTS that wire forms with short timestamps count from; it is the
+	// same for all forms and viewers of the stream on this node.
+	Join(form string, mk func(base int64) codecs.Encoder) Feed
+
+	// Units adds a viewer who wants the access units themselves.
+	Units() UnitFeed
+}
+
+// A Feed brings one viewer one stream in one wire form. It belongs to one goroutine. It starts at a random access
+// point; a viewer too slow for the ring jumps to the newest one, and the jump is counted.
+type Feed interface {
+	// Next waits until something is pending and appends it to bufs, the prologue first, at most about a megabyte at a
+	// time. The slices are shared: they are read, never changed. It returns io.EOF when the stream ends and the
+	// context's error when that ends.
+	Next(ctx context.Context, bufs [][]byte) ([][]byte, error)
+
+	// Dropped is the number of access units skipped so far because the viewer was too slow.
+	Dropped() uint64
+
+	// Close gives the cursor back. It may be called twice.
+	Close()
+}
+
+// A UnitFeed is a [Feed] of access units.
+type UnitFeed interface {
+	// Next waits until something is pending and appends it to dst. When the tracks have changed since the call before,
+	// the first call included, it returns them alone, and the units that follow belong to them. Errors are those of
+	// [Feed].
+	Next(ctx context.Context, dst []*codecs.AccessUnit) (units []*codecs.AccessUnit, changed codecs.Tracks, err error)
+
+	Dropped() uint64
+	Close()
+}
+
+// A Publication takes the media of one publisher. It belongs to one goroutine.
+type Publication interface {
+	// SetTracks announces the tracks of all access units that follow. It must be called before the first of them, and
+	// may be called again.
+	SetTracks(codecs.Tracks)
+
+	// Write takes one access unit, whose DTS and PTS count from any zero: the publication anchors them to the wall
+	// clock. It returns an error when the publisher must go: it was kicked, or lost the name to another node.
+	Write(*codecs.AccessUnit) error
+
+	// Close ends the publication; Write fails from then on. It may be called twice.
+	Close()
+}
+
+// A Client is one connection, from accept to close: what a session actor supervises.
+type Client interface {
+	// Serve runs the connection until it ends or ctx does. When it is called again for a connection that had been
+	// served before, because its session was restarted, it goes on: a viewer at the next random access point, a
+	// publisher with the next message. It returns nil when the other side left in order.
+	Serve(ctx context.Context, d Desk) error
+
+	// Close ends the connection, from any goroutine, at any time, any number of times.
+	Close() error
+
+	// Stats describes the connection as it is now; any goroutine may ask.
+	Stats() ClientStats
+}
+
+// ClientStats describes a connection.
+type ClientStats struct {
+	Protocol          Protocol
+	Remote            netip.AddrPort
+	Stream            string // empty until it is known
+	Publisher         bool
+	BytesIn, BytesOut uint64
+	Dropped           uint64 // access units skipped because the viewer was too slow
+}
+
+// A Hall admits connections: each client that enters becomes a session, is served, and is closed when that ends.
+type Hall interface {
+	Enter(Client)
+}
