@@ -1,0 +1,269 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// keepAlive finds a client that vanished without a word: within a minute of the last packet.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
+
+// The pause after an error that may pass, such as a lack of file descriptors, doubles from the first to the last.
+const (
+	firstPause = 5 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// Limits bound the connections that one listener has open. The zero Limits bound nothing.
+type Limits struct {
+	Total int
+
+	// PerAddress is for each remote address; the addresses of one IPv6 /64 network, which one host may all use, count
+	// as one.
+	PerAddress int
+}
+
+// Bind listens on a TCP address such as ":1935". Its error names the port and what to do about it.
+func Bind(addr string) (net.Listener, error) {
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+	l, err := lc.Listen(context.Background(), "tcp", addr)
+	if err == nil {
+		return l, nil
+	}
+	_, port, splitErr := net.SplitHostPort(addr)
+	switch {
+	case splitErr != nil:
+		return nil, fmt.Errorf("address %q is not of the form HOST:PORT: %w", addr, err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %s (%s) is in use: stop the program that listens there, or choose another port: %w", port, addr, err)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("port %s (%s) may not be opened by this user: choose one above 1023, or grant CAP_NET_BIND_SERVICE: %w", port, addr, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("address %s is not one of this machine's: leave the host out to listen on all of them: %w", addr, err)
+	}
+	return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+}
+
+// Accept calls serve for each connection that l accepts, within limits, until ctx ends or l fails, and closes l. serve
+// must not block; it owns the connection. The error is nil when ctx ended.
+func Accept(ctx context.Context, l net.Listener, limits Limits, log *slog.Logger, serve func(net.Conn)) error {
+	l = Guard(l, limits, log)
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	defer func() { _ = l.Close() }()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("accepting on %s: %w", l.Addr(), err)
+		}
+		serve(conn)
+	}
+}
+
+// Guard wraps l for servers that accept by themselves. Its Accept waits out errors that may pass, closes connections
+// above the limits, and returns connections that are a [*Conn], or a TLS connection around one where l came from
+// [Secure].
+func Guard(l net.Listener, limits Limits, log *slog.Logger) net.Listener {
+	if s, ok := l.(*secured); ok {
+		return &secured{Listener: Guard(s.Listener, limits, log), config: s.config}
+	}
+	return &guarded{
+		Listener: l, limits: limits, log: log,
+		byAddress: make(map[netip.Prefix]int),
+		closed:    make(chan struct{}),
+	}
+}
+
+// Rejected is the number of connections that a listener made by [Guard] has closed because of its limits.
+func Rejected(l net.Listener) uint64 {
+	switch l := l.(type) {
+	case *secured:
+		return Rejected(l.Listener)
+	case *guarded:
+		return l.refused.Load()
+	}
+	return 0
+}
+
+type guarded struct {
+	net.Listener
+
+	limits    Limits
+	log       *slog.Logger
+	refused   atomic.Uint64
+	closed    chan struct{}
+	closeOnce sync.Once
+
+	mu        sync.Mutex
+	total     int
+	byAddress map[netip.Prefix]int // no zero entries
+}
+
+// Close implements [net.Listener]; connections that were accepted live on.
+func (g *guarded) Close() error {
+	g.closeOnce.Do(func() { close(g.closed) })
+	return g.Listener.Close()
+}
+
+// Accept implements [net.Listener].
+func (g *guarded) Accept() (net.Conn, error) {
+	pause := time.Duration(0)
+	for {
+		inner, err := g.Listener.Accept()
+		if err != nil {
+			if !passes(err) {
+				return nil, err
+			}
+			pause = min(max(2*pause, firstPause), lastPause)
+			if pause == firstPause || pause == lastPause {
+				g.log.Warn("cannot accept a connection, trying again", slog.Any("err", err))
+			}
+			select {
+			case <-time.After(pause):
+				continue
+			case <-g.closed:
+				return nil, net.ErrClosed
+			}
+		}
+		pause = 0
+
+		key := network(RemoteAddr(inner))
+		if !g.admit(key) {
+			g.refused.Add(1)
+			g.log.Debug("connection refused, too many are open", slog.String("peer", inner.RemoteAddr().String()))
+			_ = inner.Close()
+			continue
+		}
+		return &Conn{Conn: inner, leave: func() { g.leave(key) }}, nil
+	}
+}
+
+func (g *guarded) admit(key netip.Prefix) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.limits.Total > 0 && g.total >= g.limits.Total {
+		return false
+	}
+	if g.limits.PerAddress > 0 && g.byAddress[key] >= g.limits.PerAddress {
+		return false
+	}
+	g.total++
+	g.byAddress[key]++
+	return true
+}
+
+func (g *guarded) leave(key netip.Prefix) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.total--
+	if g.byAddress[key]--; g.byAddress[key] == 0 {
+		delete(g.byAddress, key)
+	}
+}
+
+// passes says whether accepting may work again later: the machine lacks something, or the client left too early.
+func passes(err error) bool {
+	for _, e := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func network(a netip.AddrPort) netip.Prefix {
+	bits := 64
+	if a.Addr().Is4() {
+		bits = 32
+	}
+	p, _ := a.Addr().Prefix(bits) // the zero prefix for what is no address, such as a pipe
+	return p
+}
+
+// RemoteAddr is the address of the other side, an IPv4 one always in four bytes; the zero AddrPort when there is none.
+func RemoteAddr(conn net.Conn) netip.AddrPort {
+	a := conn.RemoteAddr()
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	if a == nil {
+		return netip.AddrPort{}
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// A Conn is an accepted connection: it counts its bytes and gives its place under the limits back when it is closed.
+type Conn struct {
+	net.Conn
+
+	in, out   atomic.Uint64
+	leave     func()
+	leaveOnce sync.Once
+}
+
+// Read implements [net.Conn].
+func (c *Conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.in.Add(uint64(max(n, 0)))
+	return n, err
+}
+
+// Write implements [net.Conn].
+func (c *Conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.out.Add(uint64(max(n, 0)))
+	return n, err
+}
+
+// WriteBuffers implements [BuffersWriter].
+func (c *Conn) WriteBuffers(v *net.Buffers) (int64, error) {
+	n, err := v.WriteTo(c.Conn)
+	c.out.Add(uint64(max(n, 0)))
+	return n, err
+}
+
+// Bytes are the numbers of bytes read and written so far; any goroutine may ask.
+func (c *Conn) Bytes() (in, out uint64) { return c.in.Load(), c.out.Load() }
+
+// SetNoDelay turns Nagle's algorithm off (true, as in a new connection) or on; it does nothing where there is none.
+func (c *Conn) SetNoDelay(on bool) error {
+	if nd, ok := c.Conn.(interface{ SetNoDelay(bool) error }); ok {
+		return nd.SetNoDelay(on)
+	}
+	return nil
+}
+
+// CloseWrite ends the outgoing direction only, so that the other side can read what is still under way.
+func (c *Conn) CloseWrite() error {
+	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close implements [net.Conn].
+func (c *Conn) Close() error {
+	err := c.Conn.Close()
+	if c.leave != nil {
+		c.leaveOnce.Do(c.leave)
+	}
+	return err
+}
