@@ -1,0 +1,364 @@
+package trust
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Limits of what is kept in memory to be hashed.
+const (
+	maxRequest = 16 << 20 // of a request from somebody who has the key
+	maxReply   = 16 << 20
+)
+
+// Options of [Keys.Handler]. The zero value is good.
+type Options struct {
+	// Others returns the keys that particular peers have of their own. A request proved with one of them is admitted
+	// too, and [Proven] tells which it was; whether the key suits the peer that the request claims to come from is
+	// for the handler to decide. Called for each request, by any goroutine; nil means none.
+	Others func() []Keys
+
+	// Streaming says which requests are answered with an endless body. The headers of such a reply hold its proof
+	// before the handler runs, for status 200, and cover no body; whoever hijacks the connection copies w.Header()
+	// into the head that it writes. Whatever else such a handler answers is proved like any other reply. Nil means
+	// none.
+	Streaming func(*http.Request) bool
+
+	// WrongKey is told of every request with a wrong key, for counters and pages; the log gets one line per address
+	// and minute. It may be called by any goroutine.
+	WrongKey func(remote netip.Addr)
+
+	// Log is slog.Default() if nil.
+	Log *slog.Logger
+}
+
+// Handler admits to next only requests that prove k, or one of o.Others, and proves every reply. Everybody else gets
+// 401, and nothing else happens. Requests and replies are held in memory to be hashed, 16 MB of each at most.
+func (k Keys) Handler(next http.Handler, o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &gate{own: k, next: next, o: o, nonces: newNonces()}
+}
+
+type gate struct {
+	own    Keys
+	next   http.Handler
+	o      Options
+	nonces *nonces
+	warned warnings
+}
+
+type provenKey struct{}
+
+// Proven returns the keys with which the request of ctx was proved; ok is false outside of a [Keys.Handler].
+func Proven(ctx context.Context) (k Keys, ok bool) {
+	k, ok = ctx.Value(provenKey{}).(Keys)
+	return k, ok
+}
+
+// ServeHTTP implements [http.Handler].
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p, err := parseRequest(r.Header.Get(HeaderProof))
+	if err != nil {
+		g.refuse(w, trustNonce)
+		return
+	}
+	if !g.nonces.fresh(p.nonce) {
+		g.refuse(w, trustStale)
+		return
+	}
+	k, ok := g.prover(p, r.Method, requestURI(r))
+	if !ok {
+		g.wrongKey(r)
+		w.Header().Set(HeaderTrust, trustRefused)
+		http.Error(w, "cluster key refused", http.StatusUnauthorized)
+		return
+	}
+	// Only now, so that nobody without the key can use up a nonce that he saw.
+	if !g.nonces.take(p.nonce) {
+		g.refuse(w, trustStale)
+		return
+	}
+	s := signer{keys: k, request: p.mac, next: encodeNonce(g.nonces.issue()), head: r.Method == http.MethodHead}
+	if status, err := admitBody(r, p.body); err != nil {
+		s.reply(w, status, []byte(err.Error()+"\n"))
+		return
+	}
+	r = r.WithContext(context.WithValue(r.Context(), provenKey{}, k))
+	if g.o.Streaming != nil && g.o.Streaming(r) {
+		s.announceStream(w.Header())
+		sw := &streamWriter{ResponseWriter: w, plain: plainWriter{w: w, s: s}}
+		g.next.ServeHTTP(sw, r)
+		sw.finish(g.o.Log, r)
+		return
+	}
+	pw := &plainWriter{w: w, s: s}
+	g.next.ServeHTTP(pw, r)
+	pw.finish(g.o.Log, r)
+}
+
+// prover finds the keys that made the proof.
+func (g *gate) prover(p requestProof, method, uri string) (k Keys, ok bool) {
+	candidates := []Keys{g.own}
+	if g.o.Others != nil {
+		candidates = append(candidates, g.o.Others()...)
+	}
+	for _, k = range candidates {
+		want := p.sign(k, method, uri)
+		if hmac.Equal(want[:], p.mac[:]) && !k.Zero() {
+			return k, true
+		}
+	}
+	return Keys{}, false
+}
+
+// refuse sends a nonce with which the request can be repeated.
+func (g *gate) refuse(w http.ResponseWriter, why string) {
+	w.Header().Set(HeaderTrust, why)
+	w.Header().Set(HeaderNonce, encodeNonce(g.nonces.issue()))
+	http.Error(w, "repeat with this nonce", http.StatusUnauthorized)
+}
+
+func (g *gate) wrongKey(r *http.Request) {
+	addr := remoteAddr(r)
+	if g.o.WrongKey != nil {
+		g.o.WrongKey(addr)
+	}
+	if g.warned.due(addr, g.nonces.since(g.nonces.start)) {
+		g.o.Log.Warn("a peer has another cluster key", slog.String("peer", addr.String()))
+	}
+}
+
+// admitBody replaces the body by what was proved, or says with which status to refuse it.
+func admitBody(r *http.Request, want sum) (status int, err error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	if err != nil {
+		return http.StatusBadRequest, fmt.Errorf("reading the request: %w", err)
+	}
+	if len(body) > maxRequest {
+		return http.StatusRequestEntityTooLarge, errors.New("request too large")
+	}
+	if got := sha256.Sum256(body); !hmac.Equal(got[:], want[:]) {
+		return http.StatusBadRequest, errors.New("the body is not the one that was proved")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	return 0, nil
+}
+
+// requestURI is what stood on the request line, whatever handlers above have made of r.URL since.
+func requestURI(r *http.Request) string {
+	if len(r.RequestURI) > 0 && r.RequestURI[0] == '/' {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
+}
+
+func remoteAddr(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	addr, _ := netip.ParseAddr(host) // the zero Addr prints as "invalid IP"
+	return addr.Unmap()
+}
+
+func encodeNonce(n nonce) string { return encode(n[:]) }
+
+// A signer proves the reply to one request.
+type signer struct {
+	keys    Keys
+	request sum    // the request's mac
+	next    string // the nonce for the asker's next request
+	head    bool   // the reply to a HEAD request has no body
+}
+
+func (s signer) announceStream(h http.Header) {
+	h.Set(HeaderNonce, s.next)
+	h.Set(HeaderProof, formatReply(domainStream, replySum(s.keys, domainStream, s.request, http.StatusOK, s.next, sum{})))
+}
+
+func (s signer) reply(w http.ResponseWriter, status int, body []byte) {
+	bare := s.head || status == http.StatusNoContent || status == http.StatusNotModified
+	hash := emptySum
+	if !bare {
+		hash = sha256.Sum256(body)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.Header().Set(HeaderNonce, s.next)
+	w.Header().Set(HeaderProof, formatReply(domainReply, replySum(s.keys, domainReply, s.request, status, s.next, hash)))
+	w.WriteHeader(status)
+	if !bare {
+		_, _ = w.Write(body) // the asker is gone; there is nobody to tell
+	}
+}
+
+// A plainWriter holds a reply until it is complete and can be proved. It can be neither flushed nor hijacked.
+type plainWriter struct {
+	w      http.ResponseWriter
+	s      signer
+	status int
+	body   bytes.Buffer
+	over   bool
+}
+
+// Header implements [http.ResponseWriter].
+func (p *plainWriter) Header() http.Header { return p.w.Header() }
+
+// WriteHeader implements [http.ResponseWriter]; informational replies are not sent on.
+func (p *plainWriter) WriteHeader(status int) {
+	if p.status == 0 && status >= 200 {
+		p.status = status
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (p *plainWriter) Write(b []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	if p.body.Len()+len(b) > maxReply {
+		p.over = true
+		return 0, fmt.Errorf("trust: a reply may have at most %d bytes", maxReply)
+	}
+	return p.body.Write(b)
+}
+
+func (p *plainWriter) finish(log *slog.Logger, r *http.Request) {
+	p.WriteHeader(http.StatusOK)
+	if p.over {
+		log.Error("a reply to a peer is too large to be proved",
+			slog.String("peer", r.RemoteAddr), slog.Int("bytes", maxReply), slog.String("err", "answering "+r.URL.EscapedPath()))
+		p.w.Header().Del("Content-Encoding")
+		p.s.reply(p.w, http.StatusInternalServerError, []byte("reply too large\n"))
+		return
+	}
+	p.s.reply(p.w, p.status, p.body.Bytes())
+}
+
+// A streamWriter lets an endless reply of status 200 through as it comes, and holds any other as a plainWriter does.
+type streamWriter struct {
+	http.ResponseWriter
+	plain plainWriter
+	mode  streamMode
+}
+
+type streamMode uint8
+
+const (
+	undecided streamMode = iota
+	endless
+	held
+)
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *streamWriter) WriteHeader(status int) {
+	switch {
+	case status < 200 || w.mode != undecided:
+	case status == http.StatusOK:
+		w.mode = endless
+		w.ResponseWriter.WriteHeader(status)
+	default:
+		w.mode = held
+		w.plain.WriteHeader(status)
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (w *streamWriter) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	if w.mode == held {
+		return w.plain.Write(b)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Hijack implements [http.Hijacker] until something was written. Whoever takes the connection answers 200, with the
+// headers that are set.
+func (w *streamWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.mode != undecided {
+		return nil, nil, fmt.Errorf("trust: hijacking a reply that has begun: %w", http.ErrNotSupported)
+	}
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.mode = endless
+	}
+	return conn, rw, err
+}
+
+// FlushError is what [http.ResponseController] calls to flush.
+func (w *streamWriter) FlushError() error {
+	w.WriteHeader(http.StatusOK)
+	if w.mode == held {
+		return http.ErrNotSupported
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Flush implements [http.Flusher].
+func (w *streamWriter) Flush() { _ = w.FlushError() }
+
+// SetReadDeadline is what [http.ResponseController] calls.
+func (w *streamWriter) SetReadDeadline(t time.Time) error {
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
+}
+
+// SetWriteDeadline is what [http.ResponseController] calls.
+func (w *streamWriter) SetWriteDeadline(t time.Time) error {
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
+}
+
+// finish sends what was held. A handler that did nothing at all has answered 200 with an empty body, which net/http
+// does by itself.
+func (w *streamWriter) finish(log *slog.Logger, r *http.Request) {
+	if w.mode == held {
+		w.plain.finish(log, r)
+	}
+}
+
+const (
+	warnEvery = time.Minute
+	warnMany  = 1024
+)
+
+// warnings remembers which addresses the log has heard of in the last minute, 1,024 at most; beyond that the log is
+// silent about new ones until the minute of an old one is over.
+type warnings struct {
+	mu   sync.Mutex
+	last map[netip.Addr]time.Duration
+}
+
+func (w *warnings) due(addr netip.Addr, now time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if t, ok := w.last[addr]; ok && now-t < warnEvery {
+		return false
+	}
+	if len(w.last) >= warnMany {
+		for a, t := range w.last {
+			if now-t >= warnEvery {
+				delete(w.last, a)
+			}
+		}
+		if len(w.last) >= warnMany {
+			return false
+		}
+	}
+	if w.last == nil {
+		w.last = map[netip.Addr]time.Duration{}
+	}
+	w.last[addr] = now
+	return true
+}
