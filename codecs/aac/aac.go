@@ -1,0 +1,89 @@
+// Package aac holds what the AAC parser in use lacks: making a track of an AudioSpecificConfig, and ADTS headers of
+// which nothing but the length changes from one access unit to the next.
+//
+// It knows no container and decodes nothing; AudioSpecificConfig is parsed by mediacommon.
+package aac
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+
+	"weir/codecs"
+)
+
+// Samples is the number of samples, at the core's rate, in one access unit (ISO/IEC 14496-3, 4.5.1.1, with
+// frameLengthFlag 0).
+const Samples = 1024
+
+// ADTSHeaderSize is the size of an ADTS header without CRC (ISO/IEC 14496-3, 1.A.3.2).
+const ADTSHeaderSize = 7
+
+// MaxADTS is the largest access unit that fits behind an ADTS header, whose aac_frame_length has 13 bits.
+const MaxADTS = 1<<13 - 1 - ADTSHeaderSize
+
+// Track describes a stream with this AudioSpecificConfig. The sample rate is the one that is heard: with SBR it is
+// that of the extension, twice the core's.
+func Track(config []byte) (codecs.Track, error) {
+	var c mpeg4audio.AudioSpecificConfig
+	if err := c.Unmarshal(config); err != nil {
+		return codecs.Track{}, fmt.Errorf("AudioSpecificConfig: %w", err)
+	}
+	rate := c.SampleRate
+	if c.ExtensionSampleRate > 0 {
+		rate = c.ExtensionSampleRate
+	}
+	if rate == 0 {
+		return codecs.Track{}, errors.New("AudioSpecificConfig with a sample rate of 0")
+	}
+	channels := c.ChannelCount
+	if c.ExtensionType == mpeg4audio.ObjectTypePS && channels == 1 {
+		channels = 2 // parametric stereo makes two of one
+	}
+	return codecs.Track{Codec: codecs.AAC, Config: config, SampleRate: rate, Channels: channels}, nil
+}
+
+// An ADTS writes the headers of one track. The zero ADTS is not usable.
+type ADTS struct{ header [ADTSHeaderSize]byte }
+
+// NewADTS prepares the headers for an AudioSpecificConfig. With SBR or PS they describe the core, and decoders find
+// the extension by themselves (implicit signalling, ISO/IEC 14496-3, 1.6.5.2). Sample rates without an index and
+// access units of 960 samples cannot be written in ADTS.
+func NewADTS(config []byte) (ADTS, error) {
+	var c mpeg4audio.AudioSpecificConfig
+	if err := c.Unmarshal(config); err != nil {
+		return ADTS{}, fmt.Errorf("AudioSpecificConfig: %w", err)
+	}
+	if c.FrameLengthFlag {
+		return ADTS{}, errors.New("ADTS has no access units of 960 samples")
+	}
+	index := -1
+	for i, rate := range sampleRates {
+		if rate == c.SampleRate {
+			index = i
+		}
+	}
+	if index < 0 {
+		return ADTS{}, fmt.Errorf("ADTS has no sample rate of %d Hz", c.SampleRate)
+	}
+	profile := byte(c.Type) - 1
+	return ADTS{header: [ADTSHeaderSize]byte{
+		0xff, 0xf1, // syncword, MPEG-4, no CRC
+		profile<<6 | byte(index)<<2 | c.ChannelConfig>>2&1,
+		c.ChannelConfig << 6,
+		0, 0x1f, 0xfc, // buffer fullness 0x7ff: variable rate
+	}}, nil
+}
+
+// Header is the header for an access unit of size bytes, which is at most [MaxADTS].
+func (a ADTS) Header(size int) [ADTSHeaderSize]byte {
+	n := size + ADTSHeaderSize
+	a.header[3] |= byte(n >> 11 & 3)
+	a.header[4] = byte(n >> 3)
+	a.header[5] |= byte(n << 5)
+	return a.header
+}
+
+// sampleRates is indexed by samplingFrequencyIndex (ISO/IEC 14496-3, table 1.18).
+var sampleRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
