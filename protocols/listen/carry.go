@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -44,6 +45,7 @@ type BuffersWriter interface {
 // deadline.
 func Carry(ctx context.Context, conn net.Conn, feed Feed, sent *atomic.Uint64) error {
 	c := carrier{ctx: ctx, conn: conn, sent: sent}
+	c.lock, _ = conn.(sync.Locker)
 	switch w := conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		c.gathers = true
@@ -96,6 +98,7 @@ type carrier struct {
 	conn net.Conn
 	sent *atomic.Uint64
 
+	lock    sync.Locker // nil: nobody else writes
 	gathers bool
 	writer  BuffersWriter // nil for the connections of net itself
 	pending net.Buffers   // what WriteTo consumes; here because it would escape from a frame at each call
@@ -107,6 +110,10 @@ type carrier struct {
 // write sends all of bufs and forgets them.
 func (c *carrier) write(bufs [][]byte) error {
 	defer clear(bufs) // a waiting viewer must not keep media alive
+	if c.lock != nil {
+		c.lock.Lock()
+		defer c.lock.Unlock()
+	}
 	if c.gathers {
 		return c.gather(bufs)
 	}
@@ -171,7 +178,7 @@ func (c *carrier) flush() error {
 // arm renews the write deadline if it would expire soon.
 func (c *carrier) arm() error {
 	now := time.Now()
-	if c.deadline.Sub(now) >= WriteDeadline/2 {
+	if c.deadline.Sub(now) >= WriteDeadline/2 && c.ctx.Err() == nil {
 		return nil
 	}
 	c.deadline = now.Add(WriteDeadline)
