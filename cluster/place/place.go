@@ -1,0 +1,287 @@
+// Package place says which node captures a stream: HOME, a balanced and static assignment over the nodes that the
+// files name, SPILL, where the streams of dead nodes go, and the static total order that settles duplicates.
+//
+// It is a set of functions of names: the same names give the same answer on every node, in whatever order they are
+// listed. It knows no liveness of its own, no clock, no network and no actor; who is alive and who claims what is told
+// to it.
+package place
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A Stream is what placement has to know of a stream.
+type Stream struct {
+	Name string
+
+	// Pin names the node that shall have the stream whenever it lives. A pin that is empty, unknown, or a node that is
+	// not in On counts as none.
+	Pin string
+
+	// On holds the nodes whose file has the stream; nobody else may get it. Nil means every node.
+	On Set
+}
+
+// A Set is a set of indexes into the list of nodes. Nil means all of them.
+type Set []uint64
+
+// NewSet returns an empty set that has room for n nodes. It is not nil, even for n = 0.
+func NewSet(n int) Set { return make(Set, (n+63)/64) }
+
+// Add puts node i into the set, which has to have room for it.
+func (s Set) Add(i int) { s[i>>6] |= 1 << (i & 63) }
+
+// Has says whether node i is in the set.
+func (s Set) Has(i int) bool { return s == nil || i>>6 < len(s) && s[i>>6]&(1<<(i&63)) != 0 }
+
+// golden is 2^64 divided by the golden ratio, made odd: it spreads consecutive hashes over the whole range.
+const golden = 0x9e3779b97f4a7c15
+
+// mix is the finaliser of SplitMix64. FNV alone leaves the high bits of short names alike, so that rendezvous over it
+// gives one node twice what another gets.
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// Hash gives the 64-bit hash of a name from which scores are made. It is part of the protocol between nodes: another
+// hash would give nodes of two versions different homes.
+func Hash(name string) uint64 {
+	h := uint64(14695981039346656037) // FNV-1a
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return mix(h)
+}
+
+// nodeKey is the node's share of a score, computed once for each node.
+func nodeKey(node string) uint64 { return Hash(node)*golden + 1 }
+
+// Score is the rendezvous weight of a node for a stream: the node with the highest one is the first choice.
+func Score(stream, node string) uint64 { return mix(Hash(stream) ^ nodeKey(node)) }
+
+// Before says whether node a comes strictly before node b in the static total order of a stream: its pin, then its
+// home, then by score, equal scores by name. An empty pin or home means that there is none.
+func Before(stream, pin, home, a, b string) bool {
+	switch {
+	case a == b:
+		return false
+	case pin != "" && (a == pin || b == pin):
+		return a == pin
+	case home != "" && (a == home || b == home):
+		return a == home
+	}
+	if x, y := Score(stream, a), Score(stream, b); x != y {
+		return x > y
+	}
+	return a < b
+}
+
+// Order returns the nodes in the static total order of a stream, first choice first; see [Before]. The argument is not
+// changed.
+func Order(stream, pin, home string, nodes []string) []string {
+	o := slices.Clone(nodes)
+	slices.SortFunc(o, func(a, b string) int {
+		switch {
+		case Before(stream, pin, home, a, b):
+			return -1
+		case Before(stream, pin, home, b, a):
+			return 1
+		}
+		return 0
+	})
+	return o
+}
+
+// A Plan holds the homes of a set of streams and answers where each belongs while some nodes are dead. It belongs to
+// one goroutine. It keeps the slices that it was made from; they must not change.
+type Plan struct {
+	streams []Stream
+	nodes   []string
+	hash    []uint64 // of each stream's name
+	key     []uint64 // of each node
+	pin     []int    // index of the pin that counts, or -1
+	home    []int    // index of the home, or -1 if no node may have the stream
+	order   []int    // streams in the order in which orphans are dealt out; made when first needed
+	load    []int    // scratch: unpinned streams of each node
+}
+
+// NewPlan computes the homes. Names have to be unique, among the streams and among the nodes; their order does not
+// matter.
+//
+// Pins come first and count against nobody's share. Every other stream goes to a node by pairs (stream, node) in
+// falling score, as long as the node is below its quota: the number of streams divided by the number of nodes, rounded
+// down, and one more for as many nodes as are needed. So without sets all nodes have the same number of unpinned
+// streams, or one more. Where sets restrict who may have what, the pairs that are left over are dealt out in further
+// rounds over the nodes that may still take something, and then single streams move until none could go to a node
+// that has two fewer.
+func NewPlan(streams []Stream, nodes []string) *Plan {
+	p := &Plan{
+		streams: streams, nodes: nodes,
+		hash: make([]uint64, len(streams)), key: make([]uint64, len(nodes)),
+		pin: make([]int, len(streams)), home: make([]int, len(streams)),
+		load: make([]int, len(nodes)),
+	}
+	index := make(map[string]int, len(nodes))
+	for i, name := range nodes {
+		p.key[i] = nodeKey(name)
+		index[name] = i
+	}
+	free, restricted := make([]int, 0, len(streams)), false
+	for i, s := range streams {
+		p.hash[i], p.pin[i], p.home[i] = Hash(s.Name), -1, -1
+		if at, ok := index[s.Pin]; ok && s.Pin != "" && s.On.Has(at) {
+			p.pin[i], p.home[i] = at, at
+			continue
+		}
+		free = append(free, i)
+		restricted = restricted || s.On != nil
+	}
+	p.deal(free)
+	if restricted {
+		p.level(free)
+	}
+	return p
+}
+
+// Home returns the index of the home of stream i, or -1 if no node may have it.
+func (p *Plan) Home(i int) int { return p.home[i] }
+
+// Pin returns the index of the node that stream i is pinned to, or -1.
+func (p *Plan) Pin(i int) int { return p.pin[i] }
+
+// May says whether the file of a node has stream i.
+func (p *Plan) May(i, node int) bool { return p.streams[i].On.Has(node) }
+
+// before is [Before] with the hashes of the plan, for stream i and nodes a and b.
+func (p *Plan) before(i, a, b int) bool {
+	switch {
+	case a == b:
+		return false
+	case a == p.pin[i] || b == p.pin[i]:
+		return a == p.pin[i]
+	case a == p.home[i] || b == p.home[i]:
+		return a == p.home[i]
+	}
+	return p.outscores(i, a, b)
+}
+
+// outscores says whether a comes before b by score and name alone.
+func (p *Plan) outscores(i, a, b int) bool {
+	x, y := mix(p.hash[i]^p.key[a]), mix(p.hash[i]^p.key[b])
+	return x > y || x == y && p.nodes[a] < p.nodes[b]
+}
+
+// Rank says how many live nodes that may have stream i come before node in its static order, when the node first
+// takes the first place. So it is 0 for first itself and at least 1 for everybody else; it staggers the fallback of
+// nodes that were not chosen.
+func (p *Plan) Rank(i, node, first int, live []bool) int {
+	if node == first {
+		return 0
+	}
+	r := 1
+	for k := range p.nodes {
+		if k != first && live[k] && p.May(i, k) && p.before(i, k, node) {
+			r++
+		}
+	}
+	return r
+}
+
+// Spill appends to dst the index of the node where each stream belongs while only the live nodes can have any, or -1
+// where no live node may.
+//
+// A stream whose home lives belongs there. An orphan stays with the live node that claimed says has it, if any
+// (claimed[i] is -1 if nobody has stream i); the others go to the node of the highest score that is below the cap: the
+// number of streams that are not pinned to a live node divided by the number of live nodes, rounded up. If every node
+// that may have it is at the cap, it goes to the least loaded of them.
+//
+// Nodes that see a failure at different moments agree: what the first of them has claimed is exactly what the others
+// would have given it.
+func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
+	clear(p.load)
+	alive, free, orphans := 0, 0, 0
+	for _, l := range live {
+		if l {
+			alive++
+		}
+	}
+	base := len(dst)
+	for i, h := range p.home {
+		pinned := p.pin[i] >= 0 && live[p.pin[i]]
+		if !pinned {
+			free++
+		}
+		at := -1
+		switch {
+		case h >= 0 && live[h]:
+			at = h
+		case claimed[i] >= 0 && live[claimed[i]]:
+			at = claimed[i]
+		default:
+			orphans++
+		}
+		if at >= 0 && !pinned {
+			p.load[at]++
+		}
+		dst = append(dst, at)
+	}
+	if orphans == 0 || alive == 0 {
+		return dst
+	}
+	limit := (free + alive - 1) / alive
+	for _, i := range p.spillOrder() {
+		if dst[base+i] >= 0 {
+			continue
+		}
+		if to := p.heir(i, live, limit); to >= 0 {
+			dst[base+i] = to
+			p.load[to]++
+		}
+	}
+	return dst
+}
+
+// heir picks the live node that gets orphan i, or -1.
+func (p *Plan) heir(i int, live []bool, limit int) int {
+	best, least := -1, -1
+	for k := range p.nodes {
+		if !live[k] || !p.May(i, k) {
+			continue
+		}
+		if p.load[k] < limit && (best < 0 || p.outscores(i, k, best)) {
+			best = k
+		}
+		if least < 0 || p.load[k] < p.load[least] || p.load[k] == p.load[least] && p.outscores(i, k, least) {
+			least = k
+		}
+	}
+	if best >= 0 {
+		return best
+	}
+	return least
+}
+
+// spillOrder returns the streams by hash, equal hashes by name: an order that no listing can influence.
+func (p *Plan) spillOrder() []int {
+	if p.order == nil {
+		p.order = make([]int, len(p.streams))
+		for i := range p.order {
+			p.order[i] = i
+		}
+		slices.SortFunc(p.order, p.compare)
+	}
+	return p.order
+}
+
+// compare orders streams by hash, equal hashes by name.
+func (p *Plan) compare(a, b int) int {
+	if c := cmp.Compare(p.hash[a], p.hash[b]); c != 0 {
+		return c
+	}
+	return cmp.Compare(p.streams[a].Name, p.streams[b].Name)
+}
