@@ -1,0 +1,76 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// A Task is a goroutine that an actor owns. It ends by posting [Ended] to its owner.
+type Task struct {
+	// Stop asks the goroutine to end, by its context. It does not wait.
+	Stop context.CancelFunc
+
+	// Done is closed once the goroutine has returned and before Ended is posted.
+	Done <-chan struct{}
+}
+
+// Ended tells an actor that a goroutine it started has returned. The owner compares Task with the one it holds, since
+// one of an earlier incarnation posts to the same PID, and panics on an error that it did not ask for: that hands it
+// to supervision.
+type Ended struct {
+	Task *Task
+	Err  error // a [PanicError] if the goroutine panicked
+}
+
+// A PanicError is a panic of a goroutine, caught before it could end the process.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap gives the error that was panicked with, if it was one.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Panicked says whether err came from a panic rather than from a function that returned it.
+func Panicked(err error) bool {
+	var p *PanicError
+	return errors.As(err, &p)
+}
+
+// Go starts run beside the actors. Its context ends when the task is stopped. It is the way in which everything that
+// blocks (sockets, files, media) is attached to an actor; ctx itself must not be used in run.
+func Go(env Env, ctx actor.Context, run func(context.Context) error) *Task {
+	return env.Go(ctx.Self(), run)
+}
+
+// start is the [Env.Go] of an environment with real goroutines.
+func start(send func(*actor.PID, any), owner *actor.PID, run func(context.Context) error) *Task {
+	c, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	t := &Task{Stop: cancel, Done: done}
+	go func() {
+		err := protect(c, run)
+		cancel()
+		close(done)
+		send(owner, Ended{t, err})
+	}()
+	return t
+}
+
+func protect(c context.Context, run func(context.Context) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{r, debug.Stack()}
+		}
+	}()
+	return run(c)
+}

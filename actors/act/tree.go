@@ -1,0 +1,90 @@
+package act
+
+import (
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+)
+
+// A Tree lists the actors that live now, with how often each was restarted. Actors enter and leave it by themselves;
+// any goroutine may read it.
+type Tree struct {
+	mu       sync.Mutex
+	leaves   map[string]*Leaf
+	restarts map[string]uint64 // by kind, of all actors that ever lived
+}
+
+// A Leaf is one living actor.
+type Leaf struct {
+	ID       string        `json:"id"`
+	Kind     string        `json:"kind"`
+	Restarts uint64        `json:"restarts"`
+	Failure  string        `json:"failure,omitempty"` // the reason of the last restart
+	Note     string        `json:"note,omitempty"`    // what it is doing, in its own words
+	Started  time.Duration `json:"started_ms"`        // since boot; of this incarnation
+}
+
+// NewTree returns an empty tree.
+func NewTree() *Tree {
+	return &Tree{leaves: map[string]*Leaf{}, restarts: map[string]uint64{}}
+}
+
+func (t *Tree) started(id, kind string, now time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.leaves[id]
+	if l == nil {
+		t.leaves[id] = &Leaf{ID: id, Kind: kind, Started: now}
+		return
+	}
+	l.Restarts++
+	l.Started = now
+	t.restarts[kind]++
+}
+
+func (t *Tree) stopped(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.leaves, id)
+}
+
+func (t *Tree) failed(id string, reason any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.leaves[id]; l != nil {
+		l.Failure = fmt.Sprint(reason)
+	}
+}
+
+// Note replaces what the tree shows an actor to be doing. An id that does not live is ignored.
+func (t *Tree) Note(id, text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.leaves[id]; l != nil {
+		l.Note = text
+	}
+}
+
+// Leaves returns a copy of all living actors, sorted by id, so that a parent precedes its children.
+func (t *Tree) Leaves() []Leaf {
+	t.mu.Lock()
+	ls := make([]Leaf, 0, len(t.leaves))
+	for _, l := range t.leaves {
+		ls = append(ls, *l)
+	}
+	t.mu.Unlock()
+	sort.Slice(ls, func(i, j int) bool { return ls[i].ID < ls[j].ID })
+	return ls
+}
+
+// Restarts returns the number of restarts so far by kind of actor, those that live no more included.
+func (t *Tree) Restarts() map[string]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := make(map[string]uint64, len(t.restarts))
+	for k, n := range t.restarts {
+		m[k] = n
+	}
+	return m
+}

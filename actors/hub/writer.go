@@ -1,0 +1,240 @@
+package hub
+
+import (
+	"bytes"
+	"errors"
+	"math"
+
+	"weir/codecs"
+	"weir/codecs/gop"
+)
+
+// ErrReplaced is returned to a writer whose place another one has taken.
+var ErrReplaced = errors.New("another input took over")
+
+// ErrClosed is returned to the writers of a hub that was closed.
+var ErrClosed = errors.New("the stream has ended")
+
+// farBehind is the distance in ticks behind the newest access unit at which a new writer's timeline is taken for
+// another one, which is shifted, rather than for the same one that is still being caught up with.
+const farBehind = 15 * codecs.ClockRate
+
+// never stands for the DTS of a track that has had no access unit yet.
+const never = math.MinInt64
+
+// maxHeld bounds the audio access units that are kept while a writer waits for its random access point.
+const maxHeld = 256
+
+// A Writer writes one input's media to a hub. Any number may exist; one at a time is heard. A new one takes over
+//
+//   - at once if nobody writes and nothing was written before;
+//   - right after the hub's newest video access unit, if it delivers that very access unit itself: then nobody can tell
+//     that the input has changed;
+//   - else with its first random access point that is later than all that was written.
+//
+// Until then what it writes is discarded and the present writer goes on; from then on the other's writes return
+// [ErrReplaced]. A writer belongs to one goroutine.
+type Writer struct {
+	h       *Hub
+	tracks  codecs.Tracks
+	active  bool
+	gone    bool
+	shift   int64
+	broken  bool // the next access unit follows from nothing
+	held    []*codecs.AccessUnit
+	onTaken func()
+}
+
+// NewWriter makes a writer. onTaken, if not nil, is called once, when it takes over, with the hub's lock held: it may
+// send a message, and must not call the hub.
+func (h *Hub) NewWriter(onTaken func()) *Writer { return &Writer{h: h, onTaken: onTaken} }
+
+// SetTracks announces the tracks of all access units that follow.
+func (w *Writer) SetTracks(tracks codecs.Tracks) {
+	w.h.mu.Lock()
+	defer w.h.mu.Unlock()
+	w.tracks = tracks
+	w.held = nil
+	if w.active {
+		w.h.adopt(tracks)
+	}
+}
+
+// Write puts an access unit into the stream, or discards it while another writer goes on. The access unit belongs to
+// the hub from then on.
+func (w *Writer) Write(au *codecs.AccessUnit) error {
+	h := w.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed.Load() {
+		return ErrClosed
+	}
+	if w.gone {
+		return ErrReplaced
+	}
+	if au.Track < 0 || au.Track >= len(w.tracks) {
+		return errors.New("hub: access unit of an unknown track")
+	}
+	if !w.active {
+		if !w.takeOver(au) {
+			return nil
+		}
+	}
+	w.put(au)
+	h.due()
+	return nil
+}
+
+// Close gives the place back: the next writer need not wait for this one.
+func (w *Writer) Close() {
+	w.h.mu.Lock()
+	defer w.h.mu.Unlock()
+	w.gone = true
+	if w.h.writer == w {
+		w.h.writer = nil
+		w.h.publish()
+	}
+}
+
+// Active says whether this writer is heard.
+func (w *Writer) Active() bool {
+	w.h.mu.Lock()
+	defer w.h.mu.Unlock()
+	return w.active && !w.gone
+}
+
+// takeOver decides whether au makes w the writer, and whether au itself still has to be put. The caller holds mu.
+func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
+	h, video := w.h, w.tracks.Video()
+	if video >= 0 && au.Track != video {
+		if len(w.held) < maxHeld {
+			w.held = append(w.held, au)
+		}
+		return false
+	}
+	newest, some := h.newestDTS()
+	if some && h.lastVideo != nil && video >= 0 && h.gen.tracks.Equal(w.tracks) &&
+		au.DTS == h.last[video] && bytes.Equal(au.Payload, h.lastVideo.Payload) {
+		w.become(0, false)
+		return false
+	}
+	if !au.RandomAccess {
+		return false
+	}
+	switch {
+	case !some:
+		w.become(0, false)
+	case au.DTS > newest:
+		w.become(0, !h.gen.tracks.Equal(w.tracks))
+	case newest-au.DTS > farBehind:
+		w.become(newest-au.DTS+codecs.ClockRate/25, true)
+	default:
+		// The same timeline, not yet caught up with: later access units will be newer.
+		w.held = nil
+		return false
+	}
+	return true
+}
+
+// become makes w the writer. The caller holds mu.
+func (w *Writer) become(shift int64, broken bool) {
+	h := w.h
+	if old := h.writer; old != nil {
+		old.gone = true
+	}
+	h.writer = w
+	w.active, w.shift, w.broken = true, shift, broken
+	h.adopt(w.tracks)
+	held := w.held
+	w.held = nil
+	for _, au := range held {
+		w.put(au)
+	}
+	if w.onTaken != nil {
+		w.onTaken()
+	}
+}
+
+// put appends au to the ring unless its track has it already. The caller holds mu.
+func (w *Writer) put(au *codecs.AccessUnit) {
+	h := w.h
+	au = shifted(au, w.shift)
+	if last := h.last[au.Track]; au.DTS <= last {
+		back := last - au.DTS
+		if back <= farBehind { // the former writer has delivered it, or the input repeats itself
+			h.repeated.Add(1)
+			return
+		}
+		by := back + codecs.ClockRate/25
+		w.shift += by
+		w.broken = true
+		au = shifted(au, by)
+	}
+	if w.broken && (au.Track == h.gen.video || h.gen.video < 0) {
+		w.broken = false
+		if !au.Discontinuity {
+			marked := *au
+			marked.Discontinuity = true
+			au = &marked
+		}
+	}
+	h.last[au.Track] = au.DTS
+	if au.Track == h.gen.video {
+		h.lastVideo = au
+	}
+	h.append(au)
+}
+
+// shifted is au later by that many ticks.
+func shifted(au *codecs.AccessUnit, by int64) *codecs.AccessUnit {
+	if by == 0 {
+		return au
+	}
+	moved := *au
+	moved.DTS += by
+	moved.PTS += by
+	return &moved
+}
+
+// adopt puts a list of tracks in force. The caller holds mu.
+func (h *Hub) adopt(tracks codecs.Tracks) {
+	if h.gen != nil && h.gen.tracks.Equal(tracks) {
+		return
+	}
+	number := uint64(1)
+	old := h.last
+	var oldTracks codecs.Tracks
+	if h.gen != nil {
+		number, oldTracks = h.gen.number+1, h.gen.tracks
+	}
+	h.gen = &generation{tracks: tracks, video: tracks.Video(), number: number}
+	h.last = make([]int64, len(tracks))
+	for i := range h.last {
+		h.last[i] = never
+	}
+	// What was played of a video or audio track before is not played again after a change of its configuration.
+	for i := range tracks {
+		for j := range oldTracks {
+			if oldTracks[j].Codec.Video() == tracks[i].Codec.Video() {
+				h.last[i] = max(h.last[i], old[j])
+			}
+		}
+	}
+	h.lastVideo = nil
+	h.index = gop.Index{}
+}
+
+// newestDTS is the newest DTS of the track that random access goes by. The caller holds mu.
+func (h *Hub) newestDTS() (dts int64, ok bool) {
+	if h.gen == nil || h.head == 1 {
+		return 0, false
+	}
+	if v := h.gen.video; v >= 0 {
+		return h.last[v], h.last[v] != never
+	}
+	dts = never
+	for _, d := range h.last {
+		dts = max(dts, d)
+	}
+	return dts, dts != never
+}

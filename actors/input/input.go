@@ -1,0 +1,167 @@
+// Package input holds the actor that runs one input of one stream: a file, a camera, another node.
+//
+// When the input fails it restarts alone, with back-off; its stream and the viewers wait for it. It does not know the
+// other inputs of the stream, nor whether it is the one that should be heard: its [hub.Writer] and the stream's core
+// see to that.
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/actors/hub"
+	"weir/codecs"
+)
+
+// A Source is where an input's media comes from. It is injected, so that the actor itself opens nothing.
+type Source interface {
+	// Start begins to write media to w and returns at once. How it ended reaches owner as [act.Ended].
+	Start(env act.Env, owner *actor.PID, w Writer) *act.Task
+}
+
+// A Writer takes the media of a source: SetTracks before the first access unit and whenever they change. Write
+// returns an error when the source is to end.
+type Writer interface {
+	SetTracks(codecs.Tracks)
+	Write(*codecs.AccessUnit) error
+}
+
+// A Backfiller is a source whose media is a function of time, so that a segment of the past can be made again.
+type Backfiller interface {
+	// Backfill returns the access units of the segment with that media sequence number. It returns an error until the
+	// source has been opened.
+	Backfill(msn int64) ([]*codecs.AccessUnit, error)
+}
+
+// Run is a source that blocks while it runs.
+type Run func(ctx context.Context, w Writer) error
+
+// Start implements [Source].
+func (r Run) Start(env act.Env, owner *actor.PID, w Writer) *act.Task {
+	return env.Go(owner, func(ctx context.Context) error { return r(ctx, w) })
+}
+
+// Config says what an input runs.
+type Config struct {
+	Index  int    // its place in the stream; given back in the messages to the parent
+	URL    string // for errors
+	Hub    *hub.Hub
+	Source Source
+
+	// Silence is how long no media may come before the source is taken for dead. Zero means for ever.
+	Silence time.Duration
+}
+
+// Messages of an input to its parent.
+type (
+	// Up says that this input's media is what viewers get from now on.
+	Up struct{ Index int }
+
+	// Down says that the input has failed. It tries again by itself.
+	Down struct {
+		Index int
+		Err   error
+	}
+)
+
+var (
+	errSilent = errors.New("no media")
+	errEnded  = errors.New("the source has ended")
+)
+
+// taken says that the writer of that incarnation has taken over.
+type taken struct{ w *hub.Writer }
+
+// check is the watch for silence of the incarnation that owns the writer.
+type check struct{ w *hub.Writer }
+
+// Props describes the input. Whatever ends its source, save being stopped, is a failure: its parent restarts it.
+func Props(env act.Env, c Config) *actor.Props {
+	return act.Props(env, "input", func() actor.Actor { return &input{env: env, cfg: c} })
+}
+
+type input struct {
+	env    act.Env
+	cfg    Config
+	writer *hub.Writer
+	count  *counted
+	task   *act.Task
+	seen   uint64
+}
+
+// Receive implements [actor.Actor].
+func (i *input) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		i.start(ctx)
+	case taken:
+		if m.w == i.writer {
+			i.env.Tree().Note(ctx.Self().Id, "running "+i.cfg.URL)
+			ctx.Send(ctx.Parent(), Up{i.cfg.Index})
+		}
+	case check:
+		if m.w == i.writer {
+			i.watch(ctx)
+		}
+	case act.Ended:
+		if m.Task == i.task {
+			i.fail(ctx, m.Err)
+		}
+	case *actor.Stopping, *actor.Restarting:
+		i.release()
+	}
+}
+
+func (i *input) start(ctx actor.Context) {
+	i.env.Tree().Note(ctx.Self().Id, "starting "+i.cfg.URL)
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	var w *hub.Writer
+	w = i.cfg.Hub.NewWriter(func() { root.Send(self, taken{w}) })
+	i.writer = w
+	i.count = &counted{Writer: w}
+	i.task = i.cfg.Source.Start(i.env, self, i.count)
+	i.rewatch(ctx)
+}
+
+func (i *input) rewatch(ctx actor.Context) {
+	if i.cfg.Silence > 0 {
+		i.seen = i.count.n.Load()
+		i.env.After(i.cfg.Silence, ctx.Self(), check{i.writer})
+	}
+}
+
+func (i *input) watch(ctx actor.Context) {
+	if i.count.n.Load() == i.seen {
+		i.fail(ctx, fmt.Errorf("%w for %s", errSilent, i.cfg.Silence))
+	}
+	i.rewatch(ctx)
+}
+
+// fail tells the parent and hands itself to supervision. A source that ended because another input took over has not
+// failed: it waits to be stopped.
+func (i *input) fail(ctx actor.Context, err error) {
+	if errors.Is(err, hub.ErrReplaced) || errors.Is(err, hub.ErrClosed) {
+		i.env.Tree().Note(ctx.Self().Id, "replaced")
+		return
+	}
+	if err == nil {
+		err = errEnded
+	}
+	err = fmt.Errorf("input %s: %w", i.cfg.URL, err)
+	ctx.Send(ctx.Parent(), Down{i.cfg.Index, err})
+	panic(err)
+}
+
+func (i *input) release() {
+	if i.task != nil {
+		i.task.Stop()
+	}
+	if i.writer != nil {
+		i.writer.Close()
+	}
+}

@@ -1,0 +1,67 @@
+// Package listener holds the actor that accepts on one address. When accepting fails it starts afresh, with back-off;
+// connections that were accepted before are sessions and do not notice.
+//
+// It knows no protocol: what is done with the socket is injected.
+package listener
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+)
+
+// Config says where to listen and what to do with what arrives.
+type Config struct {
+	Name string // unique among the listeners, e.g. "http:8080"
+
+	// Open makes the socket. The first one may have been made before the actor was, so that a port in use is found out
+	// before anything runs.
+	Open func() (net.Listener, error)
+
+	// Serve accepts on it until the context ends, and closes it.
+	Serve func(ctx context.Context, l net.Listener) error
+}
+
+// Props describes a listener.
+func Props(env act.Env, c Config) *actor.Props {
+	return act.Props(env, "listener", func() actor.Actor { return &listener{env: env, cfg: c} })
+}
+
+type listener struct {
+	env  act.Env
+	cfg  Config
+	task *act.Task
+}
+
+// Receive implements [actor.Actor].
+func (l *listener) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		cfg := l.cfg
+		l.task = l.env.Go(ctx.Self(), func(c context.Context) error {
+			ln, err := cfg.Open()
+			if err != nil {
+				return err
+			}
+			return cfg.Serve(c, ln)
+		})
+		l.env.Tree().Note(ctx.Self().Id, "listening on "+cfg.Name)
+	case act.Ended:
+		if m.Task == l.task {
+			panic(fmt.Errorf("listener %s: %w", l.cfg.Name, ended(m.Err)))
+		}
+	case *actor.Stopping, *actor.Restarting:
+		l.task.Stop()
+	}
+}
+
+func ended(err error) error {
+	if err == nil {
+		return net.ErrClosed
+	}
+	return err
+}

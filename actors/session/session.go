@@ -1,0 +1,181 @@
+// Package session holds the actor that supervises one connection, from accept to close, whether a viewer's or a
+// publisher's. It exists before its stream is known.
+//
+// The connection belongs to the parent: a session that fails restarts after a back-off and goes on with the same
+// socket, a viewer at the next random access point. When the connection ends, the session does. It knows no protocol;
+// what is spoken is the [listen.Client]'s.
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/protocols/listen"
+)
+
+// Enter admits a connection; see [listen.Hall].
+type Enter struct{ Client listen.Client }
+
+// Close ends the session of that id. An unknown id is ignored.
+type Close struct{ ID string }
+
+// Config is what all sessions share.
+type Config struct {
+	Desk     listen.Desk
+	Registry *Registry
+}
+
+// Supervisor describes the parent of all sessions. Its address takes [Enter] and [Close].
+func Supervisor(env act.Env, c Config) *actor.Props {
+	return act.Props(env, "sessions", func() actor.Actor {
+		return &sessions{cfg: c, Backoff: act.Backoff{
+			Env: env, Min: 50 * time.Millisecond, Max: 2 * time.Second, Quiet: 10 * time.Second, Limit: 5,
+		}}
+	})
+}
+
+type sessions struct {
+	act.Backoff
+	cfg  Config
+	last uint64
+	open map[string]*seat // by actor id
+}
+
+// A seat is what outlives a session's failures: its connection, and the goroutine that last served it.
+type seat struct {
+	id     string
+	client listen.Client
+	served <-chan struct{} // closed when nobody serves the client
+}
+
+// Receive implements [actor.Actor].
+func (s *sessions) Receive(ctx actor.Context) {
+	if s.Handle(ctx) {
+		return
+	}
+	switch m := ctx.Message().(type) {
+	case Enter:
+		s.enter(ctx, m.Client)
+	case Close:
+		if pid := actor.NewPID(ctx.Self().Address, ctx.Self().Id+"/"+m.ID); s.open[pid.Id] != nil {
+			s.Stop(ctx, pid)
+		}
+	case *actor.Terminated:
+		if seat := s.open[m.Who.Id]; seat != nil {
+			delete(s.open, m.Who.Id)
+			s.cfg.Registry.remove(seat.id)
+			seat.client.Close()
+		}
+	}
+}
+
+func (s *sessions) enter(ctx actor.Context, c listen.Client) {
+	s.last++
+	st := &seat{id: fmt.Sprint(s.last), client: c}
+	pid, err := ctx.SpawnNamed(act.Props(s.Env, "session", func() actor.Actor {
+		return &session{env: s.Env, cfg: s.cfg, seat: st}
+	}), st.id)
+	if err != nil {
+		c.Close()
+		s.Env.Event("session_refused", "session", st.id, "err", err)
+		return
+	}
+	if s.open == nil {
+		s.open = map[string]*seat{}
+	}
+	s.open[pid.Id] = st
+	s.cfg.Registry.add(st.id, c)
+}
+
+type session struct {
+	env  act.Env
+	cfg  Config
+	seat *seat
+	task *act.Task
+}
+
+// Receive implements [actor.Actor].
+func (s *session) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		s.serve(ctx)
+	case act.Ended:
+		if m.Task != s.task {
+			return
+		}
+		if act.Panicked(m.Err) {
+			panic(m.Err)
+		}
+		st := s.seat.client.Stats()
+		s.env.Event("session_end", "session", s.seat.id, "proto", st.Protocol, "stream", st.Stream, "err", m.Err)
+		ctx.Stop(ctx.Self())
+	case *actor.Restarting:
+		s.task.Stop()
+	case *actor.Stopping:
+		s.task.Stop()
+		s.seat.client.Close()
+	}
+}
+
+// serve goes on with the connection once the goroutine of an earlier incarnation has let go of it.
+func (s *session) serve(ctx actor.Context) {
+	before := s.seat.served
+	s.task = s.env.Go(ctx.Self(), func(c context.Context) error {
+		if before != nil {
+			select {
+			case <-before:
+			case <-c.Done():
+				return c.Err()
+			}
+		}
+		return s.seat.client.Serve(c, s.cfg.Desk)
+	})
+	s.seat.served = s.task.Done
+}
+
+// A Registry lists the sessions that are open now. Any goroutine may read it.
+type Registry struct {
+	mu   sync.Mutex
+	open map[string]listen.Client
+}
+
+// A Seat is one open session.
+type Seat struct {
+	ID string
+	listen.ClientStats
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry { return &Registry{open: map[string]listen.Client{}} }
+
+// List returns the open sessions in no order.
+func (r *Registry) List() []Seat {
+	r.mu.Lock()
+	clients := make(map[string]listen.Client, len(r.open))
+	for id, c := range r.open {
+		clients[id] = c
+	}
+	r.mu.Unlock()
+	seats := make([]Seat, 0, len(clients))
+	for id, c := range clients {
+		seats = append(seats, Seat{id, c.Stats()})
+	}
+	return seats
+}
+
+func (r *Registry) add(id string, c listen.Client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open[id] = c
+}
+
+func (r *Registry) remove(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, id)
+}

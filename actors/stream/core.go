@@ -1,0 +1,127 @@
+package stream
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/actors/hub"
+	"weir/actors/input"
+	"weir/protocols/listen"
+)
+
+// checkEvery is how often a stream looks whether anybody still needs it.
+const checkEvery = 2 * time.Second
+
+func coreProps(env act.Env, spec Spec, h *hub.Hub, wall func() int64) *actor.Props {
+	return act.Props(env, "core", func() actor.Actor {
+		return &core{env: env, spec: spec, hub: h, wall: wall, roster: newRoster(spec)}
+	})
+}
+
+// core applies the roster's rules.
+type core struct {
+	env         act.Env
+	spec        Spec
+	hub         *hub.Hub
+	wall        func() int64
+	roster      *roster
+	publication *publication
+
+	known   bool  // the holder has said who is here
+	early   []any // what arrived before it had
+	unwatch func()
+}
+
+// Receive implements [actor.Actor].
+func (c *core) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		ctx.Send(ctx.Parent(), recall{})
+	case *actor.Stopping, *actor.Restarting:
+		if c.unwatch != nil {
+			c.unwatch()
+		}
+	case *actor.Stopped:
+	case recalled:
+		c.roster.restore(m.is, c.env.Now())
+		c.publication = m.is.publication
+		c.known = true
+		c.unwatch = c.env.After(checkEvery, ctx.Self(), check{})
+		early := c.early
+		c.early = nil
+		for _, msg := range early {
+			c.decide(ctx, msg)
+		}
+	default:
+		if !c.known {
+			c.early = append(c.early, m)
+			return
+		}
+		c.decide(ctx, m)
+	}
+}
+
+func (c *core) decide(ctx actor.Context, msg any) {
+	now, r := c.env.Now(), c.roster
+	var os []order
+	switch m := msg.(type) {
+	case capture:
+		os = r.capture(now)
+	case release:
+		os = r.release(now, c.hub.Readers(), m.to != "")
+	case want:
+		os = r.want(now)
+	case input.Up:
+		os = r.up(now, m.Index)
+	case input.Down:
+		os = r.down(m.Index, m.Err)
+	case publish:
+		c.publish(ctx, m)
+	case arrived:
+		if m.p == c.publication {
+			os = r.arrived(now)
+		}
+	case left:
+		if m.p == c.publication {
+			c.publication = nil
+			ctx.Send(ctx.Parent(), admitted{nil})
+			os = r.left(now)
+		}
+	case kick:
+		if c.publication != nil {
+			c.publication.dismiss(m.why)
+		}
+	case check:
+		c.unwatch = c.env.After(checkEvery, ctx.Self(), check{})
+		os = r.check(now, c.hub.Readers())
+	}
+	for _, o := range os {
+		ctx.Send(ctx.Parent(), obey{o, r.role, r.current})
+	}
+}
+
+// publish lets a publisher in unless there is one.
+func (c *core) publish(ctx actor.Context, m publish) {
+	answer := Published{}
+	switch {
+	case !c.spec.Published:
+		answer.Err = fmt.Errorf("%w: stream %q takes no publisher; give it an input publish://", listen.ErrDenied, c.spec.Name)
+	case c.publication != nil && !c.publication.closed():
+		answer.Err = fmt.Errorf("%w: %q", listen.ErrBusy, c.spec.Name)
+	default:
+		root, to := ctx.ActorSystem().Root, ctx.Parent()
+		c.publication = newPublication(c.hub, m.session, c.wall, func(msg any) { root.Send(to, msg) })
+		answer.Publication = c.publication
+		ctx.Send(to, admitted{c.publication})
+	}
+	select {
+	case m.reply <- answer:
+	default: // nobody waits: what was opened for them ends
+		if answer.Publication != nil {
+			answer.Publication.Close()
+		}
+	}
+}

@@ -1,0 +1,225 @@
+// Package stream holds the actors of one live stream: the holder, which keeps its hub and parents its inputs, and the
+// core, which decides.
+//
+// The holder does only bookkeeping, so that nothing in it can fail: when the core fails and restarts it finds hub,
+// inputs and viewers where they were, asks the holder who they are, and goes on. No access unit is lost, and no other
+// node learns of it. An input that fails restarts alone. Media never passes through either of them.
+//
+// The package does not know which node should capture what: it is told to capture and to release, and reports how
+// that goes.
+package stream
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"weir/actors/act"
+	"weir/actors/hub"
+	"weir/actors/input"
+	"weir/actors/packager"
+	"weir/codecs"
+	"weir/protocols/cmaf"
+)
+
+// facts are what the holder remembers of a stream, whatever happens to the core.
+type facts struct {
+	role        role
+	current     int // the configured input that is to be heard
+	heard       int // the input whose media viewers get, or -1
+	running     []int
+	publication *publication
+}
+
+func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
+	return act.Props(env, "stream", func() actor.Actor {
+		return &holder{
+			cfg: c, spec: spec,
+			live:   &Live{Hub: hub.New(spec.Name, c.Hub), Store: cmaf.NewStore(c.Pack.Store)},
+			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, errs: map[int]string{},
+			is: facts{current: 1, heard: -1},
+			Backoff: act.Backoff{
+				Env: env, Min: 250 * time.Millisecond, Max: 30 * time.Second, Quiet: time.Minute,
+			},
+		}
+	})
+}
+
+type holder struct {
+	act.Backoff
+	cfg     Config
+	spec    Spec
+	live    *Live
+	core    *actor.PID
+	packer  *actor.PID
+	inputs  map[int]*actor.PID
+	pending map[int]bool   // inputs to start again once their former actor has stopped
+	errs    map[int]string // the last failure by input
+	is      facts
+}
+
+// Receive implements [actor.Actor].
+func (h *holder) Receive(ctx actor.Context) {
+	if h.Handle(ctx) {
+		return
+	}
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		h.core, _ = ctx.SpawnNamed(coreProps(h.Env, h.spec, h.live.Hub, h.cfg.Wall), "core")
+		h.show()
+	case Want:
+		h.want(ctx, m)
+	case capture, release, publish, kick, arrived, left:
+		ctx.Send(h.core, m)
+	case input.Up:
+		delete(h.errs, m.Index)
+		h.is.heard = m.Index
+		ctx.Send(h.core, m)
+		h.show()
+	case input.Down:
+		h.errs[m.Index] = m.Err.Error()
+		if h.is.heard == m.Index {
+			h.is.heard = -1
+		}
+		ctx.Send(h.core, m)
+		h.show()
+	case recall:
+		h.is.running = slices.Sorted(maps.Keys(h.inputs))
+		ctx.Send(h.core, recalled{h.is})
+	case admitted:
+		h.is.publication = m.p
+	case obey:
+		h.is.role, h.is.current = m.role, m.current
+		h.obey(ctx, m.order)
+	case packager.Idle:
+		if h.packer != nil {
+			h.Stop(ctx, h.packer)
+		}
+	case *actor.Terminated:
+		h.terminated(ctx, m.Who)
+	case *actor.Stopping:
+		h.live.Hub.Close()
+		h.cfg.Registry.remove(h.spec.Name, h.live)
+		if h.is.publication != nil {
+			h.is.publication.dismiss("the stream was ended")
+		}
+	case proto.Message:
+		h.answer(ctx, m)
+	}
+}
+
+func (h *holder) want(ctx actor.Context, m Want) {
+	ctx.Send(h.core, want{})
+	if m.Pack && h.packer == nil {
+		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.backfill()), "packager")
+	}
+	select {
+	case m.Reply <- h.live:
+	default: // whoever asked gives no room: they asked wrongly and get nothing
+	}
+}
+
+// backfill is how segments of the past can be made again, where an input can do that.
+func (h *holder) backfill() func(int64) ([]*codecs.AccessUnit, error) {
+	for _, in := range h.spec.Inputs {
+		if b, ok := in.Config.Source.(input.Backfiller); ok {
+			return b.Backfill
+		}
+	}
+	return nil
+}
+
+func (h *holder) obey(ctx actor.Context, o order) {
+	if o.stop >= 0 {
+		delete(h.pending, o.stop)
+		if pid := h.inputs[o.stop]; pid != nil {
+			h.Stop(ctx, pid)
+		}
+		if h.is.heard == o.stop {
+			h.is.heard = -1
+		}
+	}
+	if o.start >= 0 {
+		h.start(ctx, o.start)
+	}
+	if o.dismiss != "" && h.is.publication != nil {
+		h.is.publication.dismiss(o.dismiss)
+	}
+	if o.status != nil {
+		h.Env.Event("stream_"+o.status.State.String(), "stream", h.spec.Name, "err", o.status.Err)
+		h.cfg.Report(ctx, *o.status)
+	}
+	if o.letGo {
+		ctx.Send(ctx.Parent(), dispensable{h.spec.Name})
+	}
+	h.show()
+}
+
+func (h *holder) start(ctx actor.Context, index int) {
+	if h.inputs[index] != nil {
+		h.pending[index] = true
+		return
+	}
+	c := input.Config{URL: "relay", Silence: 0}
+	if index == relayIndex {
+		c.Source = h.cfg.Relay(h.spec.Name)
+	} else {
+		c = h.spec.Inputs[index-1].Config
+	}
+	c.Index, c.Hub = index, h.live.Hub
+	pid, err := ctx.SpawnNamed(input.Props(h.Env, c), fmt.Sprintf("inputs/%d", index))
+	if err != nil {
+		h.pending[index] = true
+		return
+	}
+	h.inputs[index] = pid
+}
+
+func (h *holder) terminated(ctx actor.Context, who *actor.PID) {
+	if h.packer != nil && who.Id == h.packer.Id {
+		h.packer = nil
+		return
+	}
+	for index, pid := range h.inputs {
+		if pid.Id == who.Id {
+			delete(h.inputs, index)
+			if h.pending[index] {
+				delete(h.pending, index)
+				h.start(ctx, index)
+			}
+			return
+		}
+	}
+}
+
+func (h *holder) answer(ctx actor.Context, m proto.Message) {
+	if h.cfg.Answer == nil || ctx.Sender() == nil {
+		return
+	}
+	if r := h.cfg.Answer(h.live, h.snapshot(), m); r != nil {
+		ctx.Respond(r)
+	}
+}
+
+// show lets goroutines beside the actors see the stream as it is now.
+func (h *holder) show() {
+	h.cfg.Registry.set(h.spec.Name, h.live, h.snapshot())
+}
+
+func (h *holder) snapshot() Snapshot {
+	s := Snapshot{Role: h.is.role.String()}
+	if p := h.is.publication; p != nil && !p.closed() {
+		s.Publisher = p.session
+	}
+	if h.inputs[relayIndex] != nil {
+		s.Inputs = append(s.Inputs, InputState{URL: "relay", Active: h.is.heard == relayIndex, Err: h.errs[relayIndex]})
+	}
+	for i, in := range h.spec.Inputs {
+		s.Inputs = append(s.Inputs, InputState{URL: in.Config.URL, Active: h.is.heard == i+1, Err: h.errs[i+1]})
+	}
+	return s
+}

@@ -1,0 +1,110 @@
+package stream
+
+import (
+	"weir/actors/hub"
+	"weir/actors/input"
+	"weir/protocols/cmaf"
+	"weir/protocols/listen"
+)
+
+// A Spec is what the configuration says of one stream.
+type Spec struct {
+	Name   string
+	Inputs []Input
+
+	// Published says that a publisher may bring the stream's media.
+	Published bool
+}
+
+// An Input is one configured input of a stream that this node can run by itself.
+type Input struct {
+	Config input.Config // Index and Hub are filled in by the stream
+}
+
+// Messages to the supervisor of all streams; it hands them to the stream that they name, which it makes if need be.
+type (
+	// Configure replaces the specifications of all streams. A stream whose specification did not change is not touched.
+	Configure struct{ Specs []Spec }
+
+	// Capture starts the stream's own inputs, or lets a publisher in.
+	Capture struct{ Stream string }
+
+	// Release ends the capture because the node To has it now. Viewers who are here are kept: the stream follows the
+	// new owner, and the inputs go on until its media has arrived. To is empty when nobody else has the stream.
+	Release struct{ Stream, To string }
+
+	// Want says that somebody here wants to watch, and is answered with the stream, which then follows its owner if
+	// it is not captured here. Pack asks for segments too. The channel must have room for one answer.
+	Want struct {
+		Stream string
+		Pack   bool
+		Reply  chan<- *Live
+	}
+
+	// Publish asks to bring the media of a stream. The channel must have room for one answer.
+	Publish struct {
+		Stream  string
+		Session string // who publishes, for logs
+		Reply   chan<- Published
+	}
+
+	// Kick ends the publisher of a stream, because of Why.
+	Kick struct{ Stream, Why string }
+)
+
+// Published answers [Publish].
+type Published struct {
+	Publication listen.Publication
+	Err         error
+}
+
+// A Status tells the control plane what a capture is doing.
+type Status struct {
+	Stream string
+	State  State
+	Err    error // why it failed
+}
+
+// State is the state of a capture.
+type State uint8
+
+// The states of a capture. A stopped one that is started again begins anew.
+const (
+	Starting State = iota + 1
+	Running        // viewers get media of its inputs
+	Failed         // no media; it tries again by itself
+	Stopped
+	Unpublished // its publisher has left
+)
+
+// Live is a stream as goroutines beside the actors see it.
+type Live struct {
+	Hub   *hub.Hub
+	Store *cmaf.Store // filled once somebody has asked for segments
+}
+
+// Messages between a stream's holder and its core.
+type (
+	recall   struct{}           // core → holder: who is here?
+	recalled struct{ is facts } // the answer
+	obey     struct {           // core → holder
+		order
+		role    role
+		current int
+	}
+	capture struct{}
+	release struct{ to string }
+	want    struct{}
+	publish struct {
+		session string
+		reply   chan<- Published
+	}
+	admitted struct{ p *publication } // core → holder: there is a publisher
+	arrived  struct{ p *publication } // its media is what viewers get
+	left     struct{ p *publication }
+	kick     struct{ why string }
+	check    struct{} // time to see whether anybody needs the stream
+)
+
+// A dispensable stream is one that nobody needs here: its parent stops it.
+type dispensable struct{ name string }

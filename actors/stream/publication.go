@@ -1,0 +1,89 @@
+package stream
+
+import (
+	"errors"
+	"sync"
+
+	"weir/actors/hub"
+	"weir/codecs"
+)
+
+// A publication brings a publisher's media to the stream's hub. It implements [weir/protocols/listen.Publication];
+// SetTracks, Write and Close belong to the publisher's goroutine, the rest to anybody.
+type publication struct {
+	session string
+	wall    func() int64
+	tell    func(msg any)
+	writer  *hub.Writer
+
+	anchored bool
+	anchor   int64 // what makes the publisher's zero an instant of the wall clock
+
+	mu    sync.Mutex
+	taken bool
+	over  error // why it ended; nil while it goes on
+}
+
+var errLeft = errors.New("the publisher has left")
+
+func newPublication(h *hub.Hub, session string, wall func() int64, tell func(any)) *publication {
+	p := &publication{session: session, wall: wall, tell: tell}
+	p.writer = h.NewWriter(func() {
+		p.mu.Lock()
+		p.taken = true
+		p.mu.Unlock()
+		tell(arrived{p})
+	})
+	return p
+}
+
+// SetTracks implements listen.Publication.
+func (p *publication) SetTracks(t codecs.Tracks) { p.writer.SetTracks(t) }
+
+// Write implements listen.Publication.
+func (p *publication) Write(au *codecs.AccessUnit) error {
+	p.mu.Lock()
+	over := p.over
+	p.mu.Unlock()
+	if over != nil {
+		return over
+	}
+	if !p.anchored {
+		p.anchored, p.anchor = true, p.wall()-au.DTS
+	}
+	moved := *au
+	moved.DTS += p.anchor
+	moved.PTS += p.anchor
+	return p.writer.Write(&moved)
+}
+
+// Close implements listen.Publication.
+func (p *publication) Close() { p.end(errLeft) }
+
+// dismiss makes the publisher go, who is told why.
+func (p *publication) dismiss(why string) { p.end(errors.New(why)) }
+
+func (p *publication) end(err error) {
+	p.mu.Lock()
+	first := p.over == nil
+	if first {
+		p.over = err
+	}
+	p.mu.Unlock()
+	if first {
+		p.writer.Close()
+		p.tell(left{p})
+	}
+}
+
+func (p *publication) closed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over != nil
+}
+
+func (p *publication) heard() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}

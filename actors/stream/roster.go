@@ -1,0 +1,238 @@
+package stream
+
+import "time"
+
+// Times of a stream's life, by the environment's clock.
+const (
+	// linger is how long a stream that nobody captures or watches here stays.
+	linger = 10 * time.Second
+
+	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
+	handover = 10 * time.Second
+
+	// patience is the number of failures in a row after which a stream turns to its next input.
+	patience = 3
+)
+
+// relayIndex is the index of the input that follows the stream's owner on another node.
+const relayIndex = 0
+
+// role is what a stream is here for.
+type role uint8
+
+const (
+	idle      role = iota
+	capturing      // its own inputs, or a publisher, bring the media
+	following      // another node's capture is relayed for the viewers here
+	releasing      // another node has it, our inputs go on until its media has arrived
+)
+
+// An order is what the roster wants done.
+type order struct {
+	start, stop int // index of an input, or -1
+	status      *Status
+	letGo       bool
+	dismiss     string // why the publisher must go; empty: stays
+}
+
+// A roster is the rules of one stream: which inputs run, and what the control plane is told. It knows neither actors
+// nor clocks: instants are passed in.
+type roster struct {
+	name      string
+	inputs    int // number of configured inputs, which have the indices 1 … inputs
+	published bool
+
+	role      role
+	running   map[int]bool // the inputs that have been started
+	heard     int          // the input whose media viewers get, or -1
+	current   int          // the configured input that is to be heard
+	fails     int          // failures of current in a row
+	publisher bool
+	since     time.Duration // when the role, or the number of viewers, last gave a reason to stay
+}
+
+func newRoster(s Spec) *roster {
+	return &roster{name: s.Name, inputs: len(s.Inputs), published: s.Published, running: map[int]bool{}, heard: -1, current: 1}
+}
+
+// restore makes the roster what it was before the core failed, by what the holder remembers.
+func (r *roster) restore(is facts, now time.Duration) {
+	r.role, r.current, r.heard, r.since = is.role, is.current, is.heard, now
+	for _, i := range is.running {
+		r.running[i] = true
+	}
+	r.publisher = is.publication != nil && is.publication.heard() && !is.publication.closed()
+}
+
+func start(i int) order { return order{start: i, stop: -1} }
+func stop(i int) order  { return order{start: -1, stop: i} }
+
+func (r *roster) tell(s State, err error) order {
+	return order{start: -1, stop: -1, status: &Status{Stream: r.name, State: s, Err: err}}
+}
+
+// capture starts what the stream has of its own.
+func (r *roster) capture(now time.Duration) (os []order) {
+	if r.role == capturing {
+		if r.heard > relayIndex || r.publisher {
+			return []order{r.tell(Running, nil)}
+		}
+		return nil
+	}
+	wasReleasing := r.role == releasing
+	r.role, r.since = capturing, now
+	if wasReleasing { // the inputs never stopped
+		if r.running[relayIndex] {
+			os = append(os, r.end(relayIndex))
+		}
+		if r.heard > relayIndex {
+			return append(os, r.tell(Running, nil))
+		}
+	}
+	if r.inputs > 0 {
+		os = append(os, r.begin(r.current)...)
+		os = append(os, r.tell(Starting, nil))
+	}
+	return os
+}
+
+// release ends the capture in favour of another node.
+func (r *roster) release(now time.Duration, viewers int, elsewhere bool) (os []order) {
+	if r.role != capturing && r.role != releasing {
+		return []order{r.tell(Stopped, nil)}
+	}
+	r.since = now
+	if viewers > 0 && elsewhere && !r.publisher {
+		r.role = releasing
+		return r.begin(relayIndex)
+	}
+	return r.quit(now)
+}
+
+// quit stops everything of the stream's own at once.
+func (r *roster) quit(now time.Duration) (os []order) {
+	for i := 1; i <= r.inputs; i++ {
+		if r.running[i] {
+			os = append(os, r.end(i))
+		}
+	}
+	r.role, r.since = idle, now
+	if r.running[relayIndex] {
+		r.role = following
+	}
+	if r.publisher {
+		os = append(os, order{start: -1, stop: -1, dismiss: "the stream is published at another node"})
+	}
+	return append(os, r.tell(Stopped, nil))
+}
+
+// want makes a stream that is not captured here follow its owner.
+func (r *roster) want(now time.Duration) []order {
+	r.since = now
+	if r.role != idle {
+		return nil
+	}
+	r.role = following
+	return r.begin(relayIndex)
+}
+
+// up notes that viewers now get the media of input i, and ends those that were heard before.
+func (r *roster) up(now time.Duration, i int) (os []order) {
+	r.heard = i
+	if i == r.current {
+		r.fails = 0
+	}
+	switch {
+	case r.role == releasing && i == relayIndex:
+		return r.quit(now)
+	case i > relayIndex && r.running[relayIndex]:
+		os = append(os, r.end(relayIndex))
+	}
+	for j := 1; j <= r.inputs; j++ {
+		if j != i && r.running[j] && r.role == capturing {
+			os = append(os, r.end(j))
+		}
+	}
+	if i > relayIndex && r.role == capturing {
+		os = append(os, r.tell(Running, nil))
+	}
+	return os
+}
+
+// down notes a failure of input i, which tries again by itself, and turns to the next input when it has failed often.
+func (r *roster) down(i int, err error) (os []order) {
+	if r.heard == i {
+		r.heard = -1
+	}
+	if i == relayIndex || r.role != capturing {
+		return nil
+	}
+	if i == r.current {
+		r.fails++
+		if r.fails >= patience && r.inputs > 1 {
+			os = append(os, r.end(i))
+			r.current = i%r.inputs + 1
+			r.fails = 0
+			os = append(os, r.begin(r.current)...)
+		}
+	}
+	if r.heard < 0 {
+		os = append(os, r.tell(Failed, err))
+	}
+	return os
+}
+
+// arrived notes that viewers get the publisher's media.
+func (r *roster) arrived(now time.Duration) (os []order) {
+	r.publisher = true
+	r.role, r.since = capturing, now
+	if r.running[relayIndex] {
+		os = append(os, r.end(relayIndex))
+	}
+	return append(os, r.tell(Running, nil))
+}
+
+// left notes that the publisher has gone.
+func (r *roster) left(now time.Duration) []order {
+	r.publisher = false
+	r.role, r.since = idle, now
+	return []order{r.tell(Unpublished, nil)}
+}
+
+// check ends what nobody needs any more.
+func (r *roster) check(now time.Duration, viewers int) (os []order) {
+	switch {
+	case viewers > 0 && r.role != releasing:
+		r.since = now
+		if r.role == idle {
+			return r.want(now)
+		}
+		return nil
+	case r.role == releasing && (now-r.since >= handover || viewers == 0):
+		return r.quit(now)
+	case r.role == capturing || r.role == releasing || now-r.since < linger:
+		return nil
+	case r.role == following:
+		r.role = idle
+		if r.running[relayIndex] {
+			os = append(os, r.end(relayIndex))
+		}
+	}
+	return append(os, order{start: -1, stop: -1, letGo: true})
+}
+
+func (r *roster) begin(i int) []order {
+	if r.running[i] {
+		return nil
+	}
+	r.running[i] = true
+	return []order{start(i)}
+}
+
+func (r *roster) end(i int) order {
+	delete(r.running, i)
+	if r.heard == i {
+		r.heard = -1
+	}
+	return stop(i)
+}

@@ -1,0 +1,226 @@
+package stream
+
+import (
+	"net/url"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/actors/hub"
+	"weir/actors/input"
+	"weir/actors/packager"
+)
+
+// Config is what all streams share.
+type Config struct {
+	Hub  hub.Config
+	Pack packager.Config
+
+	// Relay makes the source that follows a stream's owner on another node, whoever that is at the time.
+	Relay func(stream string) input.Source
+
+	// Wall reads the wall clock, in ticks since the Unix epoch; a publisher's timeline is anchored to it.
+	Wall func() int64
+
+	// Report is told the [Status] of captures.
+	Report func(ctx actor.Context, s Status)
+
+	// Answer is offered each message from another node that is addressed to a stream, and returns the reply; nil for
+	// none. It must not block.
+	Answer func(live *Live, snapshot Snapshot, msg any) (reply any)
+
+	Registry *Registry
+}
+
+// Supervisor describes the parent of all streams.
+func Supervisor(env act.Env, c Config) *actor.Props {
+	return act.Props(env, "streams", func() actor.Actor {
+		return &streams{cfg: c, holders: map[string]*actor.PID{}, specs: map[string]Spec{}, Backoff: act.Backoff{
+			Env: env, Min: 100 * time.Millisecond, Max: 5 * time.Second, Quiet: 30 * time.Second,
+		}}
+	})
+}
+
+// ActorName is the last part of the id of a stream's actor.
+func ActorName(stream string) string { return url.PathEscape(stream) }
+
+type streams struct {
+	act.Backoff
+	cfg     Config
+	specs   map[string]Spec
+	holders map[string]*actor.PID // by stream
+	ending  map[string][]any      // mail for streams whose holder is still stopping
+}
+
+// Receive implements [actor.Actor].
+func (s *streams) Receive(ctx actor.Context) {
+	if s.Handle(ctx) {
+		return
+	}
+	switch m := ctx.Message().(type) {
+	case Configure:
+		s.configure(ctx, m.Specs)
+	case Capture:
+		s.send(ctx, m.Stream, capture{})
+	case Release:
+		if s.holders[m.Stream] == nil {
+			s.cfg.Report(ctx, Status{Stream: m.Stream, State: Stopped})
+			return
+		}
+		s.send(ctx, m.Stream, release{m.To})
+	case Want:
+		s.send(ctx, m.Stream, m)
+	case Publish:
+		s.send(ctx, m.Stream, publish{m.Session, m.Reply})
+	case Kick:
+		if s.holders[m.Stream] != nil {
+			s.send(ctx, m.Stream, kick{m.Why})
+		}
+	case dispensable:
+		if pid := s.holders[m.name]; pid != nil && s.ending[m.name] == nil {
+			s.stop(ctx, m.name, pid)
+		}
+	case *actor.Terminated:
+		s.terminated(ctx, m.Who)
+	}
+}
+
+func (s *streams) send(ctx actor.Context, name string, msg any) {
+	if mail, stopping := s.ending[name]; stopping {
+		s.ending[name] = append(mail, msg)
+		return
+	}
+	pid := s.holders[name]
+	if pid == nil {
+		spec, ok := s.specs[name]
+		if !ok {
+			spec = Spec{Name: name}
+		}
+		var err error
+		pid, err = ctx.SpawnNamed(holderProps(s.Env, s.cfg, spec), ActorName(name))
+		if err != nil {
+			s.Env.Event("stream_refused", "stream", name, "err", err)
+			return
+		}
+		s.holders[name] = pid
+	}
+	ctx.Send(pid, msg)
+}
+
+func (s *streams) stop(ctx actor.Context, name string, pid *actor.PID) {
+	if s.ending == nil {
+		s.ending = map[string][]any{}
+	}
+	s.ending[name] = []any{}
+	s.Stop(ctx, pid)
+}
+
+// terminated sends what has been asked of a stream while it was stopping to a new one.
+func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
+	for name, pid := range s.holders {
+		if pid.Id == who.Id {
+			delete(s.holders, name)
+			mail := s.ending[name]
+			delete(s.ending, name)
+			for _, msg := range mail {
+				s.send(ctx, name, msg)
+			}
+			return
+		}
+	}
+}
+
+// configure replaces the specifications; a stream whose own has changed begins anew, with the control plane to start
+// it again.
+func (s *streams) configure(ctx actor.Context, specs []Spec) {
+	next := make(map[string]Spec, len(specs))
+	for _, spec := range specs {
+		next[spec.Name] = spec
+	}
+	for name, pid := range s.holders {
+		if s.ending[name] == nil && !same(s.specs[name], next[name]) {
+			s.stop(ctx, name, pid)
+			s.cfg.Report(ctx, Status{Stream: name, State: Stopped})
+		}
+	}
+	s.specs = next
+}
+
+// same says whether two specifications ask for the same. Sources are functions, so an input is known by its URL and
+// times.
+func same(a, b Spec) bool {
+	plain := func(s Spec) Spec {
+		ins := make([]Input, len(s.Inputs))
+		for i, in := range s.Inputs {
+			in.Config.Source = nil
+			ins[i] = in
+		}
+		s.Inputs = ins
+		return s
+	}
+	return reflect.DeepEqual(plain(a), plain(b))
+}
+
+// A Registry lists the streams that have a holder on this node. Any goroutine may read it.
+type Registry struct {
+	mu   sync.RWMutex
+	live map[string]registered
+}
+
+type registered struct {
+	live *Live
+	snap Snapshot
+}
+
+// A Snapshot is what a stream last said of itself.
+type Snapshot struct {
+	Role      string // idle, capturing, following, releasing
+	Publisher string // session, or empty
+	Inputs    []InputState
+}
+
+// An InputState is the state of one input of a stream here.
+type InputState struct {
+	URL    string
+	Active bool // viewers get its media
+	Err    string
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry { return &Registry{live: map[string]registered{}} }
+
+// Get returns a stream that has a holder here.
+func (r *Registry) Get(name string) (l *Live, s Snapshot, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	g, ok := r.live[name]
+	return g.live, g.snap, ok
+}
+
+// Names returns the streams that have a holder here, in no order.
+func (r *Registry) Names() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	names := make([]string, 0, len(r.live))
+	for name := range r.live {
+		names = append(names, name)
+	}
+	return names
+}
+
+func (r *Registry) set(name string, l *Live, s Snapshot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.live[name] = registered{l, s}
+}
+
+func (r *Registry) remove(name string, l *Live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.live[name].live == l {
+		delete(r.live, name)
+	}
+}

@@ -1,0 +1,193 @@
+package directory
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/protocols/listen"
+)
+
+// HopLimit is how often a client may be sent on, or its stream relayed, from node to node.
+const HopLimit = 2
+
+// HopsParameter is the query parameter that counts redirects.
+const HopsParameter = "weir_hops"
+
+// What is to be done about a client.
+const (
+	// Here: the stream is captured on this node; serve it once it has media.
+	Here Kind = iota + 1
+	// Follow: relay the stream from its owner and serve it here.
+	Follow
+	// Redirect: send the client to Decision.Location.
+	Redirect
+	// Proxy: answer playlists here, from those of the node at Decision.Upstream.
+	Proxy
+	// Hold: wait for a newer view; the stream is configured and about to have an owner.
+	Hold
+	// NotFound: no live node's file has the stream.
+	NotFound
+	// Loop: the client has been sent from node to node too often.
+	Loop
+	// Disabled: the stream is configured and switched off.
+	Disabled
+)
+
+// Kind is the kind of a [Decision].
+type Kind uint8
+
+// A Decision is what becomes of a client, for now: a newer view may bring another.
+type Decision struct {
+	Kind     Kind
+	Stream   string // the one of the request's names that is meant
+	Peer     string // the node that has it, for Follow, Redirect and Proxy
+	Location string // Redirect: the complete URL
+
+	// Upstream is the private URL of the node that has the stream and Public the one under which viewers fetch its
+	// segments; empty if those must come through this node.
+	Upstream, Public string
+
+	// Why says what is being waited for.
+	Why string
+}
+
+// Decide decides about a request to play.
+func (v *View) Decide(r listen.Request) Decision {
+	name, s, known := v.find(r.Streams)
+	d := Decision{Stream: name}
+	switch {
+	case !known && !v.Warm:
+		d.Kind, d.Why = Hold, "this node has just started and is still asking its peers"
+		return d
+	case !known:
+		d.Kind = NotFound
+		return d
+	case s.Disabled:
+		d.Kind = Disabled
+		return d
+	case s.Here && (s.Running || s.Owner == "" || !s.OwnerRunning):
+		d.Kind = Here
+		return d
+	}
+	if r.Protocol == listen.Relay { // another node takes its media from the owner, never from a third
+		d.Kind, d.Why = NotFound, "not captured here"
+		return d
+	}
+	peer := v.owner(s)
+	if peer == "" {
+		d.Kind, d.Why = Hold, "no node runs it yet"
+		if s.Waiting {
+			d.Why = "nobody publishes it now"
+		}
+		return d
+	}
+	if r.Hops >= HopLimit {
+		d.Kind = Loop
+		return d
+	}
+	d.Peer = peer
+	v.lead(&d, r, s, v.Nodes[peer])
+	return d
+}
+
+// find takes the first of the names that is known.
+func (v *View) find(names []string) (string, Stream, bool) {
+	for _, n := range names {
+		if s, ok := v.Streams[n]; ok {
+			return n, s, true
+		}
+	}
+	if len(names) == 0 {
+		return "", Stream{}, false
+	}
+	return names[0], Stream{}, false
+}
+
+// owner is the peer that a client is led to: the one that captures the stream, else one of those that run it by
+// themselves, the least busy one, else one whose file has it.
+func (v *View) owner(s Stream) string {
+	if s.Owner != "" && (s.OwnerRunning || len(s.Owners) == 0) {
+		return s.Owner
+	}
+	for _, from := range [][]string{s.Owners, s.Elsewhere} {
+		best := ""
+		for _, n := range from {
+			if best == "" || v.Nodes[n].Clients < v.Nodes[best].Clients {
+				best = n
+			}
+		}
+		if best != "" {
+			return best
+		}
+	}
+	return ""
+}
+
+// lead fills in how the client gets to the stream at peer n.
+func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
+	if n.Public == nil || n.Private == nil {
+		d.Kind, d.Why = Hold, "its owner has no address yet"
+		return
+	}
+	downgrade := r.Secure && n.Public.Scheme != "https"
+	if r.Protocol == listen.HLS {
+		d.Kind = Proxy
+		d.Upstream = n.Private.String()
+		switch {
+		case s.Policy.Relay[listen.HLS], s.Policy.HLS == RelayAll, downgrade:
+		case s.Policy.Redirect[listen.HLS], s.Policy.HLS == RedirectAll:
+			d.Kind, d.Location = Redirect, location(r, n)
+		default:
+			d.Public = n.Public.String()
+		}
+		return
+	}
+	d.Kind = Follow
+	if s.Policy.Relay[r.Protocol] || downgrade {
+		return
+	}
+	follows := r.Protocol != listen.RTMP || r.Redirects
+	if follows || s.Policy.Redirect[r.Protocol] {
+		if to := location(r, n); to != "" {
+			d.Kind, d.Location = Redirect, to
+		}
+	}
+}
+
+// location is the URL of the request at node n; empty if n does not speak the protocol.
+func location(r listen.Request, n Node) string {
+	u := url.URL{Scheme: n.Public.Scheme, Host: n.Public.Host}
+	switch r.Protocol {
+	case listen.RTSP, listen.RTMP:
+		port, usual := n.RTSP, 554
+		if r.Protocol == listen.RTMP {
+			port, usual = n.RTMP, 1935
+		}
+		if port == 0 {
+			return ""
+		}
+		u.Scheme, u.Host = string(r.Protocol), n.Public.Hostname()
+		if port != usual {
+			u.Host = net.JoinHostPort(u.Host, strconv.Itoa(port))
+		} else if strings.Contains(u.Host, ":") {
+			u.Host = "[" + u.Host + "]"
+		}
+	}
+	to := u.String() + r.Path
+	if q := Hopped(r.Query, r.Hops+1); q != "" {
+		to += "?" + q
+	}
+	return to
+}
+
+// Hopped returns the query with its count of hops set. All else in it is kept as it stands, tokens included.
+func Hopped(query string, hops int) string {
+	parts := slices.DeleteFunc(strings.Split(query, "&"), func(p string) bool {
+		return p == "" || strings.HasPrefix(p, HopsParameter+"=")
+	})
+	return strings.Join(append(parts, fmt.Sprintf("%s=%d", HopsParameter, hops)), "&")
+}

@@ -1,0 +1,116 @@
+// Package directory answers where a stream is: here, at a peer and under which URL, about to start, or nowhere; and
+// what therefore becomes of a client that asks for it.
+//
+// It decides from an immutable [View] that the control plane's shell publishes. It opens nothing and asks nobody.
+package directory
+
+import (
+	"net/url"
+	"sync/atomic"
+
+	"weir/protocols/listen"
+)
+
+// A View is what this node knows of the cluster at one instant. It is immutable.
+type View struct {
+	Self string
+
+	// Warm says that every peer has been heard or given up since boot. Until then a stream that nobody claims may
+	// well run somewhere.
+	Warm bool
+
+	Nodes   map[string]Node // peers by announced name, those that never answered under their provisional one
+	Streams map[string]Stream
+	Default Policy // for streams that are configured only elsewhere
+}
+
+// A Node is a peer as clients and relays reach it.
+type Node struct {
+	Name     string
+	Alive    bool
+	Draining bool
+
+	// Public is the URL under which clients reach the node, without path; Private the one for media between nodes.
+	Public, Private *url.URL
+
+	// RTMP and RTSP are the ports that the node advertises; 0 when it does not listen.
+	RTMP, RTSP int
+
+	Clients int
+}
+
+// A Stream is what is known of one stream.
+type Stream struct {
+	// Here says that this node captures it, Running that viewers can have media of it here.
+	Here, Running bool
+
+	// Owner is the live peer that captures it, or empty; OwnerRunning says that it has media. Owners lists, for a
+	// stream that every node captures for itself, all live peers that run it.
+	Owner        string
+	OwnerRunning bool
+	Owners       []string
+
+	// Elsewhere lists live peers that configure the stream although none is known to run it.
+	Elsewhere []string
+
+	// Configured says that this node's own file has the stream.
+	Configured bool
+
+	// Disabled streams are known and refused.
+	Disabled bool
+
+	// Waiting says that the stream exists but nobody publishes it now.
+	Waiting bool
+
+	Policy Policy
+}
+
+// HLSMode is how a node answers for HLS and DASH of a stream that is elsewhere.
+type HLSMode string
+
+// The modes of the directive hls. The zero value means Playlist.
+const (
+	// Playlist: this node answers the playlists, segments come from the owner's public URL.
+	Playlist HLSMode = "playlist"
+	// RelayAll: segments too come through this node.
+	RelayAll HLSMode = "relay"
+	// RedirectAll: the multivariant playlist is redirected whole.
+	RedirectAll HLSMode = "redirect"
+)
+
+// A Policy is what the configuration says about clients of a stream that is elsewhere.
+type Policy struct {
+	HLS HLSMode
+
+	// Redirect and Relay force one or the other for a protocol. Relay wins where both name it.
+	Redirect, Relay map[listen.Protocol]bool
+}
+
+// A Directory gives the newest view to whoever asks. Any goroutine may use it.
+type Directory struct {
+	now atomic.Pointer[published]
+}
+
+type published struct {
+	view    *View
+	changed chan struct{}
+}
+
+// New returns a directory that knows nothing but this node's name.
+func New(self string) *Directory {
+	d := &Directory{}
+	d.now.Store(&published{&View{Self: self}, make(chan struct{})})
+	return d
+}
+
+// Publish replaces the view. The caller changes it no more.
+func (d *Directory) Publish(v *View) {
+	old := d.now.Swap(&published{v, make(chan struct{})})
+	close(old.changed)
+}
+
+// View returns the newest view, and a channel that is closed when there is a newer one.
+func (d *Directory) View() (v *View, changed <-chan struct{}) {
+	p := d.now.Load()
+	return p.view, p.changed
+}
