@@ -45,7 +45,12 @@ func Track(config []byte) (codecs.Track, error) {
 }
 
 // An ADTS writes the headers of one track. The zero ADTS is not usable.
-type ADTS struct{ header [ADTSHeaderSize]byte }
+type ADTS struct {
+	// SampleRate is the core's, in Hz: an access unit lasts [Samples] of it, with SBR and without.
+	SampleRate int
+
+	header [ADTSHeaderSize]byte
+}
 
 // NewADTS prepares the headers for an AudioSpecificConfig. With SBR or PS they describe the core, and decoders find
 // the extension by themselves (implicit signalling, ISO/IEC 14496-3, 1.6.5.2). Sample rates without an index and
@@ -68,7 +73,7 @@ func NewADTS(config []byte) (ADTS, error) {
 		return ADTS{}, fmt.Errorf("ADTS has no sample rate of %d Hz", c.SampleRate)
 	}
 	profile := byte(c.Type) - 1
-	return ADTS{header: [ADTSHeaderSize]byte{
+	return ADTS{SampleRate: c.SampleRate, header: [ADTSHeaderSize]byte{
 		0xff, 0xf1, // syncword, MPEG-4, no CRC
 		profile<<6 | byte(index)<<2 | c.ChannelConfig>>2&1,
 		c.ChannelConfig << 6,

@@ -1,0 +1,89 @@
+// Package gop knows which access unit of a stream a new viewer needs first, so that it sees a picture at once and not
+// only at the next random access point.
+//
+// It keeps sequence numbers, never media, and does not know where the access units are.
+package gop
+
+import "weir/codecs"
+
+// audioTicks is how far back a viewer of a stream without video starts: enough for a player to fill its buffer and
+// begin, little enough not to be late.
+const audioTicks = codecs.ClockRate
+
+// maxPoints bounds the points that an Index keeps, however long nobody trims it. Older ones are forgotten first: at
+// one point for each access unit of video at 60 per second, an all-intra stream, it is a minute.
+const maxPoints = 4096
+
+// An Index tracks the random access points of one stream. The zero Index is empty and ready to use. It belongs to one
+// goroutine.
+type Index struct {
+	points []point // by sequence number, strictly ascending
+	video  bool    // a video track is there, and only its random access points count
+	newest int64   // DTS of the newest access unit; for streams without video
+}
+
+type point struct {
+	seq uint64
+	dts int64
+}
+
+// Add takes note of the access unit with this sequence number. Sequence numbers ascend; one that does not is ignored.
+// video says whether the stream has a video track: a viewer can then start only at a random access point of the first
+// one, which is track 0, and audio decodes from there by itself. When that changes, so do the tracks, and everything
+// before is forgotten, because no viewer can start there any more. The same goes for an access unit that is a
+// discontinuity.
+func (x *Index) Add(seq uint64, au *codecs.AccessUnit, video bool) {
+	if n := len(x.points); n > 0 && seq <= x.points[n-1].seq {
+		return
+	}
+	if video != x.video {
+		x.Reset()
+		x.video = video
+	}
+	x.newest = au.DTS
+	if !au.RandomAccess || video && au.Track != 0 {
+		return
+	}
+	if len(x.points) == maxPoints {
+		x.points = append(x.points[:0], x.points[1:]...)
+	}
+	x.points = append(x.points, point{seq: seq, dts: au.DTS})
+}
+
+// Newest returns the sequence number at which a new viewer starts: of the newest random access point, or without
+// video of an access unit about a second old. ok is false when there is none yet.
+func (x *Index) Newest() (seq uint64, ok bool) {
+	if len(x.points) == 0 {
+		return 0, false
+	}
+	i := len(x.points) - 1
+	if !x.video {
+		for i > 0 && x.newest-x.points[i-1].dts <= audioTicks && x.points[i-1].dts <= x.points[i].dts {
+			i--
+		}
+	}
+	return x.points[i].seq, true
+}
+
+// After returns the sequence number of the first random access point behind seq: where a viewer goes on that has
+// everything up to seq and may not repeat any of it.
+func (x *Index) After(seq uint64) (next uint64, ok bool) {
+	for _, p := range x.points {
+		if p.seq > seq {
+			return p.seq, true
+		}
+	}
+	return 0, false
+}
+
+// Trim forgets what comes before oldest, the sequence number of the oldest access unit that can still be had.
+func (x *Index) Trim(oldest uint64) {
+	n := 0
+	for n < len(x.points) && x.points[n].seq < oldest {
+		n++
+	}
+	x.points = append(x.points[:0], x.points[n:]...)
+}
+
+// Reset forgets everything.
+func (x *Index) Reset() { *x = Index{points: x.points[:0]} }
