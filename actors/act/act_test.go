@@ -109,7 +109,9 @@ func newFamily(t *testing.T, limit int, stopping, stopped any) *family {
 	pid, err := f.sys.Root.SpawnNamed(act.Props(f.env, "parent", func() actor.Actor {
 		return &parent{
 			Backoff: act.Backoff{Env: f.env, Min: time.Second, Max: 8 * time.Second, Quiet: time.Minute, Limit: limit},
-			child:   func() actor.Actor { return &failing{starts: f.starts, env: f.env, stopping: stopping, stopped: stopped} },
+			child: func() actor.Actor {
+				return &failing{starts: f.starts, env: f.env, stopping: stopping, stopped: stopped}
+			},
 			started: kids, gone: f.gone,
 		}
 	}), "parent")

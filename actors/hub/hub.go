@@ -139,6 +139,9 @@ func (h *Hub) Written() uint64 { return h.written.Load() }
 // one, and that were left out.
 func (h *Hub) Repeated() uint64 { return h.repeated.Load() }
 
+// Closed says whether the stream has ended for good.
+func (h *Hub) Closed() bool { return h.closed.Load() }
+
 // Close ends the stream for all viewers and refuses all writers.
 func (h *Hub) Close() {
 	h.mu.Lock()
@@ -168,7 +171,7 @@ func (h *Hub) append(au *codecs.AccessUnit) {
 	h.tail.Store(tail)
 	h.index.Trim(tail)
 	slot.Store(u)
-	h.index.Add(h.head, au, h.gen.video >= 0 && au.Track == h.gen.video)
+	h.index.Add(h.head, au, h.gen.video >= 0)
 	h.head++
 	h.written.Add(1)
 	if !h.hasBase {

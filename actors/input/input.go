@@ -31,11 +31,15 @@ type Writer interface {
 	Write(*codecs.AccessUnit) error
 }
 
-// A Backfiller is a source whose media is a function of time, so that a segment of the past can be made again.
-type Backfiller interface {
-	// Backfill returns the access units of the segment with that media sequence number. It returns an error until the
-	// source has been opened.
+// Linear is a source whose media is a function of time, so that every node makes the same of it, and a segment of the
+// past can be made again. Any goroutine may ask.
+type Linear interface {
+	// Backfill returns the access units of the segment with that media sequence number; an error until the source has
+	// been opened.
 	Backfill(msn int64) ([]*codecs.AccessUnit, error)
+
+	// SegmentAt returns the number of the segment on air at an instant in ticks; zero until the source has been opened.
+	SegmentAt(ticks int64) int64
 }
 
 // Run is a source that blocks while it runs.

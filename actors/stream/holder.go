@@ -22,7 +22,6 @@ import (
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/actors/packager"
-	"weir/codecs"
 	"weir/protocols/cmaf"
 )
 
@@ -93,12 +92,7 @@ func (h *holder) Receive(ctx actor.Context) {
 	case admitted:
 		h.is.publication = m.p
 	case obey:
-		h.is.role, h.is.current = m.role, m.current
-		h.obey(ctx, m.order)
-	case packager.Idle:
-		if h.packer != nil {
-			h.Stop(ctx, h.packer)
-		}
+		h.obey(ctx, m)
 	case *actor.Terminated:
 		h.terminated(ctx, m.Who)
 	case *actor.Stopping:
@@ -115,7 +109,7 @@ func (h *holder) Receive(ctx actor.Context) {
 func (h *holder) want(ctx actor.Context, m Want) {
 	ctx.Send(h.core, want{})
 	if m.Pack && h.packer == nil {
-		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.backfill()), "packager")
+		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
 	}
 	select {
 	case m.Reply <- h.live:
@@ -123,17 +117,19 @@ func (h *holder) want(ctx actor.Context, m Want) {
 	}
 }
 
-// backfill is how segments of the past can be made again, where an input can do that.
-func (h *holder) backfill() func(int64) ([]*codecs.AccessUnit, error) {
+// past is how segments of the past can be made again, where an input can do that.
+func (h *holder) past() packager.Past {
 	for _, in := range h.spec.Inputs {
-		if b, ok := in.Config.Source.(input.Backfiller); ok {
-			return b.Backfill
+		if b, ok := in.Config.Source.(input.Linear); ok {
+			return packager.Past{Backfill: b.Backfill, SegmentAt: b.SegmentAt}
 		}
 	}
-	return nil
+	return packager.Past{}
 }
 
-func (h *holder) obey(ctx actor.Context, o order) {
+func (h *holder) obey(ctx actor.Context, m obey) {
+	o := m.order
+	h.is.role, h.is.current = m.role, m.current
 	if o.stop >= 0 {
 		delete(h.pending, o.stop)
 		if pid := h.inputs[o.stop]; pid != nil {
@@ -152,6 +148,9 @@ func (h *holder) obey(ctx actor.Context, o order) {
 	if o.status != nil {
 		h.Env.Event("stream_"+o.status.State.String(), "stream", h.spec.Name, "err", o.status.Err)
 		h.cfg.Report(ctx, *o.status)
+	}
+	if h.packer != nil && m.role != capturing && m.role != releasing { // segments are made where the stream is captured
+		h.Stop(ctx, h.packer)
 	}
 	if o.letGo {
 		ctx.Send(ctx.Parent(), dispensable{h.spec.Name})

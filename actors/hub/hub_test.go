@@ -1,0 +1,434 @@
+package hub_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/actors/hub"
+	"weir/codecs"
+	"weir/protocols/listen"
+)
+
+var (
+	video  = codecs.Track{Codec: codecs.H264, Config: []byte{1}, Width: 64, Height: 48}
+	audio  = codecs.Track{Codec: codecs.AAC, Config: []byte{0x11, 0x90}, SampleRate: 48000, Channels: 2}
+	tracks = codecs.Tracks{video, audio}
+)
+
+const (
+	picture = 3600 // ticks between access units of video
+	sound   = 1920
+	gopSize = 10
+)
+
+// at makes the access unit number n of a video track whose timeline starts at from.
+func at(n, from int64) *codecs.AccessUnit {
+	dts := from + n*picture
+	return &codecs.AccessUnit{Track: 0, DTS: dts, PTS: dts, RandomAccess: n%gopSize == 0, Payload: binary.BigEndian.AppendUint64(nil, uint64(dts))}
+}
+
+func heard(n, from int64) *codecs.AccessUnit {
+	dts := from + n*sound
+	return &codecs.AccessUnit{Track: 1, DTS: dts, PTS: dts, RandomAccess: true, Payload: binary.BigEndian.AppendUint64(nil, uint64(dts))}
+}
+
+func write(t *testing.T, w *hub.Writer, aus ...*codecs.AccessUnit) {
+	t.Helper()
+	for _, au := range aus {
+		if err := w.Write(au); err != nil {
+			t.Fatalf("Write(DTS %d) = %v, want nil", au.DTS, err)
+		}
+	}
+}
+
+func pictures(first, last, from int64) (aus []*codecs.AccessUnit) {
+	for n := first; n <= last; n++ {
+		aus = append(aus, at(n, from))
+	}
+	return aus
+}
+
+// drain returns the DTS of what is pending for a feed.
+func drain(t *testing.T, f interface {
+	Next(context.Context, []*codecs.AccessUnit) ([]*codecs.AccessUnit, codecs.Tracks, error)
+},
+) (dts []int64) {
+	t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		units, _, err := f.Next(ctx, nil)
+		cancel()
+		if err != nil {
+			return dts
+		}
+		for _, au := range units {
+			dts = append(dts, au.DTS)
+		}
+	}
+}
+
+func dtsOf(aus []*codecs.AccessUnit) (dts []int64) {
+	for _, au := range aus {
+		dts = append(dts, au.DTS)
+	}
+	return dts
+}
+
+func TestViewerStartsAtTheNewestRandomAccessPoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 27, 0)...)
+		f := h.Units()
+		defer f.Close()
+		if got, want := drain(t, f), dtsOf(pictures(20, 27, 0)); !slices.Equal(got, want) {
+			t.Errorf("viewer got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestTooSlowViewerGoesOnAtARandomAccessPointAndIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{Units: 32})
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 0, 0)...)
+		f := h.Units()
+		defer f.Close()
+		drain(t, f)
+		write(t, w, pictures(1, 105, 0)...)
+		time.Sleep(time.Second)
+		if got, want := drain(t, f), dtsOf(pictures(100, 105, 0)); !slices.Equal(got, want) {
+			t.Errorf("slow viewer got %v, want %v", got, want)
+		}
+		if got, want := f.Dropped(), uint64(99); got != want {
+			t.Errorf("Dropped() = %d, want %d", got, want)
+		}
+		if got := h.Dropped(); got != 99 {
+			t.Errorf("the hub counts %d dropped, want 99", got)
+		}
+	})
+}
+
+func TestRingIsBoundedByBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{Bytes: 8 * 15})
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 0, 0)...)
+		f := h.Units()
+		defer f.Close()
+		drain(t, f)
+		write(t, w, pictures(1, 40, 0)...)
+		time.Sleep(time.Second)
+		if got, want := drain(t, f), dtsOf(pictures(40, 40, 0)); !slices.Equal(got, want) {
+			t.Errorf("viewer of a ring of 15 access units got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestViewersAreWokenOncePerTick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{Tick: 40 * time.Millisecond})
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 0, 0)...)
+		f := h.Units()
+		defer f.Close()
+		drain(t, f)
+		start := time.Now()
+		write(t, w, pictures(1, 3, 0)...)
+		units, _, err := f.Next(t.Context(), nil)
+		if err != nil || len(units) != 3 {
+			t.Fatalf("Next = %d units, %v; want the 3 of one tick", len(units), err)
+		}
+		if got := time.Since(start); got != 40*time.Millisecond {
+			t.Errorf("woken after %v, want 40ms", got)
+		}
+	})
+}
+
+// successions are the ways in which a second input follows a first one that wrote the pictures 0 to 14.
+var successions = []struct {
+	name   string
+	second []*codecs.AccessUnit
+	want   []*codecs.AccessUnit // what viewers get after the first input's
+	marked bool                 // the first of them is marked as a discontinuity
+}{
+	{
+		name:   "the same timeline, already caught up with: nobody can tell",
+		second: pictures(10, 18, 0), want: pictures(15, 18, 0),
+	},
+	{
+		name:   "the same timeline, joined later: at its next random access point",
+		second: pictures(16, 21, 0), want: pictures(20, 21, 0),
+	},
+	{
+		name:   "another timeline, ahead",
+		second: pictures(0, 2, 20*picture+7), want: pictures(0, 2, 20*picture+7),
+	},
+	{
+		name:   "a timeline far behind is shifted",
+		second: pictures(0, 1, -1000*picture), want: pictures(0, 1, 15*picture), marked: true,
+	},
+}
+
+func TestSecondInputTakesOverWithoutGapOrStepBack(t *testing.T) {
+	for _, tt := range successions {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hub.New("a", hub.Config{})
+				first, taken := h.NewWriter(nil), false
+				second := h.NewWriter(func() { taken = true })
+				first.SetTracks(codecs.Tracks{video})
+				second.SetTracks(codecs.Tracks{video})
+				write(t, first, pictures(0, 0, 0)...)
+				f := h.Units()
+				defer f.Close()
+				write(t, first, pictures(1, 14, 0)...)
+				write(t, second, tt.second...)
+				if !taken || !second.Active() {
+					t.Fatal("the second input did not take over")
+				}
+				if err := first.Write(at(15, 0)); !errors.Is(err, hub.ErrReplaced) {
+					t.Errorf("the first input's next Write = %v, want %v", err, hub.ErrReplaced)
+				}
+				want := append(dtsOf(pictures(0, 14, 0)), dtsOf(tt.want)...)
+				if got := drain(t, f); !slices.Equal(got, want) {
+					t.Errorf("viewer got %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestInputThatIsNotCaughtUpIsNotHeard(t *testing.T) {
+	h := hub.New("a", hub.Config{})
+	first, second := h.NewWriter(nil), h.NewWriter(nil)
+	first.SetTracks(codecs.Tracks{video})
+	second.SetTracks(codecs.Tracks{video})
+	write(t, first, pictures(0, 25, 0)...)
+	other := at(20, 0)
+	other.Payload = []byte("another picture of the same instant")
+	write(t, second, other, at(21, 0))
+	if second.Active() {
+		t.Error("an input whose media is older than what viewers have took over")
+	}
+	write(t, first, at(26, 0))
+}
+
+func TestSoundBetweenTwoInputsIsNeitherLostNorDoubled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		first, second := h.NewWriter(nil), h.NewWriter(nil)
+		first.SetTracks(tracks)
+		second.SetTracks(tracks)
+		write(t, first, at(0, 0))
+		f := h.Units()
+		defer f.Close()
+		write(t, first, heard(0, 0), heard(1, 0), at(1, 0)) // sound up to 1920, pictures up to 3600
+		write(t, second, heard(0, 0), heard(1, 0), heard(2, 0), at(1, 0), heard(3, 0), at(2, 0))
+		got := drain(t, f)
+		slices.Sort(got)
+		want := []int64{0, 0, 1920, 3600, 3840, 5760, 7200}
+		if !slices.Equal(got, want) {
+			t.Errorf("viewer got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestNewTracksAreAnnouncedBeforeTheirAccessUnits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, at(0, 0))
+		f := h.Units()
+		defer f.Close()
+		other := video
+		other.Width = 128
+		write(t, w, at(1, 0))
+		w.SetTracks(codecs.Tracks{other})
+		write(t, w, at(10, 0))
+
+		var seen []any
+		for len(seen) < 5 {
+			units, changed, err := f.Next(t.Context(), nil)
+			if err != nil {
+				t.Fatalf("Next: %v", err)
+			}
+			if changed != nil {
+				seen = append(seen, changed[0].Width)
+			}
+			for _, au := range units {
+				seen = append(seen, au.DTS)
+			}
+		}
+		if want := []any{64, int64(0), int64(picture), 128, int64(10 * picture)}; !slices.Equal(seen, want) {
+			t.Errorf("viewer saw %v, want %v", seen, want)
+		}
+	})
+}
+
+// spelled is a wire form that writes access units as their payload and counts what it makes.
+type spelled struct {
+	mu      sync.Mutex
+	encoded int
+}
+
+func (s *spelled) Prologue(codecs.Tracks) []byte { return []byte("head") }
+
+func (s *spelled) Encode(au *codecs.AccessUnit) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.encoded++
+	return slices.Clone(au.Payload)
+}
+
+func TestWireFormIsMadeOnceForAllViewersAndNotForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 95, 0)...)
+		enc := &spelled{}
+		var base int64 = -1
+		mk := func(b int64) codecs.Encoder { base = b; return enc }
+		var got [3][]byte
+		for i := range got {
+			f := h.Join("spelled", mk)
+			bufs, err := f.Next(t.Context(), nil)
+			if err != nil {
+				t.Fatalf("Next: %v", err)
+			}
+			got[i] = bytes.Join(bufs, nil)
+			f.Close()
+		}
+		want := []byte("head")
+		for _, au := range pictures(90, 95, 0) {
+			want = append(want, au.Payload...)
+		}
+		for i := range got {
+			if !bytes.Equal(got[i], want) {
+				t.Errorf("viewer %d got %q, want %q", i, got[i], want)
+			}
+		}
+		if enc.encoded != 6 {
+			t.Errorf("%d access units were encoded, want 6: once each, and none that nobody watched", enc.encoded)
+		}
+		if base != 0 {
+			t.Errorf("base = %d, want the first DTS, 0", base)
+		}
+		if n := h.Readers(); n != 0 {
+			t.Errorf("Readers() = %d after all have left, want 0", n)
+		}
+	})
+}
+
+func TestClosedHubEndsViewersAndWriters(t *testing.T) {
+	h := hub.New("a", hub.Config{})
+	w := h.NewWriter(nil)
+	w.SetTracks(codecs.Tracks{video})
+	write(t, w, at(0, 0))
+	f := h.Units()
+	h.Close()
+	for range 2 {
+		if _, _, err := f.Next(t.Context(), nil); err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.Errorf("Next after Close = %v, want %v", err, io.EOF)
+			}
+			break
+		}
+	}
+	if err := w.Write(at(1, 0)); !errors.Is(err, hub.ErrClosed) {
+		t.Errorf("Write after Close = %v, want %v", err, hub.ErrClosed)
+	}
+}
+
+// A viewer costs no allocation per access unit once the wire form is made: the budget of the hot path.
+func TestViewerAllocatesNothingPerAccessUnit(t *testing.T) {
+	h := hub.New("a", hub.Config{Tick: -1})
+	w := h.NewWriter(nil)
+	w.SetTracks(codecs.Tracks{video})
+	write(t, w, at(0, 0))
+	mk := func(int64) codecs.Encoder { return &spelled{} }
+	lead, f := h.Join("spelled", mk), h.Join("spelled", mk)
+	defer lead.Close()
+	defer f.Close()
+	bufs := make([][]byte, 0, 512)
+	step := func(g listen.Feed) {
+		if _, err := g.Next(t.Context(), bufs[:0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step(lead)
+	step(f)
+	var before, after runtime.MemStats
+	var spent uint64
+	for n := range int64(500) {
+		write(t, w, at(n+1, 0))
+		step(lead) // pays for the encoding
+		runtime.ReadMemStats(&before)
+		step(f)
+		runtime.ReadMemStats(&after)
+		spent += after.Mallocs - before.Mallocs
+	}
+	if spent > 50 { // the runtime's own, now and then
+		t.Errorf("a viewer allocated %d times in 500 calls, want 0", spent)
+	}
+}
+
+func TestManyViewersAndInputsAtOnce(t *testing.T) {
+	h := hub.New("a", hub.Config{Units: 64, Tick: -1})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			f := h.Units()
+			defer f.Close()
+			last := int64(-1)
+			for {
+				units, _, err := f.Next(context.Background(), nil)
+				if err != nil {
+					return
+				}
+				for _, au := range units {
+					if au.DTS <= last {
+						t.Errorf("DTS %d after %d", au.DTS, last)
+						return
+					}
+					last = au.DTS
+				}
+			}
+		})
+		wg.Go(func() {
+			f := h.Join("spelled", func(int64) codecs.Encoder { return &spelled{} })
+			defer f.Close()
+			for {
+				if _, err := f.Next(context.Background(), nil); err != nil {
+					return
+				}
+			}
+		})
+	}
+	for i := range int64(4) {
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		for _, au := range pictures(i*500, i*500+510, 0) {
+			if err := w.Write(au); err != nil {
+				t.Errorf("Write: %v", err)
+			}
+		}
+	}
+	h.Close()
+	wg.Wait()
+}

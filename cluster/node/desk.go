@@ -1,0 +1,180 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/actors/stream"
+	"weir/cluster/directory"
+	"weir/protocols/cmaf"
+	"weir/protocols/hls"
+	"weir/protocols/listen"
+)
+
+// retryAfter is what a client is told that came during a take-over.
+const retryAfter = 2 * time.Second
+
+// A desk decides about clients. Its methods run in the goroutines of sessions and listeners, never in an actor's.
+type desk struct {
+	sys     *actor.ActorSystem
+	dir     *directory.Directory
+	streams *actor.PID
+	hold    time.Duration // how long a request is held at most
+	claim   func(ctx context.Context, stream string) error
+	names   func(stream string) error // why a name is reserved
+	env     act.Env
+}
+
+var (
+	_ listen.Desk = (*desk)(nil)
+	_ hls.Desk    = (*desk)(nil)
+)
+
+// Play implements [listen.Desk].
+func (d *desk) Play(ctx context.Context, r listen.Request) listen.Answer {
+	a, live := d.find(ctx, r, false)
+	if live != nil {
+		a.Source = live.Hub
+	}
+	return a
+}
+
+// Window implements [hls.Desk].
+func (d *desk) Window(ctx context.Context, r listen.Request) (*cmaf.Store, listen.Answer) {
+	a, live := d.find(ctx, r, true)
+	if live == nil {
+		return nil, a
+	}
+	return live.Store, a
+}
+
+// find waits until the directory knows what becomes of the client, at most for the hold limit. A live stream comes
+// with a verdict of Serve and has media.
+func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.Answer, *stream.Live) {
+	ctx, cancel := context.WithTimeout(ctx, d.hold)
+	defer cancel()
+	var live *stream.Live
+	for {
+		view, changed := d.dir.View()
+		dec := view.Decide(r)
+		a := listen.Answer{Stream: dec.Stream}
+		switch dec.Kind {
+		case directory.Here, directory.Follow:
+			if live == nil || live.Hub.Closed() {
+				live = d.want(ctx, dec.Stream, pack)
+			}
+			if live != nil {
+				select {
+				case <-live.Hub.Ready():
+					a.Verdict = listen.Serve
+					return a, live
+				default:
+				}
+			}
+		case directory.Redirect:
+			a.Verdict, a.Location = listen.Redirect, dec.Location
+			return a, nil
+		case directory.Proxy:
+			a.Verdict, a.Upstream, a.Public = listen.Proxy, dec.Upstream, dec.Public
+			return a, nil
+		case directory.NotFound:
+			a.Verdict, a.Reason = listen.NotFound, "there is no such stream: "+dec.Stream
+			return a, nil
+		case directory.Disabled:
+			a.Verdict, a.Reason = listen.NotFound, "the stream is disabled: "+dec.Stream
+			return a, nil
+		case directory.Loop:
+			a.Verdict, a.RetryAfter = listen.Unavailable, retryAfter
+			a.Reason = "the stream is moving: too many nodes have passed this request on"
+			return a, nil
+		}
+		var ready <-chan struct{}
+		if live != nil {
+			ready = live.Hub.Ready()
+		}
+		select {
+		case <-changed:
+		case <-ready:
+		case <-ctx.Done():
+			a.Verdict, a.RetryAfter = listen.Unavailable, retryAfter
+			a.Reason = "the stream has no media now"
+			if dec.Why != "" {
+				a.Reason += ": " + dec.Why
+			}
+			return a, nil
+		}
+	}
+}
+
+// want asks the supervisor of streams for a stream; nil if the context ends first.
+func (d *desk) want(ctx context.Context, name string, pack bool) *stream.Live {
+	reply := make(chan *stream.Live, 1)
+	d.sys.Root.Send(d.streams, stream.Want{Stream: name, Pack: pack, Reply: reply})
+	select {
+	case live := <-reply:
+		return live
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Publish implements [listen.Desk].
+func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publication, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.hold)
+	defer cancel()
+	view, _ := d.dir.View()
+	name, err := d.publishable(view, r.Streams)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.claim(ctx, name); err != nil {
+		return nil, fmt.Errorf("publishing %q: %w", name, err)
+	}
+	reply := make(chan stream.Published, 1)
+	d.sys.Root.Send(d.streams, stream.Publish{Stream: name, Session: r.Remote.String(), Reply: reply})
+	select {
+	case p := <-reply:
+		return p.Publication, p.Err
+	case <-ctx.Done():
+		go func() { // whatever is opened after all has nobody to close it
+			if p := <-reply; p.Publication != nil {
+				p.Publication.Close()
+			}
+		}()
+		return nil, fmt.Errorf("publishing %q: %w: the stream did not answer", name, listen.ErrUnavailable)
+	}
+}
+
+// publishable is the first of the names that this node's file has.
+func (d *desk) publishable(v *directory.View, names []string) (string, error) {
+	var reserved error
+	elsewhere := false
+	for _, n := range names {
+		s, known := v.Streams[n]
+		if known && s.Configured {
+			if s.Disabled {
+				return "", fmt.Errorf("%w: stream %q is disabled", listen.ErrDenied, n)
+			}
+			return n, nil
+		}
+		elsewhere = elsewhere || known
+		if err := d.names(n); err != nil {
+			reserved = err
+		}
+	}
+	switch {
+	case reserved != nil:
+		return "", fmt.Errorf("%w: %w", listen.ErrReserved, reserved)
+	case elsewhere:
+		return "", fmt.Errorf("%w on this node: %s", listen.ErrNotFound, strings.Join(names, " or "))
+	}
+	return "", fmt.Errorf("%w: %s; add `stream NAME { input publish://; }` to the file", listen.ErrNotFound, strings.Join(names, " or "))
+}
+
+var errClaim = errors.New("the control plane did not answer")
