@@ -1,0 +1,113 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/cluster"
+	"google.golang.org/protobuf/proto"
+
+	"weir/cluster/wire"
+)
+
+var (
+	// ErrNoOwner means that no live node that can be asked owns the stream, as far as this node knows.
+	ErrNoOwner = errors.New("nobody owns the stream")
+
+	// ErrNoAnswer means that the owner did not answer, or is no longer the owner, each time it was asked.
+	ErrNoAnswer = errors.New("the owner of the stream does not answer")
+)
+
+// A question is asked three times: the first may be lost in a link that is closing or meet the owner of a moment ago,
+// the third is for a take-over in between. An answer takes well under a millisecond on a local network.
+const (
+	askTries = 3
+	askLimit = 300 * time.Millisecond
+	askPause = 20 * time.Millisecond
+)
+
+// Ask puts a question to whoever owns the stream and returns the answer, at the latest after about a second or when
+// ctx ends. It blocks, so no actor may call it: it is for API handlers and their like. A question is asked again when
+// no answer came, so it must bear being answered twice. The error is [ErrNoOwner], [ErrNoAnswer], a [*RefusedError] or
+// ctx's.
+//
+// It does not go through cluster.Request, which starts a goroutine per call, cannot be cancelled, and caches where a
+// stream was.
+func Ask(ctx context.Context, c *cluster.Cluster, stream string, msg proto.Message) (proto.Message, error) {
+	var last error
+	for try := range askTries {
+		if try > 0 {
+			if err := pause(ctx, askPause); err != nil {
+				return nil, fmt.Errorf("asking for %q: %w", stream, err)
+			}
+		}
+		pid := c.Get(stream, Kind)
+		if pid == nil {
+			last = ErrNoOwner
+			continue
+		}
+		answer, err := askOnce(ctx, c.ActorSystem, pid, msg)
+		if err == nil {
+			return answer, nil
+		}
+		var refused *RefusedError
+		if ctx.Err() != nil || errors.As(err, &refused) && refused.Why != wire.Refused_WHY_ELSEWHERE {
+			return nil, fmt.Errorf("asking %s for %q: %w", pid.Address, stream, err)
+		}
+		last = fmt.Errorf("asking %s: %w", pid.Address, err)
+	}
+	return nil, fmt.Errorf("stream %q: %w", stream, last)
+}
+
+// A RefusedError is the answer of an owner that could be asked and refused.
+type RefusedError struct {
+	Why    wire.Refused_Why
+	Reason string
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return fmt.Sprintf("refused (%v): %s", e.Why, e.Reason) }
+
+func askOnce(ctx context.Context, sys *actor.ActorSystem, to *actor.PID, msg proto.Message) (proto.Message, error) {
+	f := sys.Root.RequestFuture(to, msg, askLimit)
+	type outcome struct {
+		res any
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() { // ends with the future, so within askLimit
+		res, err := f.Result()
+		done <- outcome{res, err}
+	}()
+	var o outcome
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case o = <-done:
+	}
+	if o.err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, o.err)
+	}
+	switch m := o.res.(type) {
+	case *wire.Refused:
+		return nil, &RefusedError{Why: m.GetWhy(), Reason: m.GetReason()}
+	case proto.Message:
+		return m, nil
+	default:
+		return nil, fmt.Errorf("%w: a %T came back", ErrNoAnswer, o.res)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

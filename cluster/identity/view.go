@@ -1,0 +1,85 @@
+// Package identity makes streams virtual actors of protoactor's cluster: stream/NAME is found, from any node, on the
+// node that owns the stream now. It holds the ClusterProvider and the IdentityLookup, which hold nothing but the last
+// [View] that the control plane published, and the secured boot of protoactor's remote.
+//
+// It decides neither who is alive nor who owns what, activates nothing and blocks for nobody; protoactor's gossip,
+// pubsub and activator are never started.
+package identity
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Kind is the kind of the virtual actors that streams are.
+const Kind = "stream"
+
+// streams is where the actors of streams live, on every node alike.
+const streams = "node/streams/"
+
+// StreamID is the id of the actor of a stream, the same on every node.
+func StreamID(name string) string { return streams + url.PathEscape(name) }
+
+// A Member is a live node.
+type Member struct {
+	Name string
+
+	// Addr is where its remote listens, "host:port" exactly as it advertises it; empty while nobody knows. A member
+	// without address owns streams but cannot be asked.
+	Addr string
+
+	// SysID is its ActorSystem.ID, new with each start of the process.
+	SysID string
+
+	// Gen counts, on this node alone, how often the member came back from being taken for dead or under a new SysID.
+	// protoactor never again speaks to a member that has left, so whoever returns must be a new one to it.
+	Gen int
+}
+
+// A View is what the control plane believes at one moment. It is immutable once published.
+type View struct {
+	Self    string
+	Members []Member          // the live nodes, this one included
+	Owner   map[string]string // the node that captures a stream
+}
+
+// snapshot is a View made ready for look-ups.
+type snapshot struct {
+	view   *View
+	addr   map[string]string // by the name of the member; only those that can be asked
+	remote map[string]bool   // the addresses of addr
+}
+
+func newSnapshot(v *View) *snapshot {
+	s := &snapshot{view: v, addr: map[string]string{}, remote: map[string]bool{}}
+	for _, m := range v.Members {
+		if _, _, ok := splitAddr(m.Addr); ok {
+			s.addr[m.Name], s.remote[m.Addr] = m.Addr, true
+		}
+	}
+	return s
+}
+
+// find gives the actor of a stream, or nil if nobody who can be asked owns it.
+func (s *snapshot) find(stream string) *actor.PID {
+	if s == nil {
+		return nil
+	}
+	addr := s.addr[s.view.Owner[stream]]
+	if addr == "" {
+		return nil
+	}
+	return actor.NewPID(addr, StreamID(stream))
+}
+
+func splitAddr(addr string) (host string, port int, ok bool) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil || host == "" {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, int(n), err == nil && n > 0
+}
