@@ -30,8 +30,7 @@ type point struct {
 // Add takes note of the access unit with this sequence number. Sequence numbers ascend; one that does not is ignored.
 // video says whether the stream has a video track: a viewer can then start only at a random access point of the first
 // one, which is track 0, and audio decodes from there by itself. When that changes, so do the tracks, and everything
-// before is forgotten, because no viewer can start there any more. The same goes for an access unit that is a
-// discontinuity.
+// before is forgotten, because no viewer can start there any more. Without video a discontinuity is such a change too.
 func (x *Index) Add(seq uint64, au *codecs.AccessUnit, video bool) {
 	if n := len(x.points); n > 0 && seq <= x.points[n-1].seq {
 		return
@@ -39,6 +38,9 @@ func (x *Index) Add(seq uint64, au *codecs.AccessUnit, video bool) {
 	if video != x.video {
 		x.Reset()
 		x.video = video
+	}
+	if !video && au.Discontinuity {
+		x.Reset() // or a viewer would be given the break within its first second
 	}
 	x.newest = au.DTS
 	if !au.RandomAccess || video && au.Track != 0 {
