@@ -1,0 +1,420 @@
+package conf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A peerDraft is a peer whose block is being read.
+type peerDraft struct {
+	Peer
+	api, public, fetch, stale Pos // where these were given; zero if they were not
+}
+
+// A streamDraft is a stream whose block is being read.
+type streamDraft struct {
+	Stream
+	own      delivery
+	template bool // takes things from a template, so what is missing may stand there
+	capture  Pos  // of capture_at's word
+}
+
+// delivery is what a file says about [Delivery] in one place; zero fields mean that it says nothing.
+type delivery struct {
+	hls             HLSMode
+	redirect, relay []string
+	latency         time.Duration
+}
+
+// The words of values.
+var (
+	logLevels  = []string{"debug", "error", "info", "warn"}
+	handovers  = []string{string(Make), string(Break)}
+	partitions = []string{string(Available), string(Exclusive)}
+	hlsModes   = []string{string(HLSPlaylist), string(HLSRelay), string(HLSRedirect)}
+
+	// protocols are those of which it can be said whether they redirect; HLS and DASH have their modes.
+	protocols      = []string{"flv", "mpegts", "rtmp", "rtsp"}
+	laterProtocols = []string{"always", "srt", "whep", "whip"}
+)
+
+func applyName(b *builder, _ *scope, c *call) *scope {
+	w := c.arg(0)
+	if err := checkNodeName(w.text); err != nil {
+		b.refuse(w.pos, c.name, err)
+		return nil
+	}
+	b.file.Name = w.text
+	return nil
+}
+
+// minKey is the length, in bytes, below which a cluster key can be guessed by whoever can connect: 16 random letters
+// and digits hold 95 bits.
+const minKey = 16
+
+func (b *builder) key(c *call) string {
+	w := c.arg(0)
+	switch n := len(w.text); {
+	case n == 0:
+		b.errorf(w.pos, "found an empty cluster_key, expected the secret that all nodes share")
+	case n < minKey:
+		b.warnf(w.pos, "cluster_key has only %d characters, and whoever can connect can guess a short one; "+
+			"%d random ones or more are safe, such as `openssl rand -hex 16` prints", n, minKey)
+	}
+	return w.text
+}
+
+func applyClusterKey(b *builder, _ *scope, c *call) *scope {
+	b.file.ClusterKey = b.key(c)
+	return nil
+}
+
+func applyPeerKey(b *builder, sc *scope, c *call) *scope {
+	sc.peer.ClusterKey = b.key(c)
+	return nil
+}
+
+func applyReturnHolddown(b *builder, _ *scope, c *call) *scope {
+	b.millis(c, 0, &b.file.ReturnHolddown)
+	return nil
+}
+
+// millis sets a duration from the only argument of a directive.
+func (b *builder) millis(c *call, least int64, into *time.Duration) bool {
+	w := c.arg(0)
+	d, err := parseMillis(w.text, least)
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+		return false
+	}
+	*into = d
+	return true
+}
+
+func applyListen(b *builder, _ *scope, c *call) *scope {
+	w, kind := c.arg(0), c.name
+	if w.text == "off" {
+		b.off[kind] = c.pos
+		return &scope{}
+	}
+	l, err := parseListen(w.text)
+	if err != nil {
+		b.refuse(w.pos, kind, fmt.Errorf("%w%s", err, didYouMean(w.text, []string{"off"})))
+		return &scope{}
+	}
+	l.Pos = c.pos
+	b.listens[kind] = append(b.listens[kind], l)
+	return &scope{}
+}
+
+func applyRemote(b *builder, _ *scope, c *call) *scope {
+	w := c.arg(0)
+	l, err := parseListen(w.text)
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+		return nil
+	}
+	l.Pos = c.pos
+	b.file.Remote = l
+	return nil
+}
+
+func applyLogLevel(b *builder, _ *scope, c *call) *scope {
+	b.oneOf(c, logLevels, func(w string) { b.file.LogLevel = w })
+	return nil
+}
+
+// oneOf hands the only argument of a directive to set if it is one of the known words.
+func (b *builder) oneOf(c *call, known []string, set func(string)) {
+	w := c.arg(0)
+	text, err := parseWord(w.text, known)
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+		return
+	}
+	set(text)
+}
+
+func applyVod(b *builder, _ *scope, c *call) *scope {
+	w := c.arg(0)
+	if w.text == "" || w.text == "." || w.text == ".." || strings.ContainsAny(w.text, "/\\?#") {
+		b.refuse(w.pos, c.name, fmt.Errorf("found %s, expected a name that can stand in file://NAME/PATH", quote(w.text)))
+		return nil
+	}
+	v := Vod{Name: w.text, Pos: c.pos}
+	for _, known := range b.file.Vods {
+		if known.Name == v.Name {
+			b.errorf(w.pos, "found `vod %s` a second time, expected it once; the first is at %s", w.text, known.Pos.place())
+			return &scope{vod: &v}
+		}
+	}
+	b.file.Vods = append(b.file.Vods, v)
+	return &scope{vod: &b.file.Vods[len(b.file.Vods)-1]}
+}
+
+func applyRoot(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	if w.text == "" || strings.ContainsAny(w.text, "\n\r\t") {
+		b.refuse(w.pos, c.name, fmt.Errorf("found %s, expected a directory", quote(w.text)))
+		return nil
+	}
+	sc.vod.Root = w.text
+	return nil
+}
+
+func applyPeer(b *builder, _ *scope, c *call) *scope {
+	w := c.arg(0)
+	p := &peerDraft{Peer: Peer{Pos: c.pos}}
+	host, port, err := parsePeerName(w.text)
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+		return &scope{peer: p} // not kept, but its block is worth checking
+	}
+	p.Host, p.Port = host, port
+	b.peers = append(b.peers, p)
+	return &scope{peer: p}
+}
+
+func applyPeerURL(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	u, err := parseBase(w.text)
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+		return nil
+	}
+	switch c.spec.canonical() {
+	case "api_url":
+		sc.peer.APIURL, sc.peer.api = u, c.pos
+	case "public_payload_url":
+		sc.peer.Public, sc.peer.public, sc.peer.PublicGiven = u, c.pos, true
+	case "private_payload_url":
+		sc.peer.Private = u
+	}
+	return nil
+}
+
+func applyPeerTimeout(b *builder, sc *scope, c *call) *scope {
+	if c.name == "fetch_timeout" {
+		b.millis(c, 1, &sc.peer.FetchTimeout)
+		sc.peer.fetch = c.pos
+		return nil
+	}
+	b.millis(c, 1, &sc.peer.StaleTimeout)
+	sc.peer.stale = c.pos
+	return nil
+}
+
+func applyPeerLimit(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	into, most := &sc.peer.ChannelLimit, 1_000_000
+	if c.name == "cpu_limit" {
+		into, most = &sc.peer.CPULimit, 100
+	}
+	n, err := parseCount(w.text, 1, most)
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+		return nil
+	}
+	*into = n
+	return nil
+}
+
+func applyStream(b *builder, _ *scope, c *call) *scope {
+	st := &streamDraft{Stream: Stream{Name: c.arg(0).text, Static: true, Pos: c.pos}}
+	b.streams = append(b.streams, st)
+	return &scope{stream: st}
+}
+
+func applyInput(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	in, err := parseInput(w.text)
+	in.Pos = c.pos
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+	}
+	// A wrong input is kept, so that its stream is not also said to have none.
+	sc.stream.Inputs = append(sc.stream.Inputs, in)
+	return &scope{input: &in}
+}
+
+// applyComment obeys a note to the reader by doing nothing.
+func applyComment(*builder, *scope, *call) *scope { return nil }
+
+func applyIngest(_ *builder, sc *scope, c *call) *scope {
+	in := &Ingest{Handover: Make, Partition: Available, Pos: c.pos}
+	sc.stream.Ingest = in
+	return &scope{ingest: in, stream: sc.stream}
+}
+
+func applyCaptureAt(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	host, port, err := parsePeerName(w.text)
+	if err != nil {
+		// A node may announce a name that is no host name, and that is as good.
+		if checkNodeName(w.text) != nil || strings.Contains(w.text, ":") {
+			b.refuse(w.pos, c.name, err)
+			return nil
+		}
+		host = w.text
+	}
+	sc.ingest.CaptureAt, sc.stream.capture = Peer{Host: host, Port: port}.Name(), w.pos
+	return nil
+}
+
+func applyHandover(b *builder, sc *scope, c *call) *scope {
+	b.oneOf(c, handovers, func(w string) {
+		if sc.ingest.Handover = Handover(w); w == string(Break) {
+			b.add(Unsupported, c.pos, "handover=break")
+		}
+	})
+	return nil
+}
+
+func applyPartition(b *builder, sc *scope, c *call) *scope {
+	b.oneOf(c, partitions, func(w string) {
+		if w == string(Exclusive) {
+			b.add(Unsupported, c.pos, "partition=exclusive")
+		}
+		if sc.ingest != nil { // elsewhere only the default gets past the check above
+			sc.ingest.Partition = Partition(w)
+		}
+	})
+	return nil
+}
+
+// flag reads a directive that may stand alone for true.
+func (b *builder) flag(c *call, into *bool) {
+	if len(c.args) == 0 {
+		*into = true
+		return
+	}
+	v, err := parseBool(c.arg(0).text)
+	if err != nil {
+		b.refuse(c.arg(0).pos, c.name, err)
+		return
+	}
+	*into = v
+}
+
+func applyDisabled(b *builder, sc *scope, c *call) *scope {
+	b.flag(c, &sc.stream.Disabled)
+	return nil
+}
+
+func applyStatic(b *builder, sc *scope, c *call) *scope {
+	b.flag(c, &sc.stream.Static)
+	if !sc.stream.Static {
+		b.add(Unsupported, c.pos, "static false (a stream that starts with its first viewer)")
+	}
+	return nil
+}
+
+func applyTitle(_ *builder, sc *scope, c *call) *scope {
+	var words []string
+	for _, w := range c.args {
+		words = append(words, w.text)
+	}
+	sc.stream.Title = strings.Join(words, " ")
+	return nil
+}
+
+// delivery gives the delivery that a directive in this scope is about: the stream's, or the file's.
+func (b *builder) delivery(sc *scope) *delivery {
+	if sc.stream != nil {
+		return &sc.stream.own
+	}
+	return &b.global
+}
+
+func applyHLS(b *builder, sc *scope, c *call) *scope {
+	b.oneOf(c, hlsModes, func(w string) { b.delivery(sc).hls = HLSMode(w) })
+	return nil
+}
+
+func applyForward(b *builder, sc *scope, c *call) *scope {
+	d := b.delivery(sc)
+	into, other, otherName := &d.redirect, d.relay, "relay"
+	if c.name == "relay" {
+		into, other, otherName = &d.relay, d.redirect, "redirect"
+	}
+	for _, w := range c.args {
+		for p := range strings.SplitSeq(w.text, ",") {
+			switch {
+			case slices.Contains(other, p):
+				b.errorf(w.pos, "found %s in `%s`, expected it either there or in `%s`", quote(p), c.name, otherName)
+			case slices.Contains(laterProtocols, p):
+				b.add(Unsupported, w.pos, "`%s` of %s", c.name, p)
+			case p == "hls" || p == "dash":
+				b.errorf(w.pos, "found %s in `%s`, expected %s; for HLS and DASH write `hls %s;`", quote(p), c.name, oneOf(protocols), c.name)
+			case slices.Contains(*into, p):
+				b.warnf(w.pos, "%s stands twice in `%s`", p, c.name)
+			default:
+				if _, err := parseWord(p, protocols); err != nil {
+					b.refuse(w.pos, c.name, err)
+					continue
+				}
+				*into = append(*into, p)
+			}
+		}
+	}
+	return nil
+}
+
+func applyLatency(b *builder, sc *scope, c *call) *scope {
+	b.millis(c, 1, &b.delivery(sc).latency)
+	return nil
+}
+
+func applyAuth(b *builder, _ *scope, c *call) *scope {
+	cr := &Credentials{User: c.arg(0).text, Password: c.arg(1).text}
+	if c.name == "edit_auth" {
+		b.file.EditAuth = cr
+	} else {
+		b.file.ViewAuth = cr
+	}
+	return nil
+}
+
+func applyDirectory(b *builder, _ *scope, c *call) *scope {
+	switch c.name {
+	case "session_log":
+		b.file.SessionLog = c.arg(0).text
+	case "pulsedb":
+		b.file.Pulsedb = c.arg(0).text
+	case "geoip":
+		b.file.GeoIP = c.arg(0).text
+	}
+	return nil
+}
+
+// applyTemplate only notes that a stream has one.
+func applyTemplate(_ *builder, sc *scope, _ *call) *scope {
+	if sc.stream != nil {
+		sc.stream.template = true
+	}
+	return nil
+}
+
+func applySource(b *builder, _ *scope, c *call) *scope {
+	for _, k := range c.kids {
+		if k.name == "cluster_key" {
+			return nil
+		}
+	}
+	if !slices.ContainsFunc(c.words, func(w word) bool { return w.option && strings.HasPrefix(w.text, "cluster_key=") }) {
+		b.keyless = append(b.keyless, keyless{"source", c.pos})
+	}
+	return nil
+}
+
+func applyBalancer(b *builder, _ *scope, c *call) *scope {
+	w := c.arg(0)
+	if slices.Contains(b.file.Balancers, w.text) {
+		b.errorf(w.pos, "found `balancer %s` a second time, expected every balancer to have a name of its own", short(w.text))
+	}
+	b.file.Balancers = append(b.file.Balancers, w.text)
+	b.keyless = append(b.keyless, keyless{"balancer", c.pos})
+	return nil
+}

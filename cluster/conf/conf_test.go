@@ -1,0 +1,501 @@
+package conf
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/protocols/listen"
+)
+
+const key = "cluster_key 0123456789abcdef0123456789abcdef;\n"
+
+// refusedTests are files with something wrong, and what is said about it. They seed the fuzz targets too.
+var refusedTests = []struct {
+	name string
+	src  string
+	want string // a part of one message; its place is a part of it
+	sev  Severity
+}{
+	// Syntax.
+	{"brace too many", "http 80;\n}", "f:2:1: error: found `}` where no block is open", Error},
+	{"end before semicolon", "http 80", "f:1:8: error: found the end of the file, expected `;` or `{` to follow `http` (its last word is at 1:6)", Error},
+	{"brace before semicolon", "peer a {\n  public b\n}", "f:3:1: error: found `}`, expected `;` or `{` to follow `public`", Error},
+	{"semicolon forgotten", "http 80\nrtmp 1935;", "f:2:1: error: found \"rtmp\", expected `;` to end the `http` of line 1", Error},
+	{"string not closed", "stream a {\n  title \"x;\n}", "f:2:9: error: found a string that is not closed on its line", Error},
+	{"text behind string", `title "a"b;`, `f:1:10: error: found 'b' directly after a quoted string`, Error},
+	{"escape", `title "a\q";`, `f:1:9: error: found a backslash in a string, expected one of`, Error},
+	{"no name", `"http" 80;`, `f:1:1: error: found "http", expected the name of a directive`, Error},
+	{"block alone", "{ }", "f:1:1: error: found `{`, expected a directive", Error},
+	{"control character", "http \x01;", "f:1:6: error: found control character U+0001", Error},
+	{"no UTF-8", "http \xff;", "f:1:6: error: found byte 0xff", Error},
+	{"too deep", strings.Repeat("a {", 40), "levels deep, expected at most 16", Error},
+	{"columns are characters", "stream ü { inptu fake://fake; }", "f:1:12: error: found \"inptu\"", Error},
+	{"block where none is", "name a { }", "f:1:1: error: found a block behind `name`, expected `;`", Error},
+	{"nothing where words are", "name;", "f:1:1: error: found `name` with nothing behind it, expected `name NAME`", Error},
+	{"more words than one", "name a b;", "f:1:8: error: found \"b\", expected nothing more than `name NAME`", Error},
+	{"twice", "name a;\nname b;", "f:2:1: error: found `name` a second time, expected it once; the first is at 1:1", Error},
+	{"twice under another word", "log info;\nloglevel info;", "f:2:1: error: found `loglevel` a second time", Error},
+	{"stray block inside", "stream a { input fake://a; http 81; }", "f:1:28: error: found `http 81` inside `stream a {`, which was opened at 1:1 and probably not closed", Error},
+
+	// A1
+	{"peer without key", "peer a; peer b;", "f:1:1: error: found `peer` without a cluster key (and 1 more)", Error},
+	{"ingest without key", "stream a { input fake://a; cluster_ingest; }", "f:1:28: error: found `cluster_ingest` without a cluster key", Error},
+	{"source without key", "source a;", "f:1:1: error: found `source` without a cluster key", Error},
+	{"balancer without key", "balancer b { server a; }", "f:1:1: error: found `balancer` without a cluster key", Error},
+	{"short key", "cluster_key abcd;", "f:1:13: warning: cluster_key has only 4 characters", Warning},
+	{"short key of a peer", key + "peer a { cluster_key abcd; }", "f:2:22: warning: cluster_key has only 4", Warning},
+	{"empty key", `cluster_key "";`, "f:1:13: error: found an empty cluster_key", Error},
+	{"key in two words is not shown", "cluster_key abc pa55;", "f:1:17: error: found a further word, expected nothing more", Error},
+
+	// A2, A4
+	{"peer twice", key + "peer a;\npeer A:80;", "f:3:1: warning: `peer a:80` stands in the list twice, which is one node; the entry at 2:1 counts", Warning},
+	{"pin unknown", key + "peer streamer; stream a { input fake://a; cluster_ingest capture_at=steamer; }", `f:2:58: warning: capture_at: found "steamer", which is no peer's name; did you mean "streamer"?`, Warning},
+	{"pin ambiguous", key + "peer h:81; peer h:82; stream a { input fake://a; cluster_ingest capture_at=h; }", `f:2:65: error: capture_at: found "h", which several peers share; expected the port too: h:81 or h:82`, Error},
+	{"pin with a port that no peer has", key + "peer h:81; stream a { input fake://a; cluster_ingest capture_at=h:82; }", "warning: capture_at: found \"h:82\", which is no peer's name; did you mean \"h:81\"?", Warning},
+
+	// A8
+	{"stale too short", key + "peer a { fetch_timeout 1000; stale_timeout 1000; }", "error: `peer a`: found stale_timeout 1000 with fetch_timeout 1000, expected it longer", Error},
+	{"stale too short by default", key + "peer a { fetch_timeout 10000; }", "f:2:10: error: `peer a`: found stale_timeout 10000 with fetch_timeout 10000", Error},
+	{"stale short", key + "peer a { fetch_timeout 2000; stale_timeout 5999; }", "f:2:30: warning: `peer a`: stale_timeout 5999 is less than three times fetch_timeout 2000", Warning},
+	{"fetch often", key + "peer a { fetch_timeout 1000; stale_timeout 3000; }", "warning: `peer a`: fetch_timeout 1000 is very often; in a group of 2 with one answer in a hundred lost, expect 17 false take-overs per day", Warning},
+	{"fetch zero", key + "peer a { fetch_timeout 0; }", "f:2:24: error: `fetch_timeout`: found 0, expected milliseconds from 1", Error},
+	{"fetch negative", key + "peer a { fetch_timeout -1; }", "found -1, expected milliseconds from 1", Error},
+	{"stale zero", key + "peer a { stale_timeout 0; }", "f:2:24: error: `stale_timeout`: found 0", Error},
+	{"a duration with a unit", key + "peer a { fetch_timeout 2s; }", `found "2s", expected milliseconds without a unit, here 2000`, Error},
+	{"hold-down negative", "return_holddown -5;", "f:1:17: error: `return_holddown`: found -5", Error},
+
+	// B4
+	{"https to http", key + "https 443; peer a { public b; }", "f:2:21: warning: viewers who come over HTTPS would be sent to plain http: the public URL of `peer a` is http://b", Warning},
+	{"https to http by default", key + "https 443; peer a;", "warning: viewers who come over HTTPS would be sent to plain http: the API URL, which stands in for its public one, of `peer a` is http://a", Warning},
+
+	// F1
+	{"port too large", "http 65536;", "f:1:6: error: `http`: found \"65536\", expected a whole number from 0 to 65535 as the port", Error},
+	{"port no number", "http eighty;", "`http`: found \"eighty\", expected PORT or HOST:PORT", Error},
+	{"off misspelt", "http of;", `did you mean "off"?`, Error},
+	{"off and on", "http off; http 80;", "f:1:1: error: found `http off` beside `http :80` at 1:11", Error},
+	{"one port for two", "rtmp 80;", "f:1:1: error: found `rtmp 80`, but port 80 is the default of `http`; expected another port, or `http off`", Error},
+	{"one port twice", "http 81; https 127.0.0.1:81;", "f:1:10: error: found `https 127.0.0.1:81`, but the port is taken by `http 81` at 1:1", Error},
+	{"bare IPv6 with port", "http ::1:80:;", "several colons", Error},
+
+	// URLs
+	{"peer as URL", key + "peer http://a;", "a URL belongs in the peer's `api_url`", Error},
+	{"URL with a path", key + "peer a { public http://b/x; }", "found more than a host and a port in the URL", Error},
+	{"URL with a scheme", key + "peer a { public htps://b; }", `found the scheme "htps", expected http or https; did you mean "https"?`, Error},
+
+	// Names.
+	{"reserved first", "stream api/a { input fake://a; }", "f:1:1: error: `stream`: found \"api/a\", but \"api\" as the first part of a name is reserved", Error},
+	{"reserved last", "stream a/whep { input fake://a; }", "\"whep\" as the last part of a name is reserved", Error},
+	{"reserved for a balancer", key + "balancer b { server a; } stream b/a { input fake://a; }", "is reserved for the balancer of that name", Error},
+	{"stream twice", "stream a { input fake://a; }\nstream a { input fake://a; }", "f:2:1: error: found `stream a` a second time, expected every stream to have a name of its own; the first is at 1:1", Error},
+	{"dots", "stream a/../b { input fake://a; }", `expected a name without ".." as a part`, Error},
+	{"slash", "stream /a { input fake://a; }", "without an empty part", Error},
+	{"control character in a name", `stream "a\nb" { input fake://a; }`, "without control characters", Error},
+
+	// Inputs.
+	{"no input", "stream a { }", "f:1:1: error: found `stream a` without an input", Error},
+	{"scheme misspelt", "stream a { input fakee://a; }", `found the scheme "fakee", expected fake, file or publish; did you mean "fake"?`, Error},
+	{"no scheme", "stream a { input bunny.mp4; }", "expected a URL that begins with one of the schemes", Error},
+	{"scheme later", "stream a { input rtsp://u:pa55@h/x; }", "f:1:18: not supported yet: input of scheme rtsp", Unsupported},
+	{"outside", "stream a { input file://vod/../../etc/passwd; }", `found ".." as a part of the path`, Error},
+	{"absolute", "stream a { input file:///etc/passwd; }", "expected file://LOCATION/PATH", Error},
+	{"undeclared", "stream a { input file://voda/x.mp4; }", `found the location "voda", expected one that is declared by`, Error},
+	{"vod without root", "vod clips;", "f:1:1: error: found `vod clips` without a directory", Error},
+	{"vod twice", "vod a { root /a; } vod a { root /b; }", "found `vod a` a second time", Error},
+
+	// Delivery.
+	{"hls protocol", "redirect hls;", "for HLS and DASH write `hls redirect;`", Error},
+	{"both", "redirect rtmp; relay rtmp;", "f:1:22: error: found \"rtmp\" in `relay`, expected it either there or in `redirect`", Error},
+
+	// What is not built.
+	{"break", key + "stream a { input fake://a; cluster_ingest handover=break; }", "f:2:43: not supported yet: handover=break", Unsupported},
+	{"exclusive", key + "stream a { input fake://a; cluster_ingest partition=exclusive; }", "f:2:43: not supported yet: partition=exclusive", Unsupported},
+	{"limit", key + "peer a { channel_limit 5; }", "f:2:10: not supported yet: `channel_limit`", Unsupported},
+	{"input option", "stream a { input fake://a priority=1; }", "f:1:27: not supported yet: `priority`", Unsupported},
+	{"input option in a block", "stream a { input fake://a { priority 1; } }", "f:1:29: not supported yet: `priority`", Unsupported},
+	{"unknown in what is not built", key + "balancer b { mdoe clients; }", "f:2:14: error: found \"mdoe\", which is no directive in `balancer`; did you mean `mode`?", Error},
+	{"listener option", "http 80 { api false; }", "f:1:11: not supported yet: `api`", Unsupported},
+	{"static false", "stream a { input fake://a; static false; }", "not supported yet: static false", Unsupported},
+}
+
+func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
+	for _, tt := range refusedTests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, problems := Parse("f", []byte(tt.src))
+			if !strings.Contains(problems.String(), tt.want) {
+				t.Fatalf("Parse(%q) problems are\n%swant among them %s", tt.src, problems, tt.want)
+			}
+			if got := problems.Failed(); got != (tt.sev != Warning) {
+				t.Errorf("Parse(%q) failed = %t, want %t:\n%s", tt.src, got, tt.sev != Warning, problems)
+			}
+			if strings.Contains(problems.String(), "pa55") {
+				t.Errorf("Parse(%q) shows a password:\n%s", tt.src, problems)
+			}
+		})
+	}
+}
+
+// full is a file in which every obeyed directive occurs.
+const full = `
+name n1; # this node
+` + key + `
+return_holddown 1000;
+http 127.0.0.1:8080; http [::1]:8080; https 8443; rtmp off; rtsp 127.0.0.1:0; remote 127.0.0.1:7000;
+loglevel debug;
+hls relay; redirect rtmp,flv; relay rtsp; latency 80;
+vod clips { root "/srv/my clips"; }
+peer N1.example.com.;
+peer n2:8081 { api_url https://n2; public https://cdn.example.com:8443/; private 10.0.0.2:81; fetch_timeout 1500; stale_timeout 6000; cluster_key ab0123456789abcd==; }
+peer [2001:db8::1]:80;
+stream cam01 hls=redirect relay=rtmp,mpegts {
+	url file://clips/dir/bunny.mp4 comment="the rabbit";
+	input publish://;
+	cluster_ingest capture_at=n2 handover=make;
+	title "Camera; \"one\"";
+}
+stream "cam 02/low" { input fake://fake; cluster_ingest { capture_at [2001:db8::1]:80; } disabled; static; }
+stream cam03 { input fake://fake; disabled false; latency 5; title News at ten; }
+`
+
+func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
+	f, problems := Parse("f", []byte(full))
+	if problems.Failed() {
+		t.Fatalf("refused:\n%s", problems)
+	}
+	const ms = time.Millisecond
+	const k = "0123456789abcdef0123456789abcdef"
+	want := &File{
+		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, LogLevel: "debug",
+		HTTP:   []Listen{{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}},
+		HTTPS:  []Listen{{Port: 8443}},
+		RTSP:   []Listen{{Host: "127.0.0.1"}},
+		Remote: Listen{Host: "127.0.0.1", Port: 7000},
+		Vods:   []Vod{{Name: "clips", Root: "/srv/my clips"}, {Name: "vod", Root: DefaultVodRoot}},
+		Peers: []Peer{
+			{
+				Host: "n1.example.com", APIURL: "http://n1.example.com", Public: "http://n1.example.com", Private: "http://n1.example.com",
+				FetchTimeout: DefaultFetchTimeout, StaleTimeout: DefaultStaleTimeout, ClusterKey: k,
+			},
+			{
+				Host: "n2", Port: 8081, APIURL: "https://n2", Public: "https://cdn.example.com:8443", PublicGiven: true, Private: "http://10.0.0.2:81",
+				FetchTimeout: 1500 * ms, StaleTimeout: 6 * time.Second, ClusterKey: "ab0123456789abcd==",
+			},
+			{
+				Host: "2001:db8::1", Port: 80, APIURL: "http://[2001:db8::1]", Public: "http://[2001:db8::1]", Private: "http://[2001:db8::1]",
+				FetchTimeout: DefaultFetchTimeout, StaleTimeout: DefaultStaleTimeout, ClusterKey: k,
+			},
+		},
+		Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms},
+		Streams: []Stream{
+			{
+				Name: "cam01", Title: `Camera; "one"`, Static: true,
+				Inputs: []Input{
+					{URL: "file://clips/dir/bunny.mp4", Scheme: "file", Location: "clips", File: "dir/bunny.mp4"},
+					{URL: "publish://", Scheme: "publish"},
+				},
+				Ingest:   &Ingest{CaptureAt: "n2", Peer: "n2:8081", Handover: Make, Partition: Available},
+				Delivery: Delivery{HLS: HLSRedirect, Redirect: []string{"flv"}, Relay: []string{"mpegts", "rtmp", "rtsp"}, Latency: 80 * ms},
+			},
+			{
+				Name: "cam 02/low", Static: true, Disabled: true,
+				Inputs:   []Input{{URL: "fake://fake", Scheme: "fake"}},
+				Ingest:   &Ingest{CaptureAt: "[2001:db8::1]:80", Peer: "[2001:db8::1]:80", Handover: Make, Partition: Available},
+				Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms},
+			},
+			{
+				Name: "cam03", Static: true, Title: "News at ten",
+				Inputs:   []Input{{URL: "fake://fake", Scheme: "fake"}},
+				Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 5 * ms},
+			},
+		},
+	}
+	if got := withoutPositions(f); !reflect.DeepEqual(got, want) {
+		t.Errorf("Parse(full) =\n%s\nwant\n%s", got.render(false), want.render(false))
+		for i := range want.Streams {
+			t.Logf("stream %d: %+v want %+v", i, got.Streams[i], want.Streams[i])
+		}
+	}
+}
+
+func withoutPositions(f *File) *File {
+	clear := func(list []Listen) {
+		for i := range list {
+			list[i].Pos = Pos{}
+		}
+	}
+	clear(f.HTTP)
+	clear(f.HTTPS)
+	clear(f.RTMP)
+	clear(f.RTSP)
+	f.Remote.Pos = Pos{}
+	for i := range f.Vods {
+		f.Vods[i].Pos = Pos{}
+	}
+	for i := range f.Peers {
+		f.Peers[i].Pos = Pos{}
+	}
+	for i := range f.Streams {
+		s := &f.Streams[i]
+		s.Pos = Pos{}
+		if s.Ingest != nil {
+			s.Ingest.Pos = Pos{}
+		}
+		for j := range s.Inputs {
+			s.Inputs[j].Pos = Pos{}
+		}
+	}
+	return f
+}
+
+func TestDefaultPortsHoldWhereNoneIsGiven(t *testing.T) {
+	for _, tt := range []struct{ src, want string }{
+		{"", "http 80 https off rtmp 1935 rtsp 554"},
+		{"http 8080; http 8081;", "http 8080 8081 https off rtmp 1935 rtsp 554"},
+		{"http off; rtmp off; rtsp off; https 443;", "http off https 443 rtmp off rtsp off"},
+		{"http :8080; rtsp *:5540;", "http 8080 https off rtmp 1935 rtsp 5540"},
+	} {
+		f, problems := Parse("f", []byte(tt.src))
+		if problems.Failed() {
+			t.Errorf("%q is refused:\n%s", tt.src, problems)
+			continue
+		}
+		var got []string
+		for _, k := range []struct {
+			name string
+			list []Listen
+		}{{"http", f.HTTP}, {"https", f.HTTPS}, {"rtmp", f.RTMP}, {"rtsp", f.RTSP}} {
+			got = append(got, k.name)
+			for _, l := range k.list {
+				got = append(got, addrWords(l))
+			}
+			if len(k.list) == 0 {
+				got = append(got, "off")
+			}
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("Parse(%q) listens at %s, want %s", tt.src, s, tt.want)
+		}
+	}
+}
+
+func TestFalseTakeOversFollowTheFormula(t *testing.T) {
+	for _, tt := range []struct {
+		n            int
+		fetch, stale time.Duration
+		want         string // the table of section 5 of the cluster rules, per day
+	}{
+		{20, time.Second, 3 * time.Second, "3250"},      // one per 27 s
+		{20, time.Second, 5 * time.Second, "0.33"},      // one per 3 days
+		{20, 2 * time.Second, 10 * time.Second, "0.16"}, // one per 6 days
+		{2, 100 * time.Millisecond, time.Second, "less than 0.01"},
+	} {
+		if got := rate(falseTakeOvers(tt.n, tt.fetch, tt.stale)); got != tt.want {
+			t.Errorf("falseTakeOvers(%d, %s, %s) = %s, want %s", tt.n, tt.fetch, tt.stale, got, tt.want)
+		}
+	}
+}
+
+func TestNodeOutsideItsOwnListIsMeantByItsName(t *testing.T) {
+	src := []byte(key + "peer n2; stream a { input fake://a; cluster_ingest capture_at=n1; }")
+	for _, fl := range []Flags{{Name: "n1"}, {Self: []string{"N1"}}} {
+		f, problems := Load("f", src, fl)
+		if len(problems) != 0 || f.Streams[0].Ingest.CaptureAt != "n1" || f.Streams[0].Ingest.Peer != "" {
+			t.Errorf("Load(…, %+v): ingest %+v, problems:\n%s", fl, f.Streams[0].Ingest, problems)
+		}
+	}
+	if _, problems := Parse("f", src); len(problems) != 1 {
+		t.Errorf("without a name there are %d problems, want one warning:\n%s", len(problems), problems)
+	}
+}
+
+func TestHashIsOfWhatNodesMustAgreeOn(t *testing.T) {
+	hash := func(src string, more ...string) string {
+		t.Helper()
+		f, problems := Parse("f", []byte(src))
+		if problems.Failed() {
+			t.Fatalf("%q is refused:\n%s", src, problems)
+		}
+		return f.Hash(more...)
+	}
+	const a, b = "stream a { input fake://a; }\n", "stream b { input fake://b; cluster_ingest; }\n"
+	base := hash(key + a + b)
+	for _, same := range []string{
+		key + b + a,
+		key + "http 8080; name n7; loglevel debug; # another node\n" + a + b,
+		key + "stream a { url fake://a; title A; }" + b,
+		key + "peer n1; peer n2;" + a + b,
+	} {
+		if got := hash(same); got != base {
+			t.Errorf("hash(%q) = %s, want %s as of the base", same, got, base)
+		}
+	}
+	for _, other := range []string{
+		key + a,
+		key + a + "stream b { input fake://b; }",
+		key + a + "stream b { input fake://b; cluster_ingest capture_at=n1; }",
+		key + a + "stream b { input fake://c; cluster_ingest; }",
+		key + "return_holddown 1;" + a + b,
+		key + "stream a { input fake://a; disabled; }" + b,
+	} {
+		if got := hash(other); got == base {
+			t.Errorf("hash(%q) = %s as of the base, want another", other, got)
+		}
+	}
+	if hash(key+a, "ab", "c") == hash(key+a, "a", "bc") {
+		t.Error("what the caller adds runs together")
+	}
+}
+
+func TestMaskedShowsNoSecret(t *testing.T) {
+	f, _ := Parse("f", []byte(`cluster_key topsecret-topsecret; edit_auth root topsecret; view_auth u topsecret;
+		peer a { cluster_key other-topsecret-secret; } stream s { input rtmp://u:topsecret@h/x; }`))
+	got := f.Masked()
+	if strings.Contains(got, "secret") {
+		t.Errorf("Masked() shows a secret:\n%s", got)
+	}
+	if !strings.Contains(got, "cluster_key ****;") || !strings.Contains(got, "rtmp://u:****@h/x") {
+		t.Errorf("Masked() leaves out that there is one:\n%s", got)
+	}
+}
+
+func TestProtocolsAreThoseOfTheListeners(t *testing.T) {
+	var want []string
+	for _, p := range []listen.Protocol{listen.FLV, listen.RTMP, listen.RTSP, listen.TS} {
+		want = append(want, string(p))
+	}
+	slices.Sort(want)
+	if !slices.Equal(protocols, want) {
+		t.Errorf("protocols = %v, want %v", protocols, want)
+	}
+}
+
+func TestRegistryIsWhole(t *testing.T) {
+	for i, s := range registry {
+		if !s.later && s.apply == nil {
+			t.Errorf("%s is neither obeyed nor marked as not built", s.name)
+		}
+		for _, o := range registry[:i] {
+			if o.name == s.name && o.in&s.in != 0 {
+				t.Errorf("%s stands twice in %v", s.name, (o.in & s.in).words())
+			}
+		}
+		if s.same != "" && find(s.same, s.in) == nil {
+			t.Errorf("%s is another word for %s, which is unknown in %v", s.name, s.same, s.in.words())
+		}
+	}
+}
+
+func TestNamesOfPublishersAreHeldToTheSameRules(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		ok       bool
+		reserved bool
+	}{
+		{"cam01", true, false},
+		{"site/cam 1", true, false},
+		{"камера", true, false},
+		{"mpegts/x", true, false},
+		{"metrics", false, true},
+		{"x/mpegts", false, true},
+		{"lb/x", false, true},
+		{"x/lb", true, false},
+		{"", false, false},
+		{"a//b", false, false},
+		{"a/./b", false, false},
+		{"a\x00", false, false},
+		{"a\xff", false, false},
+		{strings.Repeat("a", 256), false, false},
+	} {
+		err := CheckName(tt.name, []string{"lb"})
+		if (err == nil) != tt.ok || errors.Is(err, ErrReserved) != tt.reserved {
+			t.Errorf("CheckName(%q) = %v, want ok %t, reserved %t", tt.name, err, tt.ok, tt.reserved)
+		}
+	}
+}
+
+func TestNearestKnownWord(t *testing.T) {
+	words := []string{"peer", "stream", "cluster_key", "http", "https", "rtmp", "rtsp"}
+	for _, tt := range []struct{ word, want string }{
+		{"per", "peer"},
+		{"steam", "stream"},
+		{"STREAM", "stream"},
+		{"htpps", "https"},
+		{"clusterkey", "cluster_key"},
+		{"rtps", "rtsp"},
+		{"zzz", ""},
+		{"", ""},
+		{strings.Repeat("stream", 100), ""},
+	} {
+		if got := nearest(tt.word, words); got != tt.want {
+			t.Errorf("nearest(%q) = %q, want %q", tt.word, got, tt.want)
+		}
+	}
+}
+
+func TestManyProblemsAreCountedNotListed(t *testing.T) {
+	_, problems := Parse("f", []byte(strings.Repeat("nonsense;\n", 1000)))
+	if len(problems) != maxProblems+1 || !strings.Contains(problems[maxProblems].Text, "900 more problems") {
+		t.Errorf("%d problems, the last %v; want %d and a count", len(problems), problems[len(problems)-1], maxProblems+1)
+	}
+}
+
+func TestOversizedFilesAreRefused(t *testing.T) {
+	for _, src := range []string{strings.Repeat(" ", maxFile+1), strings.Repeat("a;", maxTokens/2+1)} {
+		if _, problems := Parse("f", []byte(src)); !problems.Failed() {
+			t.Errorf("a file of %d bytes is accepted", len(src))
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, tt := range refusedTests {
+		f.Add([]byte(tt.src))
+	}
+	f.Add([]byte(full))
+	for _, dir := range []string{"seeds", "conf"} {
+		for _, name := range examples(f, dir) {
+			f.Add(readExample(f, dir, name))
+		}
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		file, problems := Parse("f", src)
+		if len(problems) > maxProblems+1 {
+			t.Fatalf("%d problems", len(problems))
+		}
+		for _, p := range problems {
+			if p.Text == "" || p.Severity == 0 || p.Pos.Line == 0 {
+				t.Fatalf("problem without words, severity or place: %+v", p)
+			}
+		}
+		if problems.Failed() {
+			_ = file.Masked()
+			return
+		}
+		text := file.render(false)
+		again, problems := Parse("f", []byte(text))
+		if problems.Failed() {
+			t.Fatalf("the rendering is refused:\n%s\n%s", problems, text)
+		}
+		if a, b := withoutPositions(file), withoutPositions(again); !reflect.DeepEqual(a, b) {
+			t.Fatalf("the rendering means something else:\n%s\n%s", text, b.render(false))
+		}
+		if file.Hash() != again.Hash() {
+			t.Fatal("the rendering has another hash")
+		}
+	})
+}
+
+func FuzzFlags(f *testing.F) {
+	f.Add("a:80 { public b; }", "a=fake://fake; cluster_ingest", "clips=/srv")
+	f.Add("a", "a=file://vod/x.mp4; title \"x\";", "/srv")
+	f.Add("a; } stream x {", "a=fake://; } stream b { input fake://b", "=")
+	f.Fuzz(func(t *testing.T, peer, stream, vod string) {
+		file, problems := Load("", nil, Flags{ClusterKey: "0123456789abcdef", Peers: []string{peer}, Streams: []string{stream}, Vods: []string{vod}})
+		if len(file.Peers) > 1 || len(file.Streams) > 1 {
+			t.Fatalf("one flag gave %d peers and %d streams: %s", len(file.Peers), len(file.Streams), problems)
+		}
+	})
+}
