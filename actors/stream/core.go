@@ -77,7 +77,7 @@ func (c *core) decide(ctx actor.Context, msg any) {
 	case input.Up:
 		os = r.up(now, m.Index)
 	case input.Down:
-		os = r.down(m.Index, m.Err)
+		os = r.down(now, m.Index, m.Err)
 	case publish:
 		c.publish(ctx, m)
 	case arrived:

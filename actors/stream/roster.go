@@ -46,7 +46,7 @@ type roster struct {
 	running   map[int]bool // the inputs that have been started
 	heard     int          // the input whose media viewers get, or -1
 	current   int          // the configured input that is to be heard
-	fails     int          // failures of current in a row
+	fails     int          // failures in a row, of all inputs together
 	publisher bool
 	since     time.Duration // when the role, or the number of viewers, last gave a reason to stay
 }
@@ -139,7 +139,7 @@ func (r *roster) want(now time.Duration) []order {
 // up notes that viewers now get the media of input i, and ends those that were heard before.
 func (r *roster) up(now time.Duration, i int) (os []order) {
 	r.heard = i
-	if i == r.current {
+	if i > relayIndex {
 		r.fails = 0
 	}
 	switch {
@@ -159,27 +159,28 @@ func (r *roster) up(now time.Duration, i int) (os []order) {
 	return os
 }
 
-// down notes a failure of input i, which tries again by itself, and turns to the next input when it has failed often.
-func (r *roster) down(i int, err error) (os []order) {
+// down notes a failure of input i, which tries again by itself. When it has failed often, the stream turns to the next
+// one; when all have, the capture has failed, and the control plane decides who tries again, and when.
+func (r *roster) down(now time.Duration, i int, err error) (os []order) {
 	if r.heard == i {
 		r.heard = -1
 	}
-	if i == relayIndex || r.role != capturing {
+	if i != r.current || r.role != capturing {
 		return nil
 	}
-	if i == r.current {
-		r.fails++
-		if r.fails >= patience && r.inputs > 1 {
-			os = append(os, r.end(i))
-			r.current = i%r.inputs + 1
-			r.fails = 0
-			os = append(os, r.begin(r.current)...)
-		}
+	r.fails++
+	if r.fails%patience != 0 {
+		return nil
 	}
-	if r.heard < 0 {
-		os = append(os, r.tell(Failed, err))
+	if r.fails < patience*r.inputs {
+		os = append(os, r.end(i))
+		r.current = i%r.inputs + 1
+		return append(os, r.begin(r.current)...)
 	}
-	return os
+	r.fails, r.current = 0, 1
+	os = append(os, r.end(i))
+	r.role, r.since = idle, now
+	return append(os, r.tell(Failed, err))
 }
 
 // arrived notes that viewers get the publisher's media.

@@ -1,0 +1,206 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var errCamera = errors.New("camera is dark")
+
+// orders writes down what a roster wants, e.g. "start 1, stopped, let go".
+func orders(os []order) string {
+	var words []string
+	for _, o := range os {
+		if o.start >= 0 {
+			words = append(words, fmt.Sprintf("start %d", o.start))
+		}
+		if o.stop >= 0 {
+			words = append(words, fmt.Sprintf("stop %d", o.stop))
+		}
+		if o.status != nil {
+			words = append(words, o.status.State.String())
+		}
+		if o.dismiss != "" {
+			words = append(words, "dismiss")
+		}
+		if o.letGo {
+			words = append(words, "let go")
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// A step is one event at an instant in seconds, and what the roster is to answer.
+type step struct {
+	at   time.Duration
+	do   string
+	want string
+}
+
+var rosterTests = []struct {
+	name   string
+	inputs int
+	steps  []step
+}{
+	{
+		name: "a capture that nobody watches is released at once", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "release", "stop 1, stopped"},
+			{5, "check", ""},
+			{13, "check", "let go"},
+		},
+	},
+	{
+		name: "viewers are kept: the input goes on until the new owner's media is there", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "release watched", "start 0"},
+			{3, "check watched", ""},
+			{4, "up 0", "stop 1, stopped"},
+			{60, "check watched", ""},
+			{69, "check", ""},
+			{71, "check", "stop 0, let go"},
+		},
+	},
+	{
+		name: "a new owner whose media never comes ends the wait", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "release watched", "start 0"},
+			{13, "check watched", "stop 1, stopped"},
+		},
+	},
+	{
+		name: "a release taken back", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "release watched", "start 0"},
+			{3, "capture", "stop 0, running"},
+		},
+	},
+	{
+		name: "a stream that was followed is captured here: the relay goes on until the input is heard", inputs: 1,
+		steps: []step{
+			{0, "want", "start 0"},
+			{0, "want", ""},
+			{1, "up 0", ""},
+			{2, "capture", "start 1, starting"},
+			{3, "up 1", "stop 0, running"},
+		},
+	},
+	{
+		name: "the second input takes over after three failures, and all together are a failed capture", inputs: 2,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "down 1", ""},
+			{3, "down 1", ""},
+			{4, "down 1", "stop 1, start 2"},
+			{5, "up 2", "running"},
+			{6, "down 2", ""},
+			{7, "down 2", ""},
+			{8, "down 2", "stop 2, start 1"},
+			{9, "down 1", ""},
+			{9, "down 1", ""},
+			{9, "down 1", "stop 1, failed"},
+			{10, "capture", "start 1, starting"},
+		},
+	},
+	{
+		name: "a failed capture with viewers follows whoever takes it", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "down 1", ""},
+			{1, "down 1", ""},
+			{1, "down 1", "stop 1, failed"},
+			{2, "check watched", "start 0"},
+		},
+	},
+	{
+		name: "a publisher who loses the name is dismissed", inputs: 0,
+		steps: []step{
+			{0, "capture", ""},
+			{1, "arrived", "running"},
+			{2, "release watched", "dismiss, stopped"},
+			{3, "left", "unpublished"},
+			{4, "check watched", "start 0"},
+		},
+	},
+	{
+		name: "a release of what is not captured is answered", inputs: 1,
+		steps: []step{{0, "release", "stopped"}},
+	},
+}
+
+func TestRoster(t *testing.T) {
+	for _, tt := range rosterTests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRoster(Spec{Name: "a", Inputs: make([]Input, tt.inputs), Published: tt.inputs == 0})
+			for _, s := range tt.steps {
+				if got := orders(apply(t, r, s)); got != s.want {
+					t.Fatalf("at %d s, %s = %q, want %q", s.at, s.do, got, s.want)
+				}
+			}
+		})
+	}
+}
+
+func apply(t *testing.T, r *roster, s step) []order {
+	now := s.at * time.Second
+	verb, rest, _ := strings.Cut(s.do, " ")
+	viewers, index := 0, 0
+	if rest == "watched" {
+		viewers = 1
+	} else if rest != "" {
+		fmt.Sscan(rest, &index)
+	}
+	switch verb {
+	case "capture":
+		return r.capture(now)
+	case "release":
+		return r.release(now, viewers, true)
+	case "want":
+		return r.want(now)
+	case "up":
+		return r.up(now, index)
+	case "down":
+		return r.down(now, index, errCamera)
+	case "arrived":
+		return r.arrived(now)
+	case "left":
+		return r.left(now)
+	case "check":
+		return r.check(now, viewers)
+	}
+	t.Fatalf("no such step: %s", s.do)
+	return nil
+}
+
+func TestRestoredRosterGoesOnWhereTheFormerOneWas(t *testing.T) {
+	r := newRoster(Spec{Name: "a", Inputs: make([]Input, 1)})
+	r.restore(facts{role: capturing, current: 1, heard: 1, running: []int{1}}, 0)
+	if got := orders(r.capture(0)); got != "running" {
+		t.Errorf("capture again = %q, want %q: it runs already", got, "running")
+	}
+	if got := orders(r.release(time.Second, 0, true)); got != "stop 1, stopped" {
+		t.Errorf("release = %q, want %q", got, "stop 1, stopped")
+	}
+	if got := slices.Collect(func(yield func(int) bool) {
+		for i := range r.running {
+			if !yield(i) {
+				return
+			}
+		}
+	}); len(got) != 0 {
+		t.Errorf("inputs %v still run", got)
+	}
+}
