@@ -1,0 +1,72 @@
+// Package cmaf cuts a stream into segments and holds the newest of them in memory, for the protocols that serve media
+// in segments.
+//
+// It knows no playlist, manifest, URL or client; those are made by the protocols above it from an immutable [Window].
+package cmaf
+
+import (
+	"time"
+
+	"weir/codecs"
+)
+
+// A Config says how streams are cut and how much of them is held. The zero value of each field means its default.
+type Config struct {
+	// Target is the duration that a segment should have; it is cut at the first random access point at or after it.
+	// Default 4 s.
+	Target time.Duration
+
+	// Shortest is what segments last at least on average, whatever breaks the stream has: it is what makes
+	// [FreshNumber] larger than every number used before. Default 1 s.
+	Shortest time.Duration
+
+	// Window is the number of segments in a playlist. There are more while they last less than three target durations
+	// together (RFC 8216, 6.2.2). Default 6.
+	Window int
+
+	// Keep is the number of segments that stay available after they have left the playlist. RFC 8216, 6.2.2 asks for
+	// the duration of the segment and of the longest playlist that named it, so the default is Window + 1.
+	Keep int
+
+	// MaxBytes bounds the payload of one segment: it is cut there, random access point or not. Default 64 MB.
+	MaxBytes int
+}
+
+// hardest is the longest segment in ticks, whatever the stream does.
+const hardest = 30 * codecs.ClockRate
+
+func (c Config) withDefaults() Config {
+	if c.Target <= 0 {
+		c.Target = 4 * time.Second
+	}
+	if c.Shortest <= 0 {
+		c.Shortest = time.Second
+	}
+	if c.Window <= 0 {
+		c.Window = 6
+	}
+	if c.Keep <= 0 {
+		c.Keep = c.Window + 1
+	}
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = 64 << 20
+	}
+	return c
+}
+
+func ticks(d time.Duration) int64 {
+	return int64(d/time.Second)*codecs.ClockRate + int64(d%time.Second)*codecs.ClockRate/int64(time.Second)
+}
+
+// seconds rounds ticks up to whole seconds.
+func seconds(t int64) int { return int((t + codecs.ClockRate - 1) / codecs.ClockRate) }
+
+// FreshNumber is the number of the first segment of a stream of which nothing is known but the time. As no node cuts
+// more often than once in shortest, it is larger than every number that any node has used for the stream, as far as
+// their clocks agree.
+func FreshNumber(now time.Time, shortest time.Duration) int64 {
+	if shortest <= 0 {
+		shortest = Config{}.withDefaults().Shortest
+	}
+	return now.UnixMicro() / max(shortest.Microseconds(), 1)
+}

@@ -1,0 +1,307 @@
+package cmaf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/codecs"
+)
+
+// ErrBehind says that a segment has a number that is taken.
+var ErrBehind = errors.New("segment number is not above the last one")
+
+// A Record is what another node, or the next packager, must know to go on with a stream's numbers.
+type Record struct {
+	Next            int64  // the next media sequence number
+	Discontinuities int64  // discontinuities up to the last segment
+	End             int64  // decoding time in ticks at which the last segment ends
+	Generation      string // of the last segment
+	TargetDuration  int    // in seconds
+}
+
+// A Store holds the newest segments of one stream. One goroutine appends; any number read the current [Window] without
+// a lock.
+type Store struct {
+	config Config
+	window atomic.Pointer[Window] // never nil
+
+	mu     sync.Mutex // one change at a time
+	record Record     // guarded by mu
+	base   int64      // the lowest number that may be listed: all from here on are consecutive; guarded by mu
+	stats  Stats      // guarded by mu
+}
+
+// Stats counts what happened to a stream on its way into the store.
+type Stats struct {
+	Segments uint64 // appended
+	Rebuilt  uint64 // computed anew, because the stream lost part of them or they were before its time
+	Failed   uint64 // that could not be rebuilt
+	Holes    uint64 // runs of numbers that were left out
+	Dropped  uint64 // access units that the feed skipped
+	SegmenterStats
+}
+
+// NewStore returns an empty store.
+func NewStore(c Config) *Store {
+	s := &Store{config: c.withDefaults()}
+	s.window.Store(&Window{changed: make(chan struct{})})
+	return s
+}
+
+// Window returns the segments as they are now; never nil, empty before the first segment.
+func (s *Store) Window() *Window { return s.window.Load() }
+
+// Wait returns the first window that holds a segment with this number or a higher one. Zero waits for any segment.
+func (s *Store) Wait(ctx context.Context, number int64) (*Window, error) {
+	for {
+		w := s.Window()
+		if len(w.Segments) > 0 && w.Last() >= number {
+			return w, nil
+		}
+		select {
+		case <-w.changed:
+		case <-ctx.Done():
+			return w, fmt.Errorf("waiting for segment %d: %w", number, context.Cause(ctx))
+		}
+	}
+}
+
+// Next is the media sequence number of the segment that comes next; zero when any will do. It never goes back.
+func (s *Store) Next() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record.Next
+}
+
+// Record returns what a successor must know.
+func (s *Store) Record() Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record
+}
+
+// Import continues the numbers of another node. What is lower than the store's own is ignored.
+func (s *Store) Import(r Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Next <= s.record.Next || r.Next <= 0 {
+		return
+	}
+	duration := s.record.TargetDuration
+	s.record = r
+	s.record.Discontinuities = max(r.Discontinuities, 0)
+	if duration != 0 || r.TargetDuration < 0 || r.TargetDuration > seconds(hardest) {
+		s.record.TargetDuration = duration
+	}
+}
+
+// Stats returns the counts so far.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// note changes the counts.
+func (s *Store) note(f func(*Stats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.stats)
+}
+
+// promise fixes the target duration, which is constant for the life of the store.
+func (s *Store) promise(duration int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.record.TargetDuration == 0 {
+		s.record.TargetDuration = duration
+	}
+	return s.record.TargetDuration
+}
+
+// Append publishes segments in one change, so that nobody sees part of them. Their numbers must ascend. Where one does
+// not follow from the segment before, in number, time or tracks, it becomes a discontinuity; where a number is left
+// out, the playlist starts anew after it.
+func (s *Store) Append(segments ...*Segment) error {
+	if len(segments) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, base := s.record, s.base
+	old := s.Window()
+	kept := slices.Clone(old.kept)
+	holes := uint64(0)
+	for _, seg := range segments {
+		if seg.Number < max(r.Next, 1) {
+			return fmt.Errorf("segment %d, next is %d: %w", seg.Number, r.Next, ErrBehind)
+		}
+		if seg.Number != r.Next {
+			base = seg.Number
+		}
+		switch {
+		case r.Next == 0:
+			// Nobody has seen what was before. A stream that is cut at marks has no discontinuity here, as another
+			// node that serves it does not either; any other may have been on a node that is dead now.
+			if !seg.marked {
+				seg.Discontinuity = true
+				r.Discontinuities = seg.Number
+			}
+		case seg.Number != r.Next:
+			holes++
+			seg.Discontinuity = true
+		case seg.Generation.Name != r.Generation, apart(r.End, seg.decode):
+			seg.Discontinuity = true
+		}
+		if seg.Discontinuity {
+			r.Discontinuities++
+		}
+		seg.discontinuities = r.Discontinuities
+		r.Next, r.End, r.Generation = seg.Number+1, seg.end(), seg.Generation.Name
+		kept = append(kept, seg)
+	}
+	if r.TargetDuration == 0 {
+		longest := int64(0)
+		for _, seg := range segments {
+			longest = max(longest, seg.Duration)
+		}
+		r.TargetDuration = TargetDuration(ticks(s.config.Target), longest)
+	}
+	s.record, s.base = r, base
+	s.publish(kept)
+	close(old.changed)
+	s.stats.Segments += uint64(len(segments))
+	s.stats.Holes += holes
+	return nil
+}
+
+// apart says whether a segment that starts at start leaves a gap after end, or overlaps it, that a decoder would
+// notice.
+func apart(end, start int64) bool {
+	const slack = codecs.ClockRate / 2
+	return start-end > slack || end-start > slack
+}
+
+// publish makes a window of kept: the listed segments are the shortest run at the end that has the configured number
+// and lasts three target durations (RFC 8216, 6.2.2). As that is a function of the segments alone, nodes that hold the
+// same ones list the same ones, and the first listed number never goes back.
+func (s *Store) publish(kept []*Segment) {
+	first, length := len(kept), int64(0)
+	for first > 0 && kept[first-1].Number >= s.base {
+		if len(kept)-first >= s.config.Window && length >= 3*codecs.ClockRate*int64(s.record.TargetDuration) {
+			break
+		}
+		first--
+		length += kept[first].Duration
+	}
+	kept = slices.Clone(kept[max(first-s.config.Keep, 0):])
+	s.window.Store(&Window{
+		Segments: kept[min(first, s.config.Keep):], TargetDuration: s.record.TargetDuration,
+		kept: kept, changed: make(chan struct{}),
+	})
+}
+
+// A Window is the segments of a store at one moment. It is immutable and may be held as long as one likes.
+type Window struct {
+	// Segments are those to be listed, with consecutive numbers; empty only before the first.
+	Segments []*Segment
+
+	// TargetDuration is in seconds and the same for all windows of a store.
+	TargetDuration int
+
+	kept    []*Segment // ends with Segments
+	changed chan struct{}
+
+	rendered [8]struct {
+		once sync.Once
+		text []byte
+	}
+}
+
+// First and Last are the numbers of the first and the last listed segment; 0 and -1 if there is none.
+func (w *Window) First() int64 {
+	if len(w.Segments) == 0 {
+		return 0
+	}
+	return w.Segments[0].Number
+}
+
+// Last is the number of the last listed segment, or -1.
+func (w *Window) Last() int64 {
+	if len(w.Segments) == 0 {
+		return -1
+	}
+	return w.Segments[len(w.Segments)-1].Number
+}
+
+// Discontinuities counts the discontinuities before the listed segments, not counting one at the first of them
+// (RFC 8216, 4.3.3.3).
+func (w *Window) Discontinuities() int64 {
+	if len(w.Segments) == 0 {
+		return 0
+	}
+	first := w.Segments[0]
+	if first.Discontinuity {
+		return first.discontinuities - 1
+	}
+	return first.discontinuities
+}
+
+// Segment returns the segment with this number, listed or only kept, or nil.
+func (w *Window) Segment(number int64) *Segment {
+	i, ok := slices.BinarySearchFunc(w.kept, number, func(s *Segment, n int64) int {
+		switch {
+		case s.Number < n:
+			return -1
+		case s.Number > n:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return nil
+	}
+	return w.kept[i]
+}
+
+// Generation returns the tracks of that name which a segment here has, or nil.
+func (w *Window) Generation(name string) *Generation {
+	for i := len(w.kept) - 1; i >= 0; i-- {
+		if g := w.kept[i].Generation; g.Name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+// Rendered returns what render makes of the window, which it is asked for once per slot, of which there are eight. The
+// packages above agree on theirs: hls has 0 to 3, dash 4 to 7. The result is shared and never changed.
+func (w *Window) Rendered(slot int, render func(*Window) []byte) []byte {
+	r := &w.rendered[slot]
+	r.once.Do(func() { r.text = render(w) })
+	return r.text
+}
+
+// Rates returns the largest bit rate of a listed segment and the average of all, in bits per second.
+func (w *Window) Rates(f Form) (peak, average int64) {
+	var bits, length int64
+	for _, s := range w.Segments {
+		b := int64(s.Size(f)) * 8
+		peak = max(peak, b*codecs.ClockRate/s.Duration)
+		bits, length = bits+b, length+s.Duration
+	}
+	if length > 0 {
+		average = bits * codecs.ClockRate / length
+	}
+	return peak, average
+}
+
+// Time converts ticks since the Unix epoch.
+func Time(t int64) time.Time {
+	return time.Unix(t/codecs.ClockRate, t%codecs.ClockRate*1e9/codecs.ClockRate).UTC()
+}
