@@ -63,15 +63,13 @@ func Segment(tracks codecs.Tracks, units []*codecs.AccessUnit) []byte {
 
 // group makes the PES packets of each track, in the order in which the track has its access units.
 func group(prog *program, units []*codecs.AccessUnit) [][]pes {
-	byTrack := make([][]*codecs.AccessUnit, len(prog.byTrack))
-	for _, au := range units {
-		if au.Track >= 0 && au.Track < len(byTrack) && prog.byTrack[au.Track] != nil {
-			byTrack[au.Track] = append(byTrack[au.Track], au)
+	out := make([][]pes, len(prog.byTrack))
+	for i, e := range prog.byTrack {
+		if e == nil {
+			continue
 		}
-	}
-	out := make([][]pes, len(byTrack))
-	for i, units := range byTrack {
-		e := prog.byTrack[i]
+		units := ofTrack(units, i)
+		out[i] = make([]pes, 0, len(units))
 		limit := int64(groupTicks)
 		if e == prog.clock {
 			limit = pcrInterval
@@ -85,6 +83,22 @@ func group(prog *program, units []*codecs.AccessUnit) [][]pes {
 		}
 	}
 	return out
+}
+
+func ofTrack(units []*codecs.AccessUnit, track int) []*codecs.AccessUnit {
+	n := 0
+	for _, au := range units {
+		if au.Track == track {
+			n++
+		}
+	}
+	own := make([]*codecs.AccessUnit, 0, n)
+	for _, au := range units {
+		if au.Track == track {
+			own = append(own, au)
+		}
+	}
+	return own
 }
 
 // group returns how many of units, at least one, go into one PES packet, and how many bytes of elementary stream they
