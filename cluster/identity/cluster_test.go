@@ -194,3 +194,19 @@ func TestPeerWithAnotherKeyIsNotReached(t *testing.T) {
 		t.Errorf("n1 got %d questions, want 0", r.Count)
 	}
 }
+
+func TestPeersOwnKeyReplacesTheCommonOneInBothDirections(t *testing.T) {
+	n1, n2 := launch(t, "n1"), launch(t, "n2")
+	r1 := n1.must(order{Do: "start", Listen: "127.0.0.1:0", Key: clusterKey, Other: "theirs"})
+	r2 := n2.must(order{Do: "start", Listen: "127.0.0.1:0", Key: "theirs"})
+	all := []Member{{Name: "n1", Addr: r1.Addr, SysID: r1.SysID}, {Name: "n2", Addr: r2.Addr, SysID: r2.SysID}}
+	publish(all, "a=n1 b=n2", n1, n2)
+	n1.must(order{Do: "spawn", Stream: "a"})
+	n2.must(order{Do: "spawn", Stream: "b"})
+	if r := n1.do(order{Do: "ask", Stream: "b"}); r.Node != "n2" {
+		t.Errorf("n1 asks n2: %+v, want n2", r)
+	}
+	if r := n2.do(order{Do: "ask", Stream: "a"}); r.Node != "n1" {
+		t.Errorf("n2 asks n1: %+v, want n1", r)
+	}
+}

@@ -43,6 +43,7 @@ type (
 		Listen    string
 		Advertise string
 		Key       string
+		Other     string // the key of the links to and from all peers
 		View      *View
 		Stream    string
 		Count     int
@@ -122,8 +123,11 @@ func (n *testNode) do(o order) (r report, err error) {
 	switch o.Do {
 	case "start":
 		n.sys = actor.NewActorSystem(actor.WithLoggerFactory(quiet))
+		other := trust.Derive(o.Other) // here, since it takes longer than a question may
 		n.c, n.p, n.stop, err = Start(n.sys, Options{
 			Listen: o.Listen, Advertise: o.Advertise, Keys: trust.Derive(o.Key),
+			KeysOf:  func(string) trust.Keys { return other },
+			Others:  func() []trust.Keys { return []trust.Keys{other} },
 			Refused: func(string, error) { n.mu.Lock(); n.refused++; n.mu.Unlock() },
 		})
 		return report{Addr: n.sys.Address(), SysID: n.sys.ID}, err
@@ -182,7 +186,8 @@ type proc struct {
 func launch(t *testing.T, name string) *proc {
 	t.Helper()
 	p := &proc{t: t, name: name, cmd: exec.Command(os.Args[0]), stderr: &bytes.Buffer{}}
-	p.cmd.Env = append(os.Environ(), nodeVariable+"="+name)
+	// A process under the race detector lingers for a second to report; ours have nothing left to do.
+	p.cmd.Env = append(os.Environ(), nodeVariable+"="+name, "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stderr = p.stderr
 	in, err := p.cmd.StdinPipe()
 	if err != nil {

@@ -230,7 +230,7 @@ func (l linkCreds) ClientHandshake(ctx context.Context, addr string, conn net.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	return credentials.NewTLS(cfg).ClientHandshake(ctx, addr, conn)
+	return credentials.NewTLS(cfg).ClientHandshake(ctx, cfg.ServerName, conn) // gRPC would set addr over the name
 }
 
 // ServerHandshake implements credentials.TransportCredentials; it is not used for listening.

@@ -61,7 +61,6 @@ func (k Keys) tls() (*tls.Config, error) {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{cert},
-		NextProtos:   []string{"h2"}, // gRPC adds it to the outer configuration only
 		// Unlike VerifyPeerCertificate it is called for resumed sessions too.
 		VerifyConnection:       func(s tls.ConnectionState) error { return verify(s, public) },
 		SessionTicketsDisabled: true, // a rotated key must count from the next connection on
