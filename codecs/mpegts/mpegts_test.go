@@ -504,3 +504,22 @@ func payload(units []*codecs.AccessUnit) (n int64) {
 	}
 	return n
 }
+
+func TestAudioBehindAGapGetsItsOwnTimestamp(t *testing.T) {
+	tracks := codecs.Tracks{videoTrack, aacTrack}
+	var units []*codecs.AccessUnit
+	for k := range int64(8) {
+		at := k * 1920
+		if k >= 4 {
+			at += 1000 // half an access unit is missing
+		}
+		units = append(units, &codecs.AccessUnit{Track: 1, DTS: at, PTS: at, Payload: []byte{1, 2, 3}, Discontinuity: k == 6})
+	}
+	var got []int64
+	for _, p := range segmentTwice(t, tracks, units).pes[0x101] {
+		got = append(got, p.pts)
+	}
+	if want := []int64{0, 4*1920 + 1000, 6*1920 + 1000}; !slices.Equal(got, want) {
+		t.Errorf("timestamps at %v, want %v", got, want)
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +38,10 @@ type BodyForm struct {
 
 	// New makes the form's encoder for a stream whose first DTS is base.
 	New func(base int64) codecs.Encoder
+
+	// Head makes what the body starts with, once and before any prologue, for a stream that has these tracks; none while
+	// the tracks are not known. Nil: nothing.
+	Head func(codecs.Tracks) []byte
 
 	// Check says whether the form can carry any of the tracks; its error is shown to the client. Nil: it always can.
 	Check func(codecs.Tracks) error
@@ -88,6 +91,9 @@ func Body(w http.ResponseWriter, r *http.Request, d Desk, h Hall, b BodyForm, st
 		return
 	}
 	c := &bodyClient{form: b, source: a.Source, remote: req.Remote}
+	if b.Head != nil {
+		c.head = b.Head(a.Source.Tracks())
+	}
 	c.here, c.left = context.WithCancel(context.Background())
 	conn, err := takeOver(w)
 	if errors.Is(err, http.ErrNotSupported) {
@@ -129,6 +135,7 @@ type bodyClient struct {
 	source Source
 	conn   net.Conn
 	remote netip.AddrPort
+	head   []byte // still to be sent; a session that was restarted does not send it again
 
 	// here ends when the other side has gone or the connection is closed.
 	here context.Context
@@ -150,17 +157,18 @@ func (c *bodyClient) Serve(ctx context.Context, _ Desk) error {
 	defer cancel()
 	defer context.AfterFunc(c.here, cancel)()
 
-	feed := &countedFeed{Feed: c.source.Join(c.form.Name, c.form.New), dropped: &c.dropping}
+	feed := &countedFeed{Feed: c.source.Join(c.form.Name, c.form.New), dropped: &c.dropping, head: &c.head}
 	defer func() {
 		feed.Close()
 		c.dropped.Add(c.dropping.Swap(0))
 	}()
 	err := Carry(ctx, c.conn, feed, &c.sent)
+	gone := c.here.Err() != nil
 	if errors.Is(err, ErrCut) {
 		_ = c.Close()
 	}
 	switch {
-	case err == nil, c.here.Err() != nil && !errors.Is(err, ErrCut):
+	case err == nil, gone:
 		return nil
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
 		return nil // a viewer that has seen enough closes its connection, mostly in the middle of something
@@ -201,14 +209,20 @@ func (c *bodyClient) Stats() ClientStats {
 	}
 }
 
-// A countedFeed lets other goroutines see what a feed has dropped.
+// A countedFeed lets other goroutines see what a feed has dropped, and brings the head of a body before all else.
 type countedFeed struct {
 	Feed
 	dropped *atomic.Uint64
+	head    *[]byte
 }
 
 // Next implements [Feed].
 func (f *countedFeed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
+	if len(*f.head) > 0 {
+		bufs = append(bufs, *f.head)
+		*f.head = nil
+		return bufs, nil
+	}
 	bufs, err := f.Feed.Next(ctx, bufs)
 	f.dropped.Store(f.Feed.Dropped())
 	return bufs, err
@@ -405,10 +419,6 @@ func WithHops(query string, n int) string {
 
 // withHops sets the hops in a redirect's URL, whether or not the desk has.
 func withHops(location string, n int) string {
-	u, err := url.Parse(location)
-	if err != nil {
-		return location
-	}
-	u.RawQuery = WithHops(u.RawQuery, n)
-	return u.String()
+	before, query, _ := strings.Cut(location, "?")
+	return before + "?" + WithHops(query, n)
 }
