@@ -1,0 +1,79 @@
+# What developers run. `just check` is exactly what continuous integration runs.
+
+# list the recipes
+default:
+    @just --list
+
+# everything that must pass before a change is pushed
+check:
+    .ci/run
+
+# build the program into bin/
+build:
+    go build -trimpath -o bin/ ./cmd/...
+
+# run a node: just run --config weir.conf
+run *args:
+    go run ./cmd/weir node {{args}}
+
+# three nodes on this machine, with streams and pages
+demo *args:
+    go run ./cmd/weir demo {{args}}
+
+# all tests, with the race detector
+test *args:
+    go test -race -shuffle=on {{args}} ./...
+
+# the tests of the architecture, which the test cache cannot see
+layers:
+    go test -count=1 -run 'Downwards|Outside|Planted|Machine|Bubble' ./cmd/weir
+
+# the tests of the whole program, with ffmpeg as publisher and player
+interop *args:
+    CI=true go test -count=1 -v {{args}} ./cmd/weir
+
+# rewrite the golden files, to be reviewed as a diff
+update:
+    go test ./cluster/conf -update
+
+# vet and staticcheck
+lint:
+    go vet ./...
+    go tool staticcheck -checks all ./...
+
+# format, and use what newer Go releases offer
+fmt:
+    go fix ./...
+    go tool gofumpt -w .
+
+# fail if something is not formatted
+fmt-check:
+    test -z "$(go tool gofumpt -l .)"
+
+# fail if go.mod does not fit the code
+tidy-check:
+    go mod tidy -diff
+    go mod verify
+
+# every fuzz target for a while: just fuzz 30s
+fuzz time="10s":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    go list -f '{{{{.Dir}}' ./... | while read -r dir; do
+        for target in $(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go 2>/dev/null | cut -d' ' -f2); do
+            (cd "$dir" && go test -run '^$' -fuzz "^$target\$" -fuzztime {{time}} .)
+        done
+    done
+
+# benchmarks of a package: just bench ./actors/hub
+bench pkg="./...":
+    go test -run '^$' -bench . -benchmem {{pkg}}
+
+# test coverage in the browser
+cover:
+    go test -coverprofile=cover.out ./...
+    go tool cover -html=cover.out
+
+# functions that nothing calls
+dead:
+    go tool deadcode -test ./...

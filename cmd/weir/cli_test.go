@@ -1,0 +1,145 @@
+package main
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"weir/cluster/conf"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"weir": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "../../testdata/scripts"})
+}
+
+const testKey = "0123456789abcdef0123456789abcdef"
+
+// settingTests give each flag that a node can run by, what it may say, and the directives that mean the same.
+var settingTests = []struct {
+	flag string // without dashes
+	args []string
+	env  string
+	file string
+}{
+	{"name", []string{"streamer"}, "streamer", "name streamer;"},
+	{"http", []string{"8080", "127.0.0.1:8081"}, "8080,127.0.0.1:8081", "http 8080; http 127.0.0.1:8081;"},
+	{"https", []string{"8443"}, "8443", "https 8443;"},
+	{"rtmp", []string{"off"}, "off", "rtmp off;"},
+	{"rtsp", []string{"[::1]:5540"}, "[::1]:5540", "rtsp [::1]:5540;"},
+	{"remote", []string{"127.0.0.1:7000"}, "127.0.0.1:7000", "remote 127.0.0.1:7000;"},
+	{"cluster-key", []string{testKey}, testKey, "cluster_key " + testKey + ";"},
+	{
+		"peer",
+		[]string{"n1:8080", "n2 { cluster_key " + testKey + "; stale_timeout 20000; }"},
+		"n1:8080,n2 { cluster_key " + testKey + "; stale_timeout 20000; }",
+		"peer n1:8080; peer n2 { cluster_key " + testKey + "; stale_timeout 20000; }",
+	},
+	{
+		"stream",
+		[]string{"a=fake://a,b", "b=publish://; title \"B, c\""},
+		"a=fake://a,b\nb=publish://; title \"B, c\"\n",
+		"stream a { input fake://a,b; } stream b { input publish://; title \"B, c\"; }",
+	},
+	{"vod", []string{"testdata/vod", "clips=/srv/a,b"}, "testdata/vod\nclips=/srv/a,b", "vod vod { root testdata/vod; } vod clips { root /srv/a,b; }"},
+	{"log", []string{"debug"}, "debug", "loglevel debug;"},
+	{"return-holddown", []string{"1000"}, "1000", "return_holddown 1000;"},
+}
+
+func TestFlagsEnvironmentAndFileAgree(t *testing.T) {
+	parse := func(t *testing.T, args ...string) *conf.File {
+		t.Helper()
+		var c cli
+		parser, err := newParser(stdio{out: os.Stdout, err: os.Stderr}, &c, func(int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(append([]string{"node"}, args...)); err != nil {
+			t.Fatalf("parsing %q: %v", args, err)
+		}
+		// The peers need a key, whichever setting the test is about.
+		flags := c.Node.flags()
+		f, problems := conf.Load("", []byte(""), flags)
+		for _, p := range problems {
+			if p.Severity != conf.Warning && !strings.Contains(p.Text, "without a cluster key") {
+				t.Fatalf("%q is refused: %s", args, p)
+			}
+		}
+		return withoutPositions(f)
+	}
+	for _, tt := range settingTests {
+		t.Run(tt.flag, func(t *testing.T) {
+			name := "WEIR_" + strings.ToUpper(strings.ReplaceAll(tt.flag, "-", "_"))
+			fromFile, _ := conf.Parse("", []byte(tt.file))
+			want := withoutPositions(fromFile)
+
+			var args []string
+			for _, a := range tt.args {
+				args = append(args, "--"+tt.flag+"="+a)
+			}
+			if got := parse(t, args...); !reflect.DeepEqual(got, want) {
+				t.Errorf("flags %q mean\n%swant as the file\n%s", args, got.Masked(), want.Masked())
+			}
+			t.Setenv(name, tt.env)
+			if got := parse(t); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s=%q means\n%swant as the file\n%s", name, tt.env, got.Masked(), want.Masked())
+			}
+			if empty, _ := conf.Parse("", nil); reflect.DeepEqual(withoutPositions(empty), want) {
+				t.Error("the setting says nothing, so this test proves nothing")
+			}
+		})
+	}
+}
+
+func TestEveryFlagOfANodeIsCompared(t *testing.T) {
+	known := map[string]bool{"config": true}
+	for _, tt := range settingTests {
+		known[tt.flag] = true
+	}
+	parser, err := newParser(stdio{out: os.Stdout, err: os.Stderr}, &cli{}, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range parser.Model.Children {
+		if node.Name != "node" {
+			continue
+		}
+		for _, f := range node.Flags {
+			if !known[f.Name] {
+				t.Errorf("--%s is in no test of settings", f.Name)
+			}
+			if len(f.Envs) != 1 || f.Envs[0] != "WEIR_"+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")) {
+				t.Errorf("--%s has the variables %v, want the one of its name", f.Name, f.Envs)
+			}
+		}
+	}
+}
+
+// withoutPositions makes files comparable that say the same in different places.
+func withoutPositions(f *conf.File) *conf.File {
+	for _, list := range [][]conf.Listen{f.HTTP, f.HTTPS, f.RTMP, f.RTSP} {
+		for i := range list {
+			list[i].Pos = conf.Pos{}
+		}
+	}
+	f.Remote.Pos = conf.Pos{}
+	for i := range f.Vods {
+		f.Vods[i].Pos = conf.Pos{}
+	}
+	for i := range f.Peers {
+		f.Peers[i].Pos = conf.Pos{}
+	}
+	for i := range f.Streams {
+		f.Streams[i].Pos = conf.Pos{}
+		for j := range f.Streams[i].Inputs {
+			f.Streams[i].Inputs[j].Pos = conf.Pos{}
+		}
+	}
+	return f
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"weir/cluster/conf"
+)
+
+// Run starts a node and returns when it has ended.
+func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
+	var src []byte
+	if c.Config != "" {
+		var err error
+		if src, err = readConfig(c.Config, std.in); err != nil {
+			return &exitError{exitConfig, err}
+		}
+	}
+	file, problems := conf.Load(configName(c.Config), src, c.flags())
+	if problems.Failed() {
+		printProblems(std, problems)
+		return &exitError{code: exitConfig}
+	}
+	log := newLogger(std.err, file.LogLevel)
+	for _, p := range problems {
+		log.Warn("configuration", slog.String("err", p.Pos.String()+": "+p.Text))
+	}
+	if len(file.Streams) == 0 && len(file.Peers) == 0 {
+		log.Warn("neither streams nor peers are configured; see `weir node --help`")
+	}
+	return runNode(ctx, file, log)
+}
+
+// maxConfig is how much of a configuration is read; package conf refuses less than that.
+const maxConfig = 16 << 20
+
+// readConfig reads a configuration file, or standard input for "-".
+func readConfig(name string, stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("opening the configuration: %w", err)
+		}
+		defer func() { _ = f.Close() }() // nothing was written
+		in = f
+	}
+	src, err := io.ReadAll(io.LimitReader(in, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration %s: %w", configName(name), err)
+	}
+	if len(src) > maxConfig {
+		return nil, errors.New("reading the configuration " + configName(name) + ": it is longer than any configuration can be")
+	}
+	return src, nil
+}
+
+// configName is how messages call a configuration file.
+func configName(name string) string {
+	if name == "-" {
+		return "standard input"
+	}
+	return name
+}
