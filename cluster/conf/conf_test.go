@@ -20,6 +20,13 @@ var refusedTests = []struct {
 	want string // a part of one message; its place is a part of it
 	sev  Severity
 }{
+	// Secrets stay unseen in whatever is wrong.
+	{"key in the wrong place", "vod a { root b; cluster_key pa55pa55; }", "f:1:17: error: found `cluster_key` inside `vod a {`", Error},
+	{"URL too much", "stream a { input fake://a rtsp://u:pa55@h/x; }", `f:1:27: error: found "rtsp://u:****@h/x", expected nothing more`, Error},
+	{"URL as peer", "peer http://u:pa55@h;", `found "http://u:****@h"`, Error},
+	{"URL of an open block", "stream a { input rtsp://u:pa55@h/x {", "found the end of the file inside `input rtsp://u:****@h/x {`", Error},
+	{"URL with a user", key + "peer a { api_url http://u:pa55@h; }", "without user, path or query", Error},
+
 	// Syntax.
 	{"brace too many", "http 80;\n}", "f:2:1: error: found `}` where no block is open", Error},
 	{"end before semicolon", "http 80", "f:1:8: error: found the end of the file, expected `;` or `{` to follow `http` (its last word is at 1:6)", Error},

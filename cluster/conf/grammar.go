@@ -49,12 +49,12 @@ func (d *directive) inner() []*directive {
 
 func (d *directive) unclosed() bool { return d.Body != nil && d.Body.Close.Value == lost }
 
-// head shows a directive's beginning in a message: its name and first argument, if it has one.
+// head shows a directive's beginning in a message: its name and first argument, if it has one that may be shown.
 func (d *directive) head() string {
-	if len(d.Args) == 0 || d.Args[0].Token.Type == tokOption {
+	if len(d.Args) == 0 || d.Args[0].Token.Type == tokOption || isSecret(d.Name.Value) {
 		return d.Name.Value
 	}
-	return d.Name.Value + " " + d.Args[0].Token.Value
+	return d.Name.Value + " " + maskURL(d.Args[0].Token.Value)
 }
 
 func (a *argument) pos() Pos     { return fromLexer(a.Token.Pos) }
@@ -195,7 +195,9 @@ func theEnd(at Pos) string {
 	return "the end of the file"
 }
 
+// short shows a word of the file within a message: cut if long, with the password of a URL hidden.
 func short(word string) string {
+	word = maskURL(word)
 	if r := []rune(word); len(r) > 40 {
 		return string(r[:40]) + "…"
 	}

@@ -64,9 +64,11 @@ func didYouMean(word string, known []string) string {
 	return ""
 }
 
-// quote shows a word of the file in a message: quoted, cut if long, with control characters escaped.
+// quote shows a word of the file in a message: quoted, cut if long, with control characters escaped and the password of
+// a URL hidden.
 func quote(word string) string {
 	const limit = 80
+	word = maskURL(word)
 	if r := []rune(word); len(r) > limit {
 		word = string(r[:limit]) + "…"
 	}

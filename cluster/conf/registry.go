@@ -256,3 +256,8 @@ func placesOf(name string) context {
 	}
 	return c
 }
+
+// isSecret reports whether the words of a directive must not be shown, wherever it stands.
+func isSecret(name string) bool {
+	return slices.ContainsFunc(registry, func(s spec) bool { return s.name == name && s.secret })
+}

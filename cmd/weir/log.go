@@ -16,7 +16,7 @@ func newLogger(f *os.File, level string) *slog.Logger {
 		"error": slog.LevelError,
 	}[level]
 	if isTerminal(f) {
-		return slog.New(tint.NewHandler(f, &tint.Options{Level: l, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""}))
+		return slog.New(tint.NewTextHandler(f, &tint.Options{Level: l, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""}))
 	}
 	return slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: l}))
 }
