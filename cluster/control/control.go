@@ -1,0 +1,376 @@
+// Package control is the control plane of a node: who is alive, which streams are captured here, which node has each
+// of the others, and who may publish. It is one state machine, [Node.Step]: an event and the instant go in, effects
+// come out.
+//
+// It knows no clock, network, actor, goroutine or source of randomness but its seed, so that the node, the simulator
+// and a replay of the journal run the same code. Whoever drives it fetches, answers, captures and wakes it as the
+// effects say. All instants are readings of one monotonic clock of that node; only durations cross the wire.
+package control
+
+import (
+	"math"
+	"slices"
+
+	"weir/cluster/place"
+)
+
+// An Instant is a reading of the node's monotonic clock in nanoseconds, or the difference of two readings. Its origin
+// means nothing; it never goes back.
+type Instant int64
+
+// Units of differences between instants.
+const (
+	Millisecond Instant = 1_000_000
+	Second              = 1000 * Millisecond
+)
+
+// never is an instant that is not reached.
+const never Instant = math.MaxInt64
+
+// A Kind says what makes a stream be captured.
+type Kind uint8
+
+const (
+	// Kept streams are captured always.
+	Kept Kind = iota
+	// Published streams are owned where their publisher is, as long as there is one.
+	Published
+)
+
+// A Stream is what control has to know of a stream of the node's file.
+type Stream struct {
+	Name string
+
+	// Pin is the value of capture_at: an announced name, a host, or host:port as in a peer entry. Empty means none.
+	Pin string
+
+	Kind Kind
+
+	// Clustered streams of kind Kept are captured by one live node; others by every node whose file has them.
+	// Published streams have one owner either way.
+	Clustered bool
+
+	// Disabled streams are shown and never captured.
+	Disabled bool
+}
+
+// A Peer is a peer directive of the node's file. It may lead to the node itself.
+type Peer struct {
+	Entry string // host:port as in the file, the default port filled in; unique
+	Host  string // the host part of it
+
+	Fetch Instant // the interval of polls, before jitter; above 0
+	Stale Instant // without evidence for so long a peer is dead; above Fetch
+}
+
+// Config is the part of a node's configuration that control obeys. The caller does not change its slices afterwards.
+type Config struct {
+	// Self is the announced name. Named says that the operator gave it; otherwise a node that finds itself behind a
+	// peer entry while it warms up takes its name from there, so [View.Self] decides, not this.
+	Self  string
+	Named bool
+
+	// Instance is drawn at random for each process, so that a restart is known from an old reply.
+	Instance string
+
+	// Inc orders the instances of one node. Zero will do: a node that meets a memory of an earlier instance of itself
+	// goes above it by itself. It must grow when a Node replaces another within one process (see [Resumed]).
+	Inc uint64
+
+	// Seed makes the jitter of polls.
+	Seed uint64
+
+	Peers   []Peer
+	Streams []Stream // unique names
+
+	// ReturnHolddown is how long a node has to be up before it takes its streams back from others.
+	ReturnHolddown Instant
+
+	// StartUp is the longest that a source should need from the start of a capture to its first access unit. It only
+	// spaces the attempts of nodes that were not chosen. Zero means 2 s.
+	StartUp Instant
+
+	// Hash covers what the nodes of a group should have in common. Peers with another one are shown as drifted.
+	Hash string
+
+	Advert Advert
+}
+
+// maxReturning is how many streams a node takes back at once (A7): enough to be home soon, few enough that a returning
+// node is not buried by its own start.
+const maxReturning = 4
+
+// A Node is the control plane of one node. It belongs to one goroutine.
+type Node struct {
+	cfg  Config
+	self string // announced name
+
+	inc     uint64
+	seq     uint64 // of the last reply given
+	version uint64 // of what a full reply tells
+	load    Load
+
+	now      Instant
+	boot     Instant
+	wake     Instant // what the last WakeAt asked for; never if none
+	warmFrom Instant
+	warm     bool
+	settled  bool // warm for the first time since boot
+	named    bool // the announced name is final
+	draining bool
+	drained  bool // Drained was given
+
+	random  random
+	fetchID uint64
+	stale   Instant // the largest of the peers'
+	fetch   Instant // the largest of the peers'
+
+	links []*link // in the order of the file
+	peers []*peer // every other node of the group, by name
+
+	streams   []*stream          // all that is known of, by name
+	byName    map[string]*stream // the same
+	added     int                // to streams since the last rebuild
+	unsorted  bool               // streams are out of order
+	own       []Listed           // what this node configures
+	ownHash   string
+	returning int // streams in state Starting that are taken back from others
+
+	nodes   []string // the names of the group, sorted
+	me      int      // index of self in nodes
+	plan    *place.Plan
+	planned []*stream // the stream of each index of the plan
+	live    []bool
+	claimed []int
+	placed  []int
+
+	replan bool    // the group, a list or a name changed: homes have to be computed
+	dirty  bool    // something changed that decisions depend on
+	evalAt Instant // when a decision is due without a change
+
+	waiting []PublishWanted // asked before the node was warm
+
+	view         *View
+	viewVersion  uint64
+	peersDirty   bool
+	streamsDirty bool
+
+	out []Effect
+}
+
+// New returns a node that has just booted: it knows nobody and claims nothing. The first [Tick] makes it fetch.
+func New(cfg Config, now Instant) *Node {
+	n := &Node{
+		cfg: cfg, self: cfg.Self, inc: cfg.Inc, version: 1,
+		now: now, boot: now, warmFrom: now, wake: never, evalAt: never,
+		named:  cfg.Named,
+		random: random(place.Hash(cfg.Self) ^ cfg.Seed),
+		byName: map[string]*stream{},
+		replan: true, dirty: true, peersDirty: true, streamsDirty: true,
+	}
+	n.configure(cfg)
+	return n
+}
+
+// Step takes in what has happened and returns what is to be done, in order. The slice is valid until the next call.
+// Steps have to come in the order of time; an instant before that of the last step counts as that one.
+func (n *Node) Step(now Instant, ev Event) []Effect {
+	clear(n.out)
+	n.out = n.out[:0]
+	now = max(now, n.now)
+	n.overslept(now)
+	n.now = now
+	n.handle(ev)
+	n.expire()
+	n.warmUp()
+	if n.dirty || n.replan || now >= n.evalAt {
+		n.evaluate()
+	}
+	n.poll()
+	n.schedule()
+	return n.out
+}
+
+func (n *Node) handle(ev Event) {
+	switch e := ev.(type) {
+	case Tick:
+	case Fetched:
+		n.fetched(e)
+	case FetchFailed:
+		n.fetchFailed(e)
+	case StateAsked:
+		n.stateAsked(e)
+	case CaptureUp:
+		n.captureUp(e)
+	case CaptureDown:
+		n.captureDown(e)
+	case CaptureStopped:
+		n.captureStopped(e)
+	case MediaChanged:
+		n.mediaChanged(e)
+	case PublishWanted:
+		n.publishWanted(e)
+	case PublishEnded:
+		n.publishEnded(e)
+	case Measured:
+		n.load = e.Load
+	case ConfigChanged:
+		n.configChanged(e)
+	case Resumed:
+		n.resumed(e)
+	case Drain:
+		n.drain()
+	}
+}
+
+// do adds an effect.
+func (n *Node) do(e Effect) { n.out = append(n.out, e) }
+
+// changed marks what a full reply tells as changed.
+func (n *Node) changed() {
+	n.version++
+	n.streamsDirty = true
+}
+
+// due asks for an evaluation at an instant in the future.
+func (n *Node) due(at Instant) {
+	if at > n.now {
+		n.evalAt = min(n.evalAt, at)
+	}
+}
+
+// grace is G of the cluster rules: after it a stream that nobody serves has been seen by all and tried by the node
+// that was chosen.
+func (n *Node) grace() Instant {
+	up := n.cfg.StartUp
+	if up == 0 {
+		up = 2 * Second
+	}
+	return n.stale + 2*n.fetch + up
+}
+
+// overslept finds out that this node was stopped (SIGSTOP, a suspended machine, no processor) for so long that its
+// peers would look dead although it only did not listen. The time that it slept is not held against them, and it
+// warms up again: what it captures goes on, but it claims nothing before all have answered or S has passed.
+func (n *Node) overslept(now Instant) {
+	if n.wake == never || now <= n.wake || len(n.links) == 0 {
+		return
+	}
+	late, limit := now-n.wake, never
+	for _, l := range n.links {
+		s, f := l.cfg.Stale, l.cfg.Fetch
+		limit = min(limit, s/2, max(s/8, s-f-f/4))
+	}
+	if late < limit {
+		return
+	}
+	n.do(Note{Kind: NoteOverslept, Age: late})
+	for _, p := range n.peers {
+		if p.alive {
+			p.slack += late
+		}
+	}
+	for _, l := range n.links {
+		l.answered = false
+		l.next = now
+	}
+	n.warm, n.warmFrom = false, now
+	n.dirty, n.peersDirty = true, true
+}
+
+// warmUp ends the time in which nothing is claimed (rule W): everybody has answered once, or S has passed.
+func (n *Node) warmUp() {
+	if n.warm {
+		return
+	}
+	late := n.now-n.warmFrom >= n.stale
+	tried, answered := true, true
+	for _, l := range n.links {
+		tried = tried && (l.self || l.tried)
+		answered = answered && (l.self || l.answered)
+	}
+	if !n.named && (late || tried) {
+		n.named = true
+		n.do(Note{Kind: NoteNamed, Node: n.self})
+	}
+	if !n.named || !late && !answered {
+		return
+	}
+	if n.replan {
+		n.rebuild() // with what was learnt last, before anything counts as an edit
+	}
+	n.do(Note{Kind: NoteWarm, Age: n.now - n.warmFrom})
+	n.warm, n.dirty, n.peersDirty = true, true, true
+	if !n.settled {
+		n.settled = true
+		n.complain()
+	}
+	waiting := n.waiting
+	n.waiting = nil
+	for _, e := range waiting {
+		n.publishWanted(e)
+	}
+}
+
+// schedule asks to be woken for whatever comes next.
+func (n *Node) schedule() {
+	next := n.evalAt
+	if !n.warm {
+		next = min(next, n.warmFrom+n.stale)
+	}
+	for _, l := range n.links {
+		if !l.self {
+			next = min(next, l.next)
+		}
+	}
+	for _, p := range n.peers {
+		if p.alive {
+			next = min(next, p.heard+p.slack+p.stale)
+		}
+		if p.near {
+			next = min(next, p.direct+p.stale)
+		}
+	}
+	if next != n.wake {
+		n.wake = next
+		if next != never {
+			n.do(WakeAt{At: next})
+		}
+	}
+}
+
+// random is SplitMix64: one word of state, and the same on every machine.
+type random uint64
+
+// below returns a number from 0 to limit-1.
+func (r *random) below(limit Instant) Instant {
+	if limit <= 0 {
+		return 0
+	}
+	*r += 0x9e3779b97f4a7c15
+	x := uint64(*r)
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return Instant((x ^ x>>31) % uint64(limit))
+}
+
+// find returns the place of a peer in the sorted list.
+func (n *Node) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(n.peers, name, func(p *peer, name string) int {
+		switch {
+		case p.name < name:
+			return -1
+		case p.name > name:
+			return 1
+		}
+		return 0
+	})
+}
+
+// peer returns the peer of that name, or nil.
+func (n *Node) peer(name string) *peer {
+	if i, ok := n.find(name); ok {
+		return n.peers[i]
+	}
+	return nil
+}

@@ -1,0 +1,761 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"weir/cluster/place"
+)
+
+// calm returns a world of count nodes that has settled.
+func calm(t *testing.T, seed uint64, count int, streams []Stream) *world {
+	w := newWorld(t, seed)
+	w.add(count, streams)
+	w.bootAll()
+	w.run(10 * Second)
+	w.wantOwners(w.home())
+	w.wantAgreement()
+	w.reset()
+	return w
+}
+
+func TestColdStartGivesEveryStreamOneOwnerAndSpreadsThemEvenly(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t, seed)
+		w.add(3, kept(31))
+		w.bootAll()
+		// All are up within 100 ms; then B6: F/4 until the last poll, 2d for its answer, and the start.
+		w.run(100*Millisecond + w.fetch/4 + 2*w.delay + w.up)
+		w.wantOwners(w.home())
+		if w.starts != 31 {
+			t.Errorf("seed %d: %d captures were started, want 31", seed, w.starts)
+		}
+		w.run(5 * Second)
+		w.wantAgreement()
+		count := map[string]int{}
+		for _, s := range w.nodes[0].cfg.Streams {
+			count[w.owners()[s.Name]]++
+		}
+		for _, m := range w.nodes {
+			if c := count[m.name]; c < 10 || c > 11 {
+				t.Errorf("seed %d: %s captures %d of 31 streams, want 10 or 11", seed, m.name, c)
+			}
+		}
+	}
+}
+
+func TestNobodyClaimsWhileItWarmsUp(t *testing.T) {
+	w := newWorld(t, 1)
+	w.add(3, kept(30))
+	w.machine("n3").up = false // never booted
+	w.machine("n1").boot()
+	w.machine("n2").boot()
+	w.run(w.stale - Millisecond)
+	if w.starts != 0 {
+		t.Fatalf("%d captures were started before S passed with a silent peer, want 0", w.starts)
+	}
+	w.run(Millisecond + w.up)
+	if w.starts != 30 {
+		t.Errorf("%d captures were started after S, want 30", w.starts)
+	}
+	for s, owner := range w.owners() {
+		if owner != "n1" && owner != "n2" {
+			t.Errorf("%s is captured by %s", s, owner)
+		}
+	}
+}
+
+func TestCrashMovesOnlyTheStreamsOfTheDeadNodeWithinTheBound(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 5, kept(50))
+		before := w.owners()
+		w.run(Instant(seed) * 97 * Millisecond)
+		w.machine("n2").crash()
+		// B2 with relay: S + 3d + start.
+		w.run(w.stale + 3*w.delay + w.up)
+		for s, owner := range w.owners() {
+			if before[s] == "n2" && (owner == "n2" || owner == "-") {
+				t.Errorf("seed %d: %s is captured by %s after its node died", seed, s, owner)
+			}
+			if before[s] != "n2" && owner != before[s] {
+				t.Errorf("seed %d: %s moved from %s to %s though its node lives", seed, s, before[s], owner)
+			}
+		}
+		if w.maxDup > 0 {
+			t.Errorf("seed %d: a stream was captured twice for %d ms", seed, w.maxDup/Millisecond)
+		}
+		if w.starts != 10 {
+			t.Errorf("seed %d: %d captures were started, want the 10 of the dead node", seed, w.starts)
+		}
+		w.run(w.stale)
+		w.wantAgreement()
+	}
+}
+
+func TestReturningNodeTakesItsStreamsBackWithoutAGap(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 3, kept(30))
+		w.machine("n1").crash()
+		w.run(10 * Second)
+		interim := w.owners()
+		w.reset()
+		w.machine("n1").boot()
+		w.run(Second - Millisecond)
+		w.wantOwners(interim) // return_holddown
+		w.run(20 * Second)
+		w.wantOwners(w.home())
+		w.wantAgreement()
+		if w.maxGap > 0 || len(w.gapFrom) > 0 {
+			t.Errorf("seed %d: a stream had no running capture for %d ms", seed, w.maxGap/Millisecond)
+		}
+		// B4: the other sees it running at its next poll.
+		if limit := w.fetch*11/10 + 2*w.delay + w.down; w.maxDup > limit {
+			t.Errorf("seed %d: a stream was captured twice for %d ms, want at most %d", seed, w.maxDup/Millisecond, limit/Millisecond)
+		}
+		if w.starts != 10 {
+			t.Errorf("seed %d: %d captures were started, want 10", seed, w.starts)
+		}
+	}
+}
+
+func TestReturnStartsAFewStreamsAtATime(t *testing.T) {
+	w := calm(t, 1, 2, kept(30))
+	m := w.machine("n1")
+	m.crash()
+	w.run(10 * Second)
+	m.boot()
+	for range 4000 {
+		w.run(5 * Millisecond)
+		starting := 0
+		for _, c := range m.captures {
+			if c.state == Starting {
+				starting++
+			}
+		}
+		if starting > maxReturning {
+			t.Fatalf("%d streams are starting at once on the returning node, want at most %d", starting, maxReturning)
+		}
+	}
+	w.wantOwners(w.home())
+}
+
+func TestQuickRestartKeepsStreamsAtHome(t *testing.T) {
+	w := calm(t, 3, 3, kept(30))
+	m := w.machine("n2")
+	m.crash()
+	w.run(Second)
+	m.boot()
+	w.run(5 * Second)
+	w.wantOwners(w.home())
+	if w.starts != 10 {
+		t.Errorf("%d captures were started, want the 10 of the restarted node", w.starts)
+	}
+	if got := w.machine("n1").n.View().Peer("n2"); got.Generation != 2 || got.Inc == 0 {
+		t.Errorf("generation %d, inc %d after a restart, want 2 and more than 0", got.Generation, got.Inc)
+	}
+}
+
+func TestPausedNodeTakesNothingAndLeavesOneOwner(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 3, kept(30))
+		m := w.machine("n2")
+		m.pause(8 * Second)
+		w.run(8*Second - 1)
+		for s, owner := range w.owners() {
+			if w.home()[s] == "n2" && owner == "n2" {
+				t.Errorf("seed %d: nobody took %s over from the paused node", seed, s)
+			}
+		}
+		w.reset()
+		w.run(5 * Second)
+		// The static order says that the home wins; the others see it running and yield.
+		w.wantOwners(w.home())
+		w.wantAgreement()
+		if w.starts != 0 {
+			t.Errorf("seed %d: %d captures were started after the pause, want 0", seed, w.starts)
+		}
+		if m.noted(NoteOverslept) != 1 || m.noted(NoteStale) != 0 {
+			t.Errorf("seed %d: the paused node noticed %d pauses and took %d peers for dead, want 1 and 0", seed, m.noted(NoteOverslept), m.noted(NoteStale))
+		}
+		if w.maxGap > 0 {
+			t.Errorf("seed %d: gap of %d ms after the pause", seed, w.maxGap/Millisecond)
+		}
+		if limit := w.fetch*11/10 + 2*w.delay + w.down; w.maxDup > limit {
+			t.Errorf("seed %d: a stream was captured twice for %d ms, want at most %d", seed, w.maxDup/Millisecond, limit/Millisecond)
+		}
+	}
+}
+
+func TestShortPauseMovesNothing(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 3, kept(30))
+		w.machine("n2").pause(1700 * Millisecond)
+		w.run(10 * Second)
+		if w.starts != 0 {
+			t.Errorf("seed %d: %d captures were started by a pause below S, want 0", seed, w.starts)
+		}
+	}
+}
+
+func TestPartitionGivesEachSideAllStreamsAndHealsToOneOwner(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 3, kept(30))
+		split := func(cut bool) {
+			for _, other := range []string{"n2", "n3"} {
+				w.cut[[2]string{"n1", other}], w.cut[[2]string{other, "n1"}] = cut, cut
+			}
+		}
+		split(true)
+		w.run(w.stale + 3*w.delay + w.up)
+		for _, s := range w.nodes[0].cfg.Streams {
+			other := 0
+			for _, name := range []string{"n2", "n3"} {
+				if c := w.machine(name).captures[s.Name]; c != nil && c.state == Running {
+					other++
+				}
+			}
+			if c := w.machine("n1").captures[s.Name]; c == nil || c.state != Running || other != 1 {
+				t.Errorf("seed %d: %s is not captured once on each side", seed, s.Name)
+			}
+		}
+		w.run(5 * Second)
+		split(false)
+		w.reset()
+		w.run(w.fetch*11/10 + 2*w.delay + w.down + Millisecond)
+		w.wantOwners(w.home())
+		if w.maxGap > 0 || len(w.gapFrom) > 0 {
+			t.Errorf("seed %d: healing left a gap", seed)
+		}
+		w.run(5 * Second)
+		w.wantOwners(w.home())
+		w.wantAgreement()
+	}
+}
+
+func TestOneWayLinkCausesNoFalseTakeOver(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 3, kept(30))
+		w.cut[[2]string{"n1", "n2"}] = true // requests of n1 and answers to n2 are lost
+		w.run(60 * Second)
+		if w.starts != 0 {
+			t.Errorf("seed %d: %d captures were started over a one-way link, want 0", seed, w.starts)
+		}
+		if p := w.machine("n1").n.View().Peer("n2"); !p.Alive || p.Direct {
+			t.Errorf("seed %d: n1 sees n2 alive = %v, direct = %v, want true, false", seed, p.Alive, p.Direct)
+		}
+		w.wantAgreement()
+		// Without the third node there is nobody to tell.
+		w.machine("n3").crash()
+		w.run(10 * Second)
+		if p := w.machine("n1").n.View().Peer("n2"); p.Alive {
+			t.Errorf("seed %d: n1 takes n2 for alive without evidence", seed)
+		}
+	}
+}
+
+// A node that hears another only through a third knows what it claims by relay: without, it would start what that one
+// has taken over.
+func TestRelayedClaimsPreventSecondCaptures(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 4, kept(40))
+		w.cut[[2]string{"n1", "n2"}] = true
+		w.run(5 * Second)
+		w.machine("n4").crash()
+		w.run(10 * Second)
+		w.machine("n1").crash()
+		w.run(10 * Second)
+		w.reset()
+		w.machine("n1").boot() // meets n2 only by the word of n3
+		w.run(30 * Second)
+		for s, owner := range w.owners() {
+			if owner == "-" || len(owner) > 2 {
+				t.Errorf("seed %d: %s is captured by %s", seed, s, owner)
+			}
+		}
+	}
+}
+
+func TestLossCausesNoFalseTakeOverInADay(t *testing.T) {
+	w := calm(t, 5, 5, kept(10))
+	w.loss = 5
+	hours := Instant(24)
+	if testing.Short() {
+		hours = 2
+	}
+	w.run(hours * 3600 * Second)
+	if w.starts != 0 {
+		t.Errorf("%d captures were started in %d hours with 0.5 %% loss each way, want 0", w.starts, hours)
+	}
+}
+
+func TestWrongKeyChangesNoState(t *testing.T) {
+	w := calm(t, 1, 3, kept(30))
+	stranger := w.machine("n3")
+	stranger.crash()
+	w.run(10 * Second)
+	before, seen := w.owners(), w.machine("n1").n.View().Peer("n3")
+	w.reset()
+	stranger.key = "guess"
+	stranger.boot()
+	w.run(20 * Second)
+	for s, owner := range before {
+		for _, name := range []string{"n1", "n2"} {
+			c := w.machine(name).captures[s]
+			if has := c != nil && c.state == Running; has != (owner == name) {
+				t.Errorf("%s: capture of %s = %v after a stranger came, want it as before", name, s, has)
+			}
+		}
+	}
+	m := w.machine("n1")
+	p := m.n.View().Peer("n3")
+	if p.Status != Refused || p.Alive || p.Instance != seen.Instance || p.Inc != seen.Inc || p.Generation != seen.Generation {
+		t.Errorf("peer with a wrong key = %+v, want it unauthorised and otherwise as before: %+v", p, seen)
+	}
+	if got := m.noted(NoteRefused); got != 1 {
+		t.Errorf("%d warnings about the wrong key, want 1", got)
+	}
+}
+
+// Static order (I4, I5): whoever yields yields to one that comes before it in the order computed from the names alone,
+// and that really runs.
+func TestOnlyTheLowerClaimantYieldsAndOnlyToARunningOne(t *testing.T) {
+	for seed := range uint64(40) {
+		w := calm(t, seed, 4, kept(20))
+		home := w.home()
+		w.onStop = func(m *machine, e StopCapture) {
+			if !place.Before(e.Stream, "", home[e.Stream], e.To, m.name) {
+				t.Errorf("seed %d: %s yielded %s to %s, which comes after it", seed, m.name, e.Stream, e.To)
+			}
+			if c := w.machine(e.To).captures[e.Stream]; c == nil || c.state != Running {
+				t.Errorf("seed %d: %s yielded %s to %s, which does not run it", seed, m.name, e.Stream, e.To)
+			}
+		}
+		for range 6 {
+			a, b := w.nodes[w.rng.IntN(4)], w.nodes[w.rng.IntN(4)]
+			w.cut[[2]string{a.name, b.name}], w.cut[[2]string{b.name, a.name}] = true, true
+			w.run(Instant(w.rng.Int64N(int64(8 * Second))))
+			clear(w.cut)
+			w.run(4 * Second)
+		}
+		w.run(10 * Second)
+		w.wantOwners(home)
+	}
+}
+
+func TestPinnedStreamsFollowTheirPin(t *testing.T) {
+	streams := kept(12)
+	streams[0].Pin = "n2"      // announced name
+	streams[1].Pin = "n3:8080" // entry
+	streams[2].Pin = "n33"     // nobody
+	w := newWorld(t, 1)
+	w.add(3, streams)
+	w.bootAll()
+	w.run(10 * Second)
+	want := map[string]string{"cam001": "n2", "cam002": "n3"}
+	w.wantOwners(want)
+	for _, m := range w.nodes {
+		if got := m.noted(NoteUnknownPin); got != 1 {
+			t.Errorf("%s noted %d unknown pins, want 1", m.name, got)
+		}
+	}
+	i := slices.IndexFunc(w.nodes[0].notes, func(n Note) bool { return n.Kind == NoteUnknownPin })
+	if got := w.nodes[0].notes[i]; got.Stream != "cam003" || got.Detail != "n33, nearest known: n3" {
+		t.Errorf("note of an unknown pin = %+v, want cam003 and the nearest name n3", got)
+	}
+	if v := w.machine("n1").n.View().Stream("cam001"); v.Reason != Pinned || v.State != StreamRunning || v.Owner != "n2" {
+		t.Errorf("cam001 = %s on %s, %s, want running on n2, pinned", v.State, v.Owner, v.Reason)
+	}
+	w.machine("n2").crash()
+	w.run(10 * Second)
+	if v := w.machine("n1").n.View().Stream("cam001"); v.Reason != Spill || v.Of != "n2" || v.Owner == "n2" {
+		t.Errorf("cam001 after its pin died = %s of %s on %s, want spill of n2 elsewhere", v.Reason, v.Of, v.Owner)
+	}
+	w.machine("n2").boot()
+	w.run(10 * Second)
+	w.wantOwners(want)
+}
+
+func TestListsWithAndWithoutTheNodeItselfPlaceAlike(t *testing.T) {
+	w := newWorld(t, 1)
+	w.add(3, kept(30))
+	for i, m := range w.nodes[:2] {
+		m.cfg.Peers = slices.Delete(slices.Clone(m.cfg.Peers), i, i+1)
+	}
+	w.bootAll()
+	w.run(10 * Second)
+	w.wantOwners(w.home())
+	w.wantAgreement()
+	if got := w.nodes[0].n.View(); len(got.Peers) != 2 || len(got.Entries) != 0 {
+		t.Errorf("a list of the others: %d peers, own entries %v, want 2 and none", len(got.Peers), got.Entries)
+	}
+	if got := w.nodes[2].n.View(); len(got.Peers) != 2 || !slices.Equal(got.Entries, []string{"n3:8080"}) {
+		t.Errorf("a full list: %d peers, own entries %v, want 2 and n3:8080", len(got.Peers), got.Entries)
+	}
+}
+
+func TestNodeWithoutANameTakesItFromItsOwnEntry(t *testing.T) {
+	for seed := range uint64(10) {
+		w := newWorld(t, seed)
+		w.add(3, kept(30))
+		for i, m := range w.nodes {
+			m.cfg.Self, m.cfg.Named = fmt.Sprintf("host-%d.example", i), false
+		}
+		w.bootAll()
+		w.run(10 * Second)
+		for i, m := range w.nodes {
+			if got, want := m.n.View().Self, fmt.Sprintf("n%d", i+1); got != want {
+				t.Errorf("seed %d: the announced name is %q, want %q", seed, got, want)
+			}
+		}
+		w.wantOwners(w.home())
+		if w.starts != 30 {
+			t.Errorf("seed %d: %d captures were started, want 30", seed, w.starts)
+		}
+	}
+}
+
+func TestAnnouncedNamesReplaceEntriesInPlacement(t *testing.T) {
+	w := newWorld(t, 2)
+	w.add(3, kept(30))
+	for i, m := range w.nodes {
+		m.name = fmt.Sprintf("edge-%d", i)
+		m.cfg.Self = m.name
+	}
+	w.bootAll()
+	w.run(10 * Second)
+	w.wantOwners(w.home())
+	w.wantAgreement()
+	// A node that boots while another is dead learns its name from the third.
+	w.machine("edge-1").crash()
+	w.run(10 * Second)
+	w.machine("edge-0").crash()
+	w.run(10 * Second)
+	w.machine("edge-0").boot()
+	w.run(10 * Second)
+	if p := w.machine("edge-0").n.View().Peer("edge-1"); p == nil || p.Met || p.Status != NeverSeen {
+		t.Errorf("peer edge-1, never met = %+v, want its name known", p)
+	}
+	w.machine("edge-1").boot()
+	w.run(20 * Second)
+	w.wantOwners(w.home())
+}
+
+func TestTwoEntriesOfOneInstanceAreOneNode(t *testing.T) {
+	w := newWorld(t, 1)
+	w.add(2, kept(10))
+	alias := &machine{w: w, name: "n2b", entry: "10.0.0.2:8080"} // an address of n2
+	m := w.machine("n1")
+	m.cfg.Peers = append(slices.Clone(m.cfg.Peers), Peer{Entry: alias.entry, Host: "10.0.0.2", Fetch: w.fetch, Stale: w.stale})
+	n2 := w.machine("n2")
+	w.bootAll()
+	// The world leads the second entry to n2 as well.
+	w.run(200 * Millisecond)
+	n := m.n
+	for _, l := range n.links {
+		if l.cfg.Entry != alias.entry {
+			continue
+		}
+		for range 2 {
+			l.flights = append(l.flights[:0], flight{1 << 40, m.clock()})
+			n2.token++
+			n2.tokens[n2.token] = func(st *State) {
+				m.step(Fetched{Peer: alias.entry, ID: 1 << 40, State: st})
+			}
+			n2.step(StateAsked{From: "n1", Token: n2.token})
+			w.run(Millisecond)
+		}
+	}
+	v := n.View()
+	if len(v.Peers) != 1 || v.Peers[0].Name != "n2" || !slices.Equal(v.Peers[0].Aliases, []string{alias.entry}) {
+		t.Fatalf("peers = %+v, want n2 alone with an alias", v.Peers)
+	}
+	if got := m.noted(NoteAlias); got != 1 {
+		t.Errorf("%d notes about the alias, want 1", got)
+	}
+	w.run(10 * Second)
+	w.wantOwners(w.home())
+}
+
+func TestUnclusteredStreamsRunOnEveryNodeAtOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	w.add(3, []Stream{{Name: "cam01"}, {Name: "cam02"}, {Name: "cam03", Clustered: true}})
+	w.nodes[2].cfg.Streams = w.nodes[2].cfg.Streams[1:]
+	w.nodes[0].boot()
+	w.run(w.up)
+	if c := w.nodes[0].captures["cam01"]; c == nil || c.state != Running {
+		t.Error("a stream that is not clustered waits for the warm-up")
+	}
+	w.nodes[1].boot()
+	w.nodes[2].boot()
+	w.run(10 * Second)
+	got := w.owners()
+	if got["cam01"] != "n1,n2" || got["cam02"] != "n1,n2,n3" {
+		t.Errorf("owners = %v, want cam01 on n1 and n2, cam02 on all", got)
+	}
+	for _, m := range w.nodes {
+		v := m.n.View().Stream("cam02")
+		if v.Owner != m.name || v.Reason != NotClustered || v.State != StreamRunning || len(v.Claimants) != 3 {
+			t.Errorf("%s sees cam02 %s on %s, %s, %d claimants", m.name, v.State, v.Owner, v.Reason, len(v.Claimants))
+		}
+	}
+	v := w.nodes[2].n.View().Stream("cam01")
+	if v == nil || v.Here || v.Owner == "" || !slices.Equal(v.On, []string{"n1", "n2"}) {
+		t.Errorf("a node that lacks cam01 sees %+v, want it at n1 or n2", v)
+	}
+}
+
+func TestNodesWithDifferentFilesCaptureOnlyTheirOwn(t *testing.T) {
+	for seed := range uint64(10) {
+		all := kept(9)
+		w := newWorld(t, seed)
+		w.add(3, all)
+		files := map[string][]Stream{"n1": all[:6], "n2": all[3:], "n3": {all[0], all[4], all[8]}}
+		files["n3"][0].Pin, files["n1"][0].Pin = "n3", "n3"
+		for _, m := range w.nodes {
+			m.cfg.Streams, m.cfg.Hash = files[m.name], m.name
+		}
+		check := func() {
+			t.Helper()
+			for _, s := range all {
+				var has []string
+				for _, m := range w.nodes {
+					if c := m.captures[s.Name]; m.up && c != nil && c.state == Running {
+						has = append(has, m.name)
+						if !slices.ContainsFunc(files[m.name], func(x Stream) bool { return x.Name == s.Name }) {
+							t.Errorf("seed %d: %s captures %s, which its file lacks", seed, m.name, s.Name)
+						}
+					}
+				}
+				if len(has) != 1 {
+					t.Errorf("seed %d: %s is captured by %v, want one", seed, s.Name, has)
+				}
+			}
+		}
+		w.bootAll()
+		w.run(10 * Second)
+		check()
+		if v := w.machine("n2").n.View().Stream("cam001"); v == nil || v.Owner != "n3" || v.Here {
+			t.Errorf("seed %d: n2 sees %+v, want cam001 on its pin n3", seed, v)
+		}
+		w.machine("n3").crash()
+		w.run(10 * Second)
+		if got := w.machine("n1").captures["cam001"]; got == nil || got.state != Running {
+			t.Errorf("seed %d: n1 did not take cam001 over", seed)
+		}
+		w.machine("n3").boot()
+		w.run(20 * Second)
+		check()
+		if c := w.machine("n3").captures["cam001"]; c == nil || c.state != Running {
+			t.Errorf("seed %d: cam001 did not return to its pin", seed)
+		}
+		for _, p := range w.machine("n1").n.View().Peers {
+			if p.Status != Drifted {
+				t.Errorf("seed %d: %s has status %s, want drifted", seed, p.Name, p.Status)
+			}
+		}
+	}
+}
+
+func TestStreamGoesToAnotherNodeWhenItsSourceFailsAtTheOwner(t *testing.T) {
+	w := calm(t, 1, 3, kept(9))
+	home := w.home()
+	owner := home["cam001"]
+	w.dead[[2]string{owner, "cam001"}] = true
+	m := w.machine(owner)
+	m.set("cam001", Idle)
+	m.step(CaptureDown{Stream: "cam001", Why: "no frames"})
+	if v := m.n.View().Stream("cam001"); v.State != StreamFailed || v.Detail != "no frames" {
+		t.Errorf("after the failure the owner sees %s, %q, want failed, no frames", v.State, v.Detail)
+	}
+	w.run(2*Second + w.stale + 2*w.fetch + w.up) // G, and what it takes to see and to start
+	got := w.owners()["cam001"]
+	if got == owner || got == "-" {
+		t.Fatalf("cam001 is captured by %s after its source failed at %s", got, owner)
+	}
+	w.run(30 * Second)
+	if now := w.owners()["cam001"]; now != got {
+		t.Errorf("cam001 went on from %s to %s", got, now)
+	}
+	if v := w.nodes[0].n.View().Stream("cam001"); v.Reason != Fallback {
+		t.Errorf("reason = %s, want fallback", v.Reason)
+	}
+	starts := m.noted(NoteClaimed)
+	if starts > 12 {
+		t.Errorf("the node without the source tried %d times, want back-off", starts)
+	}
+	delete(w.dead, [2]string{owner, "cam001"})
+	w.reset()
+	w.run(120 * Second)
+	w.wantOwners(home)
+	if w.maxGap > 0 {
+		t.Errorf("gap of %d ms when the source came back at the home", w.maxGap/Millisecond)
+	}
+}
+
+func TestDrainHandsEverythingOverWithoutAGap(t *testing.T) {
+	for seed := range uint64(10) {
+		w := calm(t, seed, 3, kept(30))
+		m := w.machine("n1")
+		m.step(Drain{})
+		w.run(10 * Second)
+		if len(m.drained) != 1 || m.drained[0].Left != 0 {
+			t.Fatalf("seed %d: drained = %v, want once with nothing left", seed, m.drained)
+		}
+		if w.maxGap > 0 || len(w.gapFrom) > 0 || w.starts != 10 {
+			t.Errorf("seed %d: a drain made a gap of %d ms and %d starts, want 0 and 10", seed, w.maxGap/Millisecond, w.starts)
+		}
+		if got := w.machine("n2").n.View().Peer("n1").Status; got != Draining {
+			t.Errorf("seed %d: status of the draining peer = %s", seed, got)
+		}
+		w.machine("n2").step(Drain{})
+		w.machine("n3").step(Drain{})
+		w.run(5 * Second)
+		if got := w.machine("n3").drained; len(got) != 1 || got[0].Left == 0 {
+			t.Errorf("seed %d: when all drain n3 reports %v, want what is left", seed, got)
+		}
+	}
+}
+
+func TestEditMovesNoRunningStream(t *testing.T) {
+	w := calm(t, 1, 3, kept(30))
+	before := w.owners()
+	for _, m := range w.nodes {
+		m.cfg.Streams, m.cfg.Hash = kept(41), "edited"
+		m.step(ConfigChanged{Config: m.cfg})
+		w.run(700 * Millisecond)
+	}
+	w.run(20 * Second)
+	after := w.owners()
+	for s, owner := range before {
+		if after[s] != owner {
+			t.Errorf("%s moved from %s to %s by an edit", s, owner, after[s])
+		}
+	}
+	for _, s := range kept(41)[30:] {
+		if owner := after[s.Name]; len(owner) != 2 {
+			t.Errorf("the new stream %s is captured by %s, want one node", s.Name, owner)
+		}
+	}
+	for _, m := range w.nodes {
+		m.cfg.Streams = kept(20)
+		m.step(ConfigChanged{Config: m.cfg})
+	}
+	w.run(5 * Second)
+	for _, m := range w.nodes {
+		for s, c := range m.captures {
+			if s > "cam020" && c.state != Idle {
+				t.Errorf("%s still captures %s, which was removed", m.name, s)
+			}
+		}
+	}
+}
+
+func TestControlThatRestartsKeepsItsCaptures(t *testing.T) {
+	w := calm(t, 1, 3, kept(30))
+	m := w.machine("n2")
+	var captures []Capture
+	for _, s := range sortedKeys(m.captures) {
+		if c := m.captures[s]; c.state == Running {
+			captures = append(captures, Capture{Stream: s, Epoch: c.epoch, Up: true})
+		}
+	}
+	cfg := m.cfg
+	cfg.Instance, cfg.Inc = "n2/1", 100
+	m.n = New(cfg, m.clock())
+	m.step(Resumed{Captures: captures, Up: 10 * Second})
+	w.run(10 * Second)
+	w.wantOwners(w.home())
+	w.wantAgreement()
+	if w.starts != 0 || w.maxGap > 0 {
+		t.Errorf("%d starts and a gap of %d ms, want none", w.starts, w.maxGap/Millisecond)
+	}
+	if got := w.machine("n1").n.View().Peer("n2").Generation; got != 1 {
+		t.Errorf("generation = %d, want 1: the process is the same", got)
+	}
+}
+
+// The same seed has to give the same trace, whatever else differs.
+func TestSameSeedGivesTheSameTrace(t *testing.T) {
+	run := func() uint64 {
+		w := newWorld(t, 42)
+		w.loss = 10
+		w.add(5, kept(50))
+		w.bootAll()
+		w.run(10 * Second)
+		for range 10 {
+			w.storm()
+		}
+		return w.trace.Sum64()
+	}
+	first := run()
+	for range 3 {
+		if got := run(); got != first {
+			t.Fatalf("trace hash = %x, want %x", got, first)
+		}
+	}
+}
+
+// storm does something bad to the world for a while.
+func (w *world) storm() {
+	m := w.nodes[w.rng.IntN(len(w.nodes))]
+	d := Instant(w.rng.Int64N(int64(8*Second))) + 100*Millisecond
+	switch w.rng.IntN(5) {
+	case 0:
+		if m.up {
+			m.crash()
+			w.run(d)
+			m.boot()
+		}
+	case 1:
+		if m.up && !m.paused {
+			m.pause(d)
+		}
+	case 2:
+		for _, other := range w.nodes {
+			if w.rng.IntN(2) == 0 {
+				w.cut[[2]string{m.name, other.name}], w.cut[[2]string{other.name, m.name}] = true, true
+			}
+		}
+	case 3:
+		w.cut[[2]string{m.name, w.nodes[w.rng.IntN(len(w.nodes))].name}] = true
+	case 4:
+		if m.up {
+			m.crash()
+			m.boot()
+		}
+	}
+	w.run(Instant(w.rng.Int64N(int64(4 * Second))))
+	if w.rng.IntN(2) == 0 {
+		clear(w.cut)
+	}
+}
+
+func TestAfterAnyStormEveryStreamComesHome(t *testing.T) {
+	seeds := uint64(150)
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		w := newWorld(t, seed)
+		w.loss = w.rng.IntN(20)
+		w.add(2+w.rng.IntN(4), kept(24))
+		w.bootAll()
+		for range 12 {
+			w.storm()
+		}
+		clear(w.cut)
+		w.loss = 0
+		w.run(60 * Second)
+		w.wantOwners(w.home())
+		w.wantAgreement()
+		w.reset()
+		w.run(60 * Second)
+		if w.starts != 0 {
+			t.Errorf("seed %d: %d captures were started in quiet", seed, w.starts)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}

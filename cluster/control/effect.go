@@ -1,0 +1,133 @@
+package control
+
+// An Effect is something that control wants done.
+type Effect interface{ effect() }
+
+// A StopReason says why a capture ends.
+type StopReason string
+
+// Reasons to stop a capture.
+const (
+	Yielded   StopReason = "yielded"   // a node that comes first in the static order has it
+	Outranked StopReason = "outranked" // two publishers of one name; the other's node comes first
+	HandedOn  StopReason = "drained"   // this node drains and another runs it
+	Removed   StopReason = "removed"   // no longer in the file, or disabled, or of another kind
+)
+
+// A Verdict answers whether a publisher may have a stream.
+type Verdict uint8
+
+const (
+	// Granted means that the stream is the publisher's.
+	Granted Verdict = iota
+	// Busy means that it has a publisher here.
+	Busy
+	// AskNode means that Node is known to have a publisher; it knows best. If it has none after all, ask again with
+	// [PublishWanted.Free].
+	AskNode
+	// Elsewhere means that nobody publishes to this node, but Node takes publishers of that name.
+	Elsewhere
+	// NotFound means that no live node takes publishers of that name.
+	NotFound
+)
+
+// String gives the name of the verdict for logs.
+func (v Verdict) String() string {
+	if names := [...]string{"granted", "busy", "ask node", "elsewhere", "not found"}; int(v) < len(names) {
+		return names[v]
+	}
+	return "unknown"
+}
+
+// Effects.
+type (
+	// Fetch asks a peer for its state. The answer is [Fetched] or [FetchFailed] with the same ID, within Timeout.
+	// Several fetches of one peer may be under way; each is on its own.
+	Fetch struct {
+		Peer    string // the entry
+		ID      uint64
+		Seen    Seen
+		Want    []string
+		Timeout Instant // then it may be given up; a later answer counts for nothing
+	}
+
+	// Reply answers [StateAsked].
+	Reply struct {
+		Token uint64
+		State *State // belongs to the receiver
+	}
+
+	// StartCapture starts to capture a stream. It is never captured here already.
+	StartCapture struct {
+		Stream string
+		Epoch  uint64 // greater than that of any earlier owner that this node knows of
+		Why    Reason
+		Of     string // the home node, for Spill
+		Media  Media  // the last numbering known, with its age now; zero if none
+	}
+
+	// StopCapture ends a capture, or sends a publisher away. Effect to follow: [CaptureStopped].
+	StopCapture struct {
+		Stream string
+		To     string // the node that has it now; empty if none
+		Why    StopReason
+	}
+
+	// PublishAnswer answers [PublishWanted].
+	PublishAnswer struct {
+		Token   uint64
+		Verdict Verdict
+		Node    string // for AskNode and Elsewhere
+		Epoch   uint64 // for Granted
+	}
+
+	// WakeAt asks for a [Tick] at an instant. It replaces every earlier one.
+	WakeAt struct{ At Instant }
+
+	// Drained says that nothing is left to hand over, or that nobody could take what is left.
+	Drained struct{ Left int }
+
+	// Note is something that the log, the journal or a counter should have.
+	Note struct {
+		Kind   NoteKind
+		Node   string // a peer, by name or, before it has one, by entry
+		Stream string
+		Detail string
+		Age    Instant
+	}
+)
+
+// A NoteKind says what a [Note] is about.
+type NoteKind string
+
+// Kinds of notes. Those that are faults of a configuration come once, not at every poll.
+const (
+	NoteWarm       NoteKind = "warm"           // claims may be made from now on; Age: since boot
+	NoteNamed      NoteKind = "named"          // the announced name is final
+	NoteOverslept  NoteKind = "overslept"      // this node did not run for Age
+	NoteAlive      NoteKind = "peer alive"     //
+	NoteStale      NoteKind = "peer stale"     // no evidence for Age
+	NoteRestarted  NoteKind = "peer restarted" //
+	NoteRefused    NoteKind = "peer refused"   // a fetch fails otherwise than by silence; Detail: reason
+	NoteDrifted    NoteKind = "peer drifted"   // its configuration differs
+	NoteAlias      NoteKind = "peer alias"     // the entry Detail leads to the same node as another
+	NoteLate       NoteKind = "late reply"     // it came after its fetch was given up, and was ignored
+	NoteOld        NoteKind = "old reply"      // it is older than what is known, and was ignored
+	NoteBumped     NoteKind = "inc raised"     // peers remember an earlier instance of this node
+	NoteUnknownPin NoteKind = "unknown pin"    // Detail: the pin, and the nearest known name
+	NoteClaimed    NoteKind = "claimed"        // Detail: the reason
+	NoteRunning    NoteKind = "running"        //
+	NoteYielded    NoteKind = "yielded"        // Node: who has it now; Detail: the reason
+	NoteFailed     NoteKind = "capture failed" // Detail: why
+	NoteUnexpected NoteKind = "unexpected"     // an event that fits no state; Detail: which
+	NoteNotApplied NoteKind = "not applied"    // a part of a new configuration that needs a restart; Detail: which
+)
+
+func (Fetch) effect()         {}
+func (Reply) effect()         {}
+func (StartCapture) effect()  {}
+func (StopCapture) effect()   {}
+func (PublishAnswer) effect() {}
+func (WakeAt) effect()        {}
+func (Drained) effect()       {}
+func (Note) effect()          {}

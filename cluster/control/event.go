@@ -1,0 +1,114 @@
+package control
+
+// An Event is something that has happened and that control is told of.
+type Event interface{ event() }
+
+// A FailReason says why a fetch brought nothing.
+type FailReason string
+
+// Reasons of a failed fetch.
+const (
+	Unreachable  FailReason = "unreachable"  // no connection, no answer, or an answer cut short
+	Unauthorised FailReason = "unauthorised" // one side refused the other's proof of the key
+	Malformed    FailReason = "malformed"    // an answer that is no state, or breaks its limits
+	Incompatible FailReason = "incompatible" // a protocol version that is too old
+	NameTaken    FailReason = "name taken"   // it announces the name of another live node
+)
+
+// Events.
+type (
+	// Tick says that the instant of [WakeAt] has come. A tick too many does no harm.
+	Tick struct{}
+
+	// Fetched brings a peer's state. State belongs to control from now on. A fetch that was abandoned may still
+	// report; its answer is ignored.
+	Fetched struct {
+		Peer  string // the entry
+		ID    uint64 // of the [Fetch]
+		State *State
+	}
+
+	// FetchFailed says that a fetch brought nothing.
+	FetchFailed struct {
+		Peer   string
+		ID     uint64
+		Why    FailReason
+		Detail string // for people
+	}
+
+	// StateAsked says that a peer that proved the key asks for this node's state. Effect: [Reply] with the same token.
+	StateAsked struct {
+		From  string // announced name of the asker, as it says
+		Token uint64
+		Seen  Seen
+		Want  []string // peers whose claims the asker cannot hear itself
+	}
+
+	// CaptureUp says that a capture, or the publisher, has delivered its first access unit.
+	CaptureUp struct{ Stream string }
+
+	// CaptureDown says that a capture failed and has ended by itself, or that a publisher has fallen silent. Control
+	// starts a capture again when it is due; the caller does not.
+	CaptureDown struct {
+		Stream string
+		Why    string // for people
+	}
+
+	// CaptureStopped says that the capture that [StopCapture] named has ended.
+	CaptureStopped struct{ Stream string }
+
+	// MediaChanged gives the new anchor of a captured stream's segment numbering.
+	MediaChanged struct {
+		Stream string
+		Media  Media
+	}
+
+	// PublishWanted asks whether a publisher may have a stream here. Effect: [PublishAnswer] with the same token; it
+	// may come later, once the node is warm.
+	PublishWanted struct {
+		Stream string
+		Token  uint64
+		Free   string // the node that an earlier answer named and that has said meanwhile that it has no publisher
+	}
+
+	// PublishEnded says that the publisher of a stream is gone and its linger is over.
+	PublishEnded struct{ Stream string }
+
+	// Measured gives the node's current load.
+	Measured struct{ Load Load }
+
+	// ConfigChanged puts another configuration into effect. Names, instance, inc and seed stay as they were.
+	ConfigChanged struct{ Config Config }
+
+	// Resumed tells a Node that replaces another one of the same process what was captured and goes on. It is the
+	// first event. Up is the age of the process.
+	Resumed struct {
+		Captures []Capture
+		Up       Instant
+	}
+
+	// Drain makes the node hand its streams over and take no new ones. Effect: [Drained], when it is through.
+	Drain struct{}
+)
+
+// A Capture is a capture that outlived the Node that started it.
+type Capture struct {
+	Stream string
+	Epoch  uint64
+	Up     bool // it delivers
+}
+
+func (Tick) event()           {}
+func (Fetched) event()        {}
+func (FetchFailed) event()    {}
+func (StateAsked) event()     {}
+func (CaptureUp) event()      {}
+func (CaptureDown) event()    {}
+func (CaptureStopped) event() {}
+func (MediaChanged) event()   {}
+func (PublishWanted) event()  {}
+func (PublishEnded) event()   {}
+func (Measured) event()       {}
+func (ConfigChanged) event()  {}
+func (Resumed) event()        {}
+func (Drain) event()          {}

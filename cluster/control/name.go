@@ -1,0 +1,236 @@
+package control
+
+import (
+	"slices"
+	"strings"
+)
+
+// configure builds what follows from a configuration: links, the own list, which streams are whose.
+func (n *Node) configure(cfg Config) {
+	n.cfg = cfg
+	hosts := map[string]int{}
+	for _, p := range cfg.Peers {
+		hosts[p.Host]++
+	}
+	old := n.links
+	n.links = make([]*link, 0, len(cfg.Peers))
+	n.stale, n.fetch = 0, 0
+	for _, p := range cfg.Peers {
+		n.stale, n.fetch = max(n.stale, p.Stale), max(n.fetch, p.Fetch)
+		at := slices.IndexFunc(old, func(l *link) bool { return l.cfg.Entry == p.Entry })
+		l := &link{next: n.now, last: n.now - p.Fetch}
+		if at >= 0 {
+			l = old[at]
+		}
+		l.cfg, l.provisional = p, p.Entry
+		if hosts[p.Host] == 1 && p.Host != "" {
+			l.provisional = p.Host
+		}
+		n.links = append(n.links, l)
+	}
+	for _, l := range n.links { // only now, or the peers of links yet to come would look unused
+		if !l.self && (l.peer == nil || !l.peer.met) {
+			n.bind(l, l.provisional)
+		}
+	}
+	n.prune()
+
+	for _, s := range n.streams {
+		s.cfg = nil
+	}
+	n.own = make([]Listed, 0, len(cfg.Streams))
+	for i := range cfg.Streams {
+		c := &cfg.Streams[i]
+		n.stream(c.Name).cfg = c
+		if !c.Disabled {
+			n.own = append(n.own, Listed{Name: c.Name, Pin: c.Pin, Published: c.Kind == Published, Clustered: c.Clustered})
+		}
+	}
+	n.own = normalList(n.own)
+	n.ownHash = hashList(n.own)
+	n.replan = true
+}
+
+// bind makes a link lead to the peer of that name, which is made if there is none.
+func (n *Node) bind(l *link, name string) {
+	i, ok := n.find(name)
+	if !ok {
+		p := &peer{name: name, stale: l.cfg.Stale, status: NeverSeen, since: n.now}
+		n.peers = slices.Insert(n.peers, i, p)
+	}
+	if l.peer == n.peers[i] {
+		return
+	}
+	l.peer, l.self = n.peers[i], false
+	n.replan, n.peersDirty = true, true
+	n.prune()
+}
+
+// prune drops the peers to which no link leads any more, and gives each the timeout of its first link.
+func (n *Node) prune() {
+	n.peers = slices.DeleteFunc(n.peers, func(p *peer) bool {
+		gone := true
+		for _, l := range n.links {
+			if l.peer == p {
+				gone = false
+				p.stale = l.cfg.Stale
+				break
+			}
+		}
+		if gone {
+			n.replan, n.dirty, n.peersDirty, n.streamsDirty = true, true, true, true
+		}
+		return gone
+	})
+}
+
+// identify returns the peer that a reply comes from, under the name that it announces; nil if another live node has
+// that name.
+func (n *Node) identify(l *link, st *State) *peer {
+	if st.Node == n.self {
+		return nil
+	}
+	p, q := l.peer, n.peer(st.Node)
+	if q != nil && q.near && q.said.instance != st.Instance && l.instance != q.said.instance {
+		return nil
+	}
+	if p != q {
+		n.rename(l, st.Node)
+	}
+	if l.instance == st.Instance && p == l.peer && p.met && p == q {
+		return p
+	}
+	p = l.peer
+	for _, other := range n.links {
+		if other != l && other.peer == p && other.instance == st.Instance {
+			n.do(Note{Kind: NoteAlias, Node: p.name, Detail: l.cfg.Entry})
+		}
+	}
+	n.changed() // who is behind which entry is told to others
+	return p
+}
+
+// rename gives the peer of a link another name, or makes the link lead to the peer that has it.
+func (n *Node) rename(l *link, name string) {
+	if n.peer(name) != nil || !n.onlyLink(l) {
+		n.bind(l, name)
+		return
+	}
+	l.peer.name = name
+	slices.SortFunc(n.peers, func(a, b *peer) int { return compare(a.name, b.name) })
+	n.replan, n.peersDirty, n.streamsDirty = true, true, true
+}
+
+// onlyLink says whether no other link leads to the peer of l.
+func (n *Node) onlyLink(l *link) bool {
+	for _, other := range n.links {
+		if other != l && other.peer == l.peer {
+			return false
+		}
+	}
+	return true
+}
+
+// foundSelf notes that an entry leads to this node. A node that was given no name takes the entry's, until it is warm;
+// later its streams would change their homes by it.
+func (n *Node) foundSelf(l *link) {
+	l.why, l.detail, l.answered = "", "", true
+	if l.self {
+		return
+	}
+	l.self, l.peer, l.flights = true, nil, nil
+	n.prune()
+	if !n.named && !n.settled {
+		n.named = true
+		n.self = l.provisional
+		// A peer that holds this name by another entry has to be met under its own first.
+		for _, other := range n.links {
+			if !other.self && other.peer.name == n.self {
+				n.bind(other, other.cfg.Entry)
+			}
+		}
+		n.do(Note{Kind: NoteNamed, Node: n.self})
+	}
+	n.replan, n.peersDirty = true, true
+	n.changed()
+}
+
+// learn takes in which name an entry leads to, from a peer that has met it. It counts until this node meets it.
+func (n *Node) learn(k Known) {
+	l := n.link(k.Entry)
+	if l == nil || l.self || l.peer.met || k.Node == "" {
+		return
+	}
+	if k.Node != n.self && l.peer.name != k.Node {
+		n.rename(l, k.Node)
+	}
+	if !l.peer.met && l.peer.hint != k.List {
+		l.peer.hint = k.List
+		n.replan = true
+	}
+}
+
+// resolvePin turns a capture_at into the name of a node: an announced name, a host that one entry has, or an entry.
+func (n *Node) resolvePin(pin string) (node string, ok bool) {
+	if pin == n.self || n.peer(pin) != nil {
+		return pin, true
+	}
+	for pass := range 2 {
+		var at *link
+		for _, l := range n.links {
+			if pass == 0 && l.cfg.Host == pin || pass == 1 && l.cfg.Entry == pin {
+				if at != nil && (at.peer != l.peer || at.self != l.self) {
+					at = nil
+					break // several nodes share the host
+				}
+				at = l
+			}
+		}
+		if at != nil && at.self {
+			return n.self, true
+		}
+		if at != nil {
+			return at.peer.name, true
+		}
+	}
+	return "", false
+}
+
+// nearest returns the word that is most like an unknown pin.
+func (n *Node) nearest(pin string) string {
+	words := []string{n.self}
+	for _, p := range n.peers {
+		words = append(words, p.name)
+	}
+	for _, l := range n.links {
+		words = append(words, l.cfg.Host, l.cfg.Entry)
+	}
+	best, least := "", len(pin)/2+2
+	for _, w := range words {
+		if d := distance(strings.ToLower(pin), strings.ToLower(w)); d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance is the number of bytes to insert, delete or replace to turn a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

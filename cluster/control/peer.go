@@ -1,0 +1,344 @@
+package control
+
+import "slices"
+
+// Status is what the overview shows of a peer.
+type Status string
+
+// Statuses of a peer.
+const (
+	Alive     Status = "alive"
+	Booting   Status = "starting" // it answers, and claims nothing yet
+	Stale     Status = "stale"
+	Draining  Status = "draining"
+	Refused   Status = "unauthorised"
+	Drifted   Status = "drifted" // alive with another configuration
+	NeverSeen Status = "never seen"
+)
+
+// maxForgotten is how many instances of a peer that are over are remembered, so that a late reply of one is known.
+const maxForgotten = 4
+
+// A claim is a [Claim] of a peer as it was taken in.
+type claim struct {
+	Claim
+	s     *stream
+	since Instant
+}
+
+// evidence is how new something known of a peer is. It is ordered by inc and seq, never by the time of its arrival:
+// a rumour that took its time must not win against what is known better.
+type evidence struct {
+	instance string // empty: none
+	inc, seq uint64
+}
+
+// older says whether e is older than f, evidence of the same node.
+func (e evidence) older(f evidence) bool {
+	switch {
+	case e.instance == "" || f.instance == "":
+		return e.instance == "" && f.instance != ""
+	case e.inc != f.inc:
+		return e.inc < f.inc
+	}
+	return e.seq < f.seq
+}
+
+// A peer is another node of the group. Several links may lead to it.
+type peer struct {
+	name  string
+	met   bool // it has announced the name itself; otherwise the name is provisional
+	stale Instant
+	index int // in Node.nodes
+
+	// What it said itself.
+	said    evidence
+	direct  Instant // arrival of the newest direct reply; meaningless before the first
+	seen    Seen    // what to tell it that this node has
+	claims  []claim // immutable
+	advert  Advert
+	load    Load
+	hash    string
+	list    []Listed // nil: not known. Shared between peers with the same file, immutable
+	listKey string
+	hint    string // hash of its list as others know it
+	warm    bool
+	leaving bool // it drains
+
+	// What others heard from it.
+	relayed       evidence
+	relayedFull   bool // relayedClaims is known
+	relayedClaims []claim
+
+	forgotten [maxForgotten]string // instances that others have replaced
+
+	// Liveness. heard is that of the newest evidence, direct or relayed; slack is time in which this node slept.
+	ever  bool
+	heard Instant
+	slack Instant
+	alive bool // heard within stale
+	near  bool // direct within stale
+	lived bool // it was alive before
+
+	generation uint64
+	rtt        Instant
+	status     Status
+	since      Instant // of the status
+}
+
+// replaced says whether an instance is one that is known to be over.
+func (p *peer) replaced(instance string) bool { return slices.Contains(p.forgotten[:], instance) }
+
+// restarted says whether the newest evidence is of another instance than the last that spoke directly.
+func (p *peer) restarted() bool {
+	return p.relayed.instance != "" && p.relayed.instance != p.said.instance && p.said.older(p.relayed)
+}
+
+// current returns the claims to reckon with, and whether the peer itself made them of late.
+func (p *peer) current() (claims []claim, direct bool) {
+	switch {
+	case p.restarted():
+		return p.relayedClaims, false
+	case p.near:
+		return p.claims, true
+	case p.relayedFull:
+		return p.relayedClaims, false
+	}
+	return p.claims, false
+}
+
+// accept takes in a direct reply that has been found to come from p. It says whether it was news.
+func (n *Node) accept(p *peer, st *State) bool {
+	e := evidence{st.Instance, st.Inc, st.Seq}
+	switch {
+	case p.replaced(e.instance),
+		e.instance == p.said.instance && !p.said.older(e),
+		e.instance == p.said.instance && p.restarted() && p.alive:
+		n.do(Note{Kind: NoteOld, Node: p.name})
+		return false
+	}
+	if e.instance != p.said.instance {
+		if p.said.instance != "" {
+			copy(p.forgotten[1:], p.forgotten[:])
+			p.forgotten[0] = p.said.instance
+			n.do(Note{Kind: NoteRestarted, Node: p.name})
+		}
+		p.generation++
+		p.claims, p.seen = nil, Seen{}
+		n.dirty, n.peersDirty = true, true
+	}
+	if p.relayed.instance != e.instance || !e.older(p.relayed) {
+		p.relayed, p.relayedFull, p.relayedClaims = evidence{}, false, nil
+	}
+	p.said, p.direct, p.met = e, n.now, true
+	p.heard, p.ever, p.slack = n.now, true, 0
+	n.body(p, st)
+	if p.warm != st.Warm || p.leaving != st.Draining {
+		p.warm, p.leaving = st.Warm, st.Draining
+		n.dirty, n.peersDirty, n.streamsDirty = true, true, true
+	}
+	if p.load != st.Load {
+		p.load = st.Load
+		n.peersDirty = true
+	}
+	return true
+}
+
+// body takes in the part of a reply that is sent only when it changed.
+func (n *Node) body(p *peer, st *State) {
+	if st.Same {
+		if p.seen.Instance != st.Instance || p.seen.Inc != st.Inc || p.seen.Version != st.Version {
+			p.seen = Seen{} // it takes us for somebody else; the next fetch asks for everything
+		}
+		return
+	}
+	p.seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.seen.List}
+	p.claims = n.takeIn(st.Claims)
+	n.dirty, n.peersDirty, n.streamsDirty = true, true, true
+	p.advert = st.Advert
+	if p.hash != st.Hash {
+		p.hash = st.Hash
+		if p.hash != n.cfg.Hash {
+			n.do(Note{Kind: NoteDrifted, Node: p.name})
+		}
+	}
+	if st.ListHash != p.listKey || p.list == nil {
+		n.takeList(p, st)
+	}
+	p.seen.List = p.listKey
+	for _, k := range st.Names {
+		n.learn(k)
+	}
+}
+
+// takeList adopts a peer's list of streams, unless it does not match its hash.
+func (n *Node) takeList(p *peer, st *State) {
+	list := normalList(st.List)
+	if hashList(list) != st.ListHash {
+		p.listKey, p.seen = "", Seen{} // answers crossed; ask for everything again
+		return
+	}
+	if same := n.listOf(st.ListHash); same != nil {
+		list = same
+	}
+	if list == nil {
+		list = []Listed{}
+	}
+	p.list, p.listKey = list, st.ListHash
+	n.replan = true
+	n.changed() // others learn from us which list it has
+}
+
+// listOf returns a list that is known by its hash, or nil.
+func (n *Node) listOf(hash string) []Listed {
+	if hash == "" {
+		return nil
+	}
+	if hash == n.ownHash {
+		return n.own
+	}
+	for _, p := range n.peers {
+		if p.listKey == hash {
+			return p.list
+		}
+	}
+	return nil
+}
+
+// takeIn makes claims of what a peer sent: sorted, each stream once, with instants instead of ages.
+func (n *Node) takeIn(in []Claim) []claim {
+	slices.SortStableFunc(in, func(a, b Claim) int { return compare(a.Stream, b.Stream) })
+	in = slices.CompactFunc(in, func(a, b Claim) bool { return a.Stream == b.Stream })
+	out := make([]claim, len(in))
+	for i, c := range in {
+		s := n.stream(c.Stream)
+		s.epoch = max(s.epoch, c.Epoch)
+		since := n.now - Instant(c.Since)*Millisecond
+		if c.Media != nil {
+			s.remember(*c.Media, n.now)
+		}
+		out[i] = claim{Claim: c, s: s, since: since}
+	}
+	return out
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// ages takes in what a peer has heard of others, and of this node.
+func (n *Node) ages(from *peer, st *State) {
+	for i := range st.Ages {
+		a := &st.Ages[i]
+		switch a.Node {
+		case from.name:
+		case n.self:
+			if a.Instance != n.cfg.Instance && a.Inc >= n.inc {
+				n.inc = a.Inc + 1
+				n.changed()
+				n.do(Note{Kind: NoteBumped, Node: from.name})
+			}
+		default:
+			if p := n.peer(a.Node); p != nil {
+				n.hearsay(p, a)
+			}
+		}
+	}
+}
+
+// hearsay takes in relayed evidence of p.
+func (n *Node) hearsay(p *peer, a *Age) {
+	age := Instant(a.Age) * Millisecond
+	e := evidence{a.Instance, a.Inc, a.Seq}
+	if age >= p.stale || p.replaced(e.instance) {
+		return
+	}
+	if e.instance != p.said.instance && p.said.instance != "" && e.inc <= p.said.inc {
+		return // of an instance that this node has not met and that is no later than the one it has
+	}
+	full := a.Full && !p.relayedFull && e == p.relayed
+	if !full && (!p.said.older(e) || !p.relayed.older(e)) {
+		return
+	}
+	if e.instance != p.relayed.instance {
+		p.relayedFull, p.relayedClaims = false, nil
+		n.dirty, n.streamsDirty = true, true
+	}
+	p.relayed = e
+	if heard := n.now - age; !p.ever || heard > p.heard {
+		p.heard, p.ever, p.slack = heard, true, 0
+	}
+	if a.Full {
+		p.relayedFull, p.relayedClaims = true, n.takeIn(a.Claims)
+		n.dirty, n.streamsDirty = true, true
+	}
+}
+
+// expire finds out who lives.
+func (n *Node) expire() {
+	for _, p := range n.peers {
+		alive := p.ever && n.now-p.heard-p.slack < p.stale
+		near := p.met && n.now-p.direct < p.stale
+		if near != p.near {
+			p.near = near
+			n.dirty, n.peersDirty, n.streamsDirty = true, true, true
+		}
+		if alive != p.alive {
+			p.alive = alive
+			n.dirty, n.streamsDirty = true, true
+			if alive {
+				if p.lived {
+					p.generation++
+				}
+				p.lived = true
+				n.do(Note{Kind: NoteAlive, Node: p.name})
+			} else {
+				n.do(Note{Kind: NoteStale, Node: p.name, Age: n.now - p.heard})
+			}
+		}
+		n.judge(p)
+	}
+}
+
+// judge keeps a peer's status and since when it is so.
+func (n *Node) judge(p *peer) {
+	s := Alive
+	switch {
+	case !p.near && n.unauthorised(p):
+		s = Refused
+	case !p.ever:
+		s = NeverSeen
+	case !p.alive:
+		s = Stale
+	case p.leaving:
+		s = Draining
+	case p.met && !p.warm:
+		s = Booting
+	case p.met && p.hash != n.cfg.Hash:
+		s = Drifted
+	}
+	if s != p.status {
+		p.status, p.since = s, n.now
+		n.peersDirty = true
+	}
+}
+
+// unauthorised says whether the last fetch of every link to p ended in a refusal.
+func (n *Node) unauthorised(p *peer) bool {
+	any := false
+	for _, l := range n.links {
+		if l.peer == p {
+			if l.why != Unauthorised {
+				return false
+			}
+			any = true
+		}
+	}
+	return any
+}

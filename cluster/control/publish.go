@@ -1,0 +1,73 @@
+package control
+
+// maxWaiting bounds the publishers that wait for a booting node to be warm; more are told that there is nobody.
+const maxWaiting = 10_000
+
+// publishWanted decides whether a publisher may have a stream (rule R9).
+func (n *Node) publishWanted(e PublishWanted) {
+	s := n.byName[e.Stream]
+	if s == nil || s.cfg == nil || s.cfg.Kind != Published || s.cfg.Disabled || n.draining {
+		n.elsewhere(e)
+		return
+	}
+	if s.state != Idle && s.state != Stopping {
+		n.do(PublishAnswer{Token: e.Token, Verdict: Busy, Node: n.self})
+		return
+	}
+	if !n.warm {
+		if len(n.waiting) >= maxWaiting {
+			n.do(PublishAnswer{Token: e.Token, Verdict: NotFound})
+			return
+		}
+		n.waiting = append(n.waiting, e)
+		return
+	}
+	if n.dirty || n.replan {
+		n.gather()
+	}
+	top := ""
+	for _, c := range s.claimants {
+		if c.serves() && !c.c.Solo && c.p.name != e.Free && (top == "" || n.before(s, c.p.name, top)) {
+			top = c.p.name
+		}
+	}
+	switch {
+	case top != "":
+		n.do(PublishAnswer{Token: e.Token, Verdict: AskNode, Node: top})
+	case s.state == Stopping:
+		n.do(PublishAnswer{Token: e.Token, Verdict: Busy, Node: n.self})
+	default:
+		n.start(s, PublishedHere, "")
+		n.do(PublishAnswer{Token: e.Token, Verdict: Granted, Node: n.self, Epoch: s.epoch})
+		n.dirty = true
+	}
+}
+
+// elsewhere answers a publisher of a stream that this node takes no publisher for.
+func (n *Node) elsewhere(e PublishWanted) {
+	best := ""
+	for _, p := range n.peers {
+		if !p.alive || p.leaving || p.name == e.Free || !lists(p.list, e.Stream) {
+			continue
+		}
+		if best == "" || n.outscores(e.Stream, p.name, best) {
+			best = p.name
+		}
+	}
+	if best == "" {
+		n.do(PublishAnswer{Token: e.Token, Verdict: NotFound})
+		return
+	}
+	n.do(PublishAnswer{Token: e.Token, Verdict: Elsewhere, Node: best})
+}
+
+func (n *Node) publishEnded(e PublishEnded) {
+	s := n.byName[e.Stream]
+	if s == nil || s.state == Idle || s.cfg != nil && s.cfg.Kind != Published {
+		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "publish ended"})
+		return
+	}
+	s.state, s.since, s.fails, s.detail = Idle, n.now, 0, ""
+	n.dirty = true
+	n.changed()
+}

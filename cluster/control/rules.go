@@ -1,0 +1,425 @@
+package control
+
+import (
+	"slices"
+
+	"weir/cluster/place"
+)
+
+// evaluate takes all decisions that are due. Nothing is decided elsewhere but who may publish.
+func (n *Node) evaluate() {
+	if n.replan {
+		n.rebuild()
+	}
+	n.sortStreams()
+	n.dirty, n.evalAt = false, never
+	n.gather()
+	n.spill()
+	for _, s := range n.streams {
+		n.decide(s)
+	}
+	if n.draining {
+		n.drainedYet()
+	}
+}
+
+// gather lists, for each stream, the live peers that claim it.
+func (n *Node) gather() {
+	for _, s := range n.streams {
+		s.claimants = s.claimants[:0]
+	}
+	for _, p := range n.peers {
+		if !p.alive {
+			continue
+		}
+		claims, direct := p.current()
+		for i := range claims {
+			c := &claims[i]
+			c.s.claimants = append(c.s.claimants, claimant{p, c, direct})
+		}
+	}
+}
+
+// spill computes where each stream belongs while only the live nodes can have any.
+func (n *Node) spill() {
+	clear(n.live)
+	for _, p := range n.peers {
+		n.live[p.index] = p.alive && !p.leaving
+	}
+	n.live[n.me] = !n.draining
+	for i, s := range n.planned {
+		n.claimed[i] = n.holder(s)
+	}
+	n.placed = n.plan.Spill(n.live, n.claimed, n.placed[:0])
+}
+
+// holder returns the index of the node that has a stream now, or -1: of several claimants the first in the order.
+func (n *Node) holder(s *stream) int {
+	at, name := -1, ""
+	if s.active() && s.fails == 0 || s.state == Running {
+		at, name = n.me, n.self
+	}
+	for _, c := range s.claimants {
+		if c.blocks() && !c.c.Solo && (at < 0 || n.before(s, c.p.name, name)) {
+			at, name = c.p.index, c.p.name
+		}
+	}
+	return at
+}
+
+// before is the static total order of a stream as this node sees it.
+func (n *Node) before(s *stream, a, b string) bool { return place.Before(s.name, s.pin, s.home, a, b) }
+
+func (n *Node) outscores(stream, a, b string) bool { return place.Before(stream, "", "", a, b) }
+
+// above says whether a claimant comes strictly before this node. If the two do not agree about pin and home, as while
+// an edit rolls through the group, both go by score alone (R8).
+func (n *Node) above(s *stream, c claimant) bool {
+	if c.c.Pin != s.pin || c.c.Home != s.home {
+		return n.outscores(s.name, c.p.name, n.self)
+	}
+	return n.before(s, c.p.name, n.self)
+}
+
+// decide takes the decisions on one stream.
+func (n *Node) decide(s *stream) {
+	switch c := s.cfg; {
+	case c == nil || c.Disabled || s.active() && (c.Kind == Published) != (s.why == PublishedHere):
+		if s.active() {
+			n.stop(s, "", Removed)
+		} else if s.state == Failed {
+			s.state, s.since, s.fails, s.detail = Idle, n.now, 0, ""
+			n.changed()
+		}
+	case c.Kind == Published:
+		if s.active() {
+			n.yield(s, Outranked)
+		}
+	case !c.Clustered:
+		if s.active() && s.why != NotClustered { // since an edit
+			s.why, s.of = NotClustered, ""
+			n.changed()
+		} else if !n.draining && n.startable(s) {
+			n.start(s, NotClustered, "")
+		}
+	case s.active() && n.draining:
+		n.handOn(s)
+	case s.active():
+		if s.why == NotClustered { // until an edit
+			s.why, s.of = n.reason(s), n.spillOf(s)
+			n.changed()
+		}
+		n.yield(s, Yielded)
+	case s.state != Stopping && n.warm && !n.draining && s.index >= 0:
+		n.claim(s)
+	}
+}
+
+// startable says whether a stream can be started now; if it is only waiting for its next attempt, that is noted.
+func (n *Node) startable(s *stream) bool {
+	if s.state != Idle && s.state != Failed {
+		return false
+	}
+	if s.state == Failed && n.now < s.retryAt {
+		n.due(s.retryAt)
+		return false
+	}
+	return true
+}
+
+// yield is rule R3: only to a node that comes strictly before this one, that says so itself, and whose frames flow.
+func (n *Node) yield(s *stream, why StopReason) {
+	to := ""
+	for _, c := range s.claimants {
+		if c.direct && c.c.State == ClaimRunning && !c.c.Solo && n.above(s, c) && (to == "" || n.before(s, c.p.name, to)) {
+			to = c.p.name
+		}
+	}
+	if to != "" {
+		n.stop(s, to, why)
+	}
+}
+
+// handOn is rule R6: a draining node lets go of a stream when another runs it, whichever comes first.
+func (n *Node) handOn(s *stream) {
+	for _, c := range s.claimants {
+		if c.direct && c.c.State == ClaimRunning && !c.c.Solo {
+			n.stop(s, c.p.name, HandedOn)
+			return
+		}
+	}
+	if s.state == Starting {
+		n.stop(s, "", HandedOn) // nobody watches it yet
+	}
+}
+
+// claim decides whether to start a clustered stream that this node does not have: rules R1, R2 and R4.
+func (n *Node) claim(s *stream) {
+	blocked, served := false, false
+	for _, c := range s.claimants {
+		if !c.c.Solo {
+			blocked = blocked || c.blocks()
+			served = served || c.serves()
+		}
+	}
+	switch {
+	case served:
+		s.unserved = -1
+	case s.unserved < 0:
+		s.unserved = n.now
+	}
+	chosen := n.placed[s.index] == n.me
+	switch {
+	case !n.startable(s) || !n.plan.May(s.index, n.me):
+	case blocked:
+		n.takeBack(s)
+	case chosen:
+		n.start(s, n.reason(s), n.spillOf(s))
+	case !served:
+		n.fallBack(s)
+	}
+}
+
+// reason says why a stream that is placed here is.
+func (n *Node) reason(s *stream) Reason {
+	switch n.self {
+	case s.pin:
+		return Pinned
+	case s.home:
+		return Home
+	}
+	return Spill
+}
+
+// spillOf names the node whose stream it is, if it is not this one's.
+func (n *Node) spillOf(s *stream) string {
+	if n.reason(s) == Spill {
+		return s.home
+	}
+	return ""
+}
+
+// takeBack is rule R2: the pin, or the home after its own return, starts a stream that runs lower in the order. The
+// other sees it running and stops.
+func (n *Node) takeBack(s *stream) {
+	if s.pin != n.self && (s.home != n.self || !s.mayReturn) {
+		return
+	}
+	for _, c := range s.claimants {
+		if c.blocks() && !c.c.Solo && n.above(s, c) {
+			return
+		}
+	}
+	at := max(n.boot+n.cfg.ReturnHolddown, s.holdUntil)
+	switch {
+	case n.now < at:
+		n.due(at)
+	case n.returning < maxReturning:
+		n.returning++
+		s.back = true
+		n.start(s, n.reason(s), "")
+	}
+}
+
+// fallBack is rule R4: a stream that nobody serves is started by nodes that were not chosen too, one after the other,
+// each G after the one before it in the order. It mends views that differ, and nodes that cannot reach the source.
+func (n *Node) fallBack(s *stream) {
+	rank := Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live))
+	at := max(s.unserved, s.tried) + rank*n.grace()
+	if n.now < at {
+		n.due(at)
+		return
+	}
+	n.start(s, Fallback, s.home)
+}
+
+// drainedYet says once that nothing is left to hand over, or that nobody could take it.
+func (n *Node) drainedYet() {
+	left, stopping, takers := 0, 0, false
+	for _, s := range n.streams {
+		switch {
+		case s.movable() && s.active():
+			left++
+		case s.movable() && s.state == Stopping:
+			stopping++
+		}
+	}
+	for _, p := range n.peers {
+		takers = takers || p.alive && !p.leaving
+	}
+	if !n.drained && stopping == 0 && (left == 0 || !takers) {
+		n.drained = true
+		n.do(Drained{Left: left})
+	}
+}
+
+// rebuild computes the homes anew: after a change of the group, of a name or of a file. Liveness never leads here.
+func (n *Node) rebuild() {
+	n.replan = false
+	n.streamsDirty, n.peersDirty = true, true
+	n.nodes = n.nodes[:0]
+	n.nodes = append(n.nodes, n.self)
+	for _, p := range n.peers {
+		n.nodes = append(n.nodes, p.name)
+	}
+	slices.Sort(n.nodes)
+	n.nodes = slices.Clone(slices.Compact(n.nodes)) // the plan keeps it
+	for _, p := range n.peers {
+		p.index, _ = slices.BinarySearch(n.nodes, p.name)
+	}
+	n.me, _ = slices.BinarySearch(n.nodes, n.self)
+
+	n.readLists()
+	list := make([]place.Stream, 0, len(n.streams))
+	n.planned = n.planned[:0]
+	for _, s := range n.streams {
+		s.index = -1
+		if s.clustered {
+			s.index = len(list)
+			list = append(list, place.Stream{Name: s.name, Pin: s.pin, On: s.on})
+			n.planned = append(n.planned, s)
+		}
+	}
+	n.plan = place.NewPlan(list, n.nodes)
+	n.live = make([]bool, len(n.nodes))
+	n.claimed = slices.Grow(n.claimed[:0], len(list))[:len(list)]
+	moved := false
+	for _, s := range n.streams {
+		home := ""
+		if s.index >= 0 && n.plan.Home(s.index) >= 0 {
+			home = n.nodes[n.plan.Home(s.index)]
+		}
+		if home == s.home {
+			continue
+		}
+		moved = true
+		if home == n.self && n.settled && !s.active() {
+			s.mayReturn = false // by an edit: whoever runs it is left alone
+		}
+		s.home = home
+	}
+	if moved {
+		n.changed() // claims carry the home
+	}
+	if n.settled {
+		n.complain()
+	}
+}
+
+// readLists finds out from all files which streams there are, who may have them, and their pins; and forgets what is
+// in no file and claimed by nobody. A node whose file is not known is taken to have this node's.
+func (n *Node) readLists() {
+	alike := true
+	for _, p := range n.peers {
+		key := p.listKey
+		if p.list == nil {
+			key = p.hint
+		}
+		alike = alike && (key == "" || key == n.ownHash)
+	}
+	for _, s := range n.streams {
+		s.listed, s.published, s.clustered, s.on, s.has = false, false, false, nil, nil
+	}
+	for at, name := range n.nodes {
+		for _, item := range n.listAt(name) {
+			n.readItem(at, item, alike)
+		}
+	}
+	claimed := map[*stream]bool{}
+	for _, p := range n.peers {
+		for i := range p.claims {
+			claimed[p.claims[i].s] = true
+		}
+		for i := range p.relayedClaims {
+			claimed[p.relayedClaims[i].s] = true
+		}
+	}
+	n.streams = slices.DeleteFunc(n.streams, func(s *stream) bool {
+		if s.listed || s.cfg != nil || s.state != Idle || claimed[s] {
+			return false
+		}
+		delete(n.byName, s.name)
+		return true
+	})
+	n.added = 0
+	n.sortStreams()
+}
+
+// readItem takes in that a node's file has a stream. Where files differ, the first node by name that captures it for
+// the group gives its pin.
+func (n *Node) readItem(at int, item Listed, alike bool) {
+	s := n.stream(item.Name)
+	if !s.listed {
+		s.listed, s.published = true, item.Published
+		if !alike {
+			s.has = place.NewSet(len(n.nodes))
+		}
+		n.setPin(s, item.Pin)
+	}
+	if s.has != nil {
+		s.has.Add(at)
+	}
+	if !item.Clustered || item.Published {
+		return
+	}
+	if !s.clustered {
+		s.clustered = true
+		if !alike {
+			s.on = place.NewSet(len(n.nodes))
+		}
+		n.setPin(s, item.Pin)
+	}
+	if s.on != nil {
+		s.on.Add(at)
+	}
+}
+
+// listAt returns the list of a node, this one's own if it is not known.
+func (n *Node) listAt(name string) []Listed {
+	p := n.peer(name)
+	switch {
+	case name == n.self || p == nil:
+		return n.own
+	case p.list != nil:
+		return p.list
+	}
+	if list := n.listOf(p.hint); list != nil {
+		return list
+	}
+	return n.own
+}
+
+func (n *Node) setPin(s *stream, pin string) {
+	node := ""
+	if pin != "" {
+		node, _ = n.resolvePin(pin)
+	}
+	if s.pin != node {
+		s.pin = node
+		n.changed() // claims carry the pin
+	}
+}
+
+// complain says once of each pin of the own file that it means nobody.
+func (n *Node) complain() {
+	for _, s := range n.streams {
+		if s.cfg == nil || s.cfg.Pin == "" || s.cfg.Pin == s.badPin {
+			continue
+		}
+		if _, ok := n.resolvePin(s.cfg.Pin); ok {
+			continue
+		}
+		s.badPin = s.cfg.Pin
+		detail := s.cfg.Pin
+		if near := n.nearest(s.cfg.Pin); near != "" {
+			detail += ", nearest known: " + near
+		}
+		n.do(Note{Kind: NoteUnknownPin, Stream: s.name, Detail: detail})
+	}
+}
+
+// lists says whether a list has a published stream.
+func lists(list []Listed, name string) bool {
+	i, ok := slices.BinarySearchFunc(list, name, func(l Listed, name string) int { return compare(l.Name, name) })
+	return ok && list[i].Published
+}

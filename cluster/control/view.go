@@ -1,0 +1,297 @@
+package control
+
+import "slices"
+
+// StreamState is what the streams page shows of a stream (row A11 of the features).
+type StreamState string
+
+// States of a stream in the group.
+const (
+	StreamStarting StreamState = "starting"
+	StreamRunning  StreamState = "running"
+	StreamWaiting  StreamState = "waiting" // for a publisher
+	StreamFailed   StreamState = "failed"
+	StreamMoving   StreamState = "moving" // more than one node has it, for a moment
+	StreamDisabled StreamState = "disabled"
+)
+
+// A View is what the node knows, for look-ups and pages. It is immutable, and may be read by any goroutine.
+type View struct {
+	Version uint64 // greater than that of every earlier view with other content
+
+	Self     string // announced name; final once Warm was true
+	Instance string
+	Inc      uint64
+	Entries  []string // the peer entries that lead to this node
+	Warm     bool     // claims may be made
+	Draining bool
+	Advert   Advert
+	Load     Load
+	Since    Instant // boot
+
+	Peers   []PeerView   // by name
+	Streams []StreamView // by name
+}
+
+// A PeerView is another node of the group.
+type PeerView struct {
+	Name     string   // announced; provisional while Met is false
+	Entry    string   // the first that leads to it
+	Aliases  []string // further entries that lead to it
+	Met      bool
+	Instance string // of the process that answered last
+	Inc      uint64
+
+	Alive  bool
+	Direct bool // it answers this node itself, of late; otherwise it lives by the word of others
+	Status Status
+	Since  Instant // of the status
+	Why    FailReason
+	Detail string // of the last failed fetch; empty after a good one
+
+	// Generation rises with every new instance and every return from staleness: protoactor never admits a member again
+	// that it has seen leave, so that each return needs another member id.
+	Generation uint64
+
+	Hash   string // of its configuration
+	Advert Advert
+	Load   Load
+	RTT    Instant // of the last fetch, as of this view
+}
+
+// A StreamView is a stream that is in some node's file, or that some node has.
+type StreamView struct {
+	Name      string
+	Here      bool // in this node's file
+	Kind      Kind
+	Clustered bool
+
+	// Owner is the node that has it: of those that run it the first in the static order, or of those that start it. A
+	// stream that is not clustered may have several; Owner is this node if it is one of them.
+	Owner      string
+	OwnerState ClaimState
+	Mine       Activity
+	MineSince  Instant
+	To         string // who has it now, while Mine is Stopping
+
+	State  StreamState
+	Reason Reason // of the owner's claim; empty without owner
+	Of     string // the home node, for Spill
+	Detail string // why it failed
+
+	Epoch     uint64 // the highest known
+	Pin       string // the node it is pinned to
+	Home      string
+	Place     string // where it belongs while those live that do; empty unless clustered and kept
+	Claimants []ClaimView
+	On        []string // the live and dead nodes whose file has it
+
+	Media   Media // the last numbering known, whoever made it
+	MediaAt Instant
+}
+
+// A ClaimView is a node that has a stream, or tries to, this one included.
+type ClaimView struct {
+	Node   string
+	State  ClaimState
+	Since  Instant
+	Direct bool // known from the node itself
+	Solo   bool
+}
+
+// Stream returns the stream of that name, or nil.
+func (v *View) Stream(name string) *StreamView {
+	i, ok := slices.BinarySearchFunc(v.Streams, name, func(s StreamView, name string) int { return compare(s.Name, name) })
+	if !ok {
+		return nil
+	}
+	return &v.Streams[i]
+}
+
+// Peer returns the peer of that name, or nil.
+func (v *View) Peer(name string) *PeerView {
+	i, ok := slices.BinarySearchFunc(v.Peers, name, func(p PeerView, name string) int { return compare(p.Name, name) })
+	if !ok {
+		return nil
+	}
+	return &v.Peers[i]
+}
+
+// View returns what the node knows after the last step. Without a change it is the same pointer as before.
+func (n *Node) View() *View {
+	if n.view != nil && !n.peersDirty && !n.streamsDirty && n.view.Load == n.load {
+		return n.view
+	}
+	v := &View{
+		Self: n.self, Instance: n.cfg.Instance, Inc: n.inc, Warm: n.warm, Draining: n.draining,
+		Advert: n.cfg.Advert, Load: n.load, Since: n.boot,
+	}
+	n.viewVersion++
+	v.Version = n.viewVersion
+	for _, l := range n.links {
+		if l.self {
+			v.Entries = append(v.Entries, l.cfg.Entry)
+		}
+	}
+	v.Peers = make([]PeerView, 0, len(n.peers))
+	for _, p := range n.peers {
+		v.Peers = append(v.Peers, n.viewPeer(p))
+	}
+	if n.view != nil && !n.streamsDirty {
+		v.Streams = n.view.Streams
+	} else {
+		v.Streams = n.viewStreams()
+	}
+	n.view, n.peersDirty, n.streamsDirty = v, false, false
+	return v
+}
+
+func (n *Node) viewPeer(p *peer) PeerView {
+	v := PeerView{
+		Name: p.name, Met: p.met, Instance: p.said.instance, Inc: p.said.inc,
+		Alive: p.alive, Direct: p.near, Status: p.status, Since: p.since, Generation: p.generation,
+		Hash: p.hash, Advert: p.advert, Load: p.load, RTT: p.rtt,
+	}
+	for _, l := range n.links {
+		switch {
+		case l.peer != p:
+		case v.Entry == "":
+			v.Entry, v.Why, v.Detail = l.cfg.Entry, l.why, l.detail
+		default:
+			v.Aliases = append(v.Aliases, l.cfg.Entry)
+		}
+	}
+	return v
+}
+
+func (n *Node) viewStreams() []StreamView {
+	n.sortStreams()
+	out := make([]StreamView, 0, len(n.streams))
+	for _, s := range n.streams {
+		if s.listed || s.cfg != nil || s.state != Idle || len(s.claimants) > 0 {
+			out = append(out, n.viewStream(s))
+		}
+	}
+	return out
+}
+
+func (n *Node) viewStream(s *stream) StreamView {
+	v := StreamView{
+		Name: s.name, Here: s.cfg != nil, Clustered: s.clustered,
+		Mine: s.state, MineSince: s.since, To: s.to, Epoch: s.epoch, Pin: s.pin, Home: s.home,
+		Media: s.media, MediaAt: s.mediaAt, On: n.nodes,
+	}
+	if s.published || s.cfg != nil && s.cfg.Kind == Published {
+		v.Kind = Published
+	}
+	if s.index >= 0 && s.index < len(n.placed) && n.placed[s.index] >= 0 {
+		v.Place = n.nodes[n.placed[s.index]]
+	}
+	if s.has != nil || !s.listed {
+		v.On = nil
+		for i, name := range n.nodes {
+			if s.listed && s.has.Has(i) {
+				v.On = append(v.On, name)
+			}
+		}
+	}
+	n.viewOwner(&v, s)
+	return v
+}
+
+// viewOwner fills in who has a stream, and what is said about it.
+func (n *Node) viewOwner(v *StreamView, s *stream) {
+	best, having, failed := -1, 0, false
+	consider := func(c ClaimView, why Reason, of, detail string) {
+		v.Claimants = append(v.Claimants, c)
+		if c.State == ClaimFailed {
+			failed = true
+			if v.Detail == "" {
+				v.Detail = detail
+			}
+			return
+		}
+		if !c.Solo {
+			having++
+		}
+		if best >= 0 && !n.betterOwner(s, c, v.Claimants[best]) {
+			return
+		}
+		best = len(v.Claimants) - 1
+		v.Owner, v.OwnerState, v.Reason, v.Of = c.Node, c.State, why, of
+	}
+	if c, ok := n.viewMine(s); ok {
+		consider(c, s.why, s.of, s.detail)
+	}
+	for _, c := range s.claimants {
+		consider(ClaimView{Node: c.p.name, State: c.c.State, Since: c.c.since, Direct: c.direct, Solo: c.c.Solo},
+			c.c.Why, c.c.Of, c.c.Detail)
+	}
+	slices.SortFunc(v.Claimants, func(a, b ClaimView) int { return compare(a.Node, b.Node) })
+	switch {
+	case s.cfg != nil && s.cfg.Disabled && v.Owner == "":
+		v.State = StreamDisabled
+	case having > 1:
+		v.State = StreamMoving
+	case v.Owner != "" && v.OwnerState != ClaimStarting:
+		v.State, v.Detail = StreamRunning, ""
+	case v.Owner == "" && v.Kind == Published:
+		v.State = StreamWaiting
+	case failed:
+		v.State = StreamFailed
+	case v.Owner == "" && !n.someoneMay(s):
+		v.State, v.Detail = StreamFailed, "no live node has it in its file"
+	default:
+		v.State = StreamStarting
+	}
+}
+
+// someoneMay says whether the file of a live node has a stream.
+func (n *Node) someoneMay(s *stream) bool {
+	for i, live := range n.live {
+		if live && s.has.Has(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// viewMine makes a claim of what this node does with a stream.
+func (n *Node) viewMine(s *stream) (ClaimView, bool) {
+	c := ClaimView{Node: n.self, Since: s.since, Direct: true, Solo: s.cfg != nil && s.cfg.Kind == Kept && !s.cfg.Clustered}
+	switch {
+	case s.state == Failed:
+		c.State = ClaimFailed
+	case !s.active():
+		return c, false
+	case n.draining && s.movable():
+		c.State = ClaimDraining
+	case s.state == Running:
+		c.State = ClaimRunning
+	default:
+		c.State = ClaimStarting
+	}
+	return c, true
+}
+
+// betterOwner says whether a client is led to a rather than to b.
+func (n *Node) betterOwner(s *stream, a, b ClaimView) bool {
+	if x, y := standing(a.State), standing(b.State); x != y {
+		return x > y
+	}
+	if a.Solo && b.Solo && (a.Node == n.self || b.Node == n.self) {
+		return a.Node == n.self
+	}
+	return n.before(s, a.Node, b.Node)
+}
+
+// standing orders claims by what a client gets from them.
+func standing(c ClaimState) int {
+	switch c {
+	case ClaimRunning:
+		return 2
+	case ClaimDraining:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,289 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Protocol is the version of [State] that this build speaks. A node understands its predecessor's, so that a group is
+// upgraded node by node; fields that a version does not know are ignored.
+const (
+	Protocol    = 1
+	minProtocol = 1
+)
+
+// State is what a node answers when a peer asks for its state. Fields up to Ages are in every answer; the rest is left
+// out when Same says that the asker has it already. Only durations are in it, no instants.
+type State struct {
+	V        int    `json:"v"`
+	Node     string `json:"node"`     // announced name
+	Instance string `json:"instance"` // of the process
+	Inc      uint64 `json:"inc"`      // orders instances
+	Seq      uint64 `json:"seq"`      // orders the answers of one instance
+	Naming   bool   `json:"naming,omitempty"`
+	Warm     bool   `json:"warm,omitempty"`
+	Draining bool   `json:"draining,omitempty"`
+	Version  uint64 `json:"version"`
+	Same     bool   `json:"unchanged,omitempty"`
+	Load     Load   `json:"load"`
+	Ages     []Age  `json:"direct_ages,omitempty"`
+
+	Hash     string   `json:"config_hash,omitempty"`
+	Advert   Advert   `json:"advert,omitzero"`
+	ListHash string   `json:"list_hash,omitempty"`
+	List     []Listed `json:"list,omitempty"` // left out if the asker has seen ListHash
+	Claims   []Claim  `json:"claims,omitempty"`
+	Names    []Known  `json:"names,omitempty"`
+}
+
+// Seen says what the asker has of a peer's state. Its zero value asks for everything.
+type Seen struct {
+	Instance string `json:"instance,omitempty"`
+	Inc      uint64 `json:"inc,omitempty"`
+	Version  uint64 `json:"version,omitempty"`
+	List     string `json:"list,omitempty"`
+}
+
+// Load is what a node carries. It changes with every answer and is outside the version.
+type Load struct {
+	Clients   int   `json:"clients"`
+	Captures  int   `json:"captures"`
+	OutBits   int64 `json:"out_bits"`  // per second
+	Interface int   `json:"interface"` // share of the network interface, in permille
+	CPU       int   `json:"cpu"`       // permille of all processors
+	Memory    int64 `json:"memory"`    // bytes
+	Uptime    int64 `json:"uptime_s"`
+}
+
+// Advert is what a node tells of itself so that others, and their clients, can reach it. Ports are zero if the node
+// does not listen.
+type Advert struct {
+	Build   string `json:"build,omitempty"`
+	Remote  string `json:"remote,omitempty"` // host:port of protoactor's remote; the host may be empty
+	SysID   string `json:"sys_id,omitempty"` // of the actor system
+	API     string `json:"api,omitempty"`
+	Public  string `json:"public,omitempty"`
+	Private string `json:"private,omitempty"`
+	HTTP    int    `json:"http,omitempty"`
+	HTTPS   int    `json:"https,omitempty"`
+	RTMP    int    `json:"rtmp,omitempty"`
+	RTMPS   int    `json:"rtmps,omitempty"`
+	RTSP    int    `json:"rtsp,omitempty"`
+	RTSPS   int    `json:"rtsps,omitempty"`
+	SRT     int    `json:"srt,omitempty"`
+}
+
+// An Age is direct evidence that the answering node has of a third one. It is passed on once: nobody relays what was
+// relayed to it.
+type Age struct {
+	Node     string  `json:"peer"`
+	Instance string  `json:"instance"`
+	Inc      uint64  `json:"inc"`
+	Seq      uint64  `json:"seq"`
+	Age      int64   `json:"age_ms"`           // rounded up
+	Full     bool    `json:"full,omitempty"`   // Claims holds all claims of the node: the asker wanted them
+	Claims   []Claim `json:"claims,omitempty"` // as of Seq
+}
+
+// A Listed stream is one that a node's file has.
+type Listed struct {
+	Name      string `json:"n"`
+	Pin       string `json:"pin,omitempty"`
+	Published bool   `json:"pub,omitempty"`
+	Clustered bool   `json:"cl,omitempty"`
+}
+
+// A ClaimState says how far a claim is.
+type ClaimState string
+
+// States of a claim. One that this version does not know counts as Starting: nobody takes the stream, nobody yields.
+const (
+	ClaimStarting ClaimState = "starting"
+	ClaimRunning  ClaimState = "running"
+	ClaimFailed   ClaimState = "failed" // counts as no claim; told so that pages can show it
+	ClaimDraining ClaimState = "draining"
+)
+
+// A Reason says why a node has a stream, in the words of the streams page.
+type Reason string
+
+// Reasons of a claim.
+const (
+	Pinned        Reason = "pinned"
+	Home          Reason = "home"
+	Spill         Reason = "spill"
+	Fallback      Reason = "fallback"
+	PublishedHere Reason = "published here"
+	NotClustered  Reason = "not clustered"
+)
+
+// A Claim says that a node captures a stream, or tries to.
+type Claim struct {
+	Stream string     `json:"stream"`
+	State  ClaimState `json:"state"`
+	Since  int64      `json:"since_age_ms"`
+	Epoch  uint64     `json:"epoch"`
+	Why    Reason     `json:"why,omitempty"`
+	Of     string     `json:"of,omitempty"` // the home node, for Spill
+
+	// Pin and Home are what the claimant takes for the first of the static order. Two claimants that disagree about
+	// them settle by score alone, so that two homes cannot both refuse to yield (R8, stream by stream).
+	Pin  string `json:"pin,omitempty"`
+	Home string `json:"home,omitempty"`
+
+	Solo   bool   `json:"solo,omitempty"`   // not clustered: excludes nobody
+	Retry  bool   `json:"retry,omitempty"`  // starting again after a failure
+	Detail string `json:"detail,omitempty"` // the last failure
+	Media  *Media `json:"media,omitempty"`
+}
+
+// Media is an anchor of a stream's segment numbering and its rate; from it and its age everybody knows about which
+// number is current. It is sent anew only when the numbering breaks.
+type Media struct {
+	Sequence      int64  `json:"msn"`           // of the anchor segment
+	Discontinuity int64  `json:"dseq"`          //
+	Config        string `json:"cfg,omitempty"` // hash of the decoder configuration
+	Date          int64  `json:"pdt,omitempty"` // the anchor's program date-time, ms of the Unix epoch: media, not evidence
+	Period        int64  `json:"period_ms"`     // of a segment
+	Age           int64  `json:"age_ms"`        // since the anchor segment was begun
+}
+
+// Known says which announced name a peer entry leads to, from the answering node's own contact with it.
+type Known struct {
+	Entry string `json:"entry"`
+	Node  string `json:"node"`
+	List  string `json:"list,omitempty"` // hash of its list
+}
+
+// Limits of what a peer may send. They are far above what a group of hundreds of nodes has.
+const (
+	maxName    = 255     // bytes of a name
+	maxText    = 1024    // bytes of a detail, a URL
+	maxNodes   = 4096    // ages, names
+	maxStreams = 500_000 // listed, claimed
+	maxAge     = 1 << 40 // ms, about 35 years
+)
+
+var errTooMany = errors.New("too many entries")
+
+// Check says whether the state keeps its limits. Control refuses one that does not, as malformed.
+func (s *State) Check() error {
+	if s == nil {
+		return errors.New("no state")
+	}
+	if s.V < minProtocol {
+		return fmt.Errorf("protocol version %d, want %d or later", s.V, minProtocol)
+	}
+	if s.Node == "" || s.Instance == "" {
+		return errors.New("state without node or instance")
+	}
+	if len(s.Ages) > maxNodes || len(s.Names) > maxNodes || len(s.List) > maxStreams || len(s.Claims) > maxStreams {
+		return errTooMany
+	}
+	if err := checkNames(maxName, s.Node, s.Instance, s.Hash, s.ListHash); err != nil {
+		return err
+	}
+	a := &s.Advert
+	if err := checkNames(maxText, a.Build, a.Remote, a.SysID, a.API, a.Public, a.Private); err != nil {
+		return fmt.Errorf("advert: %w", err)
+	}
+	for i := range s.Ages {
+		if err := s.Ages[i].check(); err != nil {
+			return fmt.Errorf("age of %q: %w", s.Ages[i].Node, err)
+		}
+	}
+	for i := range s.List {
+		if err := checkNames(maxName, s.List[i].Name, s.List[i].Pin); err != nil {
+			return fmt.Errorf("listed stream %d: %w", i, err)
+		}
+	}
+	for i := range s.Names {
+		if err := checkNames(maxText, s.Names[i].Entry, s.Names[i].Node, s.Names[i].List); err != nil {
+			return fmt.Errorf("known name %d: %w", i, err)
+		}
+	}
+	return checkClaims(s.Claims)
+}
+
+func (a *Age) check() error {
+	if err := checkNames(maxName, a.Node, a.Instance); err != nil {
+		return err
+	}
+	if a.Node == "" || a.Instance == "" || a.Age < 0 || a.Age > maxAge {
+		return errors.New("no node, no instance, or no age")
+	}
+	if len(a.Claims) > maxStreams {
+		return errTooMany
+	}
+	return checkClaims(a.Claims)
+}
+
+func checkClaims(claims []Claim) error {
+	for i := range claims {
+		c := &claims[i]
+		if err := checkNames(maxName, c.Stream, string(c.State), string(c.Why), c.Of, c.Pin, c.Home); err != nil {
+			return fmt.Errorf("claim %d: %w", i, err)
+		}
+		if c.Stream == "" || c.Since < 0 || c.Since > maxAge || len(c.Detail) > maxText {
+			return fmt.Errorf("claim %d: no stream, no age, or too long a detail", i)
+		}
+		if m := c.Media; m != nil {
+			if m.Age < 0 || m.Age > maxAge || m.Period < 0 || m.Period > maxAge || len(m.Config) > maxName {
+				return fmt.Errorf("claim %d: media out of range", i)
+			}
+		}
+	}
+	return nil
+}
+
+func checkNames(limit int, names ...string) error {
+	for _, s := range names {
+		if len(s) > limit {
+			return fmt.Errorf("a name of %d bytes, want at most %d", len(s), limit)
+		}
+		if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return fmt.Errorf("name %q has control characters or is no UTF-8", s)
+		}
+	}
+	return nil
+}
+
+// normalList sorts a list and drops what is there twice.
+func normalList(list []Listed) []Listed {
+	slices.SortStableFunc(list, func(a, b Listed) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(list, func(a, b Listed) bool { return a.Name == b.Name })
+}
+
+// hashList identifies a normal list.
+func hashList(list []Listed) string {
+	h := uint64(14695981039346656037) // FNV-1a, with lengths so that fields cannot run together
+	add := func(s string) {
+		h = (h ^ uint64(len(s))) * 1099511628211
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * 1099511628211
+		}
+	}
+	for _, l := range list {
+		flags := ""
+		if l.Published {
+			flags += "p"
+		}
+		if l.Clustered {
+			flags += "c"
+		}
+		add(l.Name)
+		add(l.Pin)
+		add(flags)
+	}
+	return strconv.FormatUint(h, 16) + "." + strconv.Itoa(len(list))
+}
+
+// ageMS turns the time since an instant into whole milliseconds, rounded up so that nobody takes it for younger than
+// it is.
+func ageMS(now, since Instant) int64 {
+	return int64(max(0, now-since)+Millisecond-1) / int64(Millisecond)
+}
