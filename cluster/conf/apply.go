@@ -93,8 +93,24 @@ func (b *builder) millis(c *call, least int64, into *time.Duration) bool {
 	return true
 }
 
+// maxEntries is how many peers, directories, balancers, or listeners of one kind a file may have: they are compared with
+// each other. The largest cluster meant has 20 nodes, the largest simulated one some hundreds.
+const maxEntries = 1000
+
+// room reports whether there may be one more of what a directive names, and refuses it otherwise.
+func (b *builder) room(c *call, have int) bool {
+	if have < maxEntries {
+		return true
+	}
+	b.errorf(c.pos, "found more than %d of `%s`, expected fewer", maxEntries, c.name)
+	return false
+}
+
 func applyListen(b *builder, _ *scope, c *call) *scope {
 	w, kind := c.arg(0), c.name
+	if !b.room(c, len(b.listens[kind])) {
+		return nil
+	}
 	if w.text == "off" {
 		b.off[kind] = c.pos
 		return &scope{}
@@ -143,6 +159,9 @@ func applyVod(b *builder, _ *scope, c *call) *scope {
 		b.refuse(w.pos, c.name, fmt.Errorf("found %s, expected a name that can stand in file://NAME/PATH", quote(w.text)))
 		return nil
 	}
+	if !b.room(c, len(b.file.Vods)) {
+		return nil
+	}
 	v := Vod{Name: w.text, Pos: c.pos}
 	for _, known := range b.file.Vods {
 		if known.Name == v.Name {
@@ -166,6 +185,9 @@ func applyRoot(b *builder, sc *scope, c *call) *scope {
 
 func applyPeer(b *builder, _ *scope, c *call) *scope {
 	w := c.arg(0)
+	if !b.room(c, len(b.peers)) {
+		return nil
+	}
 	p := &peerDraft{Peer: Peer{Pos: c.pos}}
 	host, port, err := parsePeerName(w.text)
 	if err != nil {
@@ -411,6 +433,9 @@ func applySource(b *builder, _ *scope, c *call) *scope {
 
 func applyBalancer(b *builder, _ *scope, c *call) *scope {
 	w := c.arg(0)
+	if !b.room(c, len(b.file.Balancers)) {
+		return nil
+	}
 	if slices.Contains(b.file.Balancers, w.text) {
 		b.errorf(w.pos, "found `balancer %s` a second time, expected every balancer to have a name of its own", short(w.text))
 	}

@@ -60,6 +60,7 @@ var refusedTests = []struct {
 
 	// A2, A4
 	{"peer twice", key + "peer a;\npeer A:80;", "f:3:1: warning: `peer a:80` stands in the list twice, which is one node; the entry at 2:1 counts", Warning},
+	{"peers without end", key + strings.Repeat("peer a;", maxEntries+1), "error: found more than 1000 of `peer`, expected fewer", Error},
 	{"pin unknown", key + "peer streamer; stream a { input fake://a; cluster_ingest capture_at=steamer; }", `f:2:58: warning: capture_at: found "steamer", which is no peer's name; did you mean "streamer"?`, Warning},
 	{"pin ambiguous", key + "peer h:81; peer h:82; stream a { input fake://a; cluster_ingest capture_at=h; }", `f:2:65: error: capture_at: found "h", which several peers share; expected the port too: h:81 or h:82`, Error},
 	{"pin with a port that no peer has", key + "peer h:81; stream a { input fake://a; cluster_ingest capture_at=h:82; }", "warning: capture_at: found \"h:82\", which is no peer's name; did you mean \"h:81\"?", Warning},
