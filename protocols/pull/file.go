@@ -1,0 +1,139 @@
+// Package pull holds the inputs that fetch their media: files so far, looped as linear channels.
+//
+// It knows no stream and no actor: what it reads is written to a [Writer], and the input that owns the goroutine
+// decides what follows when reading ends.
+package pull
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"weir/codecs/linear"
+)
+
+// The reasons for which a file cannot be played, wrapped with the file's name and what was found in it.
+var (
+	ErrNotMedia  = errors.New("neither an MP4 file nor an MPEG transport stream")
+	ErrTruncated = errors.New("the file is truncated")
+	ErrNoTracks  = errors.New("no video or audio in it")
+	ErrCodec     = errors.New("only H.264 and AAC can be played from files")
+	ErrTooLarge  = errors.New("too large")
+)
+
+// A File is an open media file.
+type File struct {
+	// Clip is the file's index. Its payloads are read from the file when they are asked for, or held in memory if it
+	// is a transport stream, until the file is closed.
+	Clip *linear.Clip
+
+	// Notes are sentences about what was left out: tracks that are neither the first video nor the first audio one,
+	// and damaged places.
+	Notes []string
+
+	file *os.File
+}
+
+// OpenFile opens a file below the directory root and reads its index. A name that leads out of the root, by dots or
+// by symbolic links, is refused. The caller closes the file when nobody asks for payloads any more.
+func OpenFile(root, name string) (*File, error) {
+	f, err := openBelow(root, name)
+	if err != nil {
+		// An error of package fs repeats the name; its operation says nothing to whoever wrote the configuration.
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
+			err = p.Err
+		}
+		return nil, fmt.Errorf("open %s below %s: %w", name, root, err)
+	}
+	clip, notes, err := open(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), f.Close())
+	}
+	return &File{Clip: clip, Notes: notes, file: f}, nil
+}
+
+// Close closes the file; payloads cannot be read from then on.
+func (f *File) Close() error { return f.file.Close() }
+
+// openBelow opens a regular file. Anything else, such as a pipe, could block for ever, so it is asked for first.
+func openBelow(root, name string) (*os.File, error) {
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	info, err := dir.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("not a file but %s", info.Mode().Type())
+	}
+	return dir.Open(name)
+}
+
+func open(f *os.File) (*linear.Clip, []string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	return openMedia(f, info.Size())
+}
+
+// A media is what a container was found to hold.
+type media struct {
+	tracks   []linear.Track
+	payloads linear.Payloads
+	notes    []string
+}
+
+// openMedia reads the index of a file of either kind. A parser that panics on it is an error like any other.
+func openMedia(r io.ReaderAt, size int64) (clip *linear.Clip, notes []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			clip, notes, err = nil, nil, fmt.Errorf("malformed: the parser failed with %v", p)
+		}
+	}()
+	parse, err := recognise(r, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := parse(r, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	clip, err = linear.NewClip(m.tracks, m.payloads)
+	if err != nil {
+		return nil, nil, err
+	}
+	return clip, m.notes, nil
+}
+
+// recognise tells the kind of a file by its first bytes.
+func recognise(r io.ReaderAt, size int64) (func(io.ReaderAt, int64) (*media, error), error) {
+	if size == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrNotMedia)
+	}
+	head := make([]byte, min(size, 3*tsPacket))
+	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if len(head) >= 8 {
+		switch string(head[4:8]) {
+		case "ftyp", "styp", "moov", "moof", "mdat", "free", "skip", "wide", "pnot", "sidx", "uuid":
+			return parseMP4, nil
+		}
+	}
+	if head[0] == tsSync && len(head) >= tsPacket && (len(head) <= tsPacket || head[tsPacket] == tsSync) {
+		return parseTS, nil
+	}
+	return nil, fmt.Errorf("%w: it starts with % x", ErrNotMedia, head[:min(len(head), 8)])
+}
+
+// maxSamples bounds the index of one track: more than a day of 60 access units per second.
+const maxSamples = 8 << 20
+
+// maxUnit bounds one access unit, in bytes.
+const maxUnit = 32 << 20

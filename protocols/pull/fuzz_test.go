@@ -1,0 +1,55 @@
+package pull
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"weir/codecs"
+	"weir/codecs/linear"
+)
+
+// FuzzOpen opens garbage. What opens must play, or say why not, and the index must not be much larger than the file.
+func FuzzOpen(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.[mt]*")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, name := range files {
+		if filepath.Ext(name) == ".md" {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		clip, _, err := openMedia(bytes.NewReader(b), int64(len(b)))
+		runtime.ReadMemStats(&after)
+		if got, most := after.TotalAlloc-before.TotalAlloc, uint64(64<<20+1000*len(b)); got > most {
+			t.Fatalf("%d bytes allocated for a file of %d", got, len(b))
+		}
+		if err != nil {
+			return
+		}
+		p, err := linear.NewProgram(clip, 0)
+		if err != nil {
+			return
+		}
+		const now = int64(1_795_000_000) * codecs.ClockRate
+		msn := p.SegmentAt(now)
+		start, end := p.Bounds(msn)
+		if start > now || end <= now {
+			t.Fatalf("SegmentAt(%d) = %d, whose bounds are %d, %d", now, msn, start, end)
+		}
+		if _, err := p.Segment(msn); err != nil {
+			t.Skip(err)
+		}
+	})
+}

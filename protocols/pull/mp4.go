@@ -1,0 +1,511 @@
+package pull
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/Eyevinn/mp4ff/bits"
+	"github.com/Eyevinn/mp4ff/mp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+
+	"weir/codecs"
+	"weir/codecs/aac"
+	"weir/codecs/h264"
+	"weir/codecs/linear"
+)
+
+// Limits of the parts of an MP4 file that are read into memory, in bytes, and of the number of its boxes. The index
+// of a day's film has some 40 MB; a file of fragments of one access unit each has two boxes for each.
+const (
+	maxMoov  = 256 << 20
+	maxMoof  = 16 << 20
+	maxEntry = 64 << 10
+	maxBoxes = 2 * maxSamples
+)
+
+// A box is one of ISO/IEC 14496-12, 4.2, in memory.
+type box struct {
+	kind string
+	all  []byte // with its header
+	body []byte
+}
+
+// boxes splits the body of a container. Containers are walked here, and only boxes without children given to the
+// library, because it follows nested boxes to any depth.
+func boxes(in string, b []byte) ([]box, error) {
+	var list []box
+	for len(b) > 0 {
+		size, header, err := boxSize(b, int64(len(b)))
+		if err != nil {
+			if len(list) > 0 && len(b) < 8 {
+				break // QuickTime ends some containers with four zero bytes
+			}
+			return nil, fmt.Errorf("box %s: %w", in, err)
+		}
+		list = append(list, box{kind: string(b[4:8]), all: b[:size], body: b[header:size]})
+		b = b[size:]
+	}
+	return list, nil
+}
+
+// boxSize reads the header of a box of which left bytes are there at most. The size covers the header.
+func boxSize(head []byte, left int64) (size, header int64, err error) {
+	if len(head) < 8 {
+		return 0, 0, fmt.Errorf("%w within the header of a box", ErrTruncated)
+	}
+	size, header = int64(binary.BigEndian.Uint32(head)), 8
+	switch size {
+	case 0: // to the end
+		return left, header, nil
+	case 1:
+		if len(head) < 16 {
+			return 0, 0, fmt.Errorf("%w within the header of a box", ErrTruncated)
+		}
+		size, header = int64(binary.BigEndian.Uint64(head[8:])), 16
+	}
+	if size < header {
+		return 0, 0, fmt.Errorf("box %q has %d bytes, fewer than its header", head[4:8], size)
+	}
+	if size > left {
+		return 0, 0, fmt.Errorf("%w: box %q has %d bytes, of which there are %d", ErrTruncated, head[4:8], size, left)
+	}
+	return size, header, nil
+}
+
+// find returns the first box of a kind, following a list of containers by name.
+func find(list []box, kinds ...string) (box, bool, error) {
+	for i, kind := range kinds {
+		at := -1
+		for j := range list {
+			if list[j].kind == kind {
+				at = j
+				break
+			}
+		}
+		if at < 0 {
+			return box{}, false, nil
+		}
+		if i == len(kinds)-1 {
+			return list[at], true, nil
+		}
+		var err error
+		if list, err = boxes(kind, list[at].body); err != nil {
+			return box{}, false, err
+		}
+	}
+	return box{}, false, nil
+}
+
+// decode parses a box without children.
+func decode[T mp4.Box](b box) (T, error) {
+	var none T
+	parsed, err := mp4.DecodeBoxSR(0, bits.NewFixedSliceReader(b.all))
+	if err != nil {
+		return none, err
+	}
+	t, ok := parsed.(T)
+	if !ok {
+		return none, fmt.Errorf("box %s is none", b.kind)
+	}
+	return t, nil
+}
+
+// want finds and parses a box; it is the zero T when there is none.
+func want[T mp4.Box](list []box, kinds ...string) (t T, err error) {
+	b, ok, err := find(list, kinds...)
+	if err != nil || !ok {
+		return t, err
+	}
+	return decode[T](b)
+}
+
+// A movie is an MP4 file whose index has been read.
+type movie struct {
+	r    io.ReaderAt
+	size int64
+
+	movieScale uint32
+	tracks     []*movieTrack
+	extends    map[uint32]*mp4.TrexBox
+	refused    []*codecError // tracks whose codec cannot be played
+	notes      []string
+}
+
+// A movieTrack is one track of a movie.
+type movieTrack struct {
+	id    uint32
+	scale uint32 // units in a second
+	track linear.Track
+	avc   h264.Config // video only; LengthSize as in the file
+
+	empty     int64 // ticks before the first edit
+	mediaTime int64 // where the first edit starts, in units
+
+	decodeTime int64         // of the next sample, in units
+	bytes      int64         // of all samples
+	samples    []mediaSample // until the track is finished
+	places     []place       // from then on
+}
+
+// A place is where a sample is in the file.
+type place struct {
+	offset int64
+	size   uint32
+}
+
+// A mediaSample says where a sample is, and when, in units of the track.
+type mediaSample struct {
+	offset   int64
+	dts, pts int64
+	size     uint32
+	sync     bool
+}
+
+func parseMP4(r io.ReaderAt, size int64) (*media, error) {
+	m := &movie{r: r, size: size, extends: make(map[uint32]*mp4.TrexBox)}
+	if err := m.scan(); err != nil {
+		return nil, err
+	}
+	if err := m.choose(); err != nil {
+		return nil, err
+	}
+	out := &media{payloads: m, notes: m.notes}
+	for _, t := range m.tracks {
+		if err := t.finish(m); err != nil {
+			return nil, err
+		}
+		out.tracks = append(out.tracks, t.track)
+	}
+	return out, nil
+}
+
+// choose leaves the first video and the first audio track that can be played. Where there is a kind of which none can,
+// that is the error.
+func (m *movie) choose() error {
+	var chosen []*movieTrack
+	have := make(map[bool]bool)
+	for _, t := range m.tracks {
+		if video := t.track.Codec.Video(); !have[video] {
+			have[video] = true
+			chosen = append(chosen, t)
+		} else {
+			m.notes = append(m.notes, fmt.Sprintf("track %d is left out: it is not the first of its kind", t.id))
+		}
+	}
+	for _, e := range m.refused {
+		if !have[e.video] {
+			return e
+		}
+		m.notes = append(m.notes, fmt.Sprintf("a track is left out: %v", e))
+	}
+	if m.tracks = chosen; len(chosen) == 0 {
+		return ErrNoTracks
+	}
+	return nil
+}
+
+// scan goes through the boxes of the file and reads those that hold the index.
+func (m *movie) scan() error {
+	known := false
+	head := make([]byte, 16)
+	for at, n := int64(0), 0; at < m.size; n++ {
+		if n > maxBoxes {
+			return fmt.Errorf("more than %d boxes: %w", maxBoxes, ErrTooLarge)
+		}
+		left := m.size - at
+		part := head[:min(left, int64(len(head)))]
+		if _, err := m.r.ReadAt(part, at); err != nil && err != io.EOF {
+			return fmt.Errorf("byte %d: %w", at, err)
+		}
+		size, header, err := boxSize(part, left)
+		if err != nil {
+			return fmt.Errorf("byte %d: %w", at, err)
+		}
+		switch kind := string(part[4:8]); {
+		case kind == "moov" && !known:
+			body, err := m.read(kind, at+header, size-header, maxMoov)
+			if err != nil {
+				return err
+			}
+			if err := m.moov(body); err != nil {
+				return err
+			}
+			known = true
+		case kind == "moof" && known:
+			body, err := m.read(kind, at+header, size-header, maxMoof)
+			if err != nil {
+				return err
+			}
+			if err := m.moof(body, at); err != nil {
+				return fmt.Errorf("fragment at byte %d: %w", at, err)
+			}
+		case kind == "moof":
+			return fmt.Errorf("fragment at byte %d before the moov box that describes it", at)
+		}
+		at += size
+	}
+	if !known {
+		return fmt.Errorf("%w: it has no moov box, which a writer adds when it is finished", ErrTruncated)
+	}
+	return nil
+}
+
+func (m *movie) read(kind string, at, size, most int64) ([]byte, error) {
+	if size > most {
+		return nil, fmt.Errorf("box %s of %d bytes, at most %d: %w", kind, size, most, ErrTooLarge)
+	}
+	b := make([]byte, size)
+	if _, err := m.r.ReadAt(b, at); err != nil {
+		return nil, fmt.Errorf("box %s at byte %d: %w", kind, at, err)
+	}
+	return b, nil
+}
+
+func (m *movie) moov(body []byte) error {
+	list, err := boxes("moov", body)
+	if err != nil {
+		return err
+	}
+	header, err := want[*mp4.MvhdBox](list, "mvhd")
+	if err != nil {
+		return err
+	}
+	if header != nil {
+		m.movieScale = header.Timescale
+	}
+	for _, b := range list {
+		switch b.kind {
+		case "mvex":
+			defaults, err := boxes("mvex", b.body)
+			if err != nil {
+				return err
+			}
+			for _, d := range defaults {
+				if d.kind != "trex" {
+					continue
+				}
+				trex, err := decode[*mp4.TrexBox](d)
+				if err != nil {
+					return err
+				}
+				m.extends[trex.TrackID] = trex
+			}
+		case "trak":
+			if err := m.trak(b.body); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// trak reads a track of sound or pictures; others are noted and left out.
+func (m *movie) trak(body []byte) error {
+	list, err := boxes("trak", body)
+	if err != nil {
+		return err
+	}
+	header, err := want[*mp4.TkhdBox](list, "tkhd")
+	if err != nil {
+		return err
+	}
+	if header == nil {
+		return fmt.Errorf("a track without tkhd box")
+	}
+	t := &movieTrack{id: header.TrackID}
+	name := fmt.Sprintf("track %d", t.id)
+	handler, err := want[*mp4.HdlrBox](list, "mdia", "hdlr")
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	times, err := want[*mp4.MdhdBox](list, "mdia", "mdhd")
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if handler == nil || times == nil || times.Timescale == 0 {
+		return fmt.Errorf("%s: no handler or no timescale", name)
+	}
+	if handler.HandlerType != "vide" && handler.HandlerType != "soun" {
+		m.notes = append(m.notes, fmt.Sprintf("%s is left out: it holds %q", name, handler.HandlerType))
+		return nil
+	}
+	t.scale = times.Timescale
+	if err := t.edits(list, m.movieScale); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	stbl, ok, err := find(list, "mdia", "minf", "stbl")
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if !ok {
+		return fmt.Errorf("%s: no sample table", name)
+	}
+	tables, err := boxes("stbl", stbl.body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	err = t.describe(tables, handler.HandlerType == "vide")
+	if e, ok := errors.AsType[*codecError](err); ok {
+		m.refused = append(m.refused, e)
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := t.tables(tables, m.size); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	m.tracks = append(m.tracks, t)
+	return nil
+}
+
+// edits reads where the presentation of the track starts (8.6.6). Of several edits the first that shows media counts.
+func (t *movieTrack) edits(list []box, movieScale uint32) error {
+	edits, err := want[*mp4.ElstBox](list, "edts", "elst")
+	if err != nil || edits == nil {
+		return err
+	}
+	for _, e := range edits.Entries {
+		if e.MediaTime >= 0 {
+			const most = 1 << 60
+			if t.mediaTime = e.MediaTime; t.mediaTime > most {
+				return fmt.Errorf("an edit that starts at %d", t.mediaTime)
+			}
+			return nil
+		}
+		if movieScale > 0 {
+			ticks, err := rescale(int64(min(e.SegmentDuration, 1<<40)), movieScale)
+			if err != nil {
+				return err
+			}
+			t.empty += ticks
+		}
+	}
+	return nil
+}
+
+// codecNames are the codecs that people meet, by the kind of their sample entries.
+var codecNames = map[string]string{
+	"hvc1": "H.265", "hev1": "H.265", "dvh1": "H.265", "dvhe": "H.265", "av01": "AV1", "vp08": "VP8", "vp09": "VP9",
+	"mp4v": "MPEG-4 Part 2", "vvc1": "H.266", "vvi1": "H.266", "mjpg": "Motion JPEG", "jpeg": "Motion JPEG",
+	"apch": "ProRes", "apcn": "ProRes", "encv": "encrypted video", "enca": "encrypted audio", "ac-3": "AC-3",
+	"ec-3": "E-AC-3", "ac-4": "AC-4", "Opus": "Opus", "fLaC": "FLAC", "alac": "ALAC", ".mp3": "MP3", "sowt": "PCM",
+	"twos": "PCM", "lpcm": "PCM", "ipcm": "PCM", "fpcm": "PCM", "ulaw": "G.711", "alaw": "G.711",
+}
+
+// describe reads the sample description. A codec that cannot be played is a codecError; see choose.
+func (t *movieTrack) describe(tables []box, video bool) error {
+	stsd, ok, err := find(tables, "stsd")
+	if err != nil {
+		return err
+	}
+	if !ok || len(stsd.body) < 8 || len(stsd.body) > maxEntry {
+		return fmt.Errorf("no usable sample description")
+	}
+	entries, err := boxes("stsd", stsd.body[8:])
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		return fmt.Errorf("no sample description")
+	}
+	switch e := entries[0]; {
+	case video && (e.kind == "avc1" || e.kind == "avc3"):
+		return t.describeVideo(e)
+	case !video && e.kind == "mp4a":
+		return t.describeAudio(e)
+	default:
+		return &codecError{name: codecNames[e.kind], kind: e.kind, video: video}
+	}
+}
+
+// A codecError says which codec it is that cannot be played.
+type codecError struct {
+	name, kind string
+	video      bool
+}
+
+func (e *codecError) Error() string {
+	what := "audio"
+	if e.video {
+		what = "video"
+	}
+	if e.name == "" {
+		return fmt.Sprintf("its %s is of the unknown codec %q; %v", what, e.kind, ErrCodec)
+	}
+	return fmt.Sprintf("its %s is %s; %v", what, e.name, ErrCodec)
+}
+
+func (*codecError) Unwrap() error { return ErrCodec }
+
+func (t *movieTrack) describeVideo(entry box) error {
+	const fields = 78 // of a VisualSampleEntry (12.1.3.2)
+	if len(entry.body) < fields {
+		return fmt.Errorf("sample description %s of %d bytes", entry.kind, len(entry.body))
+	}
+	list, err := boxes(entry.kind, entry.body[fields:])
+	if err != nil {
+		return err
+	}
+	record, ok, err := find(list, "avcC")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("sample description %s without avcC box", entry.kind)
+	}
+	if t.avc, err = h264.ParseConfig(record.body); err != nil {
+		return err
+	}
+	t.track.Codec = codecs.H264
+	return nil
+}
+
+func (t *movieTrack) describeAudio(entry box) error {
+	parsed, err := decode[*mp4.AudioSampleEntryBox](entry)
+	if err != nil {
+		return err
+	}
+	esds := parsed.Esds
+	if esds == nil && parsed.Wave != nil { // QuickTime
+		for _, child := range parsed.Wave.Children {
+			if e, ok := child.(*mp4.EsdsBox); ok {
+				esds = e
+			}
+		}
+	}
+	if esds == nil || esds.DecConfigDescriptor == nil {
+		return fmt.Errorf("sample description mp4a without decoder configuration")
+	}
+	d := esds.DecConfigDescriptor
+	switch d.ObjectType {
+	case 0x40, 0x66, 0x67, 0x68: // AAC of MPEG-4 and MPEG-2 (mp4ra.org)
+	case 0x69, 0x6b:
+		return &codecError{name: "MP3"}
+	default:
+		return &codecError{kind: fmt.Sprintf("mp4a.%02x", d.ObjectType)}
+	}
+	if d.DecSpecificInfo == nil {
+		return fmt.Errorf("AAC without AudioSpecificConfig")
+	}
+	t.track, err = aacTrack(d.DecSpecificInfo.DecConfig)
+	return err
+}
+
+// aacTrack describes AAC for the index of a clip.
+func aacTrack(config []byte) (linear.Track, error) {
+	track, err := aac.Track(config)
+	if err != nil {
+		return linear.Track{}, err
+	}
+	var c mpeg4audio.AudioSpecificConfig
+	if err := c.Unmarshal(config); err != nil {
+		return linear.Track{}, err
+	}
+	t := linear.Track{Track: track, Unit: aac.Samples, Rate: c.SampleRate}
+	if c.FrameLengthFlag {
+		t.Unit = 960
+	}
+	return t, nil
+}

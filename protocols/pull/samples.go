@@ -1,0 +1,386 @@
+package pull
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/Eyevinn/mp4ff/mp4"
+
+	"weir/codecs"
+	"weir/codecs/h264"
+	"weir/codecs/linear"
+)
+
+// rescale converts units of a timescale to ticks, to the nearest.
+func rescale(t int64, scale uint32) (int64, error) {
+	s := int64(scale)
+	whole, rest := t/s, t%s
+	if rest < 0 {
+		whole, rest = whole-1, rest+s
+	}
+	const most = math.MaxInt64 / codecs.ClockRate / 16
+	if whole > most || whole < -most {
+		return 0, fmt.Errorf("timestamp %d out of range", t)
+	}
+	return whole*codecs.ClockRate + (rest*codecs.ClockRate+s/2)/s, nil
+}
+
+// add appends a sample, whose decode time is the track's. Empty ones are left out. All must lie within the file, and
+// together have no more bytes than it, which bounds the index by the file.
+func (t *movieTrack) add(s mediaSample, duration uint32, composition int32, size int64) error {
+	n := len(t.samples)
+	t.bytes += int64(s.size)
+	switch {
+	case n >= maxSamples:
+		return fmt.Errorf("more than %d samples: %w", maxSamples, ErrTooLarge)
+	case s.size > maxUnit:
+		return fmt.Errorf("sample %d of %d bytes: %w", n, s.size, ErrTooLarge)
+	case s.offset < 0 || s.offset > size || int64(s.size) > size-s.offset:
+		return fmt.Errorf("%w: sample %d has %d bytes at %d, the file %d", ErrTruncated, n, s.size, s.offset, size)
+	case t.bytes > size:
+		return fmt.Errorf("%d samples have more bytes than the file", n+1)
+	}
+	s.dts = t.decodeTime
+	s.pts = s.dts + int64(composition)
+	t.decodeTime += int64(duration)
+	if s.size > 0 {
+		t.samples = append(t.samples, s)
+	}
+	return nil
+}
+
+// A run steps through a table of runs: so many samples with the same value.
+type run struct {
+	counts []uint32
+	index  int
+	used   uint32
+}
+
+// next returns the index of the value for the next sample; the last one counts on when the table ends early.
+func (r *run) next() int {
+	for r.index < len(r.counts) && r.used >= r.counts[r.index] {
+		r.index, r.used = r.index+1, 0
+	}
+	r.used++
+	return min(r.index, len(r.counts)-1)
+}
+
+// tables reads the sample tables of a track (ISO/IEC 14496-12, 8.6 and 8.7). They are empty in a fragmented file.
+func (t *movieTrack) tables(list []box, size int64) error {
+	sizes, err := want[*mp4.StszBox](list, "stsz")
+	if err != nil {
+		return err
+	}
+	if sizes == nil {
+		return errors.New("no sample sizes (stsz)")
+	}
+	if sizes.SampleNumber == 0 {
+		return nil
+	}
+	offsets, err := chunkOffsets(list)
+	if err != nil {
+		return err
+	}
+	chunks, err := want[*mp4.StscBox](list, "stsc")
+	if err != nil {
+		return err
+	}
+	durations, err := want[*mp4.SttsBox](list, "stts")
+	if err != nil {
+		return err
+	}
+	compositions, err := want[*mp4.CttsBox](list, "ctts")
+	if err != nil {
+		return err
+	}
+	syncs, err := want[*mp4.StssBox](list, "stss")
+	if err != nil {
+		return err
+	}
+	if chunks == nil || len(chunks.Entries) == 0 || durations == nil || len(durations.SampleCount) == 0 {
+		return errors.New("samples without chunks (stsc) or times (stts)")
+	}
+	durationRun, compositionRun := run{counts: durations.SampleCount}, run{}
+	if compositions != nil {
+		for i := range compositions.SampleOffset {
+			compositionRun.counts = append(compositionRun.counts, compositions.SampleCount(i))
+		}
+	}
+	var marked []uint32 // of stss, ascending
+	if syncs != nil {
+		marked = syncs.SampleNumber
+		slices.Sort(marked)
+	}
+	entry, number := 0, uint32(0)
+	for i, offset := range offsets {
+		for entry+1 < len(chunks.Entries) && uint32(i+1) >= chunks.Entries[entry+1].FirstChunk {
+			entry++
+		}
+		// The library takes the number of a chunk but looks it up among the entries.
+		if chunks.GetSampleDescriptionID(entry+1) > 1 {
+			return errors.New("its coding parameters change midway, which cannot be played")
+		}
+		at := offset
+		for range chunks.Entries[entry].SamplesPerChunk {
+			if number == sizes.SampleNumber {
+				break
+			}
+			for len(marked) > 0 && marked[0] <= number {
+				marked = marked[1:]
+			}
+			s := mediaSample{
+				offset: int64(min(at, math.MaxInt64)), size: sizes.SampleUniformSize,
+				sync: syncs == nil || (len(marked) > 0 && marked[0] == number+1),
+			}
+			if s.size == 0 {
+				s.size = sizes.SampleSize[number]
+			}
+			composition := int32(0)
+			if len(compositionRun.counts) > 0 {
+				composition = compositions.SampleOffset[compositionRun.next()]
+			}
+			if err := t.add(s, durations.SampleTimeDelta[durationRun.next()], composition, size); err != nil {
+				return err
+			}
+			at += uint64(s.size)
+			number++
+		}
+	}
+	if number < sizes.SampleNumber {
+		return fmt.Errorf("its chunks hold %d samples of %d", number, sizes.SampleNumber)
+	}
+	return nil
+}
+
+func chunkOffsets(list []box) ([]uint64, error) {
+	long, err := want[*mp4.Co64Box](list, "co64")
+	if err != nil {
+		return nil, err
+	}
+	if long != nil {
+		return long.ChunkOffset, nil
+	}
+	short, err := want[*mp4.StcoBox](list, "stco")
+	if err != nil {
+		return nil, err
+	}
+	if short == nil {
+		return nil, errors.New("samples without chunk offsets (stco)")
+	}
+	offsets := make([]uint64, len(short.ChunkOffset))
+	for i, o := range short.ChunkOffset {
+		offsets[i] = uint64(o)
+	}
+	return offsets, nil
+}
+
+// moof reads the samples of a fragment (8.8.4) that starts at a byte of the file.
+func (m *movie) moof(body []byte, start int64) error {
+	list, err := boxes("moof", body)
+	if err != nil {
+		return err
+	}
+	end := start // of the data of the track fragment before
+	for _, b := range list {
+		if b.kind != "traf" {
+			continue
+		}
+		if end, err = m.traf(b.body, start, end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *movie) traf(body []byte, start, end int64) (int64, error) {
+	list, err := boxes("traf", body)
+	if err != nil {
+		return 0, err
+	}
+	header, err := want[*mp4.TfhdBox](list, "tfhd")
+	if err != nil {
+		return 0, err
+	}
+	if header == nil {
+		return 0, errors.New("track fragment without tfhd box")
+	}
+	base := end
+	switch {
+	case header.HasBaseDataOffset():
+		base = int64(min(header.BaseDataOffset, math.MaxInt64/2))
+	case header.DefaultBaseIfMoof():
+		base = start
+	}
+	var t *movieTrack
+	for _, u := range m.tracks {
+		if u.id == header.TrackID {
+			t = u
+		}
+	}
+	if t == nil {
+		t = &movieTrack{} // of a track that is left out: only its extent is needed
+	}
+	time, err := want[*mp4.TfdtBox](list, "tfdt")
+	if err != nil {
+		return 0, err
+	}
+	if time != nil {
+		const most = 1 << 60
+		if time.BaseMediaDecodeTime() > most {
+			return 0, fmt.Errorf("decode time %d out of range", time.BaseMediaDecodeTime())
+		}
+		t.decodeTime = int64(time.BaseMediaDecodeTime())
+	}
+	at := base
+	for _, b := range list {
+		if b.kind != "trun" {
+			continue
+		}
+		trun, err := decode[*mp4.TrunBox](b)
+		if err != nil {
+			return 0, err
+		}
+		trun.AddSampleDefaultValues(header, m.extends[header.TrackID])
+		if trun.HasDataOffset() {
+			at = base + int64(trun.DataOffset)
+		}
+		for _, s := range trun.Samples {
+			const notSync = mp4.NonSyncSampleFlags
+			sample := mediaSample{offset: at, size: s.Size, sync: s.Flags&notSync == 0}
+			if err := t.add(sample, s.Dur, s.CompositionTimeOffset, m.size); err != nil {
+				return 0, err
+			}
+			at += int64(s.Size)
+		}
+	}
+	return at, nil
+}
+
+// finish makes the index that the clip wants of the samples, and completes the description of the track.
+func (t *movieTrack) finish(m *movie) error {
+	video := t.track.Codec.Video()
+	if video && (len(t.avc.SPS) == 0 || len(t.avc.PPS) == 0) {
+		if err := t.findSets(m); err != nil {
+			return err
+		}
+	}
+	if video {
+		track, err := t.avc.Track()
+		if err != nil {
+			return fmt.Errorf("track %d: %w", t.id, err)
+		}
+		t.track.Track = track
+	}
+	for _, s := range t.samples {
+		dts, err := rescale(s.dts-t.mediaTime, t.scale)
+		if err != nil {
+			return fmt.Errorf("track %d: %w", t.id, err)
+		}
+		pts, err := rescale(s.pts-t.mediaTime, t.scale)
+		if err != nil {
+			return fmt.Errorf("track %d: %w", t.id, err)
+		}
+		if !video && pts < 0 && pts+int64(t.track.Unit)*codecs.ClockRate/int64(t.track.Rate) <= 1 {
+			continue // what an edit list leaves out: priming of an audio decoder
+		}
+		t.places = append(t.places, place{s.offset, s.size})
+		t.track.Samples = append(t.track.Samples, linear.Sample{
+			DTS: dts + t.empty, PTS: pts + t.empty, Size: int(s.size), RandomAccess: s.sync,
+		})
+	}
+	t.samples = nil
+	end, err := rescale(t.decodeTime-t.mediaTime, t.scale)
+	if err != nil {
+		return fmt.Errorf("track %d: %w", t.id, err)
+	}
+	t.track.End = end + t.empty
+	return nil
+}
+
+// findSets takes the parameter sets from the first random access point, where avc3 may keep them.
+func (t *movieTrack) findSets(m *movie) error {
+	for _, s := range t.samples {
+		if !s.sync {
+			continue
+		}
+		b, err := m.sample(place{s.offset, s.size})
+		if err != nil {
+			return err
+		}
+		units, err := split(b, t.avc.LengthSize)
+		if err != nil {
+			return err
+		}
+		for _, u := range units {
+			switch u[0] & 0x1f {
+			case h264.TypeSPS:
+				t.avc.SPS = append(t.avc.SPS, u)
+			case h264.TypePPS:
+				t.avc.PPS = append(t.avc.PPS, u)
+			}
+		}
+		break
+	}
+	if len(t.avc.SPS) == 0 || len(t.avc.PPS) == 0 {
+		return fmt.Errorf("track %d: H.264 without parameter sets", t.id)
+	}
+	return nil
+}
+
+// Payload implements [linear.Payloads].
+func (m *movie) Payload(track, sample int) ([]byte, error) {
+	t := m.tracks[track]
+	b, err := m.sample(t.places[sample])
+	if err != nil || !t.track.Codec.Video() {
+		return b, err
+	}
+	units, err := split(b, t.avc.LengthSize)
+	if err != nil {
+		return nil, err
+	}
+	kept := units[:0]
+	whole := t.avc.LengthSize == 4
+	for _, u := range units {
+		if t.avc.Keep(u) {
+			kept = append(kept, u)
+		} else {
+			whole = false
+		}
+	}
+	if whole {
+		return b, nil
+	}
+	return h264.Join(kept...), nil
+}
+
+func (m *movie) sample(s place) ([]byte, error) {
+	b := make([]byte, s.size)
+	if _, err := m.r.ReadAt(b, s.offset); err != nil {
+		return nil, fmt.Errorf("%d bytes at byte %d: %w", s.size, s.offset, err)
+	}
+	return b, nil
+}
+
+// split returns the NAL units of a sample, each behind a length of so many bytes. Empty ones are left out.
+func split(b []byte, lengthSize int) ([][]byte, error) {
+	var units [][]byte
+	for len(b) > 0 {
+		if len(b) < lengthSize {
+			return nil, errors.New("the lengths of its NAL units do not add up")
+		}
+		var length [4]byte
+		copy(length[4-lengthSize:], b[:lengthSize])
+		n := uint64(binary.BigEndian.Uint32(length[:]))
+		if b = b[lengthSize:]; n > uint64(len(b)) {
+			return nil, errors.New("the lengths of its NAL units do not add up")
+		}
+		if n > 0 {
+			units = append(units, b[:n])
+		}
+		b = b[n:]
+	}
+	return units, nil
+}
