@@ -67,13 +67,13 @@ const (
 )
 
 // FileHeader returns the 13 bytes that an FLV stream starts with: the header, which says whether there will be audio
-// and video, and the first PreviousTagSize (E.2, E.3).
+// and video, and the first PreviousTagSize (E.2, E.3). Without tracks it announces both.
 func FileHeader(tracks codecs.Tracks) []byte {
 	var flags byte
-	if tracks.Audio() >= 0 {
+	if tracks.Audio() >= 0 || len(tracks) == 0 {
 		flags |= 4
 	}
-	if tracks.Video() >= 0 {
+	if tracks.Video() >= 0 || len(tracks) == 0 {
 		flags |= 1
 	}
 	return []byte{'F', 'L', 'V', 1, flags, 0, 0, 0, fileHeaderSize, 0, 0, 0, 0}

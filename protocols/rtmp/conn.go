@@ -1,0 +1,444 @@
+package rtmp
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/yutopp/go-rtmp/handshake"
+	"github.com/yutopp/go-rtmp/message"
+
+	"weir/codecs/flv"
+	"weir/protocols/listen"
+)
+
+// A phase is how far a connection has come. It outlives the session that serves it.
+type phase uint8
+
+const (
+	phaseNew       phase = iota
+	phaseHandshake       // begun; cannot be gone on with when it was interrupted
+	phaseCommands
+	phasePlay
+	phasePublish
+)
+
+// A Conn is one RTMP client. It implements [listen.Client].
+type Conn struct {
+	conn     net.Conn
+	cfg      Config
+	log      *slog.Logger
+	remote   netip.AddrPort
+	secure   bool
+	accepted time.Time
+
+	// What follows belongs to Serve, and to one Serve at a time.
+	chunks   *chunkReader
+	phase    phase
+	greeting greeting
+	want     listen.Request // phasePlay and phasePublish
+	window   uint32         // bytes after which the client wants an acknowledgement
+	acked    uint64         // bytes acknowledged
+	ignored  int            // messages that mean nothing here
+	deadline time.Time      // the read deadline in force
+
+	play  playState
+	media mediaState
+
+	mu          sync.Mutex // guards what follows
+	serving     bool
+	closed      bool
+	over        bool  // Serve has ended for good, with outcome
+	outcome     error // of the last Serve
+	publication listen.Publication
+
+	stream    atomic.Pointer[string] // never nil
+	publisher atomic.Bool
+	in, sent  atomic.Uint64
+	dropped   atomic.Uint64
+}
+
+// NewConn returns the client at the other end of c, which it owns from then on. The time that cfg grants begins now.
+func NewConn(c net.Conn, cfg Config, log *slog.Logger) *Conn {
+	conn := &Conn{conn: c, cfg: cfg.withDefaults(), log: log, accepted: time.Now(), window: windowSize}
+	if a, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
+		conn.remote = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	_, conn.secure = c.(interface{ ConnectionState() tls.ConnectionState })
+	conn.stream.Store(new(string))
+	conn.chunks = newChunkReader(bufio.NewReaderSize(countingReader{c, &conn.in}, 4<<10))
+	return conn
+}
+
+// A countingReader counts what is read through it.
+type countingReader struct {
+	r io.Reader
+	n *atomic.Uint64
+}
+
+// Read implements [io.Reader].
+func (r countingReader) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b)
+	r.n.Add(uint64(n))
+	return n, err
+}
+
+// Serve implements [listen.Client].
+func (c *Conn) Serve(ctx context.Context, d listen.Desk) (err error) {
+	c.mu.Lock()
+	if c.over || c.closed || c.serving {
+		defer c.mu.Unlock()
+		if c.serving {
+			return errors.New("connection is being served already")
+		}
+		return c.outcome
+	}
+	c.serving = true
+	c.mu.Unlock()
+
+	returned := false // false in a panic: the next Serve goes on behind the message that caused it
+	defer func() { c.leave(returned && ctx.Err() == nil, err) }()
+
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted // or it would set its deadline for the next Serve
+		}
+	}()
+	err = c.serve(ctx, d)
+	if ctx.Err() != nil && !errors.Is(err, listen.ErrCut) {
+		err = fmt.Errorf("serving an RTMP client: %w", ctx.Err())
+	}
+	returned = true
+	return err
+}
+
+// leave ends a Serve: for good, unless its context was over, in which case the connection waits for another.
+func (c *Conn) leave(over bool, err error) {
+	c.mu.Lock()
+	c.serving = false
+	if over || errors.Is(err, listen.ErrCut) {
+		c.over, c.outcome = true, err
+	}
+	over = c.over
+	var p listen.Publication
+	if c.over || c.closed {
+		p, c.publication = c.publication, nil
+	}
+	c.mu.Unlock()
+	if p != nil {
+		p.Close()
+	}
+	if over {
+		_ = c.conn.Close()
+	}
+}
+
+// Close implements [listen.Client].
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	var p listen.Publication
+	if !c.serving { // else it ends now, and closes the publication, which is its own
+		p, c.publication = c.publication, nil
+	}
+	c.mu.Unlock()
+	err := c.conn.Close()
+	if p != nil {
+		p.Close()
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Stats implements [listen.Client].
+func (c *Conn) Stats() listen.ClientStats {
+	return listen.ClientStats{
+		Protocol:  listen.RTMP,
+		Remote:    c.remote,
+		Stream:    *c.stream.Load(),
+		Publisher: c.publisher.Load(),
+		BytesIn:   c.in.Load(),
+		BytesOut:  c.sent.Load(),
+		Dropped:   c.dropped.Load(),
+	}
+}
+
+// serve goes on where the connection stands.
+func (c *Conn) serve(ctx context.Context, d listen.Desk) error {
+	c.deadline = time.Time{}
+	for {
+		var err error
+		switch c.phase {
+		case phaseNew:
+			c.phase = phaseHandshake
+			if err = c.handshake(ctx); err == nil {
+				c.phase = phaseCommands
+			}
+		case phaseHandshake:
+			return errors.New("the handshake was interrupted")
+		case phaseCommands:
+			err = c.commands(ctx)
+		case phasePlay:
+			return c.playing(ctx, d)
+		case phasePublish:
+			return c.publishing(ctx, d)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil // a client that leaves before it wanted anything, such as a port check
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// version is the first byte that a client sends (RTMP 5.2.2). Encrypted RTMP would be 6.
+const version = 3
+
+// handshake does the handshake. A client that wants the "complex" one, whose second half is signed, gets the simple
+// one, which all of them accept.
+func (c *Conn) handshake(ctx context.Context) error {
+	c.patience(ctx, time.Until(c.accepted.Add(c.cfg.HandshakeTimeout)))
+	first, err := c.chunks.r.Peek(1)
+	if err == nil && first[0] != version {
+		err = fmt.Errorf("%w: first byte is %#x", errProtocol, first[0])
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) && ctx.Err() == nil {
+			c.log.Debug("not an RTMP client", "proto", listen.RTMP, "err", err)
+		}
+		return fmt.Errorf("handshake: %w", err)
+	}
+	l := &lockstep{r: c.chunks.r, w: bufio.NewWriterSize(writerFunc(c.write), 3200)}
+	if err := handshake.HandshakeWithClient(l, l.w, &handshake.Config{SkipHandshakeVerification: true}); err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	return nil
+}
+
+// A lockstep sends what has been written before it waits for an answer: the handshake writes in small pieces.
+type lockstep struct {
+	r io.Reader
+	w *bufio.Writer
+}
+
+// Read implements [io.Reader].
+func (l *lockstep) Read(b []byte) (int, error) {
+	if err := l.w.Flush(); err != nil {
+		return 0, err
+	}
+	return l.r.Read(b)
+}
+
+type writerFunc func([]byte) error
+
+// Write implements [io.Writer].
+func (f writerFunc) Write(b []byte) (int, error) {
+	if err := f(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// write sends b, which is complete messages.
+func (c *Conn) write(b []byte) error {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(replyTimeout))
+	n, err := c.conn.Write(b)
+	_ = c.conn.SetWriteDeadline(time.Time{})
+	c.sent.Add(uint64(n))
+	if err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}
+
+// patience lets reading fail after d of silence; not at all when d is zero. A context that has ended stays in force.
+func (c *Conn) patience(ctx context.Context, d time.Duration) {
+	now := time.Now()
+	deadline := time.Time{}
+	if d != 0 {
+		deadline = now.Add(d)
+		// Setting a deadline costs as much as reading a message does; a quarter of the patience is not missed.
+		if left := c.deadline.Sub(now); left > d-d/4 && left <= d {
+			return
+		}
+	}
+	c.deadline = deadline
+	_ = c.conn.SetReadDeadline(deadline)
+	if ctx.Err() != nil {
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// acknowledge tells the client how much has arrived, when it is due (RTMP 5.4.3).
+func (c *Conn) acknowledge() error {
+	in := c.in.Load()
+	if in-c.acked < uint64(c.window) {
+		return nil
+	}
+	c.acked = in
+	return c.write(control(nil, message.TypeIDAck, uint32(in))) // it counts modulo 2^32
+}
+
+// housekeeping does what the protocol's own messages ask for, and says whether p was one of them.
+func (c *Conn) housekeeping(p packet) (bool, error) {
+	switch message.TypeID(p.typ) {
+	case message.TypeIDSetChunkSize, message.TypeIDAbortMessage, message.TypeIDAck, message.TypeIDSetPeerBandwidth:
+		return true, nil
+	case message.TypeIDWinAckSize:
+		if len(p.body) >= 4 {
+			c.window = max(minWindow, binary.BigEndian.Uint32(p.body))
+		}
+		return true, nil
+	case message.TypeIDUserCtrl:
+		if ts, ok := pinged(p); ok {
+			return true, c.write(event(nil, eventPong, ts))
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// commands obeys a client until it has said what it wants.
+func (c *Conn) commands(ctx context.Context) error {
+	for c.phase == phaseCommands {
+		c.patience(ctx, max(time.Millisecond, time.Until(c.accepted.Add(c.cfg.HandshakeTimeout))))
+		p, err := c.chunks.next()
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+			return errors.New("the client did not say what it wants")
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.acknowledge(); err != nil {
+			return err
+		}
+		mine, err := c.housekeeping(p)
+		if err != nil {
+			return err
+		}
+		if mine {
+			continue
+		}
+		if !isCommand(p) {
+			c.ignored++ // media, by clients that do not wait to be allowed, and what is newer than this
+			continue
+		}
+		if err := c.command(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command obeys one command before media runs.
+func (c *Conn) command(p packet) error {
+	cmd, err := parseCommand(p)
+	if err != nil {
+		return err
+	}
+	switch cmd.name {
+	case "connect":
+		c.greeting = parseGreeting(cmd)
+		return c.write(connected(cmd.transaction, c.greeting))
+	case "publish", "play":
+		want, err := c.greeting.request(cmd.arg(1), c.remote, c.secure)
+		if err != nil {
+			code := "NetStream.Play.StreamNotFound"
+			if cmd.name == "publish" {
+				code = "NetStream.Publish.BadName"
+			}
+			return c.sendAway(status(nil, "error", code, err.Error()), err)
+		}
+		c.want, c.phase = want, phasePlay
+		if cmd.name == "publish" {
+			c.phase = phasePublish
+		}
+		return nil
+	}
+	return c.smallTalk(cmd)
+}
+
+// smallTalk answers commands that need no more than an answer, at any time.
+func (c *Conn) smallTalk(cmd command) error {
+	var result any
+	switch cmd.name {
+	case "createStream":
+		result = float64(mediaStream)
+	case "getStreamLength":
+		result = 0.0 // what is live has none
+	case "_checkbw", "releaseStream", "FCPublish", "FCUnpublish", "FCSubscribe":
+		result = nil
+	default: // pause, receiveAudio, _result and whatever else
+		c.ignored++
+		return nil
+	}
+	if cmd.transaction == 0 {
+		return nil // no answer is wanted (RTMP 7.1.1)
+	}
+	return c.write(say(nil, csCommand, 0, "_result", cmd.transaction, nil, result))
+}
+
+// connected is the answer to connect. AMF3 is not offered. Some clients look at fmsVer to see that this is a server
+// for live media; the number is the one that most servers use.
+func connected(transaction float64, g greeting) []byte {
+	b := control(nil, message.TypeIDWinAckSize, windowSize)
+	b = appendMessage(b, chunkSize, csControl, uint8(message.TypeIDSetPeerBandwidth), 0, 0,
+		append(binary.BigEndian.AppendUint32(nil, windowSize), byte(message.LimitTypeDynamic)), nil)
+	b = control(b, message.TypeIDSetChunkSize, chunkSize)
+	return say(b, csCommand, 0, "_result", transaction, connectProperties(g), connectInformation)
+}
+
+// sendAway says a last thing, lets the client take it and go, and returns err. A connection that is closed with
+// something unread is reset, and what was said last is lost.
+func (c *Conn) sendAway(last []byte, err error) error {
+	if werr := c.write(last); werr != nil {
+		return fmt.Errorf("%w (%w)", err, werr)
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
+	_, _ = io.CopyN(io.Discard, c.chunks.r, maxPartial)
+	return err
+}
+
+// gone says whether err is what reading or writing gives when the other side has closed the connection, however
+// rudely: players do it in the middle of something.
+func gone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
+}
+
+// leaving says whether a command ends what the client was doing.
+func leaving(p packet) bool {
+	if !isCommand(p) {
+		return false
+	}
+	cmd, err := parseCommand(p)
+	return err == nil && (cmd.name == "deleteStream" || cmd.name == "closeStream")
+}
+
+// carries says whether FLV, and so RTMP, can carry the tracks of a source; none are known before the first media.
+func carries(s listen.Source) error {
+	tracks := s.Tracks()
+	if len(tracks) == 0 {
+		return nil
+	}
+	return flv.Check(tracks)
+}

@@ -1,0 +1,181 @@
+package rtmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/yutopp/go-rtmp/message"
+
+	"weir/codecs/flv/amf"
+	"weir/protocols/listen"
+)
+
+// A playState is what outlives the session of a viewer.
+type playState struct {
+	source listen.Source // nil until the desk has answered
+	told   bool          // the client knows that it plays
+	left   atomic.Bool   // the client has gone, or wants to
+}
+
+// playing serves a viewer until it leaves, the stream ends or ctx does.
+func (c *Conn) playing(ctx context.Context, d listen.Desk) error {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan struct{})
+	c.patience(ctx, 0)
+	go func() {
+		defer close(done)
+		defer stop()
+		c.drain(ctx)
+	}()
+	defer func() {
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+		<-done
+	}()
+
+	if c.play.source == nil {
+		a := d.Play(watching, c.want)
+		if watching.Err() != nil {
+			return nil // Serve says so when it was ctx
+		}
+		if a.Verdict != listen.Serve {
+			return c.refuse(watching, a)
+		}
+		if err := carries(a.Source); err != nil {
+			return c.dismiss(watching, status(nil, "error", "NetStream.Play.NoSupportedTrackFound", err.Error()),
+				fmt.Errorf("playing %s: %w", a.Source.Name(), err))
+		}
+		c.play.source = a.Source
+		name := a.Source.Name()
+		c.stream.Store(&name)
+	}
+	if !c.play.told {
+		if err := c.write(playPrologue(c.play.source.Name())); err != nil {
+			return err
+		}
+		c.play.told = true
+	}
+	return c.carry(watching)
+}
+
+// carry sends the media. A viewer whose session was restarted comes here again and joins at the next random access
+// point; the timestamps go on, because they count from the hub's base.
+func (c *Conn) carry(watching context.Context) error {
+	before := c.dropped.Load()
+	feed := c.play.source.Join(Form, NewEncoder)
+	defer feed.Close()
+	err := listen.Carry(watching, c.conn, &countedFeed{feed, before, &c.dropped}, &c.sent)
+	switch {
+	case err == nil:
+		b := event(nil, eventStreamEOF, mediaStream)
+		return c.dismiss(watching, status(b, "status", "NetStream.Play.Stop", "The stream has ended."), nil)
+	case c.play.left.Load(), gone(err):
+		return nil
+	}
+	return fmt.Errorf("playing: %w", err)
+}
+
+// A countedFeed lets other goroutines see what a feed has dropped.
+type countedFeed struct {
+	listen.Feed
+	before  uint64 // by the feeds before this one
+	dropped *atomic.Uint64
+}
+
+// Next implements [listen.Feed].
+func (f *countedFeed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
+	bufs, err := f.Feed.Next(ctx, bufs)
+	f.dropped.Store(f.before + f.Feed.Dropped())
+	return bufs, err
+}
+
+// drain reads what a viewer sends until it leaves or ctx ends: acknowledgements, mostly. Nothing is answered, because
+// another goroutine writes.
+func (c *Conn) drain(ctx context.Context) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.play.left.Store(true)
+			c.log.Error("reading from a viewer failed", "proto", listen.RTMP, "err", r)
+		}
+	}()
+	for {
+		p, err := c.chunks.next()
+		if err == nil && !leaving(p) {
+			continue
+		}
+		if ctx.Err() == nil {
+			c.play.left.Store(true)
+			if err != nil && !gone(err) {
+				c.log.Debug("a viewer broke the protocol", "proto", listen.RTMP, "err", err)
+			}
+		}
+		return
+	}
+}
+
+// playPrologue is what a player is told before the media.
+func playPrologue(name string) []byte {
+	b := control(nil, message.TypeIDSetChunkSize, chunkSize)
+	b = event(b, eventStreamBegin, mediaStream)
+	b = status(b, "status", "NetStream.Play.Reset", "Playing and resetting "+name+".")
+	b = status(b, "status", "NetStream.Play.Start", "Started playing "+name+".")
+	return appendMessage(b, chunkSize, csData, uint8(message.TypeIDDataMessageAMF0), mediaStream, 0,
+		amf.Append(nil, "|RtmpSampleAccess", true, true), nil)
+}
+
+// refuse tells a client why it does not play.
+func (c *Conn) refuse(watching context.Context, a listen.Answer) error {
+	name := c.want.Streams[0]
+	code, reason := "NetStream.Play.Failed", a.Reason
+	switch a.Verdict {
+	case listen.Redirect:
+		return c.dismiss(watching, redirect(playPrologue(name), a.Location, c.want.Hops+1), nil)
+	case listen.NotFound:
+		code = "NetStream.Play.StreamNotFound"
+		if reason == "" {
+			reason = "There is no stream " + name + "."
+		}
+	case listen.Unavailable:
+		if reason == "" {
+			reason = "The stream is not available now."
+		}
+	default:
+		if reason == "" {
+			reason = "This stream may not be watched from here."
+		}
+	}
+	return c.dismiss(watching, status(nil, "error", code, reason), fmt.Errorf("playing %s: %s", name, reason))
+}
+
+// redirect appends the answer that SRS edges and weir's own client follow, in SRS's form: an error on message stream 0
+// after the play was accepted.
+func redirect(dst []byte, location string, hops int) []byte {
+	dir, whole := redirection(location, hops)
+	return say(dst, csData, 0, "onStatus", 0, nil, amf.Object{
+		{Key: "level", Value: "error"},
+		{Key: "code", Value: "NetConnection.Connect.Rejected"},
+		{Key: "description", Value: "RTMP 302 Redirect"},
+		{Key: "ex", Value: amf.Object{
+			{Key: "code", Value: 302},
+			{Key: "redirect", Value: dir},
+			{Key: "redirect2", Value: whole},
+		}},
+	})
+}
+
+// dismiss says a last thing to a viewer and waits a while until it has gone.
+func (c *Conn) dismiss(watching context.Context, last []byte, err error) error {
+	if werr := c.write(last); werr != nil && !gone(werr) {
+		return errors.Join(err, werr)
+	}
+	t := time.NewTimer(lingerTimeout)
+	defer t.Stop()
+	select {
+	case <-watching.Done():
+	case <-t.C:
+	}
+	return err
+}

@@ -1,0 +1,199 @@
+package rtmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"weir/codecs"
+	"weir/codecs/flv"
+	"weir/protocols/listen"
+)
+
+// A mediaState is what outlives the session of a publisher, beside the publication.
+type mediaState struct {
+	demuxer flv.Demuxer
+	sink    sink
+	told    bool // the client knows that it publishes
+
+	bad     int             // malformed tags in a row
+	skipped int             // and in all
+	refused map[string]bool // codecs that a warning was given for
+}
+
+// publishing serves a publisher until it leaves, is sent away or ctx ends.
+func (c *Conn) publishing(ctx context.Context, d listen.Desk) error {
+	p, err := c.claim(ctx, d)
+	if err != nil {
+		return err
+	}
+	if !c.media.told {
+		b := event(nil, eventStreamBegin, mediaStream)
+		if err := c.write(status(b, "status", "NetStream.Publish.Start", "Publishing "+*c.stream.Load()+".")); err != nil {
+			return err
+		}
+		c.media.told = true
+		c.chunks.allowMedia()
+	}
+	defer func() {
+		if c.media.skipped > 0 || c.ignored > 0 || c.chunks.abandoned > 0 {
+			c.log.Debug("publisher sent what was not used", "proto", listen.RTMP, "stream", *c.stream.Load(),
+				"dropped", c.media.skipped+c.ignored+c.chunks.abandoned)
+		}
+	}()
+	for {
+		c.patience(ctx, c.cfg.ReadTimeout)
+		m, err := c.chunks.next()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+			return fmt.Errorf("publisher was silent for %v", c.cfg.ReadTimeout)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading from publisher: %w", err)
+		}
+		end, err := c.published(m, p)
+		if end || err != nil {
+			return err
+		}
+	}
+}
+
+// claim returns the publication: the one from before the session was restarted, or a new one from the desk.
+func (c *Conn) claim(ctx context.Context, d listen.Desk) (listen.Publication, error) {
+	c.mu.Lock()
+	p := c.publication
+	c.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err := d.Publish(ctx, c.want)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		err = fmt.Errorf("publishing %s: %w", c.want.Streams[0], err)
+		return nil, c.sendAway(status(nil, "error", "NetStream.Publish.BadName", err.Error()), err)
+	}
+	name := c.want.Streams[0]
+	if n, ok := p.(interface{ Name() string }); ok {
+		name = n.Name()
+	}
+	c.stream.Store(&name)
+	c.publisher.Store(true)
+	c.mu.Lock()
+	c.publication = p
+	c.mu.Unlock()
+	return p, nil
+}
+
+// published takes one message of a publisher; end says that it has left.
+func (c *Conn) published(m packet, p listen.Publication) (end bool, err error) {
+	if err := c.acknowledge(); err != nil {
+		return false, err
+	}
+	if mine, err := c.housekeeping(m); mine || err != nil {
+		return false, err
+	}
+	if isCommand(m) {
+		cmd, err := parseCommand(m)
+		if err != nil {
+			return false, err
+		}
+		switch cmd.name {
+		case "deleteStream", "closeStream":
+			return true, nil
+		case "FCUnpublish":
+			// The name is free from now on; deleteStream follows, if the client has the patience.
+			p.Close()
+			_ = c.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
+			_, _ = io.CopyN(io.Discard, c.chunks.r, maxPartial)
+			return true, nil
+		}
+		return false, c.smallTalk(cmd)
+	}
+	if tagOf(m.typ) {
+		err := c.tag(flv.Tag{Type: m.typ, Timestamp: m.timestamp, Body: m.body}, p)
+		return err != nil, err
+	}
+	tags, media, err := splitTags(m)
+	if !media {
+		c.ignored++
+		return false, nil
+	}
+	for _, t := range tags {
+		if terr := c.tag(t, p); terr != nil {
+			return true, terr
+		}
+	}
+	if err != nil {
+		return false, c.malformed(err)
+	}
+	return false, nil
+}
+
+// tag takes one tag. Its error ends the connection.
+func (c *Conn) tag(t flv.Tag, p listen.Publication) error {
+	sink := &c.media.sink
+	sink.p, sink.err = p, nil
+	err := c.media.demuxer.Tag(t, sink)
+	var unsupported *flv.UnsupportedError
+	switch {
+	case err == nil:
+		c.media.bad = 0
+		return nil
+	case sink.err != nil:
+		return c.expel(fmt.Errorf("publishing %s: %w", *c.stream.Load(), sink.err))
+	case errors.Is(err, flv.ErrNoTracks):
+		return c.expel(fmt.Errorf("publishing %s: %w", *c.stream.Load(), err))
+	case errors.As(err, &unsupported):
+		if !c.media.refused[unsupported.Name] {
+			if c.media.refused == nil {
+				c.media.refused = map[string]bool{}
+			}
+			if len(c.media.refused) < maxBadTags { // a name is the publisher's to invent
+				c.media.refused[unsupported.Name] = true
+				c.log.Warn("a track is left out", "proto", listen.RTMP, "stream", *c.stream.Load(), "err", err)
+			}
+		}
+		c.media.skipped++
+		return nil
+	default:
+		return c.malformed(err)
+	}
+}
+
+// malformed counts a tag that makes no sense; too many in a row are an error.
+func (c *Conn) malformed(err error) error {
+	if c.media.bad == 0 {
+		c.log.Debug("a publisher's media is skipped", "proto", listen.RTMP, "stream", *c.stream.Load(), "err", err)
+	}
+	c.media.skipped++
+	if c.media.bad++; c.media.bad > maxBadTags {
+		return c.expel(fmt.Errorf("publishing %s: %d malformed messages in a row: %w", *c.stream.Load(), c.media.bad, err))
+	}
+	return nil
+}
+
+// expel ends a publisher that has been publishing, and tells it why.
+func (c *Conn) expel(err error) error {
+	return c.sendAway(status(nil, "error", "NetStream.Publish.Failed", err.Error()), err)
+}
+
+// A sink is a publication that remembers its error, to tell it from the demuxer's.
+type sink struct {
+	p   listen.Publication
+	err error
+}
+
+// SetTracks implements [flv.Sink].
+func (s *sink) SetTracks(t codecs.Tracks) { s.p.SetTracks(t) }
+
+// Write implements [flv.Sink].
+func (s *sink) Write(au *codecs.AccessUnit) error {
+	s.err = s.p.Write(au)
+	return s.err
+}

@@ -1,0 +1,171 @@
+package rtmp
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"weir/codecs/flv/amf"
+	"weir/protocols/listen"
+)
+
+// A greeting is what a client said in connect.
+type greeting struct {
+	app       string // without query
+	query     string // of app, or else of tcUrl
+	host      string
+	agent     string
+	redirects bool // it is known to follow redirects
+	enhanced  bool // it speaks Enhanced RTMP
+}
+
+// agentPrefix begins the flashVer of weir's own client, which follows redirects.
+const agentPrefix = "weir/"
+
+// parseGreeting reads the arguments of connect (RTMP 7.2.1.1).
+func parseGreeting(c command) greeting {
+	o := c.object(0)
+	var g greeting
+	g.app, g.query, _ = strings.Cut(o.String("app"), "?")
+	g.app = strings.Trim(g.app, "/")
+	before, query, _ := strings.Cut(o.String("tcUrl"), "?")
+	if g.query == "" {
+		g.query = query
+	}
+	if _, rest, ok := strings.Cut(before, "://"); ok {
+		g.host, _, _ = strings.Cut(rest, "/")
+	}
+	g.agent = o.String("flashVer")
+	g.enhanced = o.Has("fourCcList") || o.Has("videoFourCcInfoMap") || o.Has("capsEx")
+	g.redirects = strings.HasPrefix(g.agent, agentPrefix)
+	// SRS servers add an object of their own behind connect's; only they follow redirects.
+	for i := range c.args {
+		if c.object(i).Has("srs_sig") {
+			g.redirects = true
+		}
+	}
+	return g
+}
+
+// capabilities are what a client that speaks Enhanced RTMP is told about weir, in the properties of connect's answer.
+func (g greeting) capabilities() amf.Object {
+	if !g.enhanced {
+		return nil
+	}
+	return amf.Object{
+		{Key: "fourCcList", Value: []any{"avc1", "hvc1", "av01", "mp4a", "Opus", ".mp3", "ac-3"}},
+		{Key: "capsEx", Value: 4}, // ModEx
+	}
+}
+
+var errName = errors.New("the stream name must be valid UTF-8 without control characters, and not empty")
+
+// request is what a client wants who sent publish or play with name. The names that it may mean are the whole path of
+// its URL and the shorter ones without leading components: clients cut a URL into app and name at different places.
+func (g greeting) request(name string, remote netip.AddrPort, secure bool) (listen.Request, error) {
+	name, query, _ := strings.Cut(name, "?")
+	if g.query != "" {
+		if query != "" {
+			query += "&"
+		}
+		query += g.query
+	}
+	name = strings.Trim(name, "/")
+	path := strings.Trim(g.app+"/"+name, "/")
+
+	// ffmpeg writes "mp4:" before names that end so, and Flash servers want the like before others.
+	bare := name
+	for _, prefix := range []string{"mp4:", "flv:", "mp3:"} {
+		bare = strings.TrimPrefix(bare, prefix)
+	}
+	streams := appendNames(nil, strings.Trim(g.app+"/"+bare, "/"))
+	if bare != name {
+		streams = appendNames(streams, path)
+	}
+	if len(streams) == 0 {
+		return listen.Request{}, errName
+	}
+	return listen.Request{
+		Protocol:  listen.RTMP,
+		Streams:   streams,
+		Path:      "/" + escape(path),
+		Query:     query,
+		Remote:    remote,
+		Host:      g.host,
+		Secure:    secure,
+		Agent:     g.agent,
+		Hops:      hops(query),
+		Redirects: g.redirects,
+	}, nil
+}
+
+// maxNames bounds the names tried for one path.
+const maxNames = 16
+
+// appendNames appends path and its shorter forms, the longest first, each unescaped, and as it was where that differs:
+// SRS compares raw bytes. Names that cannot be a stream's are left out.
+func appendNames(names []string, path string) []string {
+	for path != "" && len(names) < maxNames {
+		plain, err := url.PathUnescape(path)
+		if err != nil {
+			plain = path
+		}
+		for _, n := range []string{plain, path} {
+			if valid(n) && !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+		_, path, _ = strings.Cut(path, "/")
+		path = strings.TrimLeft(path, "/")
+	}
+	return names
+}
+
+func valid(name string) bool {
+	return name != "" && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
+// escape writes what cannot stand in a URL as percent signs and hexadecimal digits, and leaves what the client has
+// escaped as it is.
+func escape(path string) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"#<>?\\^`{|}", c) >= 0:
+			b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// hops reads [listen.HopsParameter]. What is no number is none.
+func hops(query string) int {
+	for part := range strings.SplitSeq(query, "&") {
+		if v, ok := strings.CutPrefix(part, listen.HopsParameter+"="); ok {
+			if n, err := strconv.Atoi(v); err == nil {
+				return min(max(n, 0), 100)
+			}
+		}
+	}
+	return 0
+}
+
+// redirection returns the two forms in which SRS tells a client the place of a stream: without the stream's name, and
+// whole, with the hops of this redirect.
+func redirection(location string, hops int) (dir, whole string) {
+	path, query, _ := strings.Cut(location, "?")
+	whole = path + "?" + listen.WithHops(query, hops)
+	dir = path
+	if i := strings.LastIndexByte(path, '/'); i > strings.Index(path, "://")+2 {
+		dir = path[:i]
+	}
+	return dir, whole
+}

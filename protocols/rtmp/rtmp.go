@@ -1,0 +1,75 @@
+// Package rtmp is RTMP, server and client: the chunk layer, the commands, and the way between messages and access
+// units, for publishers and players of any make.
+//
+// It knows no stream and no other client: what a client may do is the [listen.Desk]'s to say, and how many clients
+// there are is the listener's. A [Conn] is one client, from accept to close.
+//
+// Whatever arrives is somebody's until proven otherwise: chunk streams, messages, partial messages, nesting, counts and
+// silence are limited (limits.go), and nothing is allocated for what is merely announced. Crossing a limit costs the
+// sender the connection, and weir nothing.
+//
+// The protocol is Adobe's "Real Time Messaging Protocol 1.0"; clauses are cited as RTMP. The handshake and the numbers
+// of messages are go-rtmp's; its chunk layer, connections and AMF0 are not used, because a peer can kill a process
+// with them.
+package rtmp
+
+import (
+	"time"
+
+	"weir/codecs/flv"
+	"weir/protocols/listen"
+)
+
+// Form is the name under which a hub keeps what [NewEncoder] makes.
+const Form = "rtmp"
+
+// chunkSize is the size of the chunks that weir sends. It is announced before the first message that needs it, and
+// equal for all clients, since they share what is sent.
+const chunkSize = 60000
+
+// mediaStream is the message stream on which everything is played and published: createStream always answers it, so
+// that all players can share the same bytes.
+const mediaStream = 1
+
+// The chunk streams that weir sends on.
+const (
+	csControl = 2 // RTMP 5.4: the protocol's own messages
+	csCommand = 3
+	csAudio   = 4
+	csData    = 5 // and what is said about a stream
+	csVideo   = 6
+)
+
+// A Config is how patient a server is with its clients.
+type Config struct {
+	// HandshakeTimeout is how long a client has, from accept, to say what it wants to publish or to play. Zero means
+	// 15 seconds.
+	HandshakeTimeout time.Duration `help:"How long a client has to say what it wants." default:"15s"`
+
+	// ReadTimeout is the silence after which a publisher is dropped. Zero means 30 seconds. It restarts with every
+	// message. Players may be silent.
+	ReadTimeout time.Duration `help:"The silence after which a publisher is dropped." default:"30s"`
+}
+
+func (c Config) withDefaults() Config {
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 15 * time.Second
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 30 * time.Second
+	}
+	return c
+}
+
+const (
+	replyTimeout  = 10 * time.Second // for a reply to be taken by the other side's socket
+	lingerTimeout = 3 * time.Second  // for a client that was sent away to go; SRS waits as long
+	windowSize    = 2500000          // bytes; what SRS and most others announce
+)
+
+var _ listen.Client = (*Conn)(nil)
+
+// tagOf says whether a message type is one of FLV's tags.
+func tagOf(typ uint8) bool {
+	return typ == flv.TypeAudio || typ == flv.TypeVideo || typ == flv.TypeScript
+}
