@@ -1,0 +1,209 @@
+// Package api answers the HTTP API in the shape of Flussonic's version 3, the metrics, the health checks and the tree
+// of actors.
+//
+// It shows what a [Node] says and decides nothing. It knows no actor and no cluster, and changes nothing.
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"weir/protocols/listen"
+)
+
+const (
+	base = "/streamer/api/v3"
+
+	// patience bounds what the owner of a stream, or a stuck node, can make an asker wait.
+	patience = 3 * time.Second
+)
+
+// Handler serves the paths /streamer/api/v3/…, /metrics and /api/tree; anything else below it is 404. metrics may be
+// nil, log must not.
+func Handler(n Node, metrics *Metrics, log *slog.Logger) http.Handler {
+	a := &api{node: n, log: log}
+	if metrics != nil {
+		a.metrics = metrics.handler()
+	}
+	return a
+}
+
+type api struct {
+	node    Node
+	metrics http.Handler
+	log     *slog.Logger
+}
+
+// A problem is an answer that is not the one asked for.
+type problem struct {
+	status int
+	text   string
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.text }
+
+func bad(format string, args ...any) error {
+	return &problem{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+var errNoResource = &problem{http.StatusNotFound, "no such resource"}
+
+// ServeHTTP implements [http.Handler].
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	listen.CORS(w.Header())
+	w.Header().Set("Cache-Control", "no-store")
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	default:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		a.fail(w, r, &problem{http.StatusMethodNotAllowed, "only GET is supported here"})
+		return
+	}
+	path := r.URL.EscapedPath()
+	if path == "/metrics" && a.metrics != nil {
+		a.metrics.ServeHTTP(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	answer, err := a.answer(ctx, path, r.URL.RawQuery)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	if text, ok := answer.(plainText); ok {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(text)) // the asker is gone
+		return
+	}
+	a.write(w, r, http.StatusOK, answer)
+}
+
+// plainText is an answer for people's terminals.
+type plainText string
+
+// answer gives what is to be shown at a path. Stream names may contain slashes, escaped or not, so the path is not
+// cut at each of them.
+func (a *api) answer(ctx context.Context, path, query string) (any, error) {
+	if path == "/api/tree" {
+		return a.tree(query)
+	}
+	path, ok := strings.CutPrefix(path, base)
+	if !ok {
+		return nil, errNoResource
+	}
+	switch path {
+	case "/streams":
+		return listOf("streams", a.node.Streams(), streamFields, query)
+	case "/cluster/peers":
+		return listOf("peers", a.node.Peers(), peerFields, query)
+	case "/monitoring/liveness":
+		return healthy(a.node.Live(ctx))
+	case "/monitoring/readiness":
+		return healthy(a.node.Ready())
+	}
+	if name, ok := strings.CutPrefix(path, "/streams/"); ok {
+		return a.stream(ctx, name)
+	}
+	if name, ok := strings.CutPrefix(path, "/cluster/peers/"); ok {
+		return a.peer(name)
+	}
+	return nil, errNoResource
+}
+
+func (a *api) stream(ctx context.Context, escaped string) (any, error) {
+	name, err := url.PathUnescape(escaped)
+	if err != nil || name == "" {
+		return nil, bad("%q is no stream name", escaped)
+	}
+	s, err := a.node.Stream(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s.complete()
+	return s, nil
+}
+
+func (a *api) peer(escaped string) (any, error) {
+	name, err := url.PathUnescape(escaped)
+	if err != nil || name == "" {
+		return nil, bad("%q is no peer name", escaped)
+	}
+	peers := a.node.Peers()
+	for _, p := range peers { // the entry in the file is unique, a name announced twice is not
+		if p.Hostname == name {
+			return p, nil
+		}
+	}
+	for _, p := range peers {
+		if string(p.Name) == name {
+			return p, nil
+		}
+	}
+	return nil, &problem{http.StatusNotFound, "no such peer"}
+}
+
+// complete turns lists that are nil into empty ones, since clients iterate over them.
+func (s *Stream) complete() {
+	if s.Inputs == nil {
+		s.Inputs = []Input{}
+	}
+}
+
+type health struct {
+	Status string `json:"status"`
+}
+
+func healthy(err error) (any, error) {
+	if err != nil {
+		return nil, &problem{http.StatusServiceUnavailable, err.Error()}
+	}
+	return health{Status: "ok"}, nil
+}
+
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+	case errors.Is(err, ErrNotFound):
+		p = &problem{http.StatusNotFound, err.Error()}
+	case errors.Is(err, context.DeadlineExceeded):
+		p = &problem{http.StatusGatewayTimeout, err.Error()}
+	default:
+		p = &problem{http.StatusServiceUnavailable, err.Error()}
+	}
+	if p.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	a.write(w, r, p.status, struct {
+		Error string `json:"error"`
+	}{p.text})
+}
+
+func (a *api) write(w http.ResponseWriter, r *http.Request, status int, v any) {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil { // a NaN among the figures
+		a.log.Error("the API cannot show what it was given", slog.String("err", r.URL.EscapedPath()+": "+err.Error()))
+		body.Reset()
+		body.WriteString(`{"error":"internal error"}` + "\n")
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // the asker is gone
+}

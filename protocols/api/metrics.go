@@ -1,0 +1,147 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are a node's figures for Prometheus, in a registry of their own. Events are counted as they happen, by any
+// goroutine; the rest is read when somebody looks. Words given as labels must come from small fixed lists.
+type Metrics struct {
+	registry     *prometheus.Registry
+	gap          *prometheus.HistogramVec
+	moves        *prometheus.CounterVec
+	fetchErrors  *prometheus.CounterVec
+	unauthorised prometheus.Counter
+}
+
+// Totals are the figures that are read when somebody looks.
+type Totals struct {
+	Clients  map[string]int    // connections by protocol
+	BytesOut map[string]uint64 // sent to clients since the start, by protocol
+	Captures int               // streams that this node captures
+	Dropped  uint64            // access units skipped for slow viewers since the start
+	Restarts map[string]uint64 // of actors since the start, by kind
+	Peers    []PeerTotals
+}
+
+// PeerTotals are what is known of the link to one peer.
+type PeerTotals struct {
+	Name  string
+	Alive bool
+	RTT   time.Duration // of the last fetch; zero if there was none
+}
+
+// NewMetrics makes the figures of a node of a version. totals is called for each look, by any goroutine.
+func NewMetrics(version string, totals func() Totals) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		gap: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_gap_seconds", Help: "For how long a stream that came to this node had no owner.",
+			Buckets: []float64{0.01, 0.05, 0.1, 0.5, 1, 2, 3, 4, 5, 7.5, 10, 12.5, 15, 30, 60},
+		}, []string{"cause"}),
+		moves: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_moves_total", Help: "Streams that this node took from or gave to another.",
+		}, []string{"reason"}),
+		fetchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_fetch_errors_total", Help: "Failed fetches of a peer's state.",
+		}, []string{"peer", "why"}),
+		unauthorised: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_unauthorised_total", Help: "Requests of peers that have another cluster key.",
+		}),
+	}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_build_info", Help: "Always 1; the version is the label.",
+	}, []string{"version"})
+	info.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(m.gap, m.moves, m.fetchErrors, m.unauthorised, info, reader{totals},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Gap notes that a stream was without owner for d before this node captured it. cause is a word for what had happened
+// to the one before: crash, drain, return, release.
+func (m *Metrics) Gap(cause string, d time.Duration) {
+	m.gap.WithLabelValues(label(cause)).Observe(d.Seconds())
+}
+
+// Moved counts a stream that came to this node or left it for another, by the reason that the streams page shows.
+func (m *Metrics) Moved(reason string) { m.moves.WithLabelValues(label(reason)).Inc() }
+
+// FetchFailed counts a fetch that failed. why is a word: timeout, refused, key, malformed.
+func (m *Metrics) FetchFailed(peer, why string) {
+	m.fetchErrors.WithLabelValues(label(peer), label(why)).Inc()
+}
+
+// Unauthorised counts a request with another cluster key.
+func (m *Metrics) Unauthorised() { m.unauthorised.Inc() }
+
+// label makes a word fit to be a label, which panics unless it is UTF-8. Names of peers come from other nodes.
+func label(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
+
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: patience})
+}
+
+// reader turns totals into metrics.
+type reader struct{ totals func() Totals }
+
+var (
+	clientsDesc  = prometheus.NewDesc("weir_clients", "Connected clients.", []string{"proto"}, nil)
+	bytesOutDesc = prometheus.NewDesc("weir_bytes_out_total", "Bytes sent to clients.", []string{"proto"}, nil)
+	capturesDesc = prometheus.NewDesc("weir_captures", "Streams that this node captures.", nil, nil)
+	droppedDesc  = prometheus.NewDesc("weir_hub_dropped_units_total", "Access units skipped for slow viewers.", nil, nil)
+	restartsDesc = prometheus.NewDesc("weir_restarts_total", "Restarts of failed actors.", []string{"kind"}, nil)
+	aliveDesc    = prometheus.NewDesc("weir_peer_alive", "Whether this node takes the peer for alive.", []string{"peer"}, nil)
+	rttDesc      = prometheus.NewDesc("weir_peer_rtt_seconds", "Duration of the last fetch of the peer's state.", []string{"peer"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (reader) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{clientsDesc, bytesOutDesc, capturesDesc, droppedDesc, restartsDesc, aliveDesc, rttDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (r reader) Collect(ch chan<- prometheus.Metric) {
+	t := r.totals()
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+		for i := range labels {
+			labels[i] = label(labels[i])
+		}
+		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+	}
+	for proto, n := range t.Clients {
+		send(clientsDesc, prometheus.GaugeValue, float64(n), proto)
+	}
+	for proto, n := range t.BytesOut {
+		send(bytesOutDesc, prometheus.CounterValue, float64(n), proto)
+	}
+	send(capturesDesc, prometheus.GaugeValue, float64(t.Captures))
+	send(droppedDesc, prometheus.CounterValue, float64(t.Dropped))
+	for kind, n := range t.Restarts {
+		send(restartsDesc, prometheus.CounterValue, float64(n), kind)
+	}
+	seen := map[string]bool{} // two series with the same labels would fail the whole scrape
+	for _, p := range t.Peers {
+		name := label(p.Name)
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		alive := 0.0
+		if p.Alive {
+			alive = 1
+		}
+		send(aliveDesc, prometheus.GaugeValue, alive, name)
+		if p.RTT > 0 {
+			send(rttDesc, prometheus.GaugeValue, p.RTT.Seconds(), name)
+		}
+	}
+}
