@@ -32,8 +32,14 @@ type Config struct {
 	MaxBytes int
 }
 
-// hardest is the longest segment in ticks, whatever the stream does.
-const hardest = 30 * codecs.ClockRate
+const (
+	// hardest is the longest segment in ticks of a stream that carries no marks, whatever the stream does.
+	hardest = 30 * codecs.ClockRate
+
+	// longestMarked bounds a segment between two marks, in ticks. Inputs set marks far apart only for media that has no
+	// random access points in between.
+	longestMarked = 300 * codecs.ClockRate
+)
 
 func (c Config) withDefaults() Config {
 	if c.Target <= 0 {

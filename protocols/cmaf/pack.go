@@ -93,7 +93,7 @@ func newPacker(store *Store, o Options) *packer {
 	}
 	r := store.Record()
 	if r.TargetDuration == 0 && o.Longest > 0 {
-		r.TargetDuration = store.promise(min(seconds(ticks(o.Longest)), seconds(hardest)))
+		r.TargetDuration = store.promise(min(seconds(ticks(o.Longest)), seconds(longestMarked)))
 	}
 	p := &packer{
 		store: store, options: o, log: o.Log, base: store.Stats().SegmenterStats,

@@ -280,7 +280,7 @@ func (s *Segmenter) begin(au *codecs.AccessUnit) {
 
 func (s *Segmenter) add(au *codecs.AccessUnit) {
 	d := s.open
-	if d.marked && (d.bytes+len(au.Payload) > s.maxBytes || au.DTS-d.units[0].DTS > hardest) {
+	if d.marked && (d.bytes+len(au.Payload) > s.maxBytes || au.DTS-d.units[0].DTS > longestMarked) {
 		// Marks that far apart break the promise of whoever sets them; memory has a bound all the same.
 		d.whole = false
 		s.stats.Lost++

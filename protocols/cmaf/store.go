@@ -95,7 +95,7 @@ func (s *Store) Import(r Record) {
 	duration := s.record.TargetDuration
 	s.record = r
 	s.record.Discontinuities = max(r.Discontinuities, 0)
-	if duration != 0 || r.TargetDuration < 0 || r.TargetDuration > seconds(hardest) {
+	if duration != 0 || r.TargetDuration < 0 || r.TargetDuration > seconds(longestMarked) {
 		s.record.TargetDuration = duration
 	}
 }
