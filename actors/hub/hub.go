@@ -39,9 +39,10 @@ const forms = 8
 
 // A Hub is the media of one stream. It implements [listen.Source].
 type Hub struct {
-	name string
-	cfg  Config
-	mask uint64
+	name  string
+	cfg   Config
+	grows bool // the tick grows with the audience
+	mask  uint64
 
 	ring []atomic.Pointer[unit]
 
@@ -96,14 +97,15 @@ func New(name string, cfg Config) *Hub {
 	if cfg.Bytes <= 0 {
 		cfg.Bytes = 16 << 20
 	}
-	if cfg.Tick == 0 {
+	grows := cfg.Tick == 0
+	if grows {
 		cfg.Tick = 40 * time.Millisecond
 	}
 	size := uint64(1)
 	for size < uint64(cfg.Units) {
 		size *= 2
 	}
-	h := &Hub{name: name, cfg: cfg, mask: size - 1, ring: make([]atomic.Pointer[unit], size), head: 1, ready: make(chan struct{})}
+	h := &Hub{name: name, cfg: cfg, grows: grows, mask: size - 1, ring: make([]atomic.Pointer[unit], size), head: 1, ready: make(chan struct{})}
 	h.published.Store(1)
 	h.tail.Store(1)
 	h.rearm()
@@ -195,7 +197,7 @@ func (h *Hub) due() {
 		return
 	}
 	tick := h.cfg.Tick
-	if tick > 0 && tick < crowdTick && h.readers.Load() > crowd {
+	if h.grows && h.readers.Load() > crowd {
 		tick = crowdTick
 	}
 	if tick < 0 || h.readers.Load() == 0 || h.published.Load() == 1 {

@@ -9,7 +9,6 @@ package session
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -136,46 +135,4 @@ func (s *session) serve(ctx actor.Context) {
 		return s.seat.client.Serve(c, s.cfg.Desk)
 	})
 	s.seat.served = s.task.Done
-}
-
-// A Registry lists the sessions that are open now. Any goroutine may read it.
-type Registry struct {
-	mu   sync.Mutex
-	open map[string]listen.Client
-}
-
-// A Seat is one open session.
-type Seat struct {
-	ID string
-	listen.ClientStats
-}
-
-// NewRegistry returns an empty registry.
-func NewRegistry() *Registry { return &Registry{open: map[string]listen.Client{}} }
-
-// List returns the open sessions in no order.
-func (r *Registry) List() []Seat {
-	r.mu.Lock()
-	clients := make(map[string]listen.Client, len(r.open))
-	for id, c := range r.open {
-		clients[id] = c
-	}
-	r.mu.Unlock()
-	seats := make([]Seat, 0, len(clients))
-	for id, c := range clients {
-		seats = append(seats, Seat{id, c.Stats()})
-	}
-	return seats
-}
-
-func (r *Registry) add(id string, c listen.Client) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.open[id] = c
-}
-
-func (r *Registry) remove(id string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.open, id)
 }

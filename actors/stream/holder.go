@@ -35,10 +35,14 @@ type facts struct {
 }
 
 func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
+	h := c.Hub
+	if spec.Hub.Tick != 0 {
+		h.Tick = spec.Hub.Tick
+	}
 	return act.Props(env, "stream", func() actor.Actor {
 		return &holder{
 			cfg: c, spec: spec,
-			live:   &Live{Hub: hub.New(spec.Name, c.Hub), Store: cmaf.NewStore(c.Pack.Store)},
+			live:   &Live{Hub: hub.New(spec.Name, h), Store: cmaf.NewStore(c.Pack.Store)},
 			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, errs: map[int]string{},
 			is: facts{current: 1, heard: -1},
 			Backoff: act.Backoff{

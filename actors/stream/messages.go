@@ -14,6 +14,9 @@ type Spec struct {
 
 	// Published says that a publisher may bring the stream's media.
 	Published bool
+
+	// Hub overrides the sizes that all hubs share, where its fields are not zero.
+	Hub hub.Config
 }
 
 // An Input is one configured input of a stream that this node can run by itself.

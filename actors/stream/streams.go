@@ -16,8 +16,9 @@ import (
 
 // Config is what all streams share.
 type Config struct {
-	Hub  hub.Config
-	Pack packager.Config
+	Specs []Spec // at the start; [Configure] replaces them
+	Hub   hub.Config
+	Pack  packager.Config
 
 	// Relay makes the source that follows a stream's owner on another node, whoever that is at the time.
 	Relay func(stream string) input.Source
@@ -38,7 +39,7 @@ type Config struct {
 // Supervisor describes the parent of all streams.
 func Supervisor(env act.Env, c Config) *actor.Props {
 	return act.Props(env, "streams", func() actor.Actor {
-		return &streams{cfg: c, holders: map[string]*actor.PID{}, specs: map[string]Spec{}, Backoff: act.Backoff{
+		return &streams{cfg: c, holders: map[string]*actor.PID{}, specs: byName(c.Specs), Backoff: act.Backoff{
 			Env: env, Min: 100 * time.Millisecond, Max: 5 * time.Second, Quiet: 30 * time.Second,
 		}}
 	})
@@ -136,10 +137,7 @@ func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
 // configure replaces the specifications; a stream whose own has changed begins anew, with the control plane to start
 // it again.
 func (s *streams) configure(ctx actor.Context, specs []Spec) {
-	next := make(map[string]Spec, len(specs))
-	for _, spec := range specs {
-		next[spec.Name] = spec
-	}
+	next := byName(specs)
 	for name, pid := range s.holders {
 		if s.ending[name] == nil && !same(s.specs[name], next[name]) {
 			s.stop(ctx, name, pid)
@@ -147,6 +145,14 @@ func (s *streams) configure(ctx actor.Context, specs []Spec) {
 		}
 	}
 	s.specs = next
+}
+
+func byName(specs []Spec) map[string]Spec {
+	m := make(map[string]Spec, len(specs))
+	for _, s := range specs {
+		m[s.Name] = s
+	}
+	return m
 }
 
 // same says whether two specifications ask for the same. Sources are functions, so an input is known by its URL and

@@ -1,10 +1,8 @@
 package directory
 
 import (
-	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,9 +11,6 @@ import (
 
 // HopLimit is how often a client may be sent on, or its stream relayed, from node to node.
 const HopLimit = 2
-
-// HopsParameter is the query parameter that counts redirects.
-const HopsParameter = "weir_hops"
 
 // What is to be done about a client.
 const (
@@ -178,16 +173,5 @@ func location(r listen.Request, n Node) string {
 		}
 	}
 	to := u.String() + r.Path
-	if q := Hopped(r.Query, r.Hops+1); q != "" {
-		to += "?" + q
-	}
-	return to
-}
-
-// Hopped returns the query with its count of hops set. All else in it is kept as it stands, tokens included.
-func Hopped(query string, hops int) string {
-	parts := slices.DeleteFunc(strings.Split(query, "&"), func(p string) bool {
-		return p == "" || strings.HasPrefix(p, HopsParameter+"=")
-	})
-	return strings.Join(append(parts, fmt.Sprintf("%s=%d", HopsParameter, hops)), "&")
+	return to + "?" + listen.WithHops(r.Query, r.Hops+1)
 }

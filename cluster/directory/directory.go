@@ -5,6 +5,7 @@
 package directory
 
 import (
+	"context"
 	"net/url"
 	"sync/atomic"
 
@@ -113,4 +114,54 @@ func (d *Directory) Publish(v *View) {
 func (d *Directory) View() (v *View, changed <-chan struct{}) {
 	p := d.now.Load()
 	return p.view, p.changed
+}
+
+// Upstream is where a relay of a stream takes its media from: the private URL of the peer that captures it, or "" when
+// nobody does now, or this node itself.
+func (v *View) Upstream(stream string) (peer, private string) {
+	s, ok := v.Streams[stream]
+	if !ok || s.Here {
+		return "", ""
+	}
+	peer = v.owner(s)
+	if n, ok := v.Nodes[peer]; ok && n.Private != nil {
+		return peer, n.Private.String()
+	}
+	return "", ""
+}
+
+// Await waits until a peer captures the stream and returns its name and private URL. The error is the context's.
+func (d *Directory) Await(ctx context.Context, stream string) (peer, private string, err error) {
+	for {
+		view, changed := d.View()
+		if peer, private = view.Upstream(stream); peer != "" {
+			return peer, private, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return "", "", ctx.Err()
+		}
+	}
+}
+
+// While returns a context that ends, besides with ctx, once the stream is no longer to be had from that peer at that
+// URL. The caller must cancel it.
+func (d *Directory) While(ctx context.Context, stream, peer, private string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		for {
+			view, changed := d.View()
+			if p, u := view.Upstream(stream); p != peer || u != private {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, cancel
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"weir/actors/act"
 	"weir/actors/stream"
 	"weir/cluster/directory"
 	"weir/protocols/cmaf"
@@ -27,8 +26,8 @@ type desk struct {
 	streams *actor.PID
 	hold    time.Duration // how long a request is held at most
 	claim   func(ctx context.Context, stream string) error
+	unclaim func(stream string)
 	names   func(stream string) error // why a name is reserved
-	env     act.Env
 }
 
 var (
@@ -79,6 +78,7 @@ func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.An
 			}
 		case directory.Redirect:
 			a.Verdict, a.Location = listen.Redirect, dec.Location
+			a.Upstream, a.Public = dec.Upstream, dec.Public // for what must not be redirected, such as a reload
 			return a, nil
 		case directory.Proxy:
 			a.Verdict, a.Upstream, a.Public = listen.Proxy, dec.Upstream, dec.Public
@@ -140,6 +140,9 @@ func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publicatio
 	d.sys.Root.Send(d.streams, stream.Publish{Stream: name, Session: r.Remote.String(), Reply: reply})
 	select {
 	case p := <-reply:
+		if p.Err != nil && !errors.Is(p.Err, listen.ErrBusy) {
+			d.unclaim(name)
+		}
 		return p.Publication, p.Err
 	case <-ctx.Done():
 		go func() { // whatever is opened after all has nobody to close it
@@ -176,5 +179,3 @@ func (d *desk) publishable(v *directory.View, names []string) (string, error) {
 	}
 	return "", fmt.Errorf("%w: %s; add `stream NAME { input publish://; }` to the file", listen.ErrNotFound, strings.Join(names, " or "))
 }
-
-var errClaim = errors.New("the control plane did not answer")

@@ -1,0 +1,134 @@
+// Package actors assembles the supervision tree of a node. What fails restarts alone, after a back-off, and the failure
+// goes no further:
+//
+//	node                     the root; if it fails, the process exits non-zero
+//	├── control              owns the control plane's state machine; restarted, it is told what is captured here
+//	├── peers                restarts each link
+//	│   └── <entry>          one link per peer: fetches its state; starts afresh
+//	├── streams              restarts each stream
+//	│   └── <name>           holder of one live stream: its hub; parents the rest; nothing in it can fail
+//	│       ├── core         the stream's rules; restarted, it asks the holder who is here
+//	│       ├── inputs/<n>   one input; restarts alone, repeated failure moves the core to the next
+//	│       └── packager     segments for HLS and DASH; starts afresh with the segments that are there
+//	├── sessions             keeps each session's connection
+//	│   └── <id>             one viewer or publisher; goes on with the same connection
+//	└── listeners            restarts each listener
+//	    └── <address>        one address; starts afresh
+//
+// The package knows what hangs where, and nothing of what it does.
+package actors
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+)
+
+// Names of the root's children, which are the first part of the ids of all others.
+const (
+	Control   = "control"
+	Peers     = "peers"
+	Streams   = "streams"
+	Sessions  = "sessions"
+	Listeners = "listeners"
+)
+
+// RootName is the id of the root.
+const RootName = "node"
+
+// A Child is an actor by the name that it has under its parent. The name is escaped where it becomes part of an id.
+type Child struct {
+	Name  string
+	Props *actor.Props
+}
+
+// Spawn starts the tree in sys. The children are started in the order given. fatal is called when the root itself
+// fails.
+func Spawn(sys *actor.ActorSystem, env act.Env, children []Child, fatal func(reason any)) (*actor.PID, error) {
+	p := act.Props(env, "node", func() actor.Actor { return newGroup(env, children) }, actor.WithGuardian(&guardian{fatal}))
+	pid, err := sys.Root.SpawnNamed(p, RootName)
+	if err != nil {
+		return nil, fmt.Errorf("starting the actor tree: %w", err)
+	}
+	return pid, nil
+}
+
+// guardian is what stands above the root.
+type guardian struct{ fatal func(reason any) }
+
+// HandleFailure implements [actor.SupervisorStrategy].
+func (g *guardian) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID,
+	_ *actor.RestartStatistics, reason, _ any,
+) {
+	sup.StopChildren(child)
+	g.fatal(reason)
+}
+
+// ID is the id of a child of one of the root's groups.
+func ID(group, child string) string { return RootName + "/" + group + "/" + escape(child) }
+
+func escape(name string) string { return url.PathEscape(name) }
+
+// Group describes an actor that does nothing but restart its children.
+func Group(env act.Env, kind string, children []Child) *actor.Props {
+	return act.Props(env, kind, func() actor.Actor { return newGroup(env, children) })
+}
+
+func newGroup(env act.Env, children []Child) *group {
+	return &group{children: children, Backoff: act.Backoff{
+		Env: env, Min: 250 * time.Millisecond, Max: 10 * time.Second, Quiet: time.Minute,
+	}}
+}
+
+type group struct {
+	act.Backoff
+	children []Child
+}
+
+// Set replaces the children of a [Group]: those that are gone are stopped, new ones started, and those of a name that
+// stays are not touched.
+type Set struct{ Children []Child }
+
+// Receive implements [actor.Actor].
+func (g *group) Receive(ctx actor.Context) {
+	if g.Handle(ctx) {
+		return
+	}
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		for _, c := range g.children {
+			g.spawn(ctx, c)
+		}
+	case Set:
+		g.set(ctx, m.Children)
+	}
+}
+
+func (g *group) spawn(ctx actor.Context, c Child) {
+	if _, err := ctx.SpawnNamed(c.Props, escape(c.Name)); err != nil {
+		panic(fmt.Errorf("starting %s: %w", c.Name, err))
+	}
+}
+
+func (g *group) set(ctx actor.Context, children []Child) {
+	keep, have := map[string]bool{}, map[string]bool{}
+	for _, c := range children {
+		keep[ctx.Self().Id+"/"+escape(c.Name)] = true
+	}
+	for _, pid := range ctx.Children() {
+		have[pid.Id] = true
+		if !keep[pid.Id] {
+			g.Stop(ctx, pid)
+		}
+	}
+	for _, c := range children {
+		if !have[ctx.Self().Id+"/"+escape(c.Name)] {
+			g.spawn(ctx, c)
+		}
+	}
+	g.children = children
+}

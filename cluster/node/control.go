@@ -1,0 +1,191 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors"
+	"weir/actors/act"
+	"weir/actors/stream"
+	"weir/cluster/control"
+)
+
+// Messages to the control actor besides the [control.Event]s that are sent to it as they are.
+type (
+	stateAsked struct {
+		from  string
+		seen  control.Seen
+		want  []string
+		reply chan<- *control.State // has room for one
+	}
+	publishWanted struct {
+		stream, free string
+		reply        chan<- control.PublishAnswer // has room for one
+	}
+	wake struct{ n uint64 }
+	ping struct{ reply chan<- struct{} } // has room for one
+)
+
+// controlConfig is what the control actor needs. Its functions are called in the actor's mailbox.
+type controlConfig struct {
+	config  control.Config
+	streams *actor.PID
+
+	// captures lists what is captured here, for a control plane that begins after another one has failed.
+	captures func() []control.Capture
+
+	// publish is given the view whenever it has changed.
+	publish func(*control.View)
+
+	note func(control.Note)
+	load func() control.Load
+}
+
+// loadEvery is how often the control plane is told of this node's load.
+const loadEvery = 2 * time.Second
+
+func controlProps(env act.Env, c controlConfig) *actor.Props {
+	incarnation := uint64(0)
+	return act.Props(env, "control", func() actor.Actor {
+		incarnation++
+		return &controller{env: env, cfg: c, incarnation: incarnation}
+	})
+}
+
+// controller owns the control plane's state machine: it hands it events and does what it says.
+type controller struct {
+	env         act.Env
+	cfg         controlConfig
+	incarnation uint64
+
+	node    *control.Node
+	version uint64
+	wakes   uint64
+	cancel  func()
+	token   uint64
+	asked   map[uint64]chan<- *control.State
+	wanted  map[uint64]chan<- control.PublishAnswer
+}
+
+type measure struct{}
+
+func (c *controller) now() control.Instant { return control.Instant(c.env.Now()) }
+
+// Receive implements [actor.Actor].
+func (c *controller) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		c.start(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		if c.cancel != nil {
+			c.cancel()
+		}
+	case wake:
+		if m.n == c.wakes {
+			c.step(ctx, control.Tick{})
+		}
+	case measure:
+		c.env.After(loadEvery, ctx.Self(), measure{})
+		c.step(ctx, control.Measured{Load: c.cfg.load()})
+	case stateAsked:
+		c.token++
+		c.asked[c.token] = m.reply
+		c.step(ctx, control.StateAsked{From: m.from, Token: c.token, Seen: m.seen, Want: m.want})
+	case publishWanted:
+		c.token++
+		c.wanted[c.token] = m.reply
+		c.step(ctx, control.PublishWanted{Stream: m.stream, Token: c.token, Free: m.free})
+	case ping:
+		m.reply <- struct{}{}
+	case control.Event:
+		c.step(ctx, m)
+	}
+}
+
+// start makes the state machine. One that follows a failed one is told what goes on here and warms up again; what is
+// captured is not touched meanwhile.
+func (c *controller) start(ctx actor.Context) {
+	cfg := c.cfg.config
+	cfg.Inc += c.incarnation - 1
+	c.node = control.New(cfg, c.now())
+	c.asked, c.wanted = map[uint64]chan<- *control.State{}, map[uint64]chan<- control.PublishAnswer{}
+	if c.incarnation > 1 {
+		c.step(ctx, control.Resumed{Captures: c.cfg.captures(), Up: c.now()})
+	}
+	c.step(ctx, control.Measured{Load: c.cfg.load()})
+	c.step(ctx, control.Tick{})
+	c.env.After(loadEvery, ctx.Self(), measure{})
+}
+
+func (c *controller) step(ctx actor.Context, ev control.Event) {
+	for _, e := range c.node.Step(c.now(), ev) {
+		c.do(ctx, e)
+	}
+	if v := c.node.View(); v.Version != c.version {
+		c.version = v.Version
+		c.cfg.publish(v)
+	}
+}
+
+func (c *controller) do(ctx actor.Context, e control.Effect) {
+	switch e := e.(type) {
+	case control.Fetch:
+		ctx.Send(actor.NewPID(ctx.Self().Address, actors.ID(actors.Peers, e.Peer)), e)
+	case control.Reply:
+		c.asked[e.Token] <- e.State
+		delete(c.asked, e.Token)
+	case control.StartCapture:
+		ctx.Send(c.cfg.streams, stream.Capture{Stream: e.Stream})
+	case control.StopCapture:
+		ctx.Send(c.cfg.streams, stream.Release{Stream: e.Stream, To: e.To})
+	case control.PublishAnswer:
+		c.wanted[e.Token] <- e
+		delete(c.wanted, e.Token)
+	case control.WakeAt:
+		if c.cancel != nil {
+			c.cancel()
+		}
+		c.wakes++
+		c.cancel = c.env.After(time.Duration(e.At-c.now()), ctx.Self(), wake{c.wakes})
+	case control.Note:
+		c.cfg.note(e)
+	case control.Drained:
+		c.env.Event("drained", "left", e.Left)
+	default:
+		panic(fmt.Errorf("control: an effect that nobody applies: %T", e))
+	}
+}
+
+// report translates what a stream says of its capture. It is called in the mailbox of the streams' supervisor or of a
+// stream.
+func report(to *actor.PID) func(actor.Context, stream.Status) {
+	return func(ctx actor.Context, s stream.Status) {
+		switch s.State {
+		case stream.Running:
+			ctx.Send(to, control.CaptureUp{Stream: s.Stream})
+		case stream.Failed:
+			ctx.Send(to, control.CaptureDown{Stream: s.Stream, Why: s.Err.Error()})
+		case stream.Stopped:
+			ctx.Send(to, control.CaptureStopped{Stream: s.Stream})
+		case stream.Unpublished:
+			ctx.Send(to, control.PublishEnded{Stream: s.Stream})
+		}
+	}
+}
+
+// askState puts a peer's question to the control actor.
+func askState(send func(any)) func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
+	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
+		reply := make(chan *control.State, 1)
+		send(stateAsked{from, seen, want, reply})
+		select {
+		case st := <-reply:
+			return st, nil
+		case <-ctx.Done():
+			return nil, fmt.Errorf("asking the control plane: %w", ctx.Err())
+		}
+	}
+}

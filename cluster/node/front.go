@@ -1,0 +1,224 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"weir/actors"
+	"weir/actors/act"
+	"weir/actors/listener"
+	"weir/actors/session"
+	"weir/cluster/conf"
+	"weir/cluster/peer"
+	"weir/cluster/trust"
+	"weir/protocols/hls"
+	"weir/protocols/httpflv"
+	"weir/protocols/httpts"
+	"weir/protocols/listen"
+	"weir/protocols/relay"
+	"weir/protocols/rtmp"
+	"weir/protocols/rtsp"
+)
+
+// A socket is one address that the node listens at.
+type socket struct {
+	kind string // http, rtmp, rtsp
+	addr string
+	l    net.Listener
+
+	once sync.Once
+}
+
+// sockets are all of a node's. They are opened before anything runs, so that a port in use ends the start.
+type sockets struct{ list []*socket }
+
+func openSockets(f *conf.File) (_ *sockets, err error) {
+	s := &sockets{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if len(f.HTTPS) > 0 {
+		return nil, fmt.Errorf("%s: https is not supported yet", f.HTTPS[0].Pos)
+	}
+	for _, group := range []struct {
+		kind string
+		list []conf.Listen
+	}{{"http", f.HTTP}, {"rtmp", f.RTMP}, {"rtsp", f.RTSP}} {
+		for _, at := range group.list {
+			l, err := listen.Bind(at.Addr())
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", group.kind, err)
+			}
+			s.list = append(s.list, &socket{kind: group.kind, addr: l.Addr().String(), l: l})
+		}
+	}
+	return s, nil
+}
+
+func (s *sockets) close() {
+	for _, k := range s.list {
+		_ = k.l.Close()
+	}
+}
+
+// port is the first one of that kind; 0 if there is none.
+func (s *sockets) port(kind string) int {
+	for _, k := range s.list {
+		if k.kind == kind {
+			return portOf(k.l)
+		}
+	}
+	return 0
+}
+
+// open gives the socket that was opened at start, and later a new one on the same address.
+func (k *socket) open() (l net.Listener, err error) {
+	k.once.Do(func() { l = k.l })
+	if l != nil {
+		return l, nil
+	}
+	return listen.Bind(k.addr)
+}
+
+// A front is all that clients and peers meet.
+type front struct {
+	desk    *desk
+	sockets *sockets
+	http    *http.Server
+	hls     *hls.Server
+	rtsp    *rtsp.Server
+	hall    hall
+	log     *slog.Logger
+}
+
+// hall sends clients to the sessions' supervisor.
+type hall struct{ enter func(listen.Client) }
+
+// Enter implements [listen.Hall].
+func (h hall) Enter(c listen.Client) { h.enter(c) }
+
+// Limits of HTTP requests.
+const (
+	headTimeout = 10 * time.Second
+	idleTimeout = 2 * time.Minute
+	maxHead     = 64 << 10
+)
+
+func newFront(n *Node, s *sockets) (*front, error) {
+	sessions := n.pid(actors.Sessions)
+	f := &front{sockets: s, log: n.log, hall: hall{func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }}}
+	claims := &claimer{self: n.name, cluster: n.cluster, control: func(m any) { n.sys.Root.Send(n.pid(actors.Control), m) }}
+	f.desk = &desk{
+		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), hold: n.hold(), claim: claims.claim,
+		unclaim: claims.unclaim,
+		names:   func(name string) error { return conf.CheckName(name, n.cfg.File.Balancers) },
+	}
+	f.hls = hls.New(hls.Config{Hold: n.hold()}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
+	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)
+	for _, k := range s.list {
+		if k.kind == "rtsp" {
+			host, _, _ := net.SplitHostPort(k.addr)
+			if err := f.rtsp.Open(host); err != nil {
+				return nil, err
+			}
+			break
+		}
+	}
+	guard := func(next http.Handler, streaming bool) http.Handler {
+		if n.cluster == nil {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, errNoKey.Error(), http.StatusForbidden)
+			})
+		}
+		o := trust.Options{Others: n.keys.others, WrongKey: func(netip.Addr) { n.metrics.Unauthorised() }, Log: n.log}
+		if streaming {
+			o.Streaming = func(*http.Request) bool { return true }
+		}
+		return n.keys.own.Handler(next, o)
+	}
+	f.http = &http.Server{
+		Handler: &web{
+			api:   newAPI(n),
+			state: guard(peer.Handler(askState(func(m any) { n.sys.Root.Send(n.pid(actors.Control), m) })), false),
+			relay: guard(&relay.Handler{Desk: f.desk, Hall: f.hall, Log: n.log}, true),
+			ts:    httpts.New(f.desk, f.hall, n.log),
+			flv:   httpflv.New(f.desk, f.hall),
+			hls:   f.hls,
+		},
+		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+		ErrorLog: log.New(debugLines{n.log}, "", 0),
+	}
+	return f, nil
+}
+
+// debugLines writes what net/http complains of, such as garbage on its port, as debug lines.
+type debugLines struct{ log *slog.Logger }
+
+func (d debugLines) Write(b []byte) (int, error) {
+	d.log.Debug("http", slog.String("err", string(b)))
+	return len(b), nil
+}
+
+func (f *front) close() {
+	_ = f.http.Close()
+	_ = f.hls.Close()
+	f.rtsp.Close()
+	f.sockets.close()
+}
+
+func (f *front) addresses() map[string][]string {
+	m := map[string][]string{}
+	for _, k := range f.sockets.list {
+		m[k.kind] = append(m[k.kind], k.addr)
+	}
+	return m
+}
+
+// listeners are the actors that accept.
+func (f *front) listeners(env act.Env) []actors.Child {
+	children := make([]actors.Child, 0, len(f.sockets.list))
+	for _, k := range f.sockets.list {
+		name := k.kind + ":" + k.addr
+		children = append(children, actors.Child{Name: name, Props: listener.Props(env, listener.Config{
+			Name: name, Open: k.open, Serve: f.serve(k.kind),
+		})})
+	}
+	return children
+}
+
+func (f *front) serve(kind string) func(ctx context.Context, l net.Listener) error {
+	switch kind {
+	case "rtmp":
+		return func(ctx context.Context, l net.Listener) error {
+			return listen.Accept(ctx, l, listen.Limits{}, f.log, func(c net.Conn) {
+				f.hall.Enter(rtmp.NewConn(c, rtmp.Config{}, f.log))
+			})
+		}
+	case "rtsp":
+		return f.rtsp.Serve
+	}
+	return f.serveHTTP
+}
+
+// serveHTTP accepts until the context ends; requests that are under way go on.
+func (f *front) serveHTTP(ctx context.Context, l net.Listener) error {
+	l = listen.Guard(l, listen.Limits{}, f.log)
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	err := f.http.Serve(l)
+	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,407 @@
+// Package node assembles one node: the actor tree, the control plane's shell, the links to peers, protoactor's cluster,
+// and the listeners. It is the only place that knows all of them, and turns the configuration file's model into what
+// each package wants.
+//
+// It decides nothing about streams or clients; see cluster/control and cluster/directory for that.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/cluster"
+
+	"weir/actors"
+	"weir/actors/act"
+	"weir/actors/input"
+	"weir/actors/packager"
+	"weir/actors/session"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/directory"
+	"weir/cluster/identity"
+	"weir/cluster/peer"
+	"weir/cluster/trust"
+	"weir/protocols/api"
+	"weir/protocols/listen"
+)
+
+// Config is what a node is started with.
+type Config struct {
+	File     *conf.File
+	Hostname string // announced unless the file or a peer entry names the node
+	Build    string // version, for pages and peers
+	Log      *slog.Logger
+}
+
+// A Node is a running node.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	sys      *actor.ActorSystem
+	env      *act.Real
+	root     *actor.PID
+	dir      *directory.Directory
+	keys     *keyring
+	cluster  *cluster.Cluster   // nil without a cluster key
+	provider *identity.Provider // nil without a cluster key
+	unremote func()
+	streams  *stream.Registry
+	sessions *session.Registry
+	metrics  *api.Metrics
+	gaps     gaps
+	front    *front
+	boot     time.Time
+	failed   chan error
+
+	view viewHolder
+}
+
+// holdMargin is what a request is held beyond the time in which a dead owner is noticed: the start of the take-over.
+const holdMargin = 2 * time.Second
+
+// Start starts a node. An error means that nothing runs: most likely a port is in use, which it names.
+func Start(cfg Config) (_ *Node, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Log, boot: time.Now(), failed: make(chan error, 1),
+		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
+		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
+	}
+	n.metrics = api.NewMetrics(cfg.Build, n.totals)
+	specs, err := n.specs()
+	if err != nil {
+		return nil, err
+	}
+	sockets, err := openSockets(cfg.File)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			sockets.close()
+		}
+	}()
+	n.sys = act.NewSystem(n.log)
+	n.env = act.NewReal(n.sys, n.event)
+	if err := n.startRemote(); err != nil {
+		return nil, err
+	}
+	n.front, err = newFront(n, sockets)
+	if err != nil {
+		return nil, err
+	}
+	if n.root, err = n.spawn(specs, sockets); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Failed gives the reason when the node cannot go on.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// Stop ends the node: its listeners, sessions, inputs and links, in the order of the tree.
+func (n *Node) Stop() {
+	if err := n.sys.Root.StopFuture(n.root).Wait(); err != nil {
+		n.log.Warn("the actor tree has not ended in time", slog.Any("err", err))
+	}
+	n.front.close()
+	if n.unremote != nil {
+		n.unremote()
+	}
+}
+
+func (n *Node) pid(group string) *actor.PID {
+	return actor.NewPID(n.sys.Address(), actors.RootName+"/"+group)
+}
+
+// hold is how long a request may wait for a stream that is being taken over.
+func (n *Node) hold() time.Duration {
+	stale := time.Duration(0)
+	for _, p := range n.cfg.File.Peers {
+		stale = max(stale, p.StaleTimeout)
+	}
+	return stale + holdMargin
+}
+
+func (n *Node) startRemote() (err error) {
+	f := n.cfg.File
+	if f.ClusterKey == "" {
+		return nil
+	}
+	host := f.Remote.Host
+	advertise := ""
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		advertise = reachable(f)
+	}
+	n.cluster, n.provider, n.unremote, err = identity.Start(n.sys, identity.Options{
+		Listen: f.Remote.Addr(), Advertise: advertise, Keys: n.keys.own,
+		KeysOf: n.keysOfRemote, Others: n.keys.others,
+		Refused: func(remote string, err error) {
+			n.log.Warn("message of another node refused", slog.String("peer", remote), slog.Any("err", err))
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("listening for other nodes' actors: %w", err)
+	}
+	return nil
+}
+
+// reachable is the address of this machine from which its peers are reached, and so most likely the one under which
+// they reach it. Connecting a UDP socket sends nothing.
+func reachable(f *conf.File) string {
+	for _, p := range f.Peers {
+		conn, err := net.Dial("udp", entry(p))
+		if err != nil {
+			continue
+		}
+		addr := conn.LocalAddr().(*net.UDPAddr)
+		_ = conn.Close()
+		return addr.IP.String()
+	}
+	return "127.0.0.1"
+}
+
+func (n *Node) keysOfRemote(addr string) trust.Keys {
+	v := n.view.get()
+	if v == nil {
+		return trust.Keys{}
+	}
+	for i := range v.Peers {
+		if v.Peers[i].Advert.Remote == addr {
+			return n.keys.of(v.Peers[i].Entry)
+		}
+	}
+	return trust.Keys{}
+}
+
+// specs are the streams of the file as the streams' supervisor wants them.
+func (n *Node) specs() ([]stream.Spec, error) {
+	var specs []stream.Spec
+	for _, s := range n.cfg.File.Streams {
+		if s.Disabled {
+			continue
+		}
+		spec := stream.Spec{Name: s.Name}
+		for _, in := range s.Inputs {
+			src, err := source(n.cfg.File, in, n.log)
+			switch {
+			case err != nil:
+				return nil, err
+			case src == nil:
+				spec.Published = true
+			default:
+				spec.Inputs = append(spec.Inputs, stream.Input{Config: input.Config{URL: in.URL, Source: src, Silence: sourceTimeout}})
+			}
+		}
+		if s.Latency != conf.DefaultLatency {
+			spec.Hub.Tick = s.Latency
+		}
+		specs = append(specs, spec)
+	}
+	return specs, nil
+}
+
+// sourceTimeout is the default of source_timeout.
+const sourceTimeout = time.Minute
+
+// spawn starts the actor tree.
+func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) {
+	instance := make([]byte, 8)
+	if _, err := rand.Read(instance); err != nil {
+		return nil, fmt.Errorf("drawing an instance id: %w", err)
+	}
+	streams, ctl := n.pid(actors.Streams), n.pid(actors.Control)
+	answers := &responder{
+		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, sessions: n.sessions,
+	}
+	wall := func() int64 { return time.Now().UnixMicro() / 100 * 9 }
+	links := make([]actors.Child, 0, len(n.cfg.File.Peers))
+	fetcher := &peer.HTTP{
+		Self: n.name, URL: n.apiURL, Client: n.keys.client,
+		Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) },
+	}
+	for _, p := range n.cfg.File.Peers {
+		links = append(links, actors.Child{Name: entry(p), Props: peer.Props(n.env, peer.Config{
+			Entry: entry(p), Fetcher: fetcher, Control: ctl, Measured: n.fetched,
+		})})
+	}
+	return actors.Spawn(n.sys, n.env, []actors.Child{
+		{Name: actors.Streams, Props: stream.Supervisor(n.env, stream.Config{
+			Specs:    specs,
+			Pack:     packager.Config{Wall: time.Now, Log: n.log},
+			Relay:    func(name string) input.Source { return follow(n.dir, name, n.relayTransport, n.log) },
+			Wall:     wall,
+			Report:   report(ctl),
+			Answer:   answers.answer,
+			Registry: n.streams,
+		})},
+		{Name: actors.Peers, Props: actors.Group(n.env, "peers", links)},
+		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
+			config: control.Config{
+				Self: n.cfg.Hostname, Named: n.cfg.File.Name != "",
+				Instance: hex.EncodeToString(instance), Seed: n.env.Rand(),
+				Peers: controlPeers(n.cfg.File), Streams: controlStreams(n.cfg.File),
+				ReturnHolddown: control.Instant(n.cfg.File.ReturnHolddown),
+				Hash:           n.cfg.File.Hash(n.keys.own.ID()),
+				Advert:         n.advert(sockets),
+			},
+			streams: streams, captures: n.captures, publish: n.publish, note: n.note, load: n.load,
+		})},
+		{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
+		{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))},
+	}, func(reason any) {
+		select {
+		case n.failed <- fmt.Errorf("the root of the actor tree failed: %v", reason):
+		default:
+		}
+	})
+}
+
+func (n *Node) advert(s *sockets) control.Advert {
+	a := control.Advert{Build: n.cfg.Build, SysID: n.sys.ID, HTTP: s.port("http"), RTMP: s.port("rtmp"), RTSP: s.port("rtsp")}
+	if n.cluster != nil {
+		a.Remote = n.sys.Address()
+	}
+	return a
+}
+
+// apiURL is where the state of the peer behind an entry is fetched.
+func (n *Node) apiURL(e string) string { return peersByEntry(n.cfg.File)[e].APIURL }
+
+// relayTransport proves the key of the link to the peer of that name.
+func (n *Node) relayTransport(name string) http.RoundTripper {
+	if v := n.view.get(); v != nil {
+		if p := v.Peer(name); p != nil {
+			return n.keys.transport(p.Entry)
+		}
+	}
+	return n.keys.transport("")
+}
+
+// name is the announced name of this node.
+func (n *Node) name() string {
+	if v := n.view.get(); v != nil {
+		return v.Self
+	}
+	return n.cfg.Hostname
+}
+
+// publish gives the control plane's view to all who decide by it. It runs in the control actor.
+func (n *Node) publish(v *control.View) {
+	n.view.set(v)
+	n.gaps.changed(v, n.env.Now(), n.metrics.Gap)
+	n.dir.Publish(directoryView(v, n.cfg.File))
+	if n.provider != nil {
+		n.provider.Publish(identityView(v, identity.Member{Addr: n.sys.Address(), SysID: n.sys.ID}))
+	}
+}
+
+// captures are the streams that this node captures now, for a control plane that begins after another one has failed.
+func (n *Node) captures() []control.Capture {
+	var cs []control.Capture
+	for _, name := range n.streams.Names() {
+		live, snap, ok := n.streams.Get(name)
+		if ok && snap.Role == "capturing" {
+			cs = append(cs, control.Capture{Stream: name, Up: live.Hub.Written() > 0})
+		}
+	}
+	return cs
+}
+
+// fetched counts what became of a fetch.
+func (n *Node) fetched(entry string, _ time.Duration, err error) {
+	if err == nil {
+		return
+	}
+	why := string(control.Unreachable)
+	if e := (*peer.Error)(nil); errors.As(err, &e) {
+		why = string(e.Why)
+	}
+	n.metrics.FetchFailed(entry, why)
+}
+
+func (n *Node) load() control.Load {
+	l := control.Load{Uptime: int64(time.Since(n.boot).Seconds())}
+	for _, s := range n.sessions.List() {
+		if !s.Publisher && s.Protocol != listen.Relay {
+			l.Clients++
+		}
+	}
+	l.Captures = len(n.captures())
+	return l
+}
+
+// event logs what happens to actors.
+func (n *Node) event(kind string, kv ...any) {
+	level := slog.LevelDebug
+	switch kind {
+	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_failed", "stream_refused", "session_refused":
+		level = slog.LevelWarn
+	case "stream_running", "drained":
+		level = slog.LevelInfo
+	}
+	args := make([]any, 0, len(kv))
+	for i := 0; i+1 < len(kv); i += 2 {
+		if err, ok := kv[i+1].(error); (ok && err == nil) || kv[i+1] == nil {
+			continue
+		}
+		args = append(args, kv[i], kv[i+1])
+	}
+	n.log.Log(context.Background(), level, kind, args...)
+}
+
+// note logs what the control plane has to say.
+func (n *Node) note(o control.Note) {
+	n.gaps.noted(o)
+	switch o.Kind {
+	case control.NoteClaimed:
+		n.metrics.Moved(o.Detail)
+	case control.NoteYielded:
+		n.metrics.Moved(o.Detail)
+	}
+	level := slog.LevelInfo
+	switch o.Kind {
+	case control.NoteStale, control.NoteRefused, control.NoteDrifted, control.NoteAlias, control.NoteUnknownPin,
+		control.NoteFailed, control.NoteOverslept, control.NoteNotApplied:
+		level = slog.LevelWarn
+	case control.NoteLate, control.NoteOld, control.NoteUnexpected:
+		level = slog.LevelDebug
+	}
+	var args []any
+	for key, v := range map[string]string{"peer": o.Node, "stream": o.Stream, "err": o.Detail} {
+		if v != "" {
+			args = append(args, slog.String(key, v))
+		}
+	}
+	if o.Age != 0 {
+		args = append(args, slog.Duration("age", time.Duration(o.Age)))
+	}
+	n.log.Log(context.Background(), level, string(o.Kind), args...)
+}
+
+// Addresses are where this node listens, by kind of listener.
+func (n *Node) Addresses() map[string][]string { return n.front.addresses() }
+
+var errNoKey = errors.New("this node has no cluster key")
+
+func portOf(l net.Listener) int {
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0
+	}
+	p, _ := strconv.Atoi(port)
+	return p
+}

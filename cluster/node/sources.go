@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/actors/hub"
+	"weir/actors/input"
+	"weir/cluster/conf"
+	"weir/cluster/directory"
+	"weir/codecs"
+	"weir/codecs/fake"
+	"weir/codecs/linear"
+	"weir/protocols/pull"
+	"weir/protocols/relay"
+)
+
+var errNotOpen = errors.New("the input is not open")
+
+// channel is the source of a linear channel: a file or the test pattern.
+type channel struct {
+	open  func() (linear.Timeline, io.Closer, error)
+	clock pull.Clock
+
+	mu       sync.RWMutex
+	timeline linear.Timeline
+	closer   io.Closer
+}
+
+var (
+	_ input.Source = (*channel)(nil)
+	_ input.Linear = (*channel)(nil)
+)
+
+// Start implements [input.Source].
+func (c *channel) Start(env act.Env, owner *actor.PID, w input.Writer) *act.Task {
+	return env.Go(owner, func(ctx context.Context) error {
+		t, closer, err := c.open()
+		if err != nil {
+			return err
+		}
+		c.set(t, closer)
+		return pull.Play(ctx, t, 0, c.clock, w)
+	})
+}
+
+// set makes a newly opened timeline the one that segments are made of. Where it comes from stays open after the input
+// has ended, since segments may still be asked for, until it is opened again.
+func (c *channel) set(t linear.Timeline, closer io.Closer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closer != nil {
+		_ = c.closer.Close() // it was only read
+	}
+	c.timeline, c.closer = t, closer
+}
+
+// Backfill implements [input.Linear].
+func (c *channel) Backfill(msn int64) ([]*codecs.AccessUnit, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.timeline == nil {
+		return nil, errNotOpen
+	}
+	return c.timeline.Segment(msn)
+}
+
+// SegmentAt implements [input.Linear].
+func (c *channel) SegmentAt(ticks int64) int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.timeline == nil {
+		return 0
+	}
+	return c.timeline.SegmentAt(ticks)
+}
+
+// source makes the source of a configured input; nil for publish://, which a session brings.
+func source(f *conf.File, in conf.Input, log *slog.Logger) (input.Source, error) {
+	clock := pull.SystemClock()
+	switch in.Scheme {
+	case "publish":
+		return nil, nil
+	case "fake":
+		_, query, _ := strings.Cut(in.URL, "?")
+		c, err := fake.Parse(query)
+		if err != nil {
+			return nil, fmt.Errorf("%s: input %s: %w", in.Pos, in.URL, err)
+		}
+		return &channel{clock: clock, open: func() (linear.Timeline, io.Closer, error) {
+			p, err := fake.New(c)
+			return p, nil, err
+		}}, nil
+	case "file":
+		vod := f.Vod(in.Location)
+		if vod == nil {
+			return nil, fmt.Errorf("%s: input %s: there is no `vod %s`", in.Pos, in.URL, in.Location)
+		}
+		return &channel{clock: clock, open: func() (linear.Timeline, io.Closer, error) {
+			return openFile(vod.Root, in.File, log)
+		}}, nil
+	}
+	return nil, fmt.Errorf("%s: input %s: the scheme is not supported", in.Pos, in.URL)
+}
+
+func openFile(root, name string, log *slog.Logger) (linear.Timeline, io.Closer, error) {
+	f, err := pull.OpenFile(root, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range f.Notes {
+		log.Info("file", slog.String("file", name), slog.String("note", n))
+	}
+	p, err := linear.NewProgram(f.Clip, 0)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("playing %s: %w", name, err), f.Close())
+	}
+	return p, f, nil
+}
+
+// relaySilence is how long a relay may bring nothing before its peer is asked anew; nodes send a keep-alive each second.
+const relaySilence = 2500 * time.Millisecond
+
+// relayPause is the pause after a relay ended whose peer is still said to have the stream.
+const relayPause = 200 * time.Millisecond
+
+// follow is the source of a stream that another node captures: it goes wherever the directory says the stream is, and
+// on to the next node when that changes.
+func follow(dir *directory.Directory, stream string, transport func(peer string) http.RoundTripper, log *slog.Logger) input.Source {
+	return input.Run(func(ctx context.Context, w input.Writer) error {
+		for {
+			peer, private, err := dir.Await(ctx, stream)
+			if err != nil {
+				return err
+			}
+			while, cancel := dir.While(ctx, stream, peer, private)
+			err = relay.Pull(while, transport(peer), relay.URL(private, stream, 1), w, relay.Options{Silence: relaySilence})
+			moved := while.Err() != nil
+			cancel()
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, hub.ErrReplaced), errors.Is(err, hub.ErrClosed):
+				return err
+			case moved:
+				continue
+			}
+			log.Info("relay ended", slog.String("stream", stream), slog.String("peer", peer), slog.Any("err", err))
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(relayPause):
+			}
+		}
+	})
+}

@@ -1,0 +1,160 @@
+package node
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/directory"
+	"weir/cluster/identity"
+	"weir/protocols/listen"
+)
+
+// entry is how the control plane calls a peer of the file: with its port, whether or not the file gives it.
+func entry(p conf.Peer) string {
+	port := p.Port
+	if port == 0 {
+		port = 80
+		if u, err := url.Parse(p.APIURL); err == nil && u.Scheme == "https" {
+			port = 443
+		}
+	}
+	return net.JoinHostPort(p.Host, strconv.Itoa(port))
+}
+
+// peersByEntry are the file's peers by [entry].
+func peersByEntry(f *conf.File) map[string]conf.Peer {
+	m := make(map[string]conf.Peer, len(f.Peers))
+	for _, p := range f.Peers {
+		m[entry(p)] = p
+	}
+	return m
+}
+
+// directoryView is what look-ups need of the control plane's view and of the file.
+func directoryView(v *control.View, f *conf.File) *directory.View {
+	d := &directory.View{
+		Self: v.Self, Warm: v.Warm, Default: policy(f.Delivery),
+		Nodes:   make(map[string]directory.Node, len(v.Peers)),
+		Streams: make(map[string]directory.Stream, len(v.Streams)),
+	}
+	peers := peersByEntry(f)
+	for _, p := range v.Peers {
+		c := peers[p.Entry]
+		d.Nodes[p.Name] = directory.Node{
+			Name: p.Name, Alive: p.Alive, Draining: p.Status == control.Draining,
+			Public: mustURL(c.Public), Private: mustURL(c.Private),
+			RTMP: p.Advert.RTMP, RTSP: p.Advert.RTSP, Clients: p.Load.Clients,
+		}
+	}
+	for i := range v.Streams {
+		d.Streams[v.Streams[i].Name] = directoryStream(v, &v.Streams[i], f, d)
+	}
+	return d
+}
+
+func directoryStream(v *control.View, s *control.StreamView, f *conf.File, d *directory.View) directory.Stream {
+	out := directory.Stream{
+		Here:       s.Mine == control.Starting || s.Mine == control.Running,
+		Running:    s.Mine == control.Running,
+		Configured: s.Here, Disabled: s.State == control.StreamDisabled,
+		Waiting: s.Kind == control.Published && s.Owner == "",
+		Policy:  d.Default,
+	}
+	if c := f.Stream(s.Name); c != nil {
+		out.Policy = policy(c.Delivery)
+	}
+	if s.Owner != v.Self && d.Nodes[s.Owner].Alive {
+		out.Owner = s.Owner
+		out.OwnerRunning = s.OwnerState == control.ClaimRunning || s.OwnerState == control.ClaimDraining
+	}
+	for _, c := range s.Claimants {
+		if c.Solo && c.Node != v.Self && c.State == control.ClaimRunning && d.Nodes[c.Node].Alive {
+			out.Owners = append(out.Owners, c.Node)
+		}
+	}
+	if !s.Clustered && s.Kind == control.Kept && !s.Here {
+		for _, n := range s.On {
+			if n != v.Self && d.Nodes[n].Alive {
+				out.Elsewhere = append(out.Elsewhere, n)
+			}
+		}
+	}
+	return out
+}
+
+func policy(d conf.Delivery) directory.Policy {
+	p := directory.Policy{HLS: directory.HLSMode(d.HLS)}
+	for _, name := range d.Redirect {
+		if p.Redirect == nil {
+			p.Redirect = map[listen.Protocol]bool{}
+		}
+		p.Redirect[listen.Protocol(name)] = true
+	}
+	for _, name := range d.Relay {
+		if p.Relay == nil {
+			p.Relay = map[listen.Protocol]bool{}
+		}
+		p.Relay[listen.Protocol(name)] = true
+	}
+	return p
+}
+
+// identityView is what protoactor's cluster needs.
+func identityView(v *control.View, self identity.Member) *identity.View {
+	i := &identity.View{Self: v.Self, Owner: make(map[string]string, len(v.Streams))}
+	self.Name = v.Self
+	i.Members = append(i.Members, self)
+	for _, p := range v.Peers {
+		if p.Alive {
+			i.Members = append(i.Members, identity.Member{
+				Name: p.Name, Addr: p.Advert.Remote, SysID: p.Advert.SysID, Gen: int(p.Generation),
+			})
+		}
+	}
+	for _, s := range v.Streams {
+		if s.Owner != "" {
+			i.Owner[s.Name] = s.Owner
+		}
+	}
+	return i
+}
+
+// mustURL parses a URL that package conf has made; nil for none.
+func mustURL(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil || s == "" {
+		return nil
+	}
+	return u
+}
+
+// controlStreams is what the control plane needs of the file's streams.
+func controlStreams(f *conf.File) []control.Stream {
+	out := make([]control.Stream, 0, len(f.Streams))
+	for _, s := range f.Streams {
+		c := control.Stream{Name: s.Name, Kind: control.Published, Clustered: s.Ingest != nil, Disabled: s.Disabled}
+		for _, in := range s.Inputs {
+			if in.Scheme != "publish" {
+				c.Kind = control.Kept
+			}
+		}
+		if s.Ingest != nil {
+			c.Pin = s.Ingest.CaptureAt
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func controlPeers(f *conf.File) []control.Peer {
+	out := make([]control.Peer, 0, len(f.Peers))
+	for _, p := range f.Peers {
+		out = append(out, control.Peer{
+			Entry: entry(p), Host: p.Host, Fetch: control.Instant(p.FetchTimeout), Stale: control.Instant(p.StaleTimeout),
+		})
+	}
+	return out
+}

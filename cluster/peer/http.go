@@ -1,0 +1,143 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/cluster/control"
+	"weir/cluster/trust"
+)
+
+// Path is where a node answers for its state, below its API URL.
+const Path = "/cluster/state"
+
+// maxState bounds the body of an answer: room for a hundred thousand streams.
+const maxState = 16 << 20
+
+// HTTP fetches states over HTTP. Its methods may be called by any goroutine.
+type HTTP struct {
+	// Self is the announced name of this node, which it tells whom it asks.
+	Self func() string
+
+	// URL gives the API URL of a peer by its entry, without path.
+	URL func(entry string) string
+
+	// Client gives the client for a peer by its entry; it proves the key of that link, both ways.
+	Client func(entry string) *http.Client
+
+	// Send delivers a message to an actor.
+	Send func(to *actor.PID, msg any)
+}
+
+// Fetch implements [Fetcher].
+func (h *HTTP) Fetch(env act.Env, link *actor.PID, f control.Fetch) {
+	env.Go(link, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(f.Timeout))
+		defer cancel()
+		st, err := h.fetch(ctx, f)
+		h.Send(link, Answer{ID: f.ID, State: st, Err: err})
+		return nil
+	})
+}
+
+func (h *HTTP) fetch(ctx context.Context, f control.Fetch) (*control.State, error) {
+	where := h.URL(f.Peer) + Path + "?" + query(h.Self(), f.Seen, f.Want).Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s: %w", f.Peer, err)
+	}
+	res, err := h.Client(f.Peer).Do(req)
+	switch {
+	case errors.Is(err, trust.ErrWrongKey):
+		return nil, &Error{control.Unauthorised, err}
+	case err != nil:
+		return nil, &Error{control.Unreachable, err}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxState+1))
+	switch {
+	case err != nil:
+		return nil, &Error{control.Unreachable, fmt.Errorf("reading the state: %w", err)}
+	case res.StatusCode != http.StatusOK:
+		return nil, &Error{control.Malformed, fmt.Errorf("status %s", res.Status)}
+	case len(body) > maxState:
+		return nil, &Error{control.Malformed, fmt.Errorf("a state of more than %d bytes", maxState)}
+	}
+	st := &control.State{}
+	if err := json.Unmarshal(body, st); err != nil {
+		return nil, &Error{control.Malformed, fmt.Errorf("reading the state: %w", err)}
+	}
+	if err := st.Check(); err != nil {
+		return nil, &Error{control.Malformed, err}
+	}
+	return st, nil
+}
+
+func query(self string, seen control.Seen, want []string) url.Values {
+	q := url.Values{"from": {self}}
+	if seen.Instance != "" {
+		q.Set("instance", seen.Instance)
+		q.Set("inc", strconv.FormatUint(seen.Inc, 10))
+		q.Set("v", strconv.FormatUint(seen.Version, 10))
+		q.Set("list", seen.List)
+	}
+	if len(want) > 0 {
+		q["want"] = want
+	}
+	return q
+}
+
+// maxWant is the most peers that a question may name.
+const maxWant = 4096
+
+func parseQuery(q url.Values) (from string, seen control.Seen, want []string, err error) {
+	seen = control.Seen{Instance: q.Get("instance"), List: q.Get("list")}
+	for key, to := range map[string]*uint64{"inc": &seen.Inc, "v": &seen.Version} {
+		if s := q.Get(key); s != "" {
+			if *to, err = strconv.ParseUint(s, 10, 64); err != nil {
+				return "", seen, nil, fmt.Errorf("parameter %s: %w", key, err)
+			}
+		}
+	}
+	if want = q["want"]; len(want) > maxWant {
+		return "", seen, nil, fmt.Errorf("parameter want: %d values, want at most %d", len(want), maxWant)
+	}
+	return q.Get("from"), seen, want, nil
+}
+
+// Ask puts the question of a peer to the control plane and waits for its answer.
+type Ask func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error)
+
+// Handler answers for this node's state. It belongs behind what proves the key.
+func Handler(ask Ask) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, seen, want, err := parseQuery(r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		st, err := ask(r.Context(), from, seen, want)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		body, err := json.Marshal(st)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Write(body)
+	})
+}
