@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,7 @@ type session struct {
 	lib    *gortsplib.ServerSession
 	stream *gortsplib.ServerStream // what the library knows of the stream: its description
 	target
-	udp    bool
+	udp bool
 
 	sent, dropped atomic.Uint64
 
@@ -129,6 +130,10 @@ func (s *session) Serve(ctx context.Context, _ listen.Desk) error {
 		stop()
 		if errors.Is(err, listen.ErrCut) {
 			_ = s.Close()
+			if !errors.Is(err, os.ErrDeadlineExceeded) { // the connection is gone, and the library is about to say why
+				<-s.closed
+				return s.reason()
+			}
 		}
 		select {
 		case <-s.closed:

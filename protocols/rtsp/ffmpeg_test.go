@@ -1,0 +1,138 @@
+package rtsp
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"weir/protocols/listen"
+)
+
+func TestFFprobeReadsEveryAccessUnitOverTCPAndUDP(t *testing.T) {
+	tool(t, "ffprobe")
+	for _, transport := range []string{"tcp", "udp"} {
+		t.Run(transport, func(t *testing.T) {
+			src := pattern(t, "live/cam 1", 2)
+			n := start(t, serving(src))
+			go func() {
+				<-src.joined
+				src.end()
+			}()
+			out, errs := run(t, "ffprobe", "-v", "warning", "-rtsp_transport", transport, "-count_packets",
+				"-show_entries", "stream=codec_name,width,height,sample_rate,channels,nb_read_packets",
+				"-of", "compact", n.url("live/cam%201?token=a%20b"))
+			for _, want := range []string{
+				"codec_name=h264|width=640|height=360|nb_read_packets=200",
+				"codec_name=aac|sample_rate=48000|",
+			} {
+				if !strings.Contains(out, want) {
+					t.Errorf("ffprobe printed\n%swant %q in it", out, want)
+				}
+			}
+			if errs != "" {
+				t.Errorf("ffprobe complains:\n%s", errs)
+			}
+			if err := <-n.hall.ended; err != nil {
+				t.Errorf("Serve = %v, want nil", err)
+			}
+			st := n.hall.client(0).Stats()
+			if st.Protocol != listen.RTSP || st.Stream != "live/cam 1" || st.BytesOut == 0 || !st.Remote.IsValid() {
+				t.Errorf("Stats = %+v", st)
+			}
+			r := n.desk.requests()[0]
+			if r.Path != "/live/cam%201" || r.Query != "token=a%20b" || r.Host != n.addr || r.Protocol != listen.RTSP {
+				t.Errorf("the desk was asked %+v", r)
+			}
+		})
+	}
+}
+
+func TestFFmpegDecodesWithoutAComplaint(t *testing.T) {
+	src := pattern(t, "a", 2)
+	n := start(t, serving(src))
+	go func() {
+		<-src.joined
+		src.end()
+	}()
+	_, errs := run(t, "ffmpeg", "-v", "warning", "-rtsp_transport", "tcp", "-i", n.url("a"), "-f", "null", "-")
+	if errs != "" {
+		t.Errorf("ffmpeg complains:\n%s", errs)
+	}
+}
+
+// Timestamps: the distance between pictures, and of sound from picture, is what the pattern has.
+func TestSoundAndPictureKeepTheirTime(t *testing.T) {
+	src := pattern(t, "a", 2)
+	n := start(t, serving(src))
+	go func() {
+		<-src.joined
+		src.end()
+	}()
+	out, _ := run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "packet=codec_type,pts_time", "-of", "csv=p=0", n.url("a"))
+	times := map[string][]float64{}
+	for line := range strings.Lines(out) {
+		kind, at, ok := strings.Cut(strings.TrimRight(line, ",\n"), ",")
+		if !ok {
+			continue // an empty line after a packet with side data
+		}
+		if at == "N/A" && kind == "video" && len(times[kind]) == 0 {
+			continue // ffmpeg 5.1 never knows the time of the first picture that its H.264 parser puts together
+		}
+		s, err := strconv.ParseFloat(at, 64)
+		if err != nil {
+			t.Fatalf("ffprobe printed %q ", line)
+		}
+		times[kind] = append(times[kind], s)
+	}
+	video, audio := times["video"], times["audio"]
+	if len(video) < 199 || len(audio) < 370 {
+		t.Fatalf("%d pictures and %d sounds with a time, want 200 but the first and 8 s of sounds", len(video), len(audio))
+	}
+	for i := 1; i < len(video); i++ {
+		if d := video[i] - video[i-1]; d < 0.039 || d > 0.041 {
+			t.Errorf("picture %d comes %.4f s after the one before, want 0.04", i, d)
+		}
+	}
+	if d := audio[len(audio)-1] - video[len(video)-1]; d < -0.06 || d > 0.06 {
+		t.Errorf("sound ends %.4f s after the picture, want about 0", d)
+	}
+}
+
+func TestFFprobeFollowsARedirectToTheNodeThatHasTheStream(t *testing.T) {
+	src := pattern(t, "a", 1)
+	owner := start(t, serving(src))
+	entry := start(t, &desk{answers: map[string]listen.Answer{
+		"a": {Verdict: listen.Redirect, Location: owner.url("a?user=x")},
+	}})
+	go func() {
+		<-src.joined
+		src.end()
+	}()
+	out, _ := run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "stream=codec_name", "-of", "csv=p=0", entry.url("a?user=x"))
+	if !strings.Contains(out, "h264") || !strings.Contains(out, "aac") {
+		t.Errorf("ffprobe printed %q", out)
+	}
+	r := owner.desk.requests()[0]
+	if r.Hops != 1 || !strings.Contains(r.Query, "user=x") {
+		t.Errorf("the owner was asked with query %q, hops %d; want user=x kept, and 1", r.Query, r.Hops)
+	}
+}
+
+func TestFFprobeReadsOverTLS(t *testing.T) {
+	config := certificate(t)
+	src := pattern(t, "a", 1)
+	n := startWith(t, serving(src), Config{UDPPort: -1}, func(l net.Listener) net.Listener { return listen.Secure(l, config) })
+	go func() {
+		<-src.joined
+		src.end()
+	}()
+	out, _ := run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0",
+		strings.Replace(n.url("a"), "rtsp:", "rtsps:", 1))
+	if !strings.Contains(out, "h264,100") {
+		t.Errorf("ffprobe printed %q, want 100 pictures", out)
+	}
+	if r := n.desk.requests()[0]; !r.Secure {
+		t.Error("the desk was not told that the client came over TLS")
+	}
+}
