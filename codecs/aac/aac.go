@@ -37,7 +37,10 @@ func Track(config []byte) (codecs.Track, error) {
 	if rate == 0 {
 		return codecs.Track{}, errors.New("AudioSpecificConfig with a sample rate of 0")
 	}
-	channels := c.ChannelCount
+	channels := int(c.ChannelConfig) // zero where a program_config_element says it
+	if channels == 7 {
+		channels = 8 // ISO/IEC 14496-3, table 1.19
+	}
 	if c.ExtensionType == mpeg4audio.ObjectTypePS && channels == 1 {
 		channels = 2 // parametric stereo makes two of one
 	}

@@ -70,10 +70,10 @@ var trackTests = []struct {
 	{"H.265", hevcTrack, "hvc1.2.4.L123.B0", &mp4codecs.H265{VPS: vps265, SPS: sps265, PPS: pps265}},
 	{"AV1", av1Track, "av01.0.08M.08", &mp4codecs.AV1{SequenceHeader: []byte{8, 0, 0, 0, 0x42, 0xa7, 0xbf, 0xe4, 0x60, 0x0d, 0x00, 0x40}}},
 	{"AAC", aacTrack, "mp4a.40.2", &mp4codecs.MPEG4Audio{Config: mpeg4audio.AudioSpecificConfig{
-		Type: 2, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2,
+		Type: 2, SampleRate: 48000, ChannelConfig: 2,
 	}}},
 	{"HE-AAC", heTrack, "mp4a.40.5", &mp4codecs.MPEG4Audio{Config: mpeg4audio.AudioSpecificConfig{
-		Type: 2, SampleRate: 24000, ChannelConfig: 2, ChannelCount: 2, ExtensionType: 5, ExtensionSampleRate: 48000,
+		Type: 2, SampleRate: 24000, ChannelConfig: 2, ExtensionType: 5, ExtensionSampleRate: 48000,
 	}}},
 	{"MP3", mp3Track, "mp4a.6b", &mp4codecs.MPEG1Audio{SampleRate: 44100, ChannelCount: 2}},
 	{"AC-3", ac3Track, "ac-3", &mp4codecs.AC3{SampleRate: 48000, ChannelCount: 6, Bsid: 8, Acmod: 7, LfeOn: true, BitRateCode: 15}},

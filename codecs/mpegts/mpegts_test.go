@@ -35,7 +35,8 @@ var shapes = []shape{
 	{"one unit of each", codecs.Tracks{videoTrack, aacTrack}, media(7, codecs.Tracks{videoTrack, aacTrack}, 0, 300)},
 	{"one byte", codecs.Tracks{mp3Track}, []*codecs.AccessUnit{{Payload: []byte{1}, RandomAccess: true}}},
 	{"one byte each", codecs.Tracks{mp3Track, ac3Track}, []*codecs.AccessUnit{
-		{Payload: []byte{1}, RandomAccess: true}, {Track: 1, Payload: []byte{2}, RandomAccess: true},
+		{Payload: []byte{1}, RandomAccess: true},
+		{Track: 1, Payload: []byte{2}, RandomAccess: true},
 		{DTS: 99000, PTS: 99000, Payload: []byte{3}, RandomAccess: true},
 	}},
 	{"one NAL unit of one byte", codecs.Tracks{{Codec: codecs.H264, Config: videoTrack.Config}}, []*codecs.AccessUnit{
@@ -343,8 +344,12 @@ func TestTablesDependOnTracksAlone(t *testing.T) {
 		return x.tables[0x1000][5] >> 1 & 31
 	}
 	a, b := codecs.Tracks{videoTrack, aacTrack}, codecs.Tracks{hevcTrack, aacTrack}
-	if version(a) != version(a) || version(a) == version(b) || version(a) == version(a[:1]) {
-		t.Errorf("PMT versions %d, %d, %d of different programs; equal ones have %d", version(a), version(b), version(a[:1]), version(a))
+	first, again := version(a), version(codecs.Tracks{videoTrack, aacTrack})
+	if first != again {
+		t.Errorf("PMT versions %d and %d of equal tracks", first, again)
+	}
+	if other, less := version(b), version(a[:1]); first == other || first == less {
+		t.Errorf("PMT versions %d, %d, %d of different tracks", first, other, less)
 	}
 }
 
