@@ -30,8 +30,8 @@ const (
 // however interleaved; those that name no track are left out.
 //
 // next[i] is the DTS of the access unit of track i that follows the fragment; zero, or a next shorter than tracks, when
-// nobody knows: the last access unit then lasts as long as it says, else as long as the one before. A track whose
-// access units need more than one run, because their DTS go back, gets a duration of zero where they do.
+// nobody knows: the last access unit then lasts as long as it says, else as long as the one before. Where the DTS of a
+// track go back, which only a broken input does, a duration is zero.
 //
 // mdat has a size of 32 bits, so units are together smaller than 4 GiB.
 func Fragment(tracks codecs.Tracks, sequence uint32, units []*codecs.AccessUnit, next []int64) []byte {
