@@ -128,7 +128,9 @@ func TestSegmentsJoinAndCountOn(t *testing.T) {
 				t.Fatalf("%q: segment %d starts with %+v", query, msn, *au)
 			}
 			for i, au := range units {
-				if fmt.Sprint(*au) != fmt.Sprint(*again[i]) || !bytes.Equal(au.Payload, again[i].Payload) {
+				x, y := *au, *again[i]
+				x.Payload, y.Payload = nil, nil
+				if fmt.Sprint(x) != fmt.Sprint(y) || !bytes.Equal(au.Payload, again[i].Payload) {
 					t.Fatalf("%q: segment %d, access unit %d: two patterns differ", query, msn, i)
 				}
 				if b := last[au.Track]; b != nil && b.DTS+b.Duration != au.DTS {

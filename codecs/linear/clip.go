@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 
 	"weir/codecs"
 )
@@ -56,10 +57,39 @@ type Clip struct {
 	videoIndex int
 	first      int
 
-	// Audio: slots[k] is the sample of audioIndex that sounds k units after the start, or -1.
-	slots      []int32
+	// Audio: its units lie in slots, counted from the start of the clip, in stretches without a hole.
+	stretches  []stretch
+	slots      int64 // one after the last that has a unit
 	audioIndex int
 	grid       Grid
+}
+
+// A stretch is count audio access units that follow one another, in slots and as samples.
+type stretch struct {
+	slot          int64
+	sample, count int
+}
+
+// audioAt returns the sample that sounds in a slot.
+func (c *Clip) audioAt(slot int64) (sample int, ok bool) {
+	i := sort.Search(len(c.stretches), func(i int) bool { return c.stretches[i].slot > slot }) - 1
+	if i < 0 {
+		return 0, false
+	}
+	s := c.stretches[i]
+	return s.sample + int(slot-s.slot), slot-s.slot < int64(s.count)
+}
+
+// place puts a sample into a slot behind all others.
+func (c *Clip) place(slot int64, sample int) {
+	c.slots = slot + 1
+	if n := len(c.stretches); n > 0 {
+		if s := &c.stretches[n-1]; s.slot+int64(s.count) == slot && s.sample+s.count == sample {
+			s.count++
+			return
+		}
+	}
+	c.stretches = append(c.stretches, stretch{slot: slot, sample: sample, count: 1})
 }
 
 // Tracks returns the tracks of the clip, the video track first.
@@ -80,9 +110,6 @@ func NewClip(tracks []Track, p Payloads) (*Clip, error) {
 		t := &tracks[i]
 		if len(t.Samples) == 0 {
 			continue
-		}
-		if len(t.Samples) > math.MaxInt32 {
-			return nil, fmt.Errorf("%s track: %d access units are too many", t.Codec, len(t.Samples))
 		}
 		index := &c.audioIndex
 		if t.Codec.Video() {
@@ -176,18 +203,18 @@ func (c *Clip) setAudio(t *Track, origin int64) error {
 		origin = t.Samples[0].PTS
 	}
 	const jitter = clockRate / 1000 // of containers that count milliseconds
-	place := func(pts int64) int64 { return c.grid.Last(pts - origin + jitter) }
+	slotOf := func(pts int64) int64 { return c.grid.Last(pts - origin + jitter) }
 
 	unit := c.grid.At(1)
-	next := place(t.Samples[0].PTS)
+	next := slotOf(t.Samples[0].PTS)
 	offset := t.Samples[0].PTS - c.grid.At(next) // of the units from the slots that they are in
 	for i, s := range t.Samples {
 		if c.videoIndex < 0 {
-			c.slots = append(c.slots, int32(i))
+			c.place(int64(i), i)
 			continue
 		}
 		if d := s.PTS - offset - c.grid.At(next); d > unit*3/2 || d < -unit*3/2 {
-			slot := place(s.PTS)
+			slot := slotOf(s.PTS)
 			if slot < next {
 				continue // too early: there are more units than time
 			}
@@ -195,21 +222,14 @@ func (c *Clip) setAudio(t *Track, origin int64) error {
 			offset = s.PTS - c.grid.At(next)
 		}
 		if next >= 0 {
-			const most = 1 << 24
-			if next >= most {
-				return fmt.Errorf("%s track: longer than %d access units", t.Codec, most)
-			}
-			for int64(len(c.slots)) < next {
-				c.slots = append(c.slots, -1)
-			}
-			c.slots = append(c.slots, int32(i))
+			c.place(next, i)
 		}
 		next++
 	}
-	if len(c.slots) == 0 {
+	if c.slots == 0 {
 		return fmt.Errorf("%s track: ends before the video begins", t.Codec)
 	}
-	end := c.grid.At(int64(len(c.slots)))
+	end := c.grid.At(c.slots)
 	if c.videoIndex < 0 || end > c.length+overhang {
 		c.length = end
 	}

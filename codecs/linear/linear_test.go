@@ -285,6 +285,24 @@ func TestAudioHoleInsideAClipStaysAHole(t *testing.T) {
 	}
 }
 
+// A timestamp that is wrong by a year must cost no memory.
+func TestHoleOfAYearIsCheap(t *testing.T) {
+	got := testing.AllocsPerRun(1, func() {
+		a := audio(480, 48000)
+		for i := 470; i < len(a.Samples); i++ {
+			a.Samples[i].PTS += 365 * 86400 * codecs.ClockRate
+		}
+		p := program(t, []linear.Track{video(260, 50, 0, 3600), a})
+		segment(t, p, 1)
+		if _, err := p.Segment(3); err == nil {
+			t.Error("a segment of a year: no error")
+		}
+	})
+	if got > 5000 {
+		t.Errorf("%v allocations", got)
+	}
+}
+
 func TestAudioBeforeTheVideoIsDropped(t *testing.T) {
 	v, a := video(260, 50, 0, 3600), audio(488, 48000)
 	v.Samples = v.Samples[10:] // and the first forty are no use

@@ -37,6 +37,8 @@ type Program struct {
 	hold int64
 }
 
+var _ Timeline = (*Program)(nil)
+
 // A cut is where a segment starts within a loop.
 type cut struct {
 	sample int   // index in Clip.video
@@ -53,23 +55,26 @@ func NewProgram(c *Clip, target int64) (*Program, error) {
 		return nil, fmt.Errorf("segments of %d ticks: must be %d to %d", target, Shortest, int64(longest))
 	}
 	p := &Program{clip: c, span: 1}
-	if c.length < Shortest {
+	shortest := int64(Shortest)
+	if len(c.video) == 0 {
+		shortest += c.grid.At(2) // segments of audio start and end at the grid position after their cuts
+		target = max(target, shortest)
+	}
+	if c.length < shortest {
 		p.span = (target + c.length - 1) / c.length
 	}
 	if len(c.video) > 0 {
 		p.cuts = videoCuts(c.video, c.length, target)
 	} else {
-		p.cuts = evenCuts(c.length, target)
+		p.cuts = evenCuts(c.length, target, shortest)
 	}
 	if err := p.checkSizes(); err != nil {
 		return nil, err
 	}
 	// What an encoder left out at both ends is filled with the last unit; a real silence is left silent.
 	const rounding = 2
-	if n := int64(len(c.slots)); n > 0 {
-		if slots := c.grid.Last(c.length-1) + 1; slots-n <= rounding {
-			p.hold = rounding
-		}
+	if c.slots > 0 && c.grid.Last(c.length-1)+1-c.slots <= rounding {
+		p.hold = rounding
 	}
 	return p, nil
 }
@@ -106,9 +111,9 @@ func videoCuts(video []Sample, length, target int64) []cut {
 }
 
 // evenCuts cuts where no video says where.
-func evenCuts(length, target int64) []cut {
+func evenCuts(length, target, shortest int64) []cut {
 	var cuts []cut
-	for at := int64(0); at == 0 || at+Shortest <= length; at += target {
+	for at := int64(0); at == 0 || at+shortest <= length; at += target {
 		cuts = append(cuts, cut{dts: at})
 	}
 	return cuts
@@ -191,7 +196,7 @@ func (p *Program) Segment(msn int64) ([]*codecs.AccessUnit, error) {
 			return nil, fmt.Errorf("segment %d: %w", msn, err)
 		}
 	}
-	if len(p.clip.slots) > 0 {
+	if p.clip.slots > 0 {
 		if audio, err = p.audioUnits(msn); err != nil {
 			return nil, fmt.Errorf("segment %d: %w", msn, err)
 		}
@@ -250,13 +255,11 @@ func (p *Program) audioUnits(msn int64) ([]*codecs.AccessUnit, error) {
 		at := c.grid.At(g)
 		loop := floorDiv(at, c.length)
 		slot := g - c.grid.First(loop*c.length)
-		if n := int64(len(c.slots)); slot >= n && slot < n+p.hold {
-			slot = n - 1
-		} else if slot >= n {
-			continue
+		if slot >= c.slots && slot < c.slots+p.hold {
+			slot = c.slots - 1
 		}
-		sample := int(c.slots[slot])
-		if sample < 0 {
+		sample, ok := c.audioAt(slot)
+		if !ok {
 			continue
 		}
 		payload, err := c.payloads.Payload(c.audioIndex, sample)

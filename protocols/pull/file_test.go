@@ -339,7 +339,7 @@ var badFiles = []struct {
 	{"missing", func(*testing.T) (string, string) { return vod, "none.mp4" }, fs.ErrNotExist, "none.mp4"},
 	{"missing root", func(*testing.T) (string, string) { return "/nowhere", "none.mp4" }, fs.ErrNotExist, "/nowhere"},
 	{"no name", func(*testing.T) (string, string) { return vod, "" }, nil, vod},
-	{"directory", func(*testing.T) (string, string) { return vod, "." }, nil, "not a file"},
+	{"directory", func(*testing.T) (string, string) { return vod, "." }, nil, "a directory"},
 	{"dots", func(*testing.T) (string, string) { return "testdata", "../../../testdata/vod/bunny.mp4" }, nil, "escapes"},
 	{"absolute", func(t *testing.T) (string, string) {
 		name, err := filepath.Abs(filepath.Join(vod, "bunny.mp4"))
@@ -365,7 +365,7 @@ var badFiles = []struct {
 			t.Fatal(err)
 		}
 		return dir, "a.mp4"
-	}, nil, "not a file"},
+	}, nil, "no regular file"},
 	{"empty", func(t *testing.T) (string, string) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "a.mp4"), nil, 0o600); err != nil {
