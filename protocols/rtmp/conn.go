@@ -217,7 +217,7 @@ const version = 3
 // handshake does the handshake. A client that wants the "complex" one, whose second half is signed, gets the simple
 // one, which all of them accept.
 func (c *Conn) handshake(ctx context.Context) error {
-	c.patience(ctx, time.Until(c.accepted.Add(c.cfg.HandshakeTimeout)))
+	c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
 	first, err := c.chunks.r.Peek(1)
 	if err == nil && first[0] != version {
 		err = fmt.Errorf("%w: first byte is %#x", errProtocol, first[0])
@@ -271,17 +271,18 @@ func (c *Conn) write(b []byte) error {
 	return nil
 }
 
-// patience lets reading fail after d of silence; not at all when d is zero. A context that has ended stays in force.
+// patience lets reading fail after d of silence.
 func (c *Conn) patience(ctx context.Context, d time.Duration) {
 	now := time.Now()
-	deadline := time.Time{}
-	if d != 0 {
-		deadline = now.Add(d)
-		// Setting a deadline costs as much as reading a message does; a quarter of the patience is not missed.
-		if left := c.deadline.Sub(now); left > d-d/4 && left <= d {
-			return
-		}
+	// Setting a deadline costs as much as reading a message does; a quarter of the patience is not missed.
+	if left := c.deadline.Sub(now); left > d-d/4 && left <= d {
+		return
 	}
+	c.until(ctx, now.Add(d))
+}
+
+// until lets reading fail at an instant; never if it is zero. A context that has ended stays in force.
+func (c *Conn) until(ctx context.Context, deadline time.Time) {
 	c.deadline = deadline
 	_ = c.conn.SetReadDeadline(deadline)
 	if ctx.Err() != nil {
@@ -321,7 +322,7 @@ func (c *Conn) housekeeping(p packet) (bool, error) {
 // commands obeys a client until it has said what it wants.
 func (c *Conn) commands(ctx context.Context) error {
 	for c.phase == phaseCommands {
-		c.patience(ctx, max(time.Millisecond, time.Until(c.accepted.Add(c.cfg.HandshakeTimeout))))
+		c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
 		p, err := c.chunks.next()
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 			return errors.New("the client did not say what it wants")

@@ -25,7 +25,7 @@ func (c *Conn) playing(ctx context.Context, d listen.Desk) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan struct{})
-	c.patience(ctx, 0)
+	c.until(ctx, time.Time{}) // players may be silent
 	go func() {
 		defer close(done)
 		defer stop()
