@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -259,5 +260,43 @@ func BenchmarkCarry(b *testing.B) {
 		if err := c.write(bufs); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// lockedConn is a connection onto which others may write whole messages too.
+type lockedConn struct {
+	*net.TCPConn
+	sync.Mutex
+}
+
+func TestOthersWriteBetweenBatchesOnly(t *testing.T) {
+	server, client := socketPair(t)
+	conn := &lockedConn{TCPConn: server.(*net.TCPConn)}
+	batch := [][]byte{bytes.Repeat([]byte{'a'}, 1<<20), bytes.Repeat([]byte{'b'}, 1<<20)}
+	feed := &script{batches: [][][]byte{batch, batch, batch}, ends: true}
+	carried := make(chan error, 1)
+	go func() { carried <- Carry(t.Context(), conn, feed, nil) }()
+	other := make(chan error, 1)
+	go func() {
+		conn.Lock()
+		defer conn.Unlock()
+		_, err := conn.Write([]byte("c"))
+		other <- err
+	}()
+	got := make(chan []byte, 1)
+	go func() {
+		b, _ := io.ReadAll(client)
+		got <- b
+	}()
+	if err := <-carried; err != nil {
+		t.Errorf("Carry = %v", err)
+	}
+	if err := <-other; err != nil {
+		t.Errorf("Write = %v", err)
+	}
+	server.Close()
+	b := <-got
+	if i := bytes.IndexByte(b, 'c'); len(b) != 6<<20+1 || i%(2<<20) != 0 {
+		t.Errorf("the other message is at byte %d of %d, want it between batches of %d", i, len(b), 2<<20)
 	}
 }

@@ -20,9 +20,9 @@ import (
 	"weir/protocols/listen"
 )
 
-// A UDP session is sent at most burst bytes per millisecond, about 130 Mbit/s: the GOP that a viewer starts with would
+// A UDP session is sent at most burst bytes per millisecond, about 65 Mbit/s: the GOP that a viewer starts with would
 // otherwise overrun the 200 KB or so that its socket holds.
-const burst = 16 << 10
+const burst = 8 << 10
 
 // A session is an RTSP session from its first SETUP to its end. It implements [listen.Client].
 type session struct {
