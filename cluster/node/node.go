@@ -380,16 +380,21 @@ func (n *Node) note(o control.Note) {
 	case control.NoteLate, control.NoteOld, control.NoteUnexpected:
 		level = slog.LevelDebug
 	}
-	var args []any
-	for key, v := range map[string]string{"peer": o.Node, "stream": o.Stream, "err": o.Detail} {
-		if v != "" {
-			args = append(args, slog.String(key, v))
-		}
+	text := string(o.Kind)
+	if o.Detail != "" {
+		text += ": " + o.Detail
 	}
 	if o.Age != 0 {
-		args = append(args, slog.Duration("age", time.Duration(o.Age)))
+		text += fmt.Sprintf(" (%v)", time.Duration(o.Age).Round(time.Millisecond))
 	}
-	n.log.Log(context.Background(), level, string(o.Kind), args...)
+	var args []any
+	if o.Node != "" {
+		args = append(args, slog.String("peer", o.Node))
+	}
+	if o.Stream != "" {
+		args = append(args, slog.String("stream", o.Stream))
+	}
+	n.log.Log(context.Background(), level, text, args...)
 }
 
 // Addresses are where this node listens, by kind of listener.

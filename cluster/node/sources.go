@@ -138,13 +138,15 @@ const relayPause = 200 * time.Millisecond
 // on to the next node when that changes.
 func follow(dir *directory.Directory, stream string, transport func(peer string) http.RoundTripper, log *slog.Logger) input.Source {
 	return input.Run(func(ctx context.Context, w input.Writer) error {
+		level := slog.LevelInfo // of what is logged: the first of several failures in a row
 		for {
 			peer, private, err := dir.Await(ctx, stream)
 			if err != nil {
 				return err
 			}
 			while, cancel := dir.While(ctx, stream, peer, private)
-			err = relay.Pull(while, transport(peer), relay.URL(private, stream, 1), w, relay.Options{Silence: relaySilence})
+			heard := &heard{Writer: w}
+			err = relay.Pull(while, transport(peer), relay.URL(private, stream, 1), heard, relay.Options{Silence: relaySilence})
 			moved := while.Err() != nil
 			cancel()
 			switch {
@@ -155,7 +157,11 @@ func follow(dir *directory.Directory, stream string, transport func(peer string)
 			case moved:
 				continue
 			}
-			log.Info("relay ended", slog.String("stream", stream), slog.String("peer", peer), slog.Any("err", err))
+			if heard.yes {
+				level = slog.LevelInfo
+			}
+			log.Log(ctx, level, "relay ended", slog.String("stream", stream), slog.String("peer", peer), slog.Any("err", err))
+			level = slog.LevelDebug
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -163,4 +169,15 @@ func follow(dir *directory.Directory, stream string, transport func(peer string)
 			}
 		}
 	})
+}
+
+// heard knows whether a relay has brought anything.
+type heard struct {
+	input.Writer
+	yes bool
+}
+
+func (h *heard) Write(au *codecs.AccessUnit) error {
+	h.yes = true
+	return h.Writer.Write(au)
 }
