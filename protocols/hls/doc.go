@@ -66,25 +66,26 @@ func parseFile(name string) (file, bool) {
 	if len(name) < 4 || len(name) > 32 {
 		return file{}, false
 	}
+	stem, ok := "", false
 	switch rest := name[1:]; name[0] {
 	case 's':
 		f.kind = segment
-		digits, ok := strings.CutSuffix(rest, ".ts")
-		if !ok {
+		if stem, ok = strings.CutSuffix(rest, ".ts"); !ok {
 			f.form = cmaf.CMAF
-			if digits, ok = strings.CutSuffix(rest, ".m4s"); !ok {
-				return file{}, false
-			}
+			stem, ok = strings.CutSuffix(rest, ".m4s")
 		}
-		f.number, ok = parseNumber(digits)
-		return f, ok
+		if ok {
+			f.number, ok = parseNumber(stem)
+		}
 	case 'i':
 		f.kind, f.form = initSegment, cmaf.CMAF
-		g, ok := strings.CutSuffix(rest, ".mp4")
-		f.generation = g
-		return f, ok && hexadecimal(g, 16)
+		f.generation, ok = strings.CutSuffix(rest, ".mp4")
+		ok = ok && hexadecimal(f.generation, 16)
 	}
-	return file{}, false
+	if !ok {
+		return file{}, false
+	}
+	return f, true
 }
 
 // parseNumber reads a media sequence number as this package writes it.

@@ -1,0 +1,514 @@
+package hls
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/protocols/cmaf"
+	"weir/protocols/listen"
+)
+
+// owner is a node that serves the test pattern up to the segment before number.
+func owner(t *testing.T, number int64) *node {
+	t.Helper()
+	n := newNode(t, patient, Around{})
+	n.serve(stored(t, number))
+	return n
+}
+
+// settle lets the next reload ask the owner again rather than take what came a moment ago.
+func (n *node) settle() {
+	n.server.mu.RLock()
+	defer n.server.mu.RUnlock()
+	for _, k := range n.server.streams {
+		for i := range k.pages {
+			p := &k.pages[i]
+			p.mu.Lock()
+			p.fresh, p.failed = time.Time{}, time.Time{}
+			p.mu.Unlock()
+		}
+	}
+}
+
+func TestEntryAnswersPlaylistsWhoseSegmentsAreAtTheOwner(t *testing.T) {
+	o := owner(t, noon)
+	n := newNode(t, patient, Around{})
+	n.elsewhere(o.http.URL, "http://public.example:8080/")
+	url := n.http.URL + "/a%20b/%C3%BC%3F/"
+	variant := fetchURL(t, "GET", url+"index.m3u8?token=x").is(t, 200).uris()[0]
+	if !strings.HasPrefix(variant, "ts.m3u8?session=") || !strings.HasSuffix(variant, "&token=x") {
+		t.Fatalf("variant = %q, want ts.m3u8 with session and token", variant)
+	}
+	r := fetchURL(t, "GET", url+variant).is(t, 200)
+	if got, want := r.uris()[0], fmt.Sprintf("http://public.example:8080/a%%20b/%%C3%%BC%%3F/s%d.ts", noon-6); got != want {
+		t.Errorf("first segment = %s, want %s", got, want)
+	}
+	r = fetchURL(t, "GET", url+"cmaf.m3u8").is(t, 200)
+	if want := `#EXT-X-MAP:URI="http://public.example:8080/a%20b/%C3%BC%3F/i`; !strings.Contains(r.body, want) {
+		t.Errorf("cmaf.m3u8 = %s, want %s", r.body, want)
+	}
+	// The owner counts no viewer, and sees that a node asks.
+	for _, asked := range o.asked {
+		if asked.Hops != 1 || strings.Contains(asked.Query, "token") || asked.Streams[0] != "a b/ü?" {
+			t.Errorf("the owner was asked %+v, want a b/ü?, one hop and no token", asked)
+		}
+	}
+}
+
+func TestOwnerThatChangesNeverTakesNumbersBack(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		next       int64 // what the new owner has
+		want       int64
+		isRepeated bool
+	}{
+		{"same", noon, noon - 6, false},
+		{"higher", noon + 2, noon - 4, false},
+		{"lower", noon - 2, noon - 6, true},
+	} {
+		for _, relay := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, relay %t", test.name, relay), func(t *testing.T) {
+				a, b := owner(t, noon), owner(t, test.next)
+				public := func(o *node) string {
+					if relay {
+						return ""
+					}
+					return o.http.URL
+				}
+				n := newNode(t, patient, Around{})
+				n.elsewhere(a.http.URL, public(a))
+				first := n.get(t, "ts.m3u8")
+				if got := first.starts(t); got != noon-6 {
+					t.Fatalf("media sequence = %d, want %d", got, noon-6)
+				}
+				n.elsewhere(b.http.URL, public(b))
+				second := n.get(t, "ts.m3u8")
+				if got := second.starts(t); got != test.want {
+					t.Errorf("media sequence = %d, want %d", got, test.want)
+				}
+				if isRepeated := second.body == first.body; !relay && isRepeated != test.isRepeated {
+					t.Errorf("repeated is %t, want %t", isRepeated, test.isRepeated)
+				}
+				// The new owner catches up.
+				pack(t, b.store, noon+3)
+				n.settle()
+				if got := n.get(t, "ts.m3u8").starts(t); got != noon-3 {
+					t.Errorf("media sequence after catching up = %d, want %d", got, noon-3)
+				}
+			})
+		}
+	}
+}
+
+func TestPlaylistIsRepeatedWhileTheOwnerIsSilentOrDead(t *testing.T) {
+	for _, where := range []func(*testing.T) string{silence, nobody} {
+		o := owner(t, noon)
+		n := newNode(t, quick, Around{})
+		n.elsewhere(o.http.URL, o.http.URL)
+		first := n.get(t, "ts.m3u8").is(t, 200)
+		n.get(t, "index.m3u8").is(t, 200)
+		n.elsewhere(where(t), o.http.URL)
+		for range 3 {
+			if r := n.get(t, "ts.m3u8").is(t, 200); r.body != first.body {
+				t.Error("the playlist is not the last one")
+			}
+		}
+		a, b := n.get(t, "index.m3u8").is(t, 200), n.get(t, "index.m3u8").is(t, 200)
+		if a.body == b.body {
+			t.Error("two viewers have one session")
+		}
+		// Nobody has seen this one, so there is nothing to repeat.
+		if r := n.get(t, "cmaf.m3u8").is(t, 503); r.Header.Get("Retry-After") == "" {
+			t.Error("503 without Retry-After")
+		}
+		n.elsewhere(o.http.URL, o.http.URL)
+		pack(t, o.store, noon+1)
+		if got := n.get(t, "ts.m3u8").starts(t); got != noon-5 {
+			t.Errorf("media sequence after the silence = %d, want %d", got, noon-5)
+		}
+	}
+}
+
+func TestNewViewerIsHeldUntilTheNewOwnerAnswers(t *testing.T) {
+	o := owner(t, noon)
+	n := newNode(t, patient, Around{})
+	n.elsewhere(nobody(t), "")
+	got := make(chan reply)
+	go func() { got <- n.get(t, "index.m3u8") }()
+	for n.server.Stats().Failed == 0 {
+		runtime.Gosched()
+	}
+	n.elsewhere(o.http.URL, "")
+	if r := <-got; r.StatusCode != 200 {
+		t.Errorf("status = %d, want 200", r.StatusCode)
+	}
+}
+
+func TestEntryThatBecomesTheOwnerGoesOnFromWhatItServed(t *testing.T) {
+	o := owner(t, noon)
+	n := newNode(t, patient, Around{})
+	n.elsewhere(o.http.URL, o.http.URL)
+	first := n.get(t, "ts.m3u8").is(t, 200)
+	behind := stored(t, noon-1)
+	n.serve(behind)
+	if r := n.get(t, "ts.m3u8").is(t, 200); r.body != first.body {
+		t.Errorf("playlist = %s, want the last one", r.body)
+	}
+	pack(t, behind, noon)
+	r := n.get(t, "ts.m3u8")
+	if got := r.starts(t); got != noon-6 {
+		t.Errorf("media sequence = %d, want %d", got, noon-6)
+	}
+	if want := fmt.Sprintf("s%d.ts", noon-6); r.uris()[0] != want {
+		t.Errorf("first segment = %s, want %s", r.uris()[0], want)
+	}
+	// And back: what the playlist names is still here, whoever is asked.
+	n.elsewhere(silence(t), "")
+	n.get(t, r.uris()[5]).is(t, 200)
+}
+
+func TestRelayFetchesEachSegmentOnceAndBeforeAnybodyAsks(t *testing.T) {
+	o := owner(t, noon)
+	n := newNode(t, patient, Around{})
+	n.elsewhere(o.http.URL, "")
+	asked := make(chan string, 100)
+	o.mu.Lock()
+	o.hook = func(path string) { asked <- path }
+	o.mu.Unlock()
+
+	list := n.get(t, "cmaf.m3u8").is(t, 200)
+	if got := <-asked; got != "/cam/cmaf.m3u8" {
+		t.Fatalf("the owner was asked for %s first", got)
+	}
+	if got := <-asked; !strings.HasPrefix(got, "/cam/i") {
+		t.Errorf("the owner was asked for %s, want the init segment", got)
+	}
+	for i := range int64(6) {
+		if got, want := <-asked, fmt.Sprintf("/cam/s%d.m4s", noon-6+i); got != want {
+			t.Errorf("the owner was asked for %s, want %s", got, want)
+		}
+	}
+	for n.server.Stats().Fetched < 8 {
+		runtime.Gosched()
+	}
+	n.elsewhere(silence(t), "")
+	var wg sync.WaitGroup
+	for _, uri := range list.uris() {
+		for range 4 {
+			wg.Go(func() {
+				got := n.get(t, uri)
+				if want := o.store.Window().Segment(mustNumber(t, uri)).Bytes(1); got.body != string(want) {
+					t.Errorf("%s: %d bytes, want the owner's %d", uri, len(got.body), len(want))
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if got := o.count(".m4s"); got != 6 {
+		t.Errorf("the owner was asked for %d segments, want 6", got)
+	}
+}
+
+func mustNumber(t *testing.T, uri string) int64 {
+	f, ok := parseFile(uri)
+	if !ok {
+		t.Errorf("%q is no segment", uri)
+	}
+	return f.number
+}
+
+func TestSegmentOnlyTheDeadOwnerHadIsHeldAndThenPutOff(t *testing.T) {
+	a := owner(t, noon)
+	n := newNode(t, quick, Around{})
+	n.elsewhere(a.http.URL, a.http.URL) // segments are not fetched ahead
+	uris := n.get(t, "ts.m3u8").is(t, 200).uris()
+	b := owner(t, noon+100)
+	n.elsewhere(b.http.URL, "")
+	if r := n.get(t, fmt.Sprintf("s%d.ts", noon-1)).is(t, 503); r.Header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+	// What no playlist has named is nowhere.
+	n.get(t, fmt.Sprintf("s%d.ts", noon-10)).is(t, 404)
+	if len(uris) != 6 {
+		t.Errorf("%d segments, want 6", len(uris))
+	}
+}
+
+func TestSegmentIsHeldUntilTheNewOwnerHasIt(t *testing.T) {
+	a := owner(t, noon)
+	n := newNode(t, patient, Around{})
+	n.elsewhere(a.http.URL, a.http.URL)
+	n.get(t, "ts.m3u8").is(t, 200)
+	n.elsewhere(nobody(t), "")
+	got := make(chan reply)
+	go func() { got <- n.get(t, fmt.Sprintf("s%d.ts", noon-1)) }()
+	for n.server.Stats().Failed == 0 {
+		runtime.Gosched()
+	}
+	b := owner(t, noon)
+	n.elsewhere(b.http.URL, "")
+	if r := <-got; r.StatusCode != 200 {
+		t.Errorf("status = %d, want 200", r.StatusCode)
+	}
+}
+
+func TestOneRequestIsUnderWayHoweverManyViewersAsk(t *testing.T) {
+	o := owner(t, noon)
+	release := make(chan struct{})
+	o.mu.Lock()
+	o.hook = func(string) { <-release }
+	o.mu.Unlock()
+	n := newNode(t, patient, Around{})
+	n.elsewhere(o.http.URL, "http://public")
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			name := "ts.m3u8"
+			if i%2 == 0 {
+				name = fmt.Sprintf("s%d.ts", noon-1)
+			}
+			n.get(t, name).is(t, 200)
+		})
+	}
+	for {
+		n.desk.mu.Lock()
+		asked := len(n.asked)
+		n.desk.mu.Unlock()
+		if asked == 20 {
+			break
+		}
+		runtime.Gosched()
+	}
+	close(release)
+	wg.Wait()
+	if a, b := o.count(".m3u8"), o.count(".ts"); a != 1 || b != 1 {
+		t.Errorf("the owner was asked for %d playlists and %d segments, want 1 and 1", a, b)
+	}
+}
+
+func TestTwoNodesThatPointAtEachOtherDoNotAskForEver(t *testing.T) {
+	a, b := newNode(t, quick, Around{}), newNode(t, quick, Around{})
+	a.elsewhere(b.http.URL, "")
+	b.elsewhere(a.http.URL, "")
+	a.get(t, "index.m3u8").is(t, 503)
+	a.get(t, "s5.ts").is(t, 503)
+	if n := a.count(""); n != 2 {
+		t.Errorf("the first node got %d requests, want the viewer's 2", n)
+	}
+}
+
+func TestSecureViewerIsNotLedToPlainHTTP(t *testing.T) {
+	o := owner(t, noon)
+	d := &desk{}
+	s := New(patient, d, Around{})
+	defer s.Close()
+	for _, test := range []struct {
+		public string
+		secure bool
+		want   string
+	}{
+		{"http://p", false, "http://p/cam/s"},
+		{"http://p", true, "s"},
+		{"https://p", true, "https://p/cam/s"},
+		{"https://p", false, "https://p/cam/s"},
+	} {
+		d.elsewhere(o.http.URL, test.public)
+		r := httptest.NewRequest("GET", "/cam/ts.m3u8", nil)
+		if test.secure {
+			r.TLS = &tls.ConnectionState{}
+		}
+		s.mu.Lock()
+		clear(s.streams)
+		s.mu.Unlock()
+		w := httptest.NewRecorder()
+		s.ServeStream(w, r, "cam", "ts.m3u8")
+		uris := reply{body: w.Body.String()}.uris()
+		if len(uris) == 0 || !strings.HasPrefix(uris[0], test.want) {
+			t.Errorf("public %s, secure %t: segments are %q, want %s…", test.public, test.secure, uris, test.want)
+		}
+	}
+}
+
+// badUpstreams are answers of a node that is broken, or none of ours.
+var badUpstreams = []struct {
+	name, body string
+	status     int
+}{
+	{"error", "", 500},
+	{"redirect", "", 302},
+	{"page", "<html>", 200},
+	{"empty", "", 200},
+	{"no segments", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n", 200},
+	{"segment elsewhere", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\nhttp://evil/s5.ts\n", 200},
+	{"other form", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\ns5.m4s\n", 200},
+	{"wrong number", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\ns6.ts\n", 200},
+	{"two sequences", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\ns5.ts\n", 200},
+	{"key elsewhere", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXT-X-KEY:URI=\"http://evil\"\n#EXTINF:4,\ns5.ts\n", 200},
+	{"too long", "#EXTM3U\n" + strings.Repeat("#\n", maxPlaylist/2), 200},
+}
+
+func TestPlaylistsThatAreNoneAreNotPassedOn(t *testing.T) {
+	for _, test := range badUpstreams {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "http://127.0.0.1:1/")
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			defer bad.Close()
+			n := newNode(t, quick, Around{})
+			n.elsewhere(bad.URL, "")
+			n.get(t, "ts.m3u8").is(t, 503)
+			n.get(t, "index.m3u8").is(t, 503)
+		})
+	}
+}
+
+func TestSegmentsBeyondTheLimitsAreNotTaken(t *testing.T) {
+	c := quick
+	c.SegmentBytes, c.CacheBytes = 1000, 1500
+	size := 0
+	chunked := false
+	big := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if chunked {
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = w.Write(make([]byte, size))
+	}))
+	defer big.Close()
+	n := newNode(t, c, Around{})
+	n.elsewhere(big.URL, "")
+	for _, chunked = range []bool{false, true} {
+		size = 1001
+		n.get(t, "s1.ts").is(t, 503)
+	}
+	size = 900
+	n.get(t, "s2.ts").is(t, 200)
+	n.get(t, "s3.ts").is(t, 200)
+	if got := n.server.Stats().Cached; got != 900 {
+		t.Errorf("%d bytes are held, want 900 of at most 1500", got)
+	}
+}
+
+func TestOwnerThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
+	stop := make(chan struct{})
+	half := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write(make([]byte, 500))
+		_ = http.NewResponseController(w).Flush()
+		<-stop
+	}))
+	defer half.Close()
+	defer close(stop)
+	n := newNode(t, quick, Around{})
+	n.elsewhere(half.URL, "")
+	n.get(t, "s1.ts").is(t, 503)
+	if n.server.Stats().Failed == 0 {
+		t.Error("no fetch was given up")
+	}
+}
+
+func TestPageKeepsItsNumbersButNotForEver(t *testing.T) {
+	c := Config{}.withDefaults()
+	var p page
+	now := time.Now()
+	texts := map[string]*text{
+		"old": {first: 100, last: 105}, "new": {first: 101, last: 106},
+		"shorter": {first: 102, last: 104}, "low": {first: 3, last: 8},
+	}
+	for i, step := range []struct {
+		after time.Duration
+		offer string
+		want  string
+	}{
+		{0, "old", "old"},
+		{time.Second, "new", "new"},
+		{time.Second, "old", "new"},
+		{time.Second, "shorter", "new"},
+		{time.Second, "low", "new"},
+		{50 * time.Second, "low", "new"},
+		{time.Second, "new", "new"}, // the higher numbers are still about
+		{59 * time.Second, "low", "new"},
+		{59 * time.Second, "low", "new"},
+		{time.Second, "low", "low"}, // a minute with nothing but lower ones
+		{time.Second, "new", "new"},
+		{10 * time.Minute, "low", "low"}, // forgotten
+	} {
+		now = now.Add(step.after)
+		if got := p.offer(texts[step.offer], now, &c); got != texts[step.want] {
+			t.Errorf("step %d: offer(%s) = %v, want %s", i, step.offer, got, step.want)
+		}
+	}
+	if p.known(now.Add(c.Forget-1), &c) == nil || p.known(now.Add(c.Forget), &c) != nil {
+		t.Error("a playlist is not known for exactly Forget")
+	}
+}
+
+// TestManyViewersWhileTheOwnerChanges is for the race detector, and asserts what holds at every moment.
+func TestManyViewersWhileTheOwnerChanges(t *testing.T) {
+	a, b := owner(t, noon), owner(t, noon)
+	local := stored(t, noon)
+	n := newNode(t, Config{Hold: time.Minute, FetchTimeout: quick.FetchTimeout}, Around{Hall: &hall{ctx: t.Context()}})
+	n.holds = true
+	n.elsewhere(a.http.URL, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	var progress atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			last := int64(0)
+			name := []string{"ts.m3u8", "cmaf.m3u8"}[i%2]
+			for ctx.Err() == nil {
+				r := n.get(t, name+"?session="+strings.Repeat(fmt.Sprint(i), 32))
+				if got := r.starts(t); got < last {
+					t.Errorf("media sequence went from %d back to %d", last, got)
+					return
+				} else {
+					last = got
+				}
+				uris := r.uris()
+				uri := uris[len(uris)-1]
+				if !strings.HasPrefix(uri, "http:") {
+					uri = n.http.URL + "/cam/" + uri
+				}
+				if s := fetchURL(t, http.MethodGet, uri); s.StatusCode != 200 {
+					t.Errorf("%s = %d, want 200", s.Request.URL, s.StatusCode)
+				}
+				progress.Add(1)
+			}
+		})
+	}
+	// A server that repeats a playlist has viewers who want its segments: every store has them all.
+	for i := range int64(5) {
+		for _, store := range []*cmaf.Store{b.store, a.store, local} {
+			pack(t, store, noon+1+i)
+		}
+		for _, move := range []func(){
+			func() { n.elsewhere(b.http.URL, b.http.URL) },
+			func() { n.elsewhere(a.http.URL, "") },
+			func() { n.serve(local) },
+			func() { n.set(nil, listen.Answer{Verdict: listen.Unavailable}) },
+		} {
+			move()
+			if i%2 == 0 && n.a.Verdict == listen.Unavailable {
+				continue // for a moment only
+			}
+			for done := progress.Load() + 4; progress.Load() < done && !t.Failed(); {
+				runtime.Gosched()
+			}
+		}
+	}
+	cancel()
+	wg.Wait()
+}

@@ -1,0 +1,157 @@
+package hls
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"weir/protocols/cmaf"
+)
+
+// tool finds a program of ffmpeg's, or leaves the test out; where the project's checks run it must be there.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%s is needed: %v", name, err)
+		}
+		t.Skipf("%s plays in this test and is not installed", name)
+	}
+	return path
+}
+
+// run starts a tool, waits for it and returns what it printed. Whatever it complains about is an error.
+func run(t *testing.T, path string, arguments ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), path, append([]string{"-hide_banner", "-v", "error"}, arguments...)...)
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, complaints.String())
+	}
+	if complaints.Len() > 0 {
+		t.Errorf("%s complains:\n%s", cmd, complaints.String())
+	}
+	return out.String()
+}
+
+// growing serves the test pattern, one segment more with each reload, so that a player never waits.
+func growing(t *testing.T) *node {
+	t.Helper()
+	n := newNode(t, patient, Around{})
+	store := stored(t, noon)
+	n.serve(store)
+	next := int64(noon)
+	n.hook = func(path string) {
+		if strings.HasSuffix(path, "/ts.m3u8") || strings.HasSuffix(path, "/cmaf.m3u8") {
+			n.desk.mu.Lock()
+			defer n.desk.mu.Unlock()
+			next++
+			pack(t, store, next)
+		}
+	}
+	return n
+}
+
+func TestFFmpegPlaysBothForms(t *testing.T) {
+	ffmpeg, ffprobe := tool(t, "ffmpeg"), tool(t, "ffprobe")
+	for _, index := range []string{"index.m3u8", "index.fmp4.m3u8"} {
+		for _, through := range []string{"owner", "playlist", "relay"} {
+			t.Run(index+" through "+through, func(t *testing.T) {
+				t.Parallel() // a player waits most of the time
+				n := growing(t)
+				switch o := n; through {
+				case "playlist":
+					n = newNode(t, patient, Around{})
+					n.elsewhere(o.http.URL, o.http.URL)
+				case "relay":
+					n = newNode(t, patient, Around{})
+					n.elsewhere(o.http.URL, "")
+				}
+				url := n.http.URL + "/cam/" + index
+				if got, want := run(t, ffprobe, "-show_entries", "stream=codec_name", "-of", "csv=p=0", url), "h264\naac\n"; !strings.HasPrefix(strings.ReplaceAll(got, "\n\n", "\n"), want) {
+					t.Errorf("ffprobe says %q, want %q", got, want)
+				}
+				// Every access unit of seven segments is decoded, once, in order.
+				out := run(t, ffmpeg, "-live_start_index", "0", "-i", url, "-t", "28", "-f", "framecrc", "-")
+				video, audio := 0, 0
+				for line := range strings.Lines(out) {
+					switch {
+					case strings.HasPrefix(line, "0,"):
+						video++
+					case strings.HasPrefix(line, "1,"):
+						audio++
+					}
+				}
+				if video != 700 || audio < 1310 || audio > 1315 {
+					t.Errorf("%d pictures and %d audio frames were decoded, want 700 and 1313", video, audio)
+				}
+			})
+		}
+	}
+}
+
+func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
+	t.Parallel()
+	ffmpeg := tool(t, "ffmpeg")
+	o := growing(t)
+	n := newNode(t, Config{FetchTimeout: quick.FetchTimeout}, Around{})
+	n.elsewhere(o.http.URL, "")
+	local := cmaf.NewStore(cmaf.Config{})
+	dead := nobody(t)
+	reloads := 0
+	n.hook = func(path string) {
+		if !strings.HasSuffix(path, "/ts.m3u8") {
+			return
+		}
+		switch reloads++; reloads {
+		case 2:
+			n.elsewhere(dead, "") // the owner is gone
+		case 3:
+			n.serve(pack(t, local, o.desk.store.Window().Last()+2)) // this node has taken over
+		default:
+			if reloads > 3 {
+				pack(t, local, local.Window().Last()+2)
+			}
+		}
+	}
+	out := run(t, ffmpeg, "-live_start_index", "0", "-i", n.http.URL+"/cam/index.m3u8", "-t", "32", "-map", "0:v", "-f", "framecrc", "-")
+	last, count := int64(-1), 0
+	for line := range strings.Lines(out) {
+		var dts int64
+		if _, err := fmt.Sscanf(line, "0, %d,", &dts); err == nil {
+			if count > 0 && dts != last+1 {
+				t.Errorf("picture %d follows %d", dts, last)
+			}
+			last, count = dts, count+1
+		}
+	}
+	if count != 800 || reloads < 4 {
+		t.Errorf("%d pictures in %d reloads, want 800 and at least 4", count, reloads)
+	}
+}
+
+func TestTwoNodesServeTheSameBytes(t *testing.T) {
+	a, b := newNode(t, patient, Around{}), newNode(t, patient, Around{})
+	early := stored(t, noon-8)
+	for n := int64(noon - 7); n <= noon; n++ {
+		pack(t, early, n)
+	}
+	a.serve(early)
+	b.serve(stored(t, noon))
+	for _, name := range []string{"ts.m3u8", "cmaf.m3u8"} {
+		list := a.get(t, name).is(t, 200)
+		if other := b.get(t, name).is(t, 200); other.body != list.body {
+			t.Errorf("%s differs:\n%s\n%s", name, list.body, other.body)
+		}
+		for _, uri := range list.uris() {
+			if x, y := a.get(t, uri).is(t, 200), b.get(t, uri).is(t, 200); x.body != y.body || len(x.body) == 0 {
+				t.Errorf("%s differs, or is empty", uri)
+			}
+		}
+	}
+}
