@@ -2,10 +2,14 @@ package rtmp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,5 +158,43 @@ func TestClientRefusesOtherURLs(t *testing.T) {
 	_, err := Dial(t.Context(), "http://bob:secret@node/live/cam1?token=secret", ClientConfig{})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("Dial = %v, want an error without the secret", err)
+	}
+}
+
+func TestClientPlaysOverTLS(t *testing.T) {
+	certified := httptest.NewUnstartedServer(nil) // for its certificate
+	certified.StartTLS()
+	defer certified.Close()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d := newDesk(liveHub())
+	ended := make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		ended <- NewConn(conn, Config{}, slog.New(slog.DiscardHandler)).Serve(context.Background(), d)
+	}()
+	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig
+	c, err := Play(t.Context(), "rtmps://"+l.Addr().String()+"/live/cam1", ClientConfig{TLS: trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := c.ReadTag(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = c.Close()
+	if err := receive(t, ended, "the end"); err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+	if r := receive(t, d.asked, "request"); !r.Secure {
+		t.Errorf("request = %+v, want a secure one", r)
 	}
 }

@@ -188,9 +188,7 @@ func serve(t testing.TB, d listen.Desk, cfg Config) *server {
 	s := &server{addr: l.Addr().String(), conns: make(chan *Conn, 64), ended: make(chan error, 64)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Add(1)
-	go func() {
-		defer running.Done()
+	running.Go(func() {
 		for {
 			nc, err := l.Accept()
 			if err != nil {
@@ -203,7 +201,7 @@ func serve(t testing.TB, d listen.Desk, cfg Config) *server {
 				_ = c.Close()
 			})
 		}
-	}()
+	})
 	t.Cleanup(func() {
 		_ = l.Close()
 		cancel()

@@ -24,16 +24,19 @@ type playState struct {
 func (c *Conn) playing(ctx context.Context, d listen.Desk) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	done := make(chan struct{})
+	done := make(chan any, 1)
 	c.until(ctx, time.Time{}) // players may be silent
 	go func() {
-		defer close(done)
+		defer func() { done <- recover() }()
 		defer stop()
-		c.drain(ctx)
+		c.drain(watching)
 	}()
 	defer func() {
+		stop()
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
-		<-done
+		if failure := <-done; failure != nil {
+			panic(failure) // here it is supervised
+		}
 	}()
 
 	if c.play.source == nil {
@@ -92,21 +95,15 @@ func (f *countedFeed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error)
 	return bufs, err
 }
 
-// drain reads what a viewer sends until it leaves or ctx ends: acknowledgements, mostly. Nothing is answered, because
-// another goroutine writes.
-func (c *Conn) drain(ctx context.Context) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.play.left.Store(true)
-			c.log.Error("reading from a viewer failed", "proto", listen.RTMP, "err", r)
-		}
-	}()
+// drain reads what a viewer sends until it leaves or nobody is watching any more: acknowledgements, mostly. Nothing is
+// answered, because another goroutine writes.
+func (c *Conn) drain(watching context.Context) {
 	for {
 		p, err := c.chunks.next()
 		if err == nil && !leaving(p) {
 			continue
 		}
-		if ctx.Err() == nil {
+		if watching.Err() == nil {
 			c.play.left.Store(true)
 			if err != nil && !gone(err) {
 				c.log.Debug("a viewer broke the protocol", "proto", listen.RTMP, "err", err)

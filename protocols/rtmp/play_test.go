@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"reflect"
 	"strings"
@@ -169,6 +170,32 @@ func TestRedirectComesAfterThePlayWasAcceptedAndClientIsGivenTime(t *testing.T) 
 		t.Errorf("request = %+v, want one that follows redirects", r)
 	}
 	_ = p.conn.Close()
+	if err := receive(t, s.ended, "the end"); err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+}
+
+// A holding desk answers when the client is no longer there.
+type holding struct {
+	*desk
+	gone chan struct{}
+}
+
+func (h holding) Play(ctx context.Context, r listen.Request) listen.Answer {
+	h.asked <- r
+	<-ctx.Done()
+	close(h.gone)
+	return listen.Answer{Verdict: listen.Unavailable}
+}
+
+func TestViewerThatLeavesWhileItIsHeldIsNotHeldOn(t *testing.T) {
+	d := holding{newDesk(nil), make(chan struct{})}
+	s := serve(t, d, Config{})
+	p := shake(t, s.addr)
+	p.play("live", "cam1")
+	receive(t, d.asked, "request")
+	_ = p.conn.Close()
+	receive(t, d.gone, "the end of the hold")
 	if err := receive(t, s.ended, "the end"); err != nil {
 		t.Errorf("Serve = %v", err)
 	}
