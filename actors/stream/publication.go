@@ -11,6 +11,7 @@ import (
 // A publication brings a publisher's media to the stream's hub. It implements [weir/protocols/listen.Publication];
 // SetTracks, Write and Close belong to the publisher's goroutine, the rest to anybody.
 type publication struct {
+	stream  string
 	session string
 	wall    func() int64
 	tell    func(msg any)
@@ -27,7 +28,7 @@ type publication struct {
 var errLeft = errors.New("the publisher has left")
 
 func newPublication(h *hub.Hub, session string, wall func() int64, tell func(any)) *publication {
-	p := &publication{session: session, wall: wall, tell: tell}
+	p := &publication{stream: h.Name(), session: session, wall: wall, tell: tell}
 	p.writer = h.NewWriter(func() {
 		p.mu.Lock()
 		p.taken = true
@@ -36,6 +37,9 @@ func newPublication(h *hub.Hub, session string, wall func() int64, tell func(any
 	})
 	return p
 }
+
+// Name is the name of the stream that is published, for those who were given several to choose from.
+func (p *publication) Name() string { return p.stream }
 
 // SetTracks implements listen.Publication.
 func (p *publication) SetTracks(t codecs.Tracks) { p.writer.SetTracks(t) }

@@ -60,6 +60,7 @@ type machine struct {
 	captures map[string]*capture
 	tokens   map[uint64]func(*State)
 	token    uint64
+	asked    map[uint64]string // token of a publisher: its stream
 	answers  []PublishAnswer
 	notes    []Note
 	drained  []Drained
@@ -180,7 +181,7 @@ func (w *world) bootAll() {
 func (m *machine) boot() {
 	m.boots++
 	m.up, m.paused, m.held = true, false, nil
-	m.captures, m.tokens = map[string]*capture{}, map[uint64]func(*State){}
+	m.captures, m.tokens, m.asked = map[string]*capture{}, map[uint64]func(*State){}, map[uint64]string{}
 	cfg := m.cfg
 	cfg.Instance = fmt.Sprintf("%s/%d", m.name, m.boots)
 	cfg.Seed = uint64(m.boots)
@@ -292,7 +293,7 @@ func (m *machine) apply(e Effect) {
 		m.w.log("%s publish %v %s", m.name, e.Verdict, e.Node)
 		m.answers = append(m.answers, e)
 		if e.Verdict == Granted {
-			m.captures[fmt.Sprint("token", e.Token)] = nil
+			m.publishing(m.asked[e.Token])
 		}
 	case Drained:
 		m.w.log("%s drained, %d left", m.name, e.Left)
@@ -362,6 +363,39 @@ func (m *machine) fetch(e Fetch) {
 			to.step(StateAsked{From: from, Token: to.token, Seen: e.Seen, Want: e.Want})
 		})
 	})
+}
+
+// publish lets a publisher come; the verdict is added to answers.
+func (m *machine) publish(stream, free string) {
+	m.token++
+	m.asked[m.token] = stream
+	m.step(PublishWanted{Stream: stream, Token: m.token, Free: free})
+}
+
+// publishing is what an accepted publisher does.
+func (m *machine) publishing(stream string) {
+	c := &capture{state: Starting}
+	m.captures[stream] = c
+	m.later(m.w.up, func() {
+		if m.captures[stream] == c && c.state == Starting {
+			m.set(stream, Running)
+			m.step(CaptureUp{Stream: stream})
+		}
+	})
+}
+
+// leave ends the publisher.
+func (m *machine) leave(stream string) {
+	m.set(stream, Idle)
+	m.step(PublishEnded{Stream: stream})
+}
+
+// verdict returns the last answer to a publisher.
+func (m *machine) verdict() PublishAnswer {
+	if len(m.answers) == 0 {
+		return PublishAnswer{Verdict: 255}
+	}
+	return m.answers[len(m.answers)-1]
 }
 
 func (m *machine) start(e StartCapture) {

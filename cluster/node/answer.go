@@ -109,11 +109,11 @@ func (c *claimer) claim(ctx context.Context, name string) error {
 		case control.Granted:
 			return nil
 		case control.Busy:
-			return listen.ErrBusy
+			return fmt.Errorf("%w: %q", listen.ErrBusy, name)
 		case control.Elsewhere:
-			return fmt.Errorf("%w here; publish it at %s", listen.ErrNotFound, a.Node)
+			return fmt.Errorf("%w here: %q; publish it at %s", listen.ErrNotFound, name, a.Node)
 		case control.NotFound:
-			return listen.ErrNotFound
+			return fmt.Errorf("%w: %q", listen.ErrNotFound, name)
 		case control.AskNode:
 			if err := c.ask(ctx, name, a.Node); err != nil {
 				return err

@@ -134,7 +134,7 @@ func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publicatio
 		return nil, err
 	}
 	if err := d.claim(ctx, name); err != nil {
-		return nil, fmt.Errorf("publishing %q: %w", name, err)
+		return nil, err
 	}
 	reply := make(chan stream.Published, 1)
 	d.sys.Root.Send(d.streams, stream.Publish{Stream: name, Session: r.Remote.String(), Reply: reply})

@@ -143,35 +143,45 @@ func (p *packer) append(segments []*Segment) error {
 	return nil
 }
 
+// most is how many segments are rebuilt at once. It ends the search for three target durations in streams whose longest
+// segment is far longer than the others.
+const most = 100
+
 // repair publishes all segments up to the one that began with follow: those which the step closed whole, and anew
-// computed ones where the stream lacked something, or where the store lacks them. follow is nil if it is not known.
+// computed ones where the stream lacked something, or where the store lacks them: as many as a store keeps that has been running for long. follow is
+// nil if it is not known.
 func (p *packer) repair(st Step, follow *codecs.AccessUnit) error {
 	closed := make(map[int64]*Segment, len(st.Closed))
 	for _, seg := range st.Closed {
 		closed[seg.Number] = seg
 	}
-	next := p.store.Next()
-	depth := int64(p.store.config.Window + p.store.config.Keep)
-	from := max(next, st.Began-depth, 1)
+	next := max(p.store.Next(), 1)
 	if !p.linear {
 		// Another input was on air; what this one would have had meanwhile is nobody's past.
-		from = max(next, st.Began-1)
+		next = max(next, st.Began-1)
 	}
-	built := make([]*Segment, 0, max(st.Began-from, 0))
-	for n := st.Began - 1; n >= from; n-- { // downwards: a segment ends where the next one starts
+	var built []*Segment
+	length, enough, failed := int64(0), most, false
+	// Downwards, because a segment ends where the next one starts.
+	for n := st.Began - 1; n >= next && n >= st.Began-most && len(built) < enough; n-- {
 		seg := closed[n]
-		if seg == nil || !seg.whole {
-			if again, err := p.rebuild(n, n-st.Shift, follow); err == nil {
+		if !failed && (seg == nil || !seg.whole) {
+			again, err := p.rebuild(n, n-st.Shift, follow)
+			if err == nil {
 				seg = again
-			} else if p.options.Backfill != nil {
+			} else if failed = true; p.options.Backfill != nil {
 				p.log.Warn("segment cannot be rebuilt", slog.Any("err", err))
 				p.store.note(func(s *Stats) { s.Failed++ })
 			}
 		}
 		follow = nil
-		if seg != nil {
-			built = append(built, seg)
-			follow = seg.units[0]
+		if seg == nil {
+			continue
+		}
+		built = append(built, seg)
+		follow = seg.units[0]
+		if length += seg.Duration; enough == most && p.store.full(len(built), length) {
+			enough = len(built) + p.store.config.Keep
 		}
 	}
 	segments := make([]*Segment, len(built))

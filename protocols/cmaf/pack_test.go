@@ -105,6 +105,39 @@ func TestTwoNodesMakeTheSameSegmentsOfALinearStream(t *testing.T) {
 	}
 }
 
+func TestWindowsOfUnevenSegmentsAreTheSameOnANodeThatStartsLater(t *testing.T) {
+	// Segments last 1 s, but each tenth lasts 11 s: three target durations are many more than six segments.
+	start := func(mark int64) int64 { return (mark/10*20 + mark%10) * second }
+	segment := func(mark int64) ([]*codecs.AccessUnit, error) {
+		units := piece(start(mark), start(mark+1), second)
+		units[0].Cut = mark
+		return units, nil
+	}
+	o := Options{Backfill: segment, Longest: 11 * time.Second, NumberAt: func(t int64) int64 {
+		return t/(20*second)*10 + min(t%(20*second)/second, 9)
+	}}
+	feed := func(from, to int64) batch {
+		b := batch{tracks: both}
+		for m := from; m < to; m++ {
+			units, _ := segment(m)
+			b.units = append(b.units, units...)
+		}
+		return b
+	}
+	early := NewStore(Config{})
+	packed(t, early, o, feed(1000, 1200))
+	late := NewStore(Config{})
+	packed(t, late, o, feed(1198, 1200))
+	a, b := early.Window(), late.Window()
+	if a.First() != b.First() || a.Last() != b.Last() || len(a.kept) != len(b.kept) {
+		t.Errorf("windows are %d to %d of %d and %d to %d of %d, want the same",
+			a.First(), a.Last(), len(a.kept), b.First(), b.Last(), len(b.kept))
+	}
+	if len(a.Segments) <= 6 || a.TargetDuration != 11 {
+		t.Errorf("%d segments are listed, target %d s, want more than 6, and 11 s", len(a.Segments), a.TargetDuration)
+	}
+}
+
 func TestLinearStreamGoesOnAfterARestart(t *testing.T) {
 	store := NewStore(Config{})
 	packed(t, store, function(), batch{tracks: both, units: linearPiece(noon, noon+10*second)})

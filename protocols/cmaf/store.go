@@ -187,13 +187,24 @@ func apart(end, start int64) bool {
 	return start-end > slack || end-start > slack
 }
 
+// full says whether so many segments, which last so long together, are enough for a playlist.
+func (s *Store) full(count int, length int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fullLocked(count, length)
+}
+
+func (s *Store) fullLocked(count int, length int64) bool {
+	return count >= s.config.Window && length >= 3*codecs.ClockRate*int64(s.record.TargetDuration)
+}
+
 // publish makes a window of kept: the listed segments are the shortest run at the end that has the configured number
 // and lasts three target durations (RFC 8216, 6.2.2). As that is a function of the segments alone, nodes that hold the
 // same ones list the same ones, and the first listed number never goes back.
 func (s *Store) publish(kept []*Segment) {
 	first, length := len(kept), int64(0)
 	for first > 0 && kept[first-1].Number >= s.base {
-		if len(kept)-first >= s.config.Window && length >= 3*codecs.ClockRate*int64(s.record.TargetDuration) {
+		if s.fullLocked(len(kept)-first, length) {
 			break
 		}
 		first--

@@ -3,6 +3,7 @@ package hls
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -72,10 +73,14 @@ func (s *Server) fly(k *known, f file, a listen.Answer, fl *flight) {
 	}
 	if err != nil {
 		fl.err = err
+		level := slog.LevelDebug
 		if newest {
+			if p.failed.IsZero() {
+				level = slog.LevelWarn // once
+			}
 			p.failed, p.fresh = now, time.Time{}
 		}
-		s.log.Debug("playlist of another node", "stream", k.stream, "node", a.Upstream, "err", err)
+		s.log.Log(s.peers.ctx, level, "playlist of another node", slog.String("stream", k.stream), slog.Any("err", err))
 		return
 	}
 	if newest {
@@ -136,7 +141,7 @@ func (s *Server) want(p *page, k *known, upstream string, files []string) {
 			}
 			p.mu.Unlock()
 			if _, err := s.peers.media(s.peers.ctx, from, k.escape+name); err != nil {
-				s.log.Debug("segment of another node", "stream", k.stream, "node", from, "err", err)
+				s.log.Debug("segment of another node", slog.String("stream", k.stream), slog.Any("err", err))
 				p.mu.Lock()
 				if p.wantedFrom == from {
 					p.wanted = nil // the next playlist that comes names what is still missing
@@ -172,6 +177,6 @@ func (s *Server) fetchMedia(ctx context.Context, k *known, f file, a listen.Answ
 	case errors.As(err, &status) && int(status) == http.StatusNotFound && !k.lists(f):
 		return nil, errGone
 	}
-	s.log.Debug("segment of another node", "stream", k.stream, "node", a.Upstream, "err", err)
+	s.log.Debug("segment of another node", slog.String("stream", k.stream), slog.Any("err", err))
 	return nil, err
 }

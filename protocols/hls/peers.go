@@ -21,6 +21,9 @@ const (
 
 	// backOff is how long a node that failed is not asked again while there is something to repeat.
 	backOff = 500 * time.Millisecond
+
+	// longestFetch is how long a segment may take from a node that is not silent. No player waits longer.
+	longestFetch = 30 * time.Second
 )
 
 // peers fetches from other nodes: one request for a URL at a time, however many viewers wait for it.
@@ -90,9 +93,9 @@ type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("answered with status %d", int(e)) }
 
-// get fetches path from the node at upstream. The node may not be silent for longer than silence, and may not send
-// more than limit bytes.
-func (p *peers) get(upstream, path string, silence time.Duration, limit int64) (body []byte, err error) {
+// get fetches path from the node at upstream, which may not be silent for longer than the fetch timeout, take longer
+// than total, or send more than limit bytes.
+func (p *peers) get(upstream, path string, total time.Duration, limit int64) (body []byte, err error) {
 	url := upstream + path + "?" + listen.HopsParameter + "=1"
 	defer func() {
 		p.fetched.Add(1)
@@ -103,6 +106,9 @@ func (p *peers) get(upstream, path string, silence time.Duration, limit int64) (
 	}()
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	defer cancel(nil)
+	end := time.AfterFunc(total, func() { cancel(errSilent) })
+	defer end.Stop()
+	silence := p.config.FetchTimeout
 	alarm := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer alarm.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -193,7 +199,7 @@ func (p *peers) media(ctx context.Context, upstream, path string) ([]byte, error
 
 // fly fetches for all who wait; it does not end when one of them leaves.
 func (p *peers) fly(f *fetch, upstream, path string) {
-	f.body, f.err = p.get(upstream, path, p.config.FetchTimeout, p.config.SegmentBytes)
+	f.body, f.err = p.get(upstream, path, longestFetch, p.config.SegmentBytes)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.flights, upstream+path)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"weir/protocols/cmaf"
@@ -103,18 +104,18 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 	n.elsewhere(o.http.URL, "")
 	local := cmaf.NewStore(cmaf.Config{})
 	dead := nobody(t)
-	reloads := 0
+	var reloads atomic.Int64
 	n.hook = func(path string) {
 		if !strings.HasSuffix(path, "/ts.m3u8") {
 			return
 		}
-		switch reloads++; reloads {
+		switch i := reloads.Add(1); i {
 		case 2:
 			n.elsewhere(dead, "") // the owner is gone
 		case 3:
 			n.serve(pack(t, local, o.desk.store.Window().Last()+2)) // this node has taken over
 		default:
-			if reloads > 3 {
+			if i > 3 {
 				pack(t, local, local.Window().Last()+2)
 			}
 		}
@@ -130,8 +131,8 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 			last, count = dts, count+1
 		}
 	}
-	if count != 800 || reloads < 4 {
-		t.Errorf("%d pictures in %d reloads, want 800 and at least 4", count, reloads)
+	if count != 800 || reloads.Load() < 4 {
+		t.Errorf("%d pictures in %d reloads, want 800 and at least 4", count, reloads.Load())
 	}
 }
 

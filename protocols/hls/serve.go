@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -125,7 +126,7 @@ func (s *Server) writePlaylist(q *query, t *text) {
 		if !q.entry {
 			query, err := s.variantQuery(q.Query)
 			if err != nil {
-				s.log.Error("no session identifier", "stream", q.stream, "err", err)
+				s.log.Error("no session identifier", slog.String("stream", q.stream), slog.Any("err", err))
 				refuse(q.w, err)
 				return
 			}
@@ -133,7 +134,9 @@ func (s *Server) writePlaylist(q *query, t *text) {
 		}
 	} else {
 		h["Cache-Control"] = noCache
-		body = t.bytes(q.Secure)
+		if body = t.relative; !q.entry {
+			body = t.bytes(q.Secure)
+		}
 	}
 	s.playlists.Add(1)
 	n := s.write(q, body)
