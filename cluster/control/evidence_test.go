@@ -1,0 +1,434 @@
+package control
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+)
+
+// A probe drives one node by hand: it plays all peers.
+type probe struct {
+	t   *testing.T
+	n   *Node
+	now Instant
+	ids map[string][]uint64 // fetches that were not answered
+	out []Effect
+}
+
+const probeStale = 10 * Second
+
+// newProbe returns a node n1 with the given peers and one stream for each name, after its first step.
+func newProbe(t *testing.T, peers []string, streams ...string) *probe {
+	cfg := Config{Self: "n1", Named: true, Instance: "i1", ReturnHolddown: 30 * Second, Hash: "h"}
+	for _, host := range peers {
+		cfg.Peers = append(cfg.Peers, Peer{Entry: host + ":80", Host: host, Fetch: 2 * Second, Stale: probeStale})
+	}
+	for _, s := range streams {
+		cfg.Streams = append(cfg.Streams, Stream{Name: s, Clustered: true})
+	}
+	p := &probe{t: t, n: New(cfg, 1000), now: 1000, ids: map[string][]uint64{}}
+	p.step(Tick{})
+	return p
+}
+
+func (p *probe) step(ev Event) []Effect {
+	p.out = slices.Clone(p.n.Step(p.now, ev))
+	for _, e := range p.out {
+		if f, ok := e.(Fetch); ok {
+			p.ids[f.Peer] = append(p.ids[f.Peer], f.ID)
+		}
+	}
+	return p.out
+}
+
+// pass lets time go by, as the node's own wake-ups say.
+func (p *probe) pass(d Instant) {
+	until := p.now + d
+	for p.n.wake < until {
+		p.now = p.n.wake
+		p.step(Tick{})
+	}
+	p.now = until
+	p.step(Tick{})
+}
+
+// say answers the oldest open fetch of a peer.
+func (p *probe) say(host string, st State) []Effect {
+	p.t.Helper()
+	ids := p.ids[host+":80"]
+	if len(ids) == 0 {
+		p.t.Fatalf("no fetch of %s is under way", host)
+	}
+	p.ids[host+":80"] = ids[1:]
+	st.V, st.Warm = Protocol, true
+	if st.Node == "" {
+		st.Node = host
+	}
+	if st.Instance == "" {
+		st.Instance = "i" + host
+	}
+	if st.Hash == "" {
+		st.Hash = "h"
+	}
+	if st.ListHash == "" {
+		st.ListHash, st.List = p.n.ownHash, slices.Clone(p.n.own)
+	}
+	if st.Version == 0 {
+		st.Version = st.Seq
+	}
+	return p.step(Fetched{Peer: host + ":80", ID: ids[0], State: &st})
+}
+
+func (p *probe) started() (out []string) {
+	for _, e := range p.out {
+		if s, ok := e.(StartCapture); ok {
+			out = append(out, s.Stream)
+		}
+	}
+	return out
+}
+
+func (p *probe) stopped() (out []string) {
+	for _, e := range p.out {
+		if s, ok := e.(StopCapture); ok {
+			out = append(out, s.Stream+">"+s.To)
+		}
+	}
+	return out
+}
+
+func (p *probe) noted(kind NoteKind) bool {
+	return slices.ContainsFunc(p.out, func(e Effect) bool {
+		n, ok := e.(Note)
+		return ok && n.Kind == kind
+	})
+}
+
+// home returns a stream whose home is a node, of those that the probe has.
+func (p *probe) home(node string) string {
+	p.t.Helper()
+	for _, s := range p.n.streams {
+		if s.home == node {
+			return s.name
+		}
+	}
+	p.t.Fatalf("no stream has its home at %s", node)
+	return ""
+}
+
+var camNames = []string{"a", "b", "c", "d", "e", "f"}
+
+func claimOf(stream string, state ClaimState, p *probe) Claim {
+	return Claim{Stream: stream, State: state, Home: p.n.byName[stream].home}
+}
+
+func TestPeerIsStaleExactlyAtS(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	p.say("n2", State{Seq: 1})
+	at := p.now
+	p.pass(probeStale - 1)
+	if !p.n.View().Peer("n2").Alive {
+		t.Fatal("the peer is dead before S")
+	}
+	if len(p.started()) != 0 {
+		t.Fatalf("started %v before S", p.started())
+	}
+	p.pass(1)
+	if p.now != at+probeStale || p.n.View().Peer("n2").Alive {
+		t.Fatal("the peer is alive at S")
+	}
+	if got := len(p.started()); got != 3 {
+		t.Errorf("%d streams were taken over at S, want the 3 of the dead peer", got)
+	}
+}
+
+func TestAnswerToAnAbandonedFetchIsIgnored(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	p.say("n2", State{Seq: 1})
+	p.pass(2200 * Millisecond)
+	open := p.ids["n2:80"]
+	if len(open) == 0 {
+		t.Fatal("no fetch is under way")
+	}
+	p.pass(probeStale)
+	p.ids["n2:80"] = open
+	p.say("n2", State{Seq: 2})
+	if !p.noted(NoteLate) || p.n.View().Peer("n2").Alive {
+		t.Error("an answer that took S revived the peer")
+	}
+	p.step(Fetched{Peer: "n2:80", ID: 1 << 50, State: &State{}})
+	if !p.noted(NoteLate) {
+		t.Error("an answer that nobody asked for was not refused")
+	}
+}
+
+func TestOlderReplyChangesNothing(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	s := p.home("n2")
+	p.say("n2", State{Seq: 5, Claims: []Claim{claimOf(s, ClaimRunning, p)}})
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 4})
+	if !p.noted(NoteOld) {
+		t.Error("a reply with a lower number was taken in")
+	}
+	if v := p.n.View().Stream(s); v.Owner != "n2" {
+		t.Errorf("owner of %s = %q after an older reply, want n2", s, v.Owner)
+	}
+}
+
+func TestReplyOfAReplacedInstanceIsIgnored(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	p.say("n2", State{Instance: "old", Inc: 7, Seq: 100})
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Instance: "new", Inc: 0, Seq: 1}) // it has not met its own memory yet
+	if !p.noted(NoteRestarted) {
+		t.Fatal("a new instance with a lower inc was not taken in")
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Instance: "old", Inc: 7, Seq: 101})
+	if !p.noted(NoteOld) || p.n.View().Peer("n2").Instance != "new" {
+		t.Error("a late reply of the old instance was taken in")
+	}
+}
+
+func TestNodeGoesAboveTheMemoryOfItsEarlierInstance(t *testing.T) {
+	p := newProbe(t, []string{"n2"})
+	p.say("n2", State{Seq: 1, Ages: []Age{{Node: "n1", Instance: "earlier", Inc: 7, Seq: 3, Age: 100}}})
+	if got := p.n.View().Inc; got != 8 {
+		t.Errorf("inc = %d after meeting a memory of inc 7, want 8", got)
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 2, Ages: []Age{{Node: "n1", Instance: "i1", Inc: 8, Seq: 9}}})
+	if got := p.n.View().Inc; got != 8 {
+		t.Errorf("inc = %d after meeting itself, want 8", got)
+	}
+}
+
+func TestRelayedEvidenceIsOrderedByNumberNotByArrival(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	s := p.home("n3")
+	p.say("n2", State{Seq: 1})
+	p.say("n3", State{Seq: 10, Claims: []Claim{claimOf(s, ClaimRunning, p)}})
+	p.pass(6 * Second)
+	// n2 tells of something that is younger by the clock and older by number: it proves nothing.
+	p.say("n2", State{Seq: 2, Ages: []Age{{Node: "n3", Instance: "in3", Seq: 9, Age: 10}}})
+	p.pass(4 * Second)
+	if p.n.View().Peer("n3").Alive {
+		t.Error("evidence that is older by number kept a peer alive")
+	}
+	p.say("n2", State{Seq: 3, Ages: []Age{{Node: "n3", Instance: "in3", Seq: 11, Age: 1000}}})
+	if v := p.n.View().Peer("n3"); !v.Alive || v.Direct || v.Generation != 2 {
+		t.Errorf("after newer evidence: alive %v, direct %v, generation %d, want true, false, 2", v.Alive, v.Direct, v.Generation)
+	}
+	p.pass(9 * Second)
+	if p.n.View().Peer("n3").Alive {
+		t.Error("relayed evidence counts from its arrival, not from when it was heard")
+	}
+}
+
+func TestRelayedEvidenceIsNotPassedOn(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"})
+	p.say("n2", State{Seq: 1, Ages: []Age{{Node: "n3", Instance: "in3", Inc: 1, Seq: 1, Age: 1}}})
+	if !p.n.View().Peer("n3").Alive {
+		t.Fatal("n3 is not alive by the word of n2")
+	}
+	for _, e := range p.step(StateAsked{From: "n2", Token: 1}) {
+		if r, ok := e.(Reply); ok {
+			for _, a := range r.State.Ages {
+				if a.Node == "n3" {
+					t.Errorf("the answer passes hearsay on: %+v", a)
+				}
+			}
+		}
+	}
+}
+
+func TestNobodyYieldsToARelayedClaim(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	s := p.home("n2")
+	p.say("n3", State{Seq: 1})
+	p.pass(probeStale) // n2 never answered
+	for range 3 {
+		p.say("n3", State{Seq: p.n.seq + 10 + uint64(p.now)})
+		p.pass(4 * Second)
+	}
+	rec := p.n.byName[s]
+	if rec.state != Starting {
+		for _, x := range p.n.streams { // the orphans are shared with n3
+			if x.home == "n2" && x.state == Starting {
+				s, rec = x.name, x
+			}
+		}
+	}
+	if rec.state != Starting {
+		t.Fatalf("no orphan of n2 was taken over")
+	}
+	p.step(CaptureUp{Stream: s})
+	claim := claimOf(s, ClaimRunning, p)
+	p.say("n3", State{Seq: 1 << 40, Ages: []Age{{Node: "n2", Instance: "in2", Inc: 1, Seq: 1, Full: true, Claims: []Claim{claim}}}})
+	if got := p.stopped(); len(got) != 0 {
+		t.Errorf("stopped %v on the word of a third node", got)
+	}
+	p.pass(2200 * Millisecond)
+	for len(p.ids["n2:80"]) > 1 {
+		p.ids["n2:80"] = p.ids["n2:80"][1:]
+	}
+	claim.State = ClaimStarting
+	p.say("n2", State{Inc: 1, Seq: 2, Claims: []Claim{claim}})
+	if got := p.stopped(); len(got) != 0 {
+		t.Errorf("stopped %v for a claimant that only starts", got)
+	}
+	p.pass(2200 * Millisecond)
+	claim.State = ClaimRunning
+	p.say("n2", State{Inc: 1, Seq: 3, Claims: []Claim{claim}})
+	if got := p.stopped(); !slices.Equal(got, []string{s + ">n2"}) {
+		t.Errorf("stopped %v when the home runs it and says so itself, want %s", got, s)
+	}
+}
+
+func TestClaimantsThatDisagreeAboutTheHomeSettleByScore(t *testing.T) {
+	for _, theirs := range []string{"", "n2", "n9"} {
+		p := newProbe(t, []string{"n2"}, camNames...)
+		p.say("n2", State{Seq: 1})
+		for _, s := range camNames {
+			rec := p.n.byName[s]
+			if rec.home != "n1" {
+				continue
+			}
+			p.step(CaptureUp{Stream: s})
+			p.pass(2200 * Millisecond)
+			p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{{Stream: s, State: ClaimRunning, Home: theirs}}})
+			want := p.n.outscores(s, "n2", "n1")
+			if got := len(p.stopped()) == 1; got != want {
+				t.Errorf("home by the other's view %q: yields %s = %v, want %v by score", theirs, s, got, want)
+			}
+			if want {
+				p.step(CaptureStopped{Stream: s})
+			}
+		}
+	}
+}
+
+func TestUnchangedStateIsNotSentAgain(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	p.say("n2", State{Seq: 1})
+	ask := func(seen Seen) *State {
+		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Seen: seen}) {
+			if r, ok := e.(Reply); ok {
+				return r.State
+			}
+		}
+		t.Fatal("no reply")
+		return nil
+	}
+	all := ask(Seen{})
+	if all.Same || len(all.List) != len(camNames) || len(all.Claims) != 3 || all.Advert != p.n.cfg.Advert {
+		t.Errorf("first answer = %+v, want everything", all)
+	}
+	seen := Seen{Instance: all.Instance, Inc: all.Inc, Version: all.Version, List: all.ListHash}
+	if again := ask(seen); !again.Same || again.List != nil || again.Claims != nil || again.Seq != all.Seq+1 || len(again.Ages) != 1 {
+		t.Errorf("second answer = %+v, want only what is always sent", again)
+	}
+	p.step(CaptureUp{Stream: all.Claims[0].Stream})
+	if news := ask(seen); news.Same || news.List != nil || len(news.Claims) != 3 {
+		t.Errorf("answer after a change = %+v, want claims without the list", news)
+	}
+	seen.Instance = "another"
+	if got := ask(seen); got.Same {
+		t.Error("an asker that saw another instance got a short answer")
+	}
+}
+
+func TestStateOnTheWireHasDurationsOnly(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	p.say("n2", State{Seq: 1})
+	marshal := func() string {
+		for _, e := range p.step(StateAsked{From: "n2", Token: 1}) {
+			if r, ok := e.(Reply); ok {
+				r.State.Seq = 0
+				out, err := json.Marshal(r.State)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(out)
+			}
+		}
+		t.Fatal("no reply")
+		return ""
+	}
+	first := marshal()
+	q := newProbe(t, []string{"n2"}, camNames...)
+	q.n = New(q.n.cfg, 987654321*Second)
+	q.now, q.ids = 987654321*Second, map[string][]uint64{}
+	q.step(Tick{})
+	q.say("n2", State{Seq: 1})
+	p = q
+	if second := marshal(); first != second {
+		t.Errorf("the answer depends on the origin of the clock:\n%s\n%s", first, second)
+	}
+}
+
+func TestUnexpectedEventsOfTheShellAreNotedAndHarmless(t *testing.T) {
+	for _, ev := range []Event{
+		CaptureUp{"nowhere"}, CaptureDown{"nowhere", "x"}, CaptureStopped{"nowhere"}, CaptureStopped{"a"},
+		MediaChanged{"nowhere", Media{}}, PublishEnded{"nowhere"}, PublishEnded{"a"},
+	} {
+		p := newProbe(t, []string{"n2"}, camNames...)
+		p.say("n2", State{Seq: 1})
+		p.step(ev)
+		if !p.noted(NoteUnexpected) {
+			t.Errorf("%T%+v was not noted", ev, ev)
+		}
+	}
+	p := newProbe(t, []string{"n2"})
+	p.step(Fetched{Peer: "n7:80", ID: 1})
+	p.step(FetchFailed{Peer: "n7:80", ID: 1})
+	p.step(nil)
+	p.now = 0
+	p.step(Tick{}) // back in time
+	if p.n.now != 1000 {
+		t.Errorf("now = %d after a step back, want 1000", p.n.now)
+	}
+}
+
+func TestAnotherNodeWithOneNameIsRefused(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	p.say("n2", State{Seq: 1, Claims: []Claim{{Stream: "a", State: ClaimRunning}}})
+	p.say("n3", State{Node: "n2", Seq: 1})
+	if !p.noted(NoteRefused) || p.n.View().Peer("n2").Instance != "in2" {
+		t.Error("a second node with the name n2 was taken in")
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n3", State{Node: "n1", Seq: 2})
+	if p.n.View().Self != "n1" || p.n.View().Peer("n1") != nil {
+		t.Error("a node with the own name was taken in")
+	}
+}
+
+func TestStateOverItsLimitsIsRefused(t *testing.T) {
+	long := string(make([]byte, 300))
+	for _, tt := range []struct {
+		name string
+		st   *State
+	}{
+		{"none", nil},
+		{"no version", &State{Node: "a", Instance: "b"}},
+		{"no node", &State{V: 1, Instance: "b"}},
+		{"no instance", &State{V: 1, Node: "a"}},
+		{"long name", &State{V: 1, Node: long, Instance: "b"}},
+		{"control character", &State{V: 1, Node: "a\n", Instance: "b"}},
+		{"no UTF-8", &State{V: 1, Node: "a\xff", Instance: "b"}},
+		{"age below zero", &State{V: 1, Node: "a", Instance: "b", Ages: []Age{{Node: "c", Instance: "d", Age: -1}}}},
+		{"age that overflows", &State{V: 1, Node: "a", Instance: "b", Ages: []Age{{Node: "c", Instance: "d", Age: 1 << 60}}}},
+		{"claim without stream", &State{V: 1, Node: "a", Instance: "b", Claims: []Claim{{}}}},
+		{"claim since the future", &State{V: 1, Node: "a", Instance: "b", Claims: []Claim{{Stream: "c", Since: -5}}}},
+		{"too many ages", &State{V: 1, Node: "a", Instance: "b", Ages: make([]Age, maxNodes+1)}},
+	} {
+		if err := tt.st.Check(); err == nil {
+			t.Errorf("%s: Check() = nil, want an error", tt.name)
+		}
+	}
+	if err := (&State{V: 9, Node: "a", Instance: "b"}).Check(); err != nil {
+		t.Errorf("Check() of a later version = %v, want nil", err)
+	}
+}
