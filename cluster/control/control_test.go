@@ -402,7 +402,7 @@ func TestNodeWithoutANameTakesItFromItsOwnEntry(t *testing.T) {
 			m.cfg.Self, m.cfg.Named = fmt.Sprintf("host-%d.example", i), false
 		}
 		w.bootAll()
-		w.run(10 * Second)
+		w.run(100*Millisecond + w.fetch/2 + 4*w.delay + w.up)
 		for i, m := range w.nodes {
 			if got, want := m.n.View().Self, fmt.Sprintf("n%d", i+1); got != want {
 				t.Errorf("seed %d: the announced name is %q, want %q", seed, got, want)
@@ -561,6 +561,9 @@ func TestStreamGoesToAnotherNodeWhenItsSourceFailsAtTheOwner(t *testing.T) {
 	w := calm(t, 1, 3, kept(9))
 	home := w.home()
 	owner := home["cam001"]
+	for _, m := range w.nodes {
+		m.n.cfg.ReturnHolddown = 20 * Second
+	}
 	w.dead[[2]string{owner, "cam001"}] = true
 	m := w.machine(owner)
 	m.set("cam001", Idle)
@@ -573,16 +576,20 @@ func TestStreamGoesToAnotherNodeWhenItsSourceFailsAtTheOwner(t *testing.T) {
 	if got == owner || got == "-" {
 		t.Fatalf("cam001 is captured by %s after its source failed at %s", got, owner)
 	}
-	w.run(30 * Second)
+	tried := m.noted(NoteClaimed)
+	w.run(15 * Second)
+	if now := m.noted(NoteClaimed); now != tried {
+		t.Errorf("the home tried %d times to take cam001 back before return_holddown", now-tried)
+	}
+	w.run(100 * Second)
 	if now := w.owners()["cam001"]; now != got {
 		t.Errorf("cam001 went on from %s to %s", got, now)
 	}
 	if v := w.nodes[0].n.View().Stream("cam001"); v.Reason != Fallback {
 		t.Errorf("reason = %s, want fallback", v.Reason)
 	}
-	starts := m.noted(NoteClaimed)
-	if starts > 12 {
-		t.Errorf("the node without the source tried %d times, want back-off", starts)
+	if now := m.noted(NoteClaimed); now == tried || now > tried+6 {
+		t.Errorf("the home tried %d times in 100 s, want a few", now-tried)
 	}
 	delete(w.dead, [2]string{owner, "cam001"})
 	w.reset()

@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -52,14 +53,14 @@ func (p *probe) pass(d Instant) {
 	p.step(Tick{})
 }
 
-// say answers the oldest open fetch of a peer.
+// say answers the newest open fetch of a peer; those before it are lost.
 func (p *probe) say(host string, st State) []Effect {
 	p.t.Helper()
 	ids := p.ids[host+":80"]
 	if len(ids) == 0 {
 		p.t.Fatalf("no fetch of %s is under way", host)
 	}
-	p.ids[host+":80"] = ids[1:]
+	p.ids[host+":80"] = nil
 	st.V, st.Warm = Protocol, true
 	if st.Node == "" {
 		st.Node = host
@@ -76,7 +77,7 @@ func (p *probe) say(host string, st State) []Effect {
 	if st.Version == 0 {
 		st.Version = st.Seq
 	}
-	return p.step(Fetched{Peer: host + ":80", ID: ids[0], State: &st})
+	return p.step(Fetched{Peer: host + ":80", ID: ids[len(ids)-1], State: &st})
 }
 
 func (p *probe) started() (out []string) {
@@ -162,6 +163,17 @@ func TestAnswerToAnAbandonedFetchIsIgnored(t *testing.T) {
 	}
 }
 
+func TestAnswerThatTakesExactlySIsTooLate(t *testing.T) {
+	for _, late := range []Instant{-1, 0} {
+		p := newProbe(t, []string{"n2"}, camNames...)
+		p.now += probeStale + late // before any tick
+		p.say("n2", State{Seq: 1})
+		if got := p.n.View().Peer("n2").Alive; got != (late < 0) {
+			t.Errorf("alive after an answer at S%+d ns = %v, want %v", late, got, late < 0)
+		}
+	}
+}
+
 func TestOlderReplyChangesNothing(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, camNames...)
 	s := p.home("n2")
@@ -188,6 +200,42 @@ func TestReplyOfAReplacedInstanceIsIgnored(t *testing.T) {
 	p.say("n2", State{Instance: "old", Inc: 7, Seq: 101})
 	if !p.noted(NoteOld) || p.n.View().Peer("n2").Instance != "new" {
 		t.Error("a late reply of the old instance was taken in")
+	}
+}
+
+func TestHearsayOfAReplacedInstanceProvesNothing(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	s := p.home("n2")
+	p.say("n3", State{Seq: 1})
+	p.say("n2", State{Instance: "old", Inc: 7, Seq: 100})
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Instance: "new", Inc: 0, Seq: 1, Claims: []Claim{claimOf(s, ClaimRunning, p)}})
+	p.pass(2200 * Millisecond)
+	p.say("n3", State{Seq: 2, Ages: []Age{{Node: "n2", Instance: "old", Inc: 7, Seq: 101, Age: 10}}})
+	if v := p.n.View().Stream(s); v.Owner != "n2" {
+		t.Errorf("owner of %s = %q, want n2 as its new instance says", s, v.Owner)
+	}
+	// Nor does an instance that this node has not met and that is no later than the one it has.
+	p.pass(2200 * Millisecond)
+	p.say("n3", State{Seq: 3, Ages: []Age{{Node: "n2", Instance: "third", Inc: 0, Seq: 900, Age: 10}}})
+	if v := p.n.View().Stream(s); v.Owner != "n2" {
+		t.Errorf("owner of %s = %q after hearsay of a third instance, want n2", s, v.Owner)
+	}
+}
+
+func TestDirectReplyOfAnInstanceThatOthersSawReplacedIsOld(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	p.say("n2", State{Instance: "old", Inc: 1, Seq: 1})
+	p.say("n3", State{Seq: 1, Ages: []Age{{Node: "n2", Instance: "new", Inc: 2, Seq: 1, Age: 10}}})
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Instance: "old", Inc: 1, Seq: 2})
+	if !p.noted(NoteOld) {
+		t.Error("the reply was taken in")
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Instance: "new", Inc: 2, Seq: 9})
+	if v := p.n.View().Peer("n2"); v.Instance != "new" || !v.Direct {
+		t.Errorf("instance = %q, direct = %v, want the new one, direct", v.Instance, v.Direct)
 	}
 }
 
@@ -270,9 +318,6 @@ func TestNobodyYieldsToARelayedClaim(t *testing.T) {
 		t.Errorf("stopped %v on the word of a third node", got)
 	}
 	p.pass(2200 * Millisecond)
-	for len(p.ids["n2:80"]) > 1 {
-		p.ids["n2:80"] = p.ids["n2:80"][1:]
-	}
 	claim.State = ClaimStarting
 	p.say("n2", State{Inc: 1, Seq: 2, Claims: []Claim{claim}})
 	if got := p.stopped(); len(got) != 0 {
@@ -287,12 +332,16 @@ func TestNobodyYieldsToARelayedClaim(t *testing.T) {
 }
 
 func TestClaimantsThatDisagreeAboutTheHomeSettleByScore(t *testing.T) {
+	names := make([]string, 40)
+	for i := range names {
+		names[i] = fmt.Sprintf("cam/%d", i)
+	}
+	yielded := map[bool]int{}
 	for _, theirs := range []string{"", "n2", "n9"} {
-		p := newProbe(t, []string{"n2"}, camNames...)
+		p := newProbe(t, []string{"n2"}, names...)
 		p.say("n2", State{Seq: 1})
-		for _, s := range camNames {
-			rec := p.n.byName[s]
-			if rec.home != "n1" {
+		for _, s := range names {
+			if p.n.byName[s].home != "n1" {
 				continue
 			}
 			p.step(CaptureUp{Stream: s})
@@ -302,10 +351,69 @@ func TestClaimantsThatDisagreeAboutTheHomeSettleByScore(t *testing.T) {
 			if got := len(p.stopped()) == 1; got != want {
 				t.Errorf("home by the other's view %q: yields %s = %v, want %v by score", theirs, s, got, want)
 			}
-			if want {
-				p.step(CaptureStopped{Stream: s})
+			yielded[want]++
+			if !want {
+				continue
+			}
+			// Nor does the home take it back from one that will not yield.
+			p.step(CaptureStopped{Stream: s})
+			for range 20 {
+				p.pass(2200 * Millisecond)
+				p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{{Stream: s, State: ClaimRunning, Home: theirs}}})
+				if got := p.started(); slices.Contains(got, s) {
+					t.Errorf("home by the other's view %q: %s is taken back", theirs, s)
+				}
 			}
 		}
+	}
+	if yielded[true] == 0 || yielded[false] == 0 {
+		t.Errorf("yielded = %v, want some of both", yielded)
+	}
+}
+
+func TestRetryOfANodeWithoutItsSourceDoesNotHoldOthersOff(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	s := p.home("n2")
+	retry := claimOf(s, ClaimStarting, p)
+	retry.Retry = true
+	p.say("n2", State{Seq: 1, Claims: []Claim{retry}})
+	at := p.now
+	for p.n.byName[s].state == Idle && p.now < at+100*Second {
+		p.pass(2200 * Millisecond)
+		p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{retry}})
+	}
+	if got := p.now - at; got < p.n.grace() || got > p.n.grace()+2200*Millisecond {
+		t.Errorf("fallback after %d ms, want G, %d", got/Millisecond, p.n.grace()/Millisecond)
+	}
+	if got := p.n.byName[s].why; got != Fallback {
+		t.Errorf("reason = %q, want fallback", got)
+	}
+}
+
+// After a pause the peers are not taken for dead, but neither is anything claimed on the evidence of before: who died
+// meanwhile may have heirs by now.
+func TestNothingIsClaimedAfterAPauseBeforeThePeersAnswered(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	p.say("n2", State{Seq: 1})
+	p.pass(9 * Second)
+	p.say("n3", State{Seq: 2})
+	p.now += 60 * Second
+	p.step(Tick{})
+	if !p.noted(NoteOverslept) || len(p.started()) != 0 || p.n.View().Warm {
+		t.Fatal("the pause was not noticed")
+	}
+	p.pass(2 * Second)
+	if p.n.View().Peer("n2").Alive {
+		t.Fatal("n2 lives on although its evidence was nearly S old before the pause")
+	}
+	for _, s := range p.n.streams {
+		if s.home == "n2" && s.state != Idle {
+			t.Errorf("%s is claimed before n3 has answered", s.name)
+		}
+	}
+	p.pass(probeStale)
+	if !p.n.View().Warm {
+		t.Error("still not warm S after the pause")
 	}
 }
 
