@@ -117,11 +117,5 @@ func (c *core) publish(ctx actor.Context, m publish) {
 		answer.Publication = c.publication
 		ctx.Send(to, admitted{c.publication})
 	}
-	select {
-	case m.reply <- answer:
-	default: // nobody waits: what was opened for them ends
-		if answer.Publication != nil {
-			answer.Publication.Close()
-		}
-	}
+	m.offer.give(answer)
 }

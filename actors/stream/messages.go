@@ -4,7 +4,6 @@ import (
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/protocols/cmaf"
-	"weir/protocols/listen"
 )
 
 // A Spec is what the configuration says of one stream.
@@ -44,22 +43,16 @@ type (
 		Reply  chan<- *Live
 	}
 
-	// Publish asks to bring the media of a stream. The channel must have room for one answer.
+	// Publish asks to bring the media of a stream.
 	Publish struct {
 		Stream  string
 		Session string // who publishes, for logs
-		Reply   chan<- Published
+		Offer   *Offer
 	}
 
 	// Kick ends the publisher of a stream, because of Why.
 	Kick struct{ Stream, Why string }
 )
-
-// Published answers [Publish].
-type Published struct {
-	Publication listen.Publication
-	Err         error
-}
 
 // A Status tells the control plane what a capture is doing.
 type Status struct {
@@ -100,7 +93,7 @@ type (
 	want    struct{}
 	publish struct {
 		session string
-		reply   chan<- Published
+		offer   *Offer
 	}
 	admitted struct{ p *publication } // core → holder: there is a publisher
 	arrived  struct{ p *publication } // its media is what viewers get

@@ -261,9 +261,12 @@ func TestSecondPublisherIsRefusedUntilFirstLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, stream.Spec{Name: "live", Published: true})
 		publish := func() (listen.Publication, error) {
-			reply := make(chan stream.Published, 1)
-			b.send(stream.Publish{Stream: "live", Session: "1.2.3.4", Reply: reply})
-			p := <-reply
+			offer := stream.NewOffer()
+			b.send(stream.Publish{Stream: "live", Session: "1.2.3.4", Offer: offer})
+			p, err := offer.Wait(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
 			return p.Publication, p.Err
 		}
 		first, err := publish()
@@ -281,12 +284,14 @@ func TestSecondPublisherIsRefusedUntilFirstLeaves(t *testing.T) {
 		if b.last() != stream.Running {
 			t.Errorf("status = %v, want running", b.last())
 		}
-		live := b.want("live", false)
-		units, _, err := live.Hub.Units().Next(t.Context(), nil)
-		for err == nil && len(units) == 0 {
-			f := live.Hub.Units()
-			f.Next(t.Context(), nil)
-			units, _, err = f.Next(t.Context(), nil)
+		feed := b.want("live", false).Hub.Units()
+		defer feed.Close()
+		if _, changed, err := feed.Next(t.Context(), nil); err != nil || !changed.Equal(tracks) {
+			t.Fatalf("tracks = %v, %v, want %v", changed, err, tracks)
+		}
+		units, _, err := feed.Next(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if now := time.Now().UnixMilli() * 90; len(units) != 1 || units[0].DTS != now {
 			t.Errorf("the publisher's zero became %v, want the wall clock's %d", units, now)

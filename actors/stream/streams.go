@@ -75,7 +75,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	case Want:
 		s.send(ctx, m.Stream, m)
 	case Publish:
-		s.send(ctx, m.Stream, publish{m.Session, m.Reply})
+		s.send(ctx, m.Stream, publish{m.Session, m.Offer})
 	case Kick:
 		if s.holders[m.Stream] != nil {
 			s.send(ctx, m.Stream, kick{m.Why})

@@ -148,7 +148,7 @@ func (n *testNode) do(o order) (r report, err error) {
 	case "request": // as any user of protoactor's virtual actors would
 		m, err := n.c.Request(o.Stream, Kind, &wire.Describe{Protocol: wire.Protocol, Stream: o.Stream},
 			cluster.WithTimeout(askLimit), cluster.WithRetryCount(askTries),
-			cluster.WithRetryAction(func(i int) int { time.Sleep(askPause); return i + 1 }))
+			cluster.WithRetryAction(func(i int) int { <-time.After(askPause); return i + 1 }))
 		if err != nil {
 			return r, err
 		}

@@ -136,22 +136,16 @@ func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publicatio
 	if err := d.claim(ctx, name); err != nil {
 		return nil, err
 	}
-	reply := make(chan stream.Published, 1)
-	d.sys.Root.Send(d.streams, stream.Publish{Stream: name, Session: r.Remote.String(), Reply: reply})
-	select {
-	case p := <-reply:
-		if p.Err != nil && !errors.Is(p.Err, listen.ErrBusy) {
-			d.unclaim(name)
-		}
-		return p.Publication, p.Err
-	case <-ctx.Done():
-		go func() { // whatever is opened after all has nobody to close it
-			if p := <-reply; p.Publication != nil {
-				p.Publication.Close()
-			}
-		}()
-		return nil, fmt.Errorf("publishing %q: %w: the stream did not answer", name, listen.ErrUnavailable)
+	offer := stream.NewOffer()
+	d.sys.Root.Send(d.streams, stream.Publish{Stream: name, Session: r.Remote.String(), Offer: offer})
+	p, err := offer.Wait(ctx)
+	if err != nil {
+		err = fmt.Errorf("%w: the stream %q did not answer: %w", listen.ErrUnavailable, name, err)
 	}
+	if err != nil || p.Err != nil && !errors.Is(p.Err, listen.ErrBusy) {
+		d.unclaim(name)
+	}
+	return p.Publication, errors.Join(err, p.Err)
 }
 
 // publishable is the first of the names that this node's file has.

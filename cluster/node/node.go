@@ -7,8 +7,6 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,6 +40,7 @@ type Config struct {
 	Hostname string // announced unless the file or a peer entry names the node
 	Build    string // version, for pages and peers
 	Log      *slog.Logger
+	Outside  Outside
 }
 
 // A Node is a running node.
@@ -61,7 +60,6 @@ type Node struct {
 	metrics  *api.Metrics
 	gaps     gaps
 	front    *front
-	boot     time.Time
 	failed   chan error
 
 	view viewHolder
@@ -75,8 +73,9 @@ func Start(cfg Config) (_ *Node, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Outside = cfg.Outside.complete()
 	n := &Node{
-		cfg: cfg, log: cfg.Log, boot: time.Now(), failed: make(chan error, 1),
+		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
@@ -196,7 +195,7 @@ func (n *Node) specs() ([]stream.Spec, error) {
 		}
 		spec := stream.Spec{Name: s.Name}
 		for _, in := range s.Inputs {
-			src, err := source(n.cfg.File, in, n.log)
+			src, err := n.source(in)
 			switch {
 			case err != nil:
 				return nil, err
@@ -219,15 +218,11 @@ const sourceTimeout = time.Minute
 
 // spawn starts the actor tree.
 func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) {
-	instance := make([]byte, 8)
-	if _, err := rand.Read(instance); err != nil {
-		return nil, fmt.Errorf("drawing an instance id: %w", err)
-	}
 	streams, ctl := n.pid(actors.Streams), n.pid(actors.Control)
 	answers := &responder{
 		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, sessions: n.sessions,
 	}
-	wall := func() int64 { return time.Now().UnixMicro() / 100 * 9 }
+	wall := func() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
 	links := make([]actors.Child, 0, len(n.cfg.File.Peers))
 	fetcher := &peer.HTTP{
 		Self: n.name, URL: n.apiURL, Client: n.keys.client,
@@ -241,8 +236,8 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	return actors.Spawn(n.sys, n.env, []actors.Child{
 		{Name: actors.Streams, Props: stream.Supervisor(n.env, stream.Config{
 			Specs:    specs,
-			Pack:     packager.Config{Wall: time.Now, Log: n.log},
-			Relay:    func(name string) input.Source { return follow(n.dir, name, n.relayTransport, n.log) },
+			Pack:     packager.Config{Wall: n.cfg.Outside.Wall, Log: n.log},
+			Relay:    func(name string) input.Source { return n.follow(name) },
 			Wall:     wall,
 			Report:   report(ctl),
 			Answer:   answers.answer,
@@ -252,7 +247,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config: control.Config{
 				Self: n.cfg.Hostname, Named: n.cfg.File.Name != "",
-				Instance: hex.EncodeToString(instance), Seed: n.env.Rand(),
+				Instance: n.cfg.Outside.Instance(), Seed: n.env.Rand(),
 				Peers: controlPeers(n.cfg.File), Streams: controlStreams(n.cfg.File),
 				ReturnHolddown: control.Instant(n.cfg.File.ReturnHolddown),
 				Hash:           n.cfg.File.Hash(n.keys.own.ID()),
@@ -334,7 +329,7 @@ func (n *Node) fetched(entry string, _ time.Duration, err error) {
 }
 
 func (n *Node) load() control.Load {
-	l := control.Load{Uptime: int64(time.Since(n.boot).Seconds())}
+	l := control.Load{Uptime: int64(n.env.Now().Seconds())}
 	for _, s := range n.sessions.List() {
 		if !s.Publisher && s.Protocol != listen.Relay {
 			l.Clients++

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/cluster/conf"
-	"weir/cluster/directory"
 	"weir/codecs"
 	"weir/codecs/fake"
 	"weir/codecs/linear"
@@ -86,8 +84,8 @@ func (c *channel) SegmentAt(ticks int64) int64 {
 }
 
 // source makes the source of a configured input; nil for publish://, which a session brings.
-func source(f *conf.File, in conf.Input, log *slog.Logger) (input.Source, error) {
-	clock := pull.SystemClock()
+func (n *Node) source(in conf.Input) (input.Source, error) {
+	clock := n.cfg.Outside.Clock
 	switch in.Scheme {
 	case "publish":
 		return nil, nil
@@ -102,12 +100,12 @@ func source(f *conf.File, in conf.Input, log *slog.Logger) (input.Source, error)
 			return p, nil, err
 		}}, nil
 	case "file":
-		vod := f.Vod(in.Location)
+		vod := n.cfg.File.Vod(in.Location)
 		if vod == nil {
 			return nil, fmt.Errorf("%s: input %s: there is no `vod %s`", in.Pos, in.URL, in.Location)
 		}
 		return &channel{clock: clock, open: func() (linear.Timeline, io.Closer, error) {
-			return openFile(vod.Root, in.File, log)
+			return openFile(vod.Root, in.File, n.log)
 		}}, nil
 	}
 	return nil, fmt.Errorf("%s: input %s: the scheme is not supported", in.Pos, in.URL)
@@ -136,17 +134,18 @@ const relayPause = 200 * time.Millisecond
 
 // follow is the source of a stream that another node captures: it goes wherever the directory says the stream is, and
 // on to the next node when that changes.
-func follow(dir *directory.Directory, stream string, transport func(peer string) http.RoundTripper, log *slog.Logger) input.Source {
+func (n *Node) follow(stream string) input.Source {
 	return input.Run(func(ctx context.Context, w input.Writer) error {
 		level := slog.LevelInfo // of what is logged: the first of several failures in a row
 		for {
-			peer, private, err := dir.Await(ctx, stream)
+			peer, private, err := n.dir.Await(ctx, stream)
 			if err != nil {
 				return err
 			}
-			while, cancel := dir.While(ctx, stream, peer, private)
+			while, cancel := n.dir.While(ctx, stream, peer, private)
 			heard := &heard{Writer: w}
-			err = relay.Pull(while, transport(peer), relay.URL(private, stream, 1), heard, relay.Options{Silence: relaySilence})
+			err = relay.Pull(while, n.relayTransport(peer), relay.URL(private, stream, 1), heard,
+				relay.Options{Silence: relaySilence, Answer: n.hold() + relaySilence})
 			moved := while.Err() != nil
 			cancel()
 			switch {
@@ -160,12 +159,10 @@ func follow(dir *directory.Directory, stream string, transport func(peer string)
 			if heard.yes {
 				level = slog.LevelInfo
 			}
-			log.Log(ctx, level, "relay ended", slog.String("stream", stream), slog.String("peer", peer), slog.Any("err", err))
+			n.log.Log(ctx, level, "relay ended", slog.String("stream", stream), slog.String("peer", peer), slog.Any("err", err))
 			level = slog.LevelDebug
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(relayPause):
+			if err := n.cfg.Outside.Clock.Wait(ctx, relayPause); err != nil {
+				return err
 			}
 		}
 	})

@@ -1,0 +1,39 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"weir/protocols/pull"
+)
+
+// Outside is what a node takes from the machine that it runs on, besides its actors' environment. The zero value is
+// that machine.
+type Outside struct {
+	// Wall reads the wall clock. It is asked when something begins, never to measure.
+	Wall func() time.Time
+
+	// Clock paces what is read from files and made by formula.
+	Clock pull.Clock
+
+	// Instance names this run of the process, so that a restart is known from an old answer.
+	Instance func() string
+}
+
+func (o Outside) complete() Outside {
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
+	if o.Clock == nil {
+		o.Clock = pull.SystemClock()
+	}
+	if o.Instance == nil {
+		o.Instance = func() string {
+			b := make([]byte, 8)
+			_, _ = rand.Read(b) // never fails
+			return hex.EncodeToString(b)
+		}
+	}
+	return o
+}
