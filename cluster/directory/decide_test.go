@@ -1,0 +1,232 @@
+package directory_test
+
+import (
+	"net/url"
+	"testing"
+
+	"weir/cluster/directory"
+	"weir/protocols/listen"
+)
+
+func parse(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+const (
+	private = "http://10.0.0.2:8081"
+	token   = "token=a%2Fb&x=1"
+)
+
+// view knows the peers p, whose public URL is the given one, and q; cam runs at p.
+func view(t *testing.T, public string, p directory.Policy, change func(*directory.View)) *directory.View {
+	t.Helper()
+	v := &directory.View{
+		Self: "n", Warm: true,
+		Nodes: map[string]directory.Node{
+			"p": {Name: "p", Alive: true, Public: parse(t, public), Private: parse(t, private), RTMP: 1936, RTSP: 554},
+			"q": {Name: "q", Alive: true, Public: parse(t, "http://q.example.com"), Private: parse(t, "http://10.0.0.3"), Clients: 3},
+		},
+		Streams: map[string]directory.Stream{"cam": {Owner: "p", OwnerRunning: true, Configured: true, Policy: p}},
+	}
+	if change != nil {
+		change(v)
+	}
+	return v
+}
+
+func ask(p listen.Protocol, path string) listen.Request {
+	return listen.Request{Protocol: p, Streams: []string{"cam"}, Path: path, Query: token, Host: "n.example.com"}
+}
+
+func only(ps ...listen.Protocol) map[listen.Protocol]bool {
+	m := map[listen.Protocol]bool{}
+	for _, p := range ps {
+		m[p] = true
+	}
+	return m
+}
+
+var leadTests = []struct {
+	name    string
+	public  string
+	policy  directory.Policy
+	request func(listen.Request) listen.Request
+	proto   listen.Protocol
+	path    string
+	want    directory.Decision
+}{
+	{
+		name: "HTTP MPEG-TS is redirected with path, query and token as they are", public: "http://cdn.example.com:8080", proto: listen.TS, path: "/cam/mpegts",
+		want: directory.Decision{Kind: directory.Redirect, Location: "http://cdn.example.com:8080/cam/mpegts?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "the public URL's scheme counts, not the client's", public: "https://cdn.example.com", proto: listen.FLV, path: "/cam.flv",
+		want: directory.Decision{Kind: directory.Redirect, Location: "https://cdn.example.com/cam.flv?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "RTSP takes the public host and the advertised port", public: "https://cdn.example.com:8443", proto: listen.RTSP, path: "/cam",
+		want: directory.Decision{Kind: directory.Redirect, Location: "rtsp://cdn.example.com/cam?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "an IPv6 host keeps its brackets", public: "http://[2001:db8::1]:80", proto: listen.RTSP, path: "/cam",
+		want: directory.Decision{Kind: directory.Redirect, Location: "rtsp://[2001:db8::1]/cam?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "RTMP is relayed", public: "http://cdn.example.com", proto: listen.RTMP, path: "/live/cam",
+		want: directory.Decision{Kind: directory.Follow},
+	},
+	{
+		name: "RTMP to a client that is known to follow is redirected", public: "http://cdn.example.com", proto: listen.RTMP, path: "/live/cam",
+		request: func(r listen.Request) listen.Request { r.Redirects = true; return r },
+		want:    directory.Decision{Kind: directory.Redirect, Location: "rtmp://cdn.example.com:1936/live/cam?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "redirect=rtmp", public: "http://cdn.example.com", policy: directory.Policy{Redirect: only(listen.RTMP)}, proto: listen.RTMP, path: "/live/cam",
+		want: directory.Decision{Kind: directory.Redirect, Location: "rtmp://cdn.example.com:1936/live/cam?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "relay=mpegts", public: "http://cdn.example.com", policy: directory.Policy{Relay: only(listen.TS)}, proto: listen.TS, path: "/cam/mpegts",
+		want: directory.Decision{Kind: directory.Follow},
+	},
+	{
+		name: "an https viewer is not sent to plain http", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
+		want:    directory.Decision{Kind: directory.Follow},
+	},
+	{
+		name: "HLS: playlists from here, segments from the public URL", public: "http://cdn.example.com", proto: listen.HLS, path: "/cam/index.m3u8",
+		want: directory.Decision{Kind: directory.Proxy, Upstream: private, Public: "http://cdn.example.com"},
+	},
+	{
+		name: "hls=relay", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RelayAll}, proto: listen.HLS, path: "/cam/index.m3u8",
+		want: directory.Decision{Kind: directory.Proxy, Upstream: private},
+	},
+	{
+		name: "HLS over https with a plain public URL: all through here", public: "http://cdn.example.com", proto: listen.HLS, path: "/cam/index.m3u8",
+		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
+		want:    directory.Decision{Kind: directory.Proxy, Upstream: private},
+	},
+	{
+		name: "hls=redirect", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RedirectAll}, proto: listen.HLS, path: "/cam/index.m3u8",
+		want: directory.Decision{Kind: directory.Redirect, Location: "http://cdn.example.com/cam/index.m3u8?token=a%2Fb&x=1&weir_hops=1", Upstream: private},
+	},
+	{
+		name: "a client that has been sent on once may be sent on again", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		request: func(r listen.Request) listen.Request { r.Hops, r.Query = 1, "weir_hops=1"; return r },
+		want:    directory.Decision{Kind: directory.Redirect, Location: "http://cdn.example.com/cam/mpegts?weir_hops=2"},
+	},
+	{
+		name: "but not a third time", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		request: func(r listen.Request) listen.Request { r.Hops = 2; return r },
+		want:    directory.Decision{Kind: directory.Loop},
+	},
+	{
+		name: "another node takes its media from the owner, never from here", public: "http://cdn.example.com", proto: listen.Relay, path: "/cluster/relay/cam",
+		want: directory.Decision{Kind: directory.NotFound},
+	},
+}
+
+func TestClientIsLedToTheStream(t *testing.T) {
+	for _, tt := range leadTests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := ask(tt.proto, tt.path)
+			if tt.request != nil {
+				r = tt.request(r)
+			}
+			got := view(t, tt.public, tt.policy, nil).Decide(r)
+			if got.Kind != tt.want.Kind || got.Location != tt.want.Location || got.Upstream != tt.want.Upstream || got.Public != tt.want.Public {
+				t.Errorf("Decide = %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWhereAStreamIs(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*directory.View)
+		kind   directory.Kind
+		peer   string
+	}{
+		{"at a peer", nil, directory.Redirect, "p"},
+		{"here", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Here: true, Running: true}
+		}, directory.Here, ""},
+		{"about to run here", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Here: true}
+		}, directory.Here, ""},
+		{"about to run here while a peer still has it", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Here: true, Owner: "p", OwnerRunning: true}
+		}, directory.Redirect, "p"},
+		{"configured, and nobody has it yet", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Configured: true}
+		}, directory.Hold, ""},
+		{"a name of which nobody knows, by a node that does not know much yet", func(v *directory.View) {
+			v.Warm, v.Streams = false, nil
+		}, directory.Hold, ""},
+		{"a name of which nobody knows", func(v *directory.View) { v.Streams = nil }, directory.NotFound, ""},
+		{"switched off", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Disabled: true}
+		}, directory.Disabled, ""},
+		{"not clustered, at several peers: the one with the fewest clients", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Owners: []string{"q", "p"}, Elsewhere: []string{"q"}}
+		}, directory.Redirect, "p"},
+		{"not clustered, in a peer's file only", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Elsewhere: []string{"q"}}
+		}, directory.Redirect, "q"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := view(t, "http://cdn.example.com", directory.Policy{}, tt.change).Decide(ask(listen.TS, "/cam/mpegts"))
+			if got.Kind != tt.kind || got.Peer != tt.peer {
+				t.Errorf("Decide = %+v, want kind %d at %q", got, tt.kind, tt.peer)
+			}
+		})
+	}
+}
+
+func TestFirstNameThatIsKnownIsMeant(t *testing.T) {
+	v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) {
+		v.Streams["live/cam"] = directory.Stream{Here: true, Running: true}
+	})
+	r := ask(listen.RTMP, "/live/cam")
+	r.Streams = []string{"live/cam", "cam"}
+	if got := v.Decide(r); got.Stream != "live/cam" {
+		t.Errorf("with both streams %q is meant, want live/cam", got.Stream)
+	}
+	delete(v.Streams, "live/cam")
+	if got := v.Decide(r); got.Stream != "cam" {
+		t.Errorf("with one stream %q is meant, want cam", got.Stream)
+	}
+}
+
+func TestWhoWaitsIsWokenByANewView(t *testing.T) {
+	d := directory.New("n")
+	type answer struct {
+		peer, private string
+		err           error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		p, u, err := d.Await(t.Context(), "cam")
+		got <- answer{p, u, err}
+	}()
+	d.Publish(view(t, "http://cdn.example.com", directory.Policy{}, nil))
+	if a := <-got; a != (answer{"p", private, nil}) {
+		t.Errorf("Await = %+v, want p at %s", a, private)
+	}
+	ctx, cancel := d.While(t.Context(), "cam", "p", private)
+	defer cancel()
+	d.Publish(view(t, "http://cdn.example.com", directory.Policy{}, nil))
+	if ctx.Err() != nil {
+		t.Error("While ended although nothing has changed")
+	}
+	d.Publish(view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) {
+		v.Streams["cam"] = directory.Stream{Owner: "q", OwnerRunning: true}
+	}))
+	<-ctx.Done()
+}
