@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -102,6 +103,65 @@ func TestTwoNodesMakeTheSameSegmentsOfALinearStream(t *testing.T) {
 	}
 	if n := early.Stats(); n.Holes != 0 || n.Failed != 0 || n.Dropped != 7 {
 		t.Errorf("Stats() = %+v, want no hole, no failure, 7 dropped", n)
+	}
+}
+
+func TestNothingThatAnInputLosesOrRepeatsShowsInALinearStream(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		var batches []batch
+		at := int64(noon)
+		for range 20 {
+			length := 1 + random.Int64N(9*second)
+			b := batch{units: linearPiece(at, at+length)}
+			at += length
+			switch random.IntN(5) {
+			case 0: // access units are dropped
+				b.dropped = 1
+				batches = append(batches, b)
+				at += random.Int64N(12 * second)
+				continue
+			case 1: // the input starts anew, a little back
+				at -= random.Int64N(3 * second)
+				b = batch{units: linearPiece(at, at+length)}
+				at += length
+				if len(b.units) > 0 {
+					b.units[0].Discontinuity = true
+				}
+			}
+			batches = append(batches, b)
+		}
+		// What follows a loss starts at a random access point, as a hub sees to.
+		lost := true
+		for i := range batches {
+			units := batches[i].units
+			lost = lost || len(units) > 0 && units[0].Discontinuity
+			for lost && len(units) > 0 && (units[0].Track != 0 || !units[0].RandomAccess) {
+				units = units[1:]
+			}
+			if lost && len(units) > 0 {
+				units[0].Discontinuity, lost = true, false
+			}
+			batches[i].units = units
+			lost = lost || batches[i].dropped > 0
+		}
+		for i := len(batches) - 1; i > 0; i-- { // the feed counts before what follows
+			batches[i].dropped = batches[i-1].dropped
+		}
+		batches[0].dropped = 0
+		batches[0].tracks = both
+		end := (at/grid + 3) * grid
+		batches = append(batches, batch{units: broken(linearPiece((at/grid+1)*grid, end))}, batch{units: linearPiece(end, end+second)})
+		store, clean := NewStore(Config{}), NewStore(Config{})
+		packed(t, store, function(), batches...)
+		packed(t, clean, function(), batch{tracks: both, units: linearPiece(end, end+second)})
+		a, b := store.Window(), clean.Window()
+		if a.First() != b.First() || a.Last() != b.Last() || sameMedia(t, a, b) != 13 || a.Discontinuities() != 0 {
+			t.Errorf("seed %d: window is %s, want %s", seed, shows(a.kept), shows(b.kept))
+		}
+		if n := store.Stats(); n.Holes != 0 || n.Failed != 0 {
+			t.Errorf("seed %d: Stats() = %+v, want no hole and no failure", seed, n)
+		}
 	}
 }
 

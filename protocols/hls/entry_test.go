@@ -182,9 +182,7 @@ func TestRelayFetchesEachSegmentOnceAndBeforeAnybodyAsks(t *testing.T) {
 	n := newNode(t, patient, Around{})
 	n.elsewhere(o.http.URL, "")
 	asked := make(chan string, 100)
-	o.mu.Lock()
-	o.hook = func(path string) { asked <- path }
-	o.mu.Unlock()
+	o.before(func(path string) { asked <- path })
 
 	list := n.get(t, "cmaf.m3u8").is(t, 200)
 	if got := <-asked; got != "/cam/cmaf.m3u8" {
@@ -265,9 +263,7 @@ func TestSegmentIsHeldUntilTheNewOwnerHasIt(t *testing.T) {
 func TestOneRequestIsUnderWayHoweverManyViewersAsk(t *testing.T) {
 	o := owner(t, noon)
 	release := make(chan struct{})
-	o.mu.Lock()
-	o.hook = func(string) { <-release }
-	o.mu.Unlock()
+	o.before(func(string) { <-release })
 	n := newNode(t, patient, Around{})
 	n.elsewhere(o.http.URL, "http://public")
 	var wg sync.WaitGroup

@@ -47,14 +47,14 @@ func growing(t *testing.T) *node {
 	store := stored(t, noon)
 	n.serve(store)
 	next := int64(noon)
-	n.hook = func(path string) {
+	n.before(func(path string) {
 		if strings.HasSuffix(path, "/ts.m3u8") || strings.HasSuffix(path, "/cmaf.m3u8") {
 			n.desk.mu.Lock()
 			defer n.desk.mu.Unlock()
 			next++
 			pack(t, store, next)
 		}
-	}
+	})
 	return n
 }
 
@@ -105,7 +105,7 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 	local := cmaf.NewStore(cmaf.Config{})
 	dead := nobody(t)
 	var reloads atomic.Int64
-	n.hook = func(path string) {
+	n.before(func(path string) {
 		if !strings.HasSuffix(path, "/ts.m3u8") {
 			return
 		}
@@ -119,7 +119,7 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 				pack(t, local, local.Window().Last()+2)
 			}
 		}
-	}
+	})
 	out := run(t, ffmpeg, "-live_start_index", "0", "-i", n.http.URL+"/cam/index.m3u8", "-t", "32", "-map", "0:v", "-f", "framecrc", "-")
 	last, count := int64(-1), 0
 	for line := range strings.Lines(out) {

@@ -182,6 +182,13 @@ func (n *node) answer(w http.ResponseWriter, r *http.Request) {
 	n.server.ServeStream(w, r, strings.TrimPrefix(r.URL.Path[:i], "/"), r.URL.Path[i+1:])
 }
 
+// before has f called with the path of each request that follows, before it is answered.
+func (n *node) before(f func(path string)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hook = f
+}
+
 // count returns how many requests had a path that ends so.
 func (n *node) count(suffix string) int {
 	n.mu.Lock()
