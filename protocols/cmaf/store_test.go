@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestWindowNeverGoesBackAndLastsThreeTargetDurations(t *testing.T) {
 
 func TestDiscontinuitySequenceCountsWhatLeftTheWindow(t *testing.T) {
 	store := NewStore(Config{Window: 2})
-	var got string
+	var got strings.Builder
 	for n := int64(1); n <= 8; n++ {
 		s := some(n, n*8, 8)
 		s.marked = true
@@ -57,11 +58,11 @@ func TestDiscontinuitySequenceCountsWhatLeftTheWindow(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := store.Window()
-		got += fmt.Sprintf("%d:%d ", w.First(), w.Discontinuities())
+		got.WriteString(fmt.Sprintf("%d:%d ", w.First(), w.Discontinuities()))
 	}
 	// The tag at the first listed segment is still in the playlist, so it is not counted.
-	if want := "1:0 1:0 1:0 1:0 2:0 3:1 4:1 5:2 "; got != want {
-		t.Errorf("first:discontinuities = %s, want %s", got, want)
+	if want := "1:0 1:0 1:0 1:0 2:0 3:1 4:1 5:2 "; got.String() != want {
+		t.Errorf("first:discontinuities = %s, want %s", got.String(), want)
 	}
 }
 

@@ -59,6 +59,7 @@ func growing(t *testing.T) *node {
 }
 
 func TestFFmpegPlaysBothForms(t *testing.T) {
+	t.Parallel()
 	ffmpeg, ffprobe := tool(t, "ffmpeg"), tool(t, "ffprobe")
 	for _, index := range []string{"index.m3u8", "index.fmp4.m3u8"} {
 		for _, through := range []string{"owner", "playlist", "relay"} {
