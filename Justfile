@@ -28,13 +28,18 @@ test *args:
 layers:
     go test -count=1 -run 'Downwards|Outside|Planted|Machine|Bubble' ./cmd/weir
 
-# the tests of the whole program, with ffmpeg as publisher and player
-interop *args:
-    CI=true go test -count=1 -v {{args}} ./cmd/weir
+# clusters of real processes, with ffmpeg as publisher and player
+e2e *args:
+    CI=true go test -count=1 -v {{args}} ./cmd/weir/e2e
 
 # rewrite the golden files, to be reviewed as a diff
 update:
-    go test ./cluster/conf -update
+    go test ./cluster/conf ./protocols/api ./protocols/hls -update
+
+# regenerate the protobuf code; needs protoc
+generate:
+    GOBIN="{{justfile_directory()}}/bin" go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+    PATH="{{justfile_directory()}}/bin:$PATH" go generate ./cluster/wire
 
 # vet and staticcheck
 lint:

@@ -22,6 +22,9 @@ import (
 // binary is the program under test; empty until TestMain has built it.
 var binary string
 
+// raceDetector says that these tests run under it; the program then does too.
+var raceDetector bool
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -32,7 +35,11 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "weir")
-	if out, err := exec.Command("go", "build", "-o", binary, "weir/cmd/weir").CombinedOutput(); err != nil {
+	args := []string{"build", "-o", binary}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, "weir/cmd/weir")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
 		return 1
 	}
@@ -139,6 +146,9 @@ func start(t *testing.T, count int, config func(i int, ports []int) string) *clu
 	t.Cleanup(func() {
 		for _, n := range c.nodes {
 			n.end()
+			if report := n.log.String(); strings.Contains(report, "DATA RACE") || strings.Contains(report, "panic:") {
+				t.Errorf("%s reports:\n%s", n.name, report)
+			}
 		}
 		if t.Failed() {
 			for _, n := range c.nodes {

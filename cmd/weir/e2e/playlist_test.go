@@ -124,15 +124,6 @@ func (r *reader) end() {
 	<-r.done
 }
 
-func (r *reader) last() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.lists) == 0 {
-		return 0
-	}
-	return r.lists[len(r.lists)-1].last()
-}
-
 // check fails if a reload failed, if the media sequence ever went back, or if a segment was never shown.
 func (r *reader) check(t *testing.T) {
 	t.Helper()
