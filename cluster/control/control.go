@@ -73,8 +73,9 @@ type Config struct {
 	// Instance is drawn at random for each process, so that a restart is known from an old reply.
 	Instance string
 
-	// Inc orders the instances of one node. Zero will do: a node that meets a memory of an earlier instance of itself
-	// goes above it by itself. It must grow when a Node replaces another within one process (see [Resumed]).
+	// Inc orders the instances of one node, and the Nodes that replace each other within one process. Zero will do: a
+	// Node that meets a memory of an earlier one goes above it by itself, at its first contact. A number that grows
+	// saves that contact.
 	Inc uint64
 
 	// Seed makes the jitter of polls.

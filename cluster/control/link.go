@@ -72,7 +72,7 @@ func (n *Node) poll() {
 		n.fetchID++
 		l.flights = append(l.flights, flight{n.fetchID, n.now})
 		l.last = n.now
-		l.next = n.now + l.cfg.Fetch*9/10 + n.random.below(l.cfg.Fetch/5+1)
+		l.next = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
 		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Seen: l.peer.seen, Want: want, Timeout: l.cfg.Stale})
 	}
 }

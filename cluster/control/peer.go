@@ -239,7 +239,8 @@ func (n *Node) ages(from *peer, st *State) {
 		switch a.Node {
 		case from.name:
 		case n.self:
-			if a.Instance != n.cfg.Instance && a.Inc >= n.inc {
+			own := evidence{n.cfg.Instance, n.inc, n.seq}
+			if a.Instance != n.cfg.Instance && a.Inc >= n.inc || own.older(evidence{a.Instance, a.Inc, a.Seq}) {
 				n.inc = a.Inc + 1
 				n.changed()
 				n.do(Note{Kind: NoteBumped, Node: from.name})
