@@ -40,6 +40,9 @@ type Linear interface {
 
 	// SegmentAt returns the number of the segment on air at an instant in ticks; zero until the source has been opened.
 	SegmentAt(ticks int64) int64
+
+	// Longest is the length in ticks that no segment exceeds; zero until the source has been opened.
+	Longest() int64
 }
 
 // Run is a source that blocks while it runs.

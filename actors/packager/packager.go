@@ -36,6 +36,9 @@ type Past struct {
 	// segment that is on air at an instant in ticks.
 	Backfill  func(msn int64) ([]*codecs.AccessUnit, error)
 	SegmentAt func(ticks int64) int64
+
+	// Longest is the length in ticks that no segment exceeds; zero while nobody knows.
+	Longest func() int64
 }
 
 // Props describes the packager of one stream.
@@ -61,6 +64,9 @@ func (p *packager) Receive(ctx actor.Context) {
 		o := cmaf.Options{
 			Backfill: p.past.Backfill, NumberAt: p.past.SegmentAt,
 			Start: cmaf.FreshNumber(p.cfg.Wall(), p.cfg.Store.Shortest), Log: p.cfg.Log,
+		}
+		if p.past.Longest != nil {
+			o.Longest = time.Duration(p.past.Longest()) * time.Second / codecs.ClockRate
 		}
 		p.task = p.env.Go(ctx.Self(), func(c context.Context) error {
 			return cmaf.Pack(c, p.source.Units(), p.store, o)

@@ -125,7 +125,7 @@ func (h *holder) want(ctx actor.Context, m Want) {
 func (h *holder) past() packager.Past {
 	for _, in := range h.spec.Inputs {
 		if b, ok := in.Config.Source.(input.Linear); ok {
-			return packager.Past{Backfill: b.Backfill, SegmentAt: b.SegmentAt}
+			return packager.Past{Backfill: b.Backfill, SegmentAt: b.SegmentAt, Longest: b.Longest}
 		}
 	}
 	return packager.Past{}

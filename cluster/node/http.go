@@ -5,7 +5,10 @@ import (
 	"net/url"
 	"strings"
 
+	"weir/cluster/peer"
+	"weir/protocols/hls"
 	"weir/protocols/listen"
+	"weir/protocols/relay"
 )
 
 // A route is what an HTTP path means.
@@ -30,8 +33,8 @@ const (
 )
 
 const (
-	statePath   = "/cluster/state"
-	relayPrefix = "/cluster/relay/"
+	statePath   = peer.Path
+	relayPrefix = relay.Path
 )
 
 // parseRoute reads an escaped path. A stream name may contain slashes, so what a path means is told by its beginning
@@ -65,20 +68,10 @@ func parseRoute(escaped string) route {
 		return route{kind: routeTS, stream: stream}
 	case file == "index.mpd" || file == "whip" || file == "whep" || file == "embed.html":
 		return route{kind: routeLater, stream: stream, file: file}
-	case segmented(file):
+	case hls.Serves(file):
 		return route{kind: routeHLS, stream: stream, file: file}
 	}
 	return route{}
-}
-
-// segmented says whether a file name is one of those that HLS serves.
-func segmented(file string) bool {
-	for _, suffix := range []string{".m3u8", ".ts", ".m4s", ".mp4"} {
-		if strings.HasSuffix(file, suffix) {
-			return true
-		}
-	}
-	return false
 }
 
 // streamServer serves one HTTP form of streams.

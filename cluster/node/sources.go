@@ -83,6 +83,16 @@ func (c *channel) SegmentAt(ticks int64) int64 {
 	return c.timeline.SegmentAt(ticks)
 }
 
+// Longest implements [input.Linear].
+func (c *channel) Longest() int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.timeline == nil {
+		return 0
+	}
+	return c.timeline.Longest()
+}
+
 // source makes the source of a configured input; nil for publish://, which a session brings.
 func (n *Node) source(in conf.Input) (input.Source, error) {
 	clock := n.cfg.Outside.Clock

@@ -155,6 +155,9 @@ func (p *Pattern) Bounds(msn int64) (start, end int64) {
 	return msn * segmentTicks, (msn + 1) * segmentTicks
 }
 
+// Longest implements [linear.Timeline].
+func (p *Pattern) Longest() int64 { return segmentTicks }
+
 // Segment implements [linear.Timeline]. There are segments from the epoch to the end of the year 9999.
 func (p *Pattern) Segment(msn int64) ([]*codecs.AccessUnit, error) {
 	if msn < 0 || msn >= lastSegment {

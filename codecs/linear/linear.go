@@ -31,6 +31,9 @@ type Timeline interface {
 	// Bounds returns the DTS of the first access unit of a segment and that of the following segment's, where it ends.
 	Bounds(msn int64) (start, end int64)
 
+	// Longest returns the length in ticks that no segment exceeds.
+	Longest() int64
+
 	// Segment returns the access units of a segment by ascending DTS, video first where two are equal. The first is a
 	// random access point and carries the number as its Cut. Payloads may be shared with other calls; the access
 	// units are the caller's.

@@ -161,7 +161,7 @@ func join(t *testing.T, p linear.Timeline, from, length int64) {
 		if start > from+length {
 			return
 		}
-		if next, _ := p.Bounds(msn + 1); next != end || end-start < linear.Shortest {
+		if next, _ := p.Bounds(msn + 1); next != end || end-start < linear.Shortest || end-start > p.Longest() {
 			t.Fatalf("Bounds(%d) = %d, %d; the next starts at %d", msn, start, end, next)
 		}
 		for _, at := range []int64{start, (start + end) / 2, end - 1} {

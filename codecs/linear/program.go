@@ -119,6 +119,21 @@ func evenCuts(length, target, shortest int64) []cut {
 	return cuts
 }
 
+// Longest implements [Timeline]. Segments of audio alone start and end at the grid position after their cuts.
+func (p *Program) Longest() (longest int64) {
+	for j, c := range p.cuts {
+		end := p.cuts[0].dts + p.span*p.clip.length
+		if j+1 < len(p.cuts) {
+			end = p.cuts[j+1].dts
+		}
+		longest = max(longest, end-c.dts)
+	}
+	if len(p.clip.video) == 0 {
+		longest += p.clip.grid.At(1)
+	}
+	return longest
+}
+
 // checkSizes refuses clips whose random access points are so far apart that a segment would not fit into memory.
 func (p *Program) checkSizes() error {
 	for j, c := range p.cuts {
