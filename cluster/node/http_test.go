@@ -8,7 +8,8 @@ var routeTests = []struct {
 }{
 	{"/cam/index.m3u8", route{routeHLS, "cam", "index.m3u8"}},
 	{"/a/b/s12.ts", route{routeHLS, "a/b", "s12.ts"}},
-	{"/a%2Fb/i1.mp4", route{routeHLS, "a/b", "i1.mp4"}},
+	{"/a%2Fb/i0123456789abcdef.mp4", route{routeHLS, "a/b", "i0123456789abcdef.mp4"}},
+	{"/a/i1.mp4", route{}},
 	{"/cam%20one/mpegts", route{routeTS, "cam one", ""}},
 	{"/a/b.flv", route{routeFLV, "a/b", ""}},
 	{"/cam/embed.html", route{routeLater, "cam", "embed.html"}},

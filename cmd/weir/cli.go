@@ -32,6 +32,9 @@ type NodeCmd struct {
 	Vod            []string `sep:"none" env:"WEIR_VOD" placeholder:"[NAME=]DIR" help:"Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line."`
 	Log            string   `env:"WEIR_LOG" placeholder:"LEVEL" help:"debug, info, warn or error. Default info."`
 	ReturnHolddown string   `env:"WEIR_RETURN_HOLDDOWN" placeholder:"MS" help:"How long a returned node is watched before its streams go back to it, in milliseconds. Default 30000."`
+
+	// ParentPipe is how `weir demo` keeps its nodes from outliving it.
+	ParentPipe bool `hidden:"" help:"End when standard input does."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -55,7 +58,7 @@ configuration is wrong, and nothing was started.`
 // DemoCmd is `weir demo`.
 type DemoCmd struct {
 	JSON bool   `name:"json" help:"Print one line of JSON with the nodes and their addresses instead of the table."`
-	Log  string `env:"WEIR_LOG" default:"warn" enum:"debug,info,warn,error" help:"How much the nodes tell: ${enum}. Default ${default}."`
+	Log  string `env:"WEIR_LOG" default:"info" enum:"debug,info,warn,error" help:"How much the nodes write into their logs: ${enum}. Default ${default}."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -65,7 +68,7 @@ func (*DemoCmd) Help() string {
   weir demo --json
 
 Three nodes run on loopback, with streams that need no camera. The table shows what to paste into a player, and how to
-kill a node and bring it back. Ctrl-C ends everything that was started.
+kill a node and bring it back; then a line tells each change. Ctrl-C ends everything that was started.
 
 Exit codes: 0 ended as asked; 1 something failed.`
 }

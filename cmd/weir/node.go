@@ -32,6 +32,11 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 	if len(file.Streams) == 0 && len(file.Peers) == 0 {
 		log.Warn("neither streams nor peers are configured; see `weir node --help`")
 	}
+	if c.ParentPipe {
+		var cancel context.CancelFunc
+		ctx, cancel = untilClosed(ctx, std.in)
+		defer cancel()
+	}
 	return runNode(ctx, file, log)
 }
 

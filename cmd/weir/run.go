@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"os"
 
@@ -37,9 +35,4 @@ func runNode(ctx context.Context, file *conf.File, log *slog.Logger) error {
 	case err := <-n.Failed():
 		return err
 	}
-}
-
-// runDemo runs the demonstration until ctx ends.
-func runDemo(context.Context, *DemoCmd, io.Writer, *slog.Logger) error {
-	return errors.New("demo missing")
 }
