@@ -143,7 +143,7 @@ func (d *demo) start() error {
 		name := fmt.Sprintf("n%d", i+1)
 		d.nodes = append(d.nodes, demoNode{name: name, ports: p, log: filepath.Join(d.dir, name+".log")})
 	}
-	d.streams = demoStreams(d.nodes[demoNodes-1].name)
+	d.streams = demoStreams(d.nodes[0].name)
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	text := demoConfig(hex.EncodeToString(key), d.dir, d.nodes, d.streams)

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"weir/protocols/api"
+)
+
+// settling is how long a stream may be without owner before that is worth a line: usually the next node has taken it
+// by then.
+const settling = 2 * time.Second
+
+// A follower turns what nodes say, one sight after the other, into lines about what has changed. It is a pure state
+// machine.
+type follower struct {
+	paint   func(node string) string
+	streams map[string]*followed
+	peers   map[string]*followedPeer
+	deaf    bool // nobody answered last time
+}
+
+// A followed is what was last said about a stream.
+type followed struct {
+	owner    string // in the last line, or at the start
+	failure  string
+	orphaned time.Time // since when it has had no owner; zero if it has one, or if that was told
+}
+
+// A followedPeer is what was last said about a node.
+type followedPeer struct {
+	living   bool
+	status   string
+	instance string // of the process; empty until it is known
+}
+
+// newFollower begins with a sight that needs no lines. Paint colours the name of a node.
+func newFollower(first sight, now time.Time, paint func(string) string) *follower {
+	f := &follower{paint: paint, streams: map[string]*followed{}, peers: map[string]*followedPeer{}}
+	f.see(first, now)
+	return f
+}
+
+// blind gives the lines for an instant at which no node answered.
+func (f *follower) blind() []string {
+	if f.deaf {
+		return nil
+	}
+	f.deaf = true
+	return []string{"no node answers"}
+}
+
+// see gives the lines for what a node says now.
+func (f *follower) see(s sight, now time.Time) []string {
+	var lines []string
+	if f.deaf {
+		lines = append(lines, f.paint(s.from)+" answers")
+		f.deaf = false
+	}
+	for _, p := range s.peers {
+		if p.Name != "" {
+			lines = append(lines, f.seePeer(p)...)
+		}
+	}
+	for _, st := range s.streams {
+		lines = append(lines, f.seeStream(st, now)...)
+	}
+	return lines
+}
+
+// living are the states of a node that takes part; see [api.Peer].
+var living = []string{"alive", "starting", "draining", "drifted"}
+
+func (f *follower) seePeer(p api.Peer) []string {
+	name := f.paint(string(p.Name))
+	is := followedPeer{slices.Contains(living, p.Status), p.Status, p.Stats.ID}
+	was, known := f.peers[string(p.Name)]
+	if !known {
+		f.peers[string(p.Name)] = &is
+		return nil
+	}
+	old := *was
+	*was = is
+	if is.instance == "" {
+		was.instance = old.instance
+	}
+	switch {
+	case old.living && !is.living && is.status == "unauthorised":
+		return []string{name + " is refused: it has another cluster key"}
+	case old.living && !is.living:
+		return []string{name + " silent"}
+	case !old.living && is.living:
+		return []string{name + " back"}
+	case old.instance != was.instance && old.instance != "":
+		return []string{name + " restarted"}
+	case old.status != is.status && (is.status == "draining" || is.status == "drifted"):
+		return []string{name + " " + is.status}
+	}
+	return nil
+}
+
+func (f *follower) seeStream(st api.Stream, now time.Time) []string {
+	was, known := f.streams[st.Name]
+	if !known {
+		f.streams[st.Name] = &followed{owner: string(st.Owner), failure: st.Error}
+		return nil
+	}
+	var lines []string
+	switch owner := string(st.Owner); {
+	case owner == "" && was.owner != "" && st.State == "waiting":
+		lines = append(lines, fmt.Sprintf("%s: %s → nobody (waiting for a publisher)", st.Name, f.paint(was.owner)))
+		*was = followed{failure: was.failure}
+	case owner == "" && was.owner != "" && was.orphaned.IsZero():
+		was.orphaned = now
+	case owner == "" && was.owner != "" && now.Sub(was.orphaned) >= settling:
+		lines = append(lines, fmt.Sprintf("%s: %s → nobody yet", st.Name, f.paint(was.owner)))
+		*was = followed{failure: was.failure}
+	case owner != "" && owner != was.owner:
+		from := "nobody"
+		if was.owner != "" {
+			from = f.paint(was.owner)
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s → %s (%s)", st.Name, from, f.paint(owner), f.why(st)))
+		*was = followed{owner: owner, failure: was.failure}
+	case owner != "":
+		was.orphaned = time.Time{}
+	}
+	if st.Error != was.failure {
+		if st.Error != "" {
+			lines = append(lines, fmt.Sprintf("%s: %s: %s", st.Name, st.State, st.Error))
+		}
+		was.failure = st.Error
+	}
+	return lines
+}
+
+// why says for which reason a stream is where it is.
+func (f *follower) why(st api.Stream) string {
+	switch {
+	case st.SpillOf != "":
+		return fmt.Sprintf("%s of %s", st.Reason, f.paint(st.SpillOf))
+	case st.Reason == "":
+		return st.State
+	}
+	return string(st.Reason)
+}

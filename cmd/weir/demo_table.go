@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A screen is where the demonstration speaks.
+type screen struct {
+	out *os.File
+	painter
+}
+
+// nodeColours tell the nodes apart.
+var nodeColours = []string{"36", "35", "32"}
+
+// node paints the name of a node.
+func (s screen) node(name string) string {
+	i, err := strconv.Atoi(strings.TrimPrefix(name, "n"))
+	if err != nil || i < 1 {
+		return name
+	}
+	return s.paint(nodeColours[(i-1)%len(nodeColours)], name)
+}
+
+func (s screen) dim(text string) string { return s.paint("2", text) }
+
+// say prints one line.
+func (s screen) say(text string) error {
+	if _, err := io.WriteString(s.out, text+"\n"); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}
+
+// lines prints lines with the time at which they were found.
+func (s screen) lines(now time.Time, lines []string) error {
+	for _, l := range lines {
+		if err := s.say(s.dim(now.Format(time.TimeOnly)) + " " + l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A cell is a word of a table with the way in which it looks; nil means plain.
+type cell struct {
+	text  string
+	paint func(string) string
+}
+
+// table lays out rows in columns, with an indent. Colours take no room.
+func table(rows [][]cell) string {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		b.WriteString(" ")
+		for i, c := range row {
+			text, pad := c.text, widths[i]-utf8.RuneCountInString(c.text)
+			if c.paint != nil {
+				text = c.paint(text)
+			}
+			b.WriteString(" " + text)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", pad+1))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// printTable prints all that a person needs to play with the cluster.
+func (d *demo) printTable(s sight) error {
+	b := &strings.Builder{}
+	heading := func(title, remark string) {
+		fmt.Fprintf(b, "\n%s  %s\n", d.screen.bold(title), d.screen.dim(remark))
+	}
+	heading("THREE NODES, ONE CLUSTER", "each is a process of its own")
+	b.WriteString(d.nodeTable())
+
+	example, entry := d.example(s)
+	heading("PLAY", fmt.Sprintf("%s is captured by %s and asked of %s here: any node leads a player to any stream", example.Name, example.Owner, entry.name))
+	b.WriteString(d.playTable(example.Name, entry))
+
+	heading("STREAMS", "and who captures them now")
+	b.WriteString(d.streamTable(s))
+
+	heading("PUBLISH", demoLive+" is yours: publish it at any node, play it from any other")
+	fmt.Fprintf(b, "  %s\n", d.publishCommand(entry))
+
+	heading("DISTURB", "and see below what becomes of the streams")
+	b.WriteString(d.breakTable())
+
+	heading("BRING BACK", "what was killed, in another terminal; its streams return to it "+demoHolddown.String()+" later")
+	var rows [][]cell
+	for _, n := range d.nodes {
+		rows = append(rows, []cell{{n.name, d.screen.node}, {text: d.command(n)}})
+	}
+	b.WriteString(table(rows))
+
+	heading("LOOK INSIDE", "")
+	b.WriteString(table([][]cell{
+		{{text: "streams"}, {text: entry.url() + "/streamer/api/v3/streams"}},
+		{{text: "peers"}, {text: entry.url() + "/streamer/api/v3/cluster/peers"}},
+		{{text: "actors"}, {text: entry.url() + "/api/tree"}},
+		{{text: "metrics"}, {text: entry.url() + "/metrics"}},
+		{{text: "config"}, {text: d.config}},
+		{{text: "logs"}, {text: strings.TrimSuffix(d.nodes[0].log, d.nodes[0].name+".log") + "n*.log"}},
+	}))
+	heading("WHAT CHANGES FROM NOW ON", "Ctrl-C ends everything")
+	_, err := io.WriteString(d.screen.out, b.String())
+	if err != nil {
+		return fmt.Errorf("printing the table: %w", err)
+	}
+	return nil
+}
+
+func (d *demo) nodeTable() string {
+	rows := [][]cell{{{"node", d.screen.dim}, {"pid", d.screen.dim}, {"http", d.screen.dim}, {"rtmp", d.screen.dim}, {"rtsp", d.screen.dim}}}
+	for _, c := range d.children {
+		p := c.node.ports
+		rows = append(rows, []cell{
+			{c.node.name, d.screen.node}, {text: strconv.Itoa(c.pid())}, {text: c.node.url()},
+			{text: "rtmp://" + loopbackAddr(p.rtmp)}, {text: "rtsp://" + loopbackAddr(p.rtsp)},
+		})
+	}
+	return table(rows)
+}
+
+// example is a stream with its owner, and a node that is not the owner.
+func (d *demo) example(s sight) (st struct{ Name, Owner string }, entry demoNode) {
+	entry = d.nodes[0]
+	for _, want := range d.streams {
+		if seen := s.stream(want.name); seen != nil && seen.Owner != "" && string(seen.Owner) != entry.name {
+			return struct{ Name, Owner string }{want.name, string(seen.Owner)}, entry
+		}
+	}
+	return struct{ Name, Owner string }{d.streams[0].name, "a node"}, entry
+}
+
+func (d *demo) playTable(stream string, n demoNode) string {
+	rows := [][]cell{}
+	for _, r := range playURLs(stream, n) {
+		rows = append(rows, []cell{{text: r.form}, {text: r.url}})
+	}
+	return table(rows) + d.screen.dim("  paste a URL behind ffplay or mpv, or into VLC's Open Network Stream") + "\n"
+}
+
+// A playURL is where a stream can be played in one form.
+type playURL struct{ form, url string }
+
+// playURLs are all forms in which a node plays a stream.
+func playURLs(stream string, n demoNode) []playURL {
+	return []playURL{
+		{"HLS", n.url() + "/" + stream + "/index.m3u8"},
+		{"RTMP", "rtmp://" + loopbackAddr(n.ports.rtmp) + "/static/" + stream},
+		{"RTSP", "rtsp://" + loopbackAddr(n.ports.rtsp) + "/" + stream},
+		{"HTTP-TS", n.url() + "/" + stream + "/mpegts"},
+		{"HTTP-FLV", n.url() + "/" + stream + ".flv"},
+	}
+}
+
+// streamTable lists for each node what it captures, and what is special about some streams.
+func (d *demo) streamTable(s sight) string {
+	var rows [][]cell
+	for _, n := range d.nodes {
+		var names []string
+		for _, want := range d.streams {
+			if st := s.stream(want.name); st != nil && string(st.Owner) == n.name {
+				names = append(names, want.name)
+			}
+		}
+		rows = append(rows, []cell{{n.name, d.screen.node}, {text: strings.Join(names, " ")}})
+	}
+	var remarks []string
+	for _, want := range d.streams {
+		if want.published() {
+			rows = append(rows, []cell{{text: "–"}, {text: want.name + " (waits for a publisher)"}})
+		} else if want.remark != "" {
+			remarks = append(remarks, want.name+" "+want.remark)
+		}
+	}
+	return table(rows) + "  " + d.screen.dim(strings.Join(remarks, " · ")) + "\n"
+}
+
+// publishCommand publishes a test picture of ffmpeg's, which looks different from weir's own.
+func (d *demo) publishCommand(n demoNode) string {
+	return "ffmpeg -re -f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi -i sine=frequency=440 -c:v libx264 -preset veryfast" +
+		" -tune zerolatency -pix_fmt yuv420p -g 50 -c:a aac -f flv rtmp://" + loopbackAddr(n.ports.rtmp) + "/static/" + demoLive
+}
+
+func (d *demo) breakTable() string {
+	head := []cell{{"node", d.screen.dim}}
+	for _, what := range []string{"kill", "pause", "go on"}[:len(breakers(0))] {
+		head = append(head, cell{what, d.screen.dim})
+	}
+	rows := [][]cell{head}
+	for _, c := range d.children {
+		row := []cell{{c.node.name, d.screen.node}}
+		for _, command := range breakers(c.pid()) {
+			row = append(row, cell{text: command})
+		}
+		rows = append(rows, row)
+	}
+	return table(rows)
+}
