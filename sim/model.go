@@ -1,0 +1,600 @@
+// Package sim runs whole groups of nodes in virtual time: their control planes, and with [Actors] the nodes' own
+// actors, over a simulated network with faults of every kind, and checks the rules of the group after every event. The
+// same scenario and seed give the same run, byte for byte.
+//
+// It does not know how a scenario is written down (sim/scenario) nor how a run is drawn (sim/timeline). What is
+// replaced, and so not exercised: sockets, HTTP, the proof of the key and TLS between nodes, gRPC, the kernel's
+// scheduling, clocks, randomness, protoactor's own mailbox and dispatcher, media, viewers and their protocols.
+package sim
+
+import (
+	"time"
+
+	"weir/cluster/conf"
+	"weir/cluster/control"
+)
+
+// Fidelity says how much of a node runs.
+type Fidelity uint8
+
+const (
+	// Core runs the control plane's state machine alone: the fastest, for wide sweeps.
+	Core Fidelity = iota
+	// Actors runs the node's own actors, with supervision and the order of mail drawn from the seed.
+	Actors
+)
+
+// A Scenario is a group, its network and cameras, and what happens to them. It is not changed by a run.
+type Scenario struct {
+	Name    string
+	Comment string
+	Seed    uint64
+
+	// Files are the configuration of each node by its name; the empty name holds for nodes that have none of their own.
+	Files map[string]*conf.File
+
+	// Nodes are the names of the machines, in the order of the file. A peer entry leads to the machine whose name is
+	// its host, or its host and port.
+	Nodes []string
+
+	Net     Net
+	Capture Capture
+
+	// Steps need not be in order of time.
+	Steps []Step
+
+	// Until is when the run ends, by true time. Zero means a moment after the last step.
+	Until    time.Duration
+	Fidelity Fidelity
+}
+
+// A Range is drawn from evenly, both ends included. Max below Min counts as Min.
+type Range struct{ Min, Max time.Duration }
+
+// Net is the network as it is without faults.
+type Net struct {
+	Delay Range // of one message in one direction. Zero: 1 ms to 50 ms
+	Loss  PPM   // of messages, in each direction
+}
+
+// Capture is what sources are like without faults.
+type Capture struct {
+	Up   Range // from the start of a capture to its first access unit. Zero: 500 ms
+	Down Range // from the order to stop to the last access unit. Zero: 50 ms
+
+	// Timeout is the silence after which a capture counts as failed. Zero: 10 s.
+	Timeout time.Duration
+
+	// Segment is how long a segment of the simulated packager is. Zero: 4 s.
+	Segment time.Duration
+}
+
+// PPM is a probability in parts per million.
+type PPM int
+
+// Percent is a probability of n in a hundred.
+func Percent(n float64) PPM { return PPM(n * 10_000) }
+
+// A Step is something that is done to the group at an instant, or expected of it.
+type Step struct {
+	At time.Duration // by true time, since the start
+
+	// To, if it is later than At, ends what Action does: a fault is undone. Without it a fault lasts until [Heal],
+	// [Quiet] or the action that names its end. For Expect it is the instant by which, or the end of the time in which,
+	// the expectation has to hold.
+	To time.Duration
+
+	Line   int // in the scenario's text; 0 if it has none
+	Action Action
+	Expect Expectation
+}
+
+// An Action is done to the group. Lists of nodes and streams that are nil mean all.
+type Action interface{ action() }
+
+// Actions on nodes.
+type (
+	// Crash ends processes at once. With To they boot again then.
+	Crash struct{ Nodes []string }
+
+	// Restart boots processes, ending them first if they run. Remembered keeps the boot counter; otherwise the process
+	// knows nothing of its earlier lives.
+	Restart struct {
+		Nodes      []string
+		Remembered bool
+		Moved      bool // under another address of its remote
+	}
+
+	// CrashLoop crashes and boots processes again and again, with Up between.
+	CrashLoop struct {
+		Nodes []string
+		Up    time.Duration
+		Down  time.Duration
+	}
+
+	// Pause freezes processes (SIGSTOP): nothing runs, the clock goes on.
+	Pause struct{ Nodes []string }
+
+	// Resume lets paused and suspended ones go on.
+	Resume struct{ Nodes []string }
+
+	// Suspend freezes the machines: nothing runs, and the monotonic clock stands still.
+	Suspend struct{ Nodes []string }
+
+	// Throttle takes processor time: everything that a node does comes up to By late.
+	Throttle struct {
+		Nodes []string
+		By    time.Duration
+	}
+
+	// Exhaust takes the descriptors: a node can neither ask nor be asked.
+	Exhaust struct{ Nodes []string }
+
+	// Drain makes nodes hand over their streams.
+	Drain struct{ Nodes []string }
+
+	// Edit puts another configuration into effect, as a reload does.
+	Edit struct {
+		Nodes []string
+		File  *conf.File
+	}
+
+	// WrongKey gives nodes a cluster key that the others do not have.
+	WrongKey struct{ Nodes []string }
+
+	// Foreign makes nodes speak a version of the protocol that is one newer, with fields that nobody knows.
+	Foreign struct{ Nodes []string }
+
+	// KillActor makes one actor of a node panic. With [Core] only control and peers/ENTRY mean anything.
+	KillActor struct {
+		Node string
+		ID   string // below the root, such as control or streams/cam1
+	}
+
+	// ClockRate makes the monotonic clocks of nodes run faster (or, below zero, slower) by parts per million.
+	ClockRate struct {
+		Nodes []string
+		PPM   int
+	}
+
+	// ClockJump sets the wall clocks of nodes. It must change nothing.
+	ClockJump struct {
+		Nodes []string
+		By    time.Duration
+	}
+)
+
+// Actions on links. They hold from each of From to each of To, and, unless OneWay, back.
+type (
+	// Cut loses everything.
+	Cut struct {
+		From, To []string
+		OneWay   bool
+	}
+
+	// Partition loses everything between groups. Who is in no group reaches everybody: a bridge.
+	Partition struct{ Groups [][]string }
+
+	// Ring lets each node reach only its two neighbours in the order of Nodes.
+	Ring struct{ Nodes []string }
+
+	// Isolate cuts nodes off from everybody else, or from each other too. In and Out limit it to one direction.
+	Isolate struct {
+		Nodes   []string
+		In, Out bool // neither: both
+	}
+
+	// Refuse makes connections fail at once, as a dead host, a firewall that says so or a name that does not resolve.
+	Refuse struct {
+		From, To []string
+		OneWay   bool
+	}
+
+	// Reset breaks exchanges with a probability; the asker knows at once.
+	Reset struct {
+		From, To    []string
+		OneWay      bool
+		Probability PPM
+	}
+
+	// Clog holds messages back; they arrive when it ends.
+	Clog struct {
+		From, To []string
+		OneWay   bool
+	}
+
+	// Swizzle clogs each link at a random instant and releases it at another, in random order.
+	Swizzle struct{ Nodes []string }
+
+	// Delay replaces the delay of the network.
+	Delay struct {
+		From, To []string
+		OneWay   bool
+		By       Range
+	}
+
+	// Spike delays single messages by more, with a probability.
+	Spike struct {
+		From, To    []string
+		OneWay      bool
+		Probability PPM
+		By          Range
+	}
+
+	// Loss replaces the loss of the network.
+	Loss struct {
+		From, To    []string
+		OneWay      bool
+		Probability PPM
+	}
+
+	// Burst loses messages in bursts (Gilbert's model): each message may begin or end one, in which all are lost.
+	Burst struct {
+		From, To   []string
+		OneWay     bool
+		Begin, End PPM
+	}
+
+	// Duplicate delivers messages twice.
+	Duplicate struct {
+		From, To    []string
+		OneWay      bool
+		Probability PPM
+	}
+
+	// Reorder lets messages overtake each other by up to By.
+	Reorder struct {
+		From, To    []string
+		OneWay      bool
+		Probability PPM
+		By          time.Duration
+	}
+
+	// Bandwidth limits a link, in bytes per second.
+	Bandwidth struct {
+		From, To []string
+		OneWay   bool
+		Bytes    int
+	}
+
+	// FlapLink cuts and heals a link again and again.
+	FlapLink struct {
+		From, To []string
+		OneWay   bool
+		Down, Up time.Duration
+	}
+
+	// SlowReplies makes nodes answer late.
+	SlowReplies struct {
+		Nodes []string
+		By    Range
+	}
+
+	// BrokenReplies makes the answers of nodes unreadable.
+	BrokenReplies struct {
+		Nodes       []string
+		Probability PPM
+		How         Breakage
+	}
+
+	// Heal makes all links whole.
+	Heal struct{}
+)
+
+// A Breakage is a way in which an answer is broken.
+type Breakage string
+
+// The ways.
+const (
+	CutShort Breakage = "cut"     // the body ends early
+	Garbled  Breakage = "garbled" // bytes are changed
+	Huge     Breakage = "huge"    // far more than anybody should send
+)
+
+// Actions on sources, publishers and viewers.
+type (
+	// SourceDown makes sources unreachable from nodes; captures that run there fail.
+	SourceDown struct{ Streams, Nodes []string }
+
+	// SourceUp makes them reachable again.
+	SourceUp struct{ Streams, Nodes []string }
+
+	// Stall makes sources fall silent without closing.
+	Stall struct{ Streams, Nodes []string }
+
+	// SlowSource makes sources take that long to begin.
+	SlowSource struct {
+		Streams, Nodes []string
+		Up             Range
+	}
+
+	// SingleLogin makes cameras refuse a second connection.
+	SingleLogin struct{ Streams []string }
+
+	// Publish lets a publisher come to a node. With To it leaves then.
+	Publish struct {
+		Node   string
+		Stream string
+	}
+
+	// Unpublish lets it leave.
+	Unpublish struct {
+		Node   string
+		Stream string
+	}
+
+	// Demand lets a viewer ask a node for a stream. With To it stays until then.
+	Demand struct {
+		Node   string
+		Stream string
+	}
+
+	// Load gives nodes that much to carry.
+	Load struct {
+		Nodes []string
+		CPU   int // permille
+	}
+)
+
+// Actions on the run.
+type (
+	// Random draws faults of a profile from At to To: swarm, calm, network, process, source or edit.
+	Random struct{ Profile string }
+
+	// Quiet ends all faults, boots what is down and lets the group settle. Steps after it may disturb it again.
+	Quiet struct{}
+)
+
+func (Crash) action()         {}
+func (Restart) action()       {}
+func (CrashLoop) action()     {}
+func (Pause) action()         {}
+func (Resume) action()        {}
+func (Suspend) action()       {}
+func (Throttle) action()      {}
+func (Exhaust) action()       {}
+func (Drain) action()         {}
+func (Edit) action()          {}
+func (WrongKey) action()      {}
+func (Foreign) action()       {}
+func (KillActor) action()     {}
+func (ClockRate) action()     {}
+func (ClockJump) action()     {}
+func (Cut) action()           {}
+func (Partition) action()     {}
+func (Ring) action()          {}
+func (Isolate) action()       {}
+func (Refuse) action()        {}
+func (Reset) action()         {}
+func (Clog) action()          {}
+func (Swizzle) action()       {}
+func (Delay) action()         {}
+func (Spike) action()         {}
+func (Loss) action()          {}
+func (Burst) action()         {}
+func (Duplicate) action()     {}
+func (Reorder) action()       {}
+func (Bandwidth) action()     {}
+func (FlapLink) action()      {}
+func (SlowReplies) action()   {}
+func (BrokenReplies) action() {}
+func (Heal) action()          {}
+func (SourceDown) action()    {}
+func (SourceUp) action()      {}
+func (Stall) action()         {}
+func (SlowSource) action()    {}
+func (SingleLogin) action()   {}
+func (Publish) action()       {}
+func (Unpublish) action()     {}
+func (Demand) action()        {}
+func (Load) action()          {}
+func (Random) action()        {}
+func (Quiet) action()         {}
+
+// An Expectation is a rule that a scenario adds to the invariants. Those of a state have to hold at Step.To (at Step.At
+// if there is no To); those of a time, from Step.At to Step.To, or to the end of the run.
+type Expectation interface{ expectation() }
+
+// Expectations.
+type (
+	// OwnedBy: these streams, and no other node's, are captured by Node. An empty Node means by nobody.
+	OwnedBy struct {
+		Streams []string
+		Node    string
+	}
+
+	// OneEach: each of these streams is captured by exactly one live node.
+	OneEach struct{ Streams []string }
+
+	// EachSide: each stream is captured exactly once in every part of the group as it is cut now.
+	EachSide struct{ Streams []string }
+
+	// AtHome: each of these streams is captured by its pin or home node, and only there.
+	AtHome struct{ Streams []string }
+
+	// Agreement: all live nodes that run name the same owner for each stream.
+	Agreement struct{}
+
+	// Refused: the last publisher of the stream at the node was not admitted.
+	Refused struct{ Node, Stream string }
+
+	// Moved: in the time, so many streams changed their owner; with OwnedBefore, as many as that node had at its start.
+	Moved struct {
+		Count       int
+		OwnedBefore string // empty: Count holds
+		AtMost      bool
+	}
+
+	// NoDuplicates: at no instant of the time does more than one node capture a stream.
+	NoDuplicates struct{ Streams []string }
+
+	// NoTakeOver: in the time no stream starts anywhere.
+	NoTakeOver struct{ Streams []string }
+
+	// GapWithin: in the time no stream is without media for longer.
+	GapWithin struct {
+		Streams []string
+		Limit   time.Duration
+	}
+
+	// Liveness: the group is whole and calm, so the bounded-liveness invariants that are open close by Step.To.
+	Liveness struct{}
+
+	// Noted: a node's control plane reports a note of this kind in the time. An empty Node means any.
+	Noted struct {
+		Node string
+		Kind control.NoteKind
+	}
+)
+
+func (OwnedBy) expectation()      {}
+func (OneEach) expectation()      {}
+func (EachSide) expectation()     {}
+func (AtHome) expectation()       {}
+func (Agreement) expectation()    {}
+func (Refused) expectation()      {}
+func (Moved) expectation()        {}
+func (NoDuplicates) expectation() {}
+func (NoTakeOver) expectation()   {}
+func (GapWithin) expectation()    {}
+func (Liveness) expectation()     {}
+func (Noted) expectation()        {}
+
+// Options say how a scenario is run.
+type Options struct {
+	// Keep keeps the lines of the trace; without it only their hash is made.
+	Keep bool
+
+	// Snapshots is the interval at which the nodes' views are kept. Zero means none.
+	Snapshots time.Duration
+
+	// First ends the run at the first violation.
+	First bool
+
+	// Without names kinds of faults that [Random] does not draw; see [Faults].
+	Without []string
+
+	// Decisions, from an earlier Result, are repeated instead of drawn.
+	Decisions *Decisions
+
+	// Mutant plants a fault into the control plane; see [Mutants]. Empty means none.
+	Mutant string
+}
+
+// A Result is what a run showed.
+type Result struct {
+	Hash  string // SHA-256 of the trace, in hexadecimal
+	Trace []Line // with Options.Keep
+
+	Violations []Violation
+	Verdicts   []Verdict // of every invariant, in the order of their numbers
+	Unknown    bool      // the run was too short to tell
+	Why        string    // it is unknown
+
+	Measures  map[string]Measure // by the name of the bound: B1 …
+	Sometimes map[string]int     // how often each state that should occur did
+	Drawn     []Step             // what [Random] drew
+	Decisions *Decisions
+
+	Snapshots []Snapshot
+	Faults    []Span    // for the fault strip
+	Holds     []Hold    // who captured what, in the order of their beginnings
+	Beliefs   []Belief  // who took whom for dead, and when
+	Gaps      []Silence // of media
+
+	Events    uint64 // handled by the nodes
+	Messages  uint64 // between nodes
+	Bytes     uint64 // of the answers among them, as far as they were encoded
+	Starts    int    // of captures
+	Moves     int    // of streams from one node to another
+	TakeOvers int    // from a node that was alive and reachable
+	Simulated time.Duration
+}
+
+// A Line is one line of the trace.
+type Line struct {
+	Number uint64
+	Cause  uint64 // the line that led to it; 0 if none
+	At     time.Duration
+	Node   string
+	Text   string // the whole line, without newline
+}
+
+// A Violation is an invariant or an expectation that did not hold.
+type Violation struct {
+	Invariant   string // I1 … or "expect"
+	At          time.Duration
+	Stream      string
+	Nodes       []string
+	Line        uint64 // of the trace
+	Text        string // for people
+	Fingerprint string // the same for the same fault whatever the names are
+	Step        int    // the line in the scenario of a failed expectation; 0 otherwise
+}
+
+// A Verdict says how an invariant fared.
+type Verdict struct {
+	Name    string // I1 …
+	Rule    string // in a few words
+	State   string // "pass", "violated", "not applicable", or "not exercised"
+	Checks  uint64
+	Failed  int
+	Formula string        // of a bounded one
+	Bound   time.Duration // its value, the one that Worst came nearest to
+	Worst   time.Duration // measured
+}
+
+// A Measure compares a bound with what was measured.
+type Measure struct {
+	Name    string
+	Formula string
+	Bound   time.Duration // the value for the instance that came nearest to it
+	Worst   time.Duration // measured then
+	Count   int
+	All     []time.Duration // every value measured, in order; at most a few thousand
+}
+
+// A Snapshot is what the nodes know at one instant.
+type Snapshot struct {
+	At    time.Duration
+	Nodes []NodeState
+}
+
+// A NodeState is one node in a [Snapshot].
+type NodeState struct {
+	Name   string
+	Up     bool
+	Frozen bool // paused or suspended
+	Clock  time.Duration
+	View   *control.View // immutable; nil if it is not up
+}
+
+// A Span is a fault that lasted for some time.
+type Span struct {
+	From, To time.Duration // To equals From for one of an instant
+	Kind     string
+	Text     string
+	Nodes    []string
+}
+
+// A Hold is a capture: a node had a stream.
+type Hold struct {
+	Stream, Node string
+	From         time.Duration // ordered to start
+	Up           time.Duration // first access unit; -1 if none came
+	To           time.Duration // end of media; -1 if it went on
+	Why          string
+}
+
+// A Belief is a time in which a node took another for dead.
+type Belief struct {
+	Node, Peer string
+	From, To   time.Duration // To is -1 if it went on
+}
+
+// A Silence is a time in which nobody captured a stream.
+type Silence struct {
+	Stream   string
+	From, To time.Duration
+	Cause    string // crash, cut, yield, source, start …
+}
