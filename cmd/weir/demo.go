@@ -262,10 +262,8 @@ func (d *demo) tellEnd(c *child) error {
 		d.log.Warn("node ended", slog.String("node", c.node.name), slog.Int("pid", c.pid()), slog.String("err", c.how()))
 		return nil
 	}
-	return d.screen.lines(time.Now(), []string{
-		fmt.Sprintf("%s ended (pid %d, %s). In another terminal, this brings it back:", d.screen.node(c.node.name), c.pid(), c.how()),
-		"  " + d.command(c.node),
-	})
+	what := fmt.Sprintf("%s ended (pid %d, %s); in another terminal, this brings it back:", d.screen.node(c.node.name), c.pid(), c.how())
+	return errors.Join(d.screen.lines(time.Now(), []string{what}), d.screen.say(d.command(c.node)))
 }
 
 // command is what a person types to start a node again.

@@ -103,13 +103,13 @@ func (c *child) stop() {
 }
 
 // untilClosed gives a context that ends when standard input does: the other end of the pipe belongs to the process
-// whose child this is. If the node has not ended by itself a while later, the process ends all the same.
-func untilClosed(ctx context.Context, in io.Reader) (context.Context, context.CancelFunc) {
+// whose child this is. If the node has not ended by itself a while later, exit ends the process.
+func untilClosed(ctx context.Context, in io.Reader, exit func()) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		_, _ = io.Copy(io.Discard, in) // an error is an end, too
 		cancel()
-		time.AfterFunc(stopGrace, func() { os.Exit(exitFailure) })
+		time.AfterFunc(stopGrace, exit)
 	}()
 	return ctx, cancel
 }

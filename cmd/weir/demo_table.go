@@ -134,8 +134,11 @@ func (d *demo) nodeTable() string {
 	for _, c := range d.children {
 		p := c.node.ports
 		rows = append(rows, []cell{
-			{c.node.name, d.screen.node}, {text: strconv.Itoa(c.pid())}, {text: c.node.url()},
-			{text: "rtmp://" + loopbackAddr(p.rtmp)}, {text: "rtsp://" + loopbackAddr(p.rtsp)},
+			{c.node.name, d.screen.node},
+			{text: strconv.Itoa(c.pid())},
+			{text: c.node.url()},
+			{text: "rtmp://" + loopbackAddr(p.rtmp)},
+			{text: "rtsp://" + loopbackAddr(p.rtsp)},
 		})
 	}
 	return table(rows)

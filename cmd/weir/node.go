@@ -34,7 +34,7 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 	}
 	if c.ParentPipe {
 		var cancel context.CancelFunc
-		ctx, cancel = untilClosed(ctx, std.in)
+		ctx, cancel = untilClosed(ctx, std.in, func() { os.Exit(exitFailure) })
 		defer cancel()
 	}
 	return runNode(ctx, file, log)
