@@ -110,8 +110,10 @@ func (s *session) Receive(ctx actor.Context) {
 		if act.Panicked(m.Err) {
 			panic(m.Err)
 		}
-		st := s.seat.client.Stats()
-		s.env.Event("session_end", "session", s.seat.id, "proto", st.Protocol, "stream", st.Stream, "err", m.Err)
+		// What never asked for a stream, such as garbage on the port, the protocol has told of.
+		if st := s.seat.client.Stats(); st.Stream != "" {
+			s.env.Event("session_end", "session", s.seat.id, "proto", st.Protocol, "stream", st.Stream, "err", m.Err)
+		}
 		ctx.Stop(ctx.Self())
 	case *actor.Restarting:
 		s.task.Stop()

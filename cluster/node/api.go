@@ -148,6 +148,9 @@ func (s shown) Peers() []api.Peer {
 	}
 	out := []api.Peer{self}
 	for _, p := range v.Peers {
+		if !p.Met && p.Name == v.Self {
+			continue // an entry that means this node, by a name that leads nowhere from here
+		}
 		c := entries[p.Entry]
 		a := api.Peer{
 			Hostname: c.Name(), Status: string(p.Status), Since: seconds(now - p.Since),

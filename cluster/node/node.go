@@ -345,7 +345,7 @@ func (n *Node) event(kind string, kv ...any) {
 	switch kind {
 	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_failed", "stream_refused", "session_refused":
 		level = slog.LevelWarn
-	case "stream_running", "drained":
+	case "drained":
 		level = slog.LevelInfo
 	}
 	args := make([]any, 0, len(kv))
