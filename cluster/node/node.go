@@ -245,14 +245,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		})},
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", links)},
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
-			config: control.Config{
-				Self: n.cfg.Hostname, Named: n.cfg.File.Name != "",
-				Instance: n.cfg.Outside.Instance(), Seed: n.env.Rand(),
-				Peers: controlPeers(n.cfg.File), Streams: controlStreams(n.cfg.File),
-				ReturnHolddown: control.Instant(n.cfg.File.ReturnHolddown),
-				Hash:           n.cfg.File.Hash(n.keys.own.ID()),
-				Advert:         n.advert(sockets),
-			},
+			config:  n.controlConfig(sockets),
 			streams: streams, captures: n.captures, publish: n.publish, note: n.note, load: n.load,
 		})},
 		{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
@@ -263,6 +256,12 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		default:
 		}
 	})
+}
+
+func (n *Node) controlConfig(s *sockets) control.Config {
+	c := ControlConfig(n.cfg.File, n.cfg.Hostname, n.keys.own.ID())
+	c.Instance, c.Seed, c.Advert = n.cfg.Outside.Instance(), n.env.Rand(), n.advert(s)
+	return c
 }
 
 func (n *Node) advert(s *sockets) control.Advert {

@@ -131,6 +131,18 @@ func mustURL(s string) *url.URL {
 	return u
 }
 
+// ControlConfig is what the control plane needs of a configuration file; what differs from start to start (instance,
+// seed, advert) is left to the caller. Without a name in the file the node is called hostname until it finds itself
+// behind a peer entry. keyID identifies the cluster key, so that files with different keys are known to differ.
+func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
+	return control.Config{
+		Self: hostname, Named: f.Name != "",
+		Peers: controlPeers(f), Streams: controlStreams(f),
+		ReturnHolddown: control.Instant(f.ReturnHolddown),
+		Hash:           f.Hash(keyID),
+	}
+}
+
 // controlStreams is what the control plane needs of the file's streams.
 func controlStreams(f *conf.File) []control.Stream {
 	out := make([]control.Stream, 0, len(f.Streams))
