@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,17 +25,18 @@ func TestListenerThatFailsOpensItsAddressAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := act.NewSystem(nil)
 		env := act.NewReal(sys, nil)
-		opened, over := 0, make(chan struct{})
+		var opened atomic.Int64
+		over := make(chan struct{})
 		pid := sys.Root.Spawn(actors.Group(env, "listeners", []actors.Child{{Name: "http:1", Props: listener.Props(env, listener.Config{
 			Name: "http:1",
 			Open: func() (net.Listener, error) {
-				if opened++; opened == 2 {
+				if opened.Add(1) == 2 {
 					return nil, errors.New("port 1 is in use")
 				}
 				return socket{}, nil
 			},
 			Serve: func(ctx context.Context, _ net.Listener) error {
-				if opened == 1 {
+				if opened.Load() == 1 {
 					return errors.New("accept failed")
 				}
 				<-ctx.Done()
@@ -43,8 +45,8 @@ func TestListenerThatFailsOpensItsAddressAgain(t *testing.T) {
 			},
 		})}}))
 		time.Sleep(time.Minute)
-		if opened != 3 {
-			t.Errorf("opened %d times, want 3: at first, while the port was in use, and again", opened)
+		if got := opened.Load(); got != 3 {
+			t.Errorf("opened %d times, want 3: at first, while the port was in use, and again", got)
 		}
 		sys.Root.StopFuture(pid).Wait()
 		<-over
