@@ -10,6 +10,9 @@ import (
 // maxWord is the longest word, in characters, for which a near one is looked for: the search is quadratic.
 const maxWord = 64
 
+// Nearest gives the known word that was most likely meant by a misspelt one, or "" if none is near enough.
+func Nearest(word string, known []string) string { return nearest(word, known) }
+
 // nearest gives the known word with the smallest edit distance to word, the first in alphabetical order among equals,
 // or "" when none is near enough to have been meant.
 func nearest(word string, known []string) string {
