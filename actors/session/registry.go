@@ -52,6 +52,17 @@ func (r *Registry) List() []Seat {
 	return seats
 }
 
+// Clients returns the open connections in no order.
+func (r *Registry) Clients() []listen.Client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clients := make([]listen.Client, 0, len(r.open))
+	for _, c := range r.open {
+		clients = append(clients, c)
+	}
+	return clients
+}
+
 // Totals returns the sums by protocol.
 func (r *Registry) Totals() map[listen.Protocol]Total {
 	seats := r.List()

@@ -84,8 +84,12 @@ type (
 	// WakeAt asks for a [Tick] at an instant. It replaces every earlier one.
 	WakeAt struct{ At Instant }
 
-	// Drained says that nothing is left to hand over, or that nobody could take what is left.
-	Drained struct{ Left int }
+	// Drained says that nothing is left to hand over, or that nobody could take what is left. Alone says that no other
+	// node lives and stays, so that there is nobody to send clients to either.
+	Drained struct {
+		Left  int
+		Alone bool
+	}
 
 	// Note is something that the log, the journal or a counter should have.
 	Note struct {

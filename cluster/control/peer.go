@@ -86,6 +86,9 @@ type peer struct {
 	since      Instant // of the status
 }
 
+// staying says whether the peer lives and does not drain.
+func (p *peer) staying() bool { return p.alive && !p.leaving }
+
 // replaced says whether an instance is one that is known to be over.
 func (p *peer) replaced(instance string) bool { return slices.Contains(p.forgotten[:], instance) }
 

@@ -234,24 +234,30 @@ func (n *Node) fallBack(s *stream) {
 	n.start(s, Fallback, s.home)
 }
 
-// drainedYet says once that nothing is left to hand over, or that nobody could take it.
+// drainedYet says once that nothing is left to hand over, or that nobody could take what is left.
 func (n *Node) drainedYet() {
-	left, stopping, takers := 0, 0, false
+	if n.drained {
+		return
+	}
+	left := 0
 	for _, s := range n.streams {
 		switch {
-		case s.movable() && s.active():
+		case !s.movable():
+		case s.state == Stopping, s.active() && n.takeable(s):
+			return
+		case s.active():
 			left++
-		case s.movable() && s.state == Stopping:
-			stopping++
 		}
 	}
-	for _, p := range n.peers {
-		takers = takers || p.alive && !p.leaving
-	}
-	if !n.drained && stopping == 0 && (left == 0 || !takers) {
-		n.drained = true
-		n.do(Drained{Left: left})
-	}
+	n.drained = true
+	n.do(Drained{Left: left, Alone: !slices.ContainsFunc(n.peers, (*peer).staying)})
+}
+
+// takeable says whether a live node that stays may have a stream.
+func (n *Node) takeable(s *stream) bool {
+	return slices.ContainsFunc(n.peers, func(p *peer) bool {
+		return p.staying() && (s.index < 0 || n.plan.May(s.index, p.index))
+	})
 }
 
 // rebuild computes the homes anew: after a change of the group, of a name or of a file. Liveness never leads here.

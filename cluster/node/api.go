@@ -16,12 +16,21 @@ import (
 )
 
 // newAPI makes the handler of the HTTP API.
-func newAPI(n *Node) http.Handler { return api.Handler(shown{n}, n.metrics, n.log) }
+func newAPI(n *Node) http.Handler {
+	o := api.Options{Metrics: n.metrics, Control: shown{n}, Log: n.log}
+	if c := n.cfg.File.EditAuth; c != nil {
+		o.Edit = &api.Credentials{User: c.User, Password: c.Password}
+	}
+	return api.Handler(shown{n}, o)
+}
 
 // shown is what the API shows of a node.
 type shown struct{ n *Node }
 
-var _ api.Node = shown{}
+var (
+	_ api.Node    = shown{}
+	_ api.Control = shown{}
+)
 
 // Streams implements [api.Node].
 func (s shown) Streams() []api.Stream {

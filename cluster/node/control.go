@@ -42,6 +42,11 @@ type controlConfig struct {
 
 	note func(control.Note)
 	load func() control.Load
+
+	// drained is told what became of a drain; draining says that the node drains, to a control plane that begins after
+	// another one has failed.
+	drained  func(control.Drained)
+	draining func() bool
 }
 
 // loadEvery is how often the control plane is told of this node's load.
@@ -116,6 +121,9 @@ func (c *controller) start(ctx actor.Context) {
 		c.step(ctx, control.Resumed{Captures: c.cfg.captures(), Up: c.now()})
 	}
 	c.step(ctx, control.Measured{Load: c.cfg.load()})
+	if c.cfg.draining() {
+		c.step(ctx, control.Drain{})
+	}
 	c.step(ctx, control.Tick{})
 	c.env.After(loadEvery, ctx.Self(), measure{})
 }
@@ -153,7 +161,7 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	case control.Note:
 		c.cfg.note(e)
 	case control.Drained:
-		c.env.Event("drained", "left", e.Left)
+		c.cfg.drained(e)
 	default:
 		panic(fmt.Errorf("control: an effect that nobody applies: %T", e))
 	}

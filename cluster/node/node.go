@@ -61,6 +61,7 @@ type Node struct {
 	gaps     gaps
 	front    *front
 	failed   chan error
+	drain    drainage
 
 	view viewHolder
 }
@@ -75,7 +76,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	}
 	cfg.Outside = cfg.Outside.complete()
 	n := &Node{
-		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
+		cfg: cfg, log: cfg.Log, failed: make(chan error, 1), drain: drainage{over: make(chan struct{})},
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
@@ -247,6 +248,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
 			streams: streams, captures: n.captures, publish: n.publish, note: n.note, load: n.load,
+			drained: n.drain.drained, draining: n.drain.draining,
 		})},
 		{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
 		{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))},
@@ -344,8 +346,6 @@ func (n *Node) event(kind string, kv ...any) {
 	switch kind {
 	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_failed", "stream_refused", "session_refused":
 		level = slog.LevelWarn
-	case "drained":
-		level = slog.LevelInfo
 	}
 	args := make([]any, 0, len(kv))
 	for i := 0; i+1 < len(kv); i += 2 {

@@ -12,6 +12,7 @@ type cli struct {
 	Node    NodeCmd    `cmd:"" help:"Run a node."`
 	Demo    DemoCmd    `cmd:"" help:"Run a cluster of three nodes on this machine."`
 	Check   CheckCmd   `cmd:"" help:"Check a configuration file."`
+	Drain   DrainCmd   `cmd:"" help:"Hand a node's streams over to the others and end it."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -51,7 +52,7 @@ A flag means what the directive of the same name means in the file. --name, --re
 --return-holddown and the listeners replace what the file says; --peer, --stream and --vod add to it, and replace an
 entry of the same name.
 
-The node runs until it is interrupted. Exit codes: 0 ended as asked; 1 something failed, such as a port in use; 2 the
+The node runs until it is interrupted, or until it has drained after SIGTERM or 'weir drain'. Exit codes: 0 ended as asked; 1 something failed, such as a port in use; 2 the
 configuration is wrong, and nothing was started.`
 }
 

@@ -66,11 +66,34 @@ func run(args []string, std stdio) int {
 		report(std, fmt.Errorf("%w; see `weir --help`", err))
 		return exitConfig
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	defer context.AfterFunc(ctx, stop)()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return code(std, parsed.Run(std))
+}
+
+// errTerminated is why the context of a command ended that got SIGTERM rather than an interrupt.
+var errTerminated = errors.New("terminated")
+
+// untilSignal gives a context that ends with the first interrupt or SIGTERM; from then on they do what the system does
+// with them.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			if s == syscall.SIGTERM {
+				cancel(errTerminated)
+			}
+			cancel(errors.New(s.String()))
+		case <-ctx.Done():
+			signal.Stop(signals)
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
 }
 
 // code reports an error and gives its exit code.

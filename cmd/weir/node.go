@@ -32,12 +32,13 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 	if len(file.Streams) == 0 && len(file.Peers) == 0 {
 		log.Warn("neither streams nor peers are configured; see `weir node --help`")
 	}
+	var abandoned <-chan struct{}
 	if c.ParentPipe {
-		var cancel context.CancelFunc
-		ctx, cancel = untilClosed(ctx, std.in, func() { os.Exit(exitFailure) })
+		open, cancel := untilClosed(context.Background(), std.in, func() { os.Exit(exitFailure) })
 		defer cancel()
+		abandoned = open.Done()
 	}
-	return runNode(ctx, file, log)
+	return runNode(ctx, abandoned, file, log)
 }
 
 // maxConfig is how much of a configuration is read; package conf refuses less than that.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
@@ -9,8 +10,9 @@ import (
 	"weir/cluster/node"
 )
 
-// runNode runs a node until ctx ends or the node cannot go on.
-func runNode(ctx context.Context, file *conf.File, log *slog.Logger) error {
+// runNode runs a node until ctx ends, the node has drained, or it cannot go on. A context that ended by SIGTERM makes the
+// node drain first; then abandoned ends that too.
+func runNode(ctx context.Context, abandoned <-chan struct{}, file *conf.File, log *slog.Logger) error {
 	host := file.Name
 	if host == "" {
 		var err error
@@ -28,11 +30,22 @@ func runNode(ctx context.Context, file *conf.File, log *slog.Logger) error {
 			log.Info("listening", slog.String("proto", kind), slog.String("addr", a))
 		}
 	}
-	select {
-	case <-ctx.Done():
-		log.Info("stopping")
-		return nil
-	case err := <-n.Failed():
-		return err
+	done := ctx.Done()
+	for {
+		select {
+		case <-done:
+			if !errors.Is(context.Cause(ctx), errTerminated) {
+				log.Info("stopping")
+				return nil
+			}
+			done = nil
+			n.Drain(0)
+		case <-abandoned:
+			return nil
+		case <-n.Drained():
+			return nil
+		case err := <-n.Failed():
+			return err
+		}
 	}
 }

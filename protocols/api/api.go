@@ -1,7 +1,8 @@
 // Package api answers the HTTP API in the shape of Flussonic's version 3, the metrics, the health checks and the tree
 // of actors.
 //
-// It shows what a [Node] says and decides nothing. It knows no actor and no cluster, and changes nothing.
+// It shows what a [Node] says and hands what is to be changed to a [Control]. It decides nothing but who may change
+// something, and knows no actor and no cluster.
 package api
 
 import (
@@ -26,18 +27,35 @@ const (
 	patience = 3 * time.Second
 )
 
-// Handler serves the paths /streamer/api/v3/…, /metrics and /api/tree; anything else below it is 404. metrics may be
-// nil, log must not.
-func Handler(n Node, metrics *Metrics, log *slog.Logger) http.Handler {
-	a := &api{node: n, log: log}
-	if metrics != nil {
-		a.metrics = metrics.handler()
+// Options are what a [Handler] can do without.
+type Options struct {
+	Metrics *Metrics
+
+	// Control makes changes; nil: nothing can be changed.
+	Control Control
+
+	// Edit is who may change something. Nil: whoever is on this machine.
+	Edit *Credentials
+
+	Log *slog.Logger
+}
+
+// Handler serves the paths /streamer/api/v3/…, /metrics and /api/tree; anything else below it is 404.
+func Handler(n Node, o Options) http.Handler {
+	a := &api{node: n, control: o.Control, auth: o.Edit, log: o.Log}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics != nil {
+		a.metrics = o.Metrics.handler()
 	}
 	return a
 }
 
 type api struct {
 	node    Node
+	control Control
+	auth    *Credentials
 	metrics http.Handler
 	log     *slog.Logger
 }
@@ -67,9 +85,14 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		w.WriteHeader(http.StatusNoContent)
 		return
+	case http.MethodPost:
+		if err := a.edit(w, r); err != nil {
+			a.fail(w, r, err)
+		}
+		return
 	default:
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		a.fail(w, r, &problem{http.StatusMethodNotAllowed, "only GET is supported here"})
+		a.fail(w, r, &problem{http.StatusMethodNotAllowed, "only GET is supported here, and POST where something is changed"})
 		return
 	}
 	path := r.URL.EscapedPath()
@@ -184,6 +207,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = &problem{http.StatusGatewayTimeout, err.Error()}
 	default:
 		p = &problem{http.StatusServiceUnavailable, err.Error()}
+	}
+	if p.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="weir"`)
 	}
 	if p.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")

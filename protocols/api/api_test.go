@@ -134,7 +134,7 @@ var goldenTests = []struct {
 }
 
 func TestAnswersAreThoseOfTheGoldenFiles(t *testing.T) {
-	h := Handler(example(), nil, quiet())
+	h := Handler(example(), Options{Log: quiet()})
 	for _, tt := range goldenTests {
 		res := get(h, "GET", tt.path)
 		body, _ := io.ReadAll(res.Body)
@@ -156,7 +156,7 @@ func TestAnswersAreThoseOfTheGoldenFiles(t *testing.T) {
 }
 
 func TestOtherPathsAndMethods(t *testing.T) {
-	h := Handler(example(), nil, quiet())
+	h := Handler(example(), Options{Log: quiet()})
 	for _, tt := range []struct {
 		method, path string
 		status       int
@@ -191,7 +191,7 @@ func TestOtherPathsAndMethods(t *testing.T) {
 func TestUnhealthyNodeSaysWhy(t *testing.T) {
 	f := example()
 	f.live, f.ready = errors.New("control does not answer"), errors.New("draining")
-	h := Handler(f, nil, quiet())
+	h := Handler(f, Options{Log: quiet()})
 	for path, want := range map[string]string{"liveness": "control does not answer", "readiness": "draining"} {
 		res := get(h, "GET", base+"/monitoring/"+path)
 		body, _ := io.ReadAll(res.Body)
@@ -202,7 +202,7 @@ func TestUnhealthyNodeSaysWhy(t *testing.T) {
 }
 
 func TestSilentOwnerDoesNotHoldTheAskerLongerThanHeWaits(t *testing.T) {
-	h := Handler(&fake{slow: true}, nil, quiet())
+	h := Handler(&fake{slow: true}, Options{Log: quiet()})
 	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()
 	w := httptest.NewRecorder()
@@ -213,7 +213,7 @@ func TestSilentOwnerDoesNotHoldTheAskerLongerThanHeWaits(t *testing.T) {
 }
 
 func TestFigureThatIsNoNumberIsAnErrorNotAHalfAnswer(t *testing.T) {
-	h := Handler(&fake{peers: []Peer{{Hostname: "n1", Stats: PeerStats{CPUUsage: math.NaN()}}}}, nil, quiet())
+	h := Handler(&fake{peers: []Peer{{Hostname: "n1", Stats: PeerStats{CPUUsage: math.NaN()}}}}, Options{Log: quiet()})
 	res := get(h, "GET", base+"/cluster/peers/n1")
 	if body, _ := io.ReadAll(res.Body); res.StatusCode != 500 || !json.Valid(body) {
 		t.Errorf("status %d, body %s, want 500 and JSON", res.StatusCode, body)
@@ -221,7 +221,7 @@ func TestFigureThatIsNoNumberIsAnErrorNotAHalfAnswer(t *testing.T) {
 }
 
 func TestEmptyClusterHasEmptyLists(t *testing.T) {
-	h := Handler(&fake{}, nil, quiet())
+	h := Handler(&fake{}, Options{Log: quiet()})
 	for path, want := range map[string]string{
 		base + "/streams":       `"streams":[]`,
 		base + "/cluster/peers": `"peers":[]`,

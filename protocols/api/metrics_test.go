@@ -24,7 +24,7 @@ func TestMetrics(t *testing.T) {
 	m.FetchFailed("n3", "timeout")
 	m.FetchFailed("bad\xff", "timeout")
 	m.Unauthorised()
-	res := get(Handler(&fake{}, m, quiet()), "GET", "/metrics")
+	res := get(Handler(&fake{}, Options{Metrics: m, Log: quiet()}), "GET", "/metrics")
 	body, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != 200 {
 		t.Fatalf("status %d, %v", res.StatusCode, err)

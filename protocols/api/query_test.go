@@ -102,7 +102,7 @@ type list struct {
 
 func fetch(t *testing.T, f *fake, query string) (l list) {
 	t.Helper()
-	res := get(Handler(f, nil, quiet()), "GET", base+"/streams?"+query)
+	res := get(Handler(f, Options{Log: quiet()}), "GET", base+"/streams?"+query)
 	body, _ := io.ReadAll(res.Body)
 	if res.StatusCode != 200 {
 		t.Fatalf("%s: %d %s", query, res.StatusCode, body)
@@ -165,7 +165,7 @@ func TestNextPageSkipsNothingWhenStreamsCameAndWent(t *testing.T) {
 	if got := fmt.Sprint(second.Streams); got != "[{c} {d}]" {
 		t.Errorf("second page = %s, want c and d", got)
 	}
-	res := get(Handler(f, nil, quiet()), "GET", base+"/streams?sort=-name&cursor="+*first.Next)
+	res := get(Handler(f, Options{Log: quiet()}), "GET", base+"/streams?sort=-name&cursor="+*first.Next)
 	if res.StatusCode != 400 {
 		t.Errorf("cursor of a list that was sorted otherwise: status %d, want 400", res.StatusCode)
 	}

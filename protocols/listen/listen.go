@@ -182,6 +182,13 @@ type Client interface {
 	Stats() ClientStats
 }
 
+// A Mover is a [Client] that can be told, in the middle of its session, to go on at another node.
+type Mover interface {
+	// Move asks the desk where the stream is now and sends the client there. It reports whether there was a place and
+	// the client was told; the session ends then. Any goroutine may call it.
+	Move(ctx context.Context, d Desk) bool
+}
+
 // ClientStats describes a connection.
 type ClientStats struct {
 	Protocol          Protocol

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -285,6 +286,24 @@ func (s *session) bye(c *conn) {
 		n, _ := c.write(all)
 		s.sent.Add(uint64(n))
 	}
+}
+
+// Move implements [listen.Mover]: REDIRECT (RFC 2326, 10.10). What the client answers no longer matters.
+func (s *session) Move(ctx context.Context, d listen.Desk) bool {
+	a := d.Play(ctx, s.request)
+	s.mu.Lock()
+	c := s.conn
+	s.mu.Unlock()
+	if a.Verdict != listen.Redirect || a.Location == "" || c == nil || strings.ContainsAny(a.Location, "\r\n ") {
+		return false
+	}
+	scheme := "rtsp"
+	if s.request.Secure {
+		scheme = "rtsps"
+	}
+	_, err := c.write(fmt.Appendf(nil, "REDIRECT %s://%s%s RTSP/1.0\r\nCSeq: 1\r\nLocation: %s\r\nRange: npt=now-\r\n\r\n",
+		scheme, s.request.Host, s.request.Path, a.Location))
+	return err == nil
 }
 
 func (s *session) name() string { return s.request.Streams[0] }

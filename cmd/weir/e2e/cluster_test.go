@@ -182,7 +182,7 @@ func (n *node) end() {
 		return
 	}
 	_ = n.cmd.Process.Signal(syscall.SIGCONT)
-	_ = n.cmd.Process.Signal(syscall.SIGTERM)
+	_ = n.cmd.Process.Signal(syscall.SIGINT) // SIGTERM would wait for viewers
 	select {
 	case <-n.done:
 	case <-time.After(10 * time.Second):

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// A Control is what the API can make a node do. Its methods may be called by any goroutine but an actor's.
+type Control interface {
+	// Drain makes the node hand its streams over, wait for its viewers for at most limit (zero: the default), and end.
+	// It returns when that is through or ctx ends, which does not end the drain; report is called with each new state,
+	// the last one included. A node that drains already goes on with the limit that it was given first.
+	Drain(ctx context.Context, limit time.Duration, report func(Drain))
+}
+
+// Drain is how far a drain has come.
+type Drain struct {
+	State   string `json:"state"`             // handing over, waiting, done
+	Streams int    `json:"streams"`           // captured here still
+	Left    int    `json:"left"`              // that no live node can take
+	Alone   bool   `json:"alone,omitempty"`   // there is no live node to hand anything to
+	Expired bool   `json:"expired,omitempty"` // the limit was reached
+	Viewers int    `json:"viewers"`           // that this node serves itself
+	Relays  int    `json:"relays"`            // other nodes that take streams from here
+	Moved   int    `json:"moved"`             // viewers that were told in their protocol where to go
+	Closed  int    `json:"closed"`            // viewers that are cut off
+}
+
+// DrainDone is the state of a drain that is through.
+const DrainDone = "done"
+
+// Credentials are who may change a node.
+type Credentials struct{ User, Password string }
+
+// errNotHere answers a change that comes from where nobody may change anything.
+var errNotHere = &problem{
+	http.StatusForbidden, "without edit_auth in the file, changes are accepted from this machine only, and not through a proxy",
+}
+
+// mayEdit says whether a request may change the node. With credentials it has to carry them, wherever it comes from.
+// Without, it has to come from this machine: not from a page that a browser here shows, under whatever name, and not
+// through a proxy that runs here.
+func mayEdit(r *http.Request, auth *Credentials) error {
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		return &problem{http.StatusForbidden, err.Error()}
+	}
+	if auth != nil {
+		user, password, ok := r.BasicAuth()
+		same := subtle.ConstantTimeCompare([]byte(user), []byte(auth.User)) &
+			subtle.ConstantTimeCompare([]byte(password), []byte(auth.Password))
+		if !ok || same != 1 {
+			return &problem{http.StatusUnauthorized, "edit_auth is required"}
+		}
+		return nil
+	}
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !remote.Addr().Unmap().IsLoopback() || !localName(r.Host) {
+		return errNotHere
+	}
+	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if r.Header.Get(h) != "" {
+			return errNotHere
+		}
+	}
+	return nil
+}
+
+// localName says whether a Host header can only mean this machine, whatever a name server says.
+func localName(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// edit obeys a POST below the API, or says that nothing is changed there.
+func (a *api) edit(w http.ResponseWriter, r *http.Request) error {
+	if a.control == nil || r.URL.EscapedPath() != base+"/drain" {
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		return &problem{http.StatusMethodNotAllowed, "only GET is supported here"}
+	}
+	if err := mayEdit(r, a.auth); err != nil {
+		return err
+	}
+	return a.drain(w, r)
+}
+
+// maxDrain bounds the limit that a drain can be given.
+const maxDrain = 24 * time.Hour
+
+// drain answers with a line of JSON for each state until the drain is through.
+func (a *api) drain(w http.ResponseWriter, r *http.Request) error {
+	limit := time.Duration(0)
+	if s := r.URL.Query().Get("deadline"); s != "" {
+		var err error
+		if limit, err = time.ParseDuration(s); err != nil || limit <= 0 || limit > maxDrain {
+			return bad("deadline %q, want a duration such as 30s, of at most %v", s, maxDrain)
+		}
+	}
+	out := http.NewResponseController(w)
+	if err := out.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	a.control.Drain(r.Context(), limit, func(d Drain) {
+		_ = enc.Encode(d) // the drain goes on whoever listens
+		_ = out.Flush()
+	})
+	return nil
+}

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// drainer is a node that drains in two steps.
+type drainer struct{ limit time.Duration }
+
+func (d *drainer) Drain(_ context.Context, limit time.Duration, report func(Drain)) {
+	d.limit = limit
+	report(Drain{State: "handing over", Streams: 3})
+	report(Drain{State: DrainDone, Closed: 2})
+}
+
+var mayEditTests = []struct {
+	name   string
+	auth   *Credentials
+	change func(*http.Request)
+	status int
+}{
+	{"from this machine", nil, nil, 200},
+	{"from this machine, IPv6", nil, func(r *http.Request) { r.RemoteAddr, r.Host = "[::1]:4000", "[::1]:80" }, 200},
+	{"from this machine by name", nil, func(r *http.Request) { r.Host = "localhost:8080" }, 200},
+	{"from elsewhere", nil, func(r *http.Request) { r.RemoteAddr = "192.0.2.7:4000" }, 403},
+	{"through a proxy on this machine", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.7") }, 403},
+	{"a name that was bent to this machine", nil, func(r *http.Request) { r.Host = "evil.example" }, 403},
+	{"a page in a browser on this machine", nil, func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }, 403},
+	{"a page, as newer browsers say it", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+	{"with credentials", &Credentials{"admin", "geheim"}, func(r *http.Request) {
+		r.RemoteAddr = "192.0.2.7:4000"
+		r.SetBasicAuth("admin", "geheim")
+	}, 200},
+	{"with a wrong password", &Credentials{"admin", "geheim"}, func(r *http.Request) { r.SetBasicAuth("admin", "geheiM") }, 401},
+	{"without the credentials that are set, from this machine", &Credentials{"admin", "geheim"}, nil, 401},
+}
+
+func TestOnlyWhoMayChangesANode(t *testing.T) {
+	for _, tt := range mayEditTests {
+		d := &drainer{}
+		r := httptest.NewRequest("POST", base+"/drain?deadline=5s", nil)
+		r.RemoteAddr, r.Host = "127.0.0.1:4000", "127.0.0.1:80"
+		if tt.change != nil {
+			tt.change(r)
+		}
+		w := httptest.NewRecorder()
+		Handler(&fake{}, Options{Control: d, Edit: tt.auth}).ServeHTTP(w, r)
+		if w.Code != tt.status {
+			t.Errorf("%s: status %d, want %d: %s", tt.name, w.Code, tt.status, w.Body)
+		}
+		if drained := d.limit != 0; drained != (tt.status == 200) {
+			t.Errorf("%s: drained = %v with status %d", tt.name, drained, w.Code)
+		}
+	}
+}
+
+func TestDrainTellsEachStepInALine(t *testing.T) {
+	d := &drainer{}
+	h := Handler(&fake{}, Options{Control: d})
+	post := func(query string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", base+"/drain"+query, nil)
+		r.RemoteAddr, r.Host = "127.0.0.1:4000", "127.0.0.1"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	w := post("?deadline=1m30s")
+	lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+	if d.limit != 90*time.Second || len(lines) != 2 || !strings.Contains(lines[1], `"state":"done"`) || !strings.Contains(lines[1], `"closed":2`) {
+		t.Errorf("drain with %v says %q, want 1m30s and two lines", d.limit, lines)
+	}
+	for _, q := range []string{"?deadline=-1s", "?deadline=soon", "?deadline=1000h"} {
+		if w := post(q); w.Code != http.StatusBadRequest {
+			t.Errorf("drain%s: status %d, want 400", q, w.Code)
+		}
+	}
+}
