@@ -351,3 +351,42 @@ func TestUDPIsRefusedWhereItIsOff(t *testing.T) {
 	}
 	p.play()
 }
+
+// elsewhere is a desk that knows the stream at another node.
+type elsewhere struct{ listen.Desk }
+
+func (elsewhere) Play(context.Context, listen.Request) listen.Answer {
+	return listen.Answer{Verdict: listen.Redirect, Location: "rtsp://n2.example:8554/a?weir_hops=1"}
+}
+
+func TestViewerIsSentToAnotherNodeInTheMiddleOfItsSession(t *testing.T) {
+	src := pattern(t, "a", 1)
+	n := start(t, serving(src))
+	p := dial(t, n, "a")
+	p.ok(base.Describe, "")
+	p.ok(base.Setup, "/trackID=1", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+	p.ok(base.Play, "")
+	p.packet()
+	m, ok := n.hall.client(0).(listen.Mover)
+	if !ok {
+		t.Fatal("an RTSP session cannot be moved")
+	}
+	if m.Move(t.Context(), serving(src)) {
+		t.Error("the session says that it moved although the stream is here")
+	}
+	if !m.Move(t.Context(), elsewhere{}) {
+		t.Fatal("the session says that it did not move")
+	}
+	for {
+		what, err := p.conn.Read()
+		if err != nil {
+			t.Fatalf("no REDIRECT came: %v", err)
+		}
+		if r, ok := what.(*base.Request); ok {
+			if got := strings.Join(r.Header["Location"], ","); r.Method != "REDIRECT" || got != "rtsp://n2.example:8554/a?weir_hops=1" {
+				t.Errorf("the server asks %s to %q, want REDIRECT to the other node", r.Method, got)
+			}
+			return
+		}
+	}
+}
