@@ -44,7 +44,7 @@ const (
 	startLimit    = 60 * time.Second
 	startInterval = 100 * time.Millisecond
 	watchInterval = 500 * time.Millisecond
-	portAttempts  = 3 // another program may take a port between the choice and the node's start
+	startAttempts = 3 // another program may take a port between the choice and the node's start
 )
 
 // A demo is one run of the demonstration.
@@ -63,8 +63,9 @@ type demo struct {
 	children []*child // in the order of nodes
 }
 
-// errPortTaken says that a node could not start because another program has taken its port meanwhile.
-var errPortTaken = errors.New("a port was taken by another program while the nodes started")
+// errFailedEarly says that a node failed before the cluster was complete. Its configuration was understood, so most
+// likely another program has taken a port of its meanwhile, and other ports may do.
+var errFailedEarly = errors.New("failed at its start")
 
 // run starts everything, shows it, and ends everything when the context ends. An interrupt is no error.
 func (d *demo) run(ctx context.Context) error {
@@ -118,23 +119,23 @@ func (d *demo) prepare() error {
 
 // startAll starts the nodes and waits until all streams run.
 func (d *demo) startAll(ctx context.Context) (sight, error) {
-	var err error
-	for range portAttempts {
-		if err = d.start(); err != nil {
+	free := portIsFree
+	for attempt := 1; ; attempt++ {
+		if err := d.start(free); err != nil {
 			return sight{}, err
 		}
-		var first sight
-		if first, err = d.settle(ctx); !errors.Is(err, errPortTaken) {
+		first, err := d.settle(ctx)
+		if !errors.Is(err, errFailedEarly) || attempt == startAttempts {
 			return first, err
 		}
 		d.stop()
+		free = func(int) bool { return false } // others want the usual ports, too
 	}
-	return sight{}, err
 }
 
 // start chooses ports, writes the configuration and starts the processes.
-func (d *demo) start() error {
-	ports, err := pickPorts(demoNodes, portIsFree, anyFreePort)
+func (d *demo) start(free func(int) bool) error {
+	ports, err := pickPorts(demoNodes, free, anyFreePort)
 	if err != nil {
 		return err
 	}
@@ -203,17 +204,15 @@ func (d *demo) settle(ctx context.Context) (sight, error) {
 
 // diedEarly says why a node has ended before the cluster was complete.
 func (d *demo) diedEarly(c *child) error {
-	for _, port := range c.node.ports.list() {
-		if !portIsFree(port) {
-			return fmt.Errorf("%w: %s", errPortTaken, loopbackAddr(port))
-		}
+	if c.cmd.ProcessState.ExitCode() == exitFailure {
+		return fmt.Errorf("%s %w: %s\n%s", c.node.name, errFailedEarly, c.how(), d.logs([]*child{c}))
 	}
-	return fmt.Errorf("%s has ended early: %s\n%s", c.node.name, c.how(), d.logs([]*child{c}))
+	return fmt.Errorf("%s has ended: %s\n%s", c.node.name, c.how(), d.logs([]*child{c}))
 }
 
 // logs gives the ends of the nodes' logs, which are gone with the directory.
 func (d *demo) logs(children []*child) string {
-	const most = 4000 // bytes of each
+	const most = 5 // lines of each
 	var b strings.Builder
 	for _, c := range children {
 		text, err := os.ReadFile(c.node.log)
@@ -221,7 +220,8 @@ func (d *demo) logs(children []*child) string {
 			fmt.Fprintf(&b, "%s: %v\n", c.node.name, err)
 			continue
 		}
-		for line := range strings.Lines(string(text[max(0, len(text)-most):])) {
+		lines := slices.Collect(strings.Lines(string(text)))
+		for _, line := range lines[max(0, len(lines)-most):] {
 			fmt.Fprintf(&b, "%s: %s\n", c.node.name, strings.TrimSpace(line))
 		}
 	}

@@ -102,7 +102,7 @@ func (d *demo) printTable(s sight) error {
 	heading("PUBLISH", demoLive+" is yours: publish it at any node, play it from any other")
 	fmt.Fprintf(b, "  %s\n", d.publishCommand(entry))
 
-	heading("DISTURB", "and see below what becomes of the streams")
+	heading("DISTURB", fmt.Sprintf("a node, such as %s while you play %s, and see below what becomes of its streams", example.Owner, example.Name))
 	b.WriteString(d.breakTable())
 
 	heading("BRING BACK", "what was killed, in another terminal; its streams return to it "+demoHolddown.String()+" later")

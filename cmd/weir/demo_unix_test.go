@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -230,6 +231,25 @@ func TestNodesDoNotOutliveAKilledDemonstration(t *testing.T) {
 	}
 }
 
+func TestTwoDemonstrationsRunSideBySide(t *testing.T) {
+	// They want the same ports, and each sees those of the other free for a moment.
+	both := []*demonstration{demonstrate(t, "--json"), demonstrate(t, "--json")}
+	taken := map[string]bool{}
+	for _, d := range both {
+		for _, n := range d.json().Nodes {
+			for _, addr := range []string{n.HTTP, n.RTMP, n.RTSP} {
+				if taken[addr] {
+					t.Errorf("%s is said to belong to two", addr)
+				}
+				taken[addr] = true
+			}
+		}
+	}
+	for _, d := range both {
+		d.interrupt()
+	}
+}
+
 func TestPrintedCommandsKillAndRestartANode(t *testing.T) {
 	d := demonstrate(t)
 	table := strings.Join(d.until(`^WHAT CHANGES FROM NOW ON`), "\n")
@@ -300,22 +320,20 @@ func shell(t *testing.T, command string) {
 	}
 }
 
-func TestNodeThatDoesNotStartIsExplained(t *testing.T) {
+// startOne starts one node that has nothing to do but its configuration, and says why the cluster is not complete.
+func startOne(t *testing.T, config string, http int) error {
+	t.Helper()
 	dir := t.TempDir()
-	d := &demo{dir: dir, log: newLogger(os.Stderr, "error"), watcher: newWatcher(), level: "info", config: filepath.Join(dir, "weir.conf")}
+	d := &demo{level: "info", dir: dir, config: filepath.Join(dir, "weir.conf"), log: newLogger(os.Stderr, "error"), watcher: newWatcher()}
 	defer d.watcher.close()
 	var err error
 	if d.program, err = exec.LookPath("weir"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(d.config, []byte("strem a;\n"), 0o600); err != nil {
+	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	free, err := anyFreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := demoNode{name: "n1", ports: demoPorts{free, free, free}, log: filepath.Join(dir, "n1.log")}
+	n := demoNode{name: "n1", ports: demoPorts{http: http}, log: filepath.Join(dir, "n1.log")}
 	c, err := startChild(d.program, d.config, d.level, n)
 	if err != nil {
 		t.Fatal(err)
@@ -323,13 +341,23 @@ func TestNodeThatDoesNotStartIsExplained(t *testing.T) {
 	defer c.stop()
 	d.nodes, d.children = []demoNode{n}, []*child{c}
 	_, err = d.settle(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "n1 has ended early: exit status 2") || !strings.Contains(err.Error(), "did you mean `stream`") {
-		t.Errorf("settle: %v, want the exit code and what the node said", err)
+	if err == nil {
+		t.Fatal("the node runs, want it to fail")
 	}
+	return err
+}
 
-	// If somebody has its port, that is the reason, and other ports will do.
-	c.node.ports.rtmp = listenLoopback(t)
-	if _, err = d.settle(t.Context()); !errors.Is(err, errPortTaken) {
-		t.Errorf("with a port taken: %v, want %v", err, errPortTaken)
+func TestNodeThatDoesNotStartIsExplained(t *testing.T) {
+	err := startOne(t, "strem a;\n", 0)
+	if text := err.Error(); !strings.Contains(text, "n1 has ended: exit status 2\nn1: ") || !strings.Contains(text, "did you mean `stream`") {
+		t.Errorf("with a wrong configuration: %v, want the exit code and what the node said", err)
+	}
+	if errors.Is(err, errFailedEarly) {
+		t.Errorf("with a wrong configuration: %v, and it would be tried again", err)
+	}
+	held := listenLoopback(t)
+	err = startOne(t, "", held)
+	if want := fmt.Sprintf("port %d", held); !errors.Is(err, errFailedEarly) || !strings.Contains(err.Error(), want) {
+		t.Errorf("with a port in use: %v, want %v and %s", err, errFailedEarly, want)
 	}
 }
