@@ -71,7 +71,7 @@ func (c *core) decide(ctx actor.Context, msg any) {
 	case capture:
 		os = r.capture(now)
 	case release:
-		os = r.release(now, c.hub.Readers(), m.to != "")
+		os = r.release(now, c.hub.Readers(), m.to != "", m.now)
 	case want:
 		os = r.want(now)
 	case input.Up:

@@ -203,7 +203,8 @@ func (h *holder) answer(ctx actor.Context, m proto.Message) {
 	if h.cfg.Answer == nil || ctx.Sender() == nil {
 		return
 	}
-	if r := h.cfg.Answer(h.live, h.snapshot(), m); r != nil {
+	root, to := ctx.ActorSystem().Root, ctx.Sender()
+	if r := h.cfg.Answer(h.live, h.snapshot(), m, func(r any) { root.Send(to, r) }); r != nil {
 		ctx.Respond(r)
 	}
 }

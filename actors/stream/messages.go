@@ -32,8 +32,12 @@ type (
 	Capture struct{ Stream string }
 
 	// Release ends the capture because the node To has it now. Viewers who are here are kept: the stream follows the
-	// new owner, and the inputs go on until its media has arrived. To is empty when nobody else has the stream.
-	Release struct{ Stream, To string }
+	// new owner, and the inputs go on until its media has arrived. To is empty when nobody else has the stream. Now
+	// ends the inputs at once, for a source that allows one connection.
+	Release struct {
+		Stream, To string
+		Now        bool
+	}
 
 	// Want says that somebody here wants to watch, and is answered with the stream, which then follows its owner if
 	// it is not captured here. Pack asks for segments too. The channel must have room for one answer.
@@ -89,7 +93,10 @@ type (
 		current int
 	}
 	capture struct{}
-	release struct{ to string }
+	release struct {
+		to  string
+		now bool
+	}
 	want    struct{}
 	publish struct {
 		session string

@@ -96,12 +96,19 @@ func (r *roster) capture(now time.Duration) (os []order) {
 	return os
 }
 
-// release ends the capture in favour of another node.
-func (r *roster) release(now time.Duration, viewers int, elsewhere bool) (os []order) {
+// release ends the capture in favour of another node; at once, if its source allows one connection.
+func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool) (os []order) {
 	if r.role != capturing && r.role != releasing {
 		return []order{r.tell(Stopped, nil)}
 	}
 	r.since = now
+	if atOnce {
+		os = r.quit(now)
+		if viewers > 0 && !r.publisher {
+			os = append(os, r.want(now)...)
+		}
+		return os
+	}
 	if viewers > 0 && elsewhere && !r.publisher {
 		r.role = releasing
 		return r.begin(relayIndex)

@@ -167,7 +167,7 @@ func apply(t *testing.T, r *roster, s step) []order {
 	case "capture":
 		return r.capture(now)
 	case "release":
-		return r.release(now, viewers, true)
+		return r.release(now, viewers, true, false)
 	case "want":
 		return r.want(now)
 	case "up":
@@ -185,13 +185,24 @@ func apply(t *testing.T, r *roster, s step) []order {
 	return nil
 }
 
+func TestSourceOfOneConnectionIsLetGoOfAtOnce(t *testing.T) {
+	for viewers, want := range []string{"stop 1, stopped", "stop 1, stopped, start 0"} {
+		r := newRoster(Spec{Name: "a", Inputs: make([]Input, 1)})
+		r.capture(0)
+		r.up(0, 1)
+		if got := orders(r.release(time.Second, viewers, true, true)); got != want {
+			t.Errorf("release with %d viewers = %q, want %q", viewers, got, want)
+		}
+	}
+}
+
 func TestRestoredRosterGoesOnWhereTheFormerOneWas(t *testing.T) {
 	r := newRoster(Spec{Name: "a", Inputs: make([]Input, 1)})
 	r.restore(facts{role: capturing, current: 1, heard: 1, running: []int{1}}, 0)
 	if got := orders(r.capture(0)); got != "running" {
 		t.Errorf("capture again = %q, want %q: it runs already", got, "running")
 	}
-	if got := orders(r.release(time.Second, 0, true)); got != "stop 1, stopped" {
+	if got := orders(r.release(time.Second, 0, true, false)); got != "stop 1, stopped" {
 		t.Errorf("release = %q, want %q", got, "stop 1, stopped")
 	}
 	if got := slices.Collect(func(yield func(int) bool) {

@@ -30,8 +30,8 @@ type Config struct {
 	Report func(ctx actor.Context, s Status)
 
 	// Answer is offered each message from another node that is addressed to a stream, and returns the reply; nil for
-	// none. It must not block.
-	Answer func(live *Live, snapshot Snapshot, msg any) (reply any)
+	// none, or for one that later gets, once, from any goroutine. It must not block.
+	Answer func(live *Live, snapshot Snapshot, msg any, later func(reply any)) (reply any)
 
 	Registry *Registry
 }
@@ -71,7 +71,7 @@ func (s *streams) Receive(ctx actor.Context) {
 			s.cfg.Report(ctx, Status{Stream: m.Stream, State: Stopped})
 			return
 		}
-		s.send(ctx, m.Stream, release{m.To})
+		s.send(ctx, m.Stream, release{m.To, m.Now})
 	case Want:
 		s.send(ctx, m.Stream, m)
 	case Publish:

@@ -286,11 +286,7 @@ func applyCaptureAt(b *builder, sc *scope, c *call) *scope {
 }
 
 func applyHandover(b *builder, sc *scope, c *call) *scope {
-	b.oneOf(c, handovers, func(w string) {
-		if sc.ingest.Handover = Handover(w); w == string(Break) {
-			b.add(Unsupported, c.pos, "handover=break")
-		}
-	})
+	b.oneOf(c, handovers, func(w string) { sc.ingest.Handover = Handover(w) })
 	return nil
 }
 

@@ -119,7 +119,6 @@ var refusedTests = []struct {
 	{"both", "redirect rtmp; relay rtmp;", "f:1:22: error: found \"rtmp\" in `relay`, expected it either there or in `redirect`", Error},
 
 	// What is not built.
-	{"break", key + "stream a { input fake://a; cluster_ingest handover=break; }", "f:2:43: not supported yet: handover=break", Unsupported},
 	{"exclusive", key + "stream a { input fake://a; cluster_ingest partition=exclusive; }", "f:2:43: not supported yet: partition=exclusive", Unsupported},
 	{"limit", key + "peer a { channel_limit 5; }", "f:2:10: not supported yet: `channel_limit`", Unsupported},
 	{"input option", "stream a { input fake://a priority=1; }", "f:1:27: not supported yet: `priority`", Unsupported},

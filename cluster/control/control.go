@@ -52,6 +52,10 @@ type Stream struct {
 
 	// Disabled streams are shown and never captured.
 	Disabled bool
+
+	// Break streams have a source that allows one connection (handover=break): whoever has one lets go of it before
+	// another takes it.
+	Break bool
 }
 
 // A Peer is a peer directive of the node's file. It may lead to the node itself.
@@ -221,6 +225,10 @@ func (n *Node) handle(ev Event) {
 		n.resumed(e)
 	case Drain:
 		n.drain()
+	case ReleaseAsked:
+		n.releaseAsked(e)
+	case Released:
+		n.released(e)
 	}
 }
 

@@ -71,6 +71,22 @@ type (
 		Stream string
 		To     string // the node that has it now; empty if none
 		Why    StopReason
+
+		// Now says that the source allows one connection, so that it must not be kept until To has taken over.
+		Now bool
+	}
+
+	// AskRelease asks a peer to let go of a stream so that it can be captured here. The answer is [Released]; a
+	// refusal, and no answer, count for nothing.
+	AskRelease struct {
+		Stream string
+		Node   string
+	}
+
+	// ReleaseAnswer answers [ReleaseAsked].
+	ReleaseAnswer struct {
+		Token    uint64
+		Released bool // otherwise this node keeps the stream
 	}
 
 	// PublishAnswer answers [PublishWanted].
@@ -121,6 +137,7 @@ const (
 	NoteUnknownPin NoteKind = "unknown pin"    // Detail: the pin, and the nearest known name
 	NoteClaimed    NoteKind = "claimed"        // Detail: the reason
 	NoteRunning    NoteKind = "running"        //
+	NoteAsked      NoteKind = "release asked"  // of Node, which has the stream
 	NoteYielded    NoteKind = "yielded"        // Node: who has it now; Detail: the reason
 	NoteFailed     NoteKind = "capture failed" // Detail: why
 	NoteUnexpected NoteKind = "unexpected"     // an event that fits no state; Detail: which
@@ -134,4 +151,6 @@ func (StopCapture) effect()   {}
 func (PublishAnswer) effect() {}
 func (WakeAt) effect()        {}
 func (Drained) effect()       {}
+func (AskRelease) effect()    {}
+func (ReleaseAnswer) effect() {}
 func (Note) effect()          {}

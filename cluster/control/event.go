@@ -87,6 +87,20 @@ type (
 		Up       Instant
 	}
 
+	// ReleaseAsked says that another node asks this one to let go of a stream, because it comes first in the static
+	// order. Effect: [ReleaseAnswer] with the same token, once the capture has ended.
+	ReleaseAsked struct {
+		Stream string
+		From   string // announced name of the asker
+		Token  uint64
+	}
+
+	// Released answers [AskRelease]: the node has let go of the stream, or does not have it.
+	Released struct {
+		Stream string
+		Node   string
+	}
+
 	// Drain makes the node hand its streams over and take no new ones. Effect: [Drained], when it is through.
 	Drain struct{}
 )
@@ -112,3 +126,5 @@ func (Measured) event()       {}
 func (ConfigChanged) event()  {}
 func (Resumed) event()        {}
 func (Drain) event()          {}
+func (ReleaseAsked) event()   {}
+func (Released) event()       {}

@@ -83,6 +83,9 @@ func (n *Node) above(s *stream, c claimant) bool {
 
 // decide takes the decisions on one stream.
 func (n *Node) decide(s *stream) {
+	if s.askedOf != "" && (!s.single() || n.draining || !n.warm) {
+		n.unask(s)
+	}
 	switch c := s.cfg; {
 	case c == nil || c.Disabled || s.active() && (c.Kind == Published) != (s.why == PublishedHere):
 		if s.active() {
@@ -140,8 +143,15 @@ func (n *Node) yield(s *stream, why StopReason) {
 	}
 }
 
-// handOn is rule R6: a draining node lets go of a stream when another runs it, whichever comes first.
+// handOn is rule R6: a draining node lets go of a stream when another runs it, whichever comes first. Where nobody else
+// can run it before, it lets go at once, if there is somebody to take it.
 func (n *Node) handOn(s *stream) {
+	if s.single() {
+		if n.takeable(s) {
+			n.stop(s, "", HandedOn)
+		}
+		return
+	}
 	for _, c := range s.claimants {
 		if c.direct && c.c.State == ClaimRunning && !c.c.Solo {
 			n.stop(s, c.p.name, HandedOn)
@@ -158,7 +168,7 @@ func (n *Node) claim(s *stream) {
 	blocked, served := false, false
 	for _, c := range s.claimants {
 		if !c.c.Solo {
-			blocked = blocked || c.blocks()
+			blocked = blocked || c.blocks() && !(s.let && c.p.name == s.askedOf)
 			served = served || c.serves()
 		}
 	}
@@ -208,6 +218,7 @@ func (n *Node) takeBack(s *stream) {
 	}
 	for _, c := range s.claimants {
 		if c.blocks() && !c.c.Solo && (!c.direct || n.above(s, c)) {
+			n.unask(s)
 			return
 		}
 	}
@@ -215,6 +226,8 @@ func (n *Node) takeBack(s *stream) {
 	switch {
 	case n.now < at:
 		n.due(at)
+	case s.single():
+		n.ask(s)
 	case n.returning < maxReturning:
 		n.returning++
 		s.back = true

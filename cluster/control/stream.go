@@ -55,6 +55,13 @@ type stream struct {
 	retryAt Instant
 	tried   Instant // end of the last attempt
 
+	// With a source that allows one connection: whom this node has asked to let go of it, when, and whether it did; and
+	// who waits here for an end.
+	askedOf  string
+	askedAt  Instant
+	let      bool
+	releases []uint64 // tokens
+
 	// mayReturn says that the stream may be taken back from a running claimant when this node is its home: after the
 	// node's own return, never after an edit made it the home.
 	mayReturn bool
@@ -137,6 +144,7 @@ func (n *Node) sortStreams() {
 // start claims a stream. Published streams have their capture already: the publisher.
 func (n *Node) start(s *stream, why Reason, of string) {
 	s.state, s.since, s.why, s.of, s.to = Starting, n.now, why, of, ""
+	s.askedOf, s.let = "", false
 	s.epoch++
 	s.unserved = -1
 	s.mayReturn = true
@@ -153,7 +161,7 @@ func (n *Node) stop(s *stream, to string, why StopReason) {
 	s.state, s.since, s.to = Stopping, n.now, to
 	n.changed()
 	n.do(Note{Kind: NoteYielded, Stream: s.name, Node: to, Detail: string(why)})
-	n.do(StopCapture{Stream: s.name, To: to, Why: why})
+	n.do(StopCapture{Stream: s.name, To: to, Why: why, Now: s.single()})
 }
 
 // settle counts a stream that was being taken back as no longer starting.
@@ -222,6 +230,7 @@ func (n *Node) captureStopped(e CaptureStopped) {
 		return
 	}
 	s.state, s.since, s.tried = Idle, n.now, n.now
+	n.answerReleases(s, true)
 	n.dirty = true
 	n.changed()
 }
@@ -275,9 +284,11 @@ func (n *Node) ownClaims() []Claim {
 			continue
 		case s.state == Failed:
 			c.State = ClaimFailed
+		case s.state == Stopping && s.single():
+			c.State = ClaimStopping
 		case !s.active():
 			continue
-		case n.draining && s.movable():
+		case n.draining && s.movable() && !s.single():
 			c.State = ClaimDraining
 		case s.state == Running:
 			c.State = ClaimRunning

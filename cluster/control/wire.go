@@ -106,6 +106,7 @@ const (
 	ClaimRunning  ClaimState = "running"
 	ClaimFailed   ClaimState = "failed" // counts as no claim; told so that pages can show it
 	ClaimDraining ClaimState = "draining"
+	ClaimStopping ClaimState = "stopping" // it ends; its source allows no second connection before that
 )
 
 // A Reason says why a node has a stream, in the words of the streams page.

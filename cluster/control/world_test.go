@@ -30,6 +30,9 @@ type world struct {
 	loss         int     // permille of messages in each direction
 	cut          map[[2]string]bool
 	dead         map[[2]string]bool // node, stream: the camera does not answer there
+	single       bool               // every camera refuses a second connection
+	refused      int                // connections
+	mute         bool               // nobody asks for or answers releases
 
 	running map[string]int     // stream: captures that deliver
 	gapFrom map[string]Instant // streams that nobody delivers
@@ -61,6 +64,7 @@ type machine struct {
 	tokens   map[uint64]func(*State)
 	token    uint64
 	asked    map[uint64]string // token of a publisher: its stream
+	waiting  map[uint64]func(released bool)
 	answers  []PublishAnswer
 	notes    []Note
 	drained  []Drained
@@ -182,6 +186,7 @@ func (m *machine) boot() {
 	m.boots++
 	m.up, m.paused, m.held = true, false, nil
 	m.captures, m.tokens, m.asked = map[string]*capture{}, map[uint64]func(*State){}, map[uint64]string{}
+	m.waiting = map[uint64]func(bool){}
 	cfg := m.cfg
 	cfg.Instance = fmt.Sprintf("%s/%d", m.name, m.boots)
 	cfg.Seed = uint64(m.boots)
@@ -295,6 +300,13 @@ func (m *machine) apply(e Effect) {
 		if e.Verdict == Granted {
 			m.publishing(m.asked[e.Token])
 		}
+	case AskRelease:
+		m.askRelease(e)
+	case ReleaseAnswer:
+		if answer := m.waiting[e.Token]; answer != nil {
+			delete(m.waiting, e.Token)
+			answer(e.Released)
+		}
 	case Drained:
 		m.w.log("%s drained, %d left", m.name, e.Left)
 		m.drained = append(m.drained, e)
@@ -365,6 +377,27 @@ func (m *machine) fetch(e Fetch) {
 	})
 }
 
+// askRelease carries the question and its answer; either may be lost.
+func (m *machine) askRelease(e AskRelease) {
+	w := m.w
+	to := w.machine(e.Node)
+	out, ok := w.hop(m.name, to.name)
+	if !ok || w.mute {
+		return
+	}
+	w.after(out, func() {
+		to.now(func() {
+			to.token++
+			to.waiting[to.token] = func(released bool) {
+				if back, ok := w.hop(to.name, m.name); ok && released {
+					m.later(back, func() { m.step(Released{Stream: e.Stream, Node: e.Node}) })
+				}
+			}
+			to.step(ReleaseAsked{Stream: e.Stream, From: m.n.View().Self, Token: to.token})
+		})
+	})
+}
+
 // publish lets a publisher come; the verdict is added to answers.
 func (m *machine) publish(stream, free string) {
 	m.token++
@@ -410,6 +443,10 @@ func (m *machine) start(e StartCapture) {
 	m.later(w.up, func() {
 		switch {
 		case m.captures[e.Stream] != c || c.state != Starting:
+		case w.single && w.running[e.Stream] > 0:
+			w.refused++
+			m.set(e.Stream, Idle)
+			m.step(CaptureDown{Stream: e.Stream, Why: "one connection only"})
 		case w.dead[[2]string{m.name, e.Stream}]:
 			m.set(e.Stream, Idle)
 			m.step(CaptureDown{Stream: e.Stream, Why: "no route to camera"})

@@ -21,11 +21,12 @@ type responder struct {
 	self     func() string
 	send     func(to *actor.PID, msg any)
 	streams  *actor.PID
+	control  *actor.PID
 	sessions *session.Registry
 }
 
 // answer is called in the mailbox of the stream.
-func (r *responder) answer(live *stream.Live, is stream.Snapshot, msg any) any {
+func (r *responder) answer(live *stream.Live, is stream.Snapshot, msg any, later func(any)) any {
 	q, ok := msg.(wire.Question)
 	if !ok {
 		return nil
@@ -55,6 +56,15 @@ func (r *responder) answer(live *stream.Live, is stream.Snapshot, msg any) any {
 			r.send(r.streams, stream.Kick{Stream: q.Stream, Why: "kicked: " + q.Reason})
 		}
 		return k
+	case *wire.Release:
+		r.send(r.control, releaseAsked{stream: q.Stream, from: q.Node, answer: func(released bool) {
+			if !released {
+				later(wire.Refuse(q, wire.Refused_WHY_NOT_NOW, "this node comes first for the stream"))
+				return
+			}
+			later(&wire.Released{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: r.self()})
+		}})
+		return nil
 	}
 	return wire.Refuse(q, wire.Refused_WHY_UNSUPPORTED, fmt.Sprintf("%T is not answered by this version", msg))
 }
@@ -156,6 +166,20 @@ func (c *claimer) ask(ctx context.Context, name, node string) error {
 		return fmt.Errorf("%w: %s", listen.ErrBusy, a.Reason)
 	}
 	return nil
+}
+
+// release asks the owner of a stream to let go of it, until it has or a second has passed. It returns an error if the
+// owner keeps it, or does not answer.
+func (c *claimer) release(ctx context.Context, name string) error {
+	if c.cluster == nil {
+		return errNoKey
+	}
+	_, err := identity.Ask(ctx, c.cluster, name, &wire.Release{Protocol: wire.Protocol, Stream: name, Node: c.self()})
+	var refused *identity.RefusedError
+	if errors.As(err, &refused) && refused.Why == wire.Refused_WHY_ELSEWHERE {
+		return nil // it does not capture the stream
+	}
+	return err
 }
 
 // unclaim gives the name back after no publication came of the claim.

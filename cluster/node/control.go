@@ -25,6 +25,10 @@ type (
 		stream, free string
 		reply        chan<- control.PublishAnswer // has room for one
 	}
+	releaseAsked struct {
+		stream, from string
+		answer       func(released bool) // may be called by any goroutine
+	}
 	wake struct{ n uint64 }
 	ping struct{ reply chan<- struct{} } // has room for one
 )
@@ -42,6 +46,9 @@ type controlConfig struct {
 
 	note func(control.Note)
 	load func() control.Load
+
+	// release asks the owner of a stream to let go of it. It blocks, and runs beside the actors.
+	release func(ctx context.Context, stream string) error
 
 	// drained is told what became of a drain; draining says that the node drains, to a control plane that begins after
 	// another one has failed.
@@ -73,6 +80,7 @@ type controller struct {
 	token   uint64
 	asked   map[uint64]chan<- *control.State
 	wanted  map[uint64]chan<- control.PublishAnswer
+	asking  map[uint64]func(released bool)
 }
 
 type measure struct{}
@@ -103,6 +111,10 @@ func (c *controller) Receive(ctx actor.Context) {
 		c.token++
 		c.wanted[c.token] = m.reply
 		c.step(ctx, control.PublishWanted{Stream: m.stream, Token: c.token, Free: m.free})
+	case releaseAsked:
+		c.token++
+		c.asking[c.token] = m.answer
+		c.step(ctx, control.ReleaseAsked{Stream: m.stream, From: m.from, Token: c.token})
 	case ping:
 		m.reply <- struct{}{}
 	case control.Event:
@@ -117,6 +129,7 @@ func (c *controller) start(ctx actor.Context) {
 	cfg.Inc += c.incarnation - 1
 	c.node = control.New(cfg, c.now())
 	c.asked, c.wanted = map[uint64]chan<- *control.State{}, map[uint64]chan<- control.PublishAnswer{}
+	c.asking = map[uint64]func(bool){}
 	if c.incarnation > 1 {
 		c.step(ctx, control.Resumed{Captures: c.cfg.captures(), Up: c.now()})
 	}
@@ -148,10 +161,15 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	case control.StartCapture:
 		ctx.Send(c.cfg.streams, stream.Capture{Stream: e.Stream})
 	case control.StopCapture:
-		ctx.Send(c.cfg.streams, stream.Release{Stream: e.Stream, To: e.To})
+		ctx.Send(c.cfg.streams, stream.Release{Stream: e.Stream, To: e.To, Now: e.Now})
 	case control.PublishAnswer:
 		c.wanted[e.Token] <- e
 		delete(c.wanted, e.Token)
+	case control.AskRelease:
+		c.askRelease(ctx, e)
+	case control.ReleaseAnswer:
+		c.asking[e.Token](e.Released)
+		delete(c.asking, e.Token)
 	case control.WakeAt:
 		if c.cancel != nil {
 			c.cancel()
@@ -165,6 +183,17 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	default:
 		panic(fmt.Errorf("control: an effect that nobody applies: %T", e))
 	}
+}
+
+func (c *controller) askRelease(ctx actor.Context, e control.AskRelease) {
+	root, self, release := ctx.ActorSystem().Root, ctx.Self(), c.cfg.release
+	c.env.Go(self, func(ctx context.Context) error {
+		if err := release(ctx, e.Stream); err != nil {
+			return err // control starts without an answer, later
+		}
+		root.Send(self, control.Released{Stream: e.Stream, Node: e.Node})
+		return nil
+	})
 }
 
 // report translates what a stream says of its capture. It is called in the mailbox of the streams' supervisor or of a

@@ -221,7 +221,7 @@ const sourceTimeout = time.Minute
 func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) {
 	streams, ctl := n.pid(actors.Streams), n.pid(actors.Control)
 	answers := &responder{
-		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, sessions: n.sessions,
+		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, control: ctl, sessions: n.sessions,
 	}
 	wall := func() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
 	links := make([]actors.Child, 0, len(n.cfg.File.Peers))
@@ -248,6 +248,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
 			streams: streams, captures: n.captures, publish: n.publish, note: n.note, load: n.load,
+			release: (&claimer{self: n.name, cluster: n.cluster}).release,
 			drained: n.drain.drained, draining: n.drain.draining,
 		})},
 		{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},

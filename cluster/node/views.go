@@ -154,7 +154,7 @@ func controlStreams(f *conf.File) []control.Stream {
 			}
 		}
 		if s.Ingest != nil {
-			c.Pin = s.Ingest.CaptureAt
+			c.Pin, c.Break = s.Ingest.CaptureAt, s.Ingest.Handover == conf.Break
 		}
 		out = append(out, c)
 	}

@@ -1,0 +1,81 @@
+package control
+
+// maxReleases bounds those who wait for one stream to be let go of; each node waits once, and asks a few times.
+const maxReleases = 64
+
+// single says whether the source allows one connection, so that nobody starts before another has stopped.
+func (s *stream) single() bool { return s.movable() && s.cfg.Break }
+
+// ask is rule R2 for a source that allows one connection: this node asks the claimant to let go and starts when that
+// has answered. Without an answer it starts after S; then at most one of the two gets the source, and the static order
+// settles the rest.
+func (n *Node) ask(s *stream) {
+	of, several := "", false
+	for _, c := range s.claimants {
+		if c.blocks() && !c.c.Solo {
+			several = of != ""
+			of = c.p.name
+		}
+	}
+	switch {
+	case several: // they are about to settle it
+	case s.askedOf != of:
+		if n.returning >= maxReturning {
+			return
+		}
+		if s.askedOf == "" {
+			n.returning++
+			s.back = true
+		}
+		s.askedOf, s.askedAt, s.let = of, n.now, false
+		n.do(Note{Kind: NoteAsked, Stream: s.name, Node: of})
+		n.do(AskRelease{Stream: s.name, Node: of})
+		n.due(n.now + n.stale)
+	case n.now < s.askedAt+n.stale:
+		n.due(s.askedAt + n.stale)
+	default:
+		n.start(s, n.reason(s), "")
+	}
+}
+
+// unask forgets that this node has asked for a stream.
+func (n *Node) unask(s *stream) {
+	if s.askedOf != "" && s.state == Idle {
+		n.settle(s)
+		s.askedOf, s.let = "", false
+	}
+}
+
+// released takes in that a node has let go of a stream. Its claim, which is older, no longer counts.
+func (n *Node) released(e Released) {
+	s := n.byName[e.Stream]
+	if s == nil || s.askedOf == "" || s.askedOf != e.Node {
+		return
+	}
+	s.let = true
+	n.dirty = true
+}
+
+// releaseAsked lets go of a stream for a node that comes before this one.
+func (n *Node) releaseAsked(e ReleaseAsked) {
+	s, p := n.byName[e.Stream], n.peer(e.From)
+	switch {
+	case s == nil || !s.active() && s.state != Stopping:
+		n.do(ReleaseAnswer{Token: e.Token, Released: true})
+	case s.state == Stopping && len(s.releases) < maxReleases:
+		s.releases = append(s.releases, e.Token)
+	case s.state == Stopping || !s.movable() || p == nil || !p.staying() || !n.before(s, e.From, n.self):
+		n.do(ReleaseAnswer{Token: e.Token})
+	default:
+		s.releases = append(s.releases, e.Token)
+		n.stop(s, e.From, Yielded)
+	}
+}
+
+// answerReleases tells those who wait what became of the stream.
+func (n *Node) answerReleases(s *stream, released bool) {
+	for _, token := range s.releases {
+		n.do(ReleaseAnswer{Token: token, Released: released})
+	}
+	s.releases = s.releases[:0]
+}
