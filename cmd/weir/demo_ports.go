@@ -12,9 +12,6 @@ const loopback = "127.0.0.1"
 // demoPorts are the ports of one node.
 type demoPorts struct{ http, rtmp, rtsp int }
 
-// list gives the ports in the order of the fields.
-func (p demoPorts) list() []int { return []int{p.http, p.rtmp, p.rtsp} }
-
 // The ports from which each kind is counted up: what people expect, as far as no privileges are needed.
 const (
 	firstHTTP = 8081

@@ -92,9 +92,9 @@ func (d *demo) printTable(s sight) error {
 	heading("THREE NODES, ONE CLUSTER", "each is a process of its own")
 	b.WriteString(d.nodeTable())
 
-	example, entry := d.example(s)
-	heading("PLAY", fmt.Sprintf("%s is captured by %s and asked of %s here: any node leads a player to any stream", example.Name, example.Owner, entry.name))
-	b.WriteString(d.playTable(example.Name, entry))
+	stream, owner, entry := d.example(s)
+	heading("PLAY", fmt.Sprintf("%s is captured by %s and asked of %s here: any node leads a player to any stream", stream, owner, entry.name))
+	b.WriteString(d.playTable(stream, owner, entry))
 
 	heading("STREAMS", "and who captures them now")
 	b.WriteString(d.streamTable(s))
@@ -102,7 +102,7 @@ func (d *demo) printTable(s sight) error {
 	heading("PUBLISH", demoLive+" is yours: publish it at any node, play it from any other")
 	fmt.Fprintf(b, "  %s\n", d.publishCommand(entry))
 
-	heading("DISTURB", fmt.Sprintf("a node, such as %s while you play %s, and see below what becomes of its streams", example.Owner, example.Name))
+	heading("DISTURB", fmt.Sprintf("a node, such as %s while you play %s, and see below what becomes of its streams", owner, stream))
 	b.WriteString(d.breakTable())
 
 	heading("BRING BACK", "what was killed, in another terminal; its streams return to it "+demoHolddown.String()+" later")
@@ -112,7 +112,7 @@ func (d *demo) printTable(s sight) error {
 	}
 	b.WriteString(table(rows))
 
-	heading("LOOK INSIDE", "")
+	heading("LOOK INSIDE", "at any node")
 	b.WriteString(table([][]cell{
 		{{text: "streams"}, {text: entry.url() + "/streamer/api/v3/streams"}},
 		{{text: "peers"}, {text: entry.url() + "/streamer/api/v3/cluster/peers"}},
@@ -145,20 +145,28 @@ func (d *demo) nodeTable() string {
 }
 
 // example is a stream with its owner, and a node that is not the owner.
-func (d *demo) example(s sight) (st struct{ Name, Owner string }, entry demoNode) {
+func (d *demo) example(s sight) (stream, owner string, entry demoNode) {
 	entry = d.nodes[0]
 	for _, want := range d.streams {
-		if seen := s.stream(want.name); seen != nil && seen.Owner != "" && string(seen.Owner) != entry.name {
-			return struct{ Name, Owner string }{want.name, string(seen.Owner)}, entry
+		if st := s.stream(want.name); st != nil && st.Owner != "" && string(st.Owner) != entry.name {
+			return want.name, string(st.Owner), entry
 		}
 	}
-	return struct{ Name, Owner string }{d.streams[0].name, "a node"}, entry
+	return d.streams[0].name, entry.name, entry
 }
 
-func (d *demo) playTable(stream string, n demoNode) string {
-	rows := [][]cell{}
-	for _, r := range playURLs(stream, n) {
-		rows = append(rows, []cell{{text: r.form}, {text: r.url}})
+// playTable lists where a stream can be played through a node that is not its owner, and what becomes of the players.
+func (d *demo) playTable(stream, owner string, n demoNode) string {
+	var rows [][]cell
+	for _, u := range playURLs(stream, n) {
+		how := "redirected to " + owner + ": open it again if " + owner + " dies"
+		switch u.form {
+		case "HLS":
+			how = "playlists by " + n.name + ", segments by " + owner + ": goes on if " + owner + " dies"
+		case "RTMP":
+			how = "relayed by " + n.name + ": goes on if " + owner + " dies"
+		}
+		rows = append(rows, []cell{{text: u.form}, {text: u.url}, {how, d.screen.dim}})
 	}
 	return table(rows) + d.screen.dim("  paste a URL behind ffplay or mpv, or into VLC's Open Network Stream") + "\n"
 }
