@@ -1,0 +1,462 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"weir/cluster/control"
+)
+
+// A pendingExpectation waits for the instant at which it has to hold.
+type pendingExpectation struct {
+	Step
+	at     time.Duration
+	before map[string]int // captures of each node when the time began
+	starts int
+	moves  int
+	holds  int
+}
+
+// expect arranges that an expectation of the scenario is looked at.
+func (w *world) expect(st Step) {
+	at := max(st.At, st.To)
+	if st.To == 0 && spans(st.Expect) {
+		at = w.s.Until
+	}
+	p := &pendingExpectation{Step: st, at: at}
+	begin := func() {
+		p.holds, p.before = len(w.result.Holds), map[string]int{}
+		for _, m := range w.machines {
+			p.before[m.name] = m.count()
+		}
+		if e, ok := st.Expect.(Moved); ok && e.OwnedBefore != "" {
+			p.moves = w.heldAt(e.OwnedBefore, st.At)
+		}
+		w.checks.expected = append(w.checks.expected, *p)
+		w.checks.schedule()
+	}
+	w.queue.push(item{at: st.At, do: begin})
+}
+
+// spans says whether an expectation is about a time, not an instant.
+func spans(e Expectation) bool {
+	switch e.(type) {
+	case Moved, NoDuplicates, NoTakeOver, GapWithin, Noted, Liveness:
+		return true
+	}
+	return false
+}
+
+// heldAt is how many streams a node delivered just before an instant.
+func (w *world) heldAt(name string, at time.Duration) (n int) {
+	for _, h := range w.result.Holds {
+		if h.Node == name && h.Up >= 0 && h.Up < at && (h.To < 0 || h.To >= at) {
+			n++
+		}
+	}
+	return n
+}
+
+// dueExpectations looks at those whose instant has come.
+func (c *checks) dueExpectations() {
+	w := c.w
+	for i := 0; i < len(c.expected); i++ {
+		p := c.expected[i]
+		if p.at > w.now {
+			continue
+		}
+		c.expected = slices.Delete(c.expected, i, i+1)
+		i--
+		if why := c.wrong(&p); why != "" {
+			w.violate(Violation{
+				Invariant: "expect", Text: why, Step: p.Line, Fingerprint: fmt.Sprintf("expect %T", p.Expect),
+			})
+		}
+	}
+}
+
+// among says whether an expectation is about a stream.
+func among(streams []string, s *stream) bool { return streams == nil || slices.Contains(streams, s.name) }
+
+// wrong says what is not as expected; empty if all is.
+func (c *checks) wrong(p *pendingExpectation) string {
+	w := c.w
+	switch e := p.Expect.(type) {
+	case OwnedBy:
+		return c.eachStream(e.Streams, func(s *stream) string {
+			got := c.delivering(s)
+			if e.Node == "" && len(got) == 0 || len(got) == 1 && got[0] == e.Node {
+				return ""
+			}
+			return fmt.Sprintf("%s is captured by %v, want %q", s.name, got, e.Node)
+		})
+	case OneEach:
+		return c.eachStream(e.Streams, func(s *stream) string {
+			if got := c.delivering(s); len(got) != 1 {
+				return fmt.Sprintf("%s is captured by %v, want exactly one node", s.name, got)
+			}
+			return ""
+		})
+	case EachSide:
+		c.divide()
+		return c.eachStream(e.Streams, func(s *stream) string {
+			for part := range c.count {
+				if _, n := c.owner(s, part); n != 1 {
+					return fmt.Sprintf("%s has %d owners in part %d of the group, want one", s.name, n, part+1)
+				}
+			}
+			return ""
+		})
+	case AtHome:
+		c.plan()
+		return c.eachStream(e.Streams, func(s *stream) string {
+			if c.homes == nil || c.homes[s.index] == "" {
+				return s.name + " has no home that all agree on"
+			}
+			h := w.announcer(c.homes[s.index])
+			if got := c.delivering(s); len(got) != 1 || h == nil || got[0] != h.name {
+				return fmt.Sprintf("%s is captured by %v, want %s", s.name, got, c.homes[s.index])
+			}
+			return ""
+		})
+	case Agreement:
+		return c.disagreement()
+	case Refused:
+		if at, ok := w.refusals[e.Node+"\x00"+e.Stream]; !ok || at < p.At {
+			return fmt.Sprintf("no publisher of %s was refused at %s", e.Stream, e.Node)
+		}
+		return ""
+	case Liveness:
+		if len(c.trouble) > 0 {
+			return fmt.Sprintf("%s: %s", c.trouble[0].s.name, word(c.trouble[0].many))
+		}
+		return c.disagreement()
+	}
+	return c.wrongOfTime(p)
+}
+
+// wrongOfTime is wrong for expectations about a time.
+func (c *checks) wrongOfTime(p *pendingExpectation) string {
+	w := c.w
+	switch e := p.Expect.(type) {
+	case Moved:
+		want := e.Count
+		if e.OwnedBefore != "" {
+			want = p.moves
+		}
+		got := c.movedSince(p.At, p.at)
+		if got == want || e.AtMost && got < want {
+			return ""
+		}
+		return fmt.Sprintf("%d streams have moved, want %d", got, want)
+	case NoTakeOver:
+		for _, h := range w.result.Holds[p.holds:] {
+			if h.From <= p.at && among(e.Streams, w.byName[h.Stream]) {
+				return fmt.Sprintf("%s started %s at %v (%s)", h.Node, h.Stream, h.From, h.Why)
+			}
+		}
+	case NoDuplicates:
+		for i, h := range w.result.Holds {
+			for _, g := range w.result.Holds[:i] {
+				if g.Stream == h.Stream && among(e.Streams, w.byName[h.Stream]) && g.Up >= 0 && h.Up >= 0 &&
+					overlap(g, h, p.At, p.at) {
+					return fmt.Sprintf("%s and %s captured %s at once", g.Node, h.Node, h.Stream)
+				}
+			}
+		}
+	case GapWithin:
+		for _, g := range w.result.Gaps {
+			if why := gapWrong(g, e, p, w); why != "" {
+				return why
+			}
+		}
+		for _, s := range w.streams {
+			if s.count == 0 {
+				if why := gapWrong(Silence{s.name, s.from, w.now, s.cause}, e, p, w); why != "" {
+					return why
+				}
+			}
+		}
+	case Noted:
+		for _, n := range w.noted {
+			if n.at >= p.At && n.at <= p.at && n.kind == e.Kind && (e.Node == "" || n.node == e.Node) {
+				return ""
+			}
+		}
+		return fmt.Sprintf("no note %q of %q", e.Kind, e.Node)
+	}
+	return ""
+}
+
+func gapWrong(g Silence, e GapWithin, p *pendingExpectation, w *world) string {
+	from, to := max(g.From, p.At), min(g.To, p.at)
+	if to-from > e.Limit && among(e.Streams, w.byName[g.Stream]) {
+		return fmt.Sprintf("%s had no media for %v, want at most %v", g.Stream, to-from, e.Limit)
+	}
+	return ""
+}
+
+// overlap says whether two captures delivered at once within a time.
+func overlap(a, b Hold, from, to time.Duration) bool {
+	end := func(h Hold) time.Duration {
+		if h.To < 0 {
+			return to
+		}
+		return min(h.To, to)
+	}
+	return max(a.Up, b.Up, from) < min(end(a), end(b))
+}
+
+// movedSince counts the streams whose deliverer changed within a time.
+func (c *checks) movedSince(from, to time.Duration) (n int) {
+	w := c.w
+	for _, s := range w.streams {
+		before := ""
+		moved := false
+		for _, h := range w.result.Holds {
+			if h.Stream != s.name || h.Up < 0 || h.Up > to {
+				continue
+			}
+			switch {
+			case h.Up < from:
+				if h.To < 0 || h.To >= from {
+					before = h.Node
+				}
+			case before != "" && h.Node != before:
+				moved = true
+			}
+		}
+		n += b2i(moved)
+	}
+	return n
+}
+
+func (c *checks) eachStream(names []string, wrong func(s *stream) string) string {
+	for _, s := range c.w.streams {
+		if !among(names, s) || names == nil && !c.groups(s) {
+			continue
+		}
+		if why := wrong(s); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// groups says whether a stream is one that the group captures, in the file of some machine.
+func (c *checks) groups(s *stream) bool {
+	for _, m := range c.w.machines {
+		if m.keeps(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// delivering are the machines from which media of a stream comes.
+func (c *checks) delivering(s *stream) (out []string) {
+	for _, m := range c.w.machines {
+		if f := m.captures[s.index].feed; f != nil && f.delivers() {
+			out = append(out, m.name)
+		}
+	}
+	return out
+}
+
+// disagreement says who takes somebody else for an owner.
+func (c *checks) disagreement() string {
+	w := c.w
+	for _, s := range w.streams {
+		got := c.delivering(s)
+		if len(got) != 1 || !c.groups(s) {
+			continue
+		}
+		want := w.machine(got[0]).announced
+		for _, m := range w.machines {
+			if !m.runs() {
+				continue
+			}
+			if x := m.view().Stream(s.name); x == nil || x.Owner != want {
+				said := ""
+				if x != nil {
+					said = x.Owner
+				}
+				return fmt.Sprintf("%s takes %q for the owner of %s, which is %s", m.name, said, s.name, want)
+			}
+		}
+	}
+	return ""
+}
+
+// A probe is a viewer who asks a node where a stream is.
+type probe struct {
+	m     *machine
+	s     *stream
+	since time.Duration
+	next  time.Duration
+	boots int
+}
+
+// demanded begins a probe.
+func (c *checks) demanded(m *machine, s *stream) {
+	if !m.runs() {
+		return
+	}
+	c.probes = append(c.probes, probe{m, s, c.w.now, c.w.now, m.boots})
+	c.schedule()
+}
+
+// dueProbes asks again where the streams are that viewers wait for: I14 and I22.
+func (c *checks) dueProbes() {
+	w := c.w
+	for i := 0; i < len(c.probes); i++ {
+		p := &c.probes[i]
+		if p.next > w.now {
+			continue
+		}
+		_, f := p.m.stale()
+		p.next = w.now + max(f/10, time.Millisecond)
+		over := !p.m.up || p.m.boots != p.boots
+		if !over && p.m.frozen == 0 {
+			over = c.lookUp(p)
+		}
+		if over {
+			c.probes = slices.Delete(c.probes, i, i+1)
+			i--
+		}
+	}
+}
+
+// lookUp says whether the viewer has been answered.
+func (c *checks) lookUp(p *probe) bool {
+	w := c.w
+	b := c.bounds()
+	limit := b.b2() + b.poll() + 2*b.d + 2*(b.f/10)
+	if c.cold {
+		limit += b.b6(c.everybody())
+	}
+	v := p.m.view()
+	x := v.Stream(p.s.name)
+	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
+		c.redirect(p, x)
+		if c.period == calmed || c.period == failure {
+			c.measure("I22", "look-up", "S/(1-ρ) + d + t_up + F(1+j) + 2d", limit, w.now-p.since)
+		}
+		return true
+	}
+	from := max(p.since, c.since)
+	if (c.period == failure || c.period == calmed) && w.now-from > limit && c.groups(p.s) && w.now-w.lastSourceFault() > 3*time.Minute {
+		c.hold("I22", false, p.s, []string{p.m.name}, fmt.Sprintf("a viewer waits for %v, want at most %v", w.now-from, limit))
+		return true
+	}
+	return w.now-p.since > time.Minute
+}
+
+// redirect is I14: the node that a viewer is led to had a claim as of the evidence that is fresh, and where it is sent
+// on from there it arrives.
+func (c *checks) redirect(p *probe, x *control.StreamView) {
+	w := c.w
+	at := p.m
+	for hops := 0; ; hops++ {
+		to := w.announcer(x.Owner)
+		if to == at {
+			y := c.claims[at.index][p.s.index]
+			c.hold("I14", at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
+				[]string{at.name}, at.name+" keeps a viewer of a stream that it does not have")
+			return
+		}
+		if to == nil {
+			c.hold("I14", false, p.s, []string{at.name}, "leads to nobody known: "+x.Owner)
+			return
+		}
+		y := c.claims[to.index][p.s.index]
+		s, _ := at.stale()
+		b := c.bounds()
+		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
+		if c.period == calmed || c.period == failure {
+			c.hold("I14", held, p.s, []string{at.name, to.name}, fmt.Sprintf("%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name))
+		}
+		if !to.runs() || c.period != calmed {
+			return
+		}
+		if hops == 2 {
+			c.hold("I14", false, p.s, []string{p.m.name}, "more than two hops")
+			return
+		}
+		at = to
+		if x = at.view().Stream(p.s.name); x == nil || x.Owner == "" {
+			return
+		}
+	}
+}
+
+// numbered is I15: a capture numbers its segments above those of the owners before it, unless one still runs.
+func (c *checks) numbered(f *feed) {
+	w := c.w
+	s := f.s
+	for _, m := range w.machines {
+		if g := m.captures[s.index].feed; g != nil && g != f && g.upAt >= 0 {
+			return // both run; what their viewers see is settled at the hand-over
+		}
+	}
+	if s.lastSegment < 0 || f.media == (control.Media{}) {
+		return // nobody has told the new owner of a numbering
+	}
+	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == failure || c.period == calmed || c.period == homing) {
+		return
+	}
+	c.hold("I15", f.first > s.lastSegment, s, []string{f.m.name}, fmt.Sprintf("begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner))
+}
+
+// capacity is I10.
+func (c *checks) capacity(m *machine, s *stream) {
+	limit := m.channelLimit()
+	if limit == 0 {
+		return
+	}
+	n := m.count() + 1
+	if n <= limit {
+		c.ok("I10")
+		return
+	}
+	for _, q := range c.w.machines {
+		if q != m && q.runs() && !q.draining && c.connected(m, q) && c.eligible(q, s) && (q.channelLimit() == 0 || q.count() < q.channelLimit()) {
+			stale, _ := m.stale()
+			if any, _ := c.fresh(m, q, m.clock.at(c.w.now), stale); any {
+				c.hold("I10", c.period == wild || c.period == stable, s, []string{m.name, q.name},
+					fmt.Sprintf("%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name))
+				return
+			}
+		}
+	}
+	c.w.sometimes["all at limit"]++
+	c.ok("I10")
+}
+
+// channelLimit is the limit of captures that m's file gives it; 0 for none.
+func (m *machine) channelLimit() int {
+	for _, p := range m.file.Peers {
+		if m.w.behind(p.Name()) == m {
+			return p.ChannelLimit
+		}
+	}
+	return 0
+}
+
+// controlConfig is what m's control plane would be started with.
+func (m *machine) controlConfig() *control.Config {
+	if m.parsed == nil || m.parsedOf != m.file {
+		cfg := nodeConfig(m.file, m.name)
+		m.parsed, m.parsedOf = &cfg, m.file
+		m.kept = make([]bool, len(m.w.streams))
+		for _, s := range cfg.Streams {
+			if x := m.w.byName[s.Name]; x != nil {
+				m.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.Disabled
+			}
+		}
+	}
+	return m.parsed
+}
+
+func (m *machine) fileHash() string { return m.controlConfig().Hash }

@@ -1,0 +1,405 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"weir/cluster/conf"
+	"weir/cluster/control"
+)
+
+// A core is a process of which only the control plane runs. What the node's actors would do between it and the world
+// takes no time.
+type core struct {
+	m     *machine
+	w     *world
+	cfg   control.Config
+	node  *control.Node
+	token uint64
+	open  map[uint64]*exchange
+	pubs  map[uint64]*feed
+	ended bool
+	full  int // replies, for the sample that is encoded
+
+	hearing *exchange // whose answer is being handled
+}
+
+func newCore(m *machine, cfg control.Config) {
+	c := &core{m: m, w: m.w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}}
+	m.process = (*coreProcess)(c)
+	c.node = control.New(cfg, c.now())
+	c.step(control.Measured{Load: control.Load{CPU: m.load}}, "")
+	c.step(control.Tick{}, "tick")
+}
+
+// coreProcess keeps the methods of [process] apart from those of core.
+type coreProcess core
+
+func (c *core) now() control.Instant {
+	return control.Instant(c.m.reads())
+}
+
+// reads is the clock that the process goes by.
+func (m *machine) reads() time.Duration {
+	now := m.clock.at(m.w.now)
+	if m.w.wallClock { // the mutant
+		now += m.clock.wall
+	}
+	return now
+}
+
+// step hands an event to the control plane and does what it says. line begins the event's line in the trace.
+func (c *core) step(ev control.Event, line string) {
+	w, m := c.w, c.m
+	if c.ended {
+		return
+	}
+	w.events++
+	if line != "" {
+		w.trace.cause = w.trace.line(w.now, m.name, line).end()
+	}
+	now := c.now()
+	out := c.node.Step(now, ev)
+	w.checks.stepped(m, now, ev, out, c.hearing)
+	for _, e := range out {
+		c.do(e)
+	}
+}
+
+func (c *core) do(e control.Effect) {
+	w, m := c.w, c.m
+	switch e := e.(type) {
+	case control.Fetch:
+		w.ask(&exchange{
+			from: m, to: w.behind(e.Peer), entry: e.Peer, id: e.ID, seen: e.Seen, want: e.Want,
+			name: m.announced, timeout: e.Timeout, control: m.control,
+		})
+	case control.WakeAt:
+		m.wake(time.Duration(e.At))
+	case control.Reply:
+		ex := c.open[e.Token]
+		delete(c.open, e.Token)
+		if ex != nil {
+			c.reply(ex, e.State)
+		}
+	case control.StartCapture:
+		c.start(e)
+	case control.StopCapture:
+		w.trace.line(w.now, m.name, "stop").text("stream", e.Stream).text("to", e.To).text("why", string(e.Why)).end()
+		if f := m.captures[w.byName[e.Stream].index].feed; f != nil {
+			f.stop()
+		}
+	case control.PublishAnswer:
+		c.answer(e)
+	case control.Note:
+		w.note(m, e)
+	case control.Drained:
+		w.trace.line(w.now, m.name, "drained").num("left", int64(e.Left)).end()
+	default:
+		w.trace.line(w.now, m.name, "effect").text("type", fmt.Sprintf("%T", e)).end()
+	}
+}
+
+// note writes down what a control plane has to say.
+func (w *world) note(m *machine, e control.Note) {
+	t := w.trace.line(w.now, m.name, "note").text("kind", string(e.Kind)).text("peer", e.Node).text("stream", e.Stream)
+	if e.Age != 0 {
+		t.num("age", int64(e.Age))
+	}
+	t.text("says", e.Detail).end()
+	w.noted = append(w.noted, noted{w.now, m.name, e.Kind})
+	if e.Kind == control.NoteNamed {
+		m.announced = e.Node
+	}
+}
+
+func (c *core) start(e control.StartCapture) {
+	w, m := c.w, c.m
+	w.trace.line(w.now, m.name, "start").text("stream", e.Stream).num("epoch", int64(e.Epoch)).
+		text("why", string(e.Why)).text("of", e.Of).end()
+	f := m.open(w.byName[e.Stream], string(e.Why))
+	f.epoch, f.media = e.Epoch, e.Media
+}
+
+// answer tells a publisher the verdict.
+func (c *core) answer(e control.PublishAnswer) {
+	w, m := c.w, c.m
+	f := c.pubs[e.Token]
+	delete(c.pubs, e.Token)
+	if f == nil {
+		return
+	}
+	w.trace.line(w.now, m.name, "publisher").text("stream", f.s.name).text("verdict", e.Verdict.String()).text("at", e.Node).end()
+	switch e.Verdict {
+	case control.Granted:
+		g := m.open(f.s, string(control.PublishedHere))
+		g.pub, g.epoch = true, e.Epoch
+		m.pubs[f.s.name] = g
+	case control.AskNode:
+		c.askClaimant(f, e.Node)
+	default:
+		w.refused(m, f.s, e.Verdict)
+	}
+}
+
+// askClaimant asks the node that is said to have a publisher, as the node does through the stream's actor.
+func (c *core) askClaimant(f *feed, name string) {
+	w, m := c.w, c.m
+	f.quiet++
+	if f.quiet > 3 {
+		w.refused(m, f.s, control.AskNode)
+		return
+	}
+	again := func() { (*coreProcess)(c).publish(f, name) }
+	to := w.announcer(name)
+	limit := m.clock.when(m.clock.at(w.now)+300*time.Millisecond, w.now) - w.now
+	done := false
+	m.later(limit, func() { // no answer: settled by the order if there are two after all
+		if !done {
+			done = true
+			again()
+		}
+	})
+	if to == nil {
+		return
+	}
+	ex := &exchange{from: m, to: to}
+	ex.mail = func() {
+		if !to.up {
+			return
+		}
+		has := to.pubs[f.s.name] != nil
+		back := &exchange{from: to, to: m}
+		back.mail = func() {
+			if done || !m.up {
+				return
+			}
+			done = true
+			if has {
+				w.refused(m, f.s, control.Busy)
+			} else {
+				again()
+			}
+		}
+		w.carry(w.link(to, m), back, mailing, 100)
+	}
+	w.carry(w.link(m, to), ex, mailing, 100)
+}
+
+// announcer gives the machine whose process announces a name.
+func (w *world) announcer(name string) *machine {
+	for _, m := range w.machines {
+		if m.announced == name {
+			return m
+		}
+	}
+	return nil
+}
+
+func (c *core) reply(ex *exchange, st *control.State) {
+	w, m := c.w, c.m
+	w.checks.replies(m, st)
+	if m.foreign > 0 {
+		st.V = control.Protocol + 1
+	}
+	size := 300
+	c.full++
+	if m.broken > 0 && hits(m.chance, m.broken) {
+		ex.raw = w.breakUp(m, st)
+		size = len(ex.raw)
+	} else if !st.Same || c.full%sampleEvery == 0 {
+		raw, err := json.Marshal(st)
+		if err != nil {
+			w.violate(Violation{Invariant: "I27", Nodes: []string{m.name}, Text: "a state that has no form on the wire: " + err.Error()})
+			return
+		}
+		size = len(raw)
+		w.checks.weighed(m, st, raw)
+		if !st.Same || m.foreign > 0 {
+			ex.raw = raw
+		}
+	}
+	if m.foreign > 0 && ex.raw != nil {
+		ex.raw = append([]byte(`{"from_a_later_version":{"x":[1,2,3]},`), ex.raw[1:]...)
+	}
+	w.bytes += uint64(size)
+	ex.state = st
+	w.reply(ex, size)
+}
+
+// sampleEvery of the unchanged replies is encoded, to see how long they are.
+const sampleEvery = 256
+
+// breakUp makes an answer that cannot be read.
+func (w *world) breakUp(m *machine, st *control.State) []byte {
+	raw, _ := json.Marshal(st)
+	switch m.breakage {
+	case Huge:
+		return append(raw[:len(raw)-1], append([]byte(`,"direct_ages":[`), append(bytes.Repeat([]byte(`{},`), 5000), `{}]}`...)...)...)
+	case Garbled:
+		for range 1 + m.chance.IntN(4) {
+			raw[m.chance.IntN(len(raw))] = byte(m.chance.Uint32())
+		}
+		return raw
+	}
+	return raw[:m.chance.IntN(len(raw))]
+}
+
+// read makes a state of an answer: through bytes where it has any.
+func (ex *exchange) read() (*control.State, error) {
+	if ex.raw == nil {
+		return ex.state, nil
+	}
+	st := new(control.State)
+	if err := json.Unmarshal(ex.raw, st); err != nil {
+		return nil, err
+	}
+	return st, st.Check()
+}
+
+func (p *coreProcess) tick() { (*core)(p).step(control.Tick{}, "tick") }
+
+func (p *coreProcess) asked(ex *exchange) {
+	c := (*core)(p)
+	c.token++
+	c.open[c.token] = ex
+	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "asked").text("from", ex.from.name).num("id", int64(ex.id)).end()
+	c.step(control.StateAsked{From: ex.name, Token: c.token, Seen: ex.seen, Want: ex.want}, "")
+}
+
+func (p *coreProcess) answered(ex *exchange) {
+	c := (*core)(p)
+	w, m := c.w, c.m
+	st, err := ex.read()
+	if err != nil {
+		w.trace.cause = w.trace.line(w.now, m.name, "unreadable").text("from", ex.to.name).num("id", int64(ex.id)).end()
+		c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: control.Malformed, Detail: err.Error()}, "")
+		return
+	}
+	w.trace.cause = w.trace.line(w.now, m.name, "answer").text("from", ex.to.name).num("id", int64(ex.id)).num("seq", int64(st.Seq)).end()
+	c.hearing = ex
+	c.step(control.Fetched{Peer: ex.entry, ID: ex.id, State: st}, "")
+	c.hearing = nil
+}
+
+func (p *coreProcess) unanswered(ex *exchange) {
+	c := (*core)(p)
+	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "no-answer").text("from", ex.entry).num("id", int64(ex.id)).text("why", string(ex.why)).end()
+	c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: ex.why}, "")
+}
+
+func (p *coreProcess) up(f *feed) {
+	c := (*core)(p)
+	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "up").text("stream", f.s.name).end()
+	c.step(control.CaptureUp{Stream: f.s.name}, "")
+	if c.m.captures[f.s.index].feed == f && f.state == control.Running {
+		c.step(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
+	}
+}
+
+func (p *coreProcess) down(f *feed, why string) {
+	c := (*core)(p)
+	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "down").text("stream", f.s.name).text("why", why).end()
+	if f.pub {
+		delete(c.m.pubs, f.s.name)
+		c.step(control.PublishEnded{Stream: f.s.name}, "")
+		return
+	}
+	c.step(control.CaptureDown{Stream: f.s.name, Why: why}, "")
+}
+
+func (p *coreProcess) stopped(f *feed) {
+	c := (*core)(p)
+	if f.pub {
+		delete(c.m.pubs, f.s.name)
+	}
+	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "stopped").text("stream", f.s.name).end()
+	c.step(control.CaptureStopped{Stream: f.s.name}, "")
+}
+
+func (p *coreProcess) publish(f *feed, free string) {
+	c := (*core)(p)
+	c.token++
+	c.pubs[c.token] = f
+	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "publish").text("stream", f.s.name).text("free", free).end()
+	c.step(control.PublishWanted{Stream: f.s.name, Token: c.token, Free: free}, "")
+}
+
+func (p *coreProcess) unpublish(f *feed) {
+	c := (*core)(p)
+	delete(c.m.pubs, f.s.name)
+	f.close("publisher")
+	c.step(control.PublishEnded{Stream: f.s.name}, "publisher-left")
+}
+
+func (p *coreProcess) drain() { (*core)(p).step(control.Drain{}, "drain") }
+
+func (p *coreProcess) edit(f *conf.File) {
+	c := (*core)(p)
+	cfg := nodeConfig(f, c.m.name)
+	c.step(control.ConfigChanged{Config: cfg}, "edit")
+}
+
+// kill replaces the control plane, as the supervisor of its actor does; other actors are not there.
+func (p *coreProcess) kill(id string) {
+	c := (*core)(p)
+	w, m := c.w, c.m
+	w.trace.cause = w.trace.line(w.now, m.name, "panic").text("actor", id).end()
+	if id != "control" {
+		return
+	}
+	c.ended = true
+	m.later(250*time.Millisecond, func() {
+		w.trace.cause = w.trace.line(w.now, m.name, "restarted").text("actor", id).end()
+		cfg := c.cfg
+		cfg.Inc++
+		n := &core{m: m, w: w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}}
+		m.process = (*coreProcess)(n)
+		n.node = control.New(cfg, n.now())
+		var captures []control.Capture
+		for i := range m.captures {
+			if f := m.captures[i].feed; f != nil && (f.state == control.Starting || f.state == control.Running) {
+				captures = append(captures, control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0})
+			}
+		}
+		w.checks.replaced(m)
+		n.step(control.Resumed{Captures: captures, Up: control.Instant(m.clock.at(w.now)) - control.Instant(m.bootClock)}, "")
+		n.step(control.Measured{Load: control.Load{CPU: m.load}}, "")
+		n.step(control.Tick{}, "tick")
+	})
+}
+
+func (p *coreProcess) measure(load int) {
+	(*core)(p).step(control.Measured{Load: control.Load{CPU: load, Captures: p.m.count()}}, "load")
+}
+
+func (p *coreProcess) end() { p.ended = true }
+
+// view is what the process on m knows.
+func (m *machine) view() *control.View {
+	switch p := m.process.(type) {
+	case *coreProcess:
+		return p.node.View()
+	case interface{ view() *control.View }:
+		return p.view()
+	}
+	return nil
+}
+
+// count is how many captures run on m.
+func (m *machine) count() (n int) {
+	for i := range m.captures {
+		if m.captures[i].feed != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// refused notes that a publisher was not admitted.
+func (w *world) refused(m *machine, s *stream, why control.Verdict) {
+	w.trace.line(w.now, m.name, "refused").text("stream", s.name).text("why", why.String()).end()
+	w.refusals[m.name+"\x00"+s.name] = w.now
+}

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"time"
+)
+
+// A tracer writes the lines of a run, and makes their hash:
+//
+//	T+00020.000000000 #001234 <#001201 n3 stale peer=n2 age=3000000001
+//
+// the true time, the number of the line, that of the line which led to it, the node, and what happened. Every thousand
+// lines there is one with the hash so far, so that two traces can be compared by halves.
+type tracer struct {
+	keep   bool
+	lines  []Line
+	number uint64
+	cause  uint64 // of the lines being written
+	sum    hash.Hash
+	twin   hash.Hash // of node lines without numbers, to compare runs that should not differ; nil if not wanted
+	buf    []byte    // what the hash has not seen yet
+	start  int       // of the line being written
+	stamp  int       // end of its time
+	body   int       // of its part after the numbers
+	at     time.Duration
+	node   string
+}
+
+func newTracer(keep bool) *tracer {
+	return &tracer{keep: keep, sum: sha256.New(), buf: make([]byte, 0, 1<<14)}
+}
+
+const hashEvery = 1000
+
+// line begins a line.
+func (t *tracer) line(now time.Duration, node, what string) *tracer {
+	t.number++
+	t.at, t.node, t.start = now, node, len(t.buf)
+	t.buf = append(t.buf, "T+"...)
+	t.pad(uint64(now/time.Second), 5)
+	t.buf = append(t.buf, '.')
+	t.pad(uint64(now%time.Second), 9)
+	t.stamp = len(t.buf)
+	t.buf = append(t.buf, " #"...)
+	t.pad(t.number, 6)
+	t.buf = append(t.buf, " <#"...)
+	t.pad(t.cause, 6)
+	t.buf = append(t.buf, ' ')
+	t.body = len(t.buf)
+	t.buf = append(t.buf, node...)
+	t.buf = append(t.buf, ' ')
+	t.buf = append(t.buf, what...)
+	return t
+}
+
+// pad writes a number with at least that many digits.
+func (t *tracer) pad(n uint64, digits int) {
+	var b [20]byte
+	i := len(b)
+	for n > 0 || digits > 0 {
+		i--
+		b[i] = byte('0' + n%10)
+		n /= 10
+		digits--
+	}
+	t.buf = append(t.buf, b[i:]...)
+}
+
+// text adds key=value; nothing if the value is empty.
+func (t *tracer) text(key, value string) *tracer {
+	if value == "" {
+		return t
+	}
+	t.buf = append(t.buf, ' ')
+	t.buf = append(t.buf, key...)
+	t.buf = append(t.buf, '=')
+	for i := range len(value) { // one line, one word each
+		c := value[i]
+		if c <= ' ' || c == 0x7f {
+			c = '_'
+		}
+		t.buf = append(t.buf, c)
+	}
+	return t
+}
+
+// num adds key=number.
+func (t *tracer) num(key string, n int64) *tracer {
+	t.buf = append(t.buf, ' ')
+	t.buf = append(t.buf, key...)
+	t.buf = append(t.buf, '=')
+	if n < 0 {
+		t.buf = append(t.buf, '-')
+		n = -n
+	}
+	digits := 1
+	t.pad(uint64(n), digits)
+	return t
+}
+
+// end ends the line and returns its number.
+func (t *tracer) end() uint64 {
+	if t.twin != nil && t.node != "-" {
+		t.twin.Write(t.buf[t.start:t.stamp])
+		t.twin.Write(t.buf[t.body:])
+	}
+	if t.keep {
+		t.lines = append(t.lines, Line{t.number, t.cause, t.at, t.node, string(t.buf[t.start:])})
+	}
+	n := t.number
+	t.buf = append(t.buf, '\n')
+	if len(t.buf) > cap(t.buf)-512 {
+		t.flush()
+	}
+	if n%hashEvery == 0 {
+		t.flush()
+		cause := t.cause
+		t.cause = 0
+		t.line(t.at, "-", "hash").text("sum", hex.EncodeToString(t.sum.Sum(nil))).end()
+		t.cause = cause
+	}
+	return n
+}
+
+func (t *tracer) flush() {
+	t.sum.Write(t.buf)
+	t.buf = t.buf[:0]
+}
+
+// finish writes the last line, which is the hash of all others.
+func (t *tracer) finish(now time.Duration) string {
+	t.flush()
+	h := hex.EncodeToString(t.sum.Sum(nil))
+	if t.keep {
+		t.cause = 0
+		t.line(now, "-", "sha256").text("sum", h).end()
+	}
+	return h
+}

@@ -1,0 +1,48 @@
+package sim
+
+// jumps says whether the run has set wall clocks.
+func (w *world) jumps() bool { return w.sometimes["wall clock jump"] > 0 }
+
+// compareTwin is I13: the same run without the jumps has to do the same.
+func (w *world) compareTwin(r *Result) {
+	s := *w.s
+	s.Steps = nil
+	calm := func(list []Step) {
+		for _, st := range list {
+			if _, ok := st.Action.(Random); ok {
+				continue
+			}
+			if j, ok := st.Action.(ClockJump); ok {
+				j.By = 0
+				st.Action = j
+			}
+			s.Steps = append(s.Steps, st)
+		}
+	}
+	calm(w.s.Steps)
+	calm(r.Drawn)
+	o := w.o
+	o.Keep, o.Snapshots = false, 0
+	t := newWorld(&s, o)
+	t.run()
+	t.finish()
+	v := &r.Verdicts[number("I13")]
+	v.Checks++
+	if v.State = "pass"; t.twinHash() != w.twinHash() {
+		v.State, v.Failed = "violated", 1
+		r.Violations = append(r.Violations, Violation{
+			Invariant: "I13", At: w.now, Text: "without the jumps of wall clocks the group does something else", Fingerprint: "I13",
+		})
+	}
+}
+
+// setsClocks says whether a scenario may set wall clocks.
+func (s *Scenario) setsClocks() bool {
+	for _, st := range s.Steps {
+		switch st.Action.(type) {
+		case ClockJump, Random:
+			return true
+		}
+	}
+	return false
+}
