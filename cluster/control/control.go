@@ -65,6 +65,14 @@ type Peer struct {
 
 	Fetch Instant // the interval of polls, before jitter; above 0
 	Stale Instant // without evidence for so long a peer is dead; above Fetch
+
+	Limits Limits
+}
+
+// Limits are what a node does not exceed unless every node is full. Captures that run are never ended by them.
+type Limits struct {
+	Channels int // most captures, publishers included; 0 means any number
+	CPU      int // permille of all processors at which no new capture is started; 0 means any
 }
 
 // Config is the part of a node's configuration that control obeys. The caller does not change its slices afterwards.
@@ -94,6 +102,9 @@ type Config struct {
 	// StartUp is the longest that a source should need from the start of a capture to its first access unit. It only
 	// spaces the attempts of nodes that were not chosen. Zero means 2 s.
 	StartUp Instant
+
+	// Limits are this node's own, beside those of the peer entry that leads to it.
+	Limits Limits
 
 	// Hash covers what the nodes of a group should have in common. Peers with another one are shown as drifted.
 	Hash string
@@ -141,13 +152,17 @@ type Node struct {
 	ownHash   string
 	returning int // streams in state Starting that are taken back from others
 
-	nodes   []string // the names of the group, sorted
-	me      int      // index of self in nodes
-	plan    *place.Plan
-	planned []*stream // the stream of each index of the plan
-	live    []bool
-	claimed []int
-	placed  []int
+	nodes        []string // the names of the group, sorted
+	me           int      // index of self in nodes
+	plan         *place.Plan
+	planned      []*stream // the stream of each index of the plan
+	live         []bool
+	claimed      []int
+	placed       []int
+	room         []int // of each node for streams of the plan; nil: nobody has limits
+	busy         bool  // this node's processors have enough to do
+	overful      bool  // every node is full, and some have more than they should
+	overfulSince Instant
 
 	replan bool    // the group, a list or a name changed: homes have to be computed
 	dirty  bool    // something changed that decisions depend on
@@ -218,7 +233,7 @@ func (n *Node) handle(ev Event) {
 	case PublishEnded:
 		n.publishEnded(e)
 	case Measured:
-		n.load = e.Load
+		n.measured(e)
 	case ConfigChanged:
 		n.configChanged(e)
 	case Resumed:

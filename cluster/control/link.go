@@ -172,7 +172,7 @@ func (n *Node) stateAsked(e StateAsked) {
 	n.seq++
 	st := &State{
 		V: Protocol, Node: n.self, Instance: n.cfg.Instance, Inc: n.inc, Seq: n.seq,
-		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load,
+		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
 	}
 	for _, p := range n.peers {
 		if !p.met || !p.near && p.name != e.From {
@@ -193,6 +193,7 @@ func (n *Node) stateAsked(e StateAsked) {
 	st.Same = e.Seen.Instance == n.cfg.Instance && e.Seen.Inc == n.inc && e.Seen.Version == n.version
 	if !st.Same {
 		st.Hash, st.Advert, st.ListHash = n.cfg.Hash, n.cfg.Advert, n.ownHash
+		st.Channels = n.limits().Channels
 		if e.Seen.List != n.ownHash {
 			st.List = slices.Clone(n.own)
 		}

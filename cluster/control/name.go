@@ -73,7 +73,7 @@ func (n *Node) prune() {
 		for _, l := range n.links {
 			if l.peer == p {
 				gone = false
-				p.stale = l.cfg.Stale
+				p.stale, p.limits = l.cfg.Stale, l.cfg.Limits
 				break
 			}
 		}

@@ -64,6 +64,9 @@ type peer struct {
 	hint    string // hash of its list as others know it
 	warm    bool
 	leaving bool // it drains
+	limits  Limits
+	channel int  // its limit of captures as it says itself; 0 means none
+	busy    bool // its processors are at their limit
 
 	// What others heard from it.
 	relayed       evidence
@@ -84,6 +87,7 @@ type peer struct {
 	rtt        Instant
 	status     Status
 	since      Instant // of the status
+	driftedAt  Instant // when its configuration became another than this node's
 }
 
 // staying says whether the peer lives and does not drain.
@@ -144,6 +148,10 @@ func (n *Node) accept(p *peer, st *State) bool {
 		p.load = st.Load
 		n.peersDirty = true
 	}
+	if busy := st.Busy || p.limits.busy(p.load.CPU, p.busy); busy != p.busy {
+		p.busy = busy
+		n.dirty, n.peersDirty = true, true
+	}
 	return true
 }
 
@@ -158,9 +166,9 @@ func (n *Node) body(p *peer, st *State) {
 	p.seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.seen.List}
 	p.claims = n.takeIn(st.Claims)
 	n.dirty, n.peersDirty, n.streamsDirty = true, true, true
-	p.advert = st.Advert
+	p.advert, p.channel = st.Advert, st.Channels
 	if p.hash != st.Hash {
-		p.hash = st.Hash
+		p.hash, p.driftedAt = st.Hash, n.now
 		if p.hash != n.cfg.Hash {
 			n.do(Note{Kind: NoteDrifted, Node: p.name})
 		}

@@ -37,10 +37,27 @@ func (n *Node) publishWanted(e PublishWanted) {
 	case s.state == Stopping:
 		n.do(PublishAnswer{Token: e.Token, Verdict: Busy, Node: n.self})
 	default:
+		if n.full() && n.elsewhereFree(e) {
+			return
+		}
 		n.start(s, PublishedHere, "")
 		n.do(PublishAnswer{Token: e.Token, Verdict: Granted, Node: n.self, Epoch: s.epoch})
 		n.dirty = true
 	}
+}
+
+// elsewhereFree sends a publisher from this node, which is full, to one that is not, if there is one.
+func (n *Node) elsewhereFree(e PublishWanted) bool {
+	best := ""
+	for _, p := range n.peers {
+		if p.staying() && p.near && !n.fullPeer(p) && lists(p.list, e.Stream) && (best == "" || n.outscores(e.Stream, p.name, best)) {
+			best = p.name
+		}
+	}
+	if best != "" {
+		n.do(PublishAnswer{Token: e.Token, Verdict: Elsewhere, Node: best})
+	}
+	return best != ""
 }
 
 // elsewhere answers a publisher of a stream that this node takes no publisher for.

@@ -50,7 +50,9 @@ func (n *Node) spill() {
 	for i, s := range n.planned {
 		n.claimed[i] = n.holder(s)
 	}
-	n.placed = n.plan.Spill(n.live, n.claimed, n.placed[:0])
+	rooms := n.rooms()
+	n.placed = n.plan.Within(n.live, n.claimed, rooms, n.placed[:0])
+	n.overflow(rooms != nil && n.overfullNow())
 }
 
 // holder returns the index of the node that has a stream now, or -1: of several claimants the first in the order.
@@ -198,12 +200,16 @@ func (n *Node) reason(s *stream) Reason {
 	case s.home:
 		return Home
 	}
+	if p := n.peer(s.home); p != nil && p.staying() {
+		return FullElsewhere
+	}
 	return Spill
 }
 
 // spillOf names the node whose stream it is, if it is not this one's.
 func (n *Node) spillOf(s *stream) string {
-	if n.reason(s) == Spill {
+	switch n.reason(s) {
+	case Spill, FullElsewhere:
 		return s.home
 	}
 	return ""
@@ -226,6 +232,7 @@ func (n *Node) takeBack(s *stream) {
 	switch {
 	case n.now < at:
 		n.due(at)
+	case n.full():
 	case s.single():
 		n.ask(s)
 	case n.returning < maxReturning:
@@ -240,11 +247,13 @@ func (n *Node) takeBack(s *stream) {
 func (n *Node) fallBack(s *stream) {
 	rank := Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live))
 	at := max(s.unserved, s.tried) + rank*n.grace()
-	if n.now < at {
+	switch {
+	case n.now < at:
 		n.due(at)
-		return
+	case n.full() && n.roomFor(s):
+	default:
+		n.start(s, Fallback, s.home)
 	}
-	n.start(s, Fallback, s.home)
 }
 
 // drainedYet says once that nothing is left to hand over, or that nobody could take what is left.

@@ -28,6 +28,9 @@ type View struct {
 	Advert   Advert
 	Load     Load
 	Since    Instant // boot
+	Full     bool    // no new capture is started here while another node can take it
+	Limits   Limits
+	Alarms   []Alarm
 
 	Peers   []PeerView   // by name
 	Streams []StreamView // by name
@@ -56,7 +59,25 @@ type PeerView struct {
 	Hash   string // of its configuration
 	Advert Advert
 	Load   Load
+	Full   bool
 	RTT    Instant // of the last fetch, as of this view
+}
+
+// An AlarmKind says what an [Alarm] is about.
+type AlarmKind string
+
+// Kinds of alarms.
+const (
+	AlarmDrift    AlarmKind = "configuration drift" // a live node has another configuration
+	AlarmOverfull AlarmKind = "all full"            // every node is at its limits, and some beyond
+)
+
+// An Alarm is something that an operator should mend.
+type Alarm struct {
+	Kind  AlarmKind
+	Node  string // that it is about; empty for the group
+	Since Instant
+	Text  string // a sentence
 }
 
 // A StreamView is a stream that is in some node's file, or that some node has.
@@ -124,7 +145,7 @@ func (n *Node) View() *View {
 	}
 	v := &View{
 		Self: n.self, Instance: n.cfg.Instance, Inc: n.inc, Warm: n.warm, Draining: n.draining,
-		Advert: n.cfg.Advert, Load: n.load, Since: n.boot,
+		Advert: n.cfg.Advert, Load: n.load, Since: n.boot, Full: n.full(), Limits: n.limits(), Alarms: n.alarms(),
 	}
 	n.viewVersion++
 	v.Version = n.viewVersion
@@ -150,7 +171,7 @@ func (n *Node) viewPeer(p *peer) PeerView {
 	v := PeerView{
 		Name: p.name, Met: p.met, Instance: p.said.instance, Inc: p.said.inc,
 		Alive: p.alive, Direct: p.near, Status: p.status, Since: p.since, Generation: p.generation,
-		Hash: p.hash, Advert: p.advert, Load: p.load, RTT: p.rtt,
+		Hash: p.hash, Advert: p.advert, Load: p.load, RTT: p.rtt, Full: n.fullPeer(p),
 	}
 	for _, l := range n.links {
 		switch {

@@ -30,9 +30,11 @@ type State struct {
 	Version  uint64 `json:"version"`
 	Same     bool   `json:"unchanged,omitempty"`
 	Load     Load   `json:"load"`
+	Busy     bool   `json:"busy,omitempty"` // its processors are at their limit: it starts nothing new
 	Ages     []Age  `json:"direct_ages,omitempty"`
 
 	Hash     string   `json:"config_hash,omitempty"`
+	Channels int      `json:"channel_limit,omitempty"`
 	Advert   Advert   `json:"advert,omitzero"`
 	ListHash string   `json:"list_hash,omitempty"`
 	List     []Listed `json:"list,omitempty"` // left out if the asker has seen ListHash
@@ -118,6 +120,7 @@ const (
 	Home          Reason = "home"
 	Spill         Reason = "spill"
 	Fallback      Reason = "fallback"
+	FullElsewhere Reason = "full elsewhere" // its home lives and has as much as it may
 	PublishedHere Reason = "published here"
 	NotClustered  Reason = "not clustered"
 )
@@ -184,6 +187,9 @@ func (s *State) Check() error {
 	}
 	if len(s.Ages) > maxNodes || len(s.Names) > maxNodes || len(s.List) > maxStreams || len(s.Claims) > maxStreams {
 		return errTooMany
+	}
+	if s.Channels < 0 {
+		return errors.New("a negative limit")
 	}
 	if err := checkNames(maxName, s.Node, s.Instance, s.Hash, s.ListHash); err != nil {
 		return err

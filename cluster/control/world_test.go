@@ -390,7 +390,7 @@ func (m *machine) askRelease(e AskRelease) {
 			to.token++
 			to.waiting[to.token] = func(released bool) {
 				if back, ok := w.hop(to.name, m.name); ok && released {
-					m.later(back, func() { m.step(Released{Stream: e.Stream, Node: e.Node}) })
+					m.later(back, func() { m.step(Released(e)) })
 				}
 			}
 			to.step(ReleaseAsked{Stream: e.Stream, From: m.n.View().Self, Token: to.token})

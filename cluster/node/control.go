@@ -191,7 +191,7 @@ func (c *controller) askRelease(ctx actor.Context, e control.AskRelease) {
 		if err := release(ctx, e.Stream); err != nil {
 			return err // control starts without an answer, later
 		}
-		root.Send(self, control.Released{Stream: e.Stream, Node: e.Node})
+		root.Send(self, control.Released(e))
 		return nil
 	})
 }

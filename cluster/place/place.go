@@ -108,6 +108,8 @@ type Plan struct {
 	home    []int    // index of the home, or -1 if no node may have the stream
 	order   []int    // streams in the order in which orphans are dealt out; made when first needed
 	load    []int    // scratch: unpinned streams of each node
+	used    []int    // scratch: streams of each node, with limits
+	over    int      // streams that the last placement gave to a full node
 }
 
 // NewPlan computes the homes. Names have to be unique, among the streams and among the nodes; their order does not
