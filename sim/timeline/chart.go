@@ -1,7 +1,7 @@
 // Package timeline draws what a simulated run showed: the faults, who captured which stream, who took whom for dead,
 // and where a rule was broken; as one HTML file that needs nothing else, and as text for a terminal.
 //
-// It runs nothing and knows neither the language of scenarios nor the rules: what it draws is in [sim.Result], which
+// It runs nothing and does not know the rules: what it draws is in [sim.Result], which
 // has to have been made with snapshots for the states of the nodes, and with its trace for the lines behind a fault.
 package timeline
 
@@ -14,6 +14,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/sim"
+	"weir/sim/scenario"
 )
 
 // A chart is a run in the form in which both drawings need it: lanes over time.
@@ -287,6 +288,7 @@ func (c *chart) statesOf(name string) []state {
 // layFaults puts faults into rows so that none covers another.
 func (c *chart) layFaults() {
 	spans := slices.Clone(c.result.Faults)
+	c.name(spans)
 	slices.SortStableFunc(spans, func(a, b sim.Span) int { return cmp.Compare(a.From, b.From) })
 	// Room for the words of a short fault, as a share of the width.
 	for _, s := range spans {
@@ -304,6 +306,30 @@ func (c *chart) layFaults() {
 		}
 		if !placed {
 			c.faults = append(c.faults, []sim.Span{s})
+		}
+	}
+}
+
+// name gives each fault the words of the scenario.
+func (c *chart) name(spans []sim.Span) {
+	type fault struct {
+		at         time.Duration
+		kind, text string
+	}
+	words := map[fault]string{}
+	for _, list := range [][]sim.Step{c.scenario.Steps, c.result.Drawn} {
+		for _, st := range list {
+			if st.Action != nil {
+				kind, text := sim.Describe(st.Action)
+				words[fault{st.At, kind, text}] = scenario.ActionText(st.Action)
+			}
+		}
+	}
+	for i, s := range spans {
+		if w := words[fault{s.From, s.Kind, s.Text}]; w != "" {
+			spans[i].Text = w
+		} else {
+			spans[i].Text = strings.TrimSpace(s.Kind + " " + s.Text)
 		}
 	}
 }

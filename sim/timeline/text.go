@@ -68,7 +68,7 @@ func newText(c *chart, o TextOptions) *text {
 	width = max(width, 60)
 	t := &text{chart: c, colour: o.Colour, label: len("violations")}
 	for _, l := range c.streams {
-		t.label = max(t.label, utf8.RuneCountInString(l.name))
+		t.label = max(t.label, utf8.RuneCountInString(l.name)+3)
 	}
 	for _, n := range c.nodes {
 		t.label = max(t.label, utf8.RuneCountInString(n)+2)
@@ -231,9 +231,23 @@ func (t *text) cellsOf(sign func(i int) (rune, string)) string {
 	return b.String()
 }
 
+// drawStreams writes the lanes of the streams, those that look alike once.
 func (t *text) drawStreams() {
+	var rows []string
+	alike := map[string][]string{}
 	for _, l := range t.streams {
-		t.line(l.name, t.cellsOf(func(i int) (rune, string) { return t.streamCell(l, i) }))
+		row := t.cellsOf(func(i int) (rune, string) { return t.streamCell(l, i) })
+		if len(alike[row]) == 0 {
+			rows = append(rows, row)
+		}
+		alike[row] = append(alike[row], l.name)
+	}
+	for _, row := range rows {
+		label := alike[row][0]
+		if more := len(alike[row]) - 1; more > 0 {
+			label = fmt.Sprintf("%s +%d", label, more)
+		}
+		t.line(label, row)
 	}
 	if t.hidden > 0 {
 		t.line("", fmt.Sprintf("and %d more streams in which less happened", t.hidden))
