@@ -104,6 +104,9 @@ func (g *group) Receive(ctx actor.Context) {
 			g.spawn(ctx, c)
 		}
 	case Set:
+		if g.Closing() {
+			return
+		}
 		g.set(ctx, m.Children)
 	}
 }

@@ -89,6 +89,10 @@ func (b *Backoff) Handle(ctx actor.Context) (mine bool) {
 	return false
 }
 
+// Closing says whether the parent is being stopped or restarted. It then starts no more children: nobody would stop
+// them, and it would wait for them for ever.
+func (b *Backoff) Closing() bool { return b.closing }
+
 // Stop stops a child, which may be waiting for its restart.
 func (b *Backoff) Stop(ctx actor.Context, child *actor.PID) {
 	if k := b.kids[child.Id]; k != nil {

@@ -85,6 +85,14 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 	return nil
 }
 
+// Rejoin says that what this writer writes from now on comes from elsewhere, as when a relay has turned to another
+// node. It keeps its place, and goes on where a new writer would take over: nothing is spliced into the middle of a GOP.
+func (w *Writer) Rejoin() {
+	w.h.mu.Lock()
+	defer w.h.mu.Unlock()
+	w.active, w.shift, w.held = false, 0, nil
+}
+
 // Close gives the place back: the next writer need not wait for this one.
 func (w *Writer) Close() {
 	w.h.mu.Lock()
@@ -139,7 +147,7 @@ func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 // become makes w the writer. The caller holds mu.
 func (w *Writer) become(shift int64, broken bool) {
 	h := w.h
-	if old := h.writer; old != nil {
+	if old := h.writer; old != nil && old != w {
 		old.gone = true
 	}
 	h.writer = w

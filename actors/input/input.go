@@ -29,6 +29,9 @@ type Source interface {
 type Writer interface {
 	SetTracks(codecs.Tracks)
 	Write(*codecs.AccessUnit) error
+
+	// Rejoin says that what follows comes from elsewhere than what was written before.
+	Rejoin()
 }
 
 // Linear is a source whose media is a function of time, so that every node makes the same of it, and a segment of the

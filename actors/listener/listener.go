@@ -28,12 +28,17 @@ type Config struct {
 
 // Props describes a listener.
 func Props(env act.Env, c Config) *actor.Props {
-	return act.Props(env, "listener", func() actor.Actor { return &listener{env: env, cfg: c} })
+	served := &seat{}
+	return act.Props(env, "listener", func() actor.Actor { return &listener{env: env, cfg: c, seat: served} })
 }
+
+// A seat is what outlives a listener's failures: the goroutine that last had the address.
+type seat struct{ done <-chan struct{} }
 
 type listener struct {
 	env  act.Env
 	cfg  Config
+	seat *seat
 	task *act.Task
 }
 
@@ -41,15 +46,23 @@ type listener struct {
 func (l *listener) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		cfg := l.cfg
+		cfg, before, id := l.cfg, l.seat.done, ctx.Self().Id
 		l.task = l.env.Go(ctx.Self(), func(c context.Context) error {
+			if before != nil { // its socket is still there until then
+				select {
+				case <-before:
+				case <-c.Done():
+					return c.Err()
+				}
+			}
 			ln, err := cfg.Open()
 			if err != nil {
 				return err
 			}
+			l.env.Tree().Note(id, "listening on "+cfg.Name)
 			return cfg.Serve(c, ln)
 		})
-		l.env.Tree().Note(ctx.Self().Id, "listening on "+cfg.Name)
+		l.seat.done = l.task.Done
 	case act.Ended:
 		if m.Task == l.task {
 			panic(fmt.Errorf("listener %s: %w", l.cfg.Name, ended(m.Err)))

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"sync"
 
 	"weir/protocols/listen"
@@ -39,39 +40,13 @@ func NewRegistry() *Registry {
 
 // List returns the open sessions in no order.
 func (r *Registry) List() []Seat {
-	r.mu.Lock()
-	clients := make(map[string]listen.Client, len(r.open))
-	for id, c := range r.open {
-		clients[id] = c
-	}
-	r.mu.Unlock()
-	seats := make([]Seat, 0, len(clients))
-	for id, c := range clients {
-		seats = append(seats, Seat{id, c.Stats()})
-	}
+	seats, _ := r.look()
 	return seats
-}
-
-// Clients returns the open connections in no order.
-func (r *Registry) Clients() []listen.Client {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clients := make([]listen.Client, 0, len(r.open))
-	for _, c := range r.open {
-		clients = append(clients, c)
-	}
-	return clients
 }
 
 // Totals returns the sums by protocol.
 func (r *Registry) Totals() map[listen.Protocol]Total {
-	seats := r.List()
-	r.mu.Lock()
-	sums := make(map[listen.Protocol]Total, len(r.closed))
-	for p, t := range r.closed {
-		sums[p] = t
-	}
-	r.mu.Unlock()
+	seats, sums := r.look()
 	for _, s := range seats {
 		t := sums[s.Protocol]
 		t.Open++
@@ -79,6 +54,17 @@ func (r *Registry) Totals() map[listen.Protocol]Total {
 		sums[s.Protocol] = t
 	}
 	return sums
+}
+
+// look returns the open sessions and the sums of those that have ended, of one moment: no session is in both.
+func (r *Registry) look() ([]Seat, map[listen.Protocol]Total) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seats := make([]Seat, 0, len(r.open))
+	for id, c := range r.open {
+		seats = append(seats, Seat{id, c.Stats()})
+	}
+	return seats, maps.Clone(r.closed)
 }
 
 func (r *Registry) add(id string, c listen.Client) {
@@ -89,16 +75,12 @@ func (r *Registry) add(id string, c listen.Client) {
 
 func (r *Registry) remove(id string) {
 	r.mu.Lock()
-	c := r.open[id]
-	delete(r.open, id)
-	r.mu.Unlock()
-	if c == nil {
-		return
-	}
-	s := c.Stats()
-	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.closed[s.Protocol]
-	t.add(s)
-	r.closed[s.Protocol] = t
+	if c := r.open[id]; c != nil {
+		delete(r.open, id)
+		s := c.Stats()
+		t := r.closed[s.Protocol]
+		t.add(s)
+		r.closed[s.Protocol] = t
+	}
 }

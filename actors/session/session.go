@@ -74,6 +74,10 @@ func (s *sessions) Receive(ctx actor.Context) {
 }
 
 func (s *sessions) enter(ctx actor.Context, c listen.Client) {
+	if s.Closing() {
+		_ = c.Close()
+		return
+	}
 	s.last++
 	st := &seat{id: fmt.Sprint(s.last), client: c}
 	pid, err := ctx.SpawnNamed(act.Props(s.Env, "session", func() actor.Actor {

@@ -32,6 +32,7 @@ type core struct {
 
 	known   bool  // the holder has said who is here
 	early   []any // what arrived before it had
+	told    role  // as the holder knows it
 	unwatch func()
 }
 
@@ -49,11 +50,18 @@ func (c *core) Receive(ctx actor.Context) {
 		c.roster.restore(m.is, c.env.Now())
 		c.publication = m.is.publication
 		c.known = true
-		c.unwatch = c.env.After(checkEvery, ctx.Self(), check{})
+		c.unwatch = c.env.After(checkEvery, ctx.Self(), check{c})
+		c.told = c.roster.role
+		c.catchUp(ctx, m.is)
 		early := c.early
 		c.early = nil
 		for _, msg := range early {
 			c.decide(ctx, msg)
+		}
+	case check:
+		if m.of == c {
+			c.unwatch = c.env.After(checkEvery, ctx.Self(), check{c})
+			c.decide(ctx, m)
 		}
 	default:
 		if !c.known {
@@ -61,6 +69,23 @@ func (c *core) Receive(ctx actor.Context) {
 			return
 		}
 		c.decide(ctx, m)
+	}
+}
+
+// catchUp does what a core that failed was asked to do and has not.
+func (c *core) catchUp(ctx actor.Context, is facts) {
+	switch wish := is.wish.(type) {
+	case capture:
+		if is.role != capturing {
+			c.decide(ctx, wish)
+		}
+	case release:
+		if is.role == capturing {
+			c.decide(ctx, wish)
+		}
+	}
+	if p := is.publication; p != nil && p.closed() {
+		c.decide(ctx, left{p})
 	}
 }
 
@@ -95,9 +120,12 @@ func (c *core) decide(ctx actor.Context, msg any) {
 			c.publication.dismiss(m.why)
 		}
 	case check:
-		c.unwatch = c.env.After(checkEvery, ctx.Self(), check{})
 		os = r.check(now, c.hub.Readers())
 	}
+	if len(os) == 0 && r.role != c.told { // the holder remembers the role in any case
+		os = []order{{start: -1, stop: -1}}
+	}
+	c.told = r.role
 	for _, o := range os {
 		ctx.Send(ctx.Parent(), obey{o, r.role, r.current})
 	}
@@ -116,6 +144,9 @@ func (c *core) publish(ctx actor.Context, m publish) {
 		c.publication = newPublication(c.hub, m.session, c.wall, func(msg any) { root.Send(to, msg) })
 		answer.Publication = c.publication
 		ctx.Send(to, admitted{c.publication})
+		c.roster.admitted(c.env.Now())
 	}
-	m.offer.give(answer)
+	if !m.reply.Give(answer) && answer.Publication != nil {
+		answer.Publication.Close()
+	}
 }

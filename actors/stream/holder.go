@@ -10,6 +10,7 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,6 +33,7 @@ type facts struct {
 	heard       int // the input whose media viewers get, or -1
 	running     []int
 	publication *publication
+	wish        any // the last capture or release that was asked for and has not ended; nil if none
 }
 
 func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
@@ -43,7 +45,7 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 		return &holder{
 			cfg: c, spec: spec,
 			live:   &Live{Hub: hub.New(spec.Name, h), Store: cmaf.NewStore(c.Pack.Store)},
-			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, errs: map[int]string{},
+			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, ending: map[int]bool{}, errs: map[int]string{},
 			is: facts{current: 1, heard: -1},
 			Backoff: act.Backoff{
 				Env: env, Min: 250 * time.Millisecond, Max: 30 * time.Second, Quiet: time.Minute,
@@ -61,7 +63,9 @@ type holder struct {
 	packer  *actor.PID
 	inputs  map[int]*actor.PID
 	pending map[int]bool   // inputs to start again once their former actor has stopped
+	ending  map[int]bool   // inputs that have been told to stop
 	errs    map[int]string // the last failure by input
+	took    uint64         // messages of the parent
 	is      facts
 }
 
@@ -70,13 +74,48 @@ func (h *holder) Receive(ctx actor.Context) {
 	if h.Handle(ctx) {
 		return
 	}
+	switch ctx.Message().(type) {
+	case *actor.Stopping:
+		h.end(ctx, Status{Stream: h.spec.Name, State: Unpublished})
+	case *actor.Restarting:
+		h.end(ctx, Status{Stream: h.spec.Name, State: Failed, Err: errHolder})
+	default:
+		if !h.Closing() {
+			h.take(ctx)
+		}
+	}
+}
+
+var errHolder = errors.New("its holder failed and begins anew")
+
+// end lets go of what the stream holds. A control plane that believes in a capture or a publisher here is told.
+func (h *holder) end(ctx actor.Context, s Status) {
+	h.live.Hub.Close()
+	h.cfg.Registry.remove(h.spec.Name, h.live)
+	if h.is.publication != nil {
+		h.is.publication.dismiss("the stream was ended")
+		h.cfg.Report(ctx, Status{Stream: h.spec.Name, State: Unpublished})
+	} else if s.State == Failed && (h.is.role == capturing || h.is.role == releasing) {
+		h.cfg.Report(ctx, s)
+	}
+}
+
+func (h *holder) take(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		h.core, _ = ctx.SpawnNamed(coreProps(h.Env, h.spec, h.live.Hub, h.cfg.Wall), "core")
 		h.show()
 	case Want:
+		h.took++
 		h.want(ctx, m)
-	case capture, release, publish, kick, arrived, left:
+	case capture, release:
+		h.took++
+		h.is.wish = m
+		ctx.Send(h.core, m)
+	case publish, kick:
+		h.took++
+		ctx.Send(h.core, m)
+	case arrived, left:
 		ctx.Send(h.core, m)
 	case input.Up:
 		delete(h.errs, m.Index)
@@ -91,7 +130,12 @@ func (h *holder) Receive(ctx actor.Context) {
 		ctx.Send(h.core, m)
 		h.show()
 	case recall:
-		h.is.running = slices.Sorted(maps.Keys(h.inputs))
+		h.is.running = nil
+		for _, i := range slices.Sorted(maps.Keys(h.inputs)) {
+			if !h.ending[i] || h.pending[i] {
+				h.is.running = append(h.is.running, i)
+			}
+		}
 		ctx.Send(h.core, recalled{h.is})
 	case admitted:
 		h.is.publication = m.p
@@ -99,12 +143,6 @@ func (h *holder) Receive(ctx actor.Context) {
 		h.obey(ctx, m)
 	case *actor.Terminated:
 		h.terminated(ctx, m.Who)
-	case *actor.Stopping:
-		h.live.Hub.Close()
-		h.cfg.Registry.remove(h.spec.Name, h.live)
-		if h.is.publication != nil {
-			h.is.publication.dismiss("the stream was ended")
-		}
 	case proto.Message:
 		h.answer(ctx, m)
 	}
@@ -114,6 +152,7 @@ func (h *holder) want(ctx actor.Context, m Want) {
 	ctx.Send(h.core, want{})
 	if m.Pack && h.packer == nil {
 		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
+		h.show()
 	}
 	select {
 	case m.Reply <- h.live:
@@ -137,6 +176,7 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 	if o.stop >= 0 {
 		delete(h.pending, o.stop)
 		if pid := h.inputs[o.stop]; pid != nil {
+			h.ending[o.stop] = true
 			h.Stop(ctx, pid)
 		}
 		if h.is.heard == o.stop {
@@ -150,6 +190,9 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 		h.is.publication.dismiss(o.dismiss)
 	}
 	if o.status != nil {
+		if s := o.status.State; s == Stopped || s == Failed || s == Unpublished {
+			h.is.wish = nil
+		}
 		h.Env.Event("stream_"+o.status.State.String(), "stream", h.spec.Name, "err", o.status.Err)
 		h.cfg.Report(ctx, *o.status)
 	}
@@ -157,7 +200,7 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 		h.Stop(ctx, h.packer)
 	}
 	if o.letGo {
-		ctx.Send(ctx.Parent(), dispensable{h.spec.Name})
+		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, h.took})
 	}
 	h.show()
 }
@@ -185,11 +228,13 @@ func (h *holder) start(ctx actor.Context, index int) {
 func (h *holder) terminated(ctx actor.Context, who *actor.PID) {
 	if h.packer != nil && who.Id == h.packer.Id {
 		h.packer = nil
+		h.show()
 		return
 	}
 	for index, pid := range h.inputs {
 		if pid.Id == who.Id {
 			delete(h.inputs, index)
+			delete(h.ending, index)
 			if h.pending[index] {
 				delete(h.pending, index)
 				h.start(ctx, index)
@@ -215,7 +260,7 @@ func (h *holder) show() {
 }
 
 func (h *holder) snapshot() Snapshot {
-	s := Snapshot{Role: h.is.role.String()}
+	s := Snapshot{Role: h.is.role.String(), Packing: h.packer != nil}
 	if p := h.is.publication; p != nil && !p.closed() {
 		s.Publisher = p.session
 	}

@@ -1,9 +1,11 @@
 package stream
 
 import (
+	"weir/actors/act"
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/protocols/cmaf"
+	"weir/protocols/listen"
 )
 
 // A Spec is what the configuration says of one stream.
@@ -51,12 +53,18 @@ type (
 	Publish struct {
 		Stream  string
 		Session string // who publishes, for logs
-		Offer   *Offer
+		Reply   *act.Reply[Published]
 	}
 
 	// Kick ends the publisher of a stream, because of Why.
 	Kick struct{ Stream, Why string }
 )
+
+// Published answers [Publish].
+type Published struct {
+	Publication listen.Publication
+	Err         error
+}
 
 // A Status tells the control plane what a capture is doing.
 type Status struct {
@@ -100,14 +108,18 @@ type (
 	want    struct{}
 	publish struct {
 		session string
-		offer   *Offer
+		reply   *act.Reply[Published]
 	}
 	admitted struct{ p *publication } // core → holder: there is a publisher
 	arrived  struct{ p *publication } // its media is what viewers get
 	left     struct{ p *publication }
 	kick     struct{ why string }
-	check    struct{} // time to see whether anybody needs the stream
+	check    struct{ of *core } // time to see whether anybody needs the stream, for that incarnation
 )
 
-// A dispensable stream is one that nobody needs here: its parent stops it.
-type dispensable struct{ name string }
+// A dispensable stream is one that nobody needs here: its parent stops it, unless it has sent more to the stream
+// meanwhile than the stream had taken when it said so.
+type dispensable struct {
+	name string
+	took uint64
+}

@@ -17,6 +17,9 @@ const (
 // relayIndex is the index of the input that follows the stream's owner on another node.
 const relayIndex = 0
 
+// outranked is why a publisher must go whose name another node has.
+const outranked = "the stream is published at another node"
+
 // role is what a stream is here for.
 type role uint8
 
@@ -43,11 +46,12 @@ type roster struct {
 	published bool
 
 	role      role
-	running   map[int]bool // the inputs that have been started
-	heard     int          // the input whose media viewers get, or -1
-	current   int          // the configured input that is to be heard
-	fails     int          // failures in a row, of all inputs together
-	publisher bool
+	running   map[int]bool  // the inputs that have been started
+	heard     int           // the input whose media viewers get, or -1
+	current   int           // the configured input that is to be heard
+	fails     int           // failures in a row, of all inputs together
+	present   bool          // a publisher has been let in
+	publisher bool          // and its media is what viewers get
 	since     time.Duration // when the role, or the number of viewers, last gave a reason to stay
 }
 
@@ -61,7 +65,8 @@ func (r *roster) restore(is facts, now time.Duration) {
 	for _, i := range is.running {
 		r.running[i] = true
 	}
-	r.publisher = is.publication != nil && is.publication.heard() && !is.publication.closed()
+	r.present = is.publication != nil && !is.publication.closed()
+	r.publisher = r.present && is.publication.heard()
 }
 
 func start(i int) order { return order{start: i, stop: -1} }
@@ -99,12 +104,15 @@ func (r *roster) capture(now time.Duration) (os []order) {
 // release ends the capture in favour of another node; at once, if its source allows one connection.
 func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool) (os []order) {
 	if r.role != capturing && r.role != releasing {
-		return []order{r.tell(Stopped, nil)}
+		if r.present { // it lost the name before its media came
+			os = append(os, order{start: -1, stop: -1, dismiss: outranked})
+		}
+		return append(os, r.tell(Stopped, nil))
 	}
 	r.since = now
 	if atOnce {
 		os = r.quit(now)
-		if viewers > 0 && !r.publisher {
+		if viewers > 0 && !r.present {
 			os = append(os, r.want(now)...)
 		}
 		return os
@@ -127,8 +135,8 @@ func (r *roster) quit(now time.Duration) (os []order) {
 	if r.running[relayIndex] {
 		r.role = following
 	}
-	if r.publisher {
-		os = append(os, order{start: -1, stop: -1, dismiss: "the stream is published at another node"})
+	if r.present {
+		os = append(os, order{start: -1, stop: -1, dismiss: outranked})
 	}
 	return append(os, r.tell(Stopped, nil))
 }
@@ -136,7 +144,7 @@ func (r *roster) quit(now time.Duration) (os []order) {
 // want makes a stream that is not captured here follow its owner.
 func (r *roster) want(now time.Duration) []order {
 	r.since = now
-	if r.role != idle {
+	if r.role != idle || r.present {
 		return nil
 	}
 	r.role = following
@@ -190,9 +198,12 @@ func (r *roster) down(now time.Duration, i int, err error) (os []order) {
 	return append(os, r.tell(Failed, err))
 }
 
+// admitted notes that a publisher has been let in, whose media is to come.
+func (r *roster) admitted(now time.Duration) { r.present, r.since = true, now }
+
 // arrived notes that viewers get the publisher's media.
 func (r *roster) arrived(now time.Duration) (os []order) {
-	r.publisher = true
+	r.present, r.publisher = true, true
 	r.role, r.since = capturing, now
 	if r.running[relayIndex] {
 		os = append(os, r.end(relayIndex))
@@ -202,14 +213,20 @@ func (r *roster) arrived(now time.Duration) (os []order) {
 
 // left notes that the publisher has gone.
 func (r *roster) left(now time.Duration) []order {
-	r.publisher = false
-	r.role, r.since = idle, now
+	r.present, r.publisher = false, false
+	r.since = now
+	if r.role == capturing {
+		r.role = idle
+	}
 	return []order{r.tell(Unpublished, nil)}
 }
 
 // check ends what nobody needs any more.
 func (r *roster) check(now time.Duration, viewers int) (os []order) {
 	switch {
+	case r.present:
+		r.since = now
+		return nil
 	case viewers > 0 && r.role != releasing:
 		r.since = now
 		if r.role == idle {

@@ -261,9 +261,9 @@ func TestSecondPublisherIsRefusedUntilFirstLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, stream.Spec{Name: "live", Published: true})
 		publish := func() (listen.Publication, error) {
-			offer := stream.NewOffer()
-			b.send(stream.Publish{Stream: "live", Session: "1.2.3.4", Offer: offer})
-			p, err := offer.Wait(t.Context())
+			reply := act.NewReply[stream.Published]()
+			b.send(stream.Publish{Stream: "live", Session: "1.2.3.4", Reply: reply})
+			p, err := reply.Wait(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

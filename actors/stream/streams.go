@@ -39,7 +39,7 @@ type Config struct {
 // Supervisor describes the parent of all streams.
 func Supervisor(env act.Env, c Config) *actor.Props {
 	return act.Props(env, "streams", func() actor.Actor {
-		return &streams{cfg: c, holders: map[string]*actor.PID{}, specs: byName(c.Specs), Backoff: act.Backoff{
+		return &streams{cfg: c, holders: map[string]*actor.PID{}, sent: map[string]uint64{}, specs: byName(c.Specs), Backoff: act.Backoff{
 			Env: env, Min: 100 * time.Millisecond, Max: 5 * time.Second, Quiet: 30 * time.Second,
 		}}
 	})
@@ -53,6 +53,7 @@ type streams struct {
 	cfg     Config
 	specs   map[string]Spec
 	holders map[string]*actor.PID // by stream
+	sent    map[string]uint64     // messages handed on, by stream
 	ending  map[string][]any      // mail for streams whose holder is still stopping
 }
 
@@ -75,13 +76,13 @@ func (s *streams) Receive(ctx actor.Context) {
 	case Want:
 		s.send(ctx, m.Stream, m)
 	case Publish:
-		s.send(ctx, m.Stream, publish{m.Session, m.Offer})
+		s.send(ctx, m.Stream, publish{m.Session, m.Reply})
 	case Kick:
 		if s.holders[m.Stream] != nil {
 			s.send(ctx, m.Stream, kick{m.Why})
 		}
 	case dispensable:
-		if pid := s.holders[m.name]; pid != nil && s.ending[m.name] == nil {
+		if pid := s.holders[m.name]; pid != nil && s.ending[m.name] == nil && s.sent[m.name] == m.took {
 			s.stop(ctx, m.name, pid)
 		}
 	case *actor.Terminated:
@@ -90,6 +91,9 @@ func (s *streams) Receive(ctx actor.Context) {
 }
 
 func (s *streams) send(ctx actor.Context, name string, msg any) {
+	if s.Closing() {
+		return
+	}
 	if mail, stopping := s.ending[name]; stopping {
 		s.ending[name] = append(mail, msg)
 		return
@@ -108,6 +112,7 @@ func (s *streams) send(ctx actor.Context, name string, msg any) {
 		}
 		s.holders[name] = pid
 	}
+	s.sent[name]++
 	ctx.Send(pid, msg)
 }
 
@@ -124,6 +129,7 @@ func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
 	for name, pid := range s.holders {
 		if pid.Id == who.Id {
 			delete(s.holders, name)
+			delete(s.sent, name)
 			mail := s.ending[name]
 			delete(s.ending, name)
 			for _, msg := range mail {
@@ -185,6 +191,7 @@ type registered struct {
 type Snapshot struct {
 	Role      string // idle, capturing, following, releasing
 	Publisher string // session, or empty
+	Packing   bool   // segments are being made
 	Inputs    []InputState
 }
 

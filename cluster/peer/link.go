@@ -75,6 +75,10 @@ func (l *link) Receive(ctx actor.Context) {
 		l.cfg.Fetcher.Fetch(l.env, ctx.Self(), m)
 	case Answer:
 		l.answered(ctx, m)
+	case act.Ended: // of a fetch; its answer comes by itself
+		if act.Panicked(m.Err) {
+			panic(m.Err)
+		}
 	}
 }
 

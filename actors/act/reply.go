@@ -1,0 +1,49 @@
+package act
+
+import (
+	"context"
+	"sync"
+)
+
+// A Reply is where an actor puts its answer to a question from a goroutine beside the actors. Whoever asked may give up
+// waiting, and then the actor knows that nobody has taken what it gave.
+type Reply[T any] struct {
+	answer chan T
+
+	mu        sync.Mutex
+	abandoned bool
+}
+
+// NewReply returns the reply to one question.
+func NewReply[T any]() *Reply[T] { return &Reply[T]{answer: make(chan T, 1)} }
+
+// Wait returns the answer, or the context's error when that ends before there is one.
+func (r *Reply[T]) Wait(ctx context.Context) (T, error) {
+	select {
+	case a := <-r.answer:
+		return a, nil
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case a := <-r.answer: // it came at the last moment
+		return a, nil
+	default:
+		r.abandoned = true
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// Give answers. It does not block, and returns false if nobody waits any more: what was given is then the giver's to
+// take back. It is called once.
+func (r *Reply[T]) Give(a T) (taken bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.abandoned {
+		return false
+	}
+	r.answer <- a
+	return true
+}
