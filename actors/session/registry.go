@@ -2,6 +2,7 @@ package session
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	"weir/protocols/listen"
@@ -42,6 +43,13 @@ func NewRegistry() *Registry {
 func (r *Registry) List() []Seat {
 	seats, _ := r.look()
 	return seats
+}
+
+// Clients returns the open connections in no order.
+func (r *Registry) Clients() []listen.Client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.open))
 }
 
 // Totals returns the sums by protocol.

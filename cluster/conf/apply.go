@@ -228,11 +228,16 @@ func applyPeerTimeout(b *builder, sc *scope, c *call) *scope {
 	return nil
 }
 
-func applyPeerLimit(b *builder, sc *scope, c *call) *scope {
+// applyLimit obeys the limits of a peer, or of the node itself.
+func applyLimit(b *builder, sc *scope, c *call) *scope {
 	w := c.arg(0)
-	into, most := &sc.peer.ChannelLimit, 1_000_000
+	channels, cpu := &b.file.ChannelLimit, &b.file.CPULimit
+	if sc != nil && sc.peer != nil {
+		channels, cpu = &sc.peer.ChannelLimit, &sc.peer.CPULimit
+	}
+	into, most := channels, 1_000_000
 	if c.name == "cpu_limit" {
-		into, most = &sc.peer.CPULimit, 100
+		into, most = cpu, 100
 	}
 	n, err := parseCount(w.text, 1, most)
 	if err != nil {
@@ -240,6 +245,21 @@ func applyPeerLimit(b *builder, sc *scope, c *call) *scope {
 		return nil
 	}
 	*into = n
+	return nil
+}
+
+func applyRebalance(b *builder, _ *scope, c *call) *scope {
+	w := c.arg(0)
+	if w.text == "off" {
+		b.file.RebalanceRate = 0
+		return nil
+	}
+	n, err := parseCount(w.text, 1, 1000)
+	if err != nil {
+		b.refuse(w.pos, c.name, fmt.Errorf("%w, or off", err))
+		return nil
+	}
+	b.file.RebalanceRate = n
 	return nil
 }
 
@@ -401,6 +421,8 @@ func applyDirectory(b *builder, _ *scope, c *call) *scope {
 		b.file.SessionLog = c.arg(0).text
 	case "pulsedb":
 		b.file.Pulsedb = c.arg(0).text
+	case "journal":
+		b.file.Journal = c.arg(0).text
 	case "geoip":
 		b.file.GeoIP = c.arg(0).text
 	}

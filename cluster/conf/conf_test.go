@@ -120,7 +120,12 @@ var refusedTests = []struct {
 
 	// What is not built.
 	{"exclusive", key + "stream a { input fake://a; cluster_ingest partition=exclusive; }", "f:2:43: not supported yet: partition=exclusive", Unsupported},
-	{"limit", key + "peer a { channel_limit 5; }", "f:2:10: not supported yet: `channel_limit`", Unsupported},
+	{"limit later", key + "peer a { max_bitrate 5; }", "f:2:10: not supported yet: `max_bitrate`", Unsupported},
+
+	// Limits.
+	{"no channels", "channel_limit 0;", "f:1:15: error: ", Error},
+	{"more than all", "cpu_limit 101;", "f:1:11: error: ", Error},
+	{"rebalancing", "rebalance_rate -1;", "or off", Error},
 	{"input option", "stream a { input fake://a priority=1; }", "f:1:27: not supported yet: `priority`", Unsupported},
 	{"input option in a block", "stream a { input fake://a { priority 1; } }", "f:1:29: not supported yet: `priority`", Unsupported},
 	{"unknown in what is not built", key + "balancer b { mdoe clients; }", "f:2:14: error: found \"mdoe\", which is no directive in `balancer`; did you mean `mode`?", Error},
@@ -175,7 +180,7 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 	const ms = time.Millisecond
 	const k = "0123456789abcdef0123456789abcdef"
 	want := &File{
-		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, LogLevel: "debug",
+		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, RebalanceRate: DefaultRebalanceRate, LogLevel: "debug",
 		HTTP:   []Listen{{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}},
 		HTTPS:  []Listen{{Port: 8443}},
 		RTSP:   []Listen{{Host: "127.0.0.1"}},
@@ -315,6 +320,23 @@ func TestNodeOutsideItsOwnListIsMeantByItsName(t *testing.T) {
 	}
 	if _, problems := Parse("f", src); len(problems) != 1 {
 		t.Errorf("without a name there are %d problems, want one warning:\n%s", len(problems), problems)
+	}
+}
+
+func TestLimitsAreThoseOfTheNodeOrOfAPeer(t *testing.T) {
+	f, problems := Parse("f", []byte(key+"channel_limit 7; cpu_limit 80; rebalance_rate off; journal /var/log/j;\npeer a { channel_limit 5; cpu_limit 90; }\n"+
+		"stream s { input fake://a; cluster_ingest handover=break; }"))
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	if f.ChannelLimit != 7 || f.CPULimit != 80 || f.Peers[0].ChannelLimit != 5 || f.Peers[0].CPULimit != 90 {
+		t.Errorf("limits %d, %d and of the peer %d, %d, want 7, 80, 5, 90", f.ChannelLimit, f.CPULimit, f.Peers[0].ChannelLimit, f.Peers[0].CPULimit)
+	}
+	if f.RebalanceRate != 0 || f.Journal != "/var/log/j" || f.Streams[0].Ingest.Handover != Break {
+		t.Errorf("rebalance_rate %d, journal %q, handover %s, want 0, /var/log/j, break", f.RebalanceRate, f.Journal, f.Streams[0].Ingest.Handover)
+	}
+	if g, _ := Parse("f", nil); g.RebalanceRate != 1 {
+		t.Errorf("rebalance_rate of an empty file = %d, want 1", g.RebalanceRate)
 	}
 }
 

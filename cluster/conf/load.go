@@ -32,7 +32,7 @@ func Parse(filename string, src []byte) (*File, Problems) {
 // Load is [Parse] with flags laid over the file. A node that runs by flags alone has no src.
 func Load(filename string, src []byte, flags Flags) (*File, Problems) {
 	b := &builder{
-		file:    &File{ReturnHolddown: DefaultReturnHolddown},
+		file:    &File{ReturnHolddown: DefaultReturnHolddown, RebalanceRate: DefaultRebalanceRate},
 		listens: map[string][]Listen{},
 		off:     map[string]Pos{},
 	}

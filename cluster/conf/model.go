@@ -12,6 +12,7 @@ const (
 	DefaultStaleTimeout   = 10 * time.Second
 	DefaultReturnHolddown = 30 * time.Second
 	DefaultLatency        = 40 * time.Millisecond
+	DefaultRebalanceRate  = 1
 	DefaultLogLevel       = "info"
 	DefaultVod            = "vod" // declared even if the file declares none
 	DefaultVodRoot        = "/var/lib/weir/vod"
@@ -32,6 +33,15 @@ type File struct {
 
 	// ReturnHolddown is how long a node that returned is watched before its streams go back to it.
 	ReturnHolddown time.Duration
+
+	// ChannelLimit and CPULimit are this node's own, as in [Peer].
+	ChannelLimit, CPULimit int
+
+	// RebalanceRate is how many streams move per fetch interval to make the nodes even after an edit; 0 means none.
+	RebalanceRate int
+
+	// Journal is the file in which everything that the control plane meets and does is written down; empty means none.
+	Journal string
 
 	// The addresses to listen at. An empty list means that there is none: it was switched off, or, for HTTPS, never
 	// switched on.

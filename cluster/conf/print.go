@@ -27,6 +27,15 @@ func (f *File) render(mask bool) string {
 		p.line("cluster_key", p.secret(f.ClusterKey))
 	}
 	p.line("return_holddown", millis(f.ReturnHolddown))
+	p.limits(f.ChannelLimit, f.CPULimit)
+	if f.RebalanceRate == 0 {
+		p.line("rebalance_rate", "off")
+	} else {
+		p.line("rebalance_rate", fmt.Sprint(f.RebalanceRate))
+	}
+	if f.Journal != "" {
+		p.line("journal", f.Journal)
+	}
 	for _, k := range []struct {
 		name string
 		list []Listen
@@ -129,16 +138,20 @@ func (p *printer) peer(peer Peer, f *File) {
 	p.line("private_payload_url", peer.Private)
 	p.line("fetch_timeout", millis(peer.FetchTimeout))
 	p.line("stale_timeout", millis(peer.StaleTimeout))
-	if peer.ChannelLimit != 0 {
-		p.line("channel_limit", fmt.Sprint(peer.ChannelLimit))
-	}
-	if peer.CPULimit != 0 {
-		p.line("cpu_limit", fmt.Sprint(peer.CPULimit))
-	}
+	p.limits(peer.ChannelLimit, peer.CPULimit)
 	if peer.ClusterKey != f.ClusterKey {
 		p.line("cluster_key", p.secret(peer.ClusterKey))
 	}
 	p.close()
+}
+
+func (p *printer) limits(channels, cpu int) {
+	if channels != 0 {
+		p.line("channel_limit", fmt.Sprint(channels))
+	}
+	if cpu != 0 {
+		p.line("cpu_limit", fmt.Sprint(cpu))
+	}
 }
 
 func (p *printer) stream(s Stream, f *File) {

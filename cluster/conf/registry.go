@@ -108,6 +108,11 @@ func globals() []spec {
 		obeyed("name", inFile, "NAME", 1, 1, applyName),
 		obeyed("cluster_key", inFile, "KEY", 1, 1, applyClusterKey).hidden(),
 		obeyed("return_holddown", inFile, "MILLISECONDS", 1, 1, applyReturnHolddown),
+		obeyed("channel_limit", inFile, "NUMBER", 1, 1, applyLimit),
+		obeyed("cpu_limit", inFile, "PERCENT", 1, 1, applyLimit),
+		obeyed("rebalance_rate", inFile, "STREAMS or off", 1, 1, applyRebalance),
+		obeyed("journal", inFile, "FILE", 1, 1, applyDirectory),
+		obeyed("edit_auth", inFile, "USER PASSWORD", 2, 2, applyAuth).hidden(),
 		obeyed("peer", inFile, "HOST[:PORT]", 1, 1, applyPeer).repeated().withBlock(inPeer),
 		obeyed("http", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
 		obeyed("https", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
@@ -151,8 +156,8 @@ func peerDirectives() []spec {
 		obeyed("fetch_timeout", inPeer, "MILLISECONDS", 1, 1, applyPeerTimeout),
 		obeyed("stale_timeout", inPeer, "MILLISECONDS", 1, 1, applyPeerTimeout),
 		obeyed("cluster_key", inPeer, "KEY", 1, 1, applyPeerKey).hidden(),
-		laterArgs("channel_limit", inPeer, "NUMBER", 1, 1).with(applyPeerLimit),
-		laterArgs("cpu_limit", inPeer, "PERCENT", 1, 1).with(applyPeerLimit),
+		obeyed("channel_limit", inPeer, "NUMBER", 1, 1, applyLimit),
+		obeyed("cpu_limit", inPeer, "PERCENT", 1, 1, applyLimit),
 		laterArgs("max_bitrate", inPeer, "BITS", 1, 1),
 		laterArgs("hostname", inPeer, "HOST", 1, 1),
 	}
@@ -163,14 +168,11 @@ func (s spec) with(apply func(*builder, *scope, *call) *scope) spec { s.apply = 
 // laterDirectives are the words of the systems whose files weir reads, as far as they are not built.
 func laterDirectives() []spec {
 	list := []spec{
-		laterArgs("edit_auth", inFile, "USER PASSWORD", 2, 2).with(applyAuth).hidden(),
 		laterArgs("view_auth", inFile, "USER PASSWORD", 2, 2).with(applyAuth).hidden(),
 		laterArgs("session_log", inFile, "DIRECTORY", 1, 1).with(applyDirectory),
 		laterArgs("pulsedb", inFile, "DIRECTORY", 1, 1).with(applyDirectory),
 		laterArgs("geoip", inFile, "FILE", 1, 1).with(applyDirectory),
 		laterArgs("config_external", inFile, "URL", 1, 1).hidden(),
-		laterArgs("channel_limit", inFile, "NUMBER", 1, 1),
-		laterArgs("cpu_limit", inFile, "PERCENT", 1, 1),
 		laterArgs("api", inListener, "[true or false]", 0, 1),
 		laterBlock("srt", inFile|streams, "[HOST:]PORT", 0, 1, anywhere),
 		laterBlock("cache", inFile|streams, "NAME or DIRECTORY …", 0, -1, anywhere),

@@ -331,7 +331,8 @@ func (n *Node) fetched(entry string, _ time.Duration, err error) {
 }
 
 func (n *Node) load() control.Load {
-	l := control.Load{Uptime: int64(n.env.Now().Seconds())}
+	b := n.cfg.Outside.Burden()
+	l := control.Load{Uptime: int64(n.env.Now().Seconds()), CPU: b.CPU, Memory: b.Memory}
 	for _, s := range n.sessions.List() {
 		if !s.Publisher && s.Protocol != listen.Relay {
 			l.Clients++

@@ -19,6 +19,9 @@ type Outside struct {
 
 	// Instance names this run of the process, so that a restart is known from an old answer.
 	Instance func() string
+
+	// Burden measures what the machine carries. It is asked every two seconds.
+	Burden func() Burden
 }
 
 func (o Outside) complete() Outside {
@@ -34,6 +37,9 @@ func (o Outside) complete() Outside {
 			_, _ = rand.Read(b) // never fails
 			return hex.EncodeToString(b)
 		}
+	}
+	if o.Burden == nil {
+		o.Burden = machineBurden
 	}
 	return o
 }

@@ -139,6 +139,7 @@ func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
 		Self: hostname, Named: f.Name != "",
 		Peers: controlPeers(f), Streams: controlStreams(f),
 		ReturnHolddown: control.Instant(f.ReturnHolddown),
+		Limits:         limits(f.ChannelLimit, f.CPULimit),
 		Hash:           f.Hash(keyID),
 	}
 }
@@ -161,11 +162,17 @@ func controlStreams(f *conf.File) []control.Stream {
 	return out
 }
 
+// limits turns percent into permille.
+func limits(channels, cpu int) control.Limits {
+	return control.Limits{Channels: channels, CPU: cpu * 10}
+}
+
 func controlPeers(f *conf.File) []control.Peer {
 	out := make([]control.Peer, 0, len(f.Peers))
 	for _, p := range f.Peers {
 		out = append(out, control.Peer{
 			Entry: entry(p), Host: p.Host, Fetch: control.Instant(p.FetchTimeout), Stale: control.Instant(p.StaleTimeout),
+			Limits: limits(p.ChannelLimit, p.CPULimit),
 		})
 	}
 	return out
