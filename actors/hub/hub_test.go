@@ -212,6 +212,29 @@ func TestSecondInputTakesOverWithoutGapOrStepBack(t *testing.T) {
 	}
 }
 
+func TestRelayThatTurnsToAnotherNodeGoesOnAtARandomAccessPoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		w := h.NewWriter(nil)
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 0, 0)...)
+		f := h.Units()
+		defer f.Close()
+		write(t, w, pictures(1, 14, 0)...)
+		w.Rejoin()
+		w.SetTracks(codecs.Tracks{video})
+		other := pictures(12, 22, 0) // of another encoder: the same instants, other pictures
+		for _, au := range other {
+			au.Payload = append([]byte("other"), au.Payload...)
+		}
+		write(t, w, other...)
+		want := append(dtsOf(pictures(0, 14, 0)), dtsOf(pictures(20, 22, 0))...)
+		if got := drain(t, f); !slices.Equal(got, want) {
+			t.Errorf("viewer got %v, want %v: nothing from the middle of the other's GOP", got, want)
+		}
+	})
+}
+
 func TestInputThatIsNotCaughtUpIsNotHeard(t *testing.T) {
 	h := hub.New("a", hub.Config{})
 	first, second := h.NewWriter(nil), h.NewWriter(nil)

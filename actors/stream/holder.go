@@ -268,7 +268,7 @@ func (h *holder) snapshot() Snapshot {
 		s.Inputs = append(s.Inputs, InputState{URL: "relay", Active: h.is.heard == relayIndex, Err: h.errs[relayIndex]})
 	}
 	for i, in := range h.spec.Inputs {
-		s.Inputs = append(s.Inputs, InputState{URL: in.Config.URL, Active: h.is.heard == i+1, Err: h.errs[i+1]})
+		s.Inputs = append(s.Inputs, InputState{URL: in.Config.URL, Own: true, Active: h.is.heard == i+1, Err: h.errs[i+1]})
 	}
 	return s
 }

@@ -136,6 +136,26 @@ var rosterTests = []struct {
 		},
 	},
 	{
+		name: "a publisher that is let in and not heard yet is a reason to stay", inputs: 0,
+		steps: []step{
+			{0, "admitted", ""},
+			{30, "check", ""},
+			{31, "check watched", ""},
+			{32, "arrived", "running"},
+			{33, "left", "unpublished"},
+			{40, "check", ""},
+			{44, "check", "let go"},
+		},
+	},
+	{
+		name: "a publisher who loses the name before being heard is dismissed too", inputs: 0,
+		steps: []step{
+			{0, "admitted", ""},
+			{1, "release", "dismiss, stopped"},
+			{2, "left", "unpublished"},
+		},
+	},
+	{
 		name: "a release of what is not captured is answered", inputs: 1,
 		steps: []step{{0, "release", "stopped"}},
 	},
@@ -174,6 +194,9 @@ func apply(t *testing.T, r *roster, s step) []order {
 		return r.up(now, index)
 	case "down":
 		return r.down(now, index, errCamera)
+	case "admitted":
+		r.admitted(now)
+		return nil
 	case "arrived":
 		return r.arrived(now)
 	case "left":

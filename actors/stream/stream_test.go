@@ -310,3 +310,78 @@ func TestSecondPublisherIsRefusedUntilFirstLeaves(t *testing.T) {
 		b.end()
 	})
 }
+
+func TestCaptureThatACoreFailedOnIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var starts atomic.Int64
+		b := newBench(t, kept("cam", &starts))
+		b.want("cam", false)
+		time.Sleep(time.Second)
+		b.env.armed.Store(true)
+		b.send(stream.Capture{Stream: "cam"})
+		time.Sleep(5 * time.Second)
+		if b.env.armed.Load() {
+			t.Fatal("the core did not fail")
+		}
+		if b.last() != stream.Running || starts.Load() != 1 {
+			t.Errorf("status = %v after %d starts, want running after 1", b.last(), starts.Load())
+		}
+		b.env.armed.Store(true)
+		b.send(stream.Release{Stream: "cam"})
+		time.Sleep(5 * time.Second)
+		if b.last() != stream.Stopped {
+			t.Errorf("status = %v, want stopped", b.last())
+		}
+		b.end()
+	})
+}
+
+func TestStreamThatIsAskedForWhileItIsLetGoIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var starts atomic.Int64
+		b := newBench(t, kept("cam", &starts))
+		b.want("cam", false)
+		// The stream is let go some ten seconds after nobody wants it; what is asked at any moment around that counts.
+		for at := 9 * time.Second; at < 15*time.Second; at += 250 * time.Millisecond {
+			b.want("cam", false)
+			time.Sleep(at)
+			b.send(stream.Capture{Stream: "cam"})
+			time.Sleep(time.Second)
+			if b.last() != stream.Running {
+				t.Fatalf("status = %v, asked %v after the last viewer; want running", b.last(), at)
+			}
+			b.send(stream.Release{Stream: "cam"})
+			time.Sleep(time.Second)
+			if b.last() != stream.Stopped {
+				t.Fatalf("status = %v, want stopped", b.last())
+			}
+		}
+		b.end()
+	})
+}
+
+func TestPublisherIsToldWhenItsStreamEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, stream.Spec{Name: "live", Published: true})
+		reply := act.NewReply[stream.Published]()
+		b.send(stream.Publish{Stream: "live", Session: "1.2.3.4", Reply: reply})
+		p, err := reply.Wait(t.Context())
+		if err != nil || p.Err != nil {
+			t.Fatal(err, p.Err)
+		}
+		time.Sleep(time.Minute) // it has sent nothing yet
+		p.Publication.SetTracks(tracks)
+		if err := p.Publication.Write(unit(0)); err != nil {
+			t.Errorf("Write after a minute of silence = %v, want nil", err)
+		}
+		b.send(stream.Configure{}) // the file has it no more
+		time.Sleep(time.Second)
+		if err := p.Publication.Write(unit(picture)); err == nil {
+			t.Error("the publisher goes on after its stream has ended")
+		}
+		if b.last() != stream.Unpublished && b.last() != stream.Stopped {
+			t.Errorf("status = %v, want unpublished or stopped", b.last())
+		}
+		b.end()
+	})
+}

@@ -198,6 +198,7 @@ type Snapshot struct {
 // An InputState is the state of one input of a stream here.
 type InputState struct {
 	URL    string
+	Own    bool // it is of this node's file, not the relay of another node
 	Active bool // viewers get its media
 	Err    string
 }

@@ -18,6 +18,10 @@ func (b *builder) finish(self []string) {
 	b.finishPeers()
 	b.finishStreams(self)
 	b.checkKeys()
+	b.file.index = make(map[string]int, len(b.file.Streams))
+	for i := range b.file.Streams {
+		b.file.index[b.file.Streams[i].Name] = i
+	}
 	if b.file.LogLevel == "" {
 		b.file.LogLevel = DefaultLogLevel
 	}

@@ -233,6 +233,7 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 }
 
 func withoutPositions(f *File) *File {
+	f.index = nil
 	clear := func(list []Listen) {
 		for i := range list {
 			list[i].Pos = Pos{}

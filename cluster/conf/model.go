@@ -61,6 +61,7 @@ type File struct {
 
 	// Streams are in the order of the file; no two have the same name.
 	Streams []Stream
+	index   map[string]int // of Streams, by name
 
 	// Balancers are the names of the balancers, which are reserved as the first component of stream names.
 	Balancers []string
@@ -210,6 +211,12 @@ type Credentials struct {
 
 // Stream gives the stream of that name, or nil. The pointer is into f.
 func (f *File) Stream(name string) *Stream {
+	if len(f.index) == len(f.Streams) { // as it was understood
+		if i, ok := f.index[name]; ok {
+			return &f.Streams[i]
+		}
+		return nil
+	}
 	for i := range f.Streams {
 		if f.Streams[i].Name == name {
 			return &f.Streams[i]

@@ -128,7 +128,8 @@ func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
 		d.Kind, d.Why = Hold, "its owner has no address yet"
 		return
 	}
-	downgrade := r.Secure && n.Public.Scheme != "https"
+	plain := r.Protocol == listen.RTSP || r.Protocol == listen.RTMP
+	downgrade := r.Secure && (plain || n.Public.Scheme != "https")
 	if r.Protocol == listen.HLS {
 		d.Kind = Proxy
 		d.Upstream = n.Private.String()

@@ -120,7 +120,7 @@ func (d *Directory) View() (v *View, changed <-chan struct{}) {
 // nobody does now, or this node itself.
 func (v *View) Upstream(stream string) (peer, private string) {
 	s, ok := v.Streams[stream]
-	if !ok || s.Here {
+	if !ok || s.Here && (s.Running || !s.OwnerRunning) {
 		return "", ""
 	}
 	peer = v.owner(s)

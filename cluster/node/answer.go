@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/cluster"
 
+	"weir/actors/act"
 	"weir/actors/session"
 	"weir/actors/stream"
 	"weir/cluster/control"
@@ -34,16 +36,21 @@ func (r *responder) answer(live *stream.Live, is stream.Snapshot, msg any, later
 	if err := wire.Check(q); err != nil {
 		return wire.Refuse(q, wire.Refused_WHY_PROTOCOL, err.Error())
 	}
-	if is.Role != "capturing" {
+	if is.Role != "capturing" && is.Publisher == "" {
 		return wire.Refuse(q, wire.Refused_WHY_ELSEWHERE, "this node does not capture the stream")
 	}
 	switch q := msg.(type) {
 	case *wire.Describe:
 		return r.describe(q, live, is)
 	case *wire.Claim:
-		c := &wire.Claimed{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Granted: is.Publisher == "", Node: r.self()}
-		if !c.Granted {
-			c.Reason = fmt.Sprintf("%s publishes it at %s", is.Publisher, c.Node)
+		c := &wire.Claimed{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: r.self()}
+		switch {
+		case is.Publisher != "":
+			c.Reason = "it is published at " + c.Node
+		case slices.ContainsFunc(is.Inputs, func(i stream.InputState) bool { return i.Own && i.Active }):
+			c.Reason = c.Node + " captures it from an input of its own"
+		default:
+			c.Granted = true
 		}
 		return c
 	case *wire.Kick:
@@ -135,14 +142,13 @@ func (c *claimer) claim(ctx context.Context, name string) error {
 }
 
 func (c *claimer) want(ctx context.Context, name, free string) (control.PublishAnswer, error) {
-	reply := make(chan control.PublishAnswer, 1)
+	reply := act.NewReply[control.PublishAnswer]()
 	c.control(publishWanted{stream: name, free: free, reply: reply})
-	select {
-	case a := <-reply:
-		return a, nil
-	case <-ctx.Done():
-		return control.PublishAnswer{}, fmt.Errorf("%w: the control plane has not answered: %w", listen.ErrUnavailable, ctx.Err())
+	a, err := reply.Wait(ctx)
+	if err != nil {
+		return a, fmt.Errorf("%w: the control plane has not answered: %w", listen.ErrUnavailable, err)
 	}
+	return a, nil
 }
 
 // ask returns nil if the owner says that it has no publisher, or no longer knows the stream.
@@ -157,7 +163,7 @@ func (c *claimer) ask(ctx context.Context, name, node string) error {
 		return nil
 	case err != nil:
 		var refused *identity.RefusedError
-		if errors.As(err, &refused) {
+		if errors.As(err, &refused) && refused.Why == wire.Refused_WHY_ELSEWHERE {
 			return nil
 		}
 		return fmt.Errorf("%w: asking %s: %w", listen.ErrUnavailable, node, err)

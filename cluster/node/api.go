@@ -163,7 +163,7 @@ func (s shown) Peers() []api.Peer {
 		c := entries[p.Entry]
 		a := api.Peer{
 			Hostname: c.Name(), Status: string(p.Status), Since: seconds(now - p.Since),
-			Error: p.Detail, Stats: peerStats(p.Advert, p.Load, p.Instance),
+			Error: fetchError(&p, c), Stats: peerStats(p.Advert, p.Load, p.Instance),
 		}
 		if p.Met {
 			a.Name = api.Maybe(p.Name)
@@ -186,6 +186,15 @@ func (s shown) Peers() []api.Peer {
 		out = append(out, a)
 	}
 	return out
+}
+
+// fetchError says why the last fetch failed. Where a public URL is set the internal ones, which the detail holds, are
+// not shown.
+func fetchError(p *control.PeerView, c conf.Peer) string {
+	if c.PublicGiven && p.Detail != "" {
+		return string(p.Why)
+	}
+	return p.Detail
 }
 
 func seconds(d control.Instant) int64 { return int64(d / control.Second) }

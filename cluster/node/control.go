@@ -19,11 +19,11 @@ type (
 		from  string
 		seen  control.Seen
 		want  []string
-		reply chan<- *control.State // has room for one
+		reply *act.Reply[*control.State]
 	}
 	publishWanted struct {
 		stream, free string
-		reply        chan<- control.PublishAnswer // has room for one
+		reply        *act.Reply[control.PublishAnswer]
 	}
 	releaseAsked struct {
 		stream, from string
@@ -40,6 +40,9 @@ type controlConfig struct {
 
 	// captures lists what is captured here, for a control plane that begins after another one has failed.
 	captures func() []control.Capture
+
+	// name is the announced name by now.
+	name func() string
 
 	// publish is given the view whenever it has changed.
 	publish func(*control.View)
@@ -78,12 +81,12 @@ type controller struct {
 	wakes   uint64
 	cancel  func()
 	token   uint64
-	asked   map[uint64]chan<- *control.State
-	wanted  map[uint64]chan<- control.PublishAnswer
+	asked   map[uint64]*act.Reply[*control.State]
+	wanted  map[uint64]publishWanted
 	asking  map[uint64]func(released bool)
 }
 
-type measure struct{}
+type measure struct{ of *controller }
 
 func (c *controller) now() control.Instant { return control.Instant(c.env.Now()) }
 
@@ -101,15 +104,21 @@ func (c *controller) Receive(ctx actor.Context) {
 			c.step(ctx, control.Tick{})
 		}
 	case measure:
-		c.env.After(loadEvery, ctx.Self(), measure{})
-		c.step(ctx, control.Measured{Load: c.cfg.load()})
+		if m.of == c {
+			c.env.After(loadEvery, ctx.Self(), m)
+			c.step(ctx, control.Measured{Load: c.cfg.load()})
+		}
+	case act.Ended: // of a question to another node
+		if act.Panicked(m.Err) {
+			panic(m.Err)
+		}
 	case stateAsked:
 		c.token++
 		c.asked[c.token] = m.reply
 		c.step(ctx, control.StateAsked{From: m.from, Token: c.token, Seen: m.seen, Want: m.want})
 	case publishWanted:
 		c.token++
-		c.wanted[c.token] = m.reply
+		c.wanted[c.token] = m
 		c.step(ctx, control.PublishWanted{Stream: m.stream, Token: c.token, Free: m.free})
 	case releaseAsked:
 		c.token++
@@ -127,8 +136,11 @@ func (c *controller) Receive(ctx actor.Context) {
 func (c *controller) start(ctx actor.Context) {
 	cfg := c.cfg.config
 	cfg.Inc += c.incarnation - 1
+	if c.incarnation > 1 {
+		cfg.Self, cfg.Named = c.cfg.name(), true // what it is called by now, not what it was started as
+	}
 	c.node = control.New(cfg, c.now())
-	c.asked, c.wanted = map[uint64]chan<- *control.State{}, map[uint64]chan<- control.PublishAnswer{}
+	c.asked, c.wanted = map[uint64]*act.Reply[*control.State]{}, map[uint64]publishWanted{}
 	c.asking = map[uint64]func(bool){}
 	if c.incarnation > 1 {
 		c.step(ctx, control.Resumed{Captures: c.cfg.captures(), Up: c.now()})
@@ -138,7 +150,7 @@ func (c *controller) start(ctx actor.Context) {
 		c.step(ctx, control.Drain{})
 	}
 	c.step(ctx, control.Tick{})
-	c.env.After(loadEvery, ctx.Self(), measure{})
+	c.env.After(loadEvery, ctx.Self(), measure{c})
 }
 
 func (c *controller) step(ctx actor.Context, ev control.Event) {
@@ -156,15 +168,18 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	case control.Fetch:
 		ctx.Send(actor.NewPID(ctx.Self().Address, actors.ID(actors.Peers, e.Peer)), e)
 	case control.Reply:
-		c.asked[e.Token] <- e.State
+		c.asked[e.Token].Give(e.State)
 		delete(c.asked, e.Token)
 	case control.StartCapture:
 		ctx.Send(c.cfg.streams, stream.Capture{Stream: e.Stream})
 	case control.StopCapture:
 		ctx.Send(c.cfg.streams, stream.Release{Stream: e.Stream, To: e.To, Now: e.Now})
 	case control.PublishAnswer:
-		c.wanted[e.Token] <- e
+		wanted := c.wanted[e.Token]
 		delete(c.wanted, e.Token)
+		if !wanted.reply.Give(e) && e.Verdict == control.Granted { // whoever wanted to publish has gone
+			ctx.Send(ctx.Self(), control.PublishEnded{Stream: wanted.stream})
+		}
 	case control.AskRelease:
 		c.askRelease(ctx, e)
 	case control.ReleaseAnswer:
@@ -216,13 +231,12 @@ func report(to *actor.PID) func(actor.Context, stream.Status) {
 // askState puts a peer's question to the control actor.
 func askState(send func(any)) func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
 	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
-		reply := make(chan *control.State, 1)
+		reply := act.NewReply[*control.State]()
 		send(stateAsked{from, seen, want, reply})
-		select {
-		case st := <-reply:
-			return st, nil
-		case <-ctx.Done():
-			return nil, fmt.Errorf("asking the control plane: %w", ctx.Err())
+		st, err := reply.Wait(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("asking the control plane: %w", err)
 		}
+		return st, nil
 	}
 }

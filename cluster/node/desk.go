@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"weir/actors/act"
 	"weir/actors/stream"
 	"weir/cluster/directory"
 	"weir/protocols/cmaf"
@@ -21,13 +22,14 @@ const retryAfter = 2 * time.Second
 
 // A desk decides about clients. Its methods run in the goroutines of sessions and listeners, never in an actor's.
 type desk struct {
-	sys     *actor.ActorSystem
-	dir     *directory.Directory
-	streams *actor.PID
-	hold    time.Duration // how long a request is held at most
-	claim   func(ctx context.Context, stream string) error
-	unclaim func(stream string)
-	names   func(stream string) error // why a name is reserved
+	sys      *actor.ActorSystem
+	dir      *directory.Directory
+	streams  *actor.PID
+	registry *stream.Registry
+	hold     time.Duration // how long a request is held at most
+	claim    func(ctx context.Context, stream string) error
+	unclaim  func(stream string)
+	names    func(stream string) error // why a name is reserved
 }
 
 var (
@@ -112,8 +114,12 @@ func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.An
 	}
 }
 
-// want asks the supervisor of streams for a stream; nil if the context ends first.
+// want gives a stream, asking the supervisor of streams unless it is captured here already, as it is for most requests;
+// nil if the context ends first.
 func (d *desk) want(ctx context.Context, name string, pack bool) *stream.Live {
+	if live, is, ok := d.registry.Get(name); ok && is.Role == "capturing" && (is.Packing || !pack) && !live.Hub.Closed() {
+		return live
+	}
 	reply := make(chan *stream.Live, 1)
 	d.sys.Root.Send(d.streams, stream.Want{Stream: name, Pack: pack, Reply: reply})
 	select {
@@ -136,9 +142,9 @@ func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publicatio
 	if err := d.claim(ctx, name); err != nil {
 		return nil, err
 	}
-	offer := stream.NewOffer()
-	d.sys.Root.Send(d.streams, stream.Publish{Stream: name, Session: r.Remote.String(), Offer: offer})
-	p, err := offer.Wait(ctx)
+	reply := act.NewReply[stream.Published]()
+	d.sys.Root.Send(d.streams, stream.Publish{Stream: name, Session: r.Remote.String(), Reply: reply})
+	p, err := reply.Wait(ctx)
 	if err != nil {
 		err = fmt.Errorf("%w: the stream %q did not answer: %w", listen.ErrUnavailable, name, err)
 	}

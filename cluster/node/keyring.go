@@ -31,7 +31,6 @@ func newKeyring(f *conf.File) *keyring {
 	if f.ClusterKey != "" {
 		k.own = trust.Derive(f.ClusterKey)
 	}
-	k.add(k.own)
 	for _, p := range f.Peers {
 		if p.ClusterKey != "" && p.ClusterKey != f.ClusterKey {
 			keys := trust.Derive(p.ClusterKey)
@@ -40,6 +39,11 @@ func newKeyring(f *conf.File) *keyring {
 			k.add(keys)
 		}
 	}
+	if k.own.Zero() && len(k.extra) > 0 {
+		// Every link has a key of its own; this one guards what belongs to none.
+		k.own = k.extra[0]
+	}
+	k.add(k.own)
 	return k
 }
 

@@ -92,6 +92,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	defer func() {
 		if err != nil {
 			sockets.close()
+			n.stopRemote()
 		}
 	}()
 	n.sys = act.NewSystem(n.log)
@@ -118,6 +119,10 @@ func (n *Node) Stop() {
 		n.log.Warn("the actor tree has not ended in time", slog.Any("err", err))
 	}
 	n.front.close()
+	n.stopRemote()
+}
+
+func (n *Node) stopRemote() {
 	if n.unremote != nil {
 		n.unremote()
 	}
@@ -138,13 +143,13 @@ func (n *Node) hold() time.Duration {
 
 func (n *Node) startRemote() (err error) {
 	f := n.cfg.File
-	if f.ClusterKey == "" {
+	if n.keys.own.Zero() {
 		return nil
 	}
 	host := f.Remote.Host
 	advertise := ""
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		advertise = reachable(f)
+		advertise = n.reachable()
 	}
 	n.cluster, n.provider, n.unremote, err = identity.Start(n.sys, identity.Options{
 		Listen: f.Remote.Addr(), Advertise: advertise, Keys: n.keys.own,
@@ -159,19 +164,49 @@ func (n *Node) startRemote() (err error) {
 	return nil
 }
 
+// resolving bounds what a name of the file may take to be looked up at the start.
+const resolving = 2 * time.Second
+
 // reachable is the address of this machine from which its peers are reached, and so most likely the one under which
-// they reach it. Connecting a UDP socket sends nothing.
-func reachable(f *conf.File) string {
-	for _, p := range f.Peers {
-		conn, err := net.Dial("udp", entry(p))
+// they reach it. One of the peers may be this machine itself, so a loopback address counts only if there is no other.
+// Connecting a UDP socket sends nothing.
+func (n *Node) reachable() string {
+	const loopback = "127.0.0.1"
+	ctx, cancel := context.WithTimeout(context.Background(), resolving)
+	defer cancel()
+	remote := false // some peer is not on this machine
+	for _, p := range n.cfg.File.Peers {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "udp", entry(p))
 		if err != nil {
+			remote = true
 			continue
 		}
-		addr := conn.LocalAddr().(*net.UDPAddr)
+		ip := conn.LocalAddr().(*net.UDPAddr).IP
 		_ = conn.Close()
-		return addr.IP.String()
+		if !ip.IsLoopback() {
+			return ip.String()
+		}
 	}
-	return "127.0.0.1"
+	if remote {
+		n.log.Warn("other nodes may not reach this one's actors: no peer could be looked up, so it advertises " + loopback +
+			"; set `remote HOST:PORT;`")
+	}
+	return loopback
+}
+
+// entitled refuses questions that are proved with another key than that of the link to the node that asks: a peer's own
+// key replaces the global one in both directions.
+func (n *Node) entitled(ask peer.Ask) peer.Ask {
+	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
+		if v := n.view.get(); v != nil {
+			proven, ok := trust.Proven(ctx)
+			if p := v.Peer(from); ok && p != nil && p.Entry != "" && proven != n.keys.of(p.Entry) {
+				n.metrics.Unauthorised()
+				return nil, fmt.Errorf("%w: it is not that of %s", trust.ErrWrongKey, from)
+			}
+		}
+		return ask(ctx, from, seen, want)
+	}
 }
 
 func (n *Node) keysOfRemote(addr string) trust.Keys {
@@ -247,7 +282,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", links)},
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
-			streams: streams, captures: n.captures, publish: n.publish, note: n.note, load: n.load,
+			streams: streams, captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
 			release: (&claimer{self: n.name, cluster: n.cluster}).release,
 			drained: n.drain.drained, draining: n.drain.draining,
 		})},
@@ -311,9 +346,14 @@ func (n *Node) captures() []control.Capture {
 	var cs []control.Capture
 	for _, name := range n.streams.Names() {
 		live, snap, ok := n.streams.Get(name)
-		if ok && snap.Role == "capturing" {
-			cs = append(cs, control.Capture{Stream: name, Up: live.Hub.Written() > 0})
+		if !ok || snap.Role != "capturing" && snap.Publisher == "" {
+			continue
 		}
+		up := snap.Publisher != "" && snap.Role == "capturing" && live.Hub.Written() > 0
+		for _, in := range snap.Inputs {
+			up = up || in.Own && in.Active
+		}
+		cs = append(cs, control.Capture{Stream: name, Up: up})
 	}
 	return cs
 }

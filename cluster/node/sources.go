@@ -153,6 +153,7 @@ func (n *Node) follow(stream string) input.Source {
 				return err
 			}
 			while, cancel := n.dir.While(ctx, stream, peer, private)
+			w.Rejoin() // whoever had the stream last may have been another node
 			heard := &heard{Writer: w}
 			err = relay.Pull(while, n.relayTransport(peer), relay.URL(private, stream, 1), heard,
 				relay.Options{Silence: relaySilence, Answer: n.hold() + relaySilence})

@@ -3,6 +3,7 @@ package node
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"weir/cluster/conf"
@@ -66,18 +67,20 @@ func directoryStream(v *control.View, s *control.StreamView, f *conf.File, d *di
 	if c := f.Stream(s.Name); c != nil {
 		out.Policy = policy(c.Delivery)
 	}
-	if s.Owner != v.Self && d.Nodes[s.Owner].Alive {
+	solo := slices.ContainsFunc(s.Claimants, func(c control.ClaimView) bool { return c.Node == s.Owner && c.Solo })
+	if !solo && s.Owner != v.Self && d.Nodes[s.Owner].Alive {
 		out.Owner = s.Owner
 		out.OwnerRunning = s.OwnerState == control.ClaimRunning || s.OwnerState == control.ClaimDraining
 	}
+	serves := func(name string) bool { return name != v.Self && d.Nodes[name].Alive && !d.Nodes[name].Draining }
 	for _, c := range s.Claimants {
-		if c.Solo && c.Node != v.Self && c.State == control.ClaimRunning && d.Nodes[c.Node].Alive {
+		if c.Solo && c.State == control.ClaimRunning && serves(c.Node) {
 			out.Owners = append(out.Owners, c.Node)
 		}
 	}
 	if !s.Clustered && s.Kind == control.Kept && !s.Here {
 		for _, n := range s.On {
-			if n != v.Self && d.Nodes[n].Alive {
+			if serves(n) {
 				out.Elsewhere = append(out.Elsewhere, n)
 			}
 		}
