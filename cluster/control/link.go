@@ -179,6 +179,9 @@ func (n *Node) stateAsked(e StateAsked) {
 			continue
 		}
 		a := Age{Node: p.name, Instance: p.said.instance, Inc: p.said.inc, Seq: p.said.seq, Age: ageMS(n.now, p.direct)}
+		if p.name == e.From {
+			a.Returns = p.recent(n.now)
+		}
 		if p.near && slices.Contains(e.Want, p.name) {
 			a.Full = true
 			a.Claims = make([]Claim, len(p.claims))

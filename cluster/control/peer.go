@@ -84,6 +84,9 @@ type peer struct {
 	lived bool // it was alive before
 
 	generation uint64
+	returns    []Instant // of late, oldest first
+	lost       string    // the instance that was last taken for dead
+	counts     int       // returns of this node that the peer tells of
 	rtt        Instant
 	status     Status
 	since      Instant // of the status
@@ -129,6 +132,7 @@ func (n *Node) accept(p *peer, st *State) bool {
 			copy(p.forgotten[1:], p.forgotten[:])
 			p.forgotten[0] = p.said.instance
 			n.do(Note{Kind: NoteRestarted, Node: p.name})
+			p.returned(n.now)
 		}
 		p.generation++
 		p.claims, p.seen = nil, Seen{}
@@ -250,6 +254,7 @@ func (n *Node) ages(from *peer, st *State) {
 		switch a.Node {
 		case from.name:
 		case n.self:
+			from.counts = a.Returns
 			own := evidence{n.cfg.Instance, n.inc, n.seq}
 			if a.Instance != n.cfg.Instance && a.Inc >= n.inc || own.older(evidence{a.Instance, a.Inc, a.Seq}) {
 				n.inc = a.Inc + 1
@@ -308,9 +313,14 @@ func (n *Node) expire() {
 				if p.lived {
 					p.generation++
 				}
+				if p.lost != "" && p.lost == p.said.instance && !p.restarted() { // otherwise it counts as a restart
+					p.returned(n.now)
+				}
+				p.lost = ""
 				p.lived = true
 				n.do(Note{Kind: NoteAlive, Node: p.name})
 			} else {
+				p.lost = p.said.instance
 				n.do(Note{Kind: NoteStale, Node: p.name, Age: n.now - p.heard})
 			}
 		}

@@ -228,7 +228,7 @@ func (n *Node) takeBack(s *stream) {
 			return
 		}
 	}
-	at := max(n.boot+n.cfg.ReturnHolddown, s.holdUntil)
+	at := max(n.boot+n.holddown(), s.holdUntil)
 	switch {
 	case n.now < at:
 		n.due(at)

@@ -65,7 +65,8 @@ type stream struct {
 	// mayReturn says that the stream may be taken back from a running claimant when this node is its home: after the
 	// node's own return, never after an edit made it the home.
 	mayReturn bool
-	holdUntil Instant // no taking back before
+	holdUntil Instant   // no taking back before
+	backs     []Instant // when it was taken back of late
 
 	unserved Instant // since when nobody serves it; -1 if somebody does
 	epoch    uint64  // the highest seen
@@ -168,6 +169,9 @@ func (n *Node) stop(s *stream, to string, why StopReason) {
 func (n *Node) settle(s *stream) {
 	if s.back {
 		s.back = false
+		if s.state == Starting {
+			remember(&s.backs, n.now)
+		}
 		n.returning--
 		n.dirty = true // the next may be taken back
 	}
@@ -220,7 +224,7 @@ func (n *Node) captureDown(e CaptureDown) {
 	s.retryAt = n.now + Second<<min(s.fails, 6)
 	s.retryAt = min(s.retryAt, n.now+60*Second)
 	s.fails++
-	s.holdUntil = n.now + n.cfg.ReturnHolddown
+	s.holdUntil = n.now + damped(n.cfg.ReturnHolddown, recent(&s.backs, n.now))
 }
 
 func (n *Node) captureStopped(e CaptureStopped) {

@@ -86,9 +86,10 @@ type Age struct {
 	Instance string  `json:"instance"`
 	Inc      uint64  `json:"inc"`
 	Seq      uint64  `json:"seq"`
-	Age      int64   `json:"age_ms"`           // rounded up
-	Full     bool    `json:"full,omitempty"`   // Claims holds all claims of the node: the asker wanted them
-	Claims   []Claim `json:"claims,omitempty"` // as of Seq
+	Age      int64   `json:"age_ms"`            // rounded up
+	Returns  int     `json:"returns,omitempty"` // how often it came back of late; told to the node itself only
+	Full     bool    `json:"full,omitempty"`    // Claims holds all claims of the node: the asker wanted them
+	Claims   []Claim `json:"claims,omitempty"`  // as of Seq
 }
 
 // A Listed stream is one that a node's file has.
@@ -222,6 +223,9 @@ func (a *Age) check() error {
 	}
 	if a.Node == "" || a.Instance == "" || a.Age < 0 || a.Age > maxAge {
 		return errors.New("no node, no instance, or no age")
+	}
+	if a.Returns < 0 {
+		return errors.New("a negative number of returns")
 	}
 	if len(a.Claims) > maxStreams {
 		return errTooMany
