@@ -477,6 +477,9 @@ type Options struct {
 	// Decisions, from an earlier Result, are repeated instead of drawn.
 	Decisions *Decisions
 
+	// NoRelay takes what nodes say of third ones out of their answers, to show what it is good for.
+	NoRelay bool
+
 	// Mutant plants a fault into the control plane; see [Mutants]. Empty means none.
 	Mutant string
 }

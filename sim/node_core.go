@@ -201,6 +201,9 @@ func (w *world) announcer(name string) *machine {
 func (c *core) reply(ex *exchange, st *control.State) {
 	w, m := c.w, c.m
 	w.checks.replies(m, st)
+	if w.o.NoRelay {
+		st.Ages = nil
+	}
 	if m.foreign > 0 {
 		st.V = control.Protocol + 1
 	}
