@@ -321,7 +321,7 @@ func (n *Node) warmUp() {
 		return
 	}
 	if n.replan {
-		n.rebuild() // with what was learnt last, before anything counts as an edit
+		n.rebuild(true) // with what was learnt last, before anything counts as an edit
 	}
 	n.do(Note{Kind: NoteWarm, Age: n.now - n.warmFrom})
 	n.warm, n.dirty, n.peersDirty = true, true, true

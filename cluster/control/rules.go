@@ -9,7 +9,7 @@ import (
 // evaluate takes all decisions that are due. Nothing is decided elsewhere but who may publish.
 func (n *Node) evaluate() {
 	if n.replan {
-		n.rebuild()
+		n.rebuild(true)
 	}
 	n.sortStreams()
 	n.dirty, n.evalAt = false, never
@@ -283,7 +283,8 @@ func (n *Node) takeable(s *stream) bool {
 }
 
 // rebuild computes the homes anew: after a change of the group, of a name or of a file. Liveness never leads here.
-func (n *Node) rebuild() {
+// Streams that are over are forgotten if it is so said.
+func (n *Node) rebuild(forget bool) {
 	n.replan = false
 	n.streamsDirty, n.peersDirty = true, true
 	n.nodes = n.nodes[:0]
@@ -299,6 +300,9 @@ func (n *Node) rebuild() {
 	n.me, _ = slices.BinarySearch(n.nodes, n.self)
 
 	n.readLists()
+	if forget {
+		n.forget()
+	}
 	list := make([]place.Stream, 0, len(n.streams))
 	n.planned = n.planned[:0]
 	for _, s := range n.streams {
@@ -335,8 +339,7 @@ func (n *Node) rebuild() {
 	}
 }
 
-// readLists finds out from all files which streams there are, who may have them, and their pins; and forgets what is
-// in no file and claimed by nobody. A node whose file is not known is taken to have this node's.
+// readLists finds out from all files which streams there are, who may have them, and their pins. A node whose file is not known is taken to have this node's.
 func (n *Node) readLists() {
 	alike := true
 	for _, p := range n.peers {
@@ -354,6 +357,11 @@ func (n *Node) readLists() {
 			n.readItem(at, item, alike)
 		}
 	}
+	n.sortStreams()
+}
+
+// forget drops the streams that are in no file and claimed by nobody.
+func (n *Node) forget() {
 	claimed := map[*stream]bool{}
 	for _, p := range n.peers {
 		for i := range p.claims {

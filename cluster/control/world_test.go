@@ -32,6 +32,7 @@ type world struct {
 	dead         map[[2]string]bool // node, stream: the camera does not answer there
 	single       bool               // every camera refuses a second connection
 	refused      int                // connections
+	twins        bool               // nodes are compared with restored ones
 	mute         bool               // nobody asks for or answers releases
 
 	running map[string]int     // stream: captures that deliver
@@ -55,6 +56,7 @@ type machine struct {
 	cfg      Config
 	offset   Instant // its clock against that of the world
 	n        *Node
+	twin     *Node
 	boots    int
 	up       bool
 	paused   bool
@@ -191,7 +193,7 @@ func (m *machine) boot() {
 	cfg.Instance = fmt.Sprintf("%s/%d", m.name, m.boots)
 	cfg.Seed = uint64(m.boots)
 	cfg.Advert.SysID = cfg.Instance
-	m.n = New(cfg, m.clock())
+	m.n, m.twin = New(cfg, m.clock()), nil
 	m.w.log("%s boots", m.name)
 	m.step(Tick{})
 }
@@ -264,7 +266,14 @@ func (m *machine) now(do func()) {
 }
 
 func (m *machine) step(ev Event) {
-	for _, e := range slices.Clone(m.n.Step(m.clock(), ev)) {
+	step := func() []Effect { return m.n.Step(m.clock(), ev) }
+	var effects []Effect
+	if m.w.twins {
+		effects = m.double(ev, step)
+	} else {
+		effects = slices.Clone(step())
+	}
+	for _, e := range effects {
 		m.apply(e)
 	}
 	m.n.View()

@@ -1,0 +1,94 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// A node that is saved, written down and restored does what the original does, whatever has happened to it.
+func TestRestoredNodeGoesOnLikeTheOriginal(t *testing.T) {
+	for seed := range uint64(30) {
+		w := newWorld(t, seed)
+		w.loss = w.rng.IntN(20)
+		streams := kept(12)
+		streams[0].Pin, streams[1].Break, streams[2].Kind = "n2", true, Published
+		w.add(2+w.rng.IntN(3), streams)
+		for _, m := range w.nodes {
+			m.cfg.Limits.Channels = w.rng.IntN(10)
+		}
+		w.twins = true
+		w.bootAll()
+		for range 10 {
+			w.storm()
+			m := w.nodes[w.rng.IntN(len(w.nodes))]
+			m.now(func() { m.step(Measured{Load{CPU: w.rng.IntN(1000)}}) })
+			if w.rng.IntN(3) == 0 {
+				m.now(func() { m.publish("cam003", "") })
+			}
+			if w.rng.IntN(4) == 0 {
+				m.cfg.Streams = kept(8 + w.rng.IntN(8))
+				m.now(func() { m.step(ConfigChanged{Config: m.cfg}) })
+			}
+			for _, m := range w.nodes {
+				m.twin = nil // a new one with the next step
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// double steps a restored twin of the node beside it.
+func (m *machine) double(ev Event, step func() []Effect) []Effect {
+	fresh := m.twin == nil
+	if fresh {
+		text, err := json.Marshal(m.n.Save())
+		if err != nil {
+			m.w.t.Fatal(err)
+		}
+		saved := new(Saved)
+		if err := json.Unmarshal(text, saved); err != nil {
+			m.w.t.Fatal(err)
+		}
+		m.twin = Restore(saved)
+	}
+	other := copyOf(m.w.t, ev)
+	got := slices.Clone(step())
+	twin := m.twin.Step(m.clock(), other)
+	a, b := fmt.Sprintf("%+v", texts(m.w.t, got)), fmt.Sprintf("%+v", texts(m.w.t, twin))
+	if a != b {
+		m.w.t.Errorf("%s, after %T (restored just now: %v):\n %s\nits twin:\n %s", m.name, ev, fresh, a, b)
+	}
+	return got
+}
+
+func texts(t *testing.T, effects []Effect) (out []string) {
+	for _, e := range effects {
+		b, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprintf("%T%s", e, b))
+	}
+	return out
+}
+
+// copyOf copies what an event shares with control.
+func copyOf(t *testing.T, ev Event) Event {
+	f, ok := ev.(Fetched)
+	if !ok || f.State == nil {
+		return ev
+	}
+	b, err := json.Marshal(f.State)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.State = new(State)
+	if err := json.Unmarshal(b, f.State); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
