@@ -12,6 +12,7 @@ type cli struct {
 	Node    NodeCmd    `cmd:"" help:"Run a node."`
 	Demo    DemoCmd    `cmd:"" help:"Run a cluster of three nodes on this machine."`
 	Check   CheckCmd   `cmd:"" help:"Check a configuration file."`
+	Sim     SimCmd     `cmd:"" help:"Simulate a cluster: what a failure would do, and whether every promise is kept."`
 	Drain   DrainCmd   `cmd:"" help:"Hand a node's streams over to the others and end it."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }

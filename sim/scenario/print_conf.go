@@ -33,6 +33,17 @@ func formatConf(f *conf.File, keys keyring) string {
 	if f.ReturnHolddown != conf.DefaultReturnHolddown {
 		add("return_holddown %d;", f.ReturnHolddown/time.Millisecond)
 	}
+	if f.RebalanceRate == 0 {
+		add("rebalance_rate off;")
+	} else if f.RebalanceRate != conf.DefaultRebalanceRate {
+		add("rebalance_rate %d;", f.RebalanceRate)
+	}
+	if f.ChannelLimit != 0 {
+		add("channel_limit %d;", f.ChannelLimit)
+	}
+	if f.CPULimit != 0 {
+		add("cpu_limit %d;", f.CPULimit)
+	}
 	if len(head) > 0 {
 		b.WriteString(strings.Join(head, " ") + "\n")
 	}

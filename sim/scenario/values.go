@@ -108,6 +108,9 @@ func parsePPM(text string) (sim.PPM, error) {
 	return sim.PPM(math.Round(f * 10_000)), nil
 }
 
+// ParsePPM reads a probability as the language has it: 0.5% or 5000ppm.
+func ParsePPM(text string) (sim.PPM, error) { return parsePPM(text) }
+
 func formatPPM(p sim.PPM) string { return decimal(int64(p), 10_000) + "%" }
 
 // maxNames bounds what a range of names stands for.

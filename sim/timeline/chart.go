@@ -239,10 +239,20 @@ func (c *chart) layNodes() {
 			if b.Node != name || peer < 0 || peer == i {
 				continue
 			}
-			l.add(belief{b.From, c.end(b.To), peer})
+			l.add(belief{b.From, l.untilDown(b.From, c.end(b.To)), peer})
 		}
 		c.states = append(c.states, l)
 	}
+}
+
+// untilDown cuts a time where the node ends: the dead believe nothing.
+func (l *nodeLane) untilDown(from, to time.Duration) time.Duration {
+	for _, s := range l.states {
+		if s.is == "down" && s.from > from && s.from < to {
+			return s.from
+		}
+	}
+	return to
 }
 
 // add puts a belief into the first row that has room.

@@ -28,6 +28,7 @@ type HTMLOptions struct {
 const (
 	chartWidth  = 1180 // of the lanes, before anybody zooms
 	labelWidth  = 150
+	rightMargin = 10 // so that a pin at the end of the run is seen
 	axisHeight  = 26
 	laneHeight  = 20
 	barHeight   = 14
@@ -120,16 +121,26 @@ func (p *page) span(from, to time.Duration) string {
 	return fmt.Sprintf(`x="%.1f" width="%.1f" data-a="%d" data-b="%d"`, p.x(from), max(p.x(to)-p.x(from), 1), from.Microseconds(), to.Microseconds())
 }
 
-// words writes text that begins at an instant, and that is hidden while it has no room up to another one; fit 0 never
-// hides it.
+// words writes text that begins at an instant. Between two instants that are not the same it has to have room, and is
+// hidden without.
 func (p *page) words(class string, y int, from, to time.Duration, text string) {
-	hidden := ""
-	need := float64(len([]rune(text)))*letterWidth + 6
-	if to > from && p.x(to)-p.x(from) < need {
-		hidden = ` display="none"`
+	p.either(class, y, from, to, text, "")
+}
+
+// either is words with another text, shorter or empty, for as long as the first has no room.
+func (p *page) either(class string, y int, from, to time.Duration, text, brief string) {
+	need := func(t string) float64 { return float64(len([]rune(t)))*letterWidth + 6 }
+	shown, more := text, ""
+	if room := p.x(to) - p.x(from); to > from && room < need(text) {
+		if shown = brief; room < need(brief) {
+			shown = ""
+		}
 	}
-	p.s(`<text class="%s" x="%.1f" y="%d" data-a="%d" data-b="%d" data-w="%.0f"%s>%s</text>`, class, p.x(from)+3, y,
-		from.Microseconds(), to.Microseconds(), need, hidden, esc(text))
+	if to > from {
+		more = fmt.Sprintf(` data-w="%.0f" data-t="%s" data-s="%s" data-v="%.0f"`, need(text), esc(text), esc(brief), need(brief))
+	}
+	p.s(`<text class="%s" x="%.1f" y="%d" data-a="%d" data-b="%d"%s>%s</text>`, class, p.x(from)+3, y, from.Microseconds(), to.Microseconds(),
+		more, esc(shown))
 }
 
 func (p *page) label(text, class string) {
@@ -162,7 +173,7 @@ func (p *page) draw() {
 	}
 	height := p.y + 6
 	p.f("<div class=chart><svg class=labels width=%d height=%d>%s</svg>", labelWidth, height, p.labels.String())
-	p.f("<div class=scroll><svg id=lanes width=%d height=%d data-until=%d data-width=%d>\n<defs>%s</defs>\n", chartWidth, height,
+	p.f("<div class=scroll><svg id=lanes width=%d height=%d data-margin=%d data-until=%d data-width=%d>\n<defs>%s</defs>\n", chartWidth+rightMargin, height, rightMargin,
 		p.until.Microseconds(), chartWidth, p.patterns())
 	for at := time.Duration(0); at < p.until; at += tick(p.until) {
 		p.f(`<line class=grid x1="%.1f" x2="%.1f" y1=%d y2=%d data-a=%d /><text class=tick x="%.1f" y=14 data-a=%d>%s</text>`,
@@ -284,7 +295,7 @@ func (p *page) drawNode(i int, l nodeLane) {
 		for _, b := range row {
 			p.s(`<rect class="belief n%d" y="%d" height="%d" %s><title>%s takes %s for dead, %s</title></rect>`, b.peer, p.y, beliefLane-2,
 				p.span(b.from, b.to), esc(l.name), esc(p.name(b.peer)), times(b.from, b.to))
-			p.words("belieftext", p.y+9, b.from, b.to, p.name(b.peer)+" is dead")
+			p.either("belieftext", p.y+9, b.from, b.to, p.name(b.peer)+" is dead", p.name(b.peer))
 		}
 		p.y += beliefLane
 	}

@@ -2,7 +2,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const lanes = document.getElementById("lanes"), scroll = lanes.parentNode;
-  const until = +lanes.dataset.until;
+  const until = +lanes.dataset.until, margin = +lanes.dataset.margin;
   const slider = document.getElementById("at"), now = document.getElementById("now");
   const cursor = document.getElementById("cursor"), cards = document.getElementById("cards");
   const events = document.getElementById("events");
@@ -16,7 +16,7 @@
 
   // layout draws everything again for the current width.
   function layout() {
-    lanes.setAttribute("width", width);
+    lanes.setAttribute("width", width + margin);
     for (const e of lanes.querySelectorAll("[data-a]")) {
       const a = +e.dataset.a, b = +e.dataset.b;
       switch (e.tagName) {
@@ -31,7 +31,10 @@
         case "text":
           e.setAttribute("x", x(a) + 3);
           if (e.classList.contains("tick")) e.setAttribute("display", x(a) + 40 > width ? "none" : "inline");
-          else if (b > a) e.setAttribute("display", x(b) - x(a) < +e.dataset.w ? "none" : "inline");
+          else if (b > a && e.dataset.t) {
+            const room = x(b) - x(a);
+            e.textContent = room >= +e.dataset.w ? e.dataset.t : room >= +e.dataset.v ? e.dataset.s : "";
+          }
           break;
         case "g":
           e.setAttribute("transform", e.getAttribute("transform").replace(/\([^,]*/, "(" + x(a)));
@@ -112,7 +115,7 @@
     document.getElementById(location.hash.slice(1))?.scrollIntoView({block: "center"});
   });
 
-  if (scroll.clientWidth > width) { lanes.dataset.width = width = scroll.clientWidth - 12; }
+  if (scroll.clientWidth > width) { lanes.dataset.width = width = scroll.clientWidth - margin; }
   layout();
   const m = location.hash.match(/^#t=([\d.]+)/);
   show(m ? m[1] * 1e6 : data.marks.length ? data.marks[0].t : 0);

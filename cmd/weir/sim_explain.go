@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/sim"
+)
+
+// SimExplainCmd is `weir sim explain`.
+type SimExplainCmd struct {
+	SimScenario
+	Stream string        `arg:"" optional:"" help:"The stream; without it, the violations."`
+	At     time.Duration `placeholder:"TIME" help:"Only what led to the state at this time, such as 43s."`
+	Depth  int           `default:"6" placeholder:"N" help:"How many causes of each event. Default ${default}."`
+}
+
+// Help implements [kong.HelpProvider].
+func (*SimExplainCmd) Help() string {
+	return `Examples:
+  weir sim explain testdata/scenarios/only_a_dead_nodes_streams_move.txtar cam01
+  weir sim explain --config weir.conf mine.txt cam01 --at 43s
+  weir sim explain found.txtar
+
+It tells the story of a stream, who captured it from when to when and why, with the chain of events that led to each change,
+the first cause first. Without a stream it tells what led to each violation.
+
+Exit codes: as of weir sim run.`
+}
+
+// Run explains a run.
+func (c *SimExplainCmd) Run(std stdio) error {
+	in, err := c.load(std)
+	if err != nil {
+		return err
+	}
+	r := sim.Run(in.Scenario, sim.Options{Keep: true})
+	p := painter{colour: isTerminal(std.out)}
+	var b strings.Builder
+	if c.Stream == "" {
+		c.violations(&b, r, p)
+	} else if err := c.story(&b, in.Scenario, r, p); err != nil {
+		return &exitError{exitUnknown, err}
+	}
+	if _, err := io.WriteString(std.out, b.String()); err != nil {
+		return fmt.Errorf("printing the explanation: %w", err)
+	}
+	return outcome(r)
+}
+
+func (c *SimExplainCmd) violations(b *strings.Builder, r *sim.Result, p painter) {
+	if len(r.Violations) == 0 {
+		b.WriteString("nothing was violated; name a stream to hear its story\n")
+		return
+	}
+	for _, v := range r.Violations {
+		fmt.Fprintf(b, "%s at %s: %s\n", p.red(v.Invariant), v.At, v.Text)
+		c.chain(b, r.Trace, v.Line)
+	}
+}
+
+// story tells what became of a stream.
+func (c *SimExplainCmd) story(b *strings.Builder, s *sim.Scenario, r *sim.Result, p painter) error {
+	var events []storied
+	known := false
+	for _, f := range s.Files {
+		known = known || f.Stream(c.Stream) != nil
+	}
+	if !known {
+		return fmt.Errorf("found the stream %q, which no configuration of the scenario has", c.Stream)
+	}
+	for _, h := range r.Holds {
+		if h.Stream != c.Stream {
+			continue
+		}
+		why := ""
+		if h.Why != "" {
+			why = " (" + h.Why + ")"
+		}
+		events = append(events, storied{h.From, p.bold(h.Node) + " starts it" + why, lineOf(r.Trace, h.From, h.Node, c.Stream)})
+		if h.Up >= 0 {
+			events = append(events, storied{h.Up, p.bold(h.Node) + " captures it", nil})
+		}
+		if h.To >= 0 {
+			events = append(events, storied{h.To, p.bold(h.Node) + " captures it no longer", lineOf(r.Trace, h.To, h.Node, c.Stream)})
+		}
+	}
+	for _, g := range r.Gaps {
+		if g.Stream == c.Stream && g.To >= 0 {
+			events = append(events, storied{g.To, fmt.Sprintf("so nobody captured it for %s (%s)", millis(g.To-g.From), g.Cause), nil})
+		}
+	}
+	slices.SortStableFunc(events, func(x, y storied) int { return int(min(max(x.at-y.at, -1), 1)) })
+	if c.At > 0 {
+		events = lastBefore(events, c.At)
+	}
+	if len(events) == 0 {
+		fmt.Fprintf(b, "nobody captures %s\n", c.Stream)
+	}
+	for _, e := range events {
+		fmt.Fprintf(b, "%10s  %s\n", millis(e.at), e.text)
+		if e.line != nil {
+			c.chain(b, r.Trace, e.line.Number)
+		}
+	}
+	return nil
+}
+
+// A storied event is one in the life of a stream.
+type storied struct {
+	at   time.Duration
+	text string
+	line *sim.Line // of the trace; nil if none tells it
+}
+
+// lastBefore keeps what is the state at an instant: the last start before it and all that follows that, up to it.
+func lastBefore(events []storied, at time.Duration) []storied {
+	end := slices.IndexFunc(events, func(e storied) bool { return e.at > at })
+	if end < 0 {
+		end = len(events)
+	}
+	begin := 0
+	for i, e := range events[:end] {
+		if strings.Contains(e.text, " starts it") {
+			begin = i
+		}
+	}
+	return events[begin:end]
+}
+
+// lineOf is the line of the trace in which a node does something with a stream at an instant; nil if there is none.
+func lineOf(trace []sim.Line, at time.Duration, node, stream string) *sim.Line {
+	i, _ := slices.BinarySearchFunc(trace, at, func(l sim.Line, at time.Duration) int { return int(min(max(l.At-at, -1), 1)) })
+	for ; i < len(trace) && trace[i].At == at; i++ {
+		if trace[i].Node == node && slices.Contains(strings.Fields(trace[i].Text), "stream="+stream) {
+			return &trace[i]
+		}
+	}
+	return nil
+}
+
+// chain writes the lines that led to one, the first cause first.
+func (c *SimExplainCmd) chain(b *strings.Builder, trace []sim.Line, number uint64) {
+	var lines []string
+	for number != 0 && len(lines) < max(c.Depth, 1) {
+		i, ok := slices.BinarySearchFunc(trace, number, func(l sim.Line, n uint64) int {
+			switch {
+			case l.Number < n:
+				return -1
+			case l.Number > n:
+				return 1
+			}
+			return 0
+		})
+		if !ok {
+			break
+		}
+		lines = append(lines, trace[i].Text)
+		if trace[i].Cause >= number {
+			break
+		}
+		number = trace[i].Cause
+	}
+	for _, l := range slices.Backward(lines) {
+		fmt.Fprintf(b, "              %s\n", l)
+	}
+}

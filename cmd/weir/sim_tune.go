@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/cluster/conf"
+	"weir/sim"
+	"weir/sim/scenario"
+)
+
+// SimTuneCmd is `weir sim tune`.
+type SimTuneCmd struct {
+	Config string   `short:"c" placeholder:"FILE" help:"Your configuration; its peers and streams, with other timeouts. Without it five nodes with twenty streams."`
+	Name   string   `placeholder:"NAME" help:"Name of the node whose file that is, if neither it nor its peers say so."`
+	Times  []string `default:"1s/3s,1s/5s,2s/6s,2s/10s,5s/15s,5s/30s" placeholder:"F/S" help:"fetch_timeout and stale_timeout to compare. Default ${default}."`
+	Loss   []string `default:"0%,0.1%,1%,5%" placeholder:"P%" help:"How many messages are lost, in each direction. Default ${default}."`
+	Hours  int      `default:"24" placeholder:"N" help:"Simulated hours for the false take-overs of each row, with and without relayed evidence. Default ${default}."`
+	Deaths int      `default:"100" placeholder:"N" help:"How often a node dies, for the gaps. Default ${default}."`
+	Jobs   int      `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
+	JSON   bool     `name:"json" help:"Print JSON."`
+}
+
+// Help implements [kong.HelpProvider].
+func (*SimTuneCmd) Help() string {
+	return `Examples:
+  weir sim tune
+  weir sim tune --config weir.conf --times 1s/3s,2s/10s --loss 0.5% --hours 100
+
+Short timeouts give short gaps, and take live nodes for dead. For each pair of fetch_timeout and stale_timeout and each
+loss the table shows how long nobody captures a stream whose node has died (half of them, 99 in 100, the longest, and the
+longest that the rules allow), and how often per day a live node is taken for dead, with what nodes say of each other
+(relayed evidence, always on) and without.
+
+Exit codes: 0 done; 1 a gap was longer than its bound; 2 the configuration cannot be read.`
+}
+
+// A pace is a pair of timeouts.
+type pace struct{ fetch, stale time.Duration }
+
+func (p pace) String() string {
+	return strings.TrimSuffix(p.fetch.String(), "m0s") + " / " + strings.TrimSuffix(p.stale.String(), "m0s")
+}
+
+// A tuning is a row of the table.
+type tuning struct {
+	pace  pace
+	loss  string
+	gaps  []time.Duration // sorted
+	bound time.Duration
+	over  int // gaps above their bound
+
+	// False take-overs per day of the group, with relayed evidence and without; negative if none was looked for.
+	with, without float64
+}
+
+// Run prints the table.
+func (c *SimTuneCmd) Run(ctx context.Context, std stdio) error {
+	rows, err := c.rows()
+	if err != nil {
+		return &exitError{exitUnknown, err}
+	}
+	own := scenario.Source{Name: "five nodes", Text: []byte("cluster_key abcd;\npeer n[1..5]:8080;\nstream cam[01..20] { input fake://fake; cluster_ingest; }\n")}
+	if c.Config != "" {
+		if own, err = simConfig(c.Config, c.Name, std); err != nil {
+			return err
+		}
+	}
+	group, problems := scenario.Configured(own)
+	if group == nil {
+		printProblems(std, problems)
+		return &exitError{code: exitUnknown}
+	}
+	// Each row is measured in three runs, which may go on at once.
+	type job struct {
+		row  *tuning
+		part int
+	}
+	var list []job
+	for i := range rows {
+		for part := range 3 {
+			list = append(list, job{&rows[i], part})
+		}
+	}
+	bar := newBar(std, "runs", len(list))
+	defer bar.end()
+	results := make([]*sim.Result, len(list))
+	done := 0
+	inParallel(ctx, workers(c.Jobs), len(list), func(i int) {
+		results[i] = c.measure(group, list[i].row, list[i].part)
+	}, func(int) {
+		done++
+		bar.step(done, "")
+	})
+	if interrupted(ctx) {
+		return &exitError{exitFailure, errInterrupted}
+	}
+	for i, j := range list {
+		j.row.take(results[i], j.part)
+	}
+	bar.end()
+	return c.print(rows, std)
+}
+
+// rows are all pairs of timeouts with all losses.
+func (c *SimTuneCmd) rows() ([]tuning, error) {
+	var rows []tuning
+	for _, t := range c.Times {
+		f, s, ok := strings.Cut(t, "/")
+		fetch, errF := time.ParseDuration(strings.TrimSpace(f))
+		stale, errS := time.ParseDuration(strings.TrimSpace(s))
+		if !ok || errF != nil || errS != nil || fetch <= 0 || stale <= fetch {
+			return nil, fmt.Errorf("--times: found %q, expected fetch_timeout/stale_timeout, the second longer, such as 2s/10s", t)
+		}
+		for _, l := range c.Loss {
+			if !strings.HasSuffix(l, "%") {
+				return nil, fmt.Errorf("--loss: found %q, expected a percentage such as 0.5%%", l)
+			}
+			rows = append(rows, tuning{pace: pace{fetch, stale}, loss: l})
+		}
+	}
+	return rows, nil
+}
+
+// paced is the group with other timeouts, and a hold-down that keeps runs short.
+func paced(group *sim.Scenario, row *tuning) (*sim.Scenario, error) {
+	s := *group
+	s.Files = map[string]*conf.File{}
+	for name, f := range group.Files {
+		g := *f
+		g.ReturnHolddown = row.pace.stale
+		g.Peers = slices.Clone(f.Peers)
+		for i := range g.Peers {
+			g.Peers[i].FetchTimeout, g.Peers[i].StaleTimeout = row.pace.fetch, row.pace.stale
+		}
+		s.Files[name] = &g
+	}
+	s.Net.Delay = sim.Range{Min: time.Millisecond, Max: 50 * time.Millisecond}
+	loss, err := scenario.ParsePPM(row.loss)
+	s.Net.Loss = loss
+	return &s, err
+}
+
+// measure makes one of the three runs of a row: deaths; calm; calm without relayed evidence.
+func (c *SimTuneCmd) measure(group *sim.Scenario, row *tuning, part int) *sim.Result {
+	s, err := paced(group, row)
+	if err != nil {
+		return &sim.Result{Unknown: true, Why: err.Error()}
+	}
+	s.Seed = uint64(part + 1)
+	if part > 0 {
+		s.Until = time.Duration(c.Hours) * time.Hour
+		return sim.Run(s, sim.Options{NoRelay: part == 2})
+	}
+	// One node after the other dies and comes back; the moment varies against the polls.
+	life := 8*row.pace.stale + 20*time.Second
+	for i := range c.Deaths {
+		at := time.Duration(i+1)*life + time.Duration(i)*row.pace.fetch*37/100
+		s.Steps = append(s.Steps, sim.Step{At: at, To: at + 3*row.pace.stale, Action: sim.Crash{Nodes: []string{s.Nodes[i%len(s.Nodes)]}}})
+		s.Until = at + life
+	}
+	return sim.Run(s, sim.Options{})
+}
+
+// take reads a run.
+func (t *tuning) take(r *sim.Result, part int) {
+	days := r.Simulated.Hours() / 24
+	switch part {
+	case 0:
+		m := r.Measures["B2"]
+		t.gaps, t.bound = slices.Sorted(slices.Values(m.All)), m.Bound
+		for _, g := range t.gaps {
+			if g > t.bound {
+				t.over++
+			}
+		}
+	case 1:
+		t.with = float64(r.TakeOvers) / days
+	case 2:
+		t.without = float64(r.TakeOvers) / days
+	}
+}
+
+func (c *SimTuneCmd) print(rows []tuning, std stdio) error {
+	over := 0
+	p := painter{colour: isTerminal(std.out)}
+	cells := [][]cell{{{text: "fetch / stale"}, {text: "loss"}, {text: "gap p50"}, {text: "p99"}, {text: "max"}, {text: "bound"}, {text: "gaps"}, {text: "false/day"}, {text: "without relay"}}}
+	type row struct {
+		Fetch   float64 `json:"fetch_seconds"`
+		Stale   float64 `json:"stale_seconds"`
+		Loss    string  `json:"loss"`
+		P50     float64 `json:"gap_p50_seconds"`
+		P99     float64 `json:"gap_p99_seconds"`
+		Max     float64 `json:"gap_max_seconds"`
+		Bound   float64 `json:"bound_seconds"`
+		Gaps    int     `json:"gaps"`
+		With    float64 `json:"false_takeovers_per_day"`
+		Without float64 `json:"false_takeovers_per_day_without_relay"`
+	}
+	var out []row
+	for _, t := range rows {
+		over += t.over
+		longest := cell{text: millis(quantile(t.gaps, 1))}
+		if t.over > 0 {
+			longest.paint = p.red
+		}
+		cells = append(cells, []cell{
+			{text: t.pace.String()}, {text: t.loss}, {text: millis(quantile(t.gaps, 0.5))}, {text: millis(quantile(t.gaps, 0.99))}, longest,
+			{text: millis(t.bound)}, {text: fmt.Sprint(len(t.gaps))}, {text: perDay(t.with)}, {text: perDay(t.without)},
+		})
+		out = append(out, row{
+			t.pace.fetch.Seconds(), t.pace.stale.Seconds(), t.loss, quantile(t.gaps, 0.5).Seconds(), quantile(t.gaps, 0.99).Seconds(),
+			quantile(t.gaps, 1).Seconds(), t.bound.Seconds(), len(t.gaps), t.with, t.without,
+		})
+	}
+	var err error
+	if c.JSON {
+		err = writeJSON(std.out, out)
+	} else {
+		_, err = io.WriteString(std.out, table(cells)+fmt.Sprintf("\n  False take-overs of %d simulated hours each. A gap is the time without media after a node has died.\n", c.Hours))
+	}
+	if err != nil {
+		return fmt.Errorf("printing the table: %w", err)
+	}
+	if over > 0 {
+		return &exitError{code: exitViolation}
+	}
+	return nil
+}
+
+// perDay shows a rate.
+func perDay(n float64) string {
+	if n == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%.3g", n)
+}

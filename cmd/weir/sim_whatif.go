@@ -1,0 +1,322 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/cluster/conf"
+	"weir/sim"
+	"weir/sim/scenario"
+)
+
+// SimWhatifCmd is `weir sim whatif`.
+type SimWhatifCmd struct {
+	Config string   `short:"c" required:"" placeholder:"FILE" help:"Your configuration."`
+	Name   string   `placeholder:"NAME" help:"Name of the node whose file that is, if neither it nor its peers say so."`
+	What   []string `arg:"" help:"What happens, in the words of a scenario: kill n2, drain n2, isolate n2, cut n1 -> n2."`
+	Runs   int      `default:"20" placeholder:"N" help:"How often it is tried, each time with another seed. Default ${default}."`
+	Loss   string   `default:"0%" placeholder:"P%" help:"How many messages are lost meanwhile. Default ${default}."`
+	JSON   bool     `name:"json" help:"Print JSON."`
+}
+
+// Help implements [kong.HelpProvider].
+func (*SimWhatifCmd) Help() string {
+	return `Examples:
+  weir sim whatif --config weir.conf kill streamer
+  weir sim whatif --config weir.conf drain streamer
+  weir sim whatif --config weir.conf isolate n2,n3
+  weir sim whatif --config weir.conf --loss 1% "cut n1 -> n2"
+
+The group of the configuration starts, settles, and then it happens: which stream goes where, how long nobody captures
+it, and what comes back when it is over. The gaps are those of all runs together.
+
+Exit codes: 0 done, whatever would happen; 1 it would break a rule of the cluster; 2 the configuration cannot be read.`
+}
+
+// A whatif is a question about a configuration: the scenario, and its times.
+type whatif struct {
+	scenario    *sim.Scenario
+	what        string
+	begin, over time.Duration // over is 0 if it does not end
+	end         time.Duration
+}
+
+// Run answers the question.
+func (c *SimWhatifCmd) Run(ctx context.Context, std stdio) error {
+	own, err := simConfig(c.Config, c.Name, std)
+	if err != nil {
+		return err
+	}
+	q, err := c.question(own, std)
+	if err != nil {
+		return err
+	}
+	a := &answer{q: q, moves: map[move][]string{}}
+	progress := newBar(std, "runs", c.Runs)
+	defer progress.end()
+	for seed := 1; seed <= max(c.Runs, 1) && !interrupted(ctx); seed++ {
+		s := *q.scenario
+		s.Seed = uint64(seed)
+		a.add(sim.Run(&s, sim.Options{}))
+		progress.step(seed, "")
+	}
+	progress.end()
+	if c.JSON {
+		if err := writeJSON(std.out, a.json()); err != nil {
+			return err
+		}
+	} else if _, err := io.WriteString(std.out, a.text(painter{colour: isTerminal(std.out)})); err != nil {
+		return fmt.Errorf("printing the answer: %w", err)
+	}
+	if len(a.violations) > 0 {
+		return &exitError{code: exitViolation}
+	}
+	return nil
+}
+
+// question makes the scenario: enough time to settle, to fail over, and to come home.
+func (c *SimWhatifCmd) question(own scenario.Source, std stdio) (*whatif, error) {
+	group, problems := scenario.Configured(own)
+	if group == nil {
+		printProblems(std, problems)
+		return nil, &exitError{code: exitUnknown}
+	}
+	printProblems(std, problems)
+	stale, holddown := slowest(group)
+	q := &whatif{what: strings.Join(c.What, " "), begin: 3*stale + 10*time.Second}
+	if node, ok := strings.CutPrefix(q.what, "kill "); ok && !strings.Contains(node, " ") {
+		q.what = "crash " + node // what one would say; in a scenario kill is for actors
+	}
+	q.over = q.begin + 4*stale + 20*time.Second
+	q.end = q.over + holddown + 4*stale + 30*time.Second
+	line := fmt.Sprintf("from %s to %s %s", q.begin, q.over, q.what)
+	for _, once := range []string{"drain ", "restart ", "edit ", "kill ", "unpublish ", "heal", "quiet"} {
+		if strings.HasPrefix(q.what, once) {
+			line = fmt.Sprintf("at %s %s", q.begin, q.what)
+			q.over = 0
+		}
+	}
+	text := fmt.Sprintf("seed 1 net delay 1ms..50ms loss %s until %s\n%s\n", c.Loss, q.end, line)
+	d, problems := scenario.ParseWith("the question", []byte(text), own)
+	if d == nil {
+		printProblems(std, slices.DeleteFunc(problems, func(p conf.Problem) bool { return p.Severity == conf.Warning }))
+		return nil, &exitError{code: exitUnknown}
+	}
+	q.scenario = d.Scenario
+	return q, nil
+}
+
+// slowest gives the longest stale timeout and hold-down of a group.
+func slowest(s *sim.Scenario) (stale, holddown time.Duration) {
+	stale = time.Second
+	for _, f := range s.Files {
+		holddown = max(holddown, f.ReturnHolddown)
+		for _, p := range f.Peers {
+			stale = max(stale, p.StaleTimeout)
+		}
+	}
+	return stale, holddown
+}
+
+// A move is from one node to another, while it lasts or when it is over.
+type move struct {
+	back     bool
+	from, to string // "" is nobody
+}
+
+// An answer collects what the runs showed.
+type answer struct {
+	q          *whatif
+	runs       int
+	streams    int
+	moves      map[move][]string // of the first run
+	gaps       map[bool][]time.Duration
+	lost       []string // streams that nobody captured at the end
+	starts     []int
+	violations []sim.Violation
+}
+
+func (a *answer) add(r *sim.Result) {
+	a.runs++
+	if a.gaps == nil {
+		a.gaps = map[bool][]time.Duration{}
+	}
+	a.violations = append(a.violations, r.Violations...)
+	for _, g := range r.Gaps {
+		to := g.To
+		if to < 0 {
+			to = a.q.end
+		}
+		if g.From < a.q.begin {
+			continue // the start of the group
+		}
+		a.gaps[a.q.over > 0 && g.From >= a.q.over] = append(a.gaps[a.q.over > 0 && g.From >= a.q.over], to-g.From)
+	}
+	if a.runs > 1 {
+		return
+	}
+	before, during, after := ownersAt(r, a.q.begin), ownersAt(r, a.q.end), ownersAt(r, a.q.end)
+	if a.q.over > 0 {
+		during = ownersAt(r, a.q.over)
+	}
+	a.streams = len(before)
+	for _, s := range slices.Sorted(maps.Keys(before)) {
+		if during[s] != before[s] {
+			m := move{false, before[s], during[s]}
+			a.moves[m] = append(a.moves[m], s)
+		}
+		if a.q.over > 0 && after[s] != during[s] {
+			m := move{true, during[s], after[s]}
+			a.moves[m] = append(a.moves[m], s)
+		}
+		if after[s] == "" {
+			a.lost = append(a.lost, s)
+		}
+	}
+}
+
+// ownersAt says who delivered each stream just before an instant; several are joined by a plus sign.
+func ownersAt(r *sim.Result, at time.Duration) map[string]string {
+	owners := map[string]string{}
+	var names []string
+	for _, h := range r.Holds {
+		if _, known := owners[h.Stream]; !known {
+			owners[h.Stream] = ""
+			names = append(names, h.Stream)
+		}
+	}
+	for _, s := range names {
+		var at1 []string
+		for _, h := range r.Holds {
+			if h.Stream == s && h.Up >= 0 && h.Up < at && (h.To < 0 || h.To >= at) && !slices.Contains(at1, h.Node) {
+				at1 = append(at1, h.Node)
+			}
+		}
+		slices.Sort(at1)
+		owners[s] = strings.Join(at1, "+")
+	}
+	return owners
+}
+
+// sorted gives the moves, those while it lasts first.
+func (a *answer) sorted(back bool) []move {
+	var list []move
+	for m := range a.moves {
+		if m.back == back {
+			list = append(list, m)
+		}
+	}
+	slices.SortFunc(list, func(x, y move) int { return cmp.Or(strings.Compare(x.from, y.from), strings.Compare(x.to, y.to)) })
+	return list
+}
+
+func (a *answer) text(p painter) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", p.bold(a.q.what), "in a settled group of "+plural(len(a.q.scenario.Nodes), "node")+" and "+plural(a.streams, "stream"))
+	a.phase(&b, false, "while it lasts")
+	if a.q.over > 0 {
+		a.phase(&b, true, "when it is over")
+	}
+	if len(a.lost) > 0 {
+		fmt.Fprintf(&b, "\n%s at the end: %s\n", p.red("nobody captures"), strings.Join(a.lost, ", "))
+	}
+	if len(a.violations) > 0 {
+		v := a.violations[0]
+		fmt.Fprintf(&b, "\n%s %s: %s\n", p.red("violation"), v.Invariant, v.Text)
+	}
+	return b.String()
+}
+
+func (a *answer) phase(b *strings.Builder, back bool, when string) {
+	fmt.Fprintf(b, "\n%s\n", when)
+	moves := a.sorted(back)
+	if len(moves) == 0 {
+		b.WriteString("  no stream moves\n")
+	}
+	var rows [][]cell
+	for _, m := range moves {
+		list := a.moves[m]
+		rows = append(rows, []cell{{text: nobody(m.from)}, {text: "→"}, {text: nobody(m.to)}, {text: plural(len(list), "stream")}, {text: some(list, 8)}})
+	}
+	b.WriteString(table(rows))
+	gaps := a.gaps[back]
+	if len(gaps) == 0 {
+		b.WriteString("  no stream is without media for a moment\n")
+		return
+	}
+	slices.Sort(gaps)
+	fmt.Fprintf(b, "  without media: half of them up to %s, longest %s (%s in %s)\n", millis(quantile(gaps, 0.5)), millis(gaps[len(gaps)-1]),
+		plural(len(gaps), "gap"), plural(a.runs, "run"))
+}
+
+func nobody(name string) string {
+	if name == "" {
+		return "nobody"
+	}
+	return name
+}
+
+func millis(d time.Duration) string { return d.Round(time.Millisecond).String() }
+
+func some(list []string, most int) string {
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", len(list)-most)
+}
+
+// quantile is the value below which that part of a sorted list lies.
+func quantile(sorted []time.Duration, part float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
+}
+
+// json is the answer for programs.
+func (a *answer) json() any {
+	type moved struct {
+		From    string   `json:"from"`
+		To      string   `json:"to"`
+		Streams []string `json:"streams"`
+	}
+	type phase struct {
+		Moves []moved `json:"moves"`
+		Gaps  int     `json:"gaps"`
+		P50   float64 `json:"gap_p50_seconds"`
+		Max   float64 `json:"gap_max_seconds"`
+	}
+	one := func(back bool) phase {
+		ph := phase{Moves: []moved{}, Gaps: len(a.gaps[back])}
+		for _, m := range a.sorted(back) {
+			ph.Moves = append(ph.Moves, moved{m.from, m.to, a.moves[m]})
+		}
+		gaps := slices.Sorted(slices.Values(a.gaps[back]))
+		ph.P50, ph.Max = quantile(gaps, 0.5).Seconds(), quantile(gaps, 1).Seconds()
+		return ph
+	}
+	out := struct {
+		What       string            `json:"what"`
+		Nodes      []string          `json:"nodes"`
+		Streams    int               `json:"streams"`
+		Runs       int               `json:"runs"`
+		During     phase             `json:"during"`
+		After      *phase            `json:"after,omitempty"`
+		Lost       []string          `json:"lost"`
+		Violations []violationReport `json:"violations"`
+	}{What: a.q.what, Nodes: a.q.scenario.Nodes, Streams: a.streams, Runs: a.runs, During: one(false), Lost: append([]string{}, a.lost...), Violations: []violationReport{}}
+	if a.q.over > 0 {
+		after := one(true)
+		out.After = &after
+	}
+	for _, v := range a.violations {
+		out.Violations = append(out.Violations, violationReport{v.Invariant, v.At.Seconds(), v.Stream, v.Nodes, v.Line, v.Step, v.Text, v.Fingerprint})
+	}
+	return out
+}
