@@ -265,7 +265,7 @@ func (c *checks) divide() bool {
 	c.count = 0
 	reach := func(a, b *machine) bool {
 		l := w.link(a, b)
-		return a == b || l.cut == 0 && l.refuse == 0 && l.clog == 0 && (a.wrongKey > 0) == (b.wrongKey > 0)
+		return a == b || l.cut == 0 && l.refuse == 0 && l.clog == 0 && a.trusts(b)
 	}
 	ok := true
 	for _, a := range w.machines {
@@ -533,7 +533,7 @@ func (c *checks) due(at time.Duration) {
 	c.dueProbes()
 	c.schedule()
 	if c.next <= w.now && at > w.now {
-		c.next = w.now + 1
+		c.next = w.now + time.Millisecond
 	}
 }
 
@@ -561,7 +561,10 @@ func (c *checks) dueCalm() {
 		c.doneHome = true
 		c.home()
 	}
-	if c.period != calmed && w.now > c.settledAt && len(c.trouble) == 0 {
+	if w.now > c.settledAt && len(c.trouble) > 0 {
+		c.settledAt = w.now + time.Second // looked at again
+	}
+	if c.period != calmed && w.now > c.settledAt {
 		c.period, c.moved = calmed, 0
 		c.sinceClean, c.polled, c.lossRun, c.brokeB3 = w.now, 0, 0, false
 	}

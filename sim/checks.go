@@ -61,6 +61,9 @@ func (o order) before(p order) bool {
 	return o.seq < p.seq
 }
 
+// told is before for evidence that is passed on, whose only order is that of the wire.
+func (o order) told(p order) bool { return o.inc < p.inc || o.inc == p.inc && o.seq < p.seq }
+
 // knowledge is what a process can know of another machine, reckoned apart from it. Times are by its clock, except made.
 type knowledge struct {
 	said, relayed order
@@ -232,10 +235,16 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 		c.turn(m, e.Stream, control.Running)
 	case control.CaptureDown:
 		c.turn(m, e.Stream, control.Failed)
-	case control.CaptureStopped, control.PublishEnded, control.Tick, control.StateAsked:
-	}
-	if p, ok := ev.(control.PublishEnded); ok {
-		c.turn(m, p.Stream, control.Idle)
+	case control.CaptureStopped:
+		c.turn(m, e.Stream, control.Idle)
+	case control.PublishEnded:
+		c.turn(m, e.Stream, control.Idle)
+	case control.Resumed:
+		for _, x := range e.Captures {
+			if x.Up {
+				c.turn(m, x.Stream, control.Running)
+			}
+		}
 	}
 	for _, e := range out {
 		switch e := e.(type) {
@@ -340,7 +349,7 @@ func (c *checks) hearsay(m *machine, local time.Duration, a *control.Age) {
 	if age >= s || k.met && o.boots < k.said.boots || k.met && o.boots != k.said.boots && o.inc <= k.said.inc {
 		return
 	}
-	if k.met && !k.said.before(o) || k.relayed != (order{}) && !k.relayed.before(o) {
+	if k.met && !k.said.told(o) || k.relayed != (order{}) && !k.relayed.told(o) {
 		return
 	}
 	k.relayed = o
@@ -493,7 +502,7 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 		}
 		c.believes(m, q, false)
 		s, _ := m.stale()
-		if (q.wrongKey > 0) != (m.wrongKey > 0) && w.now-max(c.keyed[q.index], c.keyed[m.index]) > 3*s {
+		if !m.trusts(q) && w.now-max(c.keyed[q.index], c.keyed[m.index]) > 3*s {
 			c.hold("I12", false, nil, []string{m.name, q.name}, "takes a node with another key for alive")
 		}
 	case control.NoteStale:
@@ -572,7 +581,7 @@ func (c *checks) polls(m *machine, local time.Duration, e control.Fetch) {
 
 // weighed checks how long an answer is.
 func (c *checks) weighed(m *machine, st *control.State, raw []byte) {
-	if !st.Same {
+	if !st.Same || slices.ContainsFunc(st.Ages, func(a control.Age) bool { return a.Full }) {
 		return
 	}
 	limit := 300 + 110*len(st.Ages)

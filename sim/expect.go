@@ -77,7 +77,9 @@ func (c *checks) dueExpectations() {
 }
 
 // among says whether an expectation is about a stream.
-func among(streams []string, s *stream) bool { return streams == nil || slices.Contains(streams, s.name) }
+func among(streams []string, s *stream) bool {
+	return streams == nil || slices.Contains(streams, s.name)
+}
 
 // wrong says what is not as expected; empty if all is.
 func (c *checks) wrong(p *pendingExpectation) string {

@@ -264,9 +264,9 @@ func (w *world) onNode(f *fault, st Step) bool {
 			}
 		})
 	case Pause:
-		return w.each(f, a.Nodes, func(m *machine) { m.hold(f, false) }, (*machine).thaw)
+		return w.freeze(f, a.Nodes, false)
 	case Suspend:
-		return w.each(f, a.Nodes, func(m *machine) { m.hold(f, true) }, (*machine).thaw)
+		return w.freeze(f, a.Nodes, true)
 	case Resume:
 		return w.each(f, a.Nodes, func(m *machine) {
 			for m.frozen > 0 {
@@ -314,11 +314,19 @@ func (w *world) onNode(f *fault, st Step) bool {
 	return false
 }
 
-// hold freezes a process that runs; one that is down has nothing to freeze.
-func (m *machine) hold(_ *fault, still bool) {
-	if m.up {
-		m.freeze(still)
-	}
+// freeze stops processes that run until the fault ends, or they do.
+func (w *world) freeze(f *fault, names []string, still bool) bool {
+	boots := map[*machine]int{}
+	return w.each(f, names, func(m *machine) {
+		if m.up {
+			boots[m] = m.boots
+			m.freeze(still)
+		}
+	}, func(m *machine) {
+		if boots[m] == m.boots && m.up {
+			m.thaw()
+		}
+	})
 }
 
 func (m *machine) carries(cpu int) {

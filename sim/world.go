@@ -68,12 +68,12 @@ type machine struct {
 	chance *rand.Rand // its own faults
 	source *rand.Rand // its captures
 
-	boots   int
-	up      bool
-	frozen  int // paused or suspended, so many times
-	held    []item
-	lag     time.Duration
-	busy    time.Duration // its processor is free then
+	boots  int
+	up     bool
+	frozen int // paused or suspended, so many times
+	held   []item
+	lag    time.Duration
+	busy   time.Duration // its processor is free then
 
 	exhausted int
 	wrongKey  int
@@ -92,7 +92,7 @@ type machine struct {
 	captures  []capture
 	pubs      map[string]*feed // publishers, by stream
 	process   process
-	known     []knowledge // of each other machine
+	known     []knowledge   // of each other machine
 	booted    time.Duration // true time of the last boot
 	bootClock time.Duration // its clock then
 	settled   bool          // warm since then
@@ -444,6 +444,9 @@ func (m *machine) crash(why string) {
 	w.trace.cause = w.trace.line(w.now, m.name, "crash").text("why", why).end()
 	w.checks.crashing(m)
 	m.up, m.frozen, m.held = false, 0, nil
+	if m.clock.still {
+		m.clock.set(w.now, m.clock.ppm, false)
+	}
 	if m.process != nil {
 		m.process.end()
 	}
