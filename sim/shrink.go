@@ -1,0 +1,236 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"weir/cluster/conf"
+)
+
+// ShrinkOptions bound the work of [Shrink].
+type ShrinkOptions struct {
+	Run  Options
+	Runs int // at most; zero: 500
+
+	// Progress, if not nil, is told after each run; to end it returns false.
+	Progress func(runs, steps int) bool
+}
+
+// Shrink makes a scenario smaller as long as it still violates the same invariant in the same way: faults are left out,
+// then time, nodes and streams, and values are made simple. What [Random] drew becomes steps of its own. If the
+// scenario does not show the violation it is returned as it is, and ok is false.
+func Shrink(s *Scenario, v Violation, o ShrinkOptions) (small *Scenario, ok bool) {
+	k := &shrinking{o: o, v: v, left: o.Runs}
+	if k.left == 0 {
+		k.left = 500
+	}
+	c := *s
+	c.Steps = explicit(s, o.Run)
+	if c.Until == 0 {
+		c.Until = v.At + time.Second
+	}
+	if !k.shows(&c) {
+		return s, false
+	}
+	k.best = &c
+	k.time()
+	k.steps()
+	k.time()
+	k.streams()
+	k.nodes()
+	k.values()
+	k.steps()
+	k.time()
+	return k.best, true
+}
+
+// explicit are the steps of a scenario with those in place of Random that it stands for.
+func explicit(s *Scenario, o Options) []Step {
+	drawn := expand(s, o.Without)
+	if o.Decisions != nil {
+		drawn = o.Decisions.Steps
+	}
+	steps := slices.DeleteFunc(slices.Clone(s.Steps), func(st Step) bool {
+		_, ok := st.Action.(Random)
+		return ok
+	})
+	steps = append(steps, drawn...)
+	slices.SortStableFunc(steps, func(a, b Step) int { return int(a.At - b.At) })
+	return steps
+}
+
+// shrinking is the state of one Shrink.
+type shrinking struct {
+	o    ShrinkOptions
+	v    Violation
+	best *Scenario
+	left int
+	runs int
+	over bool
+	at   time.Duration // of the violation in best
+}
+
+// shows says whether a scenario still shows the violation.
+func (k *shrinking) shows(s *Scenario) bool {
+	if k.left <= 0 || k.over {
+		return false
+	}
+	k.left--
+	k.runs++
+	o := k.o.Run
+	o.Keep, o.Snapshots, o.First, o.Decisions = false, 0, false, nil
+	r := Run(s, o)
+	if k.o.Progress != nil {
+		k.over = !k.o.Progress(k.runs, len(s.Steps))
+	}
+	for _, v := range r.Violations {
+		if v.Invariant == k.v.Invariant && v.Fingerprint == k.v.Fingerprint {
+			k.at = v.At
+			return true
+		}
+	}
+	return false
+}
+
+// try keeps a changed copy of the best if it still shows the violation.
+func (k *shrinking) try(change func(s *Scenario)) bool {
+	c := *k.best
+	c.Steps = slices.Clone(c.Steps)
+	change(&c)
+	if !k.shows(&c) {
+		return false
+	}
+	k.best = &c
+	return true
+}
+
+// time cuts off what comes after the violation.
+func (k *shrinking) time() {
+	at := k.at
+	k.try(func(s *Scenario) {
+		s.Until = at + time.Millisecond
+		s.Steps = slices.DeleteFunc(s.Steps, func(st Step) bool { return st.At > at })
+	})
+}
+
+// steps is ddmin: ever smaller groups of faults, each with its end, are left out.
+func (k *shrinking) steps() {
+	for size := max(1, len(k.best.Steps)/2); size >= 1; {
+		removed := false
+		for from := 0; from < len(k.best.Steps); {
+			to := min(len(k.best.Steps), from+size)
+			if k.try(func(s *Scenario) { s.Steps = slices.Delete(s.Steps, from, to) }) {
+				removed = true
+				continue
+			}
+			from += size
+		}
+		if k.left <= 0 {
+			return
+		}
+		if size == 1 && !removed {
+			return
+		}
+		if size > 1 {
+			size /= 2
+		}
+	}
+}
+
+// files changes a copy of each configuration of a scenario, those of edits too.
+func files(s *Scenario, change func(f *conf.File)) {
+	done := map[*conf.File]*conf.File{}
+	edit := func(f *conf.File) *conf.File {
+		if f == nil {
+			return nil
+		}
+		if c := done[f]; c != nil {
+			return c
+		}
+		c := *f
+		change(&c)
+		done[f] = &c
+		return &c
+	}
+	all := map[string]*conf.File{}
+	for name, f := range s.Files {
+		all[name] = edit(f)
+	}
+	s.Files = all
+	for i := range s.Steps {
+		if e, ok := s.Steps[i].Action.(Edit); ok {
+			e.File = edit(e.File)
+			s.Steps[i].Action = e
+		}
+	}
+}
+
+// streams leaves out streams, by halves and then one by one.
+func (k *shrinking) streams() {
+	var names []string
+	seen := map[string]bool{}
+	for _, name := range sortedFiles(k.best) {
+		for _, st := range k.best.Files[name].Streams {
+			if !seen[st.Name] {
+				seen[st.Name] = true
+				names = append(names, st.Name)
+			}
+		}
+	}
+	for size := len(names) / 2; size >= 1; size /= 2 {
+		for from := 0; from+size <= len(names); {
+			gone := names[from : from+size]
+			if k.try(func(s *Scenario) {
+				files(s, func(f *conf.File) {
+					f.Streams = slices.DeleteFunc(slices.Clone(f.Streams), func(x conf.Stream) bool { return slices.Contains(gone, x.Name) })
+				})
+			}) {
+				names = slices.Delete(slices.Clone(names), from, from+size)
+				continue
+			}
+			from += size
+		}
+	}
+}
+
+func sortedFiles(s *Scenario) []string {
+	var names []string
+	for name := range s.Files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// nodes leaves out machines, with their entries in every file.
+func (k *shrinking) nodes() {
+	for i := len(k.best.Nodes) - 1; i >= 0 && len(k.best.Nodes) > 1; i-- {
+		gone := k.best.Nodes[i]
+		k.try(func(s *Scenario) {
+			s.Nodes = slices.Delete(slices.Clone(s.Nodes), i, i+1)
+			files(s, func(f *conf.File) {
+				f.Peers = slices.DeleteFunc(slices.Clone(f.Peers), func(p conf.Peer) bool { return p.Host == gone || p.Name() == gone })
+			})
+		})
+	}
+}
+
+// values makes the network plain and instants round.
+func (k *shrinking) values() {
+	k.try(func(s *Scenario) { s.Net.Loss = 0 })
+	k.try(func(s *Scenario) { s.Net.Delay = Range{10 * time.Millisecond, 10 * time.Millisecond} })
+	k.try(func(s *Scenario) { s.Capture.Up = Range{500 * time.Millisecond, 500 * time.Millisecond} })
+	for _, unit := range []time.Duration{time.Second, 100 * time.Millisecond, time.Millisecond} {
+		for i := range k.best.Steps {
+			if i >= len(k.best.Steps) {
+				break
+			}
+			k.try(func(s *Scenario) {
+				s.Steps[i].At = s.Steps[i].At.Round(unit)
+				if s.Steps[i].To != 0 {
+					s.Steps[i].To = max(s.Steps[i].To.Round(unit), s.Steps[i].At+unit)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,328 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/cluster/conf"
+)
+
+// SweepOptions say which runs a sweep makes.
+type SweepOptions struct {
+	From, Seeds uint64 // seeds From to From+Seeds-1
+
+	// Workers is how many runs go on at once. Zero means one for each processor.
+	Workers int
+
+	// Run is how each is run.
+	Run Options
+
+	// Progress, if not nil, is told after each run, in the order in which they end, by one goroutine at a time. To end
+	// the sweep it returns false.
+	Progress func(Progress) bool
+}
+
+// Progress is how far a sweep is.
+type Progress struct {
+	Done, Total uint64
+	Failed      int
+	Simulated   time.Duration // by all runs together
+	Elapsed     time.Duration
+	Left        time.Duration // estimated
+}
+
+// Rate is how many times faster than real time the sweep goes.
+func (p Progress) Rate() float64 { return rate(p.Simulated, p.Elapsed) }
+
+func rate(simulated, elapsed time.Duration) float64 {
+	if elapsed <= 0 {
+		return 0
+	}
+	return float64(simulated) / float64(elapsed)
+}
+
+// A SweepResult is what many runs showed together.
+type SweepResult struct {
+	Runs      int
+	Failed    int
+	Unknown   int
+	Failures  []Failure // of the first hundred failed seeds, by seed
+	Verdicts  []Verdict // the worst of each
+	Measures  map[string]Measure
+	Sometimes map[string]int
+	Missing   []string // states of [SometimesStates] that never occurred
+	Events    uint64
+	Messages  uint64
+	TakeOvers int
+	Simulated time.Duration
+	Elapsed   time.Duration
+}
+
+// Rate is how many times faster than real time the sweep was, all workers together.
+func (r *SweepResult) Rate() float64 { return rate(r.Simulated, r.Elapsed) }
+
+// A Failure is a run that violated something.
+type Failure struct {
+	Seed      uint64
+	Scenario  *Scenario
+	Violation Violation // the first
+	More      int       // further ones
+	Decisions *Decisions
+}
+
+// SometimesStates are the states that a standard sweep has to reach; one that it never does proves nothing.
+var SometimesStates = []string{
+	"two nodes crash at once", "crash in warm-up", "crash while starting", "return during take-over",
+	"healing during take-over", "pin dies with another", "two claimants", "asymmetric view longer than S",
+	"reply late", "reply of an old instance after a restart", "drain during a partition",
+	"all at limit", "configuration mismatch", "source dead on the owner", "a pause in (S, 2S)", "3-way partition", "ring",
+}
+
+// Sweep runs one scenario with many seeds.
+func Sweep(s *Scenario, o SweepOptions) *SweepResult {
+	return many(o, func(seed uint64) *Scenario {
+		c := *s
+		c.Seed = seed
+		return &c
+	})
+}
+
+// SwarmOptions say what the scenarios of a swarm are like.
+type SwarmOptions struct {
+	SweepOptions
+	Profile    string        // of the faults; empty: swarm
+	Nodes      [2]int        // fewest and most; zero: 2 and 9
+	Streams    [2]int        // fewest and most; zero: 4 and 40
+	Disturbed  time.Duration // how long faults go on; zero: 120 s
+	Base       *Scenario     // what is disturbed instead of groups that are drawn; nil: none
+	Fidelity   Fidelity
+	MinHealing time.Duration // quiet at the end, at least; zero: long enough for every bound
+}
+
+// Swarm runs a scenario of its own for each seed: another group, other timeouts, another choice of faults.
+func Swarm(o SwarmOptions) *SweepResult {
+	return many(o.SweepOptions, func(seed uint64) *Scenario { return Draw(seed, o) })
+}
+
+// Draw makes the scenario of a seed of a swarm.
+func Draw(seed uint64, o SwarmOptions) *Scenario {
+	if o.Profile == "" {
+		o.Profile = "swarm"
+	}
+	if o.Disturbed == 0 {
+		o.Disturbed = 120 * time.Second
+	}
+	rng := rand.New(rand.NewPCG(seed, stringHash("swarm")))
+	var s Scenario
+	if o.Base != nil {
+		s = *o.Base
+	} else {
+		s = drawGroup(rng, o)
+	}
+	s.Seed, s.Fidelity = seed, o.Fidelity
+	s.Name = fmt.Sprintf("%s, seed %d", o.Profile, seed)
+	quiet := o.MinHealing
+	if quiet == 0 {
+		quiet = healing(&s)
+	}
+	from := max(s.Until, settling(&s))
+	s.Steps = append(slices.Clone(s.Steps),
+		Step{At: from, To: from + o.Disturbed, Action: Random{o.Profile}},
+		Step{At: from + o.Disturbed + time.Second, Action: Quiet{}})
+	s.Until = from + o.Disturbed + time.Second + quiet
+	return &s
+}
+
+// settling is the time that a group has before it is disturbed.
+func settling(s *Scenario) time.Duration {
+	st, _ := timeouts(s)
+	return 2*st + 10*time.Second
+}
+
+// healing is the time after which every bound is over.
+func healing(s *Scenario) time.Duration {
+	st, f := timeouts(s)
+	var hold time.Duration
+	for _, file := range s.Files {
+		hold = max(hold, file.ReturnHolddown)
+	}
+	return 3*st + time.Duration(len(s.Nodes))*(st+2*f+2*time.Second) + 2*(8*hold+2*time.Minute) + time.Minute
+}
+
+func timeouts(s *Scenario) (stale, fetch time.Duration) {
+	for _, file := range s.Files {
+		for _, p := range file.Peers {
+			stale, fetch = max(stale, p.StaleTimeout), max(fetch, p.FetchTimeout)
+		}
+	}
+	return stale, fetch
+}
+
+// drawGroup makes a group: its size, its file and its network.
+func drawGroup(rng *rand.Rand, o SwarmOptions) Scenario {
+	between := func(r [2]int, low, high int) int {
+		if r == ([2]int{}) {
+			r = [2]int{low, high}
+		}
+		return r[0] + rng.IntN(max(1, r[1]-r[0]+1))
+	}
+	n, m := between(o.Nodes, 2, 9), between(o.Streams, 4, 40)
+	f := []int{500, 1000, 2000}[rng.IntN(3)]
+	st := f * (3 + rng.IntN(3))
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster_key %032d;\nreturn_holddown %d;\n", 7, []int{500, 1000, 5000}[rng.IntN(3)])
+	s := Scenario{Files: map[string]*conf.File{}}
+	limited := rng.IntN(8) == 0
+	for i := range n {
+		name := fmt.Sprintf("n%d", i+1)
+		s.Nodes = append(s.Nodes, name)
+		limit := ""
+		if limited && rng.IntN(2) == 0 {
+			limit = fmt.Sprintf(" channel_limit %d;", max(1, m/n+rng.IntN(4)-1))
+		}
+		fmt.Fprintf(&b, "peer %s:8080 { fetch_timeout %d; stale_timeout %d;%s }\n", name, f, st, limit)
+	}
+	for i := range m {
+		name := fmt.Sprintf("cam%02d", i+1)
+		switch k := rng.IntN(20); {
+		case k == 0:
+			fmt.Fprintf(&b, "stream live%02d { input publish://; cluster_ingest; }\n", i+1)
+		case k <= 2:
+			fmt.Fprintf(&b, "stream %s { input fake://fake; cluster_ingest capture_at=n%d; }\n", name, 1+rng.IntN(n))
+		case k == 3:
+			fmt.Fprintf(&b, "stream %s { input fake://fake; cluster_ingest handover=break; }\n", name)
+		default:
+			fmt.Fprintf(&b, "stream %s { input fake://fake; cluster_ingest; }\n", name)
+		}
+	}
+	file, problems := conf.Parse("swarm", []byte(b.String()))
+	if problems.Failed() {
+		panic(fmt.Sprintf("sim: a drawn file is wrong: %v", problems)) // a bug of this function
+	}
+	s.Files[""] = file
+	most := time.Duration(f) * time.Millisecond / 10
+	s.Net.Delay = Range{time.Millisecond, time.Millisecond + time.Duration(rng.Int64N(int64(most)))}
+	s.Capture.Up = Range{50 * time.Millisecond, 50*time.Millisecond + time.Duration(rng.Int64N(int64(time.Second)))}
+	return s
+}
+
+// many runs a scenario for each seed.
+func many(o SweepOptions, scenario func(seed uint64) *Scenario) *SweepResult {
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var (
+		mu    sync.Mutex
+		next  = o.From
+		end   = o.From + o.Seeds
+		stop  bool
+		total = newSweepResult()
+		begin = time.Now()
+		wait  sync.WaitGroup
+	)
+	for range workers {
+		wait.Go(func() {
+			for {
+				mu.Lock()
+				if stop || next >= end {
+					mu.Unlock()
+					return
+				}
+				seed := next
+				next++
+				mu.Unlock()
+				s := scenario(seed)
+				r := Run(s, o.Run)
+				mu.Lock()
+				total.add(s, r)
+				if o.Progress != nil {
+					stop = !o.Progress(total.progress(o.Seeds, time.Since(begin))) || stop
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	total.Elapsed = time.Since(begin)
+	total.finish()
+	return total
+}
+
+func newSweepResult() *SweepResult {
+	return &SweepResult{Measures: map[string]Measure{}, Sometimes: map[string]int{}}
+}
+
+func (r *SweepResult) progress(seeds uint64, elapsed time.Duration) Progress {
+	p := Progress{Done: uint64(r.Runs), Total: seeds, Failed: r.Failed, Simulated: r.Simulated, Elapsed: elapsed}
+	if p.Done > 0 {
+		p.Left = time.Duration(float64(elapsed) / float64(p.Done) * float64(seeds-p.Done))
+	}
+	return p
+}
+
+// maxFailures bounds what is kept of failed runs.
+const maxFailures = 100
+
+func (r *SweepResult) add(s *Scenario, x *Result) {
+	r.Runs++
+	r.Simulated += x.Simulated
+	r.Events += x.Events
+	r.Messages += x.Messages
+	r.TakeOvers += x.TakeOvers
+	r.Unknown += b2i(x.Unknown)
+	for k, n := range x.Sometimes {
+		r.Sometimes[k] += n
+	}
+	if len(x.Violations) > 0 {
+		r.Failed++
+		f := Failure{Seed: s.Seed, Scenario: s, Violation: x.Violations[0], More: len(x.Violations) - 1, Decisions: x.Decisions}
+		r.Failures = append(r.Failures, f)
+		slices.SortFunc(r.Failures, func(a, b Failure) int { return int(int64(a.Seed) - int64(b.Seed)) })
+		r.Failures = r.Failures[:min(len(r.Failures), maxFailures)]
+	}
+	for name, m := range x.Measures {
+		y, ok := r.Measures[name]
+		all, count := append(y.All, m.All...), y.Count+m.Count
+		if !ok || m.Worst-m.Bound > y.Worst-y.Bound {
+			y = m
+		}
+		y.All, y.Count = all[:min(len(all), 100_000)], count
+		r.Measures[name] = y
+	}
+	if r.Verdicts == nil {
+		r.Verdicts = slices.Clone(x.Verdicts)
+		return
+	}
+	for i := range r.Verdicts {
+		r.Verdicts[i].merge(&x.Verdicts[i])
+	}
+}
+
+// merge adds what another run showed of the same invariant.
+func (v *Verdict) merge(o *Verdict) {
+	rank := func(state string) int {
+		return slices.Index([]string{"not exercised", "pass", "not applicable", "violated"}, state)
+	}
+	if rank(o.State) > rank(v.State) {
+		v.State = o.State
+	}
+	if o.Formula != "" && (v.Formula == "" || o.Worst-o.Bound > v.Worst-v.Bound) {
+		v.Formula, v.Bound, v.Worst = o.Formula, o.Bound, o.Worst
+	}
+	v.Checks += o.Checks
+	v.Failed += o.Failed
+}
+
+func (r *SweepResult) finish() {
+	for _, name := range SometimesStates {
+		if r.Sometimes[name] == 0 {
+			r.Missing = append(r.Missing, name)
+		}
+	}
+}
