@@ -53,6 +53,8 @@ type controlConfig struct {
 	// release asks the owner of a stream to let go of it. It blocks, and runs beside the actors.
 	release func(ctx context.Context, stream string) error
 
+	journal *diary // nil: none is written
+
 	// drained is told what became of a drain; draining says that the node drains, to a control plane that begins after
 	// another one has failed.
 	drained  func(control.Drained)
@@ -140,6 +142,7 @@ func (c *controller) start(ctx actor.Context) {
 		cfg.Self, cfg.Named = c.cfg.name(), true // what it is called by now, not what it was started as
 	}
 	c.node = control.New(cfg, c.now())
+	c.cfg.journal.begin(c.node)
 	c.asked, c.wanted = map[uint64]*act.Reply[*control.State]{}, map[uint64]publishWanted{}
 	c.asking = map[uint64]func(bool){}
 	if c.incarnation > 1 {
@@ -154,7 +157,10 @@ func (c *controller) start(ctx actor.Context) {
 }
 
 func (c *controller) step(ctx actor.Context, ev control.Event) {
-	for _, e := range c.node.Step(c.now(), ev) {
+	now := c.now()
+	c.cfg.journal.event(c.node, now, ev)
+	for _, e := range c.node.Step(now, ev) {
+		c.cfg.journal.effect(e)
 		c.do(ctx, e)
 	}
 	if v := c.node.View(); v.Version != c.version {

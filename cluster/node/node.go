@@ -62,6 +62,8 @@ type Node struct {
 	front    *front
 	failed   chan error
 	drain    drainage
+	journal  *diary    // nil without one
+	writing  *act.Task // of the journal
 
 	view viewHolder
 }
@@ -104,8 +106,14 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.journal, err = newDiary(cfg.File.Journal, cfg.Build, n.log); err != nil {
+		return nil, err
+	}
 	if n.root, err = n.spawn(specs, sockets); err != nil {
 		return nil, err
+	}
+	if n.journal != nil {
+		n.writing = n.env.Go(n.pid(actors.Control), n.journal.run)
 	}
 	return n, nil
 }
@@ -120,6 +128,10 @@ func (n *Node) Stop() {
 	}
 	n.front.close()
 	n.stopRemote()
+	if n.writing != nil {
+		n.writing.Stop()
+		<-n.writing.Done
+	}
 }
 
 func (n *Node) stopRemote() {
@@ -283,6 +295,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
 			streams: streams, captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
+			journal: n.journal,
 			release: (&claimer{self: n.name, cluster: n.cluster}).release,
 			drained: n.drain.drained, draining: n.drain.draining,
 		})},

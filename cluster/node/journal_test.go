@@ -1,0 +1,74 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"weir/cluster/conf"
+	"weir/cluster/journal"
+)
+
+func TestJournalOfANodeIsReplayedWithoutADifference(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	for range 2 { // the second process begins a file of its own
+		file, problems := conf.Load("test", fmt.Appendf(nil,
+			"cluster_key for-the-test-only-0123;\njournal %s;\npeer 127.0.0.1:1 { fetch_timeout 50; stale_timeout 200; }\nstream a/b { input fake://fake; cluster_ingest; }\n", path),
+			conf.Flags{Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0"})
+		if problems.Failed() {
+			t.Fatal(problems)
+		}
+		n, err := Start(Config{File: file, Hostname: "n1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tick := time.NewTicker(10 * time.Millisecond)
+		deadline := time.After(20 * time.Second)
+		for len(n.captures()) == 0 || n.view.get().Stream("a/b").OwnerState != "running" {
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatal("the stream does not run")
+			}
+		}
+		tick.Stop()
+		n.Stop()
+	}
+	for _, p := range []string{path, path + ".1"} {
+		f, err := os.Open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, events, err := journal.Replay(f)
+		_ = f.Close()
+		if d != nil || err != nil || events < 10 {
+			t.Errorf("replay of %s: %v after %d events, %v; want no difference after some", filepath.Base(p), d, events, err)
+		}
+	}
+}
+
+func TestJournalIsRotatedAndGoesOnBehindAGap(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	w := &journalWriter{path: path}
+	for i := range 6 {
+		if err := w.write(entryLine{text: fmt.Appendf(nil, "begin %d\n", i), rotate: true}, true); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.write(entryLine{text: []byte("more\n")}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"": "begin 5\nmore\n", ".1": "begin 4\nmore\n", ".3": "begin 2\nmore\n"} {
+		if got, err := os.ReadFile(path + name); err != nil || string(got) != want {
+			t.Errorf("journal%s holds %q, %v, want %q", name, got, err, want)
+		}
+	}
+	if _, err := os.Stat(path + ".4"); err == nil {
+		t.Error("more earlier files are kept than should be")
+	}
+}
