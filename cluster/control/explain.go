@@ -1,0 +1,243 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+)
+
+// An Explanation says why a stream is where it is, as one node sees it.
+type Explanation struct {
+	Stream string      `json:"stream"`
+	Asked  string      `json:"asked"` // the node that explains
+	State  StreamState `json:"state"`
+	Owner  string      `json:"owner,omitempty"`
+	Reason Reason      `json:"reason,omitempty"`
+	Pin    string      `json:"pin,omitempty"`
+	Home   string      `json:"home,omitempty"`
+	Place  string      `json:"place,omitempty"` // where it belongs while those live that do
+	Epoch  uint64      `json:"epoch"`
+	Media  *Media      `json:"media,omitempty"` // the last numbering known
+	Order  []Candidate `json:"order"`           // of all nodes, first choice first
+	Why    []string    `json:"why"`             // sentences
+}
+
+// A Candidate is a node in the static order of a stream.
+type Candidate struct {
+	Node   string     `json:"node"`
+	Alive  bool       `json:"alive"`
+	Direct bool       `json:"direct"` // it answers the node that explains itself
+	Age    int64      `json:"age_ms"` // of the newest evidence
+	Drains bool       `json:"draining,omitempty"`
+	Full   bool       `json:"full,omitempty"`
+	Lists  bool       `json:"lists"` // its file has the stream
+	Claim  ClaimState `json:"claim,omitempty"`
+	Since  int64      `json:"claim_age_ms,omitempty"`
+	Detail string     `json:"detail,omitempty"` // its last failure
+}
+
+// Explain says why a stream is where it is; nil if it is unknown. It changes nothing.
+func (n *Node) Explain(stream string, now Instant) *Explanation {
+	s := n.byName[stream]
+	if s == nil || !s.listed && s.cfg == nil && s.state == Idle && len(s.claimants) == 0 {
+		return nil
+	}
+	v := n.viewStream(s)
+	x := &Explanation{
+		Stream: stream, Asked: n.self, State: v.State, Owner: v.Owner, Reason: v.Reason, Pin: v.Pin, Home: v.Home,
+		Place: v.Place, Epoch: v.Epoch,
+	}
+	if s.media != (Media{}) {
+		m := s.anchor(now)
+		x.Media = &m
+	}
+	for i, name := range n.nodes {
+		c := Candidate{Node: name, Lists: s.listed && s.has.Has(i)}
+		if name == n.self {
+			c.Alive, c.Direct, c.Drains, c.Full = true, true, n.draining, n.full()
+		} else if p := n.peer(name); p != nil {
+			c.Alive, c.Direct, c.Drains, c.Full = p.alive, p.near, p.leaving, n.fullPeer(p)
+			if p.ever {
+				c.Age = ageMS(now, p.heard)
+			}
+		}
+		for _, cl := range v.Claimants {
+			if cl.Node == name {
+				c.Claim, c.Since = cl.State, ageMS(now, cl.Since)
+			}
+		}
+		if name == n.self {
+			c.Detail = s.detail
+		}
+		for _, cl := range s.claimants {
+			if cl.p.name == name {
+				c.Detail = cl.c.Detail
+			}
+		}
+		x.Order = append(x.Order, c)
+	}
+	slices.SortFunc(x.Order, func(a, b Candidate) int {
+		switch {
+		case n.before(s, a.Node, b.Node):
+			return -1
+		case n.before(s, b.Node, a.Node):
+			return 1
+		}
+		return 0
+	})
+	x.Why = n.sentences(s, &v, now)
+	return x
+}
+
+// sentences say in words what the figures of an explanation mean.
+func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if v.Owner == "" {
+		say("no node has it now: %s", v.State)
+		if v.Detail != "" {
+			say("the last failure: %s", v.Detail)
+		}
+	} else {
+		say("%s has it (%s)", v.Owner, v.OwnerState)
+	}
+	switch v.Reason {
+	case Pinned:
+		say("capture_at names %s, which lives", v.Owner)
+	case Home:
+		say("%s is its home: streams are dealt out evenly over all nodes of the files, by a hash of the names", v.Owner)
+	case Spill:
+		say("its home %s is dead or drains, and %s came next below the even share when it was taken over", v.Of, v.Owner)
+	case FullElsewhere:
+		say("its home %s lives and has as much as it may", v.Of)
+	case Fallback:
+		say("nobody served it for so long that %s, which was not chosen, tried", v.Owner)
+	case PublishedHere:
+		say("its publisher is at %s", v.Owner)
+	case NotClustered:
+		say("it has no cluster_ingest, so every node whose file has it captures it for itself")
+	}
+	n.sayMoves(s, v, now, say)
+	return out
+}
+
+// sayMoves says what is about to happen to a stream, or what prevents it.
+func (n *Node) sayMoves(s *stream, v *StreamView, now Instant, say func(string, ...any)) {
+	if !s.clustered || s.published {
+		return
+	}
+	if !n.warm {
+		say("%s has just started: it claims nothing before all peers have answered or %s have passed", n.self, seconds(n.stale))
+	}
+	if v.Owner != "" && v.Place != "" && v.Place != v.Owner {
+		say("it belongs to %s", v.Place)
+		switch {
+		case v.Place == n.self && s.pin != n.self && !s.mayReturn:
+			say("an edit made %s its home, and an edit moves nothing that runs", n.self)
+		case v.Place == n.self:
+			if at := max(n.boot+n.holddown(), s.holdUntil); at > now {
+				say("%s takes it back in %s (return_holddown)", n.self, seconds(at-now))
+			}
+		default:
+			say("whether %s takes it back, and when, is that node's to say: ask it", v.Place)
+		}
+	}
+	if s.askedOf != "" {
+		say("%s has asked %s to let go of it, since its source allows one connection", n.self, s.askedOf)
+	}
+	if s.state == Failed && s.retryAt > now {
+		say("%s tries it again in %s, after %d failures", n.self, seconds(s.retryAt-now), s.fails)
+	}
+	if s.unserved >= 0 && s.index >= 0 && v.Owner == "" {
+		rank := Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live))
+		if at := max(s.unserved, s.tried) + rank*n.grace(); rank > 0 && at > now {
+			say("nobody serves it; unless that changes %s tries it in %s", n.self, seconds(at-now))
+		}
+	}
+}
+
+func seconds(d Instant) string {
+	return fmt.Sprintf("%d.%d s", d/Second, d%Second/(100*Millisecond))
+}
+
+// A Forecast says where streams would be.
+type Forecast struct {
+	Asked   string     `json:"asked"`
+	Without []string   `json:"without,omitempty"`
+	Unknown []string   `json:"unknown,omitempty"` // of those: no node has this name
+	Nodes   []Share    `json:"nodes"`
+	Moves   []Transfer `json:"moves"`
+	Over    int        `json:"over,omitempty"` // streams that a node gets beyond its limits
+}
+
+// A Share is how many streams a node has and would have.
+type Share struct {
+	Node  string `json:"node"`
+	Now   int    `json:"now"`
+	Then  int    `json:"then"`
+	Limit int    `json:"channel_limit,omitempty"`
+}
+
+// A Transfer is a stream that would move. To is empty if no live node may have it.
+type Transfer struct {
+	Stream string `json:"stream"`
+	From   string `json:"from,omitempty"`
+	To     string `json:"to,omitempty"`
+}
+
+// Forecast says where the streams of the group would be without some nodes; with none named, where they belong now. It
+// changes nothing.
+func (n *Node) Forecast(without []string) *Forecast {
+	f := &Forecast{Asked: n.self, Without: without, Nodes: []Share{}, Moves: []Transfer{}}
+	if n.plan == nil || n.placed == nil && len(n.planned) > 0 {
+		return f
+	}
+	live, gone := slices.Clone(n.live), map[string]bool{}
+	for _, name := range without {
+		i, ok := slices.BinarySearch(n.nodes, name)
+		if !ok {
+			f.Unknown = append(f.Unknown, name)
+			continue
+		}
+		live[i], gone[name] = false, true
+	}
+	claimed := make([]int, len(n.planned))
+	now, then := make([]int, len(n.nodes)), make([]int, len(n.nodes))
+	for i, s := range n.planned {
+		claimed[i] = n.holder(s)
+	}
+	to := n.plan.Within(live, claimed, n.rooms(), nil)
+	f.Over = n.plan.Over()
+	for i, s := range n.planned {
+		from := claimed[i]
+		if from >= 0 {
+			now[from]++
+		}
+		at := to[i]
+		if len(without) > 0 && from >= 0 && live[from] {
+			at = from // what runs on a node that stays is left there
+		}
+		if at >= 0 {
+			then[at]++
+		}
+		if at == from {
+			continue
+		}
+		t := Transfer{Stream: s.name}
+		if from >= 0 {
+			t.From = n.nodes[from]
+		}
+		if at >= 0 {
+			t.To = n.nodes[at]
+		}
+		f.Moves = append(f.Moves, t)
+	}
+	for i, name := range n.nodes {
+		s := Share{Node: name, Now: now[i], Then: then[i]}
+		if name == n.self {
+			s.Limit = n.limits().Channels
+		} else if p := n.peer(name); p != nil {
+			s.Limit = least(p.channel, p.limits.Channels)
+		}
+		f.Nodes = append(f.Nodes, s)
+	}
+	return f
+}
