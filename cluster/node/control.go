@@ -29,6 +29,14 @@ type (
 		stream, from string
 		answer       func(released bool) // may be called by any goroutine
 	}
+	explain struct {
+		stream string
+		reply  *act.Reply[*control.Explanation] // nil: there is no such stream
+	}
+	forecast struct {
+		without []string
+		reply   *act.Reply[*control.Forecast]
+	}
 	wake struct{ n uint64 }
 	ping struct{ reply chan<- struct{} } // has room for one
 )
@@ -126,6 +134,10 @@ func (c *controller) Receive(ctx actor.Context) {
 		c.token++
 		c.asking[c.token] = m.answer
 		c.step(ctx, control.ReleaseAsked{Stream: m.stream, From: m.from, Token: c.token})
+	case explain:
+		m.reply.Give(c.node.Explain(m.stream, c.now()))
+	case forecast:
+		m.reply.Give(c.node.Forecast(m.without))
 	case ping:
 		m.reply <- struct{}{}
 	case control.Event:

@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"weir/actors"
+	"weir/actors/act"
 	"weir/cluster/control"
 	"weir/protocols/api"
 	"weir/protocols/listen"
@@ -190,6 +192,44 @@ func (n *Node) direct() (viewers, relays int) {
 func (n *Node) servedSegments() uint64 {
 	st := n.front.hls.Stats()
 	return st.Playlists + st.Segments
+}
+
+// Explain implements [api.Control].
+func (s shown) Explain(ctx context.Context, stream string) (any, error) {
+	reply := act.NewReply[*control.Explanation]()
+	s.n.sys.Root.Send(s.n.pid(actors.Control), explain{stream, reply})
+	x, err := reply.Wait(ctx)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("asking the control plane: %w", err)
+	case x == nil:
+		return nil, fmt.Errorf("%w: %s", api.ErrNotFound, stream)
+	}
+	return x, nil
+}
+
+// Plan implements [api.Control].
+func (s shown) Plan(ctx context.Context, without []string) (any, error) {
+	reply := act.NewReply[*control.Forecast]()
+	s.n.sys.Root.Send(s.n.pid(actors.Control), forecast{without, reply})
+	f, err := reply.Wait(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking the control plane: %w", err)
+	}
+	return f, nil
+}
+
+// Alarms implements [api.Control].
+func (s shown) Alarms() (out []api.Alarm) {
+	v := s.n.view.get()
+	if v == nil {
+		return nil
+	}
+	now := control.Instant(s.n.env.Now())
+	for _, a := range v.Alarms {
+		out = append(out, api.Alarm{Kind: string(a.Kind), Node: a.Node, Since: seconds(now - a.Since), Text: a.Text})
+	}
+	return out
 }
 
 // Drain implements [api.Control].

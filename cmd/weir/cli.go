@@ -13,6 +13,8 @@ type cli struct {
 	Demo    DemoCmd    `cmd:"" help:"Run a cluster of three nodes on this machine."`
 	Check   CheckCmd   `cmd:"" help:"Check a configuration file."`
 	Sim     SimCmd     `cmd:"" help:"Simulate a cluster: what a failure would do, and whether every promise is kept."`
+	Explain ExplainCmd `cmd:"" help:"Say why a stream is where it is."`
+	Plan    PlanCmd    `cmd:"" help:"Say what would move without some nodes."`
 	Drain   DrainCmd   `cmd:"" help:"Hand a node's streams over to the others and end it."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }

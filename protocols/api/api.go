@@ -138,6 +138,9 @@ func (a *api) answer(ctx context.Context, path, query string) (any, error) {
 	case "/monitoring/readiness":
 		return healthy(a.node.Ready())
 	}
+	if answer, ok, err := a.ask(ctx, path, query); ok {
+		return answer, err
+	}
 	if name, ok := strings.CutPrefix(path, "/streams/"); ok {
 		return a.stream(ctx, name)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 )
 
@@ -17,6 +18,23 @@ type Control interface {
 	// It returns when that is through or ctx ends, which does not end the drain; report is called with each new state,
 	// the last one included. A node that drains already goes on with the limit that it was given first.
 	Drain(ctx context.Context, limit time.Duration, report func(Drain))
+
+	// Explain says why a stream is where it is, and Plan what would move without some nodes, both as the control plane
+	// of this node sees it. What they return is shown as JSON. The error of Explain is [ErrNotFound] if there is no such
+	// stream.
+	Explain(ctx context.Context, stream string) (any, error)
+	Plan(ctx context.Context, without []string) (any, error)
+
+	// Alarms returns what an operator should mend.
+	Alarms() []Alarm
+}
+
+// An Alarm is something that an operator should mend.
+type Alarm struct {
+	Kind  string `json:"kind"` // configuration drift, all full
+	Node  string `json:"node,omitempty"`
+	Since int64  `json:"since"` // for how many seconds
+	Text  string `json:"text"`
 }
 
 // Drain is how far a drain has come.
@@ -78,6 +96,39 @@ func localName(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// maxWithout bounds the nodes that a plan can be without.
+const maxWithout = 1000
+
+// ask answers what is asked of the control plane below /cluster; ok is false if this is not such a path.
+func (a *api) ask(ctx context.Context, path, query string) (answer any, ok bool, err error) {
+	if a.control == nil || path != "/cluster/explain" && path != "/cluster/plan" && path != "/cluster/alarms" {
+		return nil, false, nil
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, true, bad("the query %q: %v", query, err)
+	}
+	switch path {
+	case "/cluster/explain":
+		if q.Get("stream") == "" {
+			return nil, true, bad("which stream? Add ?stream=NAME")
+		}
+		answer, err = a.control.Explain(ctx, q.Get("stream"))
+	case "/cluster/plan":
+		if len(q["without"]) > maxWithout {
+			return nil, true, bad("%d nodes, want at most %d", len(q["without"]), maxWithout)
+		}
+		answer, err = a.control.Plan(ctx, q["without"])
+	default:
+		alarms := a.control.Alarms()
+		if alarms == nil {
+			alarms = []Alarm{}
+		}
+		answer = map[string][]Alarm{"alarms": alarms}
+	}
+	return answer, true, err
 }
 
 // edit obeys a POST below the API, or says that nothing is changed there.

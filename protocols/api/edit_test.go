@@ -18,6 +18,42 @@ func (d *drainer) Drain(_ context.Context, limit time.Duration, report func(Drai
 	report(Drain{State: DrainDone, Closed: 2})
 }
 
+func (d *drainer) Explain(_ context.Context, stream string) (any, error) {
+	if stream != "a/b" {
+		return nil, ErrNotFound
+	}
+	return map[string]string{"stream": stream}, nil
+}
+
+func (d *drainer) Plan(_ context.Context, without []string) (any, error) {
+	return map[string][]string{"without": without}, nil
+}
+
+func (d *drainer) Alarms() []Alarm { return []Alarm{{Kind: "all full", Text: "mend it"}} }
+
+var askTests = []struct {
+	path   string
+	status int
+	want   string
+}{
+	{"/cluster/explain?stream=a/b", 200, `{"stream":"a/b"}`},
+	{"/cluster/explain?stream=c", 404, `{"error":"no such stream"}`},
+	{"/cluster/explain", 400, `{"error":"which stream? Add ?stream=NAME"}`},
+	{"/cluster/plan", 200, `{"without":null}`},
+	{"/cluster/plan?without=n1&without=n2", 200, `{"without":["n1","n2"]}`},
+	{"/cluster/alarms", 200, `{"alarms":[{"kind":"all full","since":0,"text":"mend it"}]}`},
+}
+
+func TestControlPlaneIsAsked(t *testing.T) {
+	for _, tt := range askTests {
+		res := httptest.NewRecorder()
+		Handler(&fake{}, Options{Control: &drainer{}}).ServeHTTP(res, httptest.NewRequest("GET", base+tt.path, nil))
+		if body := strings.TrimSpace(res.Body.String()); res.Code != tt.status || body != tt.want {
+			t.Errorf("GET %s = %d %s, want %d %s", tt.path, res.Code, body, tt.status, tt.want)
+		}
+	}
+}
+
 var mayEditTests = []struct {
 	name   string
 	auth   *Credentials

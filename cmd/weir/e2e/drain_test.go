@@ -67,6 +67,20 @@ func TestDrainOfAnOwnerLosesNoAccessUnit(t *testing.T) {
 		p.plays(t, 20*time.Second, 50)
 	}
 
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"explain", "cam"}, "capture_at names n1, which lives"},
+		{[]string{"plan", "--without", "n1"}, "would move without n1, as n2 sees it"},
+		{[]string{"explain", "--json", "other"}, `"owner":"`+before["other"]+`"`},
+	} {
+		out, err := exec.Command(binary, append(tt.args, "--node", rest[0].http)...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), tt.want) {
+			t.Errorf("weir %s: %v, it says\n%s\nwant %q in it", strings.Join(tt.args, " "), err, out, tt.want)
+		}
+	}
+
 	began := time.Now()
 	d, err := drain(owner, 20*time.Second)
 	if err != nil {
