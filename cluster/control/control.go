@@ -317,7 +317,7 @@ func (n *Node) warmUp() {
 		n.named = true
 		n.do(Note{Kind: NoteNamed, Node: n.self})
 	}
-	if !n.named || !late && !answered {
+	if !n.named || !late && !answered && mutant != NoWarmUp {
 		return
 	}
 	if n.replan {
@@ -348,10 +348,10 @@ func (n *Node) schedule() {
 		}
 	}
 	for _, p := range n.peers {
-		if p.alive {
+		if p.alive && mutant != TimerLost {
 			next = min(next, p.heard+p.slack+p.stale)
 		}
-		if p.near {
+		if p.near && mutant != TimerLost {
 			next = min(next, p.direct+p.stale)
 		}
 	}

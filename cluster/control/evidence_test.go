@@ -357,10 +357,16 @@ func TestClaimantsThatDisagreeAboutTheHomeSettleByScore(t *testing.T) {
 				continue
 			}
 			p.step(CaptureUp{Stream: s})
-			p.pass(2200 * Millisecond)
-			p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{{Stream: s, State: ClaimRunning, Home: theirs}}})
 			want := p.n.outscores(s, "n2", "n1")
-			if got := len(p.stopped()) == 1; got != want {
+			got := false
+			for from := p.now; p.now < from+p.n.stale+2*2200*Millisecond; {
+				p.pass(2200 * Millisecond)
+				p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{{Stream: s, State: ClaimRunning, Home: theirs}}})
+				if got = p.n.byName[s].state == Stopping; got && p.now < from+p.n.stale {
+					t.Errorf("yields %s while an edit may be on its way", s)
+				}
+			}
+			if got != want {
 				t.Errorf("home by the other's view %q: yields %s = %v, want %v by score", theirs, s, got, want)
 			}
 			yielded[want]++

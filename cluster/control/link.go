@@ -77,13 +77,17 @@ func (n *Node) poll() {
 	}
 }
 
-// unheard returns the peers that live by the word of others only; their claims are wanted too.
+// unheard returns the nodes of which an answer should tell the claims too: those that live by the word of others only,
+// and this one itself, as it was before its boot.
 func (n *Node) unheard() []string {
 	var out []string
 	for _, p := range n.peers {
 		if p.alive && !p.near {
 			out = append(out, p.name)
 		}
+	}
+	if !n.settled {
+		out = append(out, n.self) // what an earlier life has left with others
 	}
 	return out
 }
@@ -130,7 +134,7 @@ func (n *Node) fetched(e Fetched) {
 		l.why, l.detail = "", ""
 		n.peersDirty = true
 	}
-	if n.accept(p, st) {
+	if n.accept(p, st, f.at) {
 		p.rtt = n.now - f.at
 		n.ages(p, st)
 	}
@@ -175,6 +179,12 @@ func (n *Node) stateAsked(e StateAsked) {
 		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
 	}
 	for _, p := range n.peers {
+		if mutant == RelayChained && p.met && !p.near && p.alive && p.relayed.instance != "" {
+			st.Ages = append(st.Ages, Age{
+				Node: p.name, Instance: p.relayed.instance, Inc: p.relayed.inc, Seq: p.relayed.seq, Age: ageMS(n.now, p.heard),
+			})
+			continue
+		}
 		if !p.met || !p.near && p.name != e.From {
 			continue
 		}
@@ -182,7 +192,10 @@ func (n *Node) stateAsked(e StateAsked) {
 		if p.name == e.From {
 			a.Returns = p.recent(n.now)
 		}
-		if p.near && slices.Contains(e.Want, p.name) {
+		switch wanted := slices.Contains(e.Want, p.name); {
+		case wanted && p.name == e.From:
+			a.Claims = n.numberings()
+		case wanted && p.near:
 			a.Full = true
 			a.Claims = make([]Claim, len(p.claims))
 			for i, c := range p.claims {

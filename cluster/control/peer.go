@@ -38,7 +38,7 @@ func (e evidence) older(f evidence) bool {
 	switch {
 	case e.instance == "" || f.instance == "":
 		return e.instance == "" && f.instance != ""
-	case e.inc != f.inc:
+	case e.inc != f.inc && mutant != NoInc:
 		return e.inc < f.inc
 	}
 	return e.seq < f.seq
@@ -54,6 +54,7 @@ type peer struct {
 	// What it said itself.
 	said    evidence
 	direct  Instant // arrival of the newest direct reply; meaningless before the first
+	asked   Instant // when it was asked for
 	seen    Seen    // what to tell it that this node has
 	claims  []claim // immutable
 	advert  Advert
@@ -117,11 +118,14 @@ func (p *peer) current() (claims []claim, direct bool) {
 	return p.claims, false
 }
 
-// accept takes in a direct reply that has been found to come from p. It says whether it was news.
-func (n *Node) accept(p *peer, st *State) bool {
+// accept takes in a direct reply, to a question of the instant asked, that has been found to come from p. It says
+// whether it was news.
+func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	e := evidence{st.Instance, st.Inc, st.Seq}
 	switch {
-	case p.replaced(e.instance),
+	case mutant == ArrivalOrder:
+	case p.replaced(e.instance) && mutant != NoInc,
+		e.instance != p.said.instance && p.said.instance != "" && asked < p.asked && mutant != NoInc, // it may be over
 		e.instance == p.said.instance && !p.said.older(e),
 		e.instance == p.said.instance && p.restarted() && p.alive:
 		n.do(Note{Kind: NoteOld, Node: p.name})
@@ -141,7 +145,7 @@ func (n *Node) accept(p *peer, st *State) bool {
 	if p.relayed.instance != e.instance || !e.older(p.relayed) {
 		p.relayed, p.relayedFull, p.relayedClaims = evidence{}, false, nil
 	}
-	p.said, p.direct, p.met = e, n.now, true
+	p.said, p.direct, p.met, p.asked = e, n.now, true, asked
 	p.heard, p.ever, p.slack = n.now, true, 0
 	n.body(p, st)
 	if p.warm != st.Warm || p.leaving != st.Draining {
@@ -255,6 +259,7 @@ func (n *Node) ages(from *peer, st *State) {
 		case from.name:
 		case n.self:
 			from.counts = a.Returns
+			n.remind(a.Claims)
 			own := evidence{n.cfg.Instance, n.inc, n.seq}
 			if a.Instance != n.cfg.Instance && a.Inc >= n.inc || own.older(evidence{a.Instance, a.Inc, a.Seq}) {
 				n.inc = a.Inc + 1
@@ -276,11 +281,11 @@ func (n *Node) hearsay(p *peer, a *Age) {
 	if age >= p.stale || p.replaced(e.instance) {
 		return
 	}
-	if e.instance != p.said.instance && p.said.instance != "" && e.inc <= p.said.inc {
+	if e.instance != p.said.instance && p.said.instance != "" && e.inc <= p.said.inc && mutant != ArrivalOrder {
 		return // of an instance that this node has not met and that is no later than the one it has
 	}
 	full := a.Full && !p.relayedFull && e == p.relayed
-	if !full && (!p.said.older(e) || !p.relayed.older(e)) {
+	if !full && (!p.said.older(e) || !p.relayed.older(e)) && mutant != ArrivalOrder {
 		return
 	}
 	if e.instance != p.relayed.instance {
@@ -301,6 +306,9 @@ func (n *Node) hearsay(p *peer, a *Age) {
 func (n *Node) expire() {
 	for _, p := range n.peers {
 		alive := p.ever && n.now-p.heard-p.slack < p.stale
+		if mutant == StaleInclusive {
+			alive = p.ever && n.now-p.heard-p.slack <= p.stale
+		}
 		near := p.met && n.now-p.direct < p.stale
 		if near != p.near {
 			p.near = near

@@ -74,14 +74,19 @@ func (n *Node) before(s *stream, a, b string) bool { return place.Before(s.name,
 
 func (n *Node) outscores(stream, a, b string) bool { return place.Before(stream, "", "", a, b) }
 
-// above says whether a claimant comes strictly before this node. If the two do not agree about pin and home, as while
-// an edit rolls through the group, both go by score alone (R8).
-func (n *Node) above(s *stream, c claimant) bool {
-	if c.c.Pin != s.pin || c.c.Home != s.home {
+// above says whether a claimant comes strictly before this node, by the static order, or by score alone.
+func (n *Node) above(s *stream, c claimant, byScore bool) bool {
+	if mutant == OrderReversed {
+		return n.before(s, n.self, c.p.name)
+	}
+	if byScore {
 		return n.outscores(s.name, c.p.name, n.self)
 	}
 	return n.before(s, c.p.name, n.self)
 }
+
+// agrees says whether a claimant takes the same nodes for the first of the order as this one.
+func (s *stream) agrees(c claimant) bool { return c.c.Pin == s.pin && c.c.Home == s.home }
 
 // decide takes the decisions on one stream.
 func (n *Node) decide(s *stream) {
@@ -133,12 +138,33 @@ func (n *Node) startable(s *stream) bool {
 }
 
 // yield is rule R3: only to a node that comes strictly before this one, that says so itself, and whose frames flow.
+//
+// Two that do not agree about pin and home go by score alone (R8), so that they cannot both refuse. But while an edit
+// is on its way the one may still differ where the other no longer does, and each would take the other for the first:
+// so they wait until they have differed for S, in which everybody has asked everybody.
 func (n *Node) yield(s *stream, why StopReason) {
-	to := ""
+	to, differ := "", false
 	for _, c := range s.claimants {
-		if c.direct && c.c.State == ClaimRunning && !c.c.Solo && n.above(s, c) && (to == "" || n.before(s, c.p.name, to)) {
+		if c.c.Solo || !c.direct && mutant != YieldToRelayed || c.c.State != ClaimRunning && mutant != YieldToStart {
+			continue
+		}
+		agree := s.agrees(c)
+		if !agree {
+			differ = true
+			if s.differs < 0 {
+				s.differs = n.now
+			}
+			if n.now-s.differs < n.stale {
+				n.due(s.differs + n.stale)
+				continue
+			}
+		}
+		if n.above(s, c, !agree) && (to == "" || n.before(s, c.p.name, to)) {
 			to = c.p.name
 		}
+	}
+	if !differ {
+		s.differs = -1
 	}
 	if to != "" {
 		n.stop(s, to, why)
@@ -187,7 +213,7 @@ func (n *Node) claim(s *stream) {
 		n.takeBack(s)
 	case chosen:
 		n.start(s, n.reason(s), n.spillOf(s))
-	case !served:
+	case !served && mutant != NoFallback:
 		n.fallBack(s)
 	}
 }
@@ -223,12 +249,15 @@ func (n *Node) takeBack(s *stream) {
 		return
 	}
 	for _, c := range s.claimants {
-		if c.blocks() && !c.c.Solo && (!c.direct || n.above(s, c)) {
+		if c.blocks() && !c.c.Solo && (!c.direct || n.above(s, c, !s.agrees(c))) {
 			n.unask(s)
 			return
 		}
 	}
 	at := max(n.boot+n.holddown(), s.holdUntil)
+	if mutant == NoHolddown {
+		at = n.now
+	}
 	switch {
 	case n.now < at:
 		n.due(at)

@@ -53,7 +53,7 @@ type SavedPeer struct {
 	Stale               Instant
 	SaidInstance        string
 	SaidInc, SaidSeq    uint64
-	Direct              Instant
+	Direct, Asked       Instant
 	Seen                Seen
 	Claims              []SavedClaim
 	Advert              Advert
@@ -99,7 +99,7 @@ type SavedStream struct {
 	MayReturn               bool
 	HoldUntil               Instant
 	Backs                   []Instant
-	Unserved                Instant
+	Unserved, Differs       Instant
 	Epoch                   uint64
 	Media                   Media
 	MediaAt                 Instant
@@ -165,7 +165,7 @@ func (n *Node) restoreClaims(in []SavedClaim) []claim {
 func (p *peer) save() SavedPeer {
 	return SavedPeer{
 		Name: p.name, Met: p.met, Stale: p.stale, SaidInstance: p.said.instance, SaidInc: p.said.inc, SaidSeq: p.said.seq,
-		Direct: p.direct, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
+		Direct: p.direct, Asked: p.asked, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
 		ListKey: p.listKey, Hint: p.hint, Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
 		RelayedInstance: p.relayed.instance, RelayedInc: p.relayed.inc, RelayedSeq: p.relayed.seq,
 		RelayedFull: p.relayedFull, RelayedClaims: saveClaims(p.relayedClaims), Forgotten: p.forgotten,
@@ -178,7 +178,7 @@ func (p *peer) save() SavedPeer {
 func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 	p := &peer{
 		name: v.Name, met: v.Met, stale: v.Stale, said: evidence{v.SaidInstance, v.SaidInc, v.SaidSeq},
-		direct: v.Direct, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
+		direct: v.Direct, asked: v.Asked, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
 		listKey: v.ListKey, hint: v.Hint, warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
 		relayed: evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedFull: v.RelayedFull,
 		relayedClaims: n.restoreClaims(v.RelayedClaims), forgotten: v.Forgotten,
@@ -200,7 +200,7 @@ func (s *stream) save() SavedStream {
 		Name: s.name, Pin: s.pin, Home: s.home, BadPin: s.badPin, State: s.state, Since: s.since, Why: s.why, Of: s.of,
 		Detail: s.detail, To: s.to, Back: s.back, Fails: s.fails, RetryAt: s.retryAt, Tried: s.tried,
 		AskedOf: s.askedOf, AskedAt: s.askedAt, Let: s.let, Releases: slices.Clone(s.releases),
-		MayReturn: s.mayReturn, HoldUntil: s.holdUntil, Backs: slices.Clone(s.backs), Unserved: s.unserved,
+		MayReturn: s.mayReturn, HoldUntil: s.holdUntil, Backs: slices.Clone(s.backs), Unserved: s.unserved, Differs: s.differs,
 		Epoch: s.epoch, Media: s.media, MediaAt: s.mediaAt,
 	}
 }
@@ -210,6 +210,7 @@ func (s *stream) restore(v SavedStream) {
 	s.detail, s.to, s.back, s.fails, s.retryAt, s.tried = v.Detail, v.To, v.Back, v.Fails, v.RetryAt, v.Tried
 	s.askedOf, s.askedAt, s.let, s.releases = v.AskedOf, v.AskedAt, v.Let, slices.Clone(v.Releases)
 	s.mayReturn, s.holdUntil, s.backs, s.unserved = v.MayReturn, v.HoldUntil, slices.Clone(v.Backs), v.Unserved
+	s.differs = v.Differs
 	s.epoch, s.media, s.mediaAt = v.Epoch, v.Media, v.MediaAt
 }
 

@@ -69,6 +69,7 @@ type stream struct {
 	backs     []Instant // when it was taken back of late
 
 	unserved Instant // since when nobody serves it; -1 if somebody does
+	differs  Instant // since when a claimant that could be yielded to names another pin or home; -1 if none does
 	epoch    uint64  // the highest seen
 	media    Media
 	mediaAt  Instant // of the anchor segment; meaningless before media is known
@@ -123,7 +124,7 @@ func (n *Node) stream(name string) *stream {
 	if s := n.byName[name]; s != nil {
 		return s
 	}
-	s := &stream{name: name, index: -1, unserved: -1, mayReturn: !n.settled}
+	s := &stream{name: name, index: -1, unserved: -1, differs: -1, mayReturn: !n.settled}
 	n.byName[name] = s
 	n.streams = append(n.streams, s)
 	n.added++
@@ -147,7 +148,7 @@ func (n *Node) start(s *stream, why Reason, of string) {
 	s.state, s.since, s.why, s.of, s.to = Starting, n.now, why, of, ""
 	s.askedOf, s.let = "", false
 	s.epoch++
-	s.unserved = -1
+	s.unserved, s.differs = -1, -1
 	s.mayReturn = true
 	n.changed()
 	n.do(Note{Kind: NoteClaimed, Stream: s.name, Detail: string(why)})
@@ -272,6 +273,28 @@ func (n *Node) resumed(e Resumed) {
 	}
 	n.dirty = true
 	n.changed()
+}
+
+// numberings returns what is known of the segments of streams, for a node that has forgotten what it numbered itself.
+func (n *Node) numberings() []Claim {
+	n.sortStreams()
+	var out []Claim
+	for _, s := range n.streams {
+		if s.media != (Media{}) {
+			m := s.anchor(n.now)
+			out = append(out, Claim{Stream: s.name, State: ClaimFailed, Media: &m})
+		}
+	}
+	return out
+}
+
+// remind takes in what this node has numbered in an earlier life.
+func (n *Node) remind(claims []Claim) {
+	for i := range claims {
+		if s := n.byName[claims[i].Stream]; s != nil && claims[i].Media != nil && !s.active() {
+			s.remember(*claims[i].Media, n.now)
+		}
+	}
 }
 
 // ownClaims returns what this node claims, for the wire.

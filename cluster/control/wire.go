@@ -89,7 +89,7 @@ type Age struct {
 	Age      int64   `json:"age_ms"`            // rounded up
 	Returns  int     `json:"returns,omitempty"` // how often it came back of late; told to the node itself only
 	Full     bool    `json:"full,omitempty"`    // Claims holds all claims of the node: the asker wanted them
-	Claims   []Claim `json:"claims,omitempty"`  // as of Seq
+	Claims   []Claim `json:"claims,omitempty"`  // as of Seq; of the asker itself only the numberings it wants
 }
 
 // A Listed stream is one that a node's file has.
