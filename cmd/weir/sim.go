@@ -28,6 +28,8 @@ type SimCmd struct {
 	Explain SimExplainCmd `cmd:"" help:"Tell what became of a stream, and which event led to it."`
 	Sweep   SimSweepCmd   `cmd:"" help:"Run a scenario with many seeds."`
 	Swarm   SimSwarmCmd   `cmd:"" help:"Run groups of many sizes with faults drawn at random."`
+	Shrink  SimShrinkCmd  `cmd:"" help:"Make a scenario that fails as small as it can be."`
+	Replay  SimReplayCmd  `cmd:"" help:"Step a journal of a node through the rules and find the first difference."`
 	Whatif  SimWhatifCmd  `cmd:"" help:"Say what a crash would do to your configuration."`
 	Tune    SimTuneCmd    `cmd:"" help:"Compare timeouts: gaps, and false take-overs per day."`
 }

@@ -158,7 +158,9 @@ func (c *SimExplainCmd) chain(b *strings.Builder, trace []sim.Line, number uint6
 		if !ok {
 			break
 		}
-		lines = append(lines, trace[i].Text)
+		if len(lines) == 0 || !strings.HasSuffix(trace[i].Text, " tick") { // that a timer led to the next one explains nothing
+			lines = append(lines, trace[i].Text)
+		}
 		if trace[i].Cause >= number {
 			break
 		}

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"weir/sim"
+	"weir/sim/scenario"
 	"weir/sim/timeline"
 )
 
@@ -20,6 +23,7 @@ type SimRunCmd struct {
 	HTML   string `name:"html" placeholder:"FILE" help:"Write the timeline as a page."`
 	Update bool   `help:"Put the trace into the scenario as the one that it has to give."`
 	Quiet  bool   `short:"q" help:"Print neither the timeline nor the invariants."`
+	Whole  bool   `help:"Do not make a scenario that fails small."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 	Width  int    `placeholder:"N" help:"Width of the timeline in characters."`
 }
@@ -41,7 +45,7 @@ Exit codes: 0 all held; 1 something did not; 2 nobody can tell, or the scenario 
 }
 
 // Run runs a scenario.
-func (c *SimRunCmd) Run(std stdio) error {
+func (c *SimRunCmd) Run(ctx context.Context, std stdio) error {
 	in, err := c.load(std)
 	if err != nil {
 		return err
@@ -64,7 +68,7 @@ func (c *SimRunCmd) Run(std stdio) error {
 		}
 		return outcome(r)
 	}
-	if err := c.print(in, r, std); err != nil {
+	if err := c.print(ctx, in, r, std); err != nil {
 		return err
 	}
 	return outcome(r)
@@ -160,7 +164,7 @@ func differs(want, got []string) (sim.Violation, bool) {
 }
 
 // print tells a person what the run showed.
-func (c *SimRunCmd) print(in *simInput, r *sim.Result, std stdio) error {
+func (c *SimRunCmd) print(ctx context.Context, in *simInput, r *sim.Result, std stdio) error {
 	var b strings.Builder
 	p := painter{colour: isTerminal(std.out)}
 	width := c.Width
@@ -172,11 +176,13 @@ func (c *SimRunCmd) print(in *simInput, r *sim.Result, std stdio) error {
 			return err
 		}
 		b.WriteString(measureTable(r.Measures, p))
-		b.WriteString(verdictList(r, p))
+		b.WriteString(verdictList(r.Verdicts, p))
 	}
 	b.WriteString(runLine(in.Scenario, r, p) + "\n")
-	if len(r.Violations) > 0 {
-		b.WriteString(smallest(in, r))
+	if len(r.Violations) > 0 && !c.Whole {
+		if small, ok := shrink(ctx, std, in.Scenario, r.Violations[0], sim.Options{}, 0); ok {
+			b.WriteString("\n" + replayWith(scenario.Format(small)))
+		}
 	}
 	if _, err := io.WriteString(std.out, b.String()); err != nil {
 		return fmt.Errorf("printing the run: %w", err)
@@ -202,11 +208,7 @@ func measureTable(measures map[string]sim.Measure, p painter) string {
 	if len(measures) == 0 {
 		return ""
 	}
-	names := make([]string, 0, len(measures))
-	for n := range measures {
-		names = append(names, n)
-	}
-	slices.SortFunc(names, byNumber)
+	names := slices.SortedFunc(maps.Keys(measures), byNumber)
 	rows := [][]cell{{{text: "bound"}, {text: "value"}, {text: "worst"}, {text: "times"}, {text: "formula"}}}
 	for _, n := range names {
 		m := measures[n]
@@ -228,9 +230,9 @@ func byNumber(a, b string) int {
 }
 
 // verdictList says how each invariant fared: those that held and those that say nothing, each on a line.
-func verdictList(r *sim.Result, p painter) string {
+func verdictList(verdicts []sim.Verdict, p painter) string {
 	by := map[string][]string{}
-	for _, v := range r.Verdicts {
+	for _, v := range verdicts {
 		by[v.State] = append(by[v.State], v.Name)
 	}
 	var b strings.Builder
@@ -291,7 +293,7 @@ func runJSON(s *sim.Scenario, r *sim.Result) simReport {
 	out := simReport{
 		Scenario: s.Name, Seed: s.Seed, Verdict: "pass", Why: r.Why, Hash: r.Hash, Simulated: r.Simulated.Seconds(), Events: r.Events,
 		Messages: r.Messages, Starts: r.Starts, Moves: r.Moves, TakeOvers: r.TakeOvers, Violations: []violationReport{},
-		Invariants: map[string]string{}, Measures: []measureReport{}, Sometimes: r.Sometimes,
+		Invariants: map[string]string{}, Measures: measureReports(r.Measures), Sometimes: r.Sometimes,
 	}
 	if r.Unknown {
 		out.Verdict = "unknown"
@@ -300,21 +302,24 @@ func runJSON(s *sim.Scenario, r *sim.Result) simReport {
 		out.Verdict = "violation"
 	}
 	for _, v := range r.Violations {
-		out.Violations = append(out.Violations, violationReport{
-			v.Invariant, v.At.Seconds(), v.Stream, v.Nodes, v.Line, v.Step, v.Text, v.Fingerprint,
-		})
+		out.Violations = append(out.Violations, reportOf(v))
 	}
 	for _, v := range r.Verdicts {
 		out.Invariants[v.Name] = v.State
 	}
-	names := make([]string, 0, len(r.Measures))
-	for n := range r.Measures {
-		names = append(names, n)
-	}
-	slices.SortFunc(names, byNumber)
-	for _, n := range names {
-		m := r.Measures[n]
-		out.Measures = append(out.Measures, measureReport{n, m.Formula, m.Bound.Seconds(), m.Worst.Seconds(), m.Count})
+	return out
+}
+
+func reportOf(v sim.Violation) violationReport {
+	return violationReport{v.Invariant, v.At.Seconds(), v.Stream, v.Nodes, v.Line, v.Step, v.Text, v.Fingerprint}
+}
+
+// measureReports are measures by their names' numbers.
+func measureReports(measures map[string]sim.Measure) []measureReport {
+	out := []measureReport{}
+	for _, n := range slices.SortedFunc(maps.Keys(measures), byNumber) {
+		m := measures[n]
+		out = append(out, measureReport{n, m.Formula, m.Bound.Seconds(), m.Worst.Seconds(), m.Count})
 	}
 	return out
 }

@@ -1,29 +1,88 @@
 package main
 
 import (
-	"slices"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
 
 	"weir/sim"
 	"weir/sim/scenario"
+	"weir/sim/timeline"
 )
 
-// shrunk writes out what was drawn, so that a person can read what happened and take lines away.
-func shrunk(s *sim.Scenario, v sim.Violation, r *sim.Result) *sim.Scenario {
-	small := *s
-	small.Steps = slices.Clone(r.Drawn)
-	for _, st := range s.Steps {
-		if _, random := st.Action.(sim.Random); !random {
-			small.Steps = append(small.Steps, st)
-		}
-	}
-	again := sim.Run(&small, sim.Options{})
-	if !slices.ContainsFunc(again.Violations, func(w sim.Violation) bool { return w.Fingerprint == v.Fingerprint }) {
-		return s
-	}
-	return &small
+// SimShrinkCmd is `weir sim shrink`.
+type SimShrinkCmd struct {
+	SimScenario
+	Output string `short:"o" default:"-" placeholder:"FILE" help:"Where to write the small scenario; - is standard output."`
+	HTML   string `name:"html" placeholder:"FILE" help:"Write the timeline of the small scenario as a page."`
+	Runs   int    `default:"500" placeholder:"N" help:"How often to try at most. Default ${default}."`
 }
 
-// smallest is what a violation is printed with.
-func smallest(in *simInput, r *sim.Result) string {
-	return "\n" + replayWith(scenario.Format(shrunk(in.Scenario, r.Violations[0], r)))
+// Help implements [kong.HelpProvider].
+func (*SimShrinkCmd) Help() string {
+	return `Examples:
+  weir sim shrink --output small.txtar big.txtar
+  weir sim shrink --seed 4711 testdata/scenarios/a_storm_passes_and_all_is_well.txtar
+
+What was drawn is written out; then faults, time, nodes and streams are left out and values made simple, as long as the first
+violation stays the same one.
+
+Exit codes: 1 here is the small scenario, which fails as the large one; 0 the scenario does not fail at all; 2 it cannot be
+read.`
+}
+
+// Run makes a scenario small.
+func (c *SimShrinkCmd) Run(ctx context.Context, std stdio) error {
+	in, err := c.load(std)
+	if err != nil {
+		return err
+	}
+	r := sim.Run(in.Scenario, sim.Options{})
+	if len(r.Violations) == 0 {
+		if _, err := fmt.Fprintf(std.out, "%s\n", runLine(in.Scenario, r, painter{})); err != nil {
+			return fmt.Errorf("printing the outcome: %w", err)
+		}
+		return nil
+	}
+	v := r.Violations[0]
+	small, ok := shrink(ctx, std, in.Scenario, v, sim.Options{}, c.Runs)
+	if !ok {
+		return &exitError{exitNondeterminism, errors.New("a second run does not show what the first one did")}
+	}
+	text := scenario.Format(small)
+	err = writeTo(c.Output, std, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.HTML != "" {
+		if err := drawTo(c.HTML, std, small, text); err != nil {
+			return err
+		}
+	}
+	return &exitError{exitViolation, fmt.Errorf("%s: %s", v.Invariant, v.Text)}
+}
+
+// shrink makes the scenario of a violation small, with a bar. An interrupt ends it with what it has by then.
+func shrink(ctx context.Context, std stdio, s *sim.Scenario, v sim.Violation, o sim.Options, runs int) (*sim.Scenario, bool) {
+	if runs == 0 {
+		runs = 500
+	}
+	bar := newBar(std, "runs to make it small", runs)
+	defer bar.end()
+	small, ok := sim.Shrink(s, v, sim.ShrinkOptions{Run: o, Runs: runs, Progress: func(done, steps int) bool {
+		bar.step(done, plural(steps, "step"))
+		return !interrupted(ctx)
+	}})
+	return small, ok
+}
+
+// drawTo writes the page of a scenario.
+func drawTo(file string, std stdio, s *sim.Scenario, text string) error {
+	r := sim.Run(s, sim.Options{Keep: true, Snapshots: max(100*time.Millisecond, s.Until/1500)})
+	return writeTo(file, std, func(w io.Writer) error { return timeline.HTML(w, s, r, timeline.HTMLOptions{Source: text}) })
 }

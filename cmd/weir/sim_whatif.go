@@ -316,7 +316,7 @@ func (a *answer) json() any {
 		out.After = &after
 	}
 	for _, v := range a.violations {
-		out.Violations = append(out.Violations, violationReport{v.Invariant, v.At.Seconds(), v.Stream, v.Nodes, v.Line, v.Step, v.Text, v.Fingerprint})
+		out.Violations = append(out.Violations, reportOf(v))
 	}
 	return out
 }

@@ -225,21 +225,18 @@ func sourceVerbs() []Verb {
 func runVerbs() []Verb {
 	const g = "the run"
 	return []Verb{
-		verb(g, "random", "PROFILE", "faults are drawn: "+strings.Join(Profiles, ", "), func(p *parser) sim.Action {
+		verb(g, "random", "PROFILE", "faults are drawn: "+strings.Join(sim.Profiles(), ", "), func(p *parser) sim.Action {
 			p.word("faults")
 			t := p.take()
 			name := strings.TrimPrefix(t.text, "profile=")
-			if !slices.Contains(Profiles, name) {
-				p.unknown(token{text: name, col: t.col}, "one of the profiles "+strings.Join(Profiles, ", "), Profiles)
+			if !slices.Contains(sim.Profiles(), name) {
+				p.unknown(token{text: name, col: t.col}, "one of the profiles "+strings.Join(sim.Profiles(), ", "), sim.Profiles())
 			}
 			return sim.Random{Profile: name}
 		}),
 		verb(g, "quiet", "", "all faults end, and what is down boots", func(*parser) sim.Action { return sim.Quiet{} }),
 	}
 }
-
-// Profiles are the kinds of faults that random draws from.
-var Profiles = []string{"swarm", "calm", "network", "process", "source", "edit"}
 
 // action reads one action and what may stand behind it.
 func (p *parser) action() {

@@ -33,8 +33,8 @@ var Phrases = []Phrase{
 var kinds = []control.NoteKind{
 	control.NoteWarm, control.NoteNamed, control.NoteOverslept, control.NoteAlive, control.NoteStale, control.NoteRestarted,
 	control.NoteRefused, control.NoteDrifted, control.NoteAlias, control.NoteLate, control.NoteOld, control.NoteBumped,
-	control.NoteUnknownPin, control.NoteClaimed, control.NoteRunning, control.NoteYielded, control.NoteFailed,
-	control.NoteUnexpected, control.NoteNotApplied,
+	control.NoteUnknownPin, control.NoteClaimed, control.NoteRunning, control.NoteAsked, control.NoteYielded,
+	control.NoteFailed, control.NoteOverfull, control.NoteUnexpected, control.NoteNotApplied,
 }
 
 func kindWord(k control.NoteKind) string { return strings.ReplaceAll(string(k), " ", "-") }

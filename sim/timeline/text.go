@@ -348,7 +348,8 @@ func (t *text) drawViolations() {
 	}
 }
 
-// causes is the chain of lines that led to one, the first cause first, at most so many.
+// causes is the chain of lines that led to one, the first cause first, at most so many. Timers that led to the next
+// timer are left out: they explain nothing.
 func causes(trace []sim.Line, number uint64, most int) []sim.Line {
 	var chain []sim.Line
 	for number != 0 && len(chain) < most {
@@ -364,7 +365,9 @@ func causes(trace []sim.Line, number uint64, most int) []sim.Line {
 		if !ok {
 			break
 		}
-		chain = append(chain, trace[i])
+		if len(chain) == 0 || !strings.HasSuffix(trace[i].Text, " tick") {
+			chain = append(chain, trace[i])
+		}
 		if trace[i].Cause >= number {
 			break
 		}
