@@ -54,7 +54,8 @@ type (
 		Why    string // for people
 	}
 
-	// CaptureStopped says that the capture that [StopCapture] named has ended.
+	// CaptureStopped says that the capture that [StopCapture] named has ended, or that one was ended because its inputs
+	// were edited; then it begins anew.
 	CaptureStopped struct{ Stream string }
 
 	// MediaChanged gives the new anchor of a captured stream's segment numbering.

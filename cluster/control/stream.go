@@ -232,8 +232,11 @@ func (n *Node) captureStopped(e CaptureStopped) {
 	s := n.byName[e.Stream]
 	if s == nil || s.state != Stopping {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "capture stopped"})
+	}
+	if s == nil || s.state != Stopping && !s.active() {
 		return
 	}
+	n.settle(s) // it may have been ended from outside: by an edit of its inputs
 	s.state, s.since, s.tried = Idle, n.now, n.now
 	n.answerReleases(s, true)
 	n.dirty = true

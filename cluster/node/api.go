@@ -18,7 +18,7 @@ import (
 // newAPI makes the handler of the HTTP API.
 func newAPI(n *Node) http.Handler {
 	o := api.Options{Metrics: n.metrics, Control: shown{n}, Log: n.log}
-	if c := n.cfg.File.EditAuth; c != nil {
+	if c := n.file().EditAuth; c != nil {
 		o.Edit = &api.Credentials{User: c.User, Password: c.Password}
 	}
 	return api.Handler(shown{n}, o)
@@ -58,7 +58,7 @@ func (s shown) stream(v *control.View, sv *control.StreamView) api.Stream {
 		Name: sv.Name, Owner: api.Maybe(sv.Owner), State: string(sv.State), Reason: api.Maybe(sv.Reason),
 		SpillOf: sv.Of, Error: sv.Detail, Disabled: sv.State == control.StreamDisabled,
 	}
-	c := s.n.cfg.File.Stream(sv.Name)
+	c := s.n.file().Stream(sv.Name)
 	if c != nil {
 		st.Title = c.Title
 		if c.Ingest != nil {
@@ -142,7 +142,7 @@ func (s shown) Peers() []api.Peer {
 		return nil
 	}
 	now := control.Instant(s.n.env.Now())
-	entries := peersByEntry(s.n.cfg.File)
+	entries := peersByEntry(s.n.file())
 	self := api.Peer{
 		Hostname: v.Self, Name: api.Maybe(v.Self), Self: true, Status: string(control.Alive), Since: seconds(now - v.Since),
 		Stats: peerStats(v.Advert, v.Load, v.Instance),

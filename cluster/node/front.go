@@ -122,7 +122,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 	f.desk = &desk{
 		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), registry: n.streams, hold: n.hold(), claim: claims.claim,
 		unclaim: claims.unclaim,
-		names:   func(name string) error { return conf.CheckName(name, n.cfg.File.Balancers) },
+		names:   func(name string) error { return conf.CheckName(name, n.file().Balancers) },
 	}
 	f.hls = hls.New(hls.Config{Hold: n.hold()}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
 	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -36,11 +37,14 @@ import (
 
 // Config is what a node is started with.
 type Config struct {
-	File     *conf.File
-	Hostname string // announced unless the file or a peer entry names the node
-	Build    string // version, for pages and peers
+	File     *conf.File // in effect at the start; see [Node.Reload]
+	Hostname string     // announced unless the file or a peer entry names the node
+	Build    string     // version, for pages and peers
 	Log      *slog.Logger
 	Outside  Outside
+
+	// Reload reads the configuration again, for whoever asks by the API; nil: it cannot be.
+	Reload func() (*conf.File, error)
 }
 
 // A Node is a running node.
@@ -61,9 +65,12 @@ type Node struct {
 	gaps     gaps
 	front    *front
 	failed   chan error
-	drain    drainage
-	journal  *diary    // nil without one
-	writing  *act.Task // of the journal
+
+	current   fileHolder
+	reloading sync.Mutex
+	drain     drainage
+	journal   *diary    // nil without one
+	writing   *act.Task // of the journal
 
 	view viewHolder
 }
@@ -82,8 +89,9 @@ func Start(cfg Config) (_ *Node, err error) {
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
+	n.current.p.Store(cfg.File)
 	n.metrics = api.NewMetrics(cfg.Build, n.totals)
-	specs, err := n.specs()
+	specs, err := n.specs(cfg.File)
 	if err != nil {
 		return nil, err
 	}
@@ -147,14 +155,14 @@ func (n *Node) pid(group string) *actor.PID {
 // hold is how long a request may wait for a stream that is being taken over.
 func (n *Node) hold() time.Duration {
 	stale := time.Duration(0)
-	for _, p := range n.cfg.File.Peers {
+	for _, p := range n.file().Peers {
 		stale = max(stale, p.StaleTimeout)
 	}
 	return stale + holdMargin
 }
 
 func (n *Node) startRemote() (err error) {
-	f := n.cfg.File
+	f := n.file()
 	if n.keys.own.Zero() {
 		return nil
 	}
@@ -187,7 +195,7 @@ func (n *Node) reachable() string {
 	ctx, cancel := context.WithTimeout(context.Background(), resolving)
 	defer cancel()
 	remote := false // some peer is not on this machine
-	for _, p := range n.cfg.File.Peers {
+	for _, p := range n.file().Peers {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "udp", entry(p))
 		if err != nil {
 			remote = true
@@ -234,16 +242,16 @@ func (n *Node) keysOfRemote(addr string) trust.Keys {
 	return trust.Keys{}
 }
 
-// specs are the streams of the file as the streams' supervisor wants them.
-func (n *Node) specs() ([]stream.Spec, error) {
+// specs are the streams of a file as the streams' supervisor wants them.
+func (n *Node) specs(f *conf.File) ([]stream.Spec, error) {
 	var specs []stream.Spec
-	for _, s := range n.cfg.File.Streams {
+	for _, s := range f.Streams {
 		if s.Disabled {
 			continue
 		}
 		spec := stream.Spec{Name: s.Name}
 		for _, in := range s.Inputs {
-			src, err := n.source(in)
+			src, err := n.source(f, in)
 			switch {
 			case err != nil:
 				return nil, err
@@ -271,16 +279,6 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, control: ctl, sessions: n.sessions,
 	}
 	wall := func() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
-	links := make([]actors.Child, 0, len(n.cfg.File.Peers))
-	fetcher := &peer.HTTP{
-		Self: n.name, URL: n.apiURL, Client: n.keys.client,
-		Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) },
-	}
-	for _, p := range n.cfg.File.Peers {
-		links = append(links, actors.Child{Name: entry(p), Props: peer.Props(n.env, peer.Config{
-			Entry: entry(p), Fetcher: fetcher, Control: ctl, Measured: n.fetched,
-		})})
-	}
 	return actors.Spawn(n.sys, n.env, []actors.Child{
 		{Name: actors.Streams, Props: stream.Supervisor(n.env, stream.Config{
 			Specs:    specs,
@@ -291,7 +289,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 			Answer:   answers.answer,
 			Registry: n.streams,
 		})},
-		{Name: actors.Peers, Props: actors.Group(n.env, "peers", links)},
+		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
 			streams: streams, captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
@@ -310,7 +308,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 }
 
 func (n *Node) controlConfig(s *sockets) control.Config {
-	c := ControlConfig(n.cfg.File, n.cfg.Hostname, n.keys.own.ID())
+	c := ControlConfig(n.file(), n.cfg.Hostname, n.keys.own.ID())
 	c.Instance, c.Seed, c.Advert = n.cfg.Outside.Instance(), n.env.Rand(), n.advert(s)
 	return c
 }
@@ -324,7 +322,7 @@ func (n *Node) advert(s *sockets) control.Advert {
 }
 
 // apiURL is where the state of the peer behind an entry is fetched.
-func (n *Node) apiURL(e string) string { return peersByEntry(n.cfg.File)[e].APIURL }
+func (n *Node) apiURL(e string) string { return peersByEntry(n.file())[e].APIURL }
 
 // relayTransport proves the key of the link to the peer of that name.
 func (n *Node) relayTransport(name string) http.RoundTripper {
@@ -348,7 +346,7 @@ func (n *Node) name() string {
 func (n *Node) publish(v *control.View) {
 	n.view.set(v)
 	n.gaps.changed(v, n.env.Now(), n.metrics.Gap)
-	n.dir.Publish(directoryView(v, n.cfg.File))
+	n.dir.Publish(directoryView(v, n.file()))
 	if n.provider != nil {
 		n.provider.Publish(identityView(v, identity.Member{Addr: n.sys.Address(), SysID: n.sys.ID}))
 	}

@@ -94,7 +94,7 @@ func (c *channel) Longest() int64 {
 }
 
 // source makes the source of a configured input; nil for publish://, which a session brings.
-func (n *Node) source(in conf.Input) (input.Source, error) {
+func (n *Node) source(f *conf.File, in conf.Input) (input.Source, error) {
 	clock := n.cfg.Outside.Clock
 	switch in.Scheme {
 	case "publish":
@@ -110,7 +110,7 @@ func (n *Node) source(in conf.Input) (input.Source, error) {
 			return p, nil, err
 		}}, nil
 	case "file":
-		vod := n.cfg.File.Vod(in.Location)
+		vod := f.Vod(in.Location)
 		if vod == nil {
 			return nil, fmt.Errorf("%s: input %s: there is no `vod %s`", in.Pos, in.URL, in.Location)
 		}

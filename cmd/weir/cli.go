@@ -55,6 +55,9 @@ A flag means what the directive of the same name means in the file. --name, --re
 --return-holddown and the listeners replace what the file says; --peer, --stream and --vod add to it, and replace an
 entry of the same name.
 
+SIGHUP, a change of the file, and POST /streamer/api/v3/config/reload make the node read its file again. Only what
+differs is touched: a stream whose block did not change goes on. A file with an error changes nothing.
+
 The node runs until it is interrupted, or until it has drained after SIGTERM or 'weir drain'. Exit codes: 0 ended as asked; 1 something failed, such as a port in use; 2 the
 configuration is wrong, and nothing was started.`
 }

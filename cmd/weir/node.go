@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 			return &exitError{exitConfig, err}
 		}
 	}
-	file, problems := conf.Load(configName(c.Config), src, c.flags())
+	again := &configuration{path: c.Config, flags: c.flags(), read: sha256.Sum256(src)}
+	file, problems := conf.Load(configName(c.Config), src, again.flags)
 	if problems.Failed() {
 		printProblems(std, problems)
 		return &exitError{code: exitConfig}
@@ -38,7 +40,7 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 		defer cancel()
 		abandoned = open.Done()
 	}
-	return runNode(ctx, abandoned, file, log)
+	return runNode(ctx, abandoned, file, again, log)
 }
 
 // maxConfig is how much of a configuration is read; package conf refuses less than that.

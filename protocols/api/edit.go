@@ -19,6 +19,10 @@ type Control interface {
 	// the last one included. A node that drains already goes on with the limit that it was given first.
 	Drain(ctx context.Context, limit time.Duration, report func(Drain))
 
+	// Reload reads the file again and puts it into effect. It returns the names of the directives that need a restart;
+	// an error means that nothing was changed.
+	Reload(ctx context.Context) (restart []string, err error)
+
 	// Explain says why a stream is where it is, and Plan what would move without some nodes, both as the control plane
 	// of this node sees it. What they return is shown as JSON. The error of Explain is [ErrNotFound] if there is no such
 	// stream.
@@ -133,14 +137,26 @@ func (a *api) ask(ctx context.Context, path, query string) (answer any, ok bool,
 
 // edit obeys a POST below the API, or says that nothing is changed there.
 func (a *api) edit(w http.ResponseWriter, r *http.Request) error {
-	if a.control == nil || r.URL.EscapedPath() != base+"/drain" {
+	path := r.URL.EscapedPath()
+	if a.control == nil || path != base+"/drain" && path != base+"/config/reload" {
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		return &problem{http.StatusMethodNotAllowed, "only GET is supported here"}
 	}
 	if err := mayEdit(r, a.auth); err != nil {
 		return err
 	}
-	return a.drain(w, r)
+	if path == base+"/drain" {
+		return a.drain(w, r)
+	}
+	restart, err := a.control.Reload(r.Context())
+	if err != nil {
+		return &problem{http.StatusConflict, err.Error()}
+	}
+	if restart == nil {
+		restart = []string{}
+	}
+	a.write(w, r, http.StatusOK, map[string][]string{"needs_restart": restart})
+	return nil
 }
 
 // maxDrain bounds the limit that a drain can be given.

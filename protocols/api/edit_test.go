@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,12 +11,36 @@ import (
 )
 
 // drainer is a node that drains in two steps.
-type drainer struct{ limit time.Duration }
+type drainer struct {
+	limit time.Duration
+	bad   error
+}
 
 func (d *drainer) Drain(_ context.Context, limit time.Duration, report func(Drain)) {
 	d.limit = limit
 	report(Drain{State: "handing over", Streams: 3})
 	report(Drain{State: DrainDone, Closed: 2})
+}
+
+func (d *drainer) Reload(context.Context) ([]string, error) { return []string{"http"}, d.bad }
+
+func TestReloadSaysWhatNeedsARestart(t *testing.T) {
+	for _, tt := range []struct {
+		bad    error
+		status int
+		want   string
+	}{
+		{nil, 200, `{"needs_restart":["http"]}`},
+		{errors.New("weir.conf:3:1: found a fish"), 409, `{"error":"weir.conf:3:1: found a fish"}`},
+	} {
+		r := httptest.NewRequest("POST", base+"/config/reload", nil)
+		r.RemoteAddr, r.Host = "127.0.0.1:4000", "127.0.0.1"
+		w := httptest.NewRecorder()
+		Handler(&fake{}, Options{Control: &drainer{bad: tt.bad}}).ServeHTTP(w, r)
+		if body := strings.TrimSpace(w.Body.String()); w.Code != tt.status || body != tt.want {
+			t.Errorf("reload = %d %s, want %d %s", w.Code, body, tt.status, tt.want)
+		}
+	}
 }
 
 func (d *drainer) Explain(_ context.Context, stream string) (any, error) {

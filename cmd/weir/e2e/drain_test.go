@@ -73,7 +73,7 @@ func TestDrainOfAnOwnerLosesNoAccessUnit(t *testing.T) {
 	}{
 		{[]string{"explain", "cam"}, "capture_at names n1, which lives"},
 		{[]string{"plan", "--without", "n1"}, "would move without n1, as n2 sees it"},
-		{[]string{"explain", "--json", "other"}, `"owner":"`+before["other"]+`"`},
+		{[]string{"explain", "--json", "other"}, `"owner":"` + before["other"] + `"`},
 	} {
 		out, err := exec.Command(binary, append(tt.args, "--node", rest[0].http)...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), tt.want) {

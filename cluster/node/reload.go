@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+
+	"weir/actors"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/peer"
+)
+
+// fileHolder gives the configuration in effect to whoever asks.
+type fileHolder struct{ p atomic.Pointer[conf.File] }
+
+func (n *Node) file() *conf.File { return n.current.p.Load() }
+
+// Reload puts another configuration into effect, as far as that goes without a restart, and returns the names of the
+// directives that need one. Only what differs is touched: a stream whose block did not change goes on. An error means
+// that nothing was changed.
+func (n *Node) Reload(f *conf.File) (restart []string, err error) {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	old := n.file()
+	restart = needRestart(old, f)
+	next := *f
+	keep(&next, old)
+	specs, err := n.specs(&next)
+	if err != nil {
+		return nil, err
+	}
+	n.current.p.Store(&next)
+	n.sys.Root.Send(n.pid(actors.Peers), actors.Set{Children: n.links(&next)})
+	n.sys.Root.Send(n.pid(actors.Streams), stream.Configure{Specs: specs})
+	n.sys.Root.Send(n.pid(actors.Control), control.ConfigChanged{Config: n.controlConfig(n.front.sockets)})
+	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
+	for _, what := range restart {
+		n.log.Warn("a change of the configuration needs a restart", slog.String("err", what))
+	}
+	return restart, nil
+}
+
+// needRestart names what differs and cannot be changed while a node runs: names, addresses and secrets.
+func needRestart(old, f *conf.File) (what []string) {
+	addrs := func(list []conf.Listen) (out []string) {
+		for _, l := range list {
+			out = append(out, l.Addr())
+		}
+		return out
+	}
+	for _, d := range []struct {
+		name    string
+		differs bool
+	}{
+		{"name", old.Name != f.Name},
+		{"cluster_key", old.ClusterKey != f.ClusterKey},
+		{"http", !slices.Equal(addrs(old.HTTP), addrs(f.HTTP))},
+		{"https", !slices.Equal(addrs(old.HTTPS), addrs(f.HTTPS))},
+		{"rtmp", !slices.Equal(addrs(old.RTMP), addrs(f.RTMP))},
+		{"rtsp", !slices.Equal(addrs(old.RTSP), addrs(f.RTSP))},
+		{"remote", old.Remote.Addr() != f.Remote.Addr()},
+		{"loglevel", old.LogLevel != f.LogLevel},
+		{"journal", old.Journal != f.Journal},
+		{"edit_auth", !sameCredentials(old.EditAuth, f.EditAuth)},
+	} {
+		if d.differs {
+			what = append(what, d.name)
+		}
+	}
+	before := peersByEntry(old)
+	for _, p := range f.Peers {
+		was, known := before[entry(p)]
+		if known && was.ClusterKey != p.ClusterKey && was.ClusterKey != old.ClusterKey || !known && p.ClusterKey != f.ClusterKey ||
+			known && was.ClusterKey == old.ClusterKey && p.ClusterKey != f.ClusterKey {
+			what = append(what, "cluster_key of peer "+p.Name())
+		}
+	}
+	return what
+}
+
+func sameCredentials(a, b *conf.Credentials) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
+
+// keep leaves what needs a restart as it is.
+func keep(f, old *conf.File) {
+	f.Name, f.ClusterKey, f.Remote, f.LogLevel, f.Journal, f.EditAuth = old.Name, old.ClusterKey, old.Remote, old.LogLevel, old.Journal, old.EditAuth
+	f.HTTP, f.HTTPS, f.RTMP, f.RTSP = old.HTTP, old.HTTPS, old.RTMP, old.RTSP
+}
+
+// links are the actors of the peers.
+func (n *Node) links(f *conf.File) []actors.Child {
+	fetcher := &peer.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: n.sys.Root.Send}
+	out := make([]actors.Child, 0, len(f.Peers))
+	for _, p := range f.Peers {
+		out = append(out, actors.Child{Name: entry(p), Props: peer.Props(n.env, peer.Config{
+			Entry: entry(p), Fetcher: fetcher, Control: n.pid(actors.Control), Measured: n.fetched,
+		})})
+	}
+	return out
+}
+
+var errNoReload = errors.New("this node was started without a file that could be read again")
+
+// Reload implements [api.Control].
+func (s shown) Reload(context.Context) ([]string, error) {
+	if s.n.cfg.Reload == nil {
+		return nil, errNoReload
+	}
+	f, err := s.n.cfg.Reload()
+	if err != nil {
+		return nil, fmt.Errorf("the configuration was not reloaded: %w", err)
+	}
+	return s.n.Reload(f)
+}

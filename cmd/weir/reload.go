@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"weir/cluster/conf"
+)
+
+// settle is how long a file has to be left alone before it is read again: editors write in several steps.
+const settle = 300 * time.Millisecond
+
+// A configuration is a file, with the flags that override it, that can be read again.
+type configuration struct {
+	path  string // empty: there is no file, or it is standard input
+	flags conf.Flags
+
+	mu   sync.Mutex
+	read [sha256.Size]byte // of what was read last
+}
+
+// load reads the file. The problems are those that did not prevent it.
+func (c *configuration) load() (*conf.File, conf.Problems, error) {
+	src, err := readConfig(c.path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	c.read = sha256.Sum256(src)
+	c.mu.Unlock()
+	file, problems := conf.Load(configName(c.path), src, c.flags)
+	if problems.Failed() {
+		return nil, nil, errors.New(oneLine(problems))
+	}
+	return file, problems, nil
+}
+
+// oneLine is the errors among problems, for a log line.
+func oneLine(problems conf.Problems) string {
+	var b bytes.Buffer
+	for _, p := range problems {
+		if p.Severity == conf.Warning {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "%s: %s", p.Pos, p.Text)
+	}
+	return b.String()
+}
+
+// differs says whether the file holds something else than what was read last; one that cannot be read does not.
+func (c *configuration) differs() bool {
+	src, err := readConfig(c.path, nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return err == nil && sha256.Sum256(src) != c.read
+}
+
+// changes tells of each change of the file until ctx ends. Its folder is watched, since editors and orchestrators put
+// another file in its place.
+func (c *configuration) changes(ctx context.Context, log *slog.Logger) <-chan struct{} {
+	if c.path == "" || c.path == "-" {
+		return nil
+	}
+	w, err := fsnotify.NewWatcher()
+	if err == nil {
+		err = w.Add(filepath.Dir(c.path))
+	}
+	if err != nil {
+		log.Warn("the configuration file is not watched; SIGHUP reloads it", slog.Any("err", err))
+		return nil
+	}
+	out := make(chan struct{})
+	go func() {
+		defer func() { _ = w.Close() }()
+		quiet := time.NewTimer(settle)
+		quiet.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case _, ok := <-w.Events:
+				if !ok {
+					return
+				}
+				quiet.Reset(settle)
+			case err, ok := <-w.Errors:
+				if !ok {
+					return
+				}
+				log.Warn("watching the configuration file", slog.Any("err", err))
+			case <-quiet.C:
+				if !c.differs() {
+					continue
+				}
+				select {
+				case out <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return out
+}

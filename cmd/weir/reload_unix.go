@@ -1,0 +1,11 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// reloadSignals are those at which a node reads its file again.
+var reloadSignals = []os.Signal{syscall.SIGHUP}
