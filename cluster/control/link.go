@@ -129,12 +129,12 @@ func (n *Node) fetched(e Fetched) {
 		n.refused(l, NameTaken, st.Node)
 		return
 	}
-	l.instance = st.Instance
 	if l.why != "" {
 		l.why, l.detail = "", ""
 		n.peersDirty = true
 	}
 	if n.accept(p, st, f.at) {
+		l.instance = st.Instance // not that of an old answer, or its successor would look like a second node of its name
 		p.rtt = n.now - f.at
 		n.ages(p, st)
 	}

@@ -284,6 +284,9 @@ func (n *Node) hearsay(p *peer, a *Age) {
 	if e.instance != p.said.instance && p.said.instance != "" && e.inc <= p.said.inc && mutant != ArrivalOrder {
 		return // of an instance that this node has not met and that is no later than the one it has
 	}
+	if e.instance != p.said.instance && p.met && n.now-age <= p.asked && mutant != ArrivalOrder {
+		return // it was heard before the last that answered this node was asked
+	}
 	full := a.Full && !p.relayedFull && e == p.relayed
 	if !full && (!p.said.older(e) || !p.relayed.older(e)) && mutant != ArrivalOrder {
 		return
