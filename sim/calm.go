@@ -92,6 +92,9 @@ func (c *checks) bounds() bounds {
 		b.ppm = max(b.ppm, p)
 		b.lag = max(b.lag, m.lag)
 	}
+	if c.edits > 0 {
+		b.differ = b.s + b.f
+	}
 	b.d = w.bases.delay.Max
 	for i := range w.links {
 		b.d = max(b.d, w.links[i].delay.Max)
@@ -118,6 +121,7 @@ func (c *checks) bounds() bounds {
 // bounds are the quantities of the formulas of the cluster rules, as they are now.
 type bounds struct {
 	s, f, d, up, down, hold, lag time.Duration
+	differ                       time.Duration // that two who disagree about the order wait (R8)
 	ppm                          int64
 	nodes, k                     int
 }
@@ -132,7 +136,7 @@ func (b *bounds) rate(d time.Duration) time.Duration {
 
 func (b *bounds) b2() time.Duration { return b.rate(b.s) + 3*b.d + b.up + b.lag + 3*time.Millisecond }
 func (b *bounds) b4() time.Duration {
-	return b.poll() + 2*b.d + b.down + b.lag + time.Millisecond
+	return b.differ + b.poll() + 2*b.d + b.down + b.lag + time.Millisecond
 }
 
 func (b *bounds) b5(streams int) time.Duration {

@@ -581,7 +581,7 @@ func (c *checks) polls(m *machine, local time.Duration, e control.Fetch) {
 
 // weighed checks how long an answer is.
 func (c *checks) weighed(m *machine, st *control.State, raw []byte) {
-	if !st.Same || slices.ContainsFunc(st.Ages, func(a control.Age) bool { return a.Full }) {
+	if !st.Same || slices.ContainsFunc(st.Ages, func(a control.Age) bool { return len(a.Claims) > 0 }) {
 		return
 	}
 	limit := 300 + 110*len(st.Ages)

@@ -402,8 +402,11 @@ func (c *checks) numbered(f *feed) {
 			return // both run; what their viewers see is settled at the hand-over
 		}
 	}
-	if s.lastSegment < 0 || f.media == (control.Media{}) {
-		return // nobody has told the new owner of a numbering
+	if f.media == (control.Media{}) {
+		s.lastSegment = -1 // nobody knows of any; it begins anew
+	}
+	if s.lastSegment < 0 || c.period == wild {
+		return // nobody can have told the new owner of a numbering
 	}
 	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == failure || c.period == calmed || c.period == homing) {
 		return

@@ -374,8 +374,12 @@ func (m *machine) startDrain() {
 	m.draining = true
 	m.w.sometimes["drain during a partition"] += b2i(m.w.parted())
 	m.w.checks.drains(m)
+	m.later(drainLimit, func() { m.crash("drained late") })
 	m.process.drain()
 }
+
+// drainLimit is how long a drain takes at most, as in the node.
+const drainLimit = 30 * time.Second
 
 func (m *machine) edit(f *conf.File) {
 	m.file = f

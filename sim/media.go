@@ -213,6 +213,9 @@ func (w *world) number(f *feed) {
 // segments takes down which numbers a capture has used up to now.
 func (w *world) segments(f *feed) {
 	n := f.first + int64((w.now-f.anchor)/w.segment)
+	if b := w.checks.bounds(); w.now-f.upAt <= 2*b.poll()+4*b.d {
+		return // so short that nobody can have heard of its numbers
+	}
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
 	}

@@ -32,12 +32,13 @@ type exchange struct {
 	local    time.Duration // the asker's clock then
 	over     bool
 
-	state *control.State
-	raw   []byte // instead of state, where bytes travel
-	made  time.Duration
-	who   int // boots of to when it answered
-	why   control.FailReason
-	mail  func() // for mailing
+	state   *control.State
+	raw     []byte // instead of state, where bytes travel
+	garbled bool   // the bytes have been changed
+	made    time.Duration
+	who     int // boots of to when it answered
+	why     control.FailReason
+	mail    func() // for mailing
 
 	next *exchange // free list
 }

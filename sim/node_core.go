@@ -13,21 +13,22 @@ import (
 // A core is a process of which only the control plane runs. What the node's actors would do between it and the world
 // takes no time.
 type core struct {
-	m     *machine
-	w     *world
-	cfg   control.Config
-	node  *control.Node
-	token uint64
-	open  map[uint64]*exchange
-	pubs  map[uint64]*feed
-	ended bool
-	full  int // replies, for the sample that is encoded
+	m       *machine
+	w       *world
+	cfg     control.Config
+	node    *control.Node
+	token   uint64
+	open    map[uint64]*exchange
+	pubs    map[uint64]*feed
+	letters map[uint64]func(released bool)
+	ended   bool
+	full    int // replies, for the sample that is encoded
 
 	hearing *exchange // whose answer is being handled
 }
 
 func newCore(m *machine, cfg control.Config) {
-	c := &core{m: m, w: m.w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}}
+	c := &core{m: m, w: m.w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, letters: map[uint64]func(bool){}}
 	m.process = (*coreProcess)(c)
 	c.node = control.New(cfg, c.now())
 	c.step(control.Measured{Load: control.Load{CPU: m.load}}, "")
@@ -97,6 +98,14 @@ func (c *core) do(e control.Effect) {
 		w.note(m, e)
 	case control.Drained:
 		w.trace.line(w.now, m.name, "drained").num("left", int64(e.Left)).end()
+		m.later(time.Second, func() { m.crash("drained") })
+	case control.AskRelease:
+		c.askRelease(e)
+	case control.ReleaseAnswer:
+		if answer := c.letters[e.Token]; answer != nil {
+			delete(c.letters, e.Token)
+			answer(e.Released)
+		}
 	default:
 		w.trace.line(w.now, m.name, "effect").text("type", fmt.Sprintf("%T", e)).end()
 	}
@@ -121,6 +130,38 @@ func (c *core) start(e control.StartCapture) {
 		text("why", string(e.Why)).text("of", e.Of).end()
 	f := m.open(w.byName[e.Stream], string(e.Why))
 	f.epoch, f.media = e.Epoch, e.Media
+}
+
+// askRelease asks the owner of a stream to let go of it, as the node does through the stream's actor.
+func (c *core) askRelease(e control.AskRelease) {
+	w, m := c.w, c.m
+	w.trace.line(w.now, m.name, "ask-release").text("stream", e.Stream).text("of", e.Node).end()
+	to := w.announcer(e.Node)
+	if to == nil {
+		return
+	}
+	from := m.announced
+	w.carry(w.link(m, to), &exchange{from: m, to: to, mail: func() {
+		p, ok := to.process.(*coreProcess)
+		if !ok || !to.up {
+			return
+		}
+		o := (*core)(p)
+		o.token++
+		o.letters[o.token] = func(released bool) {
+			if !released {
+				return
+			}
+			w.carry(w.link(to, m), &exchange{from: to, to: m, mail: func() {
+				if p, ok := m.process.(*coreProcess); ok && m.up {
+					w.trace.cause = w.trace.line(w.now, m.name, "released").text("stream", e.Stream).text("by", e.Node).end()
+					(*core)(p).step(control.Released{Stream: e.Stream, Node: e.Node}, "")
+				}
+			}}, mailing, 100)
+		}
+		w.trace.cause = w.trace.line(w.now, to.name, "release-asked").text("stream", e.Stream).text("from", from).end()
+		o.step(control.ReleaseAsked{Stream: e.Stream, From: from, Token: o.token}, "")
+	}}, mailing, 100)
 }
 
 // answer tells a publisher the verdict.
@@ -210,7 +251,7 @@ func (c *core) reply(ex *exchange, st *control.State) {
 	size := 300
 	c.full++
 	if m.broken > 0 && hits(m.chance, m.broken) {
-		ex.raw = w.breakUp(m, st)
+		ex.raw, ex.garbled = w.breakUp(m, st), m.breakage == Garbled
 		size = len(ex.raw)
 	} else if !st.Same || c.full%sampleEvery == 0 {
 		raw, err := json.Marshal(st)
@@ -276,6 +317,11 @@ func (p *coreProcess) answered(ex *exchange) {
 	c := (*core)(p)
 	w, m := c.w, c.m
 	st, err := ex.read()
+	if ex.garbled { // whatever it reads like: its proof does not hold
+		w.trace.cause = w.trace.line(w.now, m.name, "garbled").text("from", ex.to.name).num("id", int64(ex.id)).end()
+		c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: control.Unauthorised}, "")
+		return
+	}
 	if err != nil {
 		w.trace.cause = w.trace.line(w.now, m.name, "unreadable").text("from", ex.to.name).num("id", int64(ex.id)).end()
 		c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: control.Malformed, Detail: err.Error()}, "")
@@ -358,7 +404,7 @@ func (p *coreProcess) kill(id string) {
 		w.trace.cause = w.trace.line(w.now, m.name, "restarted").text("actor", id).end()
 		cfg := c.cfg
 		cfg.Inc++
-		n := &core{m: m, w: w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}}
+		n := &core{m: m, w: w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, letters: map[uint64]func(bool){}}
 		m.process = (*coreProcess)(n)
 		n.node = control.New(cfg, n.now())
 		var captures []control.Capture

@@ -143,6 +143,16 @@ func (p *page) either(class string, y int, from, to time.Duration, text, brief s
 		more, esc(shown))
 }
 
+// atEdge writes text behind an instant, or before it where the page ends.
+func (p *page) atEdge(class string, y int, at time.Duration, text string) {
+	x, anchor := p.x(at)+3, ""
+	need := float64(len([]rune(text)))*letterWidth + 6
+	if p.x(at)+need > chartWidth {
+		x, anchor = p.x(at)-3, ` text-anchor="end"`
+	}
+	p.s(`<text class="%s" x="%.1f" y="%d" data-a="%d" data-e="%.0f"%s>%s</text>`, class, x, y, at.Microseconds(), need, anchor, esc(text))
+}
+
 func (p *page) label(text, class string) {
 	fmt.Fprintf(&p.labels, `<text class="%s" x="%d" y="%d">%s</text>`, class, labelWidth-11, p.y+11, esc(short(text, 22)))
 }
@@ -217,7 +227,7 @@ func (p *page) drawFaults() {
 			}
 			p.s(`<rect class="%s" y="%d" height="%d" %s><title>%s, %s</title></rect>`, class, p.y, faultHeight-4, p.span(s.From, s.To),
 				esc(s.Text), times(s.From, s.To))
-			p.words("faulttext", p.y+12, s.From, s.From, s.Text)
+			p.atEdge("faulttext", p.y+12, s.From, s.Text)
 		}
 		p.y += faultHeight
 	}

@@ -29,7 +29,13 @@
           e.setAttribute("x2", x(a));
           break;
         case "text":
+          if (e.dataset.e && x(a) + +e.dataset.e > width) {
+            e.setAttribute("x", x(a) - 3);
+            e.setAttribute("text-anchor", "end");
+            break;
+          }
           e.setAttribute("x", x(a) + 3);
+          if (e.dataset.e) e.removeAttribute("text-anchor");
           if (e.classList.contains("tick")) e.setAttribute("display", x(a) + 40 > width ? "none" : "inline");
           else if (b > a && e.dataset.t) {
             const room = x(b) - x(a);
@@ -108,7 +114,13 @@
     if (e.target.closest("a")) return;
     show((e.clientX - lanes.getBoundingClientRect().left) / width * until);
   });
-  for (const b of document.querySelectorAll("[data-go]")) b.addEventListener("click", () => { show(+b.dataset.go); lanes.scrollIntoView({behavior: "smooth"}); });
+  for (const b of document.querySelectorAll("[data-go]")) b.addEventListener("click", () => {
+    const near = 20e6; // the window that shows what happened around it, in microseconds
+    if (x(near) < scroll.clientWidth) zoom(scroll.clientWidth / x(near));
+    show(+b.dataset.go);
+    scroll.scrollLeft = x(at) - scroll.clientWidth * 0.7;
+    lanes.scrollIntoView({behavior: "smooth", block: "center"});
+  });
   addEventListener("hashchange", () => {
     if (!location.hash.startsWith("#L")) return;
     document.getElementById("trace").open = true;
