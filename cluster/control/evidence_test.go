@@ -226,9 +226,17 @@ func TestHearsayOfAReplacedInstanceProvesNothing(t *testing.T) {
 func TestDirectReplyOfAnInstanceThatOthersSawReplacedIsOld(t *testing.T) {
 	p := newProbe(t, []string{"n2", "n3"}, camNames...)
 	p.say("n2", State{Instance: "old", Inc: 1, Seq: 1})
-	p.say("n3", State{Seq: 1, Ages: []Age{{Node: "n2", Instance: "new", Inc: 2, Seq: 1, Age: 10}}})
+	earlier := Age{Node: "n2", Instance: "first", Inc: 2, Seq: 1, Age: 10} // heard before the old one was asked
+	p.say("n3", State{Seq: 1, Ages: []Age{earlier}})
 	p.pass(2200 * Millisecond)
 	p.say("n2", State{Instance: "old", Inc: 1, Seq: 2})
+	if p.noted(NoteOld) {
+		t.Error("hearsay of before its question keeps a reply out")
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n3", State{Seq: 2, Ages: []Age{{Node: "n2", Instance: "new", Inc: 2, Seq: 1, Age: 10}}})
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Instance: "old", Inc: 1, Seq: 3})
 	if !p.noted(NoteOld) {
 		t.Error("the reply was taken in")
 	}
