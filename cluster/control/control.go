@@ -103,6 +103,10 @@ type Config struct {
 	// spaces the attempts of nodes that were not chosen. Zero means 2 s.
 	StartUp Instant
 
+	// RebalanceRate is how many streams a node takes per interval of polls from others that have two more than it, after
+	// an edit has given the streams to it. 0 means none.
+	RebalanceRate int
+
 	// Limits are this node's own, beside those of the peer entry that leads to it.
 	Limits Limits
 
@@ -163,6 +167,7 @@ type Node struct {
 	busy         bool  // this node's processors have enough to do
 	overful      bool  // every node is full, and some have more than they should
 	overfulSince Instant
+	rebalanced   Instant // the last stream that was moved to be even; 0 for none
 
 	replan bool    // the group, a list or a name changed: homes have to be computed
 	dirty  bool    // something changed that decisions depend on

@@ -140,6 +140,7 @@ const (
 	NoteAsked      NoteKind = "release asked"  // of Node, which has the stream
 	NoteYielded    NoteKind = "yielded"        // Node: who has it now; Detail: the reason
 	NoteFailed     NoteKind = "capture failed" // Detail: why
+	NoteRebalanced NoteKind = "rebalanced"     // it is to come here from Node, which has more streams
 	NoteOverfull   NoteKind = "all full"       // every node is at its limits, and some beyond; Detail: over when it is over
 	NoteUnexpected NoteKind = "unexpected"     // an event that fits no state; Detail: which
 	NoteNotApplied NoteKind = "not applied"    // a part of a new configuration that needs a restart; Detail: which

@@ -234,11 +234,15 @@ func TestDirectReplyOfAnInstanceThatOthersSawReplacedIsOld(t *testing.T) {
 		t.Error("hearsay of before its question keeps a reply out")
 	}
 	p.pass(2200 * Millisecond)
-	p.say("n3", State{Seq: 2, Ages: []Age{{Node: "n2", Instance: "new", Inc: 2, Seq: 1, Age: 10}}})
-	p.pass(2200 * Millisecond)
-	p.say("n2", State{Instance: "old", Inc: 1, Seq: 3})
+	p.say("n3", State{Seq: 2, Ages: []Age{{Node: "n2", Instance: "new", Inc: 2, Seq: 1, Age: 0}}})
+	p.say("n2", State{Instance: "old", Inc: 1, Seq: 3}) // asked before
 	if !p.noted(NoteOld) {
 		t.Error("the reply was taken in")
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Instance: "old", Inc: 1, Seq: 4})
+	if p.noted(NoteOld) {
+		t.Error("an instance that answers what it was asked after others had heard another was taken for over")
 	}
 	p.pass(2200 * Millisecond)
 	p.say("n2", State{Instance: "new", Inc: 2, Seq: 9})

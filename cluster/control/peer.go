@@ -71,6 +71,7 @@ type peer struct {
 
 	// What others heard from it.
 	relayed       evidence
+	relayedAt     Instant // when they heard it
 	relayedFull   bool // relayedClaims is known
 	relayedClaims []claim
 
@@ -127,7 +128,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	case p.replaced(e.instance) && mutant != NoInc,
 		e.instance != p.said.instance && p.said.instance != "" && asked < p.asked && mutant != NoInc, // it may be over
 		e.instance == p.said.instance && !p.said.older(e),
-		e.instance == p.said.instance && p.restarted() && p.alive:
+		e.instance == p.said.instance && p.restarted() && p.alive && asked <= p.relayedAt:
 		n.do(Note{Kind: NoteOld, Node: p.name})
 		return false
 	}
@@ -142,7 +143,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 		p.claims, p.seen = nil, Seen{}
 		n.dirty, n.peersDirty = true, true
 	}
-	if p.relayed.instance != e.instance || !e.older(p.relayed) {
+	if p.relayed.instance != e.instance || !e.older(p.relayed) { // an instance that answers later than others heard is the later
 		p.relayed, p.relayedFull, p.relayedClaims = evidence{}, false, nil
 	}
 	p.said, p.direct, p.met, p.asked = e, n.now, true, asked
@@ -295,7 +296,7 @@ func (n *Node) hearsay(p *peer, a *Age) {
 		p.relayedFull, p.relayedClaims = false, nil
 		n.dirty, n.streamsDirty = true, true
 	}
-	p.relayed = e
+	p.relayed, p.relayedAt = e, n.now-age
 	if heard := n.now - age; !p.ever || heard > p.heard {
 		p.heard, p.ever, p.slack = heard, true, 0
 	}

@@ -18,6 +18,7 @@ func (n *Node) evaluate() {
 	for _, s := range n.streams {
 		n.decide(s)
 	}
+	n.rebalance()
 	if n.draining {
 		n.drainedYet()
 	}

@@ -13,7 +13,7 @@ type Saved struct {
 	Warm, Settled, Named               bool
 	Draining, Drained                  bool
 	Busy, Overful, Dirty, Replan       bool
-	OverfulSince                       Instant
+	OverfulSince, Rebalanced           Instant
 	Added, Returning                   int
 	Lists                              [][]Listed // of the peers
 	Links                              []SavedLink
@@ -67,6 +67,7 @@ type SavedPeer struct {
 	RelayedInstance     string
 	RelayedInc          uint64
 	RelayedSeq          uint64
+	RelayedAt           Instant
 	RelayedFull         bool
 	RelayedClaims       []SavedClaim
 	Forgotten           [maxForgotten]string
@@ -111,7 +112,7 @@ func (n *Node) Save() *Saved {
 		Config: n.cfg, Self: n.self, Inc: n.inc, Seq: n.seq, Version: n.version, FetchID: n.fetchID, Random: uint64(n.random),
 		Load: n.load, Now: n.now, Boot: n.boot, Wake: n.wake, WarmFrom: n.warmFrom, EvalAt: n.evalAt,
 		Warm: n.warm, Settled: n.settled, Named: n.named, Draining: n.draining, Drained: n.drained,
-		Busy: n.busy, Overful: n.overful, OverfulSince: n.overfulSince, Dirty: n.dirty, Replan: n.replan, Added: n.added, Returning: n.returning,
+		Busy: n.busy, Overful: n.overful, OverfulSince: n.overfulSince, Rebalanced: n.rebalanced, Dirty: n.dirty, Replan: n.replan, Added: n.added, Returning: n.returning,
 		Waiting: slices.Clone(n.waiting),
 	}
 	for _, l := range n.links {
@@ -167,7 +168,7 @@ func (p *peer) save() SavedPeer {
 		Name: p.name, Met: p.met, Stale: p.stale, SaidInstance: p.said.instance, SaidInc: p.said.inc, SaidSeq: p.said.seq,
 		Direct: p.direct, Asked: p.asked, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
 		ListKey: p.listKey, Hint: p.hint, Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
-		RelayedInstance: p.relayed.instance, RelayedInc: p.relayed.inc, RelayedSeq: p.relayed.seq,
+		RelayedInstance: p.relayed.instance, RelayedInc: p.relayed.inc, RelayedSeq: p.relayed.seq, RelayedAt: p.relayedAt,
 		RelayedFull: p.relayedFull, RelayedClaims: saveClaims(p.relayedClaims), Forgotten: p.forgotten,
 		Ever: p.ever, Alive: p.alive, Near: p.near, Lived: p.lived, Heard: p.heard, Slack: p.slack,
 		Generation: p.generation, Returns: slices.Clone(p.returns), Lost: p.lost, Counts: p.counts, RTT: p.rtt,
@@ -180,7 +181,7 @@ func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 		name: v.Name, met: v.Met, stale: v.Stale, said: evidence{v.SaidInstance, v.SaidInc, v.SaidSeq},
 		direct: v.Direct, asked: v.Asked, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
 		listKey: v.ListKey, hint: v.Hint, warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
-		relayed: evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedFull: v.RelayedFull,
+		relayed: evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedAt: v.RelayedAt, relayedFull: v.RelayedFull,
 		relayedClaims: n.restoreClaims(v.RelayedClaims), forgotten: v.Forgotten,
 		ever: v.Ever, alive: v.Alive, near: v.Near, lived: v.Lived, heard: v.Heard, slack: v.Slack,
 		generation: v.Generation, returns: slices.Clone(v.Returns), lost: v.Lost, counts: v.Counts, rtt: v.RTT,
@@ -248,7 +249,7 @@ func Restore(v *Saved) *Node {
 	n.inc, n.seq, n.version, n.fetchID, n.random = v.Inc, v.Seq, v.Version, v.FetchID, random(v.Random)
 	n.load, n.boot, n.wake, n.warmFrom, n.evalAt = v.Load, v.Boot, v.Wake, v.WarmFrom, v.EvalAt
 	n.warm, n.draining, n.drained = v.Warm, v.Draining, v.Drained
-	n.busy, n.overful, n.overfulSince = v.Busy, v.Overful, v.OverfulSince
+	n.busy, n.overful, n.overfulSince, n.rebalanced = v.Busy, v.Overful, v.OverfulSince, v.Rebalanced
 	n.dirty, n.replan, n.added, n.returning = v.Dirty, v.Replan, v.Added, v.Returning
 	n.waiting = slices.Clone(v.Waiting)
 	n.out = n.out[:0]

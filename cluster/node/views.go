@@ -142,6 +142,7 @@ func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
 		Self: hostname, Named: f.Name != "",
 		Peers: controlPeers(f), Streams: controlStreams(f),
 		ReturnHolddown: control.Instant(f.ReturnHolddown),
+		RebalanceRate:  f.RebalanceRate,
 		Limits:         limits(f.ChannelLimit, f.CPULimit),
 		Hash:           f.Hash(keyID),
 	}
