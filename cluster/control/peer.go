@@ -72,7 +72,7 @@ type peer struct {
 	// What others heard from it.
 	relayed       evidence
 	relayedAt     Instant // when they heard it
-	relayedFull   bool // relayedClaims is known
+	relayedFull   bool    // relayedClaims is known
 	relayedClaims []claim
 
 	forgotten [maxForgotten]string // instances that others have replaced
