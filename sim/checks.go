@@ -251,7 +251,8 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 		case control.StartCapture:
 			c.starts(m, local, e)
 		case control.StopCapture:
-			c.stops(m, local, e)
+			_, asked := ev.(control.ReleaseAsked)
+			c.stops(m, local, e, asked)
 		case control.WakeAt:
 			if e.At <= now {
 				c.hold("I11", false, nil, []string{m.name}, "asks to be woken in the past")
@@ -369,6 +370,17 @@ func (m *machine) staleOf(entry string) time.Duration {
 	return m.entries[entry]
 }
 
+// patience is the silence after which m takes q for dead: that of the entry that leads there.
+func (c *checks) patience(m, q *machine) time.Duration {
+	for _, p := range m.controlConfig().Peers {
+		if c.w.behind(p.Entry) == q {
+			return time.Duration(p.Stale)
+		}
+	}
+	s, _ := m.stale()
+	return s
+}
+
 func (c *checks) unheard(m *machine, e control.FetchFailed) {
 	if q := c.w.behind(e.Peer); q != nil && q != m {
 		k := &m.known[q.index]
@@ -397,14 +409,13 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		return
 	}
 	c.warm(m, s, local)
-	stale, _ := m.stale()
 	back := false
 	for _, q := range w.machines {
 		y := &c.claims[q.index][s.index]
 		if q == m || !q.up || y.state != control.Running || q.draining || y.why == control.NotClustered {
 			continue
 		}
-		any, direct := c.fresh(m, q, local, stale)
+		any, direct := c.fresh(m, q, local, c.patience(m, q))
 		knows := m.known[q.index].met && m.known[q.index].made > y.since && m.known[q.index].said.boots == q.boots
 		if !any || !knows {
 			if q.runs() && c.connected(m, q) {
@@ -461,8 +472,8 @@ func (c *checks) warm(m *machine, s *stream, local time.Duration) {
 	c.ok("I3")
 }
 
-// stops checks that m may stop a capture.
-func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture) {
+// stops checks that m may stop a capture. Asked says that the other node has asked for it, and so does not run it yet.
+func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, asked bool) {
 	w, s := c.w, c.w.byName[e.Stream]
 	if s == nil {
 		return
@@ -478,14 +489,13 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture) {
 		c.hold("I5", false, s, []string{m.name}, "yields to nobody known: "+e.To)
 		return
 	}
-	stale, _ := m.stale()
-	_, direct := c.fresh(m, q, local, stale)
+	_, direct := c.fresh(m, q, local, c.patience(m, q))
 	y, made := &c.claims[q.index][s.index], m.known[q.index].made
 	running := y.state == control.Running && y.since <= made || y.ran[0] <= made && made <= y.ran[1] && y.ran[1] > 0
 	if m.known[q.index].said.boots != q.boots { // of an instance that is over
 		running = true
 	}
-	c.hold("I5", direct && running, s, []string{m.name, q.name}, fmt.Sprintf("yields to a claim that is not direct and running (direct %t, running %t)", direct, running))
+	c.hold("I5", direct && (running || asked), s, []string{m.name, q.name}, fmt.Sprintf("yields to a claim that is not direct and running (direct %t, running %t)", direct, running))
 	if e.Why == control.Yielded {
 		c.ordered(m, q, s)
 	}
@@ -508,7 +518,7 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 	case control.NoteStale:
 		if q := w.announcer(e.Node); q != nil && q != m {
 			c.believes(m, q, true)
-			s, _ := m.stale()
+			s := c.patience(m, q)
 			k := &m.known[q.index]
 			c.hold("I2", !k.ever || local-k.heard >= s-s/100, nil, []string{m.name, q.name},
 				fmt.Sprintf("takes a node for dead whose evidence is %d ms old", (local-k.heard)/time.Millisecond))
