@@ -454,10 +454,20 @@ func (c *checks) limit(t *trouble, b *bounds) (time.Duration, string) {
 		return from + b.b4(), "I18"
 	case c.cold:
 		return from + b.b6(c.everybody()) + late, "I21"
-	case t.first && c.period == failure && c.uniform && late == 0:
+	case t.first && c.period == failure && c.uniform && late == 0 && !c.limited():
 		return from + b.b2(), "I17"
 	}
 	return from + b.b7() + late, "I20"
+}
+
+// limited says whether a node has limits: who is full leaves streams to others, which learn of that only then.
+func (c *checks) limited() bool {
+	for _, m := range c.w.machines {
+		if m.channelLimit() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // counted is told that the captures of a stream that deliver have changed.
@@ -806,7 +816,7 @@ func (c *checks) ordered(m, to *machine, s *stream) {
 		return
 	}
 	ok := place.Before(s.name, x.Pin, x.Home, to.announced, m.announced)
-	if !ok && (!c.uniform || c.period == wild) { // they may have disagreed about pin or home
+	if !ok && (!c.uniform || c.edits > 0 || c.period == wild) { // they may have disagreed about pin or home
 		ok = place.Before(s.name, "", "", to.announced, m.announced)
 	}
 	c.hold("I4", ok, s, []string{m.name, to.name}, fmt.Sprintf("%s yields %s to %s, which comes after it", m.name, s.name, to.name))

@@ -429,7 +429,7 @@ func (c *checks) capacity(m *machine, s *stream) {
 		if q != m && q.runs() && !q.draining && c.connected(m, q) && c.eligible(q, s) && (q.channelLimit() == 0 || q.count() < q.channelLimit()) {
 			stale, _ := m.stale()
 			if any, _ := c.fresh(m, q, m.clock.at(c.w.now), stale); any {
-				c.hold("I10", c.period == wild || c.period == stable, s, []string{m.name, q.name},
+				c.hold("I10", c.period == wild, s, []string{m.name, q.name},
 					fmt.Sprintf("%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name))
 				return
 			}

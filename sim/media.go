@@ -216,6 +216,9 @@ func (w *world) segments(f *feed) {
 	if b := w.checks.bounds(); w.now-f.upAt <= 2*b.poll()+4*b.d {
 		return // so short that nobody can have heard of its numbers
 	}
+	if f.state == control.Stopping || f.s.count > 1 {
+		return // another goes on with its own
+	}
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
 	}

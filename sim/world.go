@@ -154,6 +154,7 @@ func newWorld(s *Scenario, o Options) *world {
 		result: &Result{Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
 	}
 	w.random = w.rng("world")
+	w.wallClock = o.Mutant == string(control.WallClock)
 	if d := o.Decisions; d != nil && len(d.Fates) > 0 {
 		w.repeat = map[uint64]Decision{}
 		for _, f := range d.Fates {
