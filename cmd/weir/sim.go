@@ -32,6 +32,7 @@ type SimCmd struct {
 	Replay  SimReplayCmd  `cmd:"" help:"Step a journal of a node through the rules and find the first difference."`
 	Whatif  SimWhatifCmd  `cmd:"" help:"Say what a crash would do to your configuration."`
 	Tune    SimTuneCmd    `cmd:"" help:"Compare timeouts: gaps, and false take-overs per day."`
+	Mutants SimMutantsCmd `cmd:"" help:"Plant known faults into the rules and show that each is caught."`
 }
 
 // Help implements [kong.HelpProvider].

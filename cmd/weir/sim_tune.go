@@ -220,13 +220,13 @@ func (c *SimTuneCmd) print(rows []tuning, std stdio) error {
 	var out []row
 	for _, t := range rows {
 		over += t.over
-		longest := cell{text: millis(quantile(t.gaps, 1))}
+		longest := cell{text: hundredths(quantile(t.gaps, 1))}
 		if t.over > 0 {
 			longest.paint = p.red
 		}
 		cells = append(cells, []cell{
-			{text: t.pace.String()}, {text: t.loss}, {text: millis(quantile(t.gaps, 0.5))}, {text: millis(quantile(t.gaps, 0.99))}, longest,
-			{text: millis(t.bound)}, {text: fmt.Sprint(len(t.gaps))}, {text: perDay(t.with)}, {text: perDay(t.without)},
+			{text: t.pace.String()}, {text: t.loss}, {text: hundredths(quantile(t.gaps, 0.5))}, {text: hundredths(quantile(t.gaps, 0.99))}, longest,
+			{text: hundredths(t.bound)}, {text: fmt.Sprint(len(t.gaps))}, {text: perDay(t.with)}, {text: perDay(t.without)},
 		})
 		out = append(out, row{
 			t.pace.fetch.Seconds(), t.pace.stale.Seconds(), t.loss, quantile(t.gaps, 0.5).Seconds(), quantile(t.gaps, 0.99).Seconds(),
@@ -253,5 +253,11 @@ func perDay(n float64) string {
 	if n == 0 {
 		return "0"
 	}
+	if n >= 100 {
+		return fmt.Sprintf("%.0f", n)
+	}
 	return fmt.Sprintf("%.3g", n)
 }
+
+// hundredths shows a time so that a column of them can be compared.
+func hundredths(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) }
