@@ -660,7 +660,7 @@ func (c *checks) agreement() {
 // home is I6, I19 and I25: everything is where it belongs once the group has been whole for long enough.
 func (c *checks) home() {
 	w := c.w
-	if !c.uniform || c.homes == nil {
+	if !c.uniform || c.homes == nil || c.limited() {
 		return
 	}
 	b := c.bounds()
