@@ -170,7 +170,8 @@ func (c *SweepFlags) sweep(ctx context.Context, std stdio, runs func(sim.SweepOp
 	rep := newSweepReport(r)
 	for i := uint64(0); i < twice && i < c.Seeds && !interrupted(ctx); i++ {
 		seed := c.From + i*(c.Seeds/min(twice, c.Seeds))
-		if sim.Run(of(seed), o).Hash != sim.Run(of(seed), o).Hash {
+		first := sim.Run(of(seed), o).Hash
+		if again := sim.Run(of(seed), o).Hash; again != first {
 			rep.Differing = append(rep.Differing, seed)
 		}
 	}

@@ -225,8 +225,15 @@ func (c *SimTuneCmd) print(rows []tuning, std stdio) error {
 			longest.paint = p.red
 		}
 		cells = append(cells, []cell{
-			{text: t.pace.String()}, {text: t.loss}, {text: hundredths(quantile(t.gaps, 0.5))}, {text: hundredths(quantile(t.gaps, 0.99))}, longest,
-			{text: hundredths(t.bound)}, {text: fmt.Sprint(len(t.gaps))}, {text: perDay(t.with)}, {text: perDay(t.without)},
+			{text: t.pace.String()},
+			{text: t.loss},
+			{text: hundredths(quantile(t.gaps, 0.5))},
+			{text: hundredths(quantile(t.gaps, 0.99))},
+			longest,
+			{text: hundredths(t.bound)},
+			{text: fmt.Sprint(len(t.gaps))},
+			{text: perDay(t.with)},
+			{text: perDay(t.without)},
 		})
 		out = append(out, row{
 			t.pace.fetch.Seconds(), t.pace.stale.Seconds(), t.loss, quantile(t.gaps, 0.5).Seconds(), quantile(t.gaps, 0.99).Seconds(),

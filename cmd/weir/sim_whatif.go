@@ -138,7 +138,6 @@ type answer struct {
 	moves      map[move][]string // of the first run
 	gaps       map[bool][]time.Duration
 	lost       []string // streams that nobody captured at the end
-	starts     []int
 	violations []sim.Violation
 }
 

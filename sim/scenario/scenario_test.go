@@ -214,7 +214,8 @@ func TestEveryFaultAndExpectationHasAWord(t *testing.T) {
 		if !slices.ContainsFunc(lineTests, func(tt struct {
 			line, print string
 			want        []sim.Step
-		}) bool {
+		},
+		) bool {
 			return strings.Contains(tt.line, " "+v.Word)
 		}) {
 			t.Errorf("no test says %q", v.Word)

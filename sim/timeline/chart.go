@@ -221,16 +221,6 @@ func (c *chart) cutPieces(holds []sim.Hold, silences []sim.Silence) []piece {
 	return list
 }
 
-// at is the piece of an instant.
-func (l streamLane) at(t time.Duration) piece {
-	for _, p := range l.pieces {
-		if p.from <= t && t < p.to {
-			return p
-		}
-	}
-	return piece{}
-}
-
 func (c *chart) layNodes() {
 	for i, name := range c.nodes {
 		l := nodeLane{name: name, states: c.statesOf(name)}
@@ -300,7 +290,6 @@ func (c *chart) layFaults() {
 	spans := slices.Clone(c.result.Faults)
 	c.name(spans)
 	slices.SortStableFunc(spans, func(a, b sim.Span) int { return cmp.Compare(a.From, b.From) })
-	// Room for the words of a short fault, as a share of the width.
 	for _, s := range spans {
 		if s.To < 0 || s.To > c.until {
 			s.To = c.until

@@ -326,8 +326,11 @@ func (t *text) drawKey() {
 		code string
 		says string
 	}{
-		{signNone, "1;31", "nobody"}, {signSeveral, "1;33", "several at once"}, {signCold, "2", "not yet"},
-		{signDown, "31", "down"}, {signFrozen, "33", "frozen"},
+		{signNone, "1;31", "nobody"},
+		{signSeveral, "1;33", "several at once"},
+		{signCold, "2", "not yet"},
+		{signDown, "31", "down"},
+		{signFrozen, "33", "frozen"},
 	} {
 		if strings.ContainsRune(drawn, k.sign) {
 			parts = append(parts, fmt.Sprintf("%s %s", t.paint(k.code, string(k.sign)), k.says))
