@@ -148,6 +148,10 @@ type Node struct {
 	links []*link // in the order of the file
 	peers []*peer // every other node of the group, by name
 
+	toldVersion uint64 // of the claims as they were told last
+	gone        []gone // claims that are over, oldest first
+	goneFrom    uint64 // the version up to which it is not known which are
+
 	streams   []*stream          // all that is known of, by name
 	byName    map[string]*stream // the same
 	added     int                // to streams since the last rebuild

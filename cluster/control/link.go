@@ -213,7 +213,8 @@ func (n *Node) stateAsked(e StateAsked) {
 		if e.Seen.List != n.ownHash {
 			st.List = slices.Clone(n.own)
 		}
-		st.Claims, st.Names = n.ownClaims(), n.known()
+		st.Names = n.known()
+		n.fillClaims(st, e.Seen)
 	}
 	n.do(Reply{Token: e.Token, State: st})
 

@@ -172,8 +172,16 @@ func (n *Node) body(p *peer, st *State) {
 		}
 		return
 	}
+	if st.Base != 0 && (p.seen.Instance != st.Instance || p.seen.Inc != st.Inc || p.seen.Version < st.Base) {
+		p.seen = Seen{} // a difference from what this node does not have; the next fetch asks for everything
+		return
+	}
 	p.seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.seen.List}
-	p.claims = n.takeIn(st.Claims)
+	if claims := n.takeIn(st.Claims); st.Base == 0 {
+		p.claims = claims
+	} else {
+		p.claims = merge(p.claims, claims, st.Gone)
+	}
 	n.dirty, n.peersDirty, n.streamsDirty = true, true, true
 	p.advert, p.channel = st.Advert, st.Channels
 	if p.hash != st.Hash {

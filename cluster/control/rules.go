@@ -405,6 +405,8 @@ func (n *Node) forget() {
 		if s.listed || s.cfg != nil || s.state != Idle || claimed[s] {
 			return false
 		}
+		n.untell(s)
+		n.untell(s)
 		delete(n.byName, s.name)
 		return true
 	})

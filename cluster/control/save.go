@@ -20,6 +20,9 @@ type Saved struct {
 	Peers                              []SavedPeer
 	Streams                            []SavedStream
 	Waiting                            []PublishWanted
+
+	ToldVersion, GoneFrom uint64
+	Gone                  []SavedGone
 }
 
 // A SavedLink is what is known of a peer entry.
@@ -32,6 +35,20 @@ type SavedLink struct {
 	Detail                string
 	Next, Last            Instant
 	Flights               []SavedFlight
+}
+
+// A SavedGone is a claim that is over.
+type SavedGone struct {
+	Stream  string
+	Version uint64
+}
+
+// A SavedTold is a claim as it was told last.
+type SavedTold struct {
+	Claim          Claim
+	Media          Media
+	Since, MediaAt Instant
+	Version        uint64
 }
 
 // A SavedFlight is a fetch that is under way.
@@ -104,6 +121,7 @@ type SavedStream struct {
 	Epoch                   uint64
 	Media                   Media
 	MediaAt                 Instant
+	Told                    *SavedTold
 }
 
 // Save returns all that the node knows after its last step.
@@ -127,6 +145,10 @@ func (n *Node) Save() *Saved {
 			v.Flights = append(v.Flights, SavedFlight{f.id, f.at})
 		}
 		s.Links = append(s.Links, v)
+	}
+	s.ToldVersion, s.GoneFrom = n.toldVersion, n.goneFrom
+	for _, g := range n.gone {
+		s.Gone = append(s.Gone, SavedGone{g.stream, g.version})
 	}
 	at := map[string]int{} // by hash of the list
 	for _, p := range n.peers {
@@ -197,16 +219,24 @@ func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 }
 
 func (s *stream) save() SavedStream {
-	return SavedStream{
+	v := SavedStream{
 		Name: s.name, Pin: s.pin, Home: s.home, BadPin: s.badPin, State: s.state, Since: s.since, Why: s.why, Of: s.of,
 		Detail: s.detail, To: s.to, Back: s.back, Fails: s.fails, RetryAt: s.retryAt, Tried: s.tried,
 		AskedOf: s.askedOf, AskedAt: s.askedAt, Let: s.let, Releases: slices.Clone(s.releases),
 		MayReturn: s.mayReturn, HoldUntil: s.holdUntil, Backs: slices.Clone(s.backs), Unserved: s.unserved, Differs: s.differs,
 		Epoch: s.epoch, Media: s.media, MediaAt: s.mediaAt,
 	}
+	if t := s.told; t != nil {
+		v.Told = &SavedTold{Claim: t.claim, Media: t.media, Since: t.since, MediaAt: t.mediaAt, Version: t.version}
+	}
+	return v
 }
 
 func (s *stream) restore(v SavedStream) {
+	s.told = nil
+	if t := v.Told; t != nil {
+		s.told = &told{claim: t.Claim, media: t.Media, since: t.Since, mediaAt: t.MediaAt, version: t.Version}
+	}
 	s.pin, s.home, s.badPin, s.state, s.since, s.why, s.of = v.Pin, v.Home, v.BadPin, v.State, v.Since, v.Why, v.Of
 	s.detail, s.to, s.back, s.fails, s.retryAt, s.tried = v.Detail, v.To, v.Back, v.Fails, v.RetryAt, v.Tried
 	s.askedOf, s.askedAt, s.let, s.releases = v.AskedOf, v.AskedAt, v.Let, slices.Clone(v.Releases)
@@ -252,6 +282,10 @@ func Restore(v *Saved) *Node {
 	n.busy, n.overful, n.overfulSince, n.rebalanced = v.Busy, v.Overful, v.OverfulSince, v.Rebalanced
 	n.dirty, n.replan, n.added, n.returning = v.Dirty, v.Replan, v.Added, v.Returning
 	n.waiting = slices.Clone(v.Waiting)
+	n.toldVersion, n.goneFrom, n.gone = v.ToldVersion, v.GoneFrom, nil
+	for _, g := range v.Gone {
+		n.gone = append(n.gone, gone{g.Stream, g.Version})
+	}
 	n.out = n.out[:0]
 	return n
 }

@@ -75,6 +75,7 @@ type stream struct {
 	mediaAt  Instant // of the anchor segment; meaningless before media is known
 
 	claimants []claimant // of live peers, by name
+	told      *told      // the claim as peers know it; nil if there is none
 }
 
 // A claimant is a live peer with a claim.
@@ -300,40 +301,36 @@ func (n *Node) remind(claims []Claim) {
 	}
 }
 
-// ownClaims returns what this node claims, for the wire.
-func (n *Node) ownClaims() []Claim {
-	n.sortStreams()
-	var out []Claim
-	for _, s := range n.streams {
-		c := Claim{
-			Stream: s.name, Since: ageMS(n.now, s.since), Epoch: s.epoch,
-			Why: s.why, Of: s.of, Pin: s.pin, Home: s.home, Detail: s.detail,
-		}
-		switch {
-		case s.cfg == nil: // being stopped, or about to be
-			continue
-		case s.state == Failed:
-			c.State = ClaimFailed
-		case s.state == Stopping && s.single():
-			c.State = ClaimStopping
-		case !s.active():
-			continue
-		case n.draining && s.movable() && !s.single():
-			c.State = ClaimDraining
-		case s.state == Running:
-			c.State = ClaimRunning
-		default:
-			c.State = ClaimStarting
-			c.Retry = s.fails > 0
-		}
-		c.Solo = s.cfg.Kind == Kept && !s.cfg.Clustered
-		if s.media != (Media{}) && s.active() {
-			m := s.anchor(n.now)
-			c.Media = &m
-		}
-		out = append(out, c)
+// ownClaim returns what this node claims of a stream, for the wire.
+func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
+	if s.cfg == nil { // being stopped, or about to be
+		return c, false
 	}
-	return out
+	c = Claim{
+		Stream: s.name, Since: ageMS(n.now, s.since), Epoch: s.epoch,
+		Why: s.why, Of: s.of, Pin: s.pin, Home: s.home, Detail: s.detail,
+	}
+	switch {
+	case s.state == Failed:
+		c.State = ClaimFailed
+	case s.state == Stopping && s.single():
+		c.State = ClaimStopping
+	case !s.active():
+		return c, false
+	case n.draining && s.movable() && !s.single():
+		c.State = ClaimDraining
+	case s.state == Running:
+		c.State = ClaimRunning
+	default:
+		c.State = ClaimStarting
+		c.Retry = s.fails > 0
+	}
+	c.Solo = s.cfg.Kind == Kept && !s.cfg.Clustered
+	if s.media != (Media{}) && s.active() {
+		m := s.anchor(n.now)
+		c.Media = &m
+	}
+	return c, true
 }
 
 // movable says whether another node could capture it instead.

@@ -31,7 +31,7 @@ type State struct {
 	Same     bool   `json:"unchanged,omitempty"`
 	Load     Load   `json:"load"`
 	Busy     bool   `json:"busy,omitempty"` // its processors are at their limit: it starts nothing new
-	Ages     []Age  `json:"direct_ages,omitempty"`
+	Ages     []Age  `json:"ages,omitempty"`
 
 	Hash     string   `json:"config_hash,omitempty"`
 	Channels int      `json:"channel_limit,omitempty"`
@@ -40,6 +40,11 @@ type State struct {
 	List     []Listed `json:"list,omitempty"` // left out if the asker has seen ListHash
 	Claims   []Claim  `json:"claims,omitempty"`
 	Names    []Known  `json:"names,omitempty"`
+
+	// Base, if it is not zero, is the version that the asker has seen: Claims are then those that are others since, and
+	// Gone the streams of those that are no more.
+	Base uint64   `json:"base,omitempty"`
+	Gone []string `json:"gone,omitempty"`
 }
 
 // Seen says what the asker has of a peer's state. Its zero value asks for everything.
@@ -52,13 +57,13 @@ type Seen struct {
 
 // Load is what a node carries. It changes with every answer and is outside the version.
 type Load struct {
-	Clients   int   `json:"clients"`
-	Captures  int   `json:"captures"`
-	OutBits   int64 `json:"out_bits"`  // per second
-	Interface int   `json:"interface"` // share of the network interface, in permille
-	CPU       int   `json:"cpu"`       // permille of all processors
-	Memory    int64 `json:"memory"`    // bytes
-	Uptime    int64 `json:"uptime_s"`
+	Clients   int   `json:"clients,omitempty"`
+	Captures  int   `json:"captures,omitempty"`
+	OutBits   int64 `json:"out_bits,omitempty"`  // per second
+	Interface int   `json:"interface,omitempty"` // share of the network interface, in permille
+	CPU       int   `json:"cpu,omitempty"`       // permille of all processors
+	Memory    int64 `json:"memory,omitempty"`    // bytes
+	Uptime    int64 `json:"uptime_s,omitempty"`
 }
 
 // Advert is what a node tells of itself so that others, and their clients, can reach it. Ports are zero if the node
@@ -82,11 +87,11 @@ type Advert struct {
 // An Age is direct evidence that the answering node has of a third one. It is passed on once: nobody relays what was
 // relayed to it.
 type Age struct {
-	Node     string  `json:"peer"`
-	Instance string  `json:"instance"`
-	Inc      uint64  `json:"inc"`
-	Seq      uint64  `json:"seq"`
-	Age      int64   `json:"age_ms"`            // rounded up
+	Node     string  `json:"p"`
+	Instance string  `json:"i"`
+	Inc      uint64  `json:"n"`
+	Seq      uint64  `json:"s"`
+	Age      int64   `json:"ms"`                // rounded up
 	Returns  int     `json:"returns,omitempty"` // how often it came back of late; told to the node itself only
 	Full     bool    `json:"full,omitempty"`    // Claims holds all claims of the node: the asker wanted them
 	Claims   []Claim `json:"claims,omitempty"`  // as of Seq; of the asker itself only the numberings it wants
@@ -213,6 +218,12 @@ func (s *State) Check() error {
 		if err := checkNames(maxText, s.Names[i].Entry, s.Names[i].Node, s.Names[i].List); err != nil {
 			return fmt.Errorf("known name %d: %w", i, err)
 		}
+	}
+	if len(s.Gone) > maxStreams {
+		return errTooMany
+	}
+	if err := checkNames(maxName, s.Gone...); err != nil {
+		return fmt.Errorf("gone: %w", err)
 	}
 	return checkClaims(s.Claims)
 }

@@ -1,0 +1,112 @@
+package control
+
+import "slices"
+
+// maxGone bounds the claims that are over and of which a difference can tell; a peer that has missed more gets them all.
+const maxGone = 1024
+
+// A told is a claim as a reply of some version tells it, without its ages.
+type told struct {
+	claim   Claim
+	media   Media
+	since   Instant
+	mediaAt Instant
+	version uint64 // since which it is so
+}
+
+// A gone is a claim that is over since a version.
+type gone struct {
+	stream  string
+	version uint64
+}
+
+// tell notes which claims are others than when it was last called. What differs is dated with the present version,
+// which nobody has seen before.
+func (n *Node) tell() {
+	if n.toldVersion == n.version {
+		return
+	}
+	n.toldVersion = n.version
+	n.sortStreams()
+	for _, s := range n.streams {
+		c, ok := n.ownClaim(s)
+		if !ok {
+			n.untell(s)
+			continue
+		}
+		t := told{claim: c, since: s.since, version: n.version}
+		t.claim.Since, t.claim.Media = 0, nil
+		if c.Media != nil {
+			t.media, t.mediaAt = s.media, s.mediaAt
+		}
+		if s.told != nil {
+			if t.version = s.told.version; t == *s.told {
+				continue
+			}
+			t.version = n.version
+		}
+		s.told = &t
+	}
+}
+
+// untell notes that a stream is claimed no more.
+func (n *Node) untell(s *stream) {
+	if s.told == nil {
+		return
+	}
+	s.told = nil
+	n.gone = append(n.gone, gone{s.name, n.version})
+	if over := len(n.gone) - maxGone; over > 0 {
+		n.goneFrom = n.gone[over-1].version
+		n.gone = slices.Delete(n.gone, 0, over)
+	}
+}
+
+// fillClaims puts the claims into a reply: all of them, or, if the asker has seen an earlier version of this instance,
+// those that are others since.
+func (n *Node) fillClaims(st *State, seen Seen) {
+	n.tell()
+	base := uint64(0)
+	if seen.Instance == n.cfg.Instance && seen.Inc == n.inc && seen.Version > n.goneFrom && seen.Version < n.version {
+		base = seen.Version
+	}
+	st.Base = base
+	for _, s := range n.streams {
+		if s.told == nil || s.told.version <= base {
+			continue
+		}
+		if c, ok := n.ownClaim(s); ok {
+			st.Claims = append(st.Claims, c)
+		}
+	}
+	if base == 0 {
+		return
+	}
+	for _, g := range n.gone {
+		if s := n.byName[g.stream]; g.version > base && (s == nil || s.told == nil) {
+			st.Gone = append(st.Gone, g.stream)
+		}
+	}
+	slices.Sort(st.Gone)
+	st.Gone = slices.Compact(st.Gone)
+}
+
+// merge applies a difference to the claims of a peer.
+func merge(have, changed []claim, over []string) []claim {
+	out := make([]claim, 0, len(have)+len(changed))
+	drop := make(map[string]bool, len(changed)+len(over))
+	for i := range changed {
+		drop[changed[i].Stream] = true
+	}
+	for _, name := range over {
+		drop[name] = true
+	}
+	for i := range have {
+		if !drop[have[i].Stream] {
+			out = append(out, have[i])
+		}
+	}
+	out = append(out, changed...)
+	slices.SortFunc(out, func(a, b claim) int { return compare(a.Stream, b.Stream) })
+	return out
+}

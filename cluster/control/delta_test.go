@@ -1,0 +1,180 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// asked returns what a node answers, as bytes, and takes it in as a peer would.
+func (p *probe) asked(t *testing.T, seen Seen) (*State, int) {
+	t.Helper()
+	const token = 77
+	p.step(StateAsked{From: "n2", Token: token, Seen: seen})
+	for _, e := range p.out {
+		if r, ok := e.(Reply); ok && r.Token == token {
+			wire, err := json.Marshal(r.State)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.State, len(wire)
+		}
+	}
+	t.Fatal("no reply")
+	return nil, 0
+}
+
+func TestUnchangedStateCostsUnder300BytesHoweverManyStreams(t *testing.T) {
+	for _, streams := range []int{1, 100, 2000} {
+		var names []string
+		for i := range streams {
+			names = append(names, fmt.Sprintf("camera/%05d", i))
+		}
+		p := newProbe(t, []string{"n2"}, names...)
+		p.n.cfg.Instance = "0123456789abcdef"
+		p.say("n2", State{Seq: 1})
+		for i, name := range names { // with packagers running
+			if s := p.n.byName[name]; s.state == Starting {
+				p.step(CaptureUp{Stream: name})
+				p.step(MediaChanged{Stream: name, Media: Media{Sequence: int64(i), Period: 4000}})
+			}
+		}
+		p.step(Measured{Load{Clients: 12345, Captures: streams, OutBits: 9_999_999_999, Interface: 1000, CPU: 1000, Memory: 64 << 30, Uptime: 9_999_999}})
+		st, full := p.asked(t, Seen{})
+		seen := Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: st.ListHash}
+		p.now += 3 * Second
+		again, size := p.asked(t, seen)
+		if !again.Same || size >= 300 {
+			t.Errorf("with %d streams an unchanged answer is %d bytes (in full %d), want under 300", streams, size, full)
+		}
+	}
+}
+
+func TestChangedStateCostsItsDifference(t *testing.T) {
+	var names []string
+	for i := range 2000 {
+		names = append(names, fmt.Sprintf("cam%04d", i))
+	}
+	p := newProbe(t, []string{"n2"}, names...)
+	p.say("n2", State{Seq: 1})
+	var mine []string
+	for _, s := range p.n.streams {
+		if s.state == Starting {
+			mine = append(mine, s.name)
+			p.step(CaptureUp{Stream: s.name})
+		}
+	}
+	first, full := p.asked(t, Seen{})
+	seen := Seen{Instance: first.Instance, Inc: first.Inc, Version: first.Version, List: first.ListHash}
+	p.step(CaptureDown{Stream: mine[0], Why: "no frames"})
+	p.step(MediaChanged{Stream: mine[1], Media: Media{Sequence: 7, Period: 4000}})
+	st, size := p.asked(t, seen)
+	if st.Base != first.Version || len(st.Claims) != 2 || len(st.Gone) != 0 || size > 1500 || full < 50_000 {
+		t.Errorf("two changes of %d claims: base %d, %d claims, %d gone, %d bytes (in full %d), want two claims", len(mine), st.Base, len(st.Claims), len(st.Gone), size, full)
+	}
+	cfg := p.n.cfg
+	cfg.Streams = slices.DeleteFunc(slices.Clone(cfg.Streams), func(s Stream) bool { return s.Name == mine[2] })
+	p.step(ConfigChanged{Config: cfg})
+	if st, _ = p.asked(t, seen); !slices.Equal(st.Gone, []string{mine[2]}) {
+		t.Errorf("after a stream was removed %v are gone, want %s", st.Gone, mine[2])
+	}
+	for _, s := range []Seen{
+		{Instance: "another", Inc: seen.Inc, Version: seen.Version},
+		{Instance: seen.Instance, Inc: seen.Inc + 1, Version: seen.Version},
+		{Instance: seen.Instance, Inc: seen.Inc, Version: 1 << 40},
+	} {
+		if st, _ := p.asked(t, s); st.Base != 0 || len(st.Claims) < len(mine)-1 {
+			t.Errorf("to an asker that has seen %+v: base %d, %d claims, want all", s, st.Base, len(st.Claims))
+		}
+	}
+}
+
+func TestWhoMissedTooMuchGetsEverything(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a", "b")
+	p.say("n2", State{Seq: 1})
+	first, _ := p.asked(t, Seen{})
+	seen := Seen{Instance: first.Instance, Inc: first.Inc, Version: first.Version, List: first.ListHash}
+	for i := range maxGone + 10 {
+		p.n.changed()
+		p.n.gone = append(p.n.gone, gone{fmt.Sprint("old", i), p.n.version})
+	}
+	p.n.untell(p.n.byName["a"])
+	p.n.untell(p.n.byName["b"])
+	p.n.changed()
+	if st, _ := p.asked(t, seen); st.Base != 0 && p.n.goneFrom >= seen.Version {
+		t.Errorf("base %d with claims unknown up to version %d, want none", st.Base, p.n.goneFrom)
+	}
+	if len(p.n.gone) > maxGone {
+		t.Errorf("%d claims that are over are remembered, want at most %d", len(p.n.gone), maxGone)
+	}
+}
+
+func TestDifferenceFromWhatOneDoesNotHaveIsAskedForInFull(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a", "b")
+	p.say("n2", State{Seq: 1, Version: 5, Claims: []Claim{{Stream: "a", State: ClaimRunning}}})
+	q := p.n.peer("n2")
+	next := func() { p.now += 3 * Second; p.step(Tick{}) }
+	next()
+	p.say("n2", State{Seq: 2, Version: 9, Base: 7, Claims: []Claim{{Stream: "b", State: ClaimRunning}}})
+	if q.seen != (Seen{}) || len(q.claims) != 1 || q.claims[0].Stream != "a" {
+		t.Errorf("a difference from version 7 on version 5 gave %d claims, seen %+v; want it left out", len(q.claims), q.seen)
+	}
+	next()
+	p.say("n2", State{Seq: 3, Version: 9, Claims: []Claim{{Stream: "a", State: ClaimRunning}, {Stream: "b", State: ClaimRunning}}})
+	next()
+	p.say("n2", State{Seq: 4, Version: 12, Base: 9, Claims: []Claim{{Stream: "b", State: ClaimFailed}, {Stream: "c", State: ClaimStarting}}, Gone: []string{"a"}})
+	var got []string
+	for _, c := range q.claims {
+		got = append(got, c.Stream+" "+string(c.State))
+	}
+	if want := []string{"b failed", "c starting"}; !slices.Equal(got, want) || q.seen.Version != 12 {
+		t.Errorf("claims %v of version %d, want %v of 12", got, q.seen.Version, want)
+	}
+}
+
+// What peers hold, put together from differences, is what the node would tell in full, whatever has happened.
+func TestDifferencesAddUpToTheWhole(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t, seed)
+		w.loss = w.rng.IntN(30)
+		streams := kept(16)
+		streams[3].Kind = Published
+		w.add(3, streams)
+		w.bootAll()
+		for range 8 {
+			w.storm()
+			m := w.nodes[w.rng.IntN(3)]
+			m.cfg.Streams = kept(10 + w.rng.IntN(8))
+			m.now(func() { m.step(ConfigChanged{Config: m.cfg}) })
+		}
+		clear(w.cut)
+		w.loss = 0
+		w.run(60 * Second)
+		for _, m := range w.nodes {
+			want := claimLines(m)
+			for _, other := range w.nodes {
+				if p := other.n.peer(m.name); p != nil {
+					var got []string
+					for _, c := range p.claims {
+						got = append(got, fmt.Sprint(c.Stream, c.State, c.Epoch))
+					}
+					if !slices.Equal(got, want) {
+						t.Errorf("seed %d: %s holds of %s\n%v\nwhich claims\n%v", seed, other.name, m.name, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// claimLines are the claims of a node in short.
+func claimLines(m *machine) (out []string) {
+	m.n.sortStreams()
+	for _, s := range m.n.streams {
+		if c, ok := m.n.ownClaim(s); ok {
+			out = append(out, fmt.Sprint(c.Stream, c.State, c.Epoch))
+		}
+	}
+	return out
+}
