@@ -247,6 +247,8 @@ func (n *Node) handle(ev Event) {
 		n.configChanged(e)
 	case Resumed:
 		n.resumed(e)
+	case Suspended:
+		n.fence(e)
 	case Drain:
 		n.drain()
 	case ReleaseAsked:

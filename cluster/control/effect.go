@@ -10,6 +10,7 @@ type StopReason string
 const (
 	Yielded   StopReason = "yielded"   // a node that comes first in the static order has it
 	Outranked StopReason = "outranked" // two publishers of one name; the other's node comes first
+	Fenced    StopReason = "fenced"    // this machine was suspended, and the source allows one connection
 	HandedOn  StopReason = "drained"   // this node drains and another runs it
 	Removed   StopReason = "removed"   // no longer in the file, or disabled, or of another kind
 )
@@ -125,6 +126,7 @@ const (
 	NoteWarm       NoteKind = "warm"           // claims may be made from now on; Age: since boot
 	NoteNamed      NoteKind = "named"          // the announced name is final
 	NoteOverslept  NoteKind = "overslept"      // this node did not run for Age
+	NoteSuspended  NoteKind = "suspended"      // the machine did not run for Age, and its clock stood still
 	NoteAlive      NoteKind = "peer alive"     //
 	NoteStale      NoteKind = "peer stale"     // no evidence for Age
 	NoteRestarted  NoteKind = "peer restarted" //

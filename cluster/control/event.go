@@ -102,6 +102,9 @@ type (
 		Node   string
 	}
 
+	// Suspended says that the machine did not run for a time that is not in the instants.
+	Suspended struct{ For Instant }
+
 	// Drain makes the node hand its streams over and take no new ones. Effect: [Drained], when it is through.
 	Drain struct{}
 )
@@ -126,6 +129,7 @@ func (PublishEnded) event()   {}
 func (Measured) event()       {}
 func (ConfigChanged) event()  {}
 func (Resumed) event()        {}
+func (Suspended) event()      {}
 func (Drain) event()          {}
 func (ReleaseAsked) event()   {}
 func (Released) event()       {}

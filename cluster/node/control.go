@@ -61,6 +61,9 @@ type controlConfig struct {
 	// release asks the owner of a stream to let go of it. It blocks, and runs beside the actors.
 	release func(ctx context.Context, stream string) error
 
+	// suspended is for how long the machine has been suspended so far.
+	suspended func() time.Duration
+
 	journal *diary // nil: none is written
 
 	// drained is told what became of a drain; draining says that the node drains, to a control plane that begins after
@@ -68,6 +71,9 @@ type controlConfig struct {
 	drained  func(control.Drained)
 	draining func() bool
 }
+
+// leastSuspend is how much two clocks have to differ to mean a suspend.
+const leastSuspend = 100 * time.Millisecond
 
 // loadEvery is how often the control plane is told of this node's load.
 const loadEvery = 2 * time.Second
@@ -91,6 +97,7 @@ type controller struct {
 	wakes   uint64
 	cancel  func()
 	token   uint64
+	asleep  time.Duration
 	asked   map[uint64]*act.Reply[*control.State]
 	wanted  map[uint64]publishWanted
 	asking  map[uint64]func(released bool)
@@ -154,6 +161,7 @@ func (c *controller) start(ctx actor.Context) {
 		cfg.Self, cfg.Named = c.cfg.name(), true // what it is called by now, not what it was started as
 	}
 	c.node = control.New(cfg, c.now())
+	c.asleep = c.cfg.suspended()
 	c.cfg.journal.begin(c.node)
 	c.asked, c.wanted = map[uint64]*act.Reply[*control.State]{}, map[uint64]publishWanted{}
 	c.asking = map[uint64]func(bool){}
@@ -169,6 +177,11 @@ func (c *controller) start(ctx actor.Context) {
 }
 
 func (c *controller) step(ctx actor.Context, ev control.Event) {
+	if asleep := c.cfg.suspended(); asleep-c.asleep >= leastSuspend {
+		was := c.asleep
+		c.asleep = asleep
+		c.step(ctx, control.Suspended{For: control.Instant(asleep - was)})
+	}
 	now := c.now()
 	c.cfg.journal.event(c.node, now, ev)
 	for _, e := range c.node.Step(now, ev) {

@@ -293,7 +293,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
 			streams: streams, captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
-			journal: n.journal,
+			journal: n.journal, suspended: n.cfg.Outside.Suspended,
 			release: (&claimer{self: n.name, cluster: n.cluster}).release,
 			drained: n.drain.drained, draining: n.drain.draining,
 		})},

@@ -20,6 +20,9 @@ type Outside struct {
 	// Instance names this run of the process, so that a restart is known from an old answer.
 	Instance func() string
 
+	// Suspended is for how long the machine has been suspended since it was booted, as far as the system tells.
+	Suspended func() time.Duration
+
 	// Burden measures what the machine carries. It is asked every two seconds.
 	Burden func() Burden
 }
@@ -37,6 +40,9 @@ func (o Outside) complete() Outside {
 			_, _ = rand.Read(b) // never fails
 			return hex.EncodeToString(b)
 		}
+	}
+	if o.Suspended == nil {
+		o.Suspended = machineSuspended
 	}
 	if o.Burden == nil {
 		o.Burden = machineBurden

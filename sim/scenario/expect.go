@@ -34,7 +34,7 @@ var kinds = []control.NoteKind{
 	control.NoteWarm, control.NoteNamed, control.NoteOverslept, control.NoteAlive, control.NoteStale, control.NoteRestarted,
 	control.NoteRefused, control.NoteDrifted, control.NoteAlias, control.NoteLate, control.NoteOld, control.NoteBumped,
 	control.NoteUnknownPin, control.NoteClaimed, control.NoteRunning, control.NoteAsked, control.NoteYielded,
-	control.NoteFailed, control.NoteOverfull, control.NoteRebalanced, control.NoteUnexpected, control.NoteNotApplied,
+	control.NoteFailed, control.NoteOverfull, control.NoteRebalanced, control.NoteSuspended, control.NoteUnexpected, control.NoteNotApplied,
 }
 
 func kindWord(k control.NoteKind) string { return strings.ReplaceAll(string(k), " ", "-") }

@@ -1,0 +1,60 @@
+package control
+
+import "testing"
+
+// suspend freezes a machine and its monotonic clock.
+func (m *machine) suspend(d Instant) {
+	m.pause(d)
+	m.w.after(d, func() { m.offset -= d })
+	m.held = append(m.held, func() { m.step(Suspended{d}) })
+}
+
+func TestSuspendedNodeClaimsNothingBeforeItHasHeardTheOthers(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 3, kept(30))
+		m := w.machine("n2")
+		m.suspend(20 * Second)
+		w.run(20 * Second)
+		for s, owner := range w.home() {
+			if owner == "n2" && w.owners()[s] == "n2" {
+				t.Errorf("seed %d: nobody took %s over", seed, s)
+			}
+		}
+		w.reset()
+		w.run(10 * Second)
+		w.wantOwners(w.home())
+		w.wantAgreement()
+		if w.starts != 0 || m.noted(NoteStale) != 0 || m.noted(NoteSuspended) != 1 {
+			t.Errorf("seed %d: %d starts, %d peers taken for dead, %d suspends noticed; want 0, 0, 1", seed, w.starts, m.noted(NoteStale), m.noted(NoteSuspended))
+		}
+		if limit := w.fetch*11/10 + 2*w.delay + w.down; w.maxGap > 0 || w.maxDup > limit {
+			t.Errorf("seed %d: gap %d ms, overlap %d ms, want 0 and at most %d", seed, w.maxGap/Millisecond, w.maxDup/Millisecond, limit/Millisecond)
+		}
+	}
+}
+
+func TestSuspendedNodeLetsGoOfSourcesOfOneConnection(t *testing.T) {
+	w := single(t, 1, 3, 12)
+	m := w.machine("n2")
+	m.suspend(20 * Second)
+	w.run(20*Second + w.down + Millisecond)
+	for _, s := range sortedKeys(m.captures) {
+		if c := m.captures[s]; c.state != Idle {
+			t.Errorf("%s is %v on the node that was suspended, want idle", s, c.state)
+		}
+	}
+	w.run(60 * Second)
+	w.wantOwners(w.home())
+	w.wantAgreement()
+}
+
+func TestShortSuspendMovesNothing(t *testing.T) {
+	for seed := range uint64(10) {
+		w := calm(t, seed, 3, kept(30))
+		w.machine("n2").suspend(1200 * Millisecond)
+		w.run(10 * Second)
+		if w.starts != 0 || w.machine("n2").noted(NoteSuspended) != 0 {
+			t.Errorf("seed %d: %d starts and %d fences by a suspend below S/2, want none", seed, w.starts, w.machine("n2").noted(NoteSuspended))
+		}
+	}
+}
