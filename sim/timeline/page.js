@@ -68,6 +68,7 @@
       if (s.begin) body += "<p><b>starts</b> " + escaped(some(s.begin, 12)) + "</p>";
       if (s.fail) body += "<p class=dead><b>cannot get</b> " + escaped(some(s.fail, 12)) + "</p>";
       if (s.dead) body += "<p class=dead><b>takes for dead</b> " + escaped(s.dead.join(", ")) + "</p>";
+      if (s.unmet) body += "<p><b>has not met</b> " + escaped(s.unmet.join(", ")) + "</p>";
       if (s.deaf) body += "<p><b>hears only through others of</b> " + escaped(s.deaf.join(", ")) + "</p>";
       if (s.wrong) body += "<p><b>is not up to date on</b> " + escaped(some(s.wrong, 6)) + "</p>";
     }

@@ -18,7 +18,8 @@ type knowledge struct {
 	Fails  []string `json:"fail,omitempty"`
 	Dead   []string `json:"dead,omitempty"` // peers that it takes for dead
 	Deaf   []string `json:"deaf,omitempty"` // peers that live by the word of others only
-	Wrong  []string `json:"wrong,omitempty"`
+	Unmet  []string `json:"unmet,omitempty"` // peers that have never answered
+	Wrong  []string `json:"wrong,omitempty"` // streams, and the owner that it believes they have
 	Warm   bool     `json:"warm,omitempty"`
 	Drain  bool     `json:"drain,omitempty"`
 }
@@ -138,6 +139,8 @@ func know(n sim.NodeState, running map[string][]string) knowledge {
 	}
 	for _, q := range n.View.Peers {
 		switch {
+		case !q.Met:
+			k.Unmet = append(k.Unmet, q.Name)
 		case !q.Alive:
 			k.Dead = append(k.Dead, q.Name)
 		case !q.Direct:

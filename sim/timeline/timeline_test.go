@@ -44,7 +44,7 @@ func drawn(t *testing.T) (*sim.Scenario, *sim.Result) {
 		v := &control.View{Self: self, Warm: true}
 		for _, n := range s.Nodes {
 			if n != self {
-				v.Peers = append(v.Peers, control.PeerView{Name: n, Alive: !strings.Contains(strings.Join(dead, " "), n), Direct: true})
+				v.Peers = append(v.Peers, control.PeerView{Name: n, Met: true, Alive: !strings.Contains(strings.Join(dead, " "), n), Direct: true})
 			}
 		}
 		st := control.StreamView{Name: "cam1", Clustered: true, Owner: owner}
