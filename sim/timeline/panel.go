@@ -16,8 +16,8 @@ type knowledge struct {
 	Has    []string `json:"has,omitempty"`   // streams that it runs
 	Starts []string `json:"begin,omitempty"` // streams that it starts
 	Fails  []string `json:"fail,omitempty"`
-	Dead   []string `json:"dead,omitempty"` // peers that it takes for dead
-	Deaf   []string `json:"deaf,omitempty"` // peers that live by the word of others only
+	Dead   []string `json:"dead,omitempty"`  // peers that it takes for dead
+	Deaf   []string `json:"deaf,omitempty"`  // peers that live by the word of others only
 	Unmet  []string `json:"unmet,omitempty"` // peers that have never answered
 	Wrong  []string `json:"wrong,omitempty"` // streams, and the owner that it believes they have
 	Warm   bool     `json:"warm,omitempty"`
