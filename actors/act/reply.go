@@ -9,6 +9,7 @@ import (
 // waiting, and then the actor knows that nobody has taken what it gave.
 type Reply[T any] struct {
 	answer chan T
+	take   func(T) // instead of answer
 
 	mu        sync.Mutex
 	abandoned bool
@@ -16,6 +17,10 @@ type Reply[T any] struct {
 
 // NewReply returns the reply to one question.
 func NewReply[T any]() *Reply[T] { return &Reply[T]{answer: make(chan T, 1)} }
+
+// ReplyFunc returns the reply to a question of somebody who cannot wait: take is called with the answer, in the mailbox
+// of the actor that gives it.
+func ReplyFunc[T any](take func(T)) *Reply[T] { return &Reply[T]{take: take} }
 
 // Wait returns the answer, or the context's error when that ends before there is one.
 func (r *Reply[T]) Wait(ctx context.Context) (T, error) {
@@ -39,6 +44,10 @@ func (r *Reply[T]) Wait(ctx context.Context) (T, error) {
 // Give answers. It does not block, and returns false if nobody waits any more: what was given is then the giver's to
 // take back. It is called once.
 func (r *Reply[T]) Give(a T) (taken bool) {
+	if r.take != nil {
+		r.take(a)
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.abandoned {

@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"maps"
 	"net/url"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,7 +146,8 @@ func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
 // it again.
 func (s *streams) configure(ctx actor.Context, specs []Spec) {
 	next := byName(specs)
-	for name, pid := range s.holders {
+	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
+		pid := s.holders[name]
 		if s.ending[name] == nil && !same(s.specs[name], next[name]) {
 			s.stop(ctx, name, pid)
 			s.cfg.Report(ctx, Status{Stream: name, State: Stopped})

@@ -58,8 +58,11 @@ type controlConfig struct {
 	note func(control.Note)
 	load func() control.Load
 
-	// release asks the owner of a stream to let go of it. It blocks, and runs beside the actors.
-	release func(ctx context.Context, stream string) error
+	// release asks the owner of a stream to let go of it, and sends self [control.Released] once it has.
+	release func(self *actor.PID, e control.AskRelease)
+
+	// stepped, if not nil, is told of every step before its effects are applied.
+	stepped func(now control.Instant, ev control.Event, out []control.Effect)
 
 	// suspended is for how long the machine has been suspended so far.
 	suspended func() time.Duration
@@ -184,7 +187,11 @@ func (c *controller) step(ctx actor.Context, ev control.Event) {
 	}
 	now := c.now()
 	c.cfg.journal.event(c.node, now, ev)
-	for _, e := range c.node.Step(now, ev) {
+	out := c.node.Step(now, ev)
+	if c.cfg.stepped != nil {
+		c.cfg.stepped(now, ev, out)
+	}
+	for _, e := range out {
 		c.cfg.journal.effect(e)
 		c.do(ctx, e)
 	}
@@ -212,7 +219,7 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 			ctx.Send(ctx.Self(), control.PublishEnded{Stream: wanted.stream})
 		}
 	case control.AskRelease:
-		c.askRelease(ctx, e)
+		c.cfg.release(ctx.Self(), e)
 	case control.ReleaseAnswer:
 		c.asking[e.Token](e.Released)
 		delete(c.asking, e.Token)
@@ -231,13 +238,14 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	}
 }
 
-func (c *controller) askRelease(ctx actor.Context, e control.AskRelease) {
-	root, self, release := ctx.ActorSystem().Root, ctx.Self(), c.cfg.release
-	c.env.Go(self, func(ctx context.Context) error {
-		if err := release(ctx, e.Stream); err != nil {
+// askRelease asks the owner of a stream, beside the actors, to let go of it.
+func (n *Node) askRelease(self *actor.PID, e control.AskRelease) {
+	claims := &claimer{self: n.name, cluster: n.cluster}
+	n.env.Go(self, func(ctx context.Context) error {
+		if err := claims.release(ctx, e.Stream); err != nil {
 			return err // control starts without an answer, later
 		}
-		root.Send(self, control.Released(e))
+		n.sys.Root.Send(self, control.Released(e))
 		return nil
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	"weir/actors"
 	"weir/actors/act"
+	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/actors/packager"
 	"weir/actors/session"
@@ -52,7 +54,7 @@ type Node struct {
 	cfg      Config
 	log      *slog.Logger
 	sys      *actor.ActorSystem
-	env      *act.Real
+	env      act.Env
 	root     *actor.PID
 	dir      *directory.Directory
 	keys     *keyring
@@ -69,8 +71,15 @@ type Node struct {
 	current   fileHolder
 	reloading sync.Mutex
 	drain     drainage
-	journal   *diary    // nil without one
-	writing   *act.Task // of the journal
+	// What joins the node to others and to its sources; see [World].
+	fetcher peer.Fetcher
+	relay   func(stream string) input.Source
+	release func(self *actor.PID, e control.AskRelease)
+	stepped func(now control.Instant, ev control.Event, out []control.Effect) // nil: nobody looks on
+	hub     hub.Config
+
+	journal *diary    // nil without one
+	writing *act.Task // of the journal
 
 	view viewHolder
 }
@@ -84,11 +93,17 @@ func Start(cfg Config) (_ *Node, err error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Outside = cfg.Outside.complete()
+	if cfg.Outside.World != nil {
+		return startIn(cfg)
+	}
 	n := &Node{
 		cfg: cfg, log: cfg.Log, failed: make(chan error, 1), drain: drainage{over: make(chan struct{})},
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
+	n.fetcher = &peer.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
+	n.relay = func(name string) input.Source { return n.follow(name) }
+	n.release = func(self *actor.PID, e control.AskRelease) { n.askRelease(self, e) }
 	n.current.p.Store(cfg.File)
 	n.metrics = api.NewMetrics(cfg.Build, n.totals)
 	specs, err := n.specs(cfg.File)
@@ -251,7 +266,7 @@ func (n *Node) specs(f *conf.File) ([]stream.Spec, error) {
 		}
 		spec := stream.Spec{Name: s.Name}
 		for _, in := range s.Inputs {
-			src, err := n.source(f, in)
+			src, err := n.open(f, s.Name, in)
 			switch {
 			case err != nil:
 				return nil, err
@@ -279,11 +294,12 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, control: ctl, sessions: n.sessions,
 	}
 	wall := func() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
-	return actors.Spawn(n.sys, n.env, []actors.Child{
+	children := []actors.Child{
 		{Name: actors.Streams, Props: stream.Supervisor(n.env, stream.Config{
 			Specs:    specs,
+			Hub:      n.hub,
 			Pack:     packager.Config{Wall: n.cfg.Outside.Wall, Log: n.log},
-			Relay:    func(name string) input.Source { return n.follow(name) },
+			Relay:    n.relay,
 			Wall:     wall,
 			Report:   report(ctl),
 			Answer:   answers.answer,
@@ -293,13 +309,17 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
 			streams: streams, captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
-			journal: n.journal, suspended: n.cfg.Outside.Suspended,
-			release: (&claimer{self: n.name, cluster: n.cluster}).release,
+			journal: n.journal, suspended: n.cfg.Outside.Suspended, stepped: n.stepped,
+			release: n.release,
 			drained: n.drain.drained, draining: n.drain.draining,
 		})},
-		{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
-		{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))},
-	}, func(reason any) {
+	}
+	if n.front != nil {
+		children = append(children,
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
+			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
+	}
+	return actors.Spawn(n.sys, n.env, children, func(reason any) {
 		select {
 		case n.failed <- fmt.Errorf("the root of the actor tree failed: %v", reason):
 		default:
@@ -355,7 +375,7 @@ func (n *Node) publish(v *control.View) {
 // captures are the streams that this node captures now, for a control plane that begins after another one has failed.
 func (n *Node) captures() []control.Capture {
 	var cs []control.Capture
-	for _, name := range n.streams.Names() {
+	for _, name := range slices.Sorted(slices.Values(n.streams.Names())) {
 		live, snap, ok := n.streams.Get(name)
 		if !ok || snap.Role != "capturing" && snap.Publisher == "" {
 			continue

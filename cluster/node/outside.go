@@ -23,6 +23,9 @@ type Outside struct {
 	// Suspended is for how long the machine has been suspended since it was booted, as far as the system tells.
 	Suspended func() time.Duration
 
+	// World, if not nil, takes the place of the network.
+	World *World
+
 	// Burden measures what the machine carries. It is asked every two seconds.
 	Burden func() Burden
 }

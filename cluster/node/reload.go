@@ -37,7 +37,7 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 	n.current.p.Store(&next)
 	n.sys.Root.Send(n.pid(actors.Peers), actors.Set{Children: n.links(&next)})
 	n.sys.Root.Send(n.pid(actors.Streams), stream.Configure{Specs: specs})
-	n.sys.Root.Send(n.pid(actors.Control), control.ConfigChanged{Config: n.controlConfig(n.front.sockets)})
+	n.sys.Root.Send(n.pid(actors.Control), control.ConfigChanged{Config: n.controlConfig(n.sockets())})
 	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
 	for _, what := range restart {
 		n.log.Warn("a change of the configuration needs a restart", slog.String("err", what))
@@ -95,11 +95,10 @@ func keep(f, old *conf.File) {
 
 // links are the actors of the peers.
 func (n *Node) links(f *conf.File) []actors.Child {
-	fetcher := &peer.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: n.sys.Root.Send}
 	out := make([]actors.Child, 0, len(f.Peers))
 	for _, p := range f.Peers {
 		out = append(out, actors.Child{Name: entry(p), Props: peer.Props(n.env, peer.Config{
-			Entry: entry(p), Fetcher: fetcher, Control: n.pid(actors.Control), Measured: n.fetched,
+			Entry: entry(p), Fetcher: n.fetcher, Control: n.pid(actors.Control), Measured: n.fetched,
 		})})
 	}
 	return out

@@ -1,0 +1,115 @@
+package node
+
+import (
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/cluster"
+
+	"weir/actors/act"
+	"weir/actors/hub"
+	"weir/actors/input"
+	"weir/actors/session"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/directory"
+	"weir/cluster/identity"
+	"weir/cluster/peer"
+	"weir/protocols/api"
+)
+
+// A World is what joins a node to other nodes and to its sources where that is not the machine's network: the
+// simulator's. Such a node has the actors below streams, peers and control, and neither sessions nor listeners; it
+// opens no socket, starts no goroutine, and derives no key.
+type World struct {
+	System   *actor.ActorSystem
+	Env      act.Env
+	Cluster  *cluster.Cluster
+	Provider *identity.Provider
+	Fetcher  peer.Fetcher
+
+	// Source makes the source of a configured input; it is not asked for publish://.
+	Source func(stream string, in conf.Input) input.Source
+
+	// Relay makes the source of a stream that another node has.
+	Relay func(stream string) input.Source
+
+	// Release asks the owner of a stream to let go of it, and sends self [control.Released] once it has.
+	Release func(self *actor.PID, e control.AskRelease)
+
+	// Stepped is told of every step of the control plane before its effects are applied.
+	Stepped func(now control.Instant, ev control.Event, out []control.Effect)
+
+	Hub hub.Config
+}
+
+// startIn starts a node in a world of its own.
+func startIn(cfg Config) (*Node, error) {
+	w := cfg.Outside.World
+	file := *cfg.File
+	file.ClusterKey = ""
+	file.Peers = slices.Clone(file.Peers)
+	for i := range file.Peers {
+		file.Peers[i].ClusterKey = ""
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Log, failed: make(chan error, 1), drain: drainage{over: make(chan struct{})},
+		streams: stream.NewRegistry(), sessions: session.NewRegistry(), dir: directory.New(cfg.Hostname),
+		keys: newKeyring(&file), sys: w.System, env: w.Env, cluster: w.Cluster, provider: w.Provider,
+		fetcher: w.Fetcher, relay: w.Relay, release: w.Release, stepped: w.Stepped, hub: w.Hub,
+	}
+	n.current.p.Store(&file)
+	n.metrics = api.NewMetrics(cfg.Build, n.totals)
+	specs, err := n.specs(&file)
+	if err != nil {
+		return nil, err
+	}
+	if n.root, err = n.spawn(specs, &sockets{}); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// open makes the source of a configured input; nil for publish://, which a session brings.
+func (n *Node) open(f *conf.File, name string, in conf.Input) (input.Source, error) {
+	if w := n.cfg.Outside.World; w != nil && in.Scheme != "publish" {
+		return w.Source(name, in), nil
+	}
+	return n.source(f, in)
+}
+
+// sockets are those that the node listens at.
+func (n *Node) sockets() *sockets {
+	if n.front == nil {
+		return &sockets{}
+	}
+	return n.front.sockets
+}
+
+// View is what the control plane knows now; nil before its first step.
+func (n *Node) View() *control.View { return n.view.get() }
+
+// Control and Streams are the actors to which [control.Event]s, and the messages of package stream, are sent.
+func (n *Node) Control() *actor.PID { return n.pid("control") }
+
+// Streams is the supervisor of all streams.
+func (n *Node) Streams() *actor.PID { return n.pid("streams") }
+
+// AskState puts a peer's question to the control plane. It is what the HTTP handler of peers does.
+func (n *Node) AskState(from string, seen control.Seen, want []string, reply *act.Reply[*control.State]) {
+	n.sys.Root.Send(n.Control(), stateAsked{from, seen, want, reply})
+}
+
+// WantPublish asks the control plane whether a publisher may have a stream here. It is what a session's claim does.
+func (n *Node) WantPublish(name, free string, reply *act.Reply[control.PublishAnswer]) {
+	n.sys.Root.Send(n.Control(), publishWanted{stream: name, free: free, reply: reply})
+}
+
+// BeginDrain makes the node hand its streams over, without waiting for viewers.
+func (n *Node) BeginDrain() {
+	n.drain.mu.Lock()
+	n.drain.begun = true
+	n.drain.mu.Unlock()
+	n.sys.Root.Send(n.Control(), control.Drain{})
+}
