@@ -53,6 +53,9 @@ type Stream struct {
 	// Disabled streams are shown and never captured.
 	Disabled bool
 
+	// OnDemand streams, of kind Kept, are captured while clients want them.
+	OnDemand bool
+
 	// Break streams have a source that allows one connection (handover=break): whoever has one lets go of it before
 	// another takes it.
 	Break bool
@@ -102,6 +105,9 @@ type Config struct {
 	// StartUp is the longest that a source should need from the start of a capture to its first access unit. It only
 	// spaces the attempts of nodes that were not chosen. Zero means 2 s.
 	StartUp Instant
+
+	// ClientsTimeout is how long an on-demand stream is kept after its last client. Zero means 60 s.
+	ClientsTimeout Instant
 
 	// RebalanceRate is how many streams a node takes per interval of polls from others that have two more than it, after
 	// an edit has given the streams to it. 0 means none.
@@ -247,6 +253,8 @@ func (n *Node) handle(ev Event) {
 		n.configChanged(e)
 	case Resumed:
 		n.resumed(e)
+	case Demanded:
+		n.demanded(e)
 	case Suspended:
 		n.fence(e)
 	case Drain:

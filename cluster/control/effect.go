@@ -10,6 +10,7 @@ type StopReason string
 const (
 	Yielded   StopReason = "yielded"   // a node that comes first in the static order has it
 	Outranked StopReason = "outranked" // two publishers of one name; the other's node comes first
+	Unwanted  StopReason = "unwanted"  // its last client has been gone for a while
 	Fenced    StopReason = "fenced"    // this machine was suspended, and the source allows one connection
 	HandedOn  StopReason = "drained"   // this node drains and another runs it
 	Removed   StopReason = "removed"   // no longer in the file, or disabled, or of another kind

@@ -102,6 +102,12 @@ type (
 		Node   string
 	}
 
+	// Demanded says that clients of this node want an on-demand stream. It lapses after Fresh, unless it is repeated.
+	Demanded struct {
+		Stream string
+		Fresh  Instant
+	}
+
 	// Suspended says that the machine did not run for a time that is not in the instants.
 	Suspended struct{ For Instant }
 
@@ -129,6 +135,7 @@ func (PublishEnded) event()   {}
 func (Measured) event()       {}
 func (ConfigChanged) event()  {}
 func (Resumed) event()        {}
+func (Demanded) event()       {}
 func (Suspended) event()      {}
 func (Drain) event()          {}
 func (ReleaseAsked) event()   {}

@@ -112,6 +112,8 @@ func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 		say("nobody served it for so long that %s, which was not chosen, tried", v.Owner)
 	case PublishedHere:
 		say("its publisher is at %s", v.Owner)
+	case OnDemand:
+		say("clients have asked for it; it ends when the last has been gone for %s", seconds(n.clientsTimeout()))
 	case NotClustered:
 		say("it has no cluster_ingest, so every node whose file has it captures it for itself")
 	}

@@ -213,7 +213,7 @@ func (n *Node) stateAsked(e StateAsked) {
 		if e.Seen.List != n.ownHash {
 			st.List = slices.Clone(n.own)
 		}
-		st.Names = n.known()
+		st.Names, st.Wants = n.known(), n.ownWants()
 		n.fillClaims(st, e.Seen)
 	}
 	n.do(Reply{Token: e.Token, State: st})

@@ -62,7 +62,8 @@ type peer struct {
 	hash    string
 	list    []Listed // nil: not known. Shared between peers with the same file, immutable
 	listKey string
-	hint    string // hash of its list as others know it
+	wants   []string // on-demand streams that its clients want
+	hint    string   // hash of its list as others know it
 	warm    bool
 	leaving bool // it drains
 	limits  Limits
@@ -140,7 +141,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 			p.returned(n.now)
 		}
 		p.generation++
-		p.claims, p.seen = nil, Seen{}
+		p.claims, p.wants, p.seen = nil, nil, Seen{}
 		n.dirty, n.peersDirty = true, true
 	}
 	if p.relayed.instance != e.instance || !e.older(p.relayed) { // an instance that answers later than others heard is the later
@@ -183,6 +184,7 @@ func (n *Node) body(p *peer, st *State) {
 		p.claims = merge(p.claims, claims, st.Gone)
 	}
 	n.dirty, n.peersDirty, n.streamsDirty = true, true, true
+	n.takeWants(p, st.Wants)
 	p.advert, p.channel = st.Advert, st.Channels
 	if p.hash != st.Hash {
 		p.hash, p.driftedAt = st.Hash, n.now

@@ -14,6 +14,7 @@ func (n *Node) evaluate() {
 	n.sortStreams()
 	n.dirty, n.evalAt = false, never
 	n.gather()
+	n.wants()
 	n.spill()
 	for _, s := range n.streams {
 		n.decide(s)
@@ -50,6 +51,9 @@ func (n *Node) spill() {
 	n.live[n.me] = !n.draining
 	for i, s := range n.planned {
 		n.claimed[i] = n.holder(s)
+		if n.claimed[i] < 0 && s.idle() {
+			n.claimed[i] = place.Nowhere
+		}
 	}
 	rooms := n.rooms()
 	n.placed = n.plan.Within(n.live, n.claimed, rooms, n.placed[:0])
@@ -102,6 +106,8 @@ func (n *Node) decide(s *stream) {
 			s.state, s.since, s.fails, s.detail = Idle, n.now, 0, ""
 			n.changed()
 		}
+	case n.unwanted(s) && !n.draining:
+		n.stop(s, "", Unwanted)
 	case c.Kind == Published:
 		if s.active() {
 			n.yield(s, Outranked)
@@ -110,7 +116,7 @@ func (n *Node) decide(s *stream) {
 		if s.active() && s.why != NotClustered { // since an edit
 			s.why, s.of = NotClustered, ""
 			n.changed()
-		} else if !n.draining && n.startable(s) {
+		} else if !n.draining && (!c.OnDemand || s.wantedHere(n.now)) && n.startable(s) {
 			n.start(s, NotClustered, "")
 		}
 	case s.active() && n.draining:
@@ -202,14 +208,14 @@ func (n *Node) claim(s *stream) {
 		}
 	}
 	switch {
-	case served:
+	case served || s.idle():
 		s.unserved = -1
 	case s.unserved < 0:
 		s.unserved = n.now
 	}
 	chosen := n.placed[s.index] == n.me
 	switch {
-	case !n.startable(s) || !n.plan.May(s.index, n.me):
+	case s.idle() || !n.startable(s) || !n.plan.May(s.index, n.me):
 	case blocked:
 		n.takeBack(s)
 	case chosen:
@@ -221,10 +227,12 @@ func (n *Node) claim(s *stream) {
 
 // reason says why a stream that is placed here is.
 func (n *Node) reason(s *stream) Reason {
-	switch n.self {
-	case s.pin:
+	switch {
+	case s.demandable():
+		return OnDemand
+	case n.self == s.pin:
 		return Pinned
-	case s.home:
+	case n.self == s.home:
 		return Home
 	}
 	if p := n.peer(s.home); p != nil && p.staying() {
@@ -381,6 +389,7 @@ func (n *Node) readLists() {
 	}
 	for _, s := range n.streams {
 		s.listed, s.published, s.clustered, s.on, s.has = false, false, false, nil, nil
+		s.onDemand = false
 	}
 	for at, name := range n.nodes {
 		for _, item := range n.listAt(name) {
@@ -419,7 +428,7 @@ func (n *Node) forget() {
 func (n *Node) readItem(at int, item Listed, alike bool) {
 	s := n.stream(item.Name)
 	if !s.listed {
-		s.listed, s.published = true, item.Published
+		s.listed, s.published, s.onDemand = true, item.Published, item.OnDemand
 		if !alike {
 			s.has = place.NewSet(len(n.nodes))
 		}

@@ -78,6 +78,7 @@ type SavedPeer struct {
 	Hash                string
 	List                int // in Lists; -1: not known
 	ListKey, Hint       string
+	Wants               []string
 	Warm, Leaving, Busy bool
 	Limits              Limits
 	Channel             int
@@ -122,6 +123,8 @@ type SavedStream struct {
 	Media                   Media
 	MediaAt                 Instant
 	Told                    *SavedTold
+	WantUntil, LastWanted   Instant
+	Wanted                  bool
 }
 
 // Save returns all that the node knows after its last step.
@@ -189,7 +192,7 @@ func (p *peer) save() SavedPeer {
 	return SavedPeer{
 		Name: p.name, Met: p.met, Stale: p.stale, SaidInstance: p.said.instance, SaidInc: p.said.inc, SaidSeq: p.said.seq,
 		Direct: p.direct, Asked: p.asked, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
-		ListKey: p.listKey, Hint: p.hint, Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
+		ListKey: p.listKey, Hint: p.hint, Wants: slices.Clone(p.wants), Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
 		RelayedInstance: p.relayed.instance, RelayedInc: p.relayed.inc, RelayedSeq: p.relayed.seq, RelayedAt: p.relayedAt,
 		RelayedFull: p.relayedFull, RelayedClaims: saveClaims(p.relayedClaims), Forgotten: p.forgotten,
 		Ever: p.ever, Alive: p.alive, Near: p.near, Lived: p.lived, Heard: p.heard, Slack: p.slack,
@@ -202,7 +205,7 @@ func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 	p := &peer{
 		name: v.Name, met: v.Met, stale: v.Stale, said: evidence{v.SaidInstance, v.SaidInc, v.SaidSeq},
 		direct: v.Direct, asked: v.Asked, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
-		listKey: v.ListKey, hint: v.Hint, warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
+		listKey: v.ListKey, hint: v.Hint, wants: slices.Clone(v.Wants), warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
 		relayed: evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedAt: v.RelayedAt, relayedFull: v.RelayedFull,
 		relayedClaims: n.restoreClaims(v.RelayedClaims), forgotten: v.Forgotten,
 		ever: v.Ever, alive: v.Alive, near: v.Near, lived: v.Lived, heard: v.Heard, slack: v.Slack,
@@ -225,6 +228,7 @@ func (s *stream) save() SavedStream {
 		AskedOf: s.askedOf, AskedAt: s.askedAt, Let: s.let, Releases: slices.Clone(s.releases),
 		MayReturn: s.mayReturn, HoldUntil: s.holdUntil, Backs: slices.Clone(s.backs), Unserved: s.unserved, Differs: s.differs,
 		Epoch: s.epoch, Media: s.media, MediaAt: s.mediaAt,
+		WantUntil: s.wantUntil, LastWanted: s.lastWanted, Wanted: s.wanted,
 	}
 	if t := s.told; t != nil {
 		v.Told = &SavedTold{Claim: t.claim, Media: t.media, Since: t.since, MediaAt: t.mediaAt, Version: t.version}
@@ -234,6 +238,7 @@ func (s *stream) save() SavedStream {
 
 func (s *stream) restore(v SavedStream) {
 	s.told = nil
+	s.wantUntil, s.lastWanted, s.wanted = v.WantUntil, v.LastWanted, v.Wanted
 	if t := v.Told; t != nil {
 		s.told = &told{claim: t.Claim, media: t.Media, since: t.Since, mediaAt: t.MediaAt, version: t.Version}
 	}

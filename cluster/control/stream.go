@@ -74,6 +74,13 @@ type stream struct {
 	media    Media
 	mediaAt  Instant // of the anchor segment; meaningless before media is known
 
+	// Of an on-demand stream: whether some file has it so, until when clients of this node want it, whether any do, and
+	// when any did last.
+	onDemand   bool
+	wantUntil  Instant
+	wanted     bool
+	lastWanted Instant
+
 	claimants []claimant // of live peers, by name
 	told      *told      // the claim as peers know it; nil if there is none
 }

@@ -86,6 +86,8 @@ type StreamView struct {
 	Here      bool // in this node's file
 	Kind      Kind
 	Clustered bool
+	OnDemand  bool
+	Wanted    bool // clients want it, here or elsewhere
 
 	// Owner is the node that has it: of those that run it the first in the static order, or of those that start it. A
 	// stream that is not clustered may have several; Owner is this node if it is one of them.
@@ -200,7 +202,7 @@ func (n *Node) viewStream(s *stream) StreamView {
 	v := StreamView{
 		Name: s.name, Here: s.cfg != nil, Clustered: s.clustered,
 		Mine: s.state, MineSince: s.since, To: s.to, Epoch: s.epoch, Pin: s.pin, Home: s.home,
-		Media: s.media, MediaAt: s.mediaAt, On: n.nodes,
+		Media: s.media, MediaAt: s.mediaAt, On: n.nodes, OnDemand: s.demandable(), Wanted: s.wanted,
 	}
 	if s.published || s.cfg != nil && s.cfg.Kind == Published {
 		v.Kind = Published
@@ -256,7 +258,7 @@ func (n *Node) viewOwner(v *StreamView, s *stream) {
 		v.State = StreamMoving
 	case v.Owner != "" && v.OwnerState != ClaimStarting:
 		v.State, v.Detail = StreamRunning, ""
-	case v.Owner == "" && v.Kind == Published:
+	case v.Owner == "" && (v.Kind == Published || s.idle()):
 		v.State = StreamWaiting
 	case failed:
 		v.State = StreamFailed

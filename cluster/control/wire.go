@@ -40,6 +40,7 @@ type State struct {
 	List     []Listed `json:"list,omitempty"` // left out if the asker has seen ListHash
 	Claims   []Claim  `json:"claims,omitempty"`
 	Names    []Known  `json:"names,omitempty"`
+	Wants    []string `json:"wants,omitempty"` // on-demand streams that its clients want
 
 	// Base, if it is not zero, is the version that the asker has seen: Claims are then those that are others since, and
 	// Gone the streams of those that are no more.
@@ -103,6 +104,7 @@ type Listed struct {
 	Pin       string `json:"pin,omitempty"`
 	Published bool   `json:"pub,omitempty"`
 	Clustered bool   `json:"cl,omitempty"`
+	OnDemand  bool   `json:"od,omitempty"`
 }
 
 // A ClaimState says how far a claim is.
@@ -126,6 +128,7 @@ const (
 	Home          Reason = "home"
 	Spill         Reason = "spill"
 	Fallback      Reason = "fallback"
+	OnDemand      Reason = "on demand"
 	FullElsewhere Reason = "full elsewhere" // its home lives and has as much as it may
 	PublishedHere Reason = "published here"
 	NotClustered  Reason = "not clustered"
@@ -219,11 +222,13 @@ func (s *State) Check() error {
 			return fmt.Errorf("known name %d: %w", i, err)
 		}
 	}
-	if len(s.Gone) > maxStreams {
+	if len(s.Gone) > maxStreams || len(s.Wants) > maxStreams {
 		return errTooMany
 	}
-	if err := checkNames(maxName, s.Gone...); err != nil {
-		return fmt.Errorf("gone: %w", err)
+	for _, names := range [][]string{s.Gone, s.Wants} {
+		if err := checkNames(maxName, names...); err != nil {
+			return fmt.Errorf("gone or wanted: %w", err)
+		}
 	}
 	return checkClaims(s.Claims)
 }
@@ -296,6 +301,9 @@ func hashList(list []Listed) string {
 		}
 		if l.Clustered {
 			flags += "c"
+		}
+		if l.OnDemand {
+			flags += "d"
 		}
 		add(l.Name)
 		add(l.Pin)

@@ -37,7 +37,7 @@ var (
 		control.Tick{}, control.Fetched{}, control.FetchFailed{}, control.StateAsked{}, control.CaptureUp{},
 		control.CaptureDown{}, control.CaptureStopped{}, control.MediaChanged{}, control.PublishWanted{},
 		control.PublishEnded{}, control.Measured{}, control.ConfigChanged{}, control.Resumed{}, control.Drain{},
-		control.ReleaseAsked{}, control.Suspended{}, control.Released{},
+		control.ReleaseAsked{}, control.Suspended{}, control.Demanded{}, control.Released{},
 	)
 	effects = byName[control.Effect](
 		control.Fetch{}, control.Reply{}, control.StartCapture{}, control.StopCapture{}, control.PublishAnswer{},

@@ -26,14 +26,14 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 		if c := claimed[i]; c >= 0 && live[c] {
 			p.used[c]++
 		}
-		if !p.pinned(i, live) {
+		if !p.pinned(i, live) && claimed[i] != Nowhere {
 			free++
 		}
 	}
 	to := dst[base:]
 	for pass := range 2 {
 		for _, i := range p.spillOrder() {
-			if p.pinned(i, live) == (pass == 0) {
+			if p.pinned(i, live) == (pass == 0) && claimed[i] != Nowhere {
 				to[i] = p.settled(i, live, claimed[i], room)
 			}
 		}
@@ -43,7 +43,7 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 	}
 	limit := (free + alive - 1) / alive
 	for _, i := range p.spillOrder() {
-		if to[i] >= 0 {
+		if to[i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
 		if to[i] = p.heirWithin(i, live, room, limit); to[i] >= 0 {

@@ -194,6 +194,9 @@ func (p *Plan) Rank(i, node, first int, live []bool) int {
 	return r
 }
 
+// Nowhere, among those who have a stream, says that it is not to be had by anybody now.
+const Nowhere = -2
+
 // Spill appends to dst the index of the node where each stream belongs while only the live nodes can have any, or -1
 // where no live node may.
 //
@@ -214,6 +217,10 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 	}
 	base := len(dst)
 	for i, h := range p.home {
+		if claimed[i] == Nowhere {
+			dst = append(dst, -1)
+			continue
+		}
 		pinned := p.pin[i] >= 0 && live[p.pin[i]]
 		if !pinned {
 			free++
@@ -237,7 +244,7 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 	}
 	limit := (free + alive - 1) / alive
 	for _, i := range p.spillOrder() {
-		if dst[base+i] >= 0 {
+		if dst[base+i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
 		if to := p.heir(i, live, limit); to >= 0 {

@@ -1,0 +1,96 @@
+package control
+
+import "slices"
+
+// defaultClientsTimeout is how long an on-demand stream is kept after its last client.
+const defaultClientsTimeout = 60 * Second
+
+// maxFresh bounds how long a demand can hold without being repeated.
+const maxFresh = 3600 * Second
+
+// demanded is rule R10: clients of this node want a stream. The demand is told to the others with the state; the node
+// where the stream is placed claims it.
+func (n *Node) demanded(e Demanded) {
+	s := n.byName[e.Stream]
+	if s == nil || !s.demandable() {
+		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "demanded"})
+		return
+	}
+	was := s.wantedHere(n.now)
+	s.wantUntil = max(s.wantUntil, n.now+min(max(0, e.Fresh), maxFresh))
+	if s.wantedHere(n.now) != was {
+		n.dirty = true
+		n.changed()
+	}
+	n.due(s.wantUntil)
+}
+
+// demandable says whether some node's file has the stream as one that is started by its clients.
+func (s *stream) demandable() bool { return s.onDemand || s.cfg != nil && s.cfg.OnDemand }
+
+func (s *stream) wantedHere(now Instant) bool { return now < s.wantUntil }
+
+// wants finds out which streams clients want, here and at live peers, and for how long they are kept after that.
+func (n *Node) wants() {
+	for _, s := range n.streams {
+		s.wanted = s.wantedHere(n.now)
+		if s.wanted {
+			n.due(s.wantUntil)
+		} else if s.wantUntil != 0 {
+			s.wantUntil = 0
+			n.changed() // it is no longer told
+		}
+	}
+	for _, p := range n.peers {
+		if !p.alive {
+			continue
+		}
+		for _, name := range p.wants {
+			if s := n.byName[name]; s != nil {
+				s.wanted = true
+			}
+		}
+	}
+	for _, s := range n.streams {
+		if s.wanted {
+			s.lastWanted = n.now
+		} else if s.demandable() && s.active() {
+			n.due(s.lastWanted + n.clientsTimeout())
+		}
+	}
+}
+
+func (n *Node) clientsTimeout() Instant {
+	if n.cfg.ClientsTimeout > 0 {
+		return n.cfg.ClientsTimeout
+	}
+	return defaultClientsTimeout
+}
+
+// idle says whether nobody wants a stream that is started by its clients only, so that nobody starts it.
+func (s *stream) idle() bool { return s.demandable() && !s.wanted }
+
+// unwanted says whether an on-demand stream that runs here has been without a client for so long that it ends.
+func (n *Node) unwanted(s *stream) bool {
+	return s.idle() && s.active() && n.now >= s.lastWanted+n.clientsTimeout()
+}
+
+// ownWants are the streams that clients of this node want.
+func (n *Node) ownWants() (out []string) {
+	n.sortStreams()
+	for _, s := range n.streams {
+		if s.wantedHere(n.now) {
+			out = append(out, s.name)
+		}
+	}
+	return out
+}
+
+// takeWants takes in what clients of a peer want.
+func (n *Node) takeWants(p *peer, wants []string) {
+	if slices.Equal(p.wants, wants) {
+		return
+	}
+	p.wants = slices.Clone(wants)
+	n.dirty, n.streamsDirty = true, true
+}
