@@ -57,7 +57,6 @@ type calm struct {
 	pins       []string
 	probes     []probe
 	expected   []pendingExpectation
-	lastFail   time.Duration
 	wasParted  bool
 }
 
@@ -68,7 +67,6 @@ type trouble struct {
 	from  time.Duration
 	told  bool
 	first bool // its end was due by B2
-	b1    bool
 }
 
 func (c *calm) start(w *world) {
@@ -135,6 +133,7 @@ func (b *bounds) rate(d time.Duration) time.Duration {
 }
 
 func (b *bounds) b2() time.Duration { return b.rate(b.s) + 3*b.d + b.up + b.lag + 3*time.Millisecond }
+
 func (b *bounds) b4() time.Duration {
 	return b.differ + b.poll() + 2*b.d + b.down + b.lag + time.Millisecond
 }

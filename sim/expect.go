@@ -13,7 +13,6 @@ type pendingExpectation struct {
 	Step
 	at     time.Duration
 	before map[string]int // captures of each node when the time began
-	starts int
 	moves  int
 	holds  int
 }

@@ -48,7 +48,6 @@ type feed struct {
 	first  int64         // number of its first segment
 	anchor time.Duration // when that began, by true time
 	media  control.Media // what its node knew of the numbering at its start
-	ref    any           // the process's own
 }
 
 // delivers says whether its media flows.

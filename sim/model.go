@@ -397,50 +397,50 @@ type Expectation interface{ expectation() }
 
 // Expectations.
 type (
-	// OwnedBy: these streams, and no other node's, are captured by Node. An empty Node means by nobody.
+	// OwnedBy says: these streams, and no other node's, are captured by Node. An empty Node means by nobody.
 	OwnedBy struct {
 		Streams []string
 		Node    string
 	}
 
-	// OneEach: each of these streams is captured by exactly one live node.
+	// OneEach says: each of these streams is captured by exactly one live node.
 	OneEach struct{ Streams []string }
 
-	// EachSide: each stream is captured exactly once in every part of the group as it is cut now.
+	// EachSide says: each stream is captured exactly once in every part of the group as it is cut now.
 	EachSide struct{ Streams []string }
 
-	// AtHome: each of these streams is captured by its pin or home node, and only there.
+	// AtHome says: each of these streams is captured by its pin or home node, and only there.
 	AtHome struct{ Streams []string }
 
-	// Agreement: all live nodes that run name the same owner for each stream.
+	// Agreement says: all live nodes that run name the same owner for each stream.
 	Agreement struct{}
 
-	// Refused: the last publisher of the stream at the node was not admitted.
+	// Refused says: the last publisher of the stream at the node was not admitted.
 	Refused struct{ Node, Stream string }
 
-	// Moved: in the time, so many streams changed their owner; with OwnedBefore, as many as that node had at its start.
+	// Moved says: in the time, so many streams changed their owner; with OwnedBefore, as many as that node had at its start.
 	Moved struct {
 		Count       int
 		OwnedBefore string // empty: Count holds
 		AtMost      bool
 	}
 
-	// NoDuplicates: at no instant of the time does more than one node capture a stream.
+	// NoDuplicates says: at no instant of the time does more than one node capture a stream.
 	NoDuplicates struct{ Streams []string }
 
-	// NoTakeOver: in the time no stream starts anywhere.
+	// NoTakeOver says: in the time no stream starts anywhere.
 	NoTakeOver struct{ Streams []string }
 
-	// GapWithin: in the time no stream is without media for longer.
+	// GapWithin says: in the time no stream is without media for longer.
 	GapWithin struct {
 		Streams []string
 		Limit   time.Duration
 	}
 
-	// Liveness: the group is whole and calm, so the bounded-liveness invariants that are open close by Step.To.
+	// Liveness says: the group is whole and calm, so the bounded-liveness invariants that are open close by Step.To.
 	Liveness struct{}
 
-	// Noted: a node's control plane reports a note of this kind in the time. An empty Node means any.
+	// Noted says: a node's control plane reports a note of this kind in the time. An empty Node means any.
 	Noted struct {
 		Node string
 		Kind control.NoteKind

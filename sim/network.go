@@ -39,8 +39,6 @@ type exchange struct {
 	who     int // boots of to when it answered
 	why     control.FailReason
 	mail    func() // for mailing
-
-	next *exchange // free list
 }
 
 // A link is the way from one machine to another.
@@ -65,11 +63,6 @@ type conduct struct {
 	spikeBy               Range
 	overtake              time.Duration
 	bandwidth             int
-}
-
-// whole says whether nothing but delay happens on the link.
-func (l *link) whole() bool {
-	return l.cut == 0 && l.refuse == 0 && l.clog == 0 && l.loss == 0 && l.begin == 0 && l.reset == 0
 }
 
 func draw(r *rand.Rand, d Range) time.Duration {

@@ -155,7 +155,7 @@ func (c *core) askRelease(e control.AskRelease) {
 			w.carry(w.link(to, m), &exchange{from: to, to: m, mail: func() {
 				if p, ok := m.process.(*coreProcess); ok && m.up {
 					w.trace.cause = w.trace.line(w.now, m.name, "released").text("stream", e.Stream).text("by", e.Node).end()
-					(*core)(p).step(control.Released{Stream: e.Stream, Node: e.Node}, "")
+					(*core)(p).step(control.Released(e), "")
 				}
 			}}, mailing, 100)
 		}

@@ -379,12 +379,6 @@ func (m *machine) later(d time.Duration, do func()) {
 	m.w.queue.push(item{at: m.w.now + d, m: m, boots: m.boots, do: do, cause: m.w.trace.cause})
 }
 
-// after is later by the machine's own clock.
-func (m *machine) after(d time.Duration, do func()) {
-	w := m.w
-	w.queue.push(item{at: m.clock.when(m.clock.at(w.now)+max(0, d), w.now), m: m, boots: m.boots, do: do, cause: w.trace.cause})
-}
-
 // wake arranges the next wake-up, instead of the one before.
 func (m *machine) wake(local time.Duration) {
 	m.wakes++

@@ -194,7 +194,7 @@ func (p *Plan) Rank(i, node, first int, live []bool) int {
 	return r
 }
 
-// Nowhere, among those who have a stream, says that it is not to be had by anybody now.
+// Nowhere stands among those who have a stream for nobody: it is not to be had now.
 const Nowhere = -2
 
 // Spill appends to dst the index of the node where each stream belongs while only the live nodes can have any, or -1

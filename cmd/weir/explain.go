@@ -125,8 +125,13 @@ func explained(x *control.Explanation) string {
 			is   bool
 			text string
 		}{
-			{n.Node == x.Pin, "pin"}, {n.Node == x.Home, "home"}, {!n.Lists, "not in its file"}, {n.Drains, "drains"},
-			{n.Full, "full"}, {n.Alive && !n.Direct, "heard through others only"}, {n.Detail != "", n.Detail},
+			{n.Node == x.Pin, "pin"},
+			{n.Node == x.Home, "home"},
+			{!n.Lists, "not in its file"},
+			{n.Drains, "drains"},
+			{n.Full, "full"},
+			{n.Alive && !n.Direct, "heard through others only"},
+			{n.Detail != "", n.Detail},
 		} {
 			if r.is {
 				remarks = append(remarks, r.text)
