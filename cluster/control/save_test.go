@@ -13,7 +13,7 @@ func TestRestoredNodeGoesOnLikeTheOriginal(t *testing.T) {
 		w := newWorld(t, seed)
 		w.loss = w.rng.IntN(20)
 		streams := kept(12)
-		streams[0].Pin, streams[1].Break, streams[2].Kind = "n2", true, Published
+		streams[0].Pin, streams[1].Break, streams[2].Kind, streams[3].OnDemand = "n2", true, Published, true
 		w.add(2+w.rng.IntN(3), streams)
 		for _, m := range w.nodes {
 			m.cfg.Limits.Channels = w.rng.IntN(10)
@@ -26,6 +26,12 @@ func TestRestoredNodeGoesOnLikeTheOriginal(t *testing.T) {
 			m.now(func() { m.step(Measured{Load{CPU: w.rng.IntN(1000)}}) })
 			if w.rng.IntN(3) == 0 {
 				m.now(func() { m.publish("cam003", "") })
+			}
+			if w.rng.IntN(3) == 0 {
+				m.now(func() { m.step(Demanded{Stream: "cam004", Fresh: 5 * Second}) })
+			}
+			if w.rng.IntN(6) == 0 {
+				m.now(func() { m.step(Suspended{Instant(w.rng.Int64N(int64(4 * Second)))}) })
 			}
 			if w.rng.IntN(4) == 0 {
 				m.cfg.Streams = kept(8 + w.rng.IntN(8))

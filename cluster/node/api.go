@@ -65,7 +65,7 @@ func (s shown) stream(v *control.View, sv *control.StreamView) api.Stream {
 			st.ClusterIngest = &api.ClusterIngest{CaptureAt: c.Ingest.CaptureAt}
 		}
 		for _, in := range c.Inputs {
-			st.Inputs = append(st.Inputs, api.Input{URL: in.URL, State: string(control.StreamWaiting)})
+			st.Inputs = append(st.Inputs, api.Input{URL: in.URL, State: string(sv.State)})
 		}
 	}
 	if live, snap, ok := s.n.streams.Get(sv.Name); ok && sv.Owner == v.Self {
@@ -174,9 +174,6 @@ func (s shown) Peers() []api.Peer {
 		a.Stats.RTT = float64(p.RTT) / float64(control.Millisecond)
 		settings(&a, c)
 		for _, st := range v.Streams {
-			if st.Owner == p.Name {
-				a.Stats.OnlineStreams++
-			}
 			for _, on := range st.On {
 				if on == p.Name {
 					a.Stats.TotalStreams++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type desk struct {
 	dir      *directory.Directory
 	streams  *actor.PID
 	registry *stream.Registry
+	log      *slog.Logger
 	hold     time.Duration // how long a request is held at most
 	claim    func(ctx context.Context, stream string) error
 	unclaim  func(stream string)
@@ -96,6 +98,10 @@ func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.An
 			a.Reason = "the stream is moving: too many nodes have passed this request on"
 			return a, nil
 		}
+		if dec.Vain {
+			a.Verdict, a.RetryAfter, a.Reason = listen.Unavailable, retryAfter, dec.Why
+			return a, nil
+		}
 		var ready <-chan struct{}
 		if live != nil {
 			ready = live.Hub.Ready()
@@ -132,6 +138,15 @@ func (d *desk) want(ctx context.Context, name string, pack bool) *stream.Live {
 
 // Publish implements [listen.Desk].
 func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publication, error) {
+	p, err := d.publish(ctx, r)
+	if err != nil {
+		d.log.Info("publisher refused", slog.String("proto", string(r.Protocol)),
+			slog.String("stream", strings.Join(r.Streams, " or ")), slog.String("peer", r.Remote.String()), slog.Any("err", err))
+	}
+	return p, err
+}
+
+func (d *desk) publish(ctx context.Context, r listen.Request) (listen.Publication, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.hold)
 	defer cancel()
 	view, _ := d.dir.View()

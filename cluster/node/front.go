@@ -120,7 +120,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 	f := &front{sockets: s, log: n.log, hall: hall{func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }}}
 	claims := &claimer{self: n.name, cluster: n.cluster, control: func(m any) { n.sys.Root.Send(n.pid(actors.Control), m) }}
 	f.desk = &desk{
-		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), registry: n.streams, hold: n.hold(), claim: claims.claim,
+		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), registry: n.streams, log: n.log, hold: n.hold(), claim: claims.claim,
 		unclaim: claims.unclaim,
 		names:   func(name string) error { return conf.CheckName(name, n.file().Balancers) },
 	}

@@ -1,9 +1,13 @@
 package node
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +51,49 @@ func TestJournalOfANodeIsReplayedWithoutADifference(t *testing.T) {
 			t.Errorf("replay of %s: %v after %d events, %v; want no difference after some", filepath.Base(p), d, events, err)
 		}
 	}
+}
+
+func TestSuspendOfTheMachineReachesTheControlPlane(t *testing.T) {
+	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:1 { fetch_timeout 50; stale_timeout 200; }\n"),
+		conf.Flags{Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0"})
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	var asleep atomic.Int64
+	noted := make(chan string, 1)
+	n, err := Start(Config{
+		File: file, Hostname: "n1", Log: slog.New(&eavesdropper{noted}),
+		Outside: Outside{Suspended: func() time.Duration { return time.Duration(asleep.Load()) }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Stop()
+	asleep.Store(int64(time.Hour))
+	select {
+	case text := <-noted:
+		if text != "suspended (1h0m0s)" {
+			t.Errorf("the log says %q", text)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the control plane does not know of the suspend")
+	}
+}
+
+// An eavesdropper tells of log lines about a suspend.
+type eavesdropper struct{ noted chan string }
+
+func (*eavesdropper) Enabled(context.Context, slog.Level) bool { return true }
+func (l *eavesdropper) WithAttrs([]slog.Attr) slog.Handler     { return l }
+func (l *eavesdropper) WithGroup(string) slog.Handler          { return l }
+func (l *eavesdropper) Handle(_ context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "suspended") {
+		select {
+		case l.noted <- r.Message:
+		default:
+		}
+	}
+	return nil
 }
 
 func TestJournalIsRotatedAndGoesOnBehindAGap(t *testing.T) {
