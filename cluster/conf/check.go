@@ -316,7 +316,7 @@ func (b *builder) pin(st *streamDraft, self []string) {
 	for _, p := range b.file.Peers {
 		names = append(names, p.Host, p.Name())
 	}
-	b.warnf(st.capture, "capture_at: found %s, which is no peer's name%s (`stream %s` is placed as if it were not pinned)",
+	b.warnf(st.capture, "capture_at: found %s, which is no peer's name%s (`stream %s` is placed as if it were not pinned, unless a node announces that name)",
 		quote(in.CaptureAt), didYouMean(in.CaptureAt, names), short(st.Name))
 }
 

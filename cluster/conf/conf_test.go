@@ -105,6 +105,7 @@ var refusedTests = []struct {
 
 	// Inputs.
 	{"no input", "stream a { }", "f:1:1: error: found `stream a` without an input", Error},
+	{"test picture of no size", "stream a { input fake://fake?size=bad; }", `found "fake://fake?size=bad": size="bad": must be like`, Error},
 	{"scheme misspelt", "stream a { input fakee://a; }", `found the scheme "fakee", expected fake, file or publish; did you mean "fake"?`, Error},
 	{"no scheme", "stream a { input bunny.mp4; }", "expected a URL that begins with one of the schemes", Error},
 	{"scheme later", "stream a { input rtsp://u:pa55@h/x; }", "f:1:18: not supported yet: input of scheme rtsp", Unsupported},

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/codecs/fake"
 )
 
 // maxMillis bounds every duration of the file: a day, so that none overflows and a slip of the unit is seen.
@@ -235,6 +237,15 @@ func parseInput(text string) (Input, error) {
 	case "publish":
 		if rest != "" {
 			return in, fmt.Errorf("found %s behind publish://, expected nothing", quote(rest))
+		}
+	case "fake":
+		_, query, _ := strings.Cut(rest, "?")
+		c, err := fake.Parse(query)
+		if err == nil {
+			_, err = fake.New(c)
+		}
+		if err != nil {
+			return in, fmt.Errorf("found %s: %w", quote(text), err)
 		}
 	case "file":
 		in.Location, in.File, ok = strings.Cut(rest, "/")

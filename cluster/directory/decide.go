@@ -46,8 +46,9 @@ type Decision struct {
 	// segments; empty if those must come through this node.
 	Upstream, Public string
 
-	// Why says what is being waited for.
-	Why string
+	// Why says what is being waited for. Vain says that waiting will not bring it: somebody has to publish.
+	Why  string
+	Vain bool
 }
 
 // Decide decides about a request to play.
@@ -76,7 +77,7 @@ func (v *View) Decide(r listen.Request) Decision {
 	if peer == "" {
 		d.Kind, d.Why = Hold, "no node runs it yet"
 		if s.Waiting {
-			d.Why = "nobody publishes it now"
+			d.Why, d.Vain = "nobody publishes it now", v.Warm
 		}
 		return d
 	}
