@@ -62,7 +62,7 @@ type calm struct {
 
 // A trouble is a stream that has no owner or several, in some part of the group.
 type trouble struct {
-	s     *stream
+	s     *streamTruth
 	many  bool
 	from  time.Duration
 	told  bool
@@ -346,19 +346,19 @@ func (c *checks) pinned(pin string) string {
 }
 
 // eligible says whether a machine can capture a stream now.
-func (c *checks) eligible(m *machine, s *stream) bool {
+func (c *checks) eligible(m *machine, s *streamTruth) bool {
 	return m.runs() && !m.draining && m.exhausted == 0 && !s.dark[m.name] && !s.dark[""] && !s.mute[m.name] && !s.mute[""] && !s.single &&
 		m.keeps(s)
 }
 
 // keeps says whether m's file has the stream as one that the group captures.
-func (m *machine) keeps(s *stream) bool {
+func (m *machine) keeps(s *streamTruth) bool {
 	m.controlConfig()
 	return m.kept[s.index]
 }
 
 // assess finds out whether a stream is in trouble in some part.
-func (c *checks) assess(s *stream) {
+func (c *checks) assess(s *streamTruth) {
 	w := c.w
 	bad, many := false, false
 	var able, have [16]int
@@ -470,7 +470,7 @@ func (c *checks) limited() bool {
 }
 
 // counted is told that the captures of a stream that deliver have changed.
-func (c *checks) counted(s *stream, was int) {
+func (c *checks) counted(s *streamTruth, was int) {
 	c.changed = c.w.now
 	c.doneAgree = false
 	c.assess(s)
@@ -480,9 +480,9 @@ func (c *checks) counted(s *stream, was int) {
 	}
 }
 
-func (c *checks) gapOpens(*stream) {}
+func (c *checks) gapOpens(*streamTruth) {}
 
-func (c *checks) gapCloses(s *stream) {
+func (c *checks) gapCloses(s *streamTruth) {
 	if c.cold && c.captured() {
 		c.cold = false
 	}
@@ -595,7 +595,7 @@ func word(many bool) string {
 }
 
 // owners are the machines that capture a stream.
-func (c *checks) owners(s *stream) (out []string) {
+func (c *checks) owners(s *streamTruth) (out []string) {
 	for _, m := range c.w.machines {
 		if f := m.captures[s.index].feed; f != nil {
 			out = append(out, m.name)
@@ -605,7 +605,7 @@ func (c *checks) owners(s *stream) (out []string) {
 }
 
 // owner is the machine that captures a stream in a part; nil unless it is exactly one.
-func (c *checks) owner(s *stream, part int) (one *machine, n int) {
+func (c *checks) owner(s *streamTruth, part int) (one *machine, n int) {
 	for _, m := range c.w.machines {
 		if f := m.captures[s.index].feed; f != nil && c.parts[m.index] == part && f.delivers() {
 			one = m
@@ -758,7 +758,7 @@ func (c *checks) homeless(_ *machine) int {
 }
 
 // started checks the economy of a start.
-func (c *checks) started(m *machine, s *stream, e control.StartCapture, back bool) {
+func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture, back bool) {
 	c.moved++
 	who := []string{m.name}
 	recent := c.w.now-c.w.lastSourceFault() < 2*time.Minute
@@ -792,7 +792,7 @@ func (w *world) byLoss(c *checks) bool {
 }
 
 // falseTakeOver is told of a start although the owner is there and can be reached.
-func (c *checks) falseTakeOver(m, q *machine, s *stream) {
+func (c *checks) falseTakeOver(m, q *machine, s *streamTruth) {
 	if c.period == wild || c.period == stable {
 		return
 	}
@@ -805,7 +805,7 @@ func (c *checks) falseTakeOver(m, q *machine, s *stream) {
 }
 
 // ordered is I4.
-func (c *checks) ordered(m, to *machine, s *stream) {
+func (c *checks) ordered(m, to *machine, s *streamTruth) {
 	v := m.view()
 	if v == nil {
 		return

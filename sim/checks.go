@@ -83,6 +83,8 @@ type claim struct {
 	back  time.Duration // last time it was taken back, by the node's clock; -1 for never
 	fails int
 	why   control.Reason
+	epoch uint64
+	media control.Media
 }
 
 // checks holds the invariants of one run.
@@ -102,6 +104,7 @@ type checks struct {
 	keyed      []time.Duration // by machine: true time of the last change of its key
 	fetches    map[string]time.Duration
 	edits      int
+	wants      []map[uint64]string // publishers who wait for an answer, by machine and token
 
 	calm
 }
@@ -115,6 +118,7 @@ func newChecks(w *world) *checks {
 			c.claims[i][j].back = -1
 		}
 	}
+	c.wants = make([]map[uint64]string, len(w.machines))
 	c.began = make([]time.Duration, len(w.machines))
 	c.keyed = slices.Repeat([]time.Duration{-time.Hour}, len(w.machines))
 	c.calm.start(w)
@@ -130,7 +134,7 @@ func number(name string) int {
 }
 
 // hold counts a check and reports a violation if it failed.
-func (c *checks) hold(name string, ok bool, s *stream, nodes []string, text string) {
+func (c *checks) hold(name string, ok bool, s *streamTruth, nodes []string, text string) {
 	m := &c.marks[number(name)]
 	m.checks++
 	if ok {
@@ -211,6 +215,10 @@ func (c *checks) replaced(m *machine) {
 	}
 	c.began[m.index] = m.clock.at(c.w.now)
 	m.control++
+	c.wants[m.index] = map[uint64]string{}
+	for i := range c.claims[m.index] { // what it has it is told by Resumed
+		c.claims[m.index][i].state = control.Idle
+	}
 }
 
 func (c *checks) keyChanged(m *machine) { c.keyed[m.index] = c.w.now }
@@ -239,8 +247,16 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 		c.turn(m, e.Stream, control.Idle)
 	case control.PublishEnded:
 		c.turn(m, e.Stream, control.Idle)
+	case control.Suspended:
+		for i := range m.known {
+			m.known[i].heard -= time.Duration(e.For)
+			m.known[i].direct -= time.Duration(e.For)
+		}
+	case control.PublishWanted:
+		c.wants[m.index][e.Token] = e.Stream
 	case control.Resumed:
 		for _, x := range e.Captures {
+			c.turn(m, x.Stream, control.Starting)
 			if x.Up {
 				c.turn(m, x.Stream, control.Running)
 			}
@@ -264,7 +280,12 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 		case control.Note:
 			c.notes(m, local, e)
 		case control.PublishAnswer:
-			c.ok("I11")
+			name, ok := c.wants[m.index][e.Token]
+			c.hold("I11", ok, nil, []string{m.name}, "answers a publisher that nobody asked for")
+			delete(c.wants[m.index], e.Token)
+			if e.Verdict == control.Granted {
+				c.turn(m, name, control.Starting)
+			}
 		}
 	}
 }
@@ -401,9 +422,8 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 	if s == nil {
 		return
 	}
-	f := m.captures[s.index].feed
-	c.hold("I11", f == nil || f.state == control.Idle, s, []string{m.name}, "starts what it has")
 	x := &c.claims[m.index][s.index]
+	c.hold("I11", x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
 	x.state, x.since, x.why = control.Starting, w.now, e.Why
 	if e.Why == control.NotClustered || e.Why == control.PublishedHere {
 		return
@@ -441,7 +461,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 }
 
 // takenBack checks the hold-down of a stream that m takes back.
-func (c *checks) takenBack(m *machine, s *stream, x *claim, local time.Duration) {
+func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Duration) {
 	hold := m.file.ReturnHolddown
 	up := local - m.bootClock
 	c.hold("I26", up >= hold, s, []string{m.name}, fmt.Sprintf("%s takes %s back %d ms after its boot", m.name, s.name, up/time.Millisecond))
@@ -453,7 +473,7 @@ func (c *checks) takenBack(m *machine, s *stream, x *claim, local time.Duration)
 }
 
 // warm checks that nothing is claimed before everybody has answered or S has passed.
-func (c *checks) warm(m *machine, s *stream, local time.Duration) {
+func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
 	stale, _ := m.stale()
 	if local-c.began[m.index] >= stale {
 		c.ok("I3")
@@ -478,8 +498,8 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	if s == nil {
 		return
 	}
-	f := m.captures[s.index].feed
-	c.hold("I11", f != nil && (f.state == control.Starting || f.state == control.Running), s, []string{m.name}, "stops what it does not have")
+	x := &c.claims[m.index][s.index]
+	c.hold("I11", x.state == control.Starting || x.state == control.Running, s, []string{m.name}, "stops what it does not have")
 	c.turn(m, e.Stream, control.Stopping)
 	if e.To == "" || e.Why == control.Removed {
 		return

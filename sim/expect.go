@@ -76,7 +76,7 @@ func (c *checks) dueExpectations() {
 }
 
 // among says whether an expectation is about a stream.
-func among(streams []string, s *stream) bool {
+func among(streams []string, s *streamTruth) bool {
 	return streams == nil || slices.Contains(streams, s.name)
 }
 
@@ -85,7 +85,7 @@ func (c *checks) wrong(p *pendingExpectation) string {
 	w := c.w
 	switch e := p.Expect.(type) {
 	case OwnedBy:
-		return c.eachStream(e.Streams, func(s *stream) string {
+		return c.eachStream(e.Streams, func(s *streamTruth) string {
 			got := c.delivering(s)
 			if e.Node == "" && len(got) == 0 || len(got) == 1 && got[0] == e.Node {
 				return ""
@@ -93,7 +93,7 @@ func (c *checks) wrong(p *pendingExpectation) string {
 			return fmt.Sprintf("%s is captured by %v, want %q", s.name, got, e.Node)
 		})
 	case OneEach:
-		return c.eachStream(e.Streams, func(s *stream) string {
+		return c.eachStream(e.Streams, func(s *streamTruth) string {
 			if got := c.delivering(s); len(got) != 1 {
 				return fmt.Sprintf("%s is captured by %v, want exactly one node", s.name, got)
 			}
@@ -101,7 +101,7 @@ func (c *checks) wrong(p *pendingExpectation) string {
 		})
 	case EachSide:
 		c.divide()
-		return c.eachStream(e.Streams, func(s *stream) string {
+		return c.eachStream(e.Streams, func(s *streamTruth) string {
 			for part := range c.count {
 				if _, n := c.owner(s, part); n != 1 {
 					return fmt.Sprintf("%s has %d owners in part %d of the group, want one", s.name, n, part+1)
@@ -111,7 +111,7 @@ func (c *checks) wrong(p *pendingExpectation) string {
 		})
 	case AtHome:
 		c.plan()
-		return c.eachStream(e.Streams, func(s *stream) string {
+		return c.eachStream(e.Streams, func(s *streamTruth) string {
 			if c.homes == nil || c.homes[s.index] == "" {
 				return s.name + " has no home that all agree on"
 			}
@@ -233,7 +233,7 @@ func (c *checks) movedSince(from, to time.Duration) (n int) {
 	return n
 }
 
-func (c *checks) eachStream(names []string, wrong func(s *stream) string) string {
+func (c *checks) eachStream(names []string, wrong func(s *streamTruth) string) string {
 	for _, s := range c.w.streams {
 		if !among(names, s) || names == nil && !c.groups(s) {
 			continue
@@ -246,7 +246,7 @@ func (c *checks) eachStream(names []string, wrong func(s *stream) string) string
 }
 
 // groups says whether a stream is one that the group captures, in the file of some machine.
-func (c *checks) groups(s *stream) bool {
+func (c *checks) groups(s *streamTruth) bool {
 	for _, m := range c.w.machines {
 		if m.keeps(s) {
 			return true
@@ -256,7 +256,7 @@ func (c *checks) groups(s *stream) bool {
 }
 
 // delivering are the machines from which media of a stream comes.
-func (c *checks) delivering(s *stream) (out []string) {
+func (c *checks) delivering(s *streamTruth) (out []string) {
 	for _, m := range c.w.machines {
 		if f := m.captures[s.index].feed; f != nil && f.delivers() {
 			out = append(out, m.name)
@@ -293,14 +293,14 @@ func (c *checks) disagreement() string {
 // A probe is a viewer who asks a node where a stream is.
 type probe struct {
 	m     *machine
-	s     *stream
+	s     *streamTruth
 	since time.Duration
 	next  time.Duration
 	boots int
 }
 
 // demanded begins a probe.
-func (c *checks) demanded(m *machine, s *stream) {
+func (c *checks) demanded(m *machine, s *streamTruth) {
 	if !m.runs() {
 		return
 	}
@@ -414,7 +414,7 @@ func (c *checks) numbered(f *feed) {
 }
 
 // capacity is I10.
-func (c *checks) capacity(m *machine, s *stream) {
+func (c *checks) capacity(m *machine, s *streamTruth) {
 	limit := m.channelLimit()
 	if limit == 0 {
 		return

@@ -434,10 +434,10 @@ func (w *world) quiet() {
 func (w *world) onMedia(f *fault, st Step) bool {
 	switch a := st.Action.(type) {
 	case SourceDown:
-		return w.sources(f, a.Streams, a.Nodes, func(s *stream, node string) { s.dark[node] = true; w.darken(s) },
-			func(s *stream, node string) { delete(s.dark, node) })
+		return w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.dark[node] = true; w.darken(s) },
+			func(s *streamTruth, node string) { delete(s.dark, node) })
 	case SourceUp:
-		return w.sources(nil, a.Streams, a.Nodes, func(s *stream, node string) {
+		return w.sources(nil, a.Streams, a.Nodes, func(s *streamTruth, node string) {
 			delete(s.dark, node)
 			delete(s.mute, node)
 			if a.Nodes == nil {
@@ -447,14 +447,14 @@ func (w *world) onMedia(f *fault, st Step) bool {
 			w.mutes(s)
 		}, nil)
 	case Stall:
-		return w.sources(f, a.Streams, a.Nodes, func(s *stream, node string) { s.mute[node] = true; w.mutes(s) },
-			func(s *stream, node string) { delete(s.mute, node); w.mutes(s) })
+		return w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.mute[node] = true; w.mutes(s) },
+			func(s *streamTruth, node string) { delete(s.mute, node); w.mutes(s) })
 	case SlowSource:
-		return w.sources(f, a.Streams, a.Nodes, func(s *stream, node string) { s.slow[node] = a.Up },
-			func(s *stream, node string) { delete(s.slow, node) })
+		return w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.slow[node] = a.Up },
+			func(s *streamTruth, node string) { delete(s.slow, node) })
 	case SingleLogin:
-		return w.sources(f, a.Streams, nil, func(s *stream, _ string) { s.single = true },
-			func(s *stream, _ string) { s.single = false })
+		return w.sources(f, a.Streams, nil, func(s *streamTruth, _ string) { s.single = true },
+			func(s *streamTruth, _ string) { s.single = false })
 	case Publish:
 		m, s := w.machine(a.Node), w.byName[a.Stream]
 		if m == nil || s == nil {
@@ -478,11 +478,11 @@ func (w *world) onMedia(f *fault, st Step) bool {
 }
 
 // sources does something to the sources of streams as seen from nodes; the empty name means from all.
-func (w *world) sources(f *fault, streams, nodes []string, do, undo func(s *stream, node string)) bool {
+func (w *world) sources(f *fault, streams, nodes []string, do, undo func(s *streamTruth, node string)) bool {
 	if nodes == nil {
 		nodes = []string{""}
 	}
-	all := func(do func(s *stream, node string)) {
+	all := func(do func(s *streamTruth, node string)) {
 		for _, s := range w.streams {
 			if streams == nil || slices.Contains(streams, s.name) {
 				for _, n := range nodes {
@@ -499,7 +499,7 @@ func (w *world) sources(f *fault, streams, nodes []string, do, undo func(s *stre
 }
 
 // darken ends the captures that have lost their source.
-func (w *world) darken(s *stream) {
+func (w *world) darken(s *streamTruth) {
 	for _, m := range w.machines {
 		if f := m.captures[s.index].feed; f != nil && f.dark() && f.upAt >= 0 && !f.pub {
 			m.later(time.Millisecond, func() {
@@ -512,14 +512,14 @@ func (w *world) darken(s *stream) {
 }
 
 // publisher lets a publisher come to a node.
-func (m *machine) publisher(s *stream) {
+func (m *machine) publisher(s *streamTruth) {
 	if !m.runs() {
 		return
 	}
 	m.process.publish(&feed{m: m, s: s, boots: m.boots, pub: true}, "")
 }
 
-func (m *machine) publisherLeaves(s *stream) {
+func (m *machine) publisherLeaves(s *streamTruth) {
 	if f := m.pubs[s.name]; f != nil && m.runs() {
 		m.process.unpublish(f)
 	}

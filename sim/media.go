@@ -6,8 +6,8 @@ import (
 	"weir/cluster/control"
 )
 
-// A stream is the truth about one stream: who really captures it.
-type stream struct {
+// A streamTruth is the truth about one stream: who really captures it.
+type streamTruth struct {
 	index int
 	name  string
 
@@ -35,7 +35,7 @@ type capture struct {
 // A feed is a running capture, or a publisher.
 type feed struct {
 	m     *machine
-	s     *stream
+	s     *streamTruth
 	boots int
 	state control.Activity
 	pub   bool
@@ -48,6 +48,7 @@ type feed struct {
 	first  int64         // number of its first segment
 	anchor time.Duration // when that began, by true time
 	media  control.Media // what its node knew of the numbering at its start
+	ref    any           // the process's own
 }
 
 // delivers says whether its media flows.
@@ -59,7 +60,7 @@ func (f *feed) mute() bool { return f.s.mute[f.m.name] || f.s.mute[""] }
 func (f *feed) dark() bool { return f.s.dark[f.m.name] || f.s.dark[""] }
 
 // open begins a capture on m.
-func (m *machine) open(s *stream, why string) *feed {
+func (m *machine) open(s *streamTruth, why string) *feed {
 	w := m.w
 	c := &m.captures[s.index]
 	f := &feed{m: m, s: s, boots: m.boots, state: control.Starting, why: why, began: w.now, upAt: -1}
@@ -164,7 +165,7 @@ func (f *feed) close(cause string) {
 }
 
 // recount keeps the gaps and overlaps of a stream.
-func (w *world) recount(s *stream, cause string) {
+func (w *world) recount(s *streamTruth, cause string) {
 	count := 0
 	owner := ""
 	for _, m := range w.machines {
@@ -234,7 +235,7 @@ func (f *feed) mediaNow() control.Media {
 }
 
 // mutes looks again at the captures of a stream after its silence has begun or ended.
-func (w *world) mutes(s *stream) {
+func (w *world) mutes(s *streamTruth) {
 	for _, m := range w.machines {
 		f := m.captures[s.index].feed
 		if f == nil {

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"weir/cluster/control"
 )
 
@@ -38,7 +40,8 @@ type exchange struct {
 	made    time.Duration
 	who     int // boots of to when it answered
 	why     control.FailReason
-	mail    func() // for mailing
+	mail    func()     // for mailing
+	link    *actor.PID // that asked, with actors
 }
 
 // A link is the way from one machine to another.

@@ -1,9 +1,444 @@
 package sim
 
-import "weir/cluster/control"
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"time"
 
-type stage struct{}
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/cluster"
+	"github.com/asynkron/protoactor-go/remote"
 
-func newStage(*world) *stage { return &stage{} }
+	"weir/actors/act"
+	"weir/actors/hub"
+	"weir/actors/input"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/identity"
+	"weir/cluster/node"
+	"weir/cluster/peer"
+	"weir/codecs"
+	"weir/protocols/listen"
+)
 
-func (*stage) boot(*machine, control.Config) process { return nil }
+// An actorProcess is a process of which the node's own actors run: everything below streams, peers and control.
+type actorProcess struct {
+	m     *machine
+	w     *world
+	boots int
+	sys   *actor.ActorSystem
+	env   *actorEnv
+	node  *node.Node
+	prov  *identity.Provider
+	clus  *cluster.Cluster
+	boxes map[string]*mailbox // by the id of their actor
+	asker *actor.PID
+
+	flights map[uint64]*exchange // fetches whose answer is on its way through the link's actor
+	asks    map[uint64]func(answer any)
+	lastAsk uint64
+	ended   bool
+}
+
+// sampled tells what a run with actors leaves out of its log.
+var quietLog = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+
+// noGossip is how protoactor is told that its gossip, which is not started, has nothing to say.
+const noGossip = 365 * 24 * time.Hour
+
+// newActors boots a node.
+func newActors(m *machine) {
+	w := m.w
+	p := &actorProcess{
+		m: m, w: w, boots: m.boots, boxes: map[string]*mailbox{}, flights: map[uint64]*exchange{}, asks: map[uint64]func(any){},
+	}
+	m.process = p
+	p.sys = w.actors.system(m)
+	p.env = newActorEnv(p)
+	p.prov = identity.NewProvider()
+	rc := remote.Configure("127.0.0.1", 0)
+	cfg := cluster.Configure("weir", p.prov, identity.Lookup{P: p.prov}, rc, cluster.WithHeartbeatExpiration(noGossip))
+	cfg.GossipInterval = noGossip
+	p.clus = cluster.New(p.sys, cfg)
+	p.clus.Remote = remote.NewRemote(p.sys, rc) // never started: the member list needs its block list
+	p.clus.IdentityLookup = identity.Lookup{P: p.prov}
+	p.prov.Bind(p.clus)
+	p.asker = p.sys.Root.Spawn(act.Props(p.env, "asker", func() actor.Actor { return actor.ReceiveFunc(p.takeAnswer) }))
+	n, err := node.Start(node.Config{
+		File: m.file, Hostname: m.announced, Build: "sim", Log: quietLog,
+		Outside: node.Outside{
+			Wall:      func() time.Time { return time.Unix(1_700_000_000, 0).Add(m.clock.at(w.now) + m.clock.wall) },
+			Instance:  m.instance,
+			Burden:    func() node.Burden { return node.Burden{CPU: m.load} },
+			Suspended: func() time.Duration { return m.asleep },
+			World: &node.World{
+				System: p.sys, Env: p.env, Cluster: p.clus, Provider: p.prov, Fetcher: p,
+				Source:  func(name string, _ conf.Input) input.Source { return actorSource{p, name} },
+				Relay:   func(string) input.Source { return relaySource{p} },
+				Release: p.askRelease,
+				Stepped: p.stepped,
+				Hub:     hub.Config{Units: 8, Tick: -1},
+			},
+		},
+	})
+	if err != nil {
+		w.violate(Violation{Invariant: "I11", Nodes: []string{m.name}, Text: "the node does not start: " + err.Error()})
+		return
+	}
+	p.node = n
+	w.actors.pump()
+}
+
+// stepped looks on as the control plane steps.
+func (p *actorProcess) stepped(now control.Instant, ev control.Event, out []control.Effect) {
+	w, m := p.w, p.m
+	w.events++
+	var ex *exchange
+	t := w.trace
+	switch e := ev.(type) {
+	case control.Tick:
+		t.line(w.now, m.name, "tick")
+	case control.StateAsked:
+		t.line(w.now, m.name, "asked").text("from", e.From)
+	case control.Fetched:
+		ex = p.flights[e.ID]
+		delete(p.flights, e.ID)
+		t.line(w.now, m.name, "answer").text("from", e.Peer).num("id", int64(e.ID))
+	case control.FetchFailed:
+		t.line(w.now, m.name, "no-answer").text("from", e.Peer).num("id", int64(e.ID)).text("why", string(e.Why))
+	case control.CaptureUp:
+		t.line(w.now, m.name, "up").text("stream", e.Stream)
+	case control.CaptureDown:
+		t.line(w.now, m.name, "down").text("stream", e.Stream).text("why", e.Why)
+	case control.CaptureStopped:
+		t.line(w.now, m.name, "stopped").text("stream", e.Stream)
+	case control.Measured:
+		t.line(w.now, m.name, "measured")
+	case control.Resumed:
+		t.line(w.now, m.name, "resumed").num("captures", int64(len(e.Captures)))
+		w.checks.replaced(m)
+	default:
+		t.line(w.now, m.name, "event").text("type", typeName(ev))
+	}
+	w.trace.cause = t.end()
+	w.checks.stepped(m, now, ev, out, ex)
+	for _, e := range out {
+		p.effect(e)
+	}
+}
+
+// effect writes down what a control plane wants, and what the actors do not do.
+func (p *actorProcess) effect(e control.Effect) {
+	w, m := p.w, p.m
+	switch e := e.(type) {
+	case control.StartCapture:
+		w.traceStart(m, e)
+		x := &w.checks.claims[m.index][w.byName[e.Stream].index]
+		x.media, x.epoch = e.Media, e.Epoch
+	case control.StopCapture:
+		w.traceStop(m, e)
+		if f := m.pubs[e.Stream]; f != nil { // its publisher is sent away
+			delete(m.pubs, e.Stream)
+			f.stop()
+		}
+	case control.Note:
+		w.note(m, e)
+	case control.Drained:
+		w.drained(m, e)
+	}
+}
+
+// Fetch implements [peer.Fetcher] over the simulated network.
+func (p *actorProcess) Fetch(_ act.Env, link *actor.PID, f control.Fetch) {
+	p.w.ask(&exchange{
+		from: p.m, to: p.w.behind(f.Peer), entry: f.Peer, id: f.ID, seen: f.Seen, want: f.Want,
+		name: p.m.announced, timeout: f.Timeout, control: p.m.control, link: link,
+	})
+}
+
+// send gives a message to an actor of the node, and lets it run.
+func (p *actorProcess) send(to *actor.PID, msg any) {
+	p.sys.Root.Send(to, msg)
+	p.w.actors.pump()
+}
+
+func (p *actorProcess) asked(ex *exchange) {
+	if p.node == nil {
+		return
+	}
+	p.node.AskState(ex.name, ex.seen, ex.want, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st, true) }))
+	p.w.actors.pump()
+}
+
+func (p *actorProcess) answered(ex *exchange) {
+	st, err := ex.read()
+	switch {
+	case ex.garbled:
+		err = &peer.Error{Why: control.Unauthorised, Err: fmt.Errorf("the answer of %s is not proved", ex.to.name)}
+	case err != nil:
+		err = &peer.Error{Why: control.Malformed, Err: err}
+	default:
+		p.flights[ex.id] = ex
+	}
+	if err != nil {
+		st = nil
+	}
+	p.send(ex.link, peer.Answer{ID: ex.id, State: st, Err: err})
+}
+
+func (p *actorProcess) unanswered(ex *exchange) {
+	p.send(ex.link, peer.Answer{ID: ex.id, Err: &peer.Error{Why: ex.why, Err: fmt.Errorf("no answer of %s", ex.entry)}})
+}
+
+func (p *actorProcess) tick() {} // timers are messages
+
+// tracks are those of every simulated stream: one of sound, since its every access unit is a random access point.
+var tracks = codecs.Tracks{{Codec: codecs.Opus, SampleRate: 48000, Channels: 2}}
+
+// keepAlive is the interval in which a source writes something, below the silence that an input takes for its end.
+const keepAlive = 20 * time.Second
+
+// A connection is a simulated source that an input's actor has opened.
+type connection struct {
+	p     *actorProcess
+	s     *streamTruth
+	owner *actor.PID
+	w     input.Writer
+	task  *act.Task
+	feed  *feed
+}
+
+func (p *actorProcess) up(f *feed) {
+	switch c := f.ref.(type) {
+	case *connection:
+		c.w.SetTracks(tracks)
+		c.write()
+	case listen.Publication:
+		c.SetTracks(tracks)
+		p.writePublished(f, c)
+	}
+	if f.m.captures[f.s.index].feed == f && p.node != nil {
+		p.w.actors.pump()
+		p.send(p.node.Control(), control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()})
+	}
+}
+
+// write brings one access unit, and the next after a while.
+func (c *connection) write() {
+	f := c.feed
+	if f.m.captures[f.s.index].feed != f || f.state != control.Running || f.mute() {
+		return
+	}
+	at := int64(c.p.w.now/time.Microsecond) * 9 / 100
+	_ = c.w.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}}) // one that was replaced is told to stop
+	c.p.w.actors.pump()
+	f.m.later(keepAlive, c.write)
+}
+
+func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
+	if f.m.captures[f.s.index].feed != f || f.state != control.Running {
+		return
+	}
+	at := int64(p.w.now/time.Microsecond) * 9 / 100
+	_ = to.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}})
+	p.w.actors.pump()
+	f.m.later(keepAlive, func() { p.writePublished(f, to) })
+}
+
+func (p *actorProcess) down(f *feed, why string) {
+	if c, ok := f.ref.(*connection); ok {
+		p.send(c.owner, act.Ended{Task: c.task, Err: fmt.Errorf("%s", why)})
+	}
+}
+
+func (p *actorProcess) stopped(*feed) {} // its actor knows
+
+// An actorSource is the source of an input's actor.
+type actorSource struct {
+	p    *actorProcess
+	name string
+}
+
+// Start implements [input.Source].
+func (a actorSource) Start(_ act.Env, owner *actor.PID, w input.Writer) *act.Task {
+	p := a.p
+	m := p.m
+	s := p.w.byName[a.name]
+	if old := m.captures[s.index].feed; old != nil {
+		old.close("source") // an actor that begins anew has let go of its connection
+	}
+	x := &p.w.checks.claims[m.index][s.index]
+	c := &connection{p: p, s: s, owner: owner, w: w}
+	done := make(chan struct{})
+	c.task = &act.Task{Done: done, Stop: func() {
+		if f := c.feed; m.captures[s.index].feed == f {
+			f.close("yield")
+		}
+	}}
+	f := m.open(s, string(x.why))
+	f.epoch, f.media, f.ref = x.epoch, x.media, c
+	c.feed = f
+	return c.task
+}
+
+// A relaySource follows another node; nobody watches in the simulation, so it brings nothing.
+type relaySource struct{ p *actorProcess }
+
+// Start implements [input.Source].
+func (r relaySource) Start(act.Env, *actor.PID, input.Writer) *act.Task {
+	return &act.Task{Stop: func() {}, Done: make(chan struct{})}
+}
+
+func (p *actorProcess) publish(f *feed, free string) {
+	if p.node == nil {
+		return
+	}
+	w, m, s := p.w, p.m, f.s
+	w.trace.cause = w.trace.line(w.now, m.name, "publish").text("stream", s.name).text("free", free).end()
+	p.node.WantPublish(s.name, free, act.ReplyFunc(func(a control.PublishAnswer) {
+		w.trace.line(w.now, m.name, "publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
+		switch a.Verdict {
+		case control.Granted:
+			p.publishes(f)
+		case control.AskNode:
+			p.askClaim(f, a.Node)
+		default:
+			w.refused(m, s, a.Verdict)
+		}
+	}))
+	w.actors.pump()
+}
+
+// publishes lets an admitted publisher begin.
+func (p *actorProcess) publishes(f *feed) {
+	w, m := p.w, p.m
+	p.sys.Root.Send(p.node.Streams(), stream.Publish{
+		Stream: f.s.name, Session: "sim",
+		Reply: act.ReplyFunc(func(a stream.Published) {
+			if a.Err != nil {
+				w.refused(m, f.s, control.Busy)
+				p.sys.Root.Send(p.node.Control(), control.PublishEnded{Stream: f.s.name})
+				return
+			}
+			if old := m.captures[f.s.index].feed; old != nil {
+				old.close("publisher")
+			}
+			g := m.open(f.s, string(control.PublishedHere))
+			g.pub, g.ref = true, a.Publication
+			m.pubs[f.s.name] = g
+		}),
+	})
+}
+
+func (p *actorProcess) unpublish(f *feed) {
+	delete(p.m.pubs, f.s.name)
+	f.close("publisher")
+	if c, ok := f.ref.(listen.Publication); ok {
+		c.Close()
+	}
+	p.w.actors.pump()
+}
+
+func (p *actorProcess) drain() {
+	if p.node != nil {
+		p.node.BeginDrain()
+		p.w.actors.pump()
+	}
+}
+
+func (p *actorProcess) edit(f *conf.File) {
+	if p.node == nil {
+		return
+	}
+	if _, err := p.node.Reload(f); err != nil {
+		p.w.violate(Violation{Invariant: "I11", Nodes: []string{p.m.name}, Text: "a reload fails: " + err.Error()})
+	}
+	p.w.actors.pump()
+}
+
+// kill makes an actor panic in its mailbox.
+func (p *actorProcess) kill(id string) {
+	w := p.w
+	w.trace.cause = w.trace.line(w.now, p.m.name, "panic").text("actor", id).end()
+	if b := p.boxes["node/"+id]; b != nil {
+		b.PostUserMessage(boom{})
+		w.actors.pump()
+	}
+}
+
+func (p *actorProcess) measure(int) {} // asked for by the node
+
+func (p *actorProcess) suspended(time.Duration) {} // the node compares clocks
+
+func (p *actorProcess) end() {
+	p.ended = true
+	p.w.actors.giveBack(p.m, p.sys)
+}
+
+func (p *actorProcess) view() *control.View {
+	if p.node == nil {
+		return nil
+	}
+	return p.node.View()
+}
+
+// resolve is the machine on which protoactor's cluster finds the actor of a stream; nil if it finds none.
+func (p *actorProcess) resolve(name string) *machine {
+	pid := p.clus.Get(name, identity.Kind)
+	if pid == nil {
+		return nil
+	}
+	return p.w.at(pid.Address)
+}
+
+// address is where the actors of a machine are reached.
+func (m *machine) address() string { return m.name + ":" + strconv.Itoa(9000+m.moved) }
+
+// at gives the machine that has an address now.
+func (w *world) at(address string) *machine {
+	for _, m := range w.machines {
+		if m.address() == address {
+			return m
+		}
+	}
+	return nil
+}
+
+// replyState sends an answer back, as bytes if it has to be so.
+func (w *world) replyState(m *machine, ex *exchange, st *control.State, always bool) {
+	w.checks.replies(m, st)
+	if w.o.NoRelay {
+		st.Ages = nil
+	}
+	if m.foreign > 0 {
+		st.V = control.Protocol + 1
+	}
+	size := 300
+	m.answers++
+	broken := m.broken > 0 && hits(m.chance, m.broken)
+	if broken {
+		ex.raw, ex.garbled = w.breakUp(m, st), m.breakage == Garbled
+		size = len(ex.raw)
+	} else if always || !st.Same || m.answers%sampleEvery == 0 {
+		raw, err := json.Marshal(st)
+		if err != nil {
+			w.violate(Violation{Invariant: "I27", Nodes: []string{m.name}, Text: "a state that has no form on the wire: " + err.Error()})
+			return
+		}
+		size = len(raw)
+		w.checks.weighed(m, st, raw)
+		if always || !st.Same || m.foreign > 0 {
+			ex.raw = raw
+		}
+	}
+	if m.foreign > 0 && ex.raw != nil && !broken {
+		ex.raw = append([]byte(`{"from_a_later_version":{"x":[1,2,3]},`), ex.raw[1:]...)
+	}
+	w.bytes += uint64(size)
+	ex.state = st
+	w.reply(ex, size)
+}

@@ -22,7 +22,6 @@ type core struct {
 	pubs    map[uint64]*feed
 	letters map[uint64]func(released bool)
 	ended   bool
-	full    int // replies, for the sample that is encoded
 
 	hearing *exchange // whose answer is being handled
 }
@@ -88,7 +87,7 @@ func (c *core) do(e control.Effect) {
 	case control.StartCapture:
 		c.start(e)
 	case control.StopCapture:
-		w.trace.line(w.now, m.name, "stop").text("stream", e.Stream).text("to", e.To).text("why", string(e.Why)).end()
+		w.traceStop(m, e)
 		if f := m.captures[w.byName[e.Stream].index].feed; f != nil {
 			f.stop()
 		}
@@ -97,8 +96,7 @@ func (c *core) do(e control.Effect) {
 	case control.Note:
 		w.note(m, e)
 	case control.Drained:
-		w.trace.line(w.now, m.name, "drained").num("left", int64(e.Left)).end()
-		m.later(time.Second, func() { m.crash("drained") })
+		w.drained(m, e)
 	case control.AskRelease:
 		c.askRelease(e)
 	case control.ReleaseAnswer:
@@ -124,10 +122,24 @@ func (w *world) note(m *machine, e control.Note) {
 	}
 }
 
-func (c *core) start(e control.StartCapture) {
-	w, m := c.w, c.m
+func (w *world) traceStart(m *machine, e control.StartCapture) {
 	w.trace.line(w.now, m.name, "start").text("stream", e.Stream).num("epoch", int64(e.Epoch)).
 		text("why", string(e.Why)).text("of", e.Of).end()
+}
+
+func (w *world) traceStop(m *machine, e control.StopCapture) {
+	w.trace.line(w.now, m.name, "stop").text("stream", e.Stream).text("to", e.To).text("why", string(e.Why)).end()
+}
+
+// drained ends a process that has handed everything over.
+func (w *world) drained(m *machine, e control.Drained) {
+	w.trace.line(w.now, m.name, "drained").num("left", int64(e.Left)).end()
+	m.later(time.Second, func() { m.crash("drained") })
+}
+
+func (c *core) start(e control.StartCapture) {
+	w, m := c.w, c.m
+	w.traceStart(m, e)
 	f := m.open(w.byName[e.Stream], string(e.Why))
 	f.epoch, f.media = e.Epoch, e.Media
 }
@@ -239,39 +251,7 @@ func (w *world) announcer(name string) *machine {
 	return nil
 }
 
-func (c *core) reply(ex *exchange, st *control.State) {
-	w, m := c.w, c.m
-	w.checks.replies(m, st)
-	if w.o.NoRelay {
-		st.Ages = nil
-	}
-	if m.foreign > 0 {
-		st.V = control.Protocol + 1
-	}
-	size := 300
-	c.full++
-	if m.broken > 0 && hits(m.chance, m.broken) {
-		ex.raw, ex.garbled = w.breakUp(m, st), m.breakage == Garbled
-		size = len(ex.raw)
-	} else if !st.Same || c.full%sampleEvery == 0 {
-		raw, err := json.Marshal(st)
-		if err != nil {
-			w.violate(Violation{Invariant: "I27", Nodes: []string{m.name}, Text: "a state that has no form on the wire: " + err.Error()})
-			return
-		}
-		size = len(raw)
-		w.checks.weighed(m, st, raw)
-		if !st.Same || m.foreign > 0 {
-			ex.raw = raw
-		}
-	}
-	if m.foreign > 0 && ex.raw != nil {
-		ex.raw = append([]byte(`{"from_a_later_version":{"x":[1,2,3]},`), ex.raw[1:]...)
-	}
-	w.bytes += uint64(size)
-	ex.state = st
-	w.reply(ex, size)
-}
+func (c *core) reply(ex *exchange, st *control.State) { c.w.replyState(c.m, ex, st, false) }
 
 // sampleEvery of the unchanged replies is encoded, to see how long they are.
 const sampleEvery = 256
@@ -424,6 +404,10 @@ func (p *coreProcess) measure(load int) {
 	(*core)(p).step(control.Measured{Load: control.Load{CPU: load, Captures: p.m.count()}}, "load")
 }
 
+func (p *coreProcess) suspended(d time.Duration) {
+	(*core)(p).step(control.Suspended{For: control.Instant(d)}, "suspended")
+}
+
 func (p *coreProcess) end() { p.ended = true }
 
 // view is what the process on m knows.
@@ -448,7 +432,7 @@ func (m *machine) count() (n int) {
 }
 
 // refused notes that a publisher was not admitted.
-func (w *world) refused(m *machine, s *stream, why control.Verdict) {
+func (w *world) refused(m *machine, s *streamTruth, why control.Verdict) {
 	w.trace.line(w.now, m.name, "refused").text("stream", s.name).text("why", why.String()).end()
 	w.refusals[m.name+"\x00"+s.name] = w.now
 }

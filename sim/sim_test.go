@@ -88,3 +88,19 @@ func TestEveryMutantIsCaught(t *testing.T) {
 		t.Logf("%-16s %-4s after %v in %s: %s", r.Name, r.By, r.At, r.Scenario, r.Violation.Text)
 	}
 }
+
+func TestActorsDoWhatTheCoreDoes(t *testing.T) {
+	s := group(t, 3, 12, "")
+	s.Fidelity = Actors
+	s.Steps = []Step{{At: 120 * time.Second, To: 200 * time.Second, Action: Crash{[]string{"n2"}}}}
+	s.Until = 6 * time.Minute
+	r := Run(s, Options{Keep: true})
+	report(t, r)
+	if r.Starts < 12 || r.Moves == 0 {
+		t.Errorf("starts = %d, moves = %d, want 12 and more", r.Starts, r.Moves)
+	}
+	for _, v := range r.Verdicts {
+		t.Log(v)
+	}
+	t.Log(r.Events, r.Starts, r.Measures)
+}

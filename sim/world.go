@@ -23,8 +23,8 @@ type world struct {
 	trace    *tracer
 	machines []*machine
 	links    []link
-	streams  []*stream // by name
-	byName   map[string]*stream
+	streams  []*streamTruth // by name
+	byName   map[string]*streamTruth
 	bases    conduct
 	active   []*fault
 	faults   []Span
@@ -87,6 +87,9 @@ type machine struct {
 	wakes     int
 	wakeAt    time.Duration // by its clock; -1: none
 	load      int
+	answers   int // given, for the sample that is encoded
+	asleep    time.Duration
+	stillAt   time.Duration
 
 	announced string // by the running process
 	captures  []capture
@@ -121,6 +124,7 @@ type process interface {
 	edit(file *conf.File)
 	kill(id string)
 	measure(load int)
+	suspended(d time.Duration)
 	end()
 }
 
@@ -150,7 +154,7 @@ func Run(s *Scenario, o Options) *Result {
 
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
-		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*stream{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
+		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
 		result: &Result{Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
 	}
 	w.random = w.rng("world")
@@ -231,7 +235,7 @@ func (w *world) addStreams() {
 	}
 	slices.Sort(names)
 	for i, name := range slices.Compact(names) {
-		s := &stream{
+		s := &streamTruth{
 			index: i, name: name, cause: "start", lastSegment: -1,
 			dark: map[string]bool{}, mute: map[string]bool{}, slow: map[string]Range{},
 		}
@@ -379,6 +383,24 @@ func (m *machine) later(d time.Duration, do func()) {
 	m.w.queue.push(item{at: m.w.now + d, m: m, boots: m.boots, do: do, cause: m.w.trace.cause})
 }
 
+// timer arranges something for the process that runs on m now, after d by its own clock.
+func (m *machine) timer(d time.Duration, do func()) {
+	w := m.w
+	local := m.clock.at(w.now) + max(0, d)
+	var due func()
+	arrange := func() {
+		w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, do: due, cause: w.trace.cause})
+	}
+	due = func() {
+		if m.clock.at(w.now) < local { // it was slowed, or stood still
+			arrange()
+			return
+		}
+		do()
+	}
+	arrange()
+}
+
 // wake arranges the next wake-up, instead of the one before.
 func (m *machine) wake(local time.Duration) {
 	m.wakes++
@@ -424,7 +446,7 @@ func (m *machine) boot() {
 	cfg.Instance, cfg.Inc = m.instance(), m.inc
 	cfg.Seed = uint64(m.boots)
 	if w.actors != nil {
-		m.process = w.actors.boot(m, cfg)
+		newActors(m)
 		return
 	}
 	newCore(m, cfg)
@@ -458,8 +480,9 @@ func (m *machine) crash(why string) {
 func (m *machine) freeze(still bool) {
 	w := m.w
 	m.frozen++
-	if still {
+	if still && !m.clock.still {
 		m.clock.set(w.now, m.clock.ppm, true)
+		m.stillAt = w.now
 	}
 	if m.frozen == 1 {
 		w.trace.cause = w.trace.line(w.now, m.name, "freeze").end()
@@ -477,12 +500,15 @@ func (m *machine) thaw() {
 	if m.frozen == 0 {
 		return
 	}
-	if m.clock.still {
-		m.clock.set(w.now, m.clock.ppm, false)
-	}
 	m.frozen--
 	if m.frozen > 0 {
 		return
+	}
+	slept := time.Duration(0)
+	if m.clock.still {
+		m.clock.set(w.now, m.clock.ppm, false)
+		slept = w.now - m.stillAt
+		m.asleep += slept
 	}
 	w.trace.cause = w.trace.line(w.now, m.name, "thaw").end()
 	w.checks.disturbed(disturbThaw, m)
@@ -490,6 +516,9 @@ func (m *machine) thaw() {
 		if m.captures[i].feed != nil {
 			w.recount(w.streams[i], "")
 		}
+	}
+	if slept >= 100*time.Millisecond { // what the node's shell takes for a suspend
+		m.process.suspended(slept)
 	}
 	m.catchUp()
 }
