@@ -69,6 +69,9 @@ func TestSuspendOfTheMachineReachesTheControlPlane(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Stop()
+	if err := (shown{n}).Live(t.Context()); err != nil { // the control plane runs
+		t.Fatal(err)
+	}
 	asleep.Store(int64(time.Hour))
 	select {
 	case text := <-noted:
