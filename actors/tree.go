@@ -68,9 +68,6 @@ func (g *guardian) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, chi
 	g.fatal(reason)
 }
 
-// ID is the id of a child of one of the root's groups.
-func ID(group, child string) string { return RootName + "/" + group + "/" + escape(child) }
-
 func escape(name string) string { return url.PathEscape(name) }
 
 // Group describes an actor that does nothing but restart its children.
@@ -93,6 +90,13 @@ type group struct {
 // stays are not touched.
 type Set struct{ Children []Child }
 
+// Forward is handed on to the child of a [Group] that it names; without one it is dropped. Who sends it need not wait
+// until the children have been started.
+type Forward struct {
+	Child string
+	Msg   any
+}
+
 // Receive implements [actor.Actor].
 func (g *group) Receive(ctx actor.Context) {
 	if g.Handle(ctx) {
@@ -108,6 +112,13 @@ func (g *group) Receive(ctx actor.Context) {
 			return
 		}
 		g.set(ctx, m.Children)
+	case Forward:
+		id := ctx.Self().Id + "/" + escape(m.Child)
+		for _, pid := range ctx.Children() {
+			if pid.Id == id {
+				ctx.Send(pid, m.Msg)
+			}
+		}
 	}
 }
 

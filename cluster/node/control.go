@@ -45,6 +45,7 @@ type (
 type controlConfig struct {
 	config  control.Config
 	streams *actor.PID
+	peers   *actor.PID // the group of the links
 
 	// captures lists what is captured here, for a control plane that begins after another one has failed.
 	captures func() []control.Capture
@@ -204,7 +205,7 @@ func (c *controller) step(ctx actor.Context, ev control.Event) {
 func (c *controller) do(ctx actor.Context, e control.Effect) {
 	switch e := e.(type) {
 	case control.Fetch:
-		ctx.Send(actor.NewPID(ctx.Self().Address, actors.ID(actors.Peers, e.Peer)), e)
+		ctx.Send(c.cfg.peers, actors.Forward{Child: e.Peer, Msg: e})
 	case control.Reply:
 		c.asked[e.Token].Give(e.State)
 		delete(c.asked, e.Token)

@@ -308,7 +308,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
-			streams: streams, captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
+			streams: streams, peers: n.pid(actors.Peers), captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
 			journal: n.journal, suspended: n.cfg.Outside.Suspended, stepped: n.stepped,
 			release: n.release,
 			drained: n.drain.drained, draining: n.drain.draining,
