@@ -386,15 +386,6 @@ func (p *actorProcess) view() *control.View {
 	return p.node.View()
 }
 
-// resolve is the machine on which protoactor's cluster finds the actor of a stream; nil if it finds none.
-func (p *actorProcess) resolve(name string) *machine {
-	pid := p.clus.Get(name, identity.Kind)
-	if pid == nil {
-		return nil
-	}
-	return p.w.at(pid.Address)
-}
-
 // address is where the actors of a machine are reached.
 func (m *machine) address() string { return m.name + ":" + strconv.Itoa(9000+m.moved) }
 
