@@ -150,6 +150,7 @@ func (s *streams) configure(ctx actor.Context, specs []Spec) {
 		pid := s.holders[name]
 		if s.ending[name] == nil && !same(s.specs[name], next[name]) {
 			s.stop(ctx, name, pid)
+			s.Env.Event("stream_stopped", "stream", name)
 			s.cfg.Report(ctx, Status{Stream: name, State: Stopped})
 		}
 	}
