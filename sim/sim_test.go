@@ -8,14 +8,17 @@ import (
 	"weir/cluster/conf"
 )
 
-// group makes a scenario of n nodes, n1 … that all have the same streams cam001 …
-func group(tb testing.TB, n, streams int, directives string) *Scenario {
+// group makes a scenario of n nodes, n1 … that all have the same streams cam001 …; timeouts are F and S in milliseconds.
+func group(tb testing.TB, n, streams int, directives string, timeouts ...int) *Scenario {
 	tb.Helper()
+	if timeouts == nil {
+		timeouts = []int{1000, 3000}
+	}
 	src := "cluster_key a_long_enough_key_for_tests_0123456789; return_holddown 1000;\n" + directives
 	s := &Scenario{Files: map[string]*conf.File{}, Seed: 1}
 	for i := range n {
 		s.Nodes = append(s.Nodes, fmt.Sprintf("n%d", i+1))
-		src += fmt.Sprintf("peer n%d:8080 { fetch_timeout 1000; stale_timeout 3000; }\n", i+1)
+		src += fmt.Sprintf("peer n%d:8080 { fetch_timeout %d; stale_timeout %d; }\n", i+1, timeouts[0], timeouts[1])
 	}
 	for i := range streams {
 		src += fmt.Sprintf("stream cam%03d { input fake://fake; cluster_ingest; }\n", i+1)

@@ -1,0 +1,51 @@
+package sim
+
+import (
+	"testing"
+	"time"
+)
+
+// The budgets are those of the issue: 5 nodes × 50 streams at F 1 s with the control planes alone 20,000 times faster
+// than real time on one core; with actors, at F 2 s, 300 hours in a minute on two cores, which is 9,000 times on one.
+func benchmark(b *testing.B, nodes, streams int, timeouts [2]int, fidelity Fidelity, simulated time.Duration) {
+	s := group(b, nodes, streams, "", timeouts[:]...)
+	s.Fidelity = fidelity
+	s.Until = simulated
+	b.ReportAllocs()
+	var total time.Duration
+	var events uint64
+	for b.Loop() {
+		r := Run(s, Options{})
+		if len(r.Violations) > 0 {
+			b.Fatal(r.Violations[0].Text)
+		}
+		total += r.Simulated
+		events += r.Events
+	}
+	b.ReportMetric(float64(total)/float64(b.Elapsed()), "×real-time")
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkCore5x50(b *testing.B) {
+	benchmark(b, 5, 50, [2]int{1000, 3000}, Core, time.Hour)
+}
+
+func BenchmarkCore20x100(b *testing.B) {
+	benchmark(b, 20, 100, [2]int{1000, 3000}, Core, 10*time.Minute)
+}
+
+func BenchmarkCore100x1000(b *testing.B) {
+	benchmark(b, 100, 1000, [2]int{2000, 10000}, Core, 2*time.Minute)
+}
+
+func BenchmarkActors5x50(b *testing.B) {
+	benchmark(b, 5, 50, [2]int{2000, 10000}, Actors, 20*time.Minute)
+}
+
+func BenchmarkActors20x100(b *testing.B) {
+	benchmark(b, 20, 100, [2]int{2000, 10000}, Actors, 2*time.Minute)
+}
+
+func BenchmarkActors100x1000(b *testing.B) {
+	benchmark(b, 100, 1000, [2]int{2000, 10000}, Actors, 30*time.Second)
+}
