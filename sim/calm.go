@@ -878,8 +878,15 @@ func (c *checks) crashing(m *machine) {
 
 func (c *checks) quiet() {}
 
-// up is told that a capture delivers.
+// up is told that a capture delivers. Where that is of the node which the others have to make way for, they can only
+// now know that they have to.
 func (c *checks) up(f *feed) {
+	for i := range c.trouble {
+		if t := &c.trouble[i]; t.s == f.s && t.many && (f.why == string(control.Home) || f.why == string(control.Pinned)) {
+			t.from = c.w.now
+			c.schedule()
+		}
+	}
 	for _, q := range c.w.machines {
 		if x := q.captures[f.s.index].feed; x != nil && x != f && x.state == control.Starting {
 			c.w.sometimes["two claimants"]++

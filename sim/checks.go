@@ -515,7 +515,7 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	if m.known[q.index].said.boots != q.boots { // of an instance that is over
 		running = true
 	}
-	c.hold("I5", direct && (running || asked), s, []string{m.name, q.name}, fmt.Sprintf("yields to a claim that is not direct and running (direct %t, running %t)", direct, running))
+	c.hold("I5", direct && running || asked, s, []string{m.name, q.name}, fmt.Sprintf("yields to a claim that is not direct and running (direct %t, running %t)", direct, running))
 	if e.Why == control.Yielded {
 		c.ordered(m, q, s)
 	}

@@ -396,13 +396,13 @@ func (c *checks) redirect(p *probe, x *control.StreamView) {
 func (c *checks) numbered(f *feed) {
 	w := c.w
 	s := f.s
+	if f.media == (control.Media{}) && f.least == 0 {
+		s.lastSegment = -1 // nobody whom it has heard knows of any; it begins anew
+	}
 	for _, m := range w.machines {
 		if g := m.captures[s.index].feed; g != nil && g != f && g.upAt >= 0 {
 			return // both run; what their viewers see is settled at the hand-over
 		}
-	}
-	if f.media == (control.Media{}) {
-		s.lastSegment = -1 // nobody knows of any; it begins anew
 	}
 	if s.lastSegment < 0 || c.period == wild {
 		return // nobody can have told the new owner of a numbering
@@ -419,13 +419,18 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 	if limit == 0 {
 		return
 	}
-	n := m.count() + 1
+	n := c.claimed(m)
 	if n <= limit {
 		c.ok("I10")
 		return
 	}
+	if c.crowded(m) {
+		c.w.sometimes["all at limit"]++
+		c.ok("I10")
+		return
+	}
 	for _, q := range c.w.machines {
-		if q != m && q.runs() && !q.draining && c.connected(m, q) && c.eligible(q, s) && (q.channelLimit() == 0 || q.count() < q.channelLimit()) {
+		if q != m && q.runs() && !q.draining && c.connected(m, q) && c.eligible(q, s) && (q.channelLimit() == 0 || c.claimed(q) < q.channelLimit()) {
 			stale, _ := m.stale()
 			if any, _ := c.fresh(m, q, m.clock.at(c.w.now), stale); any {
 				c.hold("I10", c.period == wild, s, []string{m.name, q.name},
@@ -434,8 +439,39 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 			}
 		}
 	}
-	c.w.sometimes["all at limit"]++
 	c.ok("I10")
+}
+
+// crowded says whether m's part of the group has more streams than its limits allow together. Then all will be full, if
+// not at this instant.
+func (c *checks) crowded(m *machine) bool {
+	room, streams := 0, 0
+	for _, q := range c.w.machines {
+		if !q.runs() || q.draining || !c.connected(m, q) && q != m {
+			continue
+		}
+		if q.channelLimit() == 0 {
+			return false
+		}
+		room += q.channelLimit()
+		streams += len(q.pubs)
+	}
+	for _, s := range c.w.streams {
+		if m.keeps(s) {
+			streams++
+		}
+	}
+	return streams > room
+}
+
+// claimed is how many streams m claims: what it lets go of no longer counts, although its media flows for a moment.
+func (c *checks) claimed(m *machine) (n int) {
+	for i := range c.claims[m.index] {
+		if s := c.claims[m.index][i].state; s == control.Starting || s == control.Running {
+			n++
+		}
+	}
+	return n
 }
 
 // channelLimit is the limit of captures that m's file gives it; 0 for none.

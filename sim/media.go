@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"weir/cluster/control"
@@ -48,6 +49,8 @@ type feed struct {
 	first  int64         // number of its first segment
 	anchor time.Duration // when that began, by true time
 	media  control.Media // what its node knew of the numbering at its start
+	least  int64         // the number that another has said to begin with
+	to     *machine      // for which it makes way, once it stops
 	ref    any           // the process's own
 }
 
@@ -130,12 +133,12 @@ func b2i(b bool) int {
 	return 0
 }
 
-// stop ends a capture as ordered.
-func (f *feed) stop() {
+// stop ends a capture as ordered, in favour of another machine if to is not nil.
+func (f *feed) stop(to *machine) {
 	if f.state == control.Stopping || f.state == control.Idle {
 		return
 	}
-	f.state = control.Stopping
+	f.state, f.to = control.Stopping, to
 	f.m.later(draw(f.m.source, f.m.w.down), func() {
 		if f.m.captures[f.s.index].feed == f {
 			f.close("yield")
@@ -154,6 +157,9 @@ func (f *feed) close(cause string) {
 	}
 	if f.upAt >= 0 {
 		w.segments(f)
+		if f.to != nil && f.m.runs() {
+			w.handWindow(f)
+		}
 	}
 	f.state = control.Idle
 	c := &f.m.captures[f.s.index]
@@ -199,38 +205,61 @@ func (w *world) recount(s *streamTruth, cause string) {
 	w.checks.counted(s, was)
 }
 
-// number begins the segment numbering of a capture that has come up: it goes on from the numbering that the control
-// plane knew of, with the number that is current by its age and a margin, since the last owner may have begun that.
+// number begins the segment numbering of a capture that has come up: above the numbering that the control plane knew of.
 func (w *world) number(f *feed) {
 	f.anchor = w.now
-	if m := f.media; m != (control.Media{}) && m.Period > 0 {
-		age := m.Age*int64(time.Millisecond) + int64(f.m.clock.at(w.now)-f.m.clock.at(f.began))
-		f.first = m.Sequence + age/(m.Period*int64(time.Millisecond)) + 2
+	if m := f.media; m != (control.Media{}) {
+		f.first = m.After(control.Instant(f.m.clock.at(w.now) - f.m.clock.at(f.began)))
 	}
+	f.first = max(f.first, f.least)
 	w.checks.numbered(f)
 }
 
+// handWindow tells the node for which a capture makes way how far its segments have come, as its stream does.
+func (w *world) handWindow(f *feed) {
+	to, next := f.to, f.current()+1
+	w.carry(w.link(f.m, to), &exchange{from: f.m, to: to, mail: func() {
+		g := to.captures[f.s.index].feed
+		switch {
+		case g == nil || !to.up:
+		case g.upAt < 0:
+			g.least = max(g.least, next)
+		case g.current() < next:
+			g.first, g.anchor = next, w.now
+			to.process.renumbered(g)
+		}
+	}}, mailing, 100)
+}
+
+// current is the number of the segment that f is cutting.
+func (f *feed) current() int64 { return f.first + int64((f.m.w.now-f.anchor)/f.m.w.segment) }
+
 // segments takes down which numbers a capture has used up to now.
 func (w *world) segments(f *feed) {
-	n := f.first + int64((w.now-f.anchor)/w.segment)
-	if b := w.checks.bounds(); w.now-f.upAt <= 2*b.poll()+4*b.d {
+	n := f.current()
+	if b := w.checks.bounds(); w.now-f.anchor <= 2*b.poll()+4*b.d {
 		return // so short that nobody can have heard of its numbers
 	}
-	if f.state == control.Stopping || f.s.count > 1 {
-		return // another goes on with its own
+	if slices.ContainsFunc(w.machines, func(m *machine) bool { return m != f.m && m.delivering(f.s) }) {
+		return // that one goes on with its own
 	}
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
 	}
 }
 
+// delivering says whether m captures a stream and its media flows.
+func (m *machine) delivering(s *streamTruth) bool {
+	f := m.captures[s.index].feed
+	return f != nil && f.delivers()
+}
+
 // mediaNow is what the packager tells the control plane.
 func (f *feed) mediaNow() control.Media {
 	w := f.m.w
-	n := (w.now - f.anchor) / w.segment
 	return control.Media{
-		Sequence: f.first + int64(n), Period: int64(w.segment / time.Millisecond),
-		Age: int64((w.now - f.anchor - n*w.segment) / time.Millisecond),
+		Sequence: f.current(), Period: int64(w.segment / time.Millisecond),
+		Age: int64((w.now - f.anchor) % w.segment / time.Millisecond),
 	}
 }
 

@@ -141,9 +141,12 @@ func (p *actorProcess) effect(e control.Effect) {
 		x.media, x.epoch = e.Media, e.Epoch
 	case control.StopCapture:
 		w.traceStop(m, e)
+		if f := m.captures[w.byName[e.Stream].index].feed; f != nil {
+			f.to = w.announcer(e.To)
+		}
 		if f := m.pubs[e.Stream]; f != nil { // its publisher is sent away
 			delete(m.pubs, e.Stream)
-			f.stop()
+			f.stop(w.announcer(e.To))
 		}
 	case control.Note:
 		w.note(m, e)
@@ -223,8 +226,13 @@ func (p *actorProcess) up(f *feed) {
 	}
 	if f.m.captures[f.s.index].feed == f && p.node != nil {
 		p.w.actors.pump()
-		p.send(p.node.Control(), control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()})
+		p.renumbered(f)
 	}
+}
+
+// renumbered tells the control plane how segments are numbered now, as a packager does.
+func (p *actorProcess) renumbered(f *feed) {
+	p.send(p.node.Control(), control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()})
 }
 
 // write brings one access unit, and the next after a while.

@@ -89,7 +89,7 @@ func (c *core) do(e control.Effect) {
 	case control.StopCapture:
 		w.traceStop(m, e)
 		if f := m.captures[w.byName[e.Stream].index].feed; f != nil {
-			f.stop()
+			f.stop(w.announcer(e.To))
 		}
 	case control.PublishAnswer:
 		c.answer(e)
@@ -324,8 +324,13 @@ func (p *coreProcess) up(f *feed) {
 	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "up").text("stream", f.s.name).end()
 	c.step(control.CaptureUp{Stream: f.s.name}, "")
 	if c.m.captures[f.s.index].feed == f && f.state == control.Running {
-		c.step(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
+		p.renumbered(f)
 	}
+}
+
+// renumbered tells the control plane how segments are numbered now.
+func (p *coreProcess) renumbered(f *feed) {
+	(*core)(p).step(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
 }
 
 func (p *coreProcess) down(f *feed, why string) {

@@ -118,6 +118,7 @@ type process interface {
 	up(f *feed)
 	down(f *feed, why string)
 	stopped(f *feed)
+	renumbered(f *feed)
 	publish(f *feed, free string)
 	unpublish(f *feed)
 	drain()

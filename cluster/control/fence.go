@@ -19,6 +19,12 @@ func (n *Node) fence(e Suspended) {
 			l.flights[i].at -= e.For
 		}
 	}
+	for _, s := range n.streams {
+		s.mediaAt -= e.For
+		if s.told != nil {
+			s.told.mediaAt -= e.For
+		}
+	}
 	n.dirty, n.peersDirty = true, true
 	if e.For <= n.stale/2 || len(n.links) == 0 {
 		return

@@ -128,9 +128,9 @@ func (n *Node) rooms() []int {
 	for i := range n.room {
 		n.room[i] = math.MaxInt
 	}
-	others := 0 // captures that are not placed
+	others := 0 // captures that are not placed, or of which another counts as the owner
 	for _, s := range n.streams {
-		if s.active() && s.index < 0 {
+		if s.active() && (s.index < 0 || n.claimed[s.index] != n.me) {
 			others++
 		}
 	}
@@ -139,7 +139,7 @@ func (n *Node) rooms() []int {
 		others = 0
 		claims, _ := p.current()
 		for i := range claims {
-			if claims[i].has() && (claims[i].Solo || claims[i].s.index < 0) {
+			if c := &claims[i]; c.has() && (c.Solo || c.s.index < 0 || n.claimed[c.s.index] != p.index) {
 				others++
 			}
 		}

@@ -235,7 +235,7 @@ func (n *Node) listOf(hash string) []Listed {
 	return nil
 }
 
-// takeIn makes claims of what a peer sent: sorted, each stream once, with instants instead of ages.
+// takeIn makes claims of what a peer has sent: sorted, each stream once, with instants instead of ages.
 func (n *Node) takeIn(in []Claim) []claim {
 	slices.SortStableFunc(in, func(a, b Claim) int { return compare(a.Stream, b.Stream) })
 	in = slices.CompactFunc(in, func(a, b Claim) bool { return a.Stream == b.Stream })

@@ -270,7 +270,7 @@ func (n *Node) takeBack(s *stream) {
 	switch {
 	case n.now < at:
 		n.due(at)
-	case n.full():
+	case n.full() || n.placed[s.index] != n.me: // what room there is others need that nobody has
 	case s.single():
 		n.ask(s)
 	case n.returning < maxReturning:

@@ -109,24 +109,6 @@ func (c claimant) serves() bool { return c.c.State == ClaimDraining || c.blocks(
 // active says whether the node holds a capture of it, or a publisher.
 func (s *stream) active() bool { return s.state == Starting || s.state == Running }
 
-// remember keeps the newest anchor of the stream's numbering, whoever made it.
-func (s *stream) remember(m Media, now Instant) {
-	at := now - Instant(m.Age)*Millisecond
-	if s.media != (Media{}) && (m.Sequence < s.media.Sequence || m.Sequence == s.media.Sequence && at <= s.mediaAt) {
-		return
-	}
-	s.media, s.mediaAt = m, at
-}
-
-// anchor returns the numbering with its age now.
-func (s *stream) anchor(now Instant) Media {
-	m := s.media
-	if m != (Media{}) {
-		m.Age = ageMS(now, s.mediaAt)
-	}
-	return m
-}
-
 // stream returns the record of a stream, making it if need be.
 func (n *Node) stream(name string) *stream {
 	if s := n.byName[name]; s != nil {
@@ -251,18 +233,13 @@ func (n *Node) captureStopped(e CaptureStopped) {
 	n.changed()
 }
 
-func (n *Node) mediaChanged(e MediaChanged) {
-	s := n.byName[e.Stream]
-	if s == nil || !s.active() {
-		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "media changed"})
-		return
-	}
-	s.media, s.mediaAt = e.Media, n.now-Instant(e.Media.Age)*Millisecond
-	n.changed()
-}
-
+// resumed goes on where a control plane has failed. How often streams were taken back of late is forgotten with it, so
+// none is for a while.
 func (n *Node) resumed(e Resumed) {
 	n.boot -= max(0, e.Up)
+	for _, s := range n.streams {
+		s.holdUntil = n.now + n.cfg.ReturnHolddown
+	}
 	for _, c := range e.Captures {
 		s := n.stream(c.Stream)
 		if s.state != Idle {
@@ -284,28 +261,6 @@ func (n *Node) resumed(e Resumed) {
 	}
 	n.dirty = true
 	n.changed()
-}
-
-// numberings returns what is known of the segments of streams, for a node that has forgotten what it numbered itself.
-func (n *Node) numberings() []Claim {
-	n.sortStreams()
-	var out []Claim
-	for _, s := range n.streams {
-		if s.media != (Media{}) {
-			m := s.anchor(n.now)
-			out = append(out, Claim{Stream: s.name, State: ClaimFailed, Media: &m})
-		}
-	}
-	return out
-}
-
-// remind takes in what this node has numbered in an earlier life.
-func (n *Node) remind(claims []Claim) {
-	for i := range claims {
-		if s := n.byName[claims[i].Stream]; s != nil && claims[i].Media != nil && !s.active() {
-			s.remember(*claims[i].Media, n.now)
-		}
-	}
 }
 
 // ownClaim returns what this node claims of a stream, for the wire.

@@ -51,7 +51,22 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 			p.used[to[i]]++
 		}
 	}
+	p.bringHome(to, live, claimed, room)
 	return dst
+}
+
+// bringHome gives streams that others have to their homes, pins first, as far as there is room when every stream that
+// nobody has is dealt out.
+func (p *Plan) bringHome(to []int, live []bool, claimed, room []int) {
+	for pass := range 2 {
+		for _, i := range p.spillOrder() {
+			h := p.home[i]
+			if p.pinned(i, live) == (pass == 0) && to[i] >= 0 && to[i] == claimed[i] && to[i] != h && p.roomAtHome(i, live, room) {
+				to[i] = h
+				p.used[h]++
+			}
+		}
+	}
 }
 
 // Over is the number of streams that the last [Plan.Within] gave to a node without room.
@@ -59,22 +74,30 @@ func (p *Plan) Over() int { return p.over }
 
 func (p *Plan) pinned(i int, live []bool) bool { return p.pin[i] >= 0 && live[p.pin[i]] }
 
-// settled says where a stream belongs that has a live home with room, or a live owner; -1 for others.
+// settled says who has a stream, or whose it is that nobody has: its home's, if that has room; -1 for others. Of those
+// that will go home the home bears the load.
 func (p *Plan) settled(i int, live []bool, owner int, room []int) int {
-	h, at := p.home[i], -1
+	at, bears := -1, owner
 	if owner >= 0 && live[owner] {
 		at = owner
 	}
-	if h >= 0 && live[h] && at != h && p.used[h] < room[h] {
+	if p.roomAtHome(i, live, room) {
+		bears = p.home[i]
 		if at < 0 {
-			p.used[h]++
+			at = bears
+			p.used[at]++
 		}
-		at = h
 	}
 	if at >= 0 && !p.pinned(i, live) {
-		p.load[at]++
+		p.load[bears]++
 	}
 	return at
+}
+
+// roomAtHome says whether the home of a stream lives and may have one more.
+func (p *Plan) roomAtHome(i int, live []bool, room []int) bool {
+	h := p.home[i]
+	return h >= 0 && live[h] && p.used[h] < room[h]
 }
 
 // heirWithin picks the live node that gets a stream that is not settled, or -1: by score below the even share, else the

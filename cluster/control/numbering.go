@@ -1,0 +1,67 @@
+package control
+
+// current is the number of the segment that is being cut so long after the anchor's age was taken.
+func (m Media) current(later Instant) int64 {
+	if m.Period <= 0 {
+		return m.Sequence
+	}
+	return m.Sequence + (m.Age+int64(later/Millisecond))/m.Period
+}
+
+// After is a number above all that the owner of this numbering has used, so long after its age was taken: one above the
+// segment that is being cut by then, and one more because ages are rounded.
+func (m Media) After(later Instant) int64 { return m.current(later) + 2 }
+
+// remember keeps the newest anchor of the stream's numbering, whoever made it. Of two that give one segment different
+// ages the greater is right: what is passed on seems younger by the time that it took, and by what its teller slept.
+func (s *stream) remember(m Media, now Instant) {
+	if s.active() && s.media != (Media{}) {
+		return // it is numbered here
+	}
+	at := now - Instant(m.Age)*Millisecond
+	if s.media != (Media{}) && (m.Sequence < s.media.Sequence || m.Sequence == s.media.Sequence && at >= s.mediaAt) {
+		return
+	}
+	s.media, s.mediaAt = m, at
+}
+
+// anchor returns the numbering with its age now.
+func (s *stream) anchor(now Instant) Media {
+	m := s.media
+	if m != (Media{}) {
+		m.Age = ageMS(now, s.mediaAt)
+	}
+	return m
+}
+
+func (n *Node) mediaChanged(e MediaChanged) {
+	s := n.byName[e.Stream]
+	if s == nil || !s.active() {
+		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "media changed"})
+		return
+	}
+	s.media, s.mediaAt = e.Media, n.now-Instant(e.Media.Age)*Millisecond
+	n.changed()
+}
+
+// numberings returns what is known of the segments of streams, for a node that has forgotten what it numbered itself.
+func (n *Node) numberings() []Claim {
+	n.sortStreams()
+	var out []Claim
+	for _, s := range n.streams {
+		if s.media != (Media{}) {
+			m := s.anchor(n.now)
+			out = append(out, Claim{Stream: s.name, State: ClaimFailed, Media: &m})
+		}
+	}
+	return out
+}
+
+// remind takes in what this node has numbered in an earlier life.
+func (n *Node) remind(claims []Claim) {
+	for i := range claims {
+		if s := n.byName[claims[i].Stream]; s != nil && claims[i].Media != nil && !s.active() {
+			s.remember(*claims[i].Media, n.now)
+		}
+	}
+}
