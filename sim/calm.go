@@ -190,7 +190,7 @@ func (c *checks) disturbed(kind int, m *machine) {
 	if quiet {
 		quiet = c.divide()
 	}
-	c.coverage(was, kind, m)
+	c.coverage(kind)
 	next := wild
 	switch {
 	case !quiet:
@@ -480,13 +480,11 @@ func (c *checks) counted(s *streamTruth, was int) {
 	}
 }
 
-func (c *checks) gapOpens(*streamTruth) {}
-
-func (c *checks) gapCloses(s *streamTruth) {
+// gapCloses is told that a stream has media again.
+func (c *checks) gapCloses() {
 	if c.cold && c.captured() {
 		c.cold = false
 	}
-	_ = s
 }
 
 // captured says whether every stream of the group that can be is captured.
@@ -731,7 +729,7 @@ func (c *checks) balance(load, pinnedTo []int, free int) {
 	for _, m := range c.w.machines {
 		if m.runs() && !m.draining && live > 0 {
 			limit := (free+live-1)/live + pinnedTo[m.index]
-			if pins := c.homeless(m); pins > 0 {
+			if pins := c.homeless(); pins > 0 {
 				limit += pins
 			}
 			c.hold("I25", load[m.index] <= limit, nil, []string{m.name}, fmt.Sprintf("%s captures %d streams, want at most %d", m.name, load[m.index], limit))
@@ -740,7 +738,7 @@ func (c *checks) balance(load, pinnedTo []int, free int) {
 }
 
 // homeless are the streams pinned to machines that are not there; they are spread like others, on top of the free ones.
-func (c *checks) homeless(_ *machine) int {
+func (c *checks) homeless() int {
 	n, live := 0, 0
 	for _, m := range c.w.machines {
 		if m.runs() && !m.draining {
@@ -758,7 +756,7 @@ func (c *checks) homeless(_ *machine) int {
 }
 
 // started checks the economy of a start.
-func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture, back bool) {
+func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
 	c.moved++
 	who := []string{m.name}
 	recent := c.w.now-c.w.lastSourceFault() < 2*time.Minute
@@ -782,7 +780,6 @@ func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture, bac
 		}
 		c.hold("I24", slices.Contains(c.returned, m), s, who, fmt.Sprintf("%s starts %s, though another came back", m.name, s.name))
 	}
-	_ = back
 }
 
 // byLoss says whether so many polls were lost in a row that a take-over is within the rules.
@@ -792,16 +789,10 @@ func (w *world) byLoss(c *checks) bool {
 }
 
 // falseTakeOver is told of a start although the owner is there and can be reached.
-func (c *checks) falseTakeOver(m, q *machine, s *streamTruth) {
-	if c.period == wild || c.period == stable {
-		return
-	}
-	if c.w.byLoss(c) {
+func (c *checks) falseTakeOver() {
+	if c.period != wild && c.period != stable && c.w.byLoss(c) {
 		c.w.sometimes["false take-over by loss"]++
 	}
-	_ = m
-	_ = q
-	_ = s
 }
 
 // ordered is I4.
@@ -846,12 +837,11 @@ func (c *checks) countPolls() {
 	c.hold("I27", c.polled <= limit, nil, nil, fmt.Sprintf("%d polls in %d ms, want at most %d", c.polled, d/time.Millisecond, limit))
 }
 
-func (c *checks) edited(*machine) {
+func (c *checks) edited(m *machine) {
 	c.edits++
+	c.roomy[m.index] = c.w.now
 	c.disturbed(disturbEdit, nil)
 }
-
-func (c *checks) drains(*machine) {}
 
 func (c *checks) crashing(m *machine) {
 	w := c.w
@@ -876,13 +866,11 @@ func (c *checks) crashing(m *machine) {
 	}
 }
 
-func (c *checks) quiet() {}
-
-// up is told that a capture delivers. Where that is of the node which the others have to make way for, they can only
-// now know that they have to.
+// up is told that a capture delivers. If it is the one for which the others have to make way, they can only now know
+// that they have to.
 func (c *checks) up(f *feed) {
 	for i := range c.trouble {
-		if t := &c.trouble[i]; t.s == f.s && t.many && (f.why == string(control.Home) || f.why == string(control.Pinned)) {
+		if t := &c.trouble[i]; t.s == f.s && t.many && c.leads(f) {
 			t.from = c.w.now
 			c.schedule()
 		}
@@ -894,8 +882,22 @@ func (c *checks) up(f *feed) {
 	}
 }
 
+// leads says whether a capture is the first in the order of those that deliver in its part.
+func (c *checks) leads(f *feed) bool {
+	pin, home := "", ""
+	if c.homes != nil {
+		pin, home = c.pins[f.s.index], c.homes[f.s.index]
+	}
+	for _, m := range c.w.machines {
+		if m != f.m && c.connected(m, f.m) && m.delivering(f.s) && !place.Before(f.s.name, pin, home, f.m.announced, m.announced) {
+			return false
+		}
+	}
+	return true
+}
+
 // coverage counts the states that should occur sometimes.
-func (c *checks) coverage(was period, kind int, m *machine) {
+func (c *checks) coverage(kind int) {
 	w := c.w
 	gap := slices.ContainsFunc(c.trouble, func(t trouble) bool { return !t.many })
 	switch {
@@ -905,5 +907,4 @@ func (c *checks) coverage(was period, kind int, m *machine) {
 		w.sometimes["healing during take-over"]++
 	}
 	c.wasParted = w.parted()
-	_, _ = was, m
 }

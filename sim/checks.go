@@ -104,6 +104,7 @@ type checks struct {
 	keyed      []time.Duration // by machine: true time of the last change of its key
 	fetches    map[string]time.Duration
 	edits      int
+	roomy      []time.Duration     // by machine: since when it has room for another stream
 	wants      []map[uint64]string // publishers who wait for an answer, by machine and token
 
 	calm
@@ -120,6 +121,7 @@ func newChecks(w *world) *checks {
 	}
 	c.wants = make([]map[uint64]string, len(w.machines))
 	c.began = make([]time.Duration, len(w.machines))
+	c.roomy = make([]time.Duration, len(w.machines))
 	c.keyed = slices.Repeat([]time.Duration{-time.Hour}, len(w.machines))
 	c.calm.start(w)
 	return c
@@ -200,7 +202,12 @@ func bootsOf(instance string) int {
 }
 
 // booted is told that a process begins.
-func (c *checks) booted(m *machine) { c.replaced(m); clear(c.claims[m.index]); c.unback(m) }
+func (c *checks) booted(m *machine) {
+	c.replaced(m)
+	clear(c.claims[m.index])
+	c.unback(m)
+	c.roomy[m.index] = c.w.now
+}
 
 func (c *checks) unback(m *machine) {
 	for i := range c.claims[m.index] {
@@ -219,6 +226,12 @@ func (c *checks) replaced(m *machine) {
 	for i := range c.claims[m.index] { // what it has it is told by Resumed
 		c.claims[m.index][i].state = control.Idle
 	}
+}
+
+// restarted is told that a control plane begins on a machine that has been running for a while.
+func (c *checks) restarted(m *machine) {
+	c.replaced(m)
+	c.disturbed(disturbOther, m)
 }
 
 func (c *checks) keyChanged(m *machine) { c.keyed[m.index] = c.w.now }
@@ -303,6 +316,7 @@ func (c *checks) turn(m *machine, name string, to control.Activity) {
 		x.fails++
 	}
 	x.state, x.since = to, c.w.now
+	c.weigh(m)
 }
 
 // heard keeps what m can know, and checks that it does not take old for new.
@@ -425,6 +439,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 	x := &c.claims[m.index][s.index]
 	c.hold("I11", x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
 	x.state, x.since, x.why = control.Starting, w.now, e.Why
+	c.weigh(m)
 	if e.Why == control.NotClustered || e.Why == control.PublishedHere {
 		return
 	}
@@ -440,7 +455,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		if !any || !knows {
 			if q.runs() && c.connected(m, q) {
 				w.result.TakeOvers++
-				c.falseTakeOver(m, q, s)
+				c.falseTakeOver()
 			}
 			continue
 		}
@@ -456,7 +471,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 	} else {
 		c.takenBack(m, s, x, local)
 	}
-	c.started(m, s, e, back)
+	c.started(m, s, e)
 	c.capacity(m, s)
 }
 

@@ -429,25 +429,41 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 		c.ok("I10")
 		return
 	}
+	local, b := m.clock.at(c.w.now), c.bounds()
 	for _, q := range c.w.machines {
-		if q != m && q.runs() && !q.draining && c.connected(m, q) && c.eligible(q, s) && (q.channelLimit() == 0 || c.claimed(q) < q.channelLimit()) {
-			stale, _ := m.stale()
-			if any, _ := c.fresh(m, q, m.clock.at(c.w.now), stale); any {
-				c.hold("I10", c.period == wild, s, []string{m.name, q.name},
-					fmt.Sprintf("%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name))
-				return
-			}
+		if q == m || !q.runs() || q.draining || !c.connected(m, q) || !c.eligible(q, s) || c.w.now-c.roomy[q.index] <= b.poll()+2*b.d+b.lag {
+			continue // none, or m cannot know
+		}
+		if any, _ := c.fresh(m, q, local, c.patience(m, q)); any {
+			c.hold("I10", c.period == wild, s, []string{m.name, q.name},
+				fmt.Sprintf("%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name))
+			return
 		}
 	}
 	c.ok("I10")
+}
+
+// weigh notes since when a machine has room for another stream.
+func (c *checks) weigh(m *machine) {
+	limit := m.channelLimit()
+	switch room := limit == 0 || c.claimed(m) < limit; {
+	case !room:
+		c.roomy[m.index] = never
+	case c.roomy[m.index] > c.w.now:
+		c.roomy[m.index] = c.w.now
+	}
 }
 
 // crowded says whether m's part of the group has more streams than its limits allow together. Then all will be full, if
 // not at this instant.
 func (c *checks) crowded(m *machine) bool {
 	room, streams := 0, 0
+	local := m.clock.at(c.w.now)
 	for _, q := range c.w.machines {
 		if !q.runs() || q.draining || !c.connected(m, q) && q != m {
+			continue
+		}
+		if any, _ := c.fresh(m, q, local, c.patience(m, q)); !any && q != m {
 			continue
 		}
 		if q.channelLimit() == 0 {

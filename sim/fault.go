@@ -373,7 +373,6 @@ func (m *machine) startDrain() {
 	}
 	m.draining = true
 	m.w.sometimes["drain during a partition"] += b2i(m.w.parted())
-	m.w.checks.drains(m)
 	m.later(drainLimit, func() { m.crash("drained late") })
 	m.process.drain()
 }
@@ -427,7 +426,6 @@ func (w *world) quiet() {
 			m.boot()
 		}
 	}
-	w.checks.quiet()
 }
 
 // onMedia does an action on sources, publishers and viewers.

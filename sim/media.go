@@ -188,10 +188,9 @@ func (w *world) recount(s *streamTruth, cause string) {
 	switch {
 	case count == 0:
 		s.from, s.cause = w.now, cause
-		w.checks.gapOpens(s)
 	case was == 0:
 		w.result.Gaps = append(w.result.Gaps, Silence{s.name, s.from, w.now, s.cause})
-		w.checks.gapCloses(s)
+		w.checks.gapCloses()
 		if owner != s.last && s.last != "" {
 			w.result.Moves++
 		}

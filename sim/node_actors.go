@@ -120,7 +120,9 @@ func (p *actorProcess) stepped(now control.Instant, ev control.Event, out []cont
 		t.line(w.now, m.name, "measured")
 	case control.Resumed:
 		t.line(w.now, m.name, "resumed").num("captures", int64(len(e.Captures)))
-		w.checks.replaced(m)
+		if w.now > m.booted {
+			w.checks.restarted(m)
+		}
 	default:
 		t.line(w.now, m.name, "event").text("type", typeName(ev))
 	}

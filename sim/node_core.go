@@ -398,7 +398,7 @@ func (p *coreProcess) kill(id string) {
 				captures = append(captures, control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0})
 			}
 		}
-		w.checks.replaced(m)
+		w.checks.restarted(m)
 		n.step(control.Resumed{Captures: captures, Up: control.Instant(m.clock.at(w.now)) - control.Instant(m.bootClock)}, "")
 		n.step(control.Measured{Load: control.Load{CPU: m.load}}, "")
 		n.step(control.Tick{}, "tick")

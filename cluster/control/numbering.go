@@ -15,9 +15,6 @@ func (m Media) After(later Instant) int64 { return m.current(later) + 2 }
 // remember keeps the newest anchor of the stream's numbering, whoever made it. Of two that give one segment different
 // ages the greater is right: what is passed on seems younger by the time that it took, and by what its teller slept.
 func (s *stream) remember(m Media, now Instant) {
-	if s.active() && s.media != (Media{}) {
-		return // it is numbered here
-	}
 	at := now - Instant(m.Age)*Millisecond
 	if s.media != (Media{}) && (m.Sequence < s.media.Sequence || m.Sequence == s.media.Sequence && at >= s.mediaAt) {
 		return
