@@ -100,6 +100,7 @@ func Profiles() []string { return []string{"swarm", "calm", "network", "process"
 
 // A drawing draws the faults of one [Random] step.
 type drawing struct {
+	added int // streams, by edits
 	s     *Scenario
 	rng   *rand.Rand
 	stale time.Duration
@@ -273,7 +274,8 @@ func (g *drawing) rollingEdit(at, to time.Duration) []Step {
 	switch g.rng.IntN(4) {
 	case 0:
 		x := f.Streams[i]
-		x.Name = fmt.Sprintf("new%d", len(f.Streams))
+		g.added++
+		x.Name = fmt.Sprintf("new%02d", g.added)
 		f.Streams = append(f.Streams, x)
 		g.names = append(g.names, x.Name)
 	case 1:

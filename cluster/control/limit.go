@@ -128,9 +128,11 @@ func (n *Node) rooms() []int {
 	for i := range n.room {
 		n.room[i] = math.MaxInt
 	}
-	others := 0 // captures that are not placed, or of which another counts as the owner
+	// Captures that are not placed, or of which another counts as the owner; not attempts to start again, which are
+	// still to be placed.
+	others := 0
 	for _, s := range n.streams {
-		if s.active() && (s.index < 0 || n.claimed[s.index] != n.me) {
+		if s.active() && (s.index < 0 || n.claimed[s.index] != n.me && (s.state == Running || s.fails == 0)) {
 			others++
 		}
 	}
@@ -139,7 +141,8 @@ func (n *Node) rooms() []int {
 		others = 0
 		claims, _ := p.current()
 		for i := range claims {
-			if c := &claims[i]; c.has() && (c.Solo || c.s.index < 0 || n.claimed[c.s.index] != p.index) {
+			c := &claims[i]
+			if c.has() && (c.Solo || c.s.index < 0 || n.claimed[c.s.index] != p.index && !c.Retry) {
 				others++
 			}
 		}
