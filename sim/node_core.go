@@ -243,8 +243,12 @@ func (c *core) askClaimant(f *feed, name string) {
 
 // announcer gives the machine whose process announces a name.
 func (w *world) announcer(name string) *machine {
+	if m := w.announced[name]; m != nil && m.announced == name {
+		return m
+	}
 	for _, m := range w.machines {
 		if m.announced == name {
+			w.announced[name] = m
 			return m
 		}
 	}

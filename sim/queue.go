@@ -16,50 +16,86 @@ type item struct {
 	step  hop
 }
 
-// A queue is a binary heap of items.
+// A queue holds items in the order of their instants. What moves in it are turns, not items: a heap of values without
+// pointers costs the garbage collector nothing.
 type queue struct {
-	list []item
-	seq  uint64
+	heap  []turn
+	items []item
+	free  []int32 // indices into items
+	seq   uint64
 }
 
-func (q *queue) before(i, j int) bool {
-	a, b := &q.list[i], &q.list[j]
-	return a.at < b.at || a.at == b.at && a.seq < b.seq
+// A turn is where an item stands in the order.
+type turn struct {
+	at   time.Duration
+	seq  uint64
+	item int32
+}
+
+func (a turn) before(b turn) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+
+// next is the instant of the first item; never if there is none.
+func (q *queue) next() time.Duration {
+	if len(q.heap) == 0 {
+		return never
+	}
+	return q.heap[0].at
 }
 
 func (q *queue) push(it item) {
 	q.seq++
 	it.seq = q.seq
-	q.list = append(q.list, it)
-	i := len(q.list) - 1
+	slot := int32(len(q.items))
+	if n := len(q.free); n > 0 {
+		slot, q.free = q.free[n-1], q.free[:n-1]
+		q.items[slot] = it
+	} else {
+		q.items = append(q.items, it)
+	}
+	p := turn{it.at, it.seq, slot}
+	q.heap = append(q.heap, p)
+	i := len(q.heap) - 1
 	for i > 0 {
-		up := (i - 1) / 2
-		if !q.before(i, up) {
+		up := (i - 1) / branches
+		if !p.before(q.heap[up]) {
 			break
 		}
-		q.list[i], q.list[up] = q.list[up], q.list[i]
+		q.heap[i] = q.heap[up]
 		i = up
 	}
+	q.heap[i] = p
 }
+
+// branches of each turn in the heap.
+const branches = 4
 
 // pop takes the first item. The queue is not empty.
 func (q *queue) pop() item {
-	top := q.list[0]
-	last := len(q.list) - 1
-	q.list[0] = q.list[last]
-	q.list[last] = item{}
-	q.list = q.list[:last]
-	for i := 0; ; {
-		least := i
-		for k := 2*i + 1; k <= 2*i+2 && k < last; k++ {
-			if q.before(k, least) {
+	slot := q.heap[0].item
+	top := q.items[slot]
+	q.items[slot] = item{}
+	q.free = append(q.free, slot)
+
+	last := len(q.heap) - 1
+	p := q.heap[last]
+	q.heap = q.heap[:last]
+	if last == 0 {
+		return top
+	}
+	i := 0
+	for {
+		least := -1
+		for k := branches*i + 1; k <= branches*i+branches && k < last; k++ {
+			if q.heap[k].before(p) && (least < 0 || q.heap[k].before(q.heap[least])) {
 				least = k
 			}
 		}
-		if least == i {
-			return top
+		if least < 0 {
+			break
 		}
-		q.list[i], q.list[least] = q.list[least], q.list[i]
+		q.heap[i] = q.heap[least]
 		i = least
 	}
+	q.heap[i] = p
+	return top
 }

@@ -27,6 +27,10 @@ type SweepOptions struct {
 	Progress func(Progress) bool
 }
 
+// GCPercent suits a process that does nothing but run scenarios: a run has little that lives long and much that does
+// not, so that with the usual 100 it would collect garbage all the time.
+const GCPercent = 800
+
 // Progress is how far a sweep is.
 type Progress struct {
 	Done, Total uint64

@@ -25,11 +25,13 @@ type world struct {
 	links    []link
 	streams  []*streamTruth // by name
 	byName   map[string]*streamTruth
-	bases    conduct
-	active   []*fault
-	faults   []Span
-	checks   *checks
-	result   *Result
+
+	announced map[string]*machine // by the name that its process had when it was last looked for
+	bases     conduct
+	active    []*fault
+	faults    []Span
+	checks    *checks
+	result    *Result
 
 	messages  uint64
 	events    uint64
@@ -155,7 +157,7 @@ func Run(s *Scenario, o Options) *Result {
 
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
-		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
+		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
 		result: &Result{Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
 	}
 	w.random = w.rng("world")
@@ -304,9 +306,9 @@ func (w *world) pick(names []string) []*machine {
 // run handles one item after the other until the end.
 func (w *world) run() {
 	until := w.s.Until
-	for len(w.queue.list) > 0 && !w.stop {
-		at := w.queue.list[0].at
-		if at > until {
+	for !w.stop {
+		at := w.queue.next()
+		if at > until || at == never {
 			break
 		}
 		if at >= w.checks.next {

@@ -173,6 +173,7 @@ type Node struct {
 	live         []bool
 	claimed      []int
 	placed       []int
+	count        []int // of streams by node
 	room         []int // of each node for streams of the plan; nil: nobody has limits
 	busy         bool  // this node's processors have enough to do
 	overful      bool  // every node is full, and some have more than they should

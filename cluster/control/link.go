@@ -177,6 +177,7 @@ func (n *Node) stateAsked(e StateAsked) {
 	st := &State{
 		V: Protocol, Node: n.self, Instance: n.cfg.Instance, Inc: n.inc, Seq: n.seq,
 		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
+		Ages: make([]Age, 0, len(n.peers)),
 	}
 	for _, p := range n.peers {
 		if mutant == RelayChained && p.met && !p.near && p.alive && p.relayed.instance != "" {

@@ -303,8 +303,10 @@ func (n *Node) hearsay(p *peer, a *Age) {
 		return
 	}
 	if e.instance != p.relayed.instance {
+		if p.relayedFull || e.instance != p.said.instance { // else nothing follows from it but that the peer lives
+			n.dirty, n.streamsDirty = true, true
+		}
 		p.relayedFull, p.relayedClaims = false, nil
-		n.dirty, n.streamsDirty = true, true
 	}
 	p.relayed, p.relayedAt = e, n.now-age
 	if heard := n.now - age; !p.ever || heard > p.heard {

@@ -1,6 +1,9 @@
 package control
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // rebalance lets one stream go to the home that an edit has given it, while some node has two streams or more above
 // another. An edit itself moves nothing that runs; this does, at a rate: one node of the group at a time, the one with
@@ -44,9 +47,11 @@ func (n *Node) rebalance() {
 	n.due(n.now + 1)
 }
 
-// counts returns how many streams of the plan each node has, and the least and the most of a node that lives and stays.
+// counts returns how many streams of the plan each node has, until it is called again, and the least and the most of a node that lives and stays.
 func (n *Node) counts() (count []int, least, most int) {
-	count = make([]int, len(n.nodes))
+	n.count = slices.Grow(n.count[:0], len(n.nodes))[:len(n.nodes)]
+	count = n.count
+	clear(count)
 	for _, at := range n.claimed {
 		if at >= 0 {
 			count[at]++
