@@ -51,22 +51,23 @@ type Config struct {
 
 // A Node is a running node.
 type Node struct {
-	cfg      Config
-	log      *slog.Logger
-	sys      *actor.ActorSystem
-	env      act.Env
-	root     *actor.PID
-	dir      *directory.Directory
-	keys     *keyring
-	cluster  *cluster.Cluster   // nil without a cluster key
-	provider *identity.Provider // nil without a cluster key
-	unremote func()
-	streams  *stream.Registry
-	sessions *session.Registry
-	metrics  *api.Metrics
-	gaps     gaps
-	front    *front
-	failed   chan error
+	cfg       Config
+	log       *slog.Logger
+	sys       *actor.ActorSystem
+	env       act.Env
+	root      *actor.PID
+	dir       *directory.Directory
+	keys      *keyring
+	cluster   *cluster.Cluster   // nil without a cluster key
+	provider  *identity.Provider // nil without a cluster key
+	unremote  func()
+	streams   *stream.Registry
+	sessions  *session.Registry
+	metrics   *api.Metrics
+	gaps      gaps
+	published published
+	front     *front
+	failed    chan error
 
 	current   fileHolder
 	reloading sync.Mutex
@@ -360,16 +361,6 @@ func (n *Node) name() string {
 		return v.Self
 	}
 	return n.cfg.Hostname
-}
-
-// publish gives the control plane's view to all who decide by it. It runs in the control actor.
-func (n *Node) publish(v *control.View) {
-	n.view.set(v)
-	n.gaps.changed(v, n.env.Now(), n.metrics.Gap)
-	n.dir.Publish(directoryView(v, n.file()))
-	if n.provider != nil {
-		n.provider.Publish(identityView(v, identity.Member{Addr: n.sys.Address(), SysID: n.sys.ID}))
-	}
 }
 
 // captures are the streams that this node captures now, for a control plane that begins after another one has failed.

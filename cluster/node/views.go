@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -32,6 +33,60 @@ func peersByEntry(f *conf.File) map[string]conf.Peer {
 		m[entry(p)] = p
 	}
 	return m
+}
+
+// published is what was last made of the control plane's view. It belongs to the control actor.
+type published struct {
+	view      *control.View
+	file      *conf.File
+	directory *directory.View
+}
+
+// publish gives the control plane's view to all who decide by it. It runs in the control actor. Most views tell nothing
+// new but what the nodes carry.
+func (n *Node) publish(v *control.View) {
+	n.view.set(v)
+	was, f := n.published, n.file()
+	n.published = published{view: v, file: f}
+	if f == was.file && was.view != nil && sameStreams(v, was.view) && sameGroup(v, was.view) {
+		n.published.directory = carrying(was.directory, v)
+		n.dir.Publish(n.published.directory)
+		return
+	}
+	n.published.directory = directoryView(v, f)
+	n.gaps.changed(v, n.env.Now(), n.metrics.Gap)
+	n.dir.Publish(n.published.directory)
+	if n.provider != nil {
+		n.provider.Publish(identityView(v, identity.Member{Addr: n.sys.Address(), SysID: n.sys.ID}))
+	}
+}
+
+// sameStreams says whether two views share their streams, which the control plane makes anew when any changes.
+func sameStreams(a, b *control.View) bool {
+	return len(a.Streams) == len(b.Streams) && (len(a.Streams) == 0 || &a.Streams[0] == &b.Streams[0])
+}
+
+// sameGroup says whether the nodes of two views, and the ways to reach them, are the same.
+func sameGroup(a, b *control.View) bool {
+	return a.Self == b.Self && a.Warm == b.Warm && slices.EqualFunc(a.Peers, b.Peers, func(a, b control.PeerView) bool {
+		return a.Name == b.Name && a.Entry == b.Entry && a.Alive == b.Alive && a.Status == b.Status &&
+			a.Generation == b.Generation && a.Advert == b.Advert
+	})
+}
+
+// carrying is a directory's view with what the nodes carry now.
+func carrying(d *directory.View, v *control.View) *directory.View {
+	if !slices.ContainsFunc(v.Peers, func(p control.PeerView) bool { return d.Nodes[p.Name].Clients != p.Load.Clients }) {
+		return d
+	}
+	c := *d
+	c.Nodes = maps.Clone(d.Nodes)
+	for _, p := range v.Peers {
+		node := c.Nodes[p.Name]
+		node.Clients = p.Load.Clients
+		c.Nodes[p.Name] = node
+	}
+	return &c
 }
 
 // directoryView is what look-ups need of the control plane's view and of the file.
