@@ -175,7 +175,7 @@ func (p *actorProcess) asked(ex *exchange) {
 	if p.node == nil {
 		return
 	}
-	p.node.AskState(ex.name, ex.seen, ex.want, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st, true) }))
+	p.node.AskState(ex.name, ex.seen, ex.want, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
 	p.w.actors.pump()
 }
 
@@ -410,7 +410,7 @@ func (w *world) at(address string) *machine {
 }
 
 // replyState sends an answer back, as bytes if it has to be so.
-func (w *world) replyState(m *machine, ex *exchange, st *control.State, always bool) {
+func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
 	w.checks.replies(m, st)
 	if w.o.NoRelay {
 		st.Ages = nil
@@ -424,7 +424,7 @@ func (w *world) replyState(m *machine, ex *exchange, st *control.State, always b
 	if broken {
 		ex.raw, ex.garbled = w.breakUp(m, st), m.breakage == Garbled
 		size = len(ex.raw)
-	} else if always || !st.Same || m.answers%sampleEvery == 0 {
+	} else if !st.Same || m.answers%sampleEvery == 0 {
 		raw, err := json.Marshal(st)
 		if err != nil {
 			w.violate(Violation{Invariant: "I27", Nodes: []string{m.name}, Text: "a state that has no form on the wire: " + err.Error()})
@@ -432,9 +432,7 @@ func (w *world) replyState(m *machine, ex *exchange, st *control.State, always b
 		}
 		size = len(raw)
 		w.checks.weighed(m, st, raw)
-		if always || !st.Same || m.foreign > 0 {
-			ex.raw = raw
-		}
+		ex.raw = raw
 	}
 	if m.foreign > 0 && ex.raw != nil && !broken {
 		ex.raw = append([]byte(`{"from_a_later_version":{"x":[1,2,3]},`), ex.raw[1:]...)

@@ -255,9 +255,9 @@ func (w *world) announcer(name string) *machine {
 	return nil
 }
 
-func (c *core) reply(ex *exchange, st *control.State) { c.w.replyState(c.m, ex, st, false) }
+func (c *core) reply(ex *exchange, st *control.State) { c.w.replyState(c.m, ex, st) }
 
-// sampleEvery of the unchanged replies is encoded, to see how long they are.
+// sampleEvery of the unchanged replies goes through its bytes, as all others do.
 const sampleEvery = 256
 
 // breakUp makes an answer that cannot be read.

@@ -189,16 +189,16 @@ func (c *controller) step(ctx actor.Context, ev control.Event) {
 	now := c.now()
 	c.cfg.journal.event(c.node, now, ev)
 	out := c.node.Step(now, ev)
+	if v := c.node.View(); v.Version != c.version { // first, so that whoever an effect reaches finds what led to it
+		c.version = v.Version
+		c.cfg.publish(v)
+	}
 	if c.cfg.stepped != nil {
 		c.cfg.stepped(now, ev, out)
 	}
 	for _, e := range out {
 		c.cfg.journal.effect(e)
 		c.do(ctx, e)
-	}
-	if v := c.node.View(); v.Version != c.version {
-		c.version = v.Version
-		c.cfg.publish(v)
 	}
 }
 
