@@ -55,15 +55,26 @@ func (t *tracer) line(now time.Duration, node, what string) *tracer {
 	return t
 }
 
+// pairs are the numbers 00 to 99.
+const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" + "40414243444546474849" +
+	"50515253545556575859" + "60616263646566676869" + "70717273747576777879" + "80818283848586878889" + "90919293949596979899"
+
 // pad writes a number with at least that many digits.
 func (t *tracer) pad(n uint64, digits int) {
 	var b [20]byte
 	i := len(b)
-	for n > 0 || digits > 0 {
+	for n > 9 {
+		i -= 2
+		copy(b[i:i+2], pairs[n%100*2:])
+		n /= 100
+	}
+	if n > 0 {
 		i--
-		b[i] = byte('0' + n%10)
-		n /= 10
-		digits--
+		b[i] = byte('0' + n)
+	}
+	for len(b)-i < digits {
+		i--
+		b[i] = '0'
 	}
 	t.buf = append(t.buf, b[i:]...)
 }
