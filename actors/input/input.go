@@ -30,8 +30,9 @@ type Writer interface {
 	SetTracks(codecs.Tracks)
 	Write(*codecs.AccessUnit) error
 
-	// Rejoin says that what follows comes from elsewhere than what was written before.
-	Rejoin()
+	// Rejoin says that what follows comes from elsewhere than what was written before. newest is the DTS of the last
+	// access unit that viewers have, so that it can follow from there; ok is false if they have none.
+	Rejoin() (newest int64, ok bool)
 }
 
 // Linear is a source whose media is a function of time, so that every node makes the same of it, and a segment of the

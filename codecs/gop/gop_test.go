@@ -68,6 +68,24 @@ func TestViewerThatWasInterruptedGoesOnAfterWhatItHas(t *testing.T) {
 	}
 }
 
+func TestViewerThatComesFromElsewhereGoesOnBeforeWhatItHas(t *testing.T) {
+	var x gop.Index
+	if seq, ok := x.Before(1 << 40); ok {
+		t.Errorf("Before() = %d of an empty index, want none", seq)
+	}
+	for seq, dts := range []int64{10, 20, 30, 40, 50} {
+		x.Add(uint64(100+seq), &codecs.AccessUnit{DTS: dts, RandomAccess: seq%2 == 0}, true)
+	}
+	for _, test := range []struct {
+		dts  int64
+		want uint64
+	}{{9, 0}, {10, 100}, {29, 100}, {30, 102}, {49, 102}, {50, 104}, {1000, 104}} {
+		if got, ok := x.Before(test.dts); got != test.want || ok != (test.want > 0) {
+			t.Errorf("Before(%d) = %d, %v, want %d", test.dts, got, ok, test.want)
+		}
+	}
+}
+
 func TestPointsOfOtherTracksAreForgotten(t *testing.T) {
 	var x gop.Index
 	add(&x, 100, "aaaa", false)

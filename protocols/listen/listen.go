@@ -128,6 +128,13 @@ type Source interface {
 	Units() UnitFeed
 }
 
+// A Resumer is a [Source] that lets a viewer go on where another node's source of the same stream has left it.
+type Resumer interface {
+	// JoinAfter is Join for a viewer that has everything up to the instant dts: the feed starts at the last random access
+	// point that leaves nothing out, if that is still there and not long ago, else where Join starts.
+	JoinAfter(form string, mk func(base int64) codecs.Encoder, dts int64) Feed
+}
+
 // A Feed brings one viewer one stream in one wire form. It belongs to one goroutine. It starts at a random access
 // point; a viewer too slow for the ring jumps to the newest one, and the jump is counted.
 type Feed interface {
