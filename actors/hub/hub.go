@@ -266,6 +266,7 @@ func (h *Hub) start() uint64 {
 }
 
 var (
-	_ listen.Source  = (*Hub)(nil)
-	_ listen.Resumer = (*Hub)(nil)
+	_ listen.Source   = (*Hub)(nil)
+	_ listen.Resumer  = (*Hub)(nil)
+	_ listen.Returner = (*Hub)(nil)
 )

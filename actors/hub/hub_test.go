@@ -486,6 +486,50 @@ func TestWireFormIsMadeOnceForAllViewersAndNotForNobody(t *testing.T) {
 	})
 }
 
+func TestViewerWhoComesAgainGetsNothingTwice(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		had   int64 // pictures that were there when the viewer went
+		there int64 // and when it comes again
+		first int64 // the picture that it goes on with
+	}{
+		{"within a GOP: at the next random access point", 25, 27, 30},
+		{"a random access point later", 25, 34, 30},
+		{"long after: at the newest one", 25, 94, 90},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hub.New("a", hub.Config{})
+				w := h.NewWriter(nil)
+				w.SetTracks(codecs.Tracks{video})
+				write(t, w, pictures(0, tt.had, 0)...)
+				mk := func(int64) codecs.Encoder { return &spelled{} }
+				f := h.JoinAgain("spelled", mk, nil)
+				if _, err := f.Next(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				f.Close()
+				write(t, w, pictures(tt.had+1, tt.there, 0)...)
+				f = h.JoinAgain("spelled", mk, f)
+				defer f.Close()
+				write(t, w, pictures(tt.there+1, 99, 0)...)
+				time.Sleep(time.Second)
+				bufs, err := f.Next(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := [][]byte{[]byte("head")}
+				for _, au := range pictures(tt.first, 99, 0) {
+					want = append(want, au.Payload)
+				}
+				if !slices.EqualFunc(bufs, want, bytes.Equal) {
+					t.Errorf("the viewer goes on with %d buffers, want %d from picture %d on", len(bufs), len(want), tt.first)
+				}
+			})
+		})
+	}
+}
+
 func TestClosedHubEndsViewersAndWriters(t *testing.T) {
 	h := hub.New("a", hub.Config{})
 	w := h.NewWriter(nil)

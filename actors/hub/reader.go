@@ -127,6 +127,16 @@ func (h *Hub) JoinAfter(name string, mk func(base int64) codecs.Encoder, dts int
 	return h.join(name, mk, func() uint64 { return h.startAfter(dts) })
 }
 
+// JoinAgain implements [listen.Returner].
+func (h *Hub) JoinAgain(name string, mk func(base int64) codecs.Encoder, left listen.Feed) listen.Feed {
+	return h.join(name, mk, func() uint64 {
+		if old, ok := left.(*feed); ok && old.h == h {
+			return max(h.start(), old.next)
+		}
+		return h.start()
+	})
+}
+
 func (h *Hub) join(name string, mk func(base int64) codecs.Encoder, start func() uint64) listen.Feed {
 	f := &feed{cursor: h.newCursor(start), form: h.formOf(name, mk)}
 	f.form.mu.Lock()

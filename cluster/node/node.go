@@ -121,7 +121,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		}
 	}()
 	n.sys = act.NewSystem(n.log)
-	n.env = act.NewReal(n.sys, n.event)
+	n.env = cfg.Outside.Env(act.NewReal(n.sys, n.event))
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}

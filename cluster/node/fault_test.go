@@ -1,0 +1,461 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
+	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
+	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+	"github.com/pion/rtp"
+
+	"weir/actors/act"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/identity"
+	"weir/cluster/wire"
+	"weir/codecs/flv"
+	"weir/protocols/api"
+	"weir/protocols/listen"
+	"weir/protocols/rtmp"
+)
+
+// boom makes the actor that takes it panic.
+type boom struct{}
+
+var errPlanted = errors.New("planted")
+
+// faulty is an environment whose actors know boom.
+type faulty struct{ act.Env }
+
+func (faulty) Mailbox() actor.MailboxProducer {
+	plain := actor.Unbounded()
+	return func() actor.Mailbox { return mined{plain()} }
+}
+
+type mined struct{ actor.Mailbox }
+
+func (m mined) RegisterHandlers(i actor.MessageInvoker, d actor.Dispatcher) {
+	m.Mailbox.RegisterHandlers(fuse{i}, d)
+}
+
+type fuse struct{ actor.MessageInvoker }
+
+func (f fuse) InvokeUserMessage(m any) {
+	if _, ok := actor.UnwrapEnvelopeMessage(m).(boom); ok {
+		panic(errPlanted)
+	}
+	f.MessageInvoker.InvokeUserMessage(m)
+}
+
+// group starts three nodes of one file, which is given their HTTP ports.
+func group(t *testing.T, streams func(entry [3]string) string) (nodes [3]*Node) {
+	t.Helper()
+	var entry [3]string
+	for i := range entry {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		entry[i] = l.Addr().String()
+		_ = l.Close()
+	}
+	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"
+	for _, e := range entry {
+		text += "peer " + e + " { fetch_timeout 500; stale_timeout 3000; }\n"
+	}
+	text += streams(entry)
+	for i := range nodes {
+		file, problems := conf.Load("test", []byte(text), conf.Flags{
+			Name: fmt.Sprintf("n%d", i+1), HTTP: []string{entry[i]}, RTMP: []string{"127.0.0.1:0"}, RTSP: []string{"127.0.0.1:0"},
+			Remote: "127.0.0.1:0",
+		})
+		if problems.Failed() {
+			t.Fatal(problems)
+		}
+		n, err := Start(Config{File: file, Hostname: file.Name, Outside: Outside{Env: func(e act.Env) act.Env { return faulty{e} }}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.Stop)
+		nodes[i] = n
+	}
+	return nodes
+}
+
+// soon waits until ok returns nil.
+func soon(t *testing.T, what string, ok func() error) {
+	t.Helper()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// owners are the owners of the running streams as n sees them; "" for what does not run.
+func owners(n *Node) map[string]string {
+	m := map[string]string{}
+	if v := n.View(); v != nil {
+		for _, s := range v.Streams {
+			if m[s.Name] = ""; s.State == control.StreamRunning {
+				m[s.Name] = s.Owner
+			}
+		}
+	}
+	return m
+}
+
+// restarts are the counts of /api/tree by actor.
+func restarts(t *testing.T, n *Node) map[string]uint64 {
+	t.Helper()
+	res, err := http.Get("http://" + n.Addresses()["http"][0] + "/api/tree")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var tree struct{ Actors []api.Actor }
+	if err := json.NewDecoder(res.Body).Decode(&tree); err != nil {
+		t.Fatal(err)
+	}
+	m := map[string]uint64{}
+	for _, a := range tree.Actors {
+		m[a.ID] = a.Restarts
+	}
+	return m
+}
+
+// A viewer notes the decoding time of each picture that it gets.
+type viewer struct {
+	name string
+	step int64 // from one picture to the next
+
+	mu    sync.Mutex
+	times []int64
+	ended error
+}
+
+// picture notes one.
+func (v *viewer) picture(at int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.times = append(v.times, at)
+}
+
+func (v *viewer) end(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ended = fmt.Errorf("it has ended: %w", err)
+}
+
+// seen is the number of pictures so far.
+func (v *viewer) seen() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.times)
+}
+
+// goOn waits until all viewers have got a second of pictures more.
+func goOn(t *testing.T, viewers ...*viewer) {
+	t.Helper()
+	more := map[*viewer]int{}
+	for _, v := range viewers {
+		more[v] = v.seen() + 25
+	}
+	soon(t, "all go on", func() error {
+		for _, v := range viewers {
+			v.mu.Lock()
+			seen, ended := len(v.times), v.ended
+			v.mu.Unlock()
+			if ended != nil {
+				t.Fatalf("%s: %v", v.name, ended)
+			}
+			if seen < more[v] {
+				return fmt.Errorf("%s: %d pictures of %d", v.name, seen, more[v])
+			}
+		}
+		return nil
+	})
+}
+
+// missing is how many pictures are missing among those from number first on.
+func (v *viewer) missing(t *testing.T, first int) (n int64) {
+	t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := max(first, 1); i < len(v.times); i++ {
+		d := v.times[i] - v.times[i-1]
+		if d <= 0 || d%v.step != 0 {
+			t.Errorf("%s: a picture at %d after one at %d", v.name, v.times[i], v.times[i-1])
+		}
+		n += d/v.step - 1
+	}
+	return n
+}
+
+func watchRTMP(t *testing.T, n *Node, stream string) *viewer {
+	t.Helper()
+	v := &viewer{name: "RTMP viewer of " + stream, step: 40}
+	c, err := rtmp.Play(t.Context(), "rtmp://"+n.Addresses()["rtmp"][0]+"/static/"+stream, rtmp.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	go func() {
+		for {
+			tag, err := c.ReadTag()
+			if err != nil {
+				v.end(err)
+				return
+			}
+			if tag.Type == flv.TypeVideo && len(tag.Body) > 1 && tag.Body[1] == 1 { // not its configuration
+				v.picture(int64(tag.Timestamp))
+			}
+		}
+	}()
+	return v
+}
+
+func watchTS(t *testing.T, n *Node, stream string) *viewer {
+	t.Helper()
+	v := &viewer{name: "HTTP MPEG-TS viewer of " + stream, step: 3600}
+	res, err := http.Get("http://" + n.Addresses()["http"][0] + "/" + stream + "/mpegts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = res.Body.Close() })
+	r := &mpegts.Reader{R: res.Body}
+	if err := r.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	for _, track := range r.Tracks() {
+		if _, ok := track.Codec.(*tscodecs.H264); ok {
+			r.OnDataH264(track, func(_, dts int64, _ [][]byte) error { v.picture(dts); return nil })
+		}
+	}
+	go func() {
+		for {
+			if err := r.Read(); err != nil {
+				v.end(err)
+				return
+			}
+		}
+	}()
+	return v
+}
+
+func watchRTSP(t *testing.T, n *Node, stream string) *viewer {
+	t.Helper()
+	v := &viewer{name: "RTSP viewer of " + stream, step: 3600}
+	u, err := base.ParseURL("rtsp://" + n.Addresses()["rtsp"][0] + "/" + stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp := gortsplib.ProtocolTCP
+	c := &gortsplib.Client{Scheme: u.Scheme, Host: u.Host, Protocol: &tcp}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	about, _, err := c.Describe(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetupAll(about.BaseURL, about.Medias); err != nil {
+		t.Fatal(err)
+	}
+	var last uint32
+	var at int64
+	c.OnPacketRTPAny(func(_ *description.Media, f format.Format, p *rtp.Packet) {
+		if _, ok := f.(*format.H264); ok && p.Marker {
+			if at != 0 {
+				at += int64(int32(p.Timestamp - last))
+			} else {
+				at = int64(p.Timestamp) + 1<<32
+			}
+			last = p.Timestamp
+			v.picture(at)
+		}
+	})
+	if _, err := c.Play(nil); err != nil {
+		t.Fatal(err)
+	}
+	go func() { v.end(c.Wait()) }()
+	return v
+}
+
+// sessionOf is the id of the only session of a protocol at n that watches a stream.
+func sessionOf(t *testing.T, n *Node, p listen.Protocol, stream string) string {
+	t.Helper()
+	var ids []string
+	for _, s := range n.sessions.List() {
+		if s.Protocol == p && s.Stream == stream {
+			ids = append(ids, "node/sessions/"+s.ID)
+		}
+	}
+	if len(ids) != 1 {
+		t.Fatalf("sessions of %s over %s: %v, want one", stream, p, ids)
+	}
+	return ids[0]
+}
+
+// One actor of each kind panics. It alone is restarted, nobody else's viewers lose a picture, and the cluster does not
+// notice.
+func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
+	const owned = "cam, other, third and free at n1"
+	nodes := group(t, func(entry [3]string) (s string) {
+		for _, name := range []string{"cam", "other", "third"} {
+			s += "stream " + name + " { input fake://fake; cluster_ingest capture_at=" + entry[0] + "; }\n"
+		}
+		return s + "stream free { input fake://fake; cluster_ingest capture_at=" + entry[1] + "; }\n"
+	})
+	n := nodes[0]
+	want := map[string]string{"cam": "n1", "other": "n1", "third": "n1", "free": "n2"}
+	for _, m := range nodes {
+		soon(t, owned, func() error {
+			if got := owners(m); !maps.Equal(got, want) {
+				return fmt.Errorf("%s says %v", m.name(), got)
+			}
+			return nil
+		})
+	}
+	cam := []*viewer{watchRTMP(t, n, "cam"), watchTS(t, n, "cam"), watchRTSP(t, n, "cam")}
+	others := []*viewer{watchRTMP(t, n, "other"), watchTS(t, n, "other"), watchRTSP(t, n, "other"), watchRTMP(t, n, "free"), watchRTMP(t, nodes[2], "other")}
+	third := []*viewer{watchRTMP(t, n, "third"), watchTS(t, n, "third"), watchRTSP(t, n, "third")}
+	all := slices.Concat(cam, others, third)
+	goOn(t, all...)
+
+	// Nobody may ever see another owner.
+	ctx, stop := context.WithCancel(t.Context())
+	watched := make(chan map[string]string, 1)
+	go func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			for _, m := range nodes {
+				if got := owners(m); !maps.Equal(got, want) {
+					got["seen by"] = m.name()
+					watched <- got
+					return
+				}
+			}
+			<-tick.C
+		}
+		close(watched)
+	}()
+
+	for _, tt := range []struct {
+		kind, id string
+		stream   []*viewer // of the stream or the connection that it belongs to
+		spared   bool      // they lose nothing either
+	}{
+		{"core", "node/streams/cam/core", cam, true},
+		{"input", "node/streams/cam/inputs/1", cam, false},
+		{"RTMP session", sessionOf(t, n, listen.RTMP, "third"), third[:1], false},
+		{"HTTP MPEG-TS session", sessionOf(t, n, listen.TS, "third"), third[1:2], false},
+		{"RTSP session", sessionOf(t, n, listen.RTSP, "third"), third[2:], false},
+		{"peer link", "node/peers/" + url.PathEscape(nodes[1].Addresses()["http"][0]), cam, true},
+		{"listener", "node/listeners/" + url.PathEscape("rtmp:"+n.Addresses()["rtmp"][0]), cam, true},
+	} {
+		t.Run(tt.kind, func(t *testing.T) {
+			before := restarts(t, n)
+			if _, ok := before[tt.id]; !ok {
+				t.Fatalf("there is no actor %s", tt.id)
+			}
+			from := map[*viewer]int{}
+			for _, v := range all {
+				from[v] = v.seen()
+			}
+			n.sys.Root.Send(actor.NewPID(n.sys.Address(), tt.id), boom{})
+			soon(t, "the restart", func() error {
+				after := restarts(t, n)
+				for id, count := range after {
+					was := before[id]
+					if id == tt.id {
+						was++
+					}
+					if count > was {
+						t.Fatalf("%s was restarted %d times, want %d", id, count, was)
+					}
+				}
+				if after[tt.id] != before[tt.id]+1 {
+					return errors.New("it is not counted")
+				}
+				return nil
+			})
+			goOn(t, all...)
+			for _, v := range all {
+				missing := v.missing(t, from[v])
+				if concerned := slices.Contains(tt.stream, v); concerned {
+					t.Logf("%s, whose %s failed, missed %d pictures", v.name, tt.kind, missing)
+					if !tt.spared {
+						continue
+					}
+				}
+				if missing != 0 {
+					t.Errorf("%s missed %d pictures, want none", v.name, missing)
+				}
+			}
+		})
+	}
+	stop()
+	if odd, ok := <-watched; ok {
+		t.Errorf("the owners were %v, want %v", odd, want)
+	}
+	goOn(t, watchRTMP(t, n, "cam")) // the listener accepts again
+}
+
+func TestDescribeIsAnsweredByTheNewOwnerAfterATakeOver(t *testing.T) {
+	nodes := group(t, func(entry [3]string) string {
+		return "stream cam { input fake://fake; cluster_ingest capture_at=" + entry[0] + "; }\n"
+	})
+	third := nodes[2]
+	describe := func(want string) func() error {
+		return func() error {
+			q := &wire.Describe{Protocol: wire.Protocol, Stream: "cam"}
+			a, err := identity.Ask(t.Context(), third.cluster, "cam", q)
+			if err != nil {
+				return err
+			}
+			if d, ok := a.(*wire.Description); !ok || d.Node != want || d.State != wire.State_STATE_RUNNING || len(d.Tracks) != 2 {
+				return fmt.Errorf("the answer is %v", a)
+			}
+			return nil
+		}
+	}
+	soon(t, "n1 describes its stream", describe("n1"))
+	nodes[0].Stop()
+	var owner string
+	soon(t, "another node has it", func() error {
+		if owner = owners(third)["cam"]; owner == "" || owner == "n1" {
+			return fmt.Errorf("it is at %q", owner)
+		}
+		return nil
+	})
+	soon(t, "the new owner describes it", describe(owner))
+}
