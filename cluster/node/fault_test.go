@@ -348,6 +348,11 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	others := []*viewer{watchRTMP(t, n, "other"), watchTS(t, n, "other"), watchRTSP(t, n, "other"), watchRTMP(t, n, "free"), watchRTMP(t, nodes[2], "other")}
 	third := []*viewer{watchRTMP(t, n, "third"), watchTS(t, n, "third"), watchRTSP(t, n, "third")}
 	all := slices.Concat(cam, others, third)
+	if res, err := http.Get("http://" + n.Addresses()["http"][0] + "/cam/ts.m3u8"); err != nil { // starts the packager
+		t.Fatal(err)
+	} else {
+		_ = res.Body.Close()
+	}
 	goOn(t, all...)
 
 	// Nobody may ever see another owner.
@@ -380,6 +385,8 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 		{"HTTP MPEG-TS session", sessionOf(t, n, listen.TS, "third"), third[1:2], false},
 		{"RTSP session", sessionOf(t, n, listen.RTSP, "third"), third[2:], false},
 		{"peer link", "node/peers/" + url.PathEscape(nodes[1].Addresses()["http"][0]), cam, true},
+		{"packager", "node/streams/cam/packager", cam, true},
+		{"control", "node/control", cam, true},
 		{"listener", "node/listeners/" + url.PathEscape("rtmp:"+n.Addresses()["rtmp"][0]), cam, true},
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
