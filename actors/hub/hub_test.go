@@ -583,6 +583,58 @@ func TestViewerAllocatesNothingPerAccessUnit(t *testing.T) {
 	}
 }
 
+// Budget: the ring's record, and what wakes the viewers.
+func BenchmarkWrite(b *testing.B) {
+	h := hub.New("a", hub.Config{Tick: -1})
+	w := h.NewWriter(nil)
+	w.SetTracks(codecs.Tracks{video})
+	next := at(0, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := w.Write(next); err != nil {
+			b.Fatal(err)
+		}
+		again := *next
+		next = &again
+		next.DTS += picture
+		next.PTS += picture
+	}
+}
+
+// Budget: nothing per access unit and viewer; what is counted is the writer's and the one encoding, shared by all.
+func BenchmarkRead(b *testing.B) {
+	const viewers = 100
+	h := hub.New("a", hub.Config{Tick: -1})
+	w := h.NewWriter(nil)
+	w.SetTracks(codecs.Tracks{video})
+	if err := w.Write(at(0, 0)); err != nil {
+		b.Fatal(err)
+	}
+	enc := &spelled{}
+	var feeds [viewers]listen.Feed
+	for i := range feeds {
+		feeds[i] = h.Join("spelled", func(int64) codecs.Encoder { return enc })
+		defer feeds[i].Close()
+	}
+	bufs := make([][]byte, 0, 512)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := int64(0)
+	for b.Loop() {
+		n++
+		if err := w.Write(at(n, 0)); err != nil {
+			b.Fatal(err)
+		}
+		for _, f := range feeds {
+			if _, err := f.Next(b.Context(), bufs[:0]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(n*viewers), "allocs/unit/viewer")
+}
+
 func TestManyViewersAndInputsAtOnce(t *testing.T) {
 	h := hub.New("a", hub.Config{Units: 64, Tick: -1})
 	var wg sync.WaitGroup
