@@ -5,11 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -62,40 +67,212 @@ func (f fuse) InvokeUserMessage(m any) {
 	f.MessageInvoker.InvokeUserMessage(m)
 }
 
-// group starts three nodes of one file, which is given their HTTP ports.
-func group(t *testing.T, streams func(entry [3]string) string) (nodes [3]*Node) {
-	t.Helper()
-	var entry [3]string
-	for i := range entry {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		entry[i] = l.Addr().String()
-		_ = l.Close()
+// The nodes of these tests are processes of their own, since protoactor's remote keeps gRPC's logger process-wide: several
+// started in one process race. A node is this test binary, told by its standard input what to do.
+const nodeVariable = "WEIR_NODE_TEST_NODE"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(nodeVariable); name != "" {
+		os.Exit(runNode(name))
 	}
+	os.Exit(m.Run())
+}
+
+// An order is one line to a node; an account is its answer.
+type (
+	order struct {
+		Do     string // start, boom, owners, sessions, describe
+		Config string // start
+		HTTP   string // start: the address
+		ID     string // boom: the actor that is to panic
+		Stream string // describe
+	}
+	account struct {
+		Err       string
+		Addresses map[string][]string // start
+		Owners    map[string]string   // owners: of the running streams; "" for what does not run
+		Sessions  []seat              // sessions
+		Node      string              // describe: who answered
+		Tracks    int                 // describe
+	}
+	seat struct {
+		ID, Stream string
+		Protocol   listen.Protocol
+	}
+)
+
+func runNode(name string) int {
+	var n *Node
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for {
+		var o order
+		if err := in.Decode(&o); err != nil {
+			if n != nil {
+				n.Stop()
+			}
+			return 0 // the test is over
+		}
+		var r account
+		var err error
+		if o.Do == "start" {
+			n, err = startNode(name, o)
+			if err == nil {
+				r.Addresses = n.Addresses()
+				r.Addresses["remote"] = []string{n.sys.Address()}
+			}
+		} else {
+			r, err = obey(n, o)
+		}
+		if err != nil {
+			r.Err = err.Error()
+		}
+		if out.Encode(r) != nil {
+			return 1
+		}
+	}
+}
+
+func startNode(name string, o order) (*Node, error) {
+	file, problems := conf.Load("test", []byte(o.Config), conf.Flags{
+		Name: name, HTTP: []string{o.HTTP}, RTMP: []string{"127.0.0.1:0"}, RTSP: []string{"127.0.0.1:0"}, Remote: "127.0.0.1:0",
+	})
+	if problems.Failed() {
+		return nil, errors.New(problems.String())
+	}
+	return Start(Config{
+		File: file, Hostname: name, Outside: Outside{Env: func(e act.Env) act.Env { return faulty{e} }},
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+}
+
+func obey(n *Node, o order) (r account, err error) {
+	switch o.Do {
+	case "boom":
+		n.sys.Root.Send(actor.NewPID(n.sys.Address(), o.ID), boom{})
+	case "owners":
+		r.Owners = map[string]string{}
+		if v := n.View(); v != nil {
+			for _, s := range v.Streams {
+				if r.Owners[s.Name] = ""; s.State == control.StreamRunning {
+					r.Owners[s.Name] = s.Owner
+				}
+			}
+		}
+	case "sessions":
+		for _, s := range n.sessions.List() {
+			r.Sessions = append(r.Sessions, seat{s.ID, s.Stream, s.Protocol})
+		}
+	case "describe":
+		a, err := identity.Ask(context.Background(), n.cluster, o.Stream, &wire.Describe{Protocol: wire.Protocol, Stream: o.Stream})
+		if err != nil {
+			return r, err
+		}
+		d, ok := a.(*wire.Description)
+		if !ok || d.State != wire.State_STATE_RUNNING {
+			return r, fmt.Errorf("the answer is %v", a)
+		}
+		r.Node, r.Tracks = d.Node, len(d.Tracks)
+	default:
+		err = fmt.Errorf("unknown order %q", o.Do)
+	}
+	return r, err
+}
+
+// A proc is a node as the test sees it.
+type proc struct {
+	name             string
+	http, rtmp, rtsp string // host:port
+	cmd              *exec.Cmd
+	log              lines
+
+	mu  sync.Mutex // one order at a time
+	in  io.WriteCloser
+	out *json.Decoder
+}
+
+func launch(t *testing.T, name string) *proc {
+	t.Helper()
+	p := &proc{name: name, cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), nodeVariable+"="+name, "GORACE=atexit_sleep_ms=0")
+	p.cmd.Stderr = &p.log
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in, p.out = in, json.NewDecoder(out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.in.Close()
+		if err := p.cmd.Wait(); err != nil && p.cmd.ProcessState.Exited() { // and was not killed
+			t.Errorf("node %s: %v\n%s", name, err, strings.Join(p.log.about("level=WARN"), ""))
+		}
+	})
+	return p
+}
+
+// do gives an order and waits for the account.
+func (p *proc) do(o order) (r account, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := json.NewEncoder(p.in).Encode(o); err != nil {
+		return r, err
+	}
+	if err := p.out.Decode(&r); err != nil {
+		return r, err
+	}
+	if r.Err != "" {
+		return r, fmt.Errorf("%s: %s", p.name, r.Err)
+	}
+	return r, nil
+}
+
+// must is do for what cannot fail.
+func (p *proc) must(t *testing.T, o order) account {
+	t.Helper()
+	r, err := p.do(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// group starts three nodes of one file, which is given their HTTP ports.
+func group(t *testing.T, streams func(entry [3]string) string) (nodes [3]*proc) {
+	t.Helper()
+	entry := freeAddresses(t)
 	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"
 	for _, e := range entry {
 		text += "peer " + e + " { fetch_timeout 500; stale_timeout 3000; }\n"
 	}
 	text += streams(entry)
 	for i := range nodes {
-		file, problems := conf.Load("test", []byte(text), conf.Flags{
-			Name: fmt.Sprintf("n%d", i+1), HTTP: []string{entry[i]}, RTMP: []string{"127.0.0.1:0"}, RTSP: []string{"127.0.0.1:0"},
-			Remote: "127.0.0.1:0",
-		})
-		if problems.Failed() {
-			t.Fatal(problems)
-		}
-		n, err := Start(Config{File: file, Hostname: file.Name, Outside: Outside{Env: func(e act.Env) act.Env { return faulty{e} }}})
+		p := launch(t, fmt.Sprintf("n%d", i+1))
+		at := p.must(t, order{Do: "start", Config: text, HTTP: entry[i]}).Addresses
+		p.http, p.rtmp, p.rtsp = at["http"][0], at["rtmp"][0], at["rtsp"][0]
+		nodes[i] = p
+	}
+	return nodes
+}
+
+// freeAddresses are three free ports of the loopback interface; all are held until all are known, so that none comes
+// twice.
+func freeAddresses(t *testing.T) (addrs [3]string) {
+	t.Helper()
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(n.Stop)
-		nodes[i] = n
+		defer l.Close()
+		addrs[i] = l.Addr().String()
 	}
-	return nodes
+	return addrs
 }
 
 // soon waits until ok returns nil.
@@ -118,23 +295,10 @@ func soon(t *testing.T, what string, ok func() error) {
 	}
 }
 
-// owners are the owners of the running streams as n sees them; "" for what does not run.
-func owners(n *Node) map[string]string {
-	m := map[string]string{}
-	if v := n.View(); v != nil {
-		for _, s := range v.Streams {
-			if m[s.Name] = ""; s.State == control.StreamRunning {
-				m[s.Name] = s.Owner
-			}
-		}
-	}
-	return m
-}
-
 // restarts are the counts of /api/tree by actor.
-func restarts(t *testing.T, n *Node) map[string]uint64 {
+func restarts(t *testing.T, n *proc) map[string]uint64 {
 	t.Helper()
-	res, err := http.Get("http://" + n.Addresses()["http"][0] + "/api/tree")
+	res, err := http.Get("http://" + n.http + "/api/tree")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,10 +382,10 @@ func (v *viewer) missing(t *testing.T, first int) (n int64) {
 	return n
 }
 
-func watchRTMP(t *testing.T, n *Node, stream string) *viewer {
+func watchRTMP(t *testing.T, n *proc, stream string) *viewer {
 	t.Helper()
 	v := &viewer{name: "RTMP viewer of " + stream, step: 40}
-	c, err := rtmp.Play(t.Context(), "rtmp://"+n.Addresses()["rtmp"][0]+"/static/"+stream, rtmp.ClientConfig{})
+	c, err := rtmp.Play(t.Context(), "rtmp://"+n.rtmp+"/static/"+stream, rtmp.ClientConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,10 +405,10 @@ func watchRTMP(t *testing.T, n *Node, stream string) *viewer {
 	return v
 }
 
-func watchTS(t *testing.T, n *Node, stream string) *viewer {
+func watchTS(t *testing.T, n *proc, stream string) *viewer {
 	t.Helper()
 	v := &viewer{name: "HTTP MPEG-TS viewer of " + stream, step: 3600}
-	res, err := http.Get("http://" + n.Addresses()["http"][0] + "/" + stream + "/mpegts")
+	res, err := http.Get("http://" + n.http + "/" + stream + "/mpegts")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,10 +433,10 @@ func watchTS(t *testing.T, n *Node, stream string) *viewer {
 	return v
 }
 
-func watchRTSP(t *testing.T, n *Node, stream string) *viewer {
+func watchRTSP(t *testing.T, n *proc, stream string) *viewer {
 	t.Helper()
 	v := &viewer{name: "RTSP viewer of " + stream, step: 3600}
-	u, err := base.ParseURL("rtsp://" + n.Addresses()["rtsp"][0] + "/" + stream)
+	u, err := base.ParseURL("rtsp://" + n.rtsp + "/" + stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,10 +474,10 @@ func watchRTSP(t *testing.T, n *Node, stream string) *viewer {
 }
 
 // sessionOf is the id of the only session of a protocol at n that watches a stream.
-func sessionOf(t *testing.T, n *Node, p listen.Protocol, stream string) string {
+func sessionOf(t *testing.T, n *proc, p listen.Protocol, stream string) string {
 	t.Helper()
 	var ids []string
-	for _, s := range n.sessions.List() {
+	for _, s := range n.must(t, order{Do: "sessions"}).Sessions {
 		if s.Protocol == p && s.Stream == stream {
 			ids = append(ids, "node/sessions/"+s.ID)
 		}
@@ -338,8 +502,8 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	want := map[string]string{"cam": "n1", "other": "n1", "third": "n1", "free": "n2"}
 	for _, m := range nodes {
 		soon(t, owned, func() error {
-			if got := owners(m); !maps.Equal(got, want) {
-				return fmt.Errorf("%s says %v", m.name(), got)
+			if got := m.must(t, order{Do: "owners"}).Owners; !maps.Equal(got, want) {
+				return fmt.Errorf("%s says %v", m.name, got)
 			}
 			return nil
 		})
@@ -348,7 +512,7 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	others := []*viewer{watchRTMP(t, n, "other"), watchTS(t, n, "other"), watchRTSP(t, n, "other"), watchRTMP(t, n, "free"), watchRTMP(t, nodes[2], "other")}
 	third := []*viewer{watchRTMP(t, n, "third"), watchTS(t, n, "third"), watchRTSP(t, n, "third")}
 	all := slices.Concat(cam, others, third)
-	if res, err := http.Get("http://" + n.Addresses()["http"][0] + "/cam/ts.m3u8"); err != nil { // starts the packager
+	if res, err := http.Get("http://" + n.http + "/cam/ts.m3u8"); err != nil { // starts the packager
 		t.Fatal(err)
 	} else {
 		_ = res.Body.Close()
@@ -357,15 +521,14 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 
 	// Nobody may ever see another owner.
 	ctx, stop := context.WithCancel(t.Context())
-	watched := make(chan map[string]string, 1)
+	watched := make(chan string, 1)
 	go func() {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
 			for _, m := range nodes {
-				if got := owners(m); !maps.Equal(got, want) {
-					got["seen by"] = m.name()
-					watched <- got
+				if r, err := m.do(order{Do: "owners"}); err != nil || !maps.Equal(r.Owners, want) {
+					watched <- fmt.Sprintf("%s says %v, %v", m.name, r.Owners, err)
 					return
 				}
 			}
@@ -384,10 +547,10 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 		{"RTMP session", sessionOf(t, n, listen.RTMP, "third"), third[:1], false},
 		{"HTTP MPEG-TS session", sessionOf(t, n, listen.TS, "third"), third[1:2], false},
 		{"RTSP session", sessionOf(t, n, listen.RTSP, "third"), third[2:], false},
-		{"peer link", "node/peers/" + url.PathEscape(nodes[1].Addresses()["http"][0]), cam, true},
+		{"peer link", "node/peers/" + url.PathEscape(nodes[1].http), cam, true},
 		{"packager", "node/streams/cam/packager", cam, true},
 		{"control", "node/control", cam, true},
-		{"listener", "node/listeners/" + url.PathEscape("rtmp:"+n.Addresses()["rtmp"][0]), cam, true},
+		{"listener", "node/listeners/" + url.PathEscape("rtmp:"+n.rtmp), cam, true},
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
 			before := restarts(t, n)
@@ -398,7 +561,7 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 			for _, v := range all {
 				from[v] = v.seen()
 			}
-			n.sys.Root.Send(actor.NewPID(n.sys.Address(), tt.id), boom{})
+			n.must(t, order{Do: "boom", ID: tt.id})
 			soon(t, "the restart", func() error {
 				after := restarts(t, n)
 				for id, count := range after {
@@ -432,7 +595,7 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	}
 	stop()
 	if odd, ok := <-watched; ok {
-		t.Errorf("the owners were %v, want %v", odd, want)
+		t.Errorf("%s; want %v all the time", odd, want)
 	}
 	goOn(t, watchRTMP(t, n, "cam")) // the listener accepts again
 }
@@ -444,22 +607,20 @@ func TestDescribeIsAnsweredByTheNewOwnerAfterATakeOver(t *testing.T) {
 	third := nodes[2]
 	describe := func(want string) func() error {
 		return func() error {
-			q := &wire.Describe{Protocol: wire.Protocol, Stream: "cam"}
-			a, err := identity.Ask(t.Context(), third.cluster, "cam", q)
-			if err != nil {
-				return err
+			r, err := third.do(order{Do: "describe", Stream: "cam"})
+			if err == nil && (r.Node != want || r.Tracks != 2) {
+				err = fmt.Errorf("%s answered, with %d tracks", r.Node, r.Tracks)
 			}
-			if d, ok := a.(*wire.Description); !ok || d.Node != want || d.State != wire.State_STATE_RUNNING || len(d.Tracks) != 2 {
-				return fmt.Errorf("the answer is %v", a)
-			}
-			return nil
+			return err
 		}
 	}
 	soon(t, "n1 describes its stream", describe("n1"))
-	nodes[0].Stop()
+	if err := nodes[0].cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	var owner string
 	soon(t, "another node has it", func() error {
-		if owner = owners(third)["cam"]; owner == "" || owner == "n1" {
+		if owner = third.must(t, order{Do: "owners"}).Owners["cam"]; owner == "" || owner == "n1" {
 			return fmt.Errorf("it is at %q", owner)
 		}
 		return nil

@@ -192,6 +192,9 @@ func (n *Node) startRemote() (err error) {
 		Refused: func(remote string, err error) {
 			n.log.Warn("message of another node refused", slog.String("peer", remote), slog.Any("err", err))
 		},
+		Stranger: func(remote string, err error) {
+			n.log.Debug("not a node of this cluster", slog.String("peer", remote), slog.Any("err", err))
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("listening for other nodes' actors: %w", err)
