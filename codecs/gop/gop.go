@@ -71,17 +71,6 @@ func (x *Index) Newest() (seq uint64, ok bool) {
 	return x.points[i].seq, true
 }
 
-// After returns the sequence number of the first random access point behind seq: where a viewer goes on that has
-// everything up to seq and may not repeat any of it.
-func (x *Index) After(seq uint64) (next uint64, ok bool) {
-	for _, p := range x.points {
-		if p.seq > seq {
-			return p.seq, true
-		}
-	}
-	return 0, false
-}
-
 // Before returns the sequence number of the last random access point that is not later than an instant: where a viewer
 // goes on that has everything up to it and may repeat some. ok is false when there is none any more.
 func (x *Index) Before(dts int64) (seq uint64, ok bool) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -96,18 +97,25 @@ type cluster struct {
 	nodes []*node
 }
 
-// freePorts returns so many free ports of the loopback interface. They may be taken by the time they are used, but the
-// kernel does not give the same one twice in a row.
+// freePorts returns so many free ports of the loopback interface. They are below those that systems give to outgoing
+// connections, of which one could take the port of a node that is down for a while.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	const lowest, highest = 20000, 32000
+	ports := make([]int, 0, n)
+	for p, tried := lowest+rand.IntN(highest-lowest), 0; len(ports) < n; p, tried = p+1, tried+1 {
+		if tried > highest-lowest {
+			t.Fatal("no ports are free")
 		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if p == highest {
+			p = lowest
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		ports = append(ports, p)
 	}
 	return ports
 }
