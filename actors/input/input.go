@@ -80,6 +80,17 @@ type (
 	}
 )
 
+// A Failure is why an input's source brings nothing more.
+type Failure struct {
+	URL string
+	Err error // a [act.PanicError] if the source itself panicked
+}
+
+func (f *Failure) Error() string { return "input " + f.URL + ": " + f.Err.Error() }
+
+// Unwrap gives the error behind it.
+func (f *Failure) Unwrap() error { return f.Err }
+
 var (
 	errSilent = errors.New("no media")
 	errEnded  = errors.New("the source has ended")
@@ -163,7 +174,7 @@ func (i *input) fail(ctx actor.Context, err error) {
 	if err == nil {
 		err = errEnded
 	}
-	err = fmt.Errorf("input %s: %w", i.cfg.URL, err)
+	err = &Failure{i.cfg.URL, err}
 	ctx.Send(ctx.Parent(), Down{i.cfg.Index, err})
 	panic(err)
 }

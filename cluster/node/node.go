@@ -420,7 +420,7 @@ func (n *Node) load() control.Load {
 func (n *Node) event(kind string, kv ...any) {
 	level := slog.LevelDebug
 	switch kind {
-	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_failed", "stream_refused", "session_refused":
+	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_refused", "session_refused":
 		level = slog.LevelWarn
 	}
 	args := make([]any, 0, len(kv))
@@ -428,9 +428,19 @@ func (n *Node) event(kind string, kv ...any) {
 		if err, ok := kv[i+1].(error); (ok && err == nil) || kv[i+1] == nil {
 			continue
 		}
+		if kind == act.EventRestart && failedInput(kv[i+1]) { // the control plane tells of it, once for several tries
+			level = slog.LevelDebug
+		}
 		args = append(args, kv[i], kv[i+1])
 	}
 	n.log.Log(context.Background(), level, kind, args...)
+}
+
+// failedInput says whether a reason for a restart is that a source failed or ended, and no defect of ours.
+func failedInput(reason any) bool {
+	err, ok := reason.(error)
+	var f *input.Failure
+	return ok && errors.As(err, &f) && !act.Panicked(err)
 }
 
 // note logs what the control plane has to say.

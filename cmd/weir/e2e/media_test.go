@@ -335,7 +335,17 @@ func TestBrokenInputShowsItsErrorAndDisturbsNobody(t *testing.T) {
 	for _, e := range n.log.find("stream_failed", "clock", time.Time{}) {
 		t.Errorf("the good stream failed too: %v", e.Err)
 	}
-	if tries := len(n.log.find("stream_failed", "gone", time.Time{})); tries == 0 || tries > 6 {
+	tries := len(n.log.find("stream_failed", "gone", time.Time{}))
+	if tries == 0 || tries > 6 {
 		t.Errorf("the broken one was tried %d times, want a few with growing pauses", tries)
+	}
+	warnings := 0
+	for line := range strings.Lines(n.log.String()) {
+		if strings.Contains(line, "WARN") && strings.Contains(line, "nothing.mp4") {
+			warnings++
+		}
+	}
+	if warnings == 0 || warnings > tries {
+		t.Errorf("%d warnings tell of %d failures of the broken one, want one each", warnings, tries)
 	}
 }
