@@ -66,7 +66,7 @@ fuzz time="10s":
     set -euo pipefail
     go list -f '{{{{.Dir}}' ./... | while read -r dir; do
         for target in $(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go 2>/dev/null | cut -d' ' -f2); do
-            (cd "$dir" && go test -run '^$' -fuzz "^$target\$" -fuzztime {{time}} .)
+            (cd "$dir" && go test -run '^$' -fuzz "^$target\$" -fuzztime {{time}} -fuzzminimizetime 100x .)
         done
     done
 

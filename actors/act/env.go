@@ -27,7 +27,8 @@ type Env interface {
 	// Mailbox makes the mailboxes of all actors; nil means protoactor's own.
 	Mailbox() actor.MailboxProducer
 
-	// Go runs a blocking function beside the actors for owner; see [Go].
+	// Go runs a function beside the actors for owner. Its context ends when the task is stopped. It is the way in which
+	// everything that blocks (sockets, files, media) is attached to an actor; the actor's own context must not be used in it.
 	Go(owner *actor.PID, run func(context.Context) error) *Task
 
 	// Event tells the log, the metrics and the trace of something that happened to an actor. Keys come from the closed

@@ -46,12 +46,6 @@ func Panicked(err error) bool {
 	return errors.As(err, &p)
 }
 
-// Go starts run beside the actors. Its context ends when the task is stopped. It is the way in which everything that
-// blocks (sockets, files, media) is attached to an actor; ctx itself must not be used in run.
-func Go(env Env, ctx actor.Context, run func(context.Context) error) *Task {
-	return env.Go(ctx.Self(), run)
-}
-
 // start is the [Env.Go] of an environment with real goroutines.
 func start(send func(*actor.PID, any), owner *actor.PID, run func(context.Context) error) *Task {
 	c, cancel := context.WithCancel(context.Background())

@@ -59,19 +59,18 @@ type Hub struct {
 	ready     chan struct{} // closed when the first random access point can be seen
 	readyOnce sync.Once
 
-	mu        sync.Mutex // what follows; writers hold it for each access unit, viewers when they come and go
-	gen       *generation
-	head      uint64 // the sequence number of the next access unit
-	bytes     int
-	index     gop.Index
-	writer    *Writer // nil: nobody writes
-	last      []int64 // newest DTS by track of gen
-	lastVideo *codecs.AccessUnit
-	flush     *time.Timer
-	waiting   bool // flush is armed
-	base      int64
-	hasBase   bool
-	forms     []*form
+	mu      sync.Mutex // what follows; writers hold it for each access unit, viewers when they come and go
+	gen     *generation
+	head    uint64 // the sequence number of the next access unit
+	bytes   int
+	index   gop.Index
+	writer  *Writer // nil: nobody writes
+	last    []int64 // newest DTS by track of gen
+	flush   *time.Timer
+	waiting bool // flush is armed
+	base    int64
+	hasBase bool
+	forms   []*form
 }
 
 // A generation is a list of tracks and the access units that belong to it.
@@ -242,6 +241,21 @@ func (h *Hub) at(seq uint64) *unit {
 	return nil
 }
 
+// resumable is for how many ticks a stream may have gone on without a viewer who then wants what it missed. One who was
+// away for longer is better served with what is on air now.
+const resumable = 2 * codecs.ClockRate
+
+// startAfter is [Hub.start] for a viewer that has everything up to an instant: at the last random access point that
+// leaves nothing out, if that is still held and not long ago. The caller holds mu.
+func (h *Hub) startAfter(dts int64) uint64 {
+	if newest, ok := h.newestDTS(); ok && newest-dts <= resumable {
+		if seq, ok := h.index.Before(dts); ok {
+			return seq
+		}
+	}
+	return h.start()
+}
+
 // start returns where a viewer that comes now starts: at the newest random access point, else at what comes next.
 // The caller holds mu.
 func (h *Hub) start() uint64 {
@@ -251,4 +265,8 @@ func (h *Hub) start() uint64 {
 	return h.head
 }
 
-var _ listen.Source = (*Hub)(nil)
+var (
+	_ listen.Source   = (*Hub)(nil)
+	_ listen.Resumer  = (*Hub)(nil)
+	_ listen.Returner = (*Hub)(nil)
+)

@@ -170,12 +170,16 @@ var successions = []struct {
 		second: pictures(10, 18, 0), want: pictures(15, 18, 0),
 	},
 	{
-		name:   "the same timeline, joined later: at its next random access point",
-		second: pictures(16, 21, 0), want: pictures(20, 21, 0),
+		name:   "the same timeline, a little behind",
+		second: pictures(5, 18, 0), want: pictures(15, 18, 0),
+	},
+	{
+		name:   "the same timeline, joined later: at its next random access point, once the first has had time to get there",
+		second: pictures(16, 33, 0), want: pictures(20, 33, 0),
 	},
 	{
 		name:   "another timeline, ahead",
-		second: pictures(0, 2, 20*picture+7), want: pictures(0, 2, 20*picture+7),
+		second: pictures(0, 13, 20*picture+7), want: pictures(0, 13, 20*picture+7),
 	},
 	{
 		name:   "a timeline far behind is shifted",
@@ -205,6 +209,130 @@ func TestSecondInputTakesOverWithoutGapOrStepBack(t *testing.T) {
 				}
 				want := append(dtsOf(pictures(0, 14, 0)), dtsOf(tt.want)...)
 				if got := drain(t, f); !slices.Equal(got, want) {
+					t.Errorf("viewer got %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestInputThatIsAheadWaitsForThePresentOne(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		steps func(t *testing.T, first, second *hub.Writer)
+		want  []*codecs.AccessUnit
+	}{
+		{
+			name: "which arrives: nothing is missing",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, pictures(19, 22, 0)...)
+				write(t, first, pictures(15, 21, 0)...)
+				write(t, second, pictures(23, 25, 0)...)
+			},
+			want: pictures(0, 25, 0),
+		},
+		{
+			name: "which passes it between two of its access units",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, pictures(20, 20, 0)...)
+				write(t, first, pictures(15, 24, 0)...)
+				write(t, second, pictures(21, 27, 0)...)
+			},
+			want: pictures(0, 27, 0),
+		},
+		{
+			name: "which ends: with all that was held",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, pictures(20, 22, 0)...)
+				first.Close()
+				write(t, second, pictures(23, 24, 0)...)
+			},
+			want: append(pictures(0, 14, 0), pictures(20, 24, 0)...),
+		},
+		{
+			name: "which has other pictures: at the next random access point",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, pictures(20, 24, 7)...)
+				write(t, first, pictures(15, 22, 0)...)
+				write(t, second, pictures(25, 29, 7)...)
+				write(t, first, pictures(23, 26, 0)...)
+				write(t, second, pictures(30, 31, 7)...)
+			},
+			want: append(pictures(0, 26, 0), pictures(30, 31, 7)...),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hub.New("a", hub.Config{})
+				first, second := h.NewWriter(nil), h.NewWriter(nil)
+				first.SetTracks(codecs.Tracks{video})
+				second.SetTracks(codecs.Tracks{video})
+				write(t, first, pictures(0, 0, 0)...)
+				f := h.Units()
+				defer f.Close()
+				write(t, first, pictures(1, 14, 0)...)
+				tt.steps(t, first, second)
+				if !second.Active() {
+					t.Error("the second input did not take over")
+				}
+				if got, want := drain(t, f), dtsOf(tt.want); !slices.Equal(got, want) {
+					t.Errorf("viewer got %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// A relay turns from one node to another while a GOP ends: what the new one sends begins early enough to leave nothing
+// out.
+func TestRelayThatTurnsToAnotherNodeMissesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		has         int64 // the last picture that came from the first node
+		first, last int64 // the pictures that the second node has
+		from        int64 // where the second node begins
+	}{
+		{"within a GOP", 25, 0, 27, 20},
+		{"over the end of a GOP", 27, 0, 32, 20},
+		{"the second node has only just begun", 27, 20, 32, 20},
+		{"the second node has not come that far", 27, 0, 23, 20},
+		{"too long ago: what is on air", 27, 0, 82, 80},
+		{"the second node has not had it", 27, 40, 42, 40},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := hub.New("a", hub.Config{}), hub.New("a", hub.Config{})
+				w, other := here.NewWriter(nil), there.NewWriter(nil)
+				w.SetTracks(codecs.Tracks{video})
+				other.SetTracks(codecs.Tracks{video})
+				write(t, w, pictures(0, 0, 0)...)
+				viewer := here.Units()
+				defer viewer.Close()
+				write(t, w, pictures(1, tt.has, 0)...)
+				write(t, other, pictures(tt.first, tt.last, 0)...)
+
+				newest, ok := w.Rejoin()
+				if !ok || newest != tt.has*picture {
+					t.Fatalf("Rejoin = %d, %v; want picture %d", newest, ok, tt.has)
+				}
+				f := there.JoinAfter("spelled", func(int64) codecs.Encoder { return &spelled{} }, newest)
+				defer f.Close()
+				bufs, err := f.Next(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, want := len(bufs)-1, int(tt.last-tt.from+1); got != want { // the first is the prologue
+					t.Fatalf("%d pictures came from the second node, want %d", got, want)
+				}
+				w.SetTracks(codecs.Tracks{video})
+				for _, b := range bufs[1:] {
+					write(t, w, at(int64(binary.BigEndian.Uint64(b))/picture, 0))
+				}
+				want := dtsOf(pictures(0, max(tt.last, tt.has), 0))
+				if tt.from > tt.has {
+					want = append(dtsOf(pictures(0, tt.has, 0)), dtsOf(pictures(tt.from, tt.last, 0))...)
+				}
+				if got := drain(t, viewer); !slices.Equal(got, want) {
 					t.Errorf("viewer got %v, want %v", got, want)
 				}
 			})
@@ -358,6 +486,50 @@ func TestWireFormIsMadeOnceForAllViewersAndNotForNobody(t *testing.T) {
 	})
 }
 
+func TestViewerWhoComesAgainGetsNothingTwice(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		had   int64 // pictures that were there when the viewer went
+		there int64 // and when it comes again
+		first int64 // the picture that it goes on with
+	}{
+		{"within a GOP: at the next random access point", 25, 27, 30},
+		{"a random access point later", 25, 34, 30},
+		{"long after: at the newest one", 25, 94, 90},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hub.New("a", hub.Config{})
+				w := h.NewWriter(nil)
+				w.SetTracks(codecs.Tracks{video})
+				write(t, w, pictures(0, tt.had, 0)...)
+				mk := func(int64) codecs.Encoder { return &spelled{} }
+				f := h.JoinAgain("spelled", mk, nil)
+				if _, err := f.Next(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				f.Close()
+				write(t, w, pictures(tt.had+1, tt.there, 0)...)
+				f = h.JoinAgain("spelled", mk, f)
+				defer f.Close()
+				write(t, w, pictures(tt.there+1, 99, 0)...)
+				time.Sleep(time.Second)
+				bufs, err := f.Next(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := [][]byte{[]byte("head")}
+				for _, au := range pictures(tt.first, 99, 0) {
+					want = append(want, au.Payload)
+				}
+				if !slices.EqualFunc(bufs, want, bytes.Equal) {
+					t.Errorf("the viewer goes on with %d buffers, want %d from picture %d on", len(bufs), len(want), tt.first)
+				}
+			})
+		})
+	}
+}
+
 func TestClosedHubEndsViewersAndWriters(t *testing.T) {
 	h := hub.New("a", hub.Config{})
 	w := h.NewWriter(nil)
@@ -409,6 +581,58 @@ func TestViewerAllocatesNothingPerAccessUnit(t *testing.T) {
 	if spent > 50 { // the runtime's own, now and then
 		t.Errorf("a viewer allocated %d times in 500 calls, want 0", spent)
 	}
+}
+
+// Budget: the ring's record, and what wakes the viewers.
+func BenchmarkWrite(b *testing.B) {
+	h := hub.New("a", hub.Config{Tick: -1})
+	w := h.NewWriter(nil)
+	w.SetTracks(codecs.Tracks{video})
+	next := at(0, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := w.Write(next); err != nil {
+			b.Fatal(err)
+		}
+		again := *next
+		next = &again
+		next.DTS += picture
+		next.PTS += picture
+	}
+}
+
+// Budget: nothing per access unit and viewer; what is counted is the writer's and the one encoding, shared by all.
+func BenchmarkRead(b *testing.B) {
+	const viewers = 100
+	h := hub.New("a", hub.Config{Tick: -1})
+	w := h.NewWriter(nil)
+	w.SetTracks(codecs.Tracks{video})
+	if err := w.Write(at(0, 0)); err != nil {
+		b.Fatal(err)
+	}
+	enc := &spelled{}
+	var feeds [viewers]listen.Feed
+	for i := range feeds {
+		feeds[i] = h.Join("spelled", func(int64) codecs.Encoder { return enc })
+		defer feeds[i].Close()
+	}
+	bufs := make([][]byte, 0, 512)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := int64(0)
+	for b.Loop() {
+		n++
+		if err := w.Write(at(n, 0)); err != nil {
+			b.Fatal(err)
+		}
+		for _, f := range feeds {
+			if _, err := f.Next(b.Context(), bufs[:0]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(n*viewers), "allocs/unit/viewer")
 }
 
 func TestManyViewersAndInputsAtOnce(t *testing.T) {

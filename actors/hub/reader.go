@@ -25,11 +25,12 @@ type cursor struct {
 	closed  bool
 }
 
-func (h *Hub) newCursor() cursor {
+// newCursor adds a viewer. start says where it begins, and is called with mu held.
+func (h *Hub) newCursor(start func() uint64) cursor {
 	h.readers.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return cursor{h: h, next: h.start()}
+	return cursor{h: h, next: start()}
 }
 
 // Dropped implements [listen.Feed].
@@ -118,7 +119,26 @@ type prologue struct {
 // Join implements [listen.Source]. It panics when a stream is asked for more than eight different forms, which only a
 // program error can do.
 func (h *Hub) Join(name string, mk func(base int64) codecs.Encoder) listen.Feed {
-	f := &feed{cursor: h.newCursor(), form: h.formOf(name, mk)}
+	return h.join(name, mk, h.start)
+}
+
+// JoinAfter implements [listen.Resumer].
+func (h *Hub) JoinAfter(name string, mk func(base int64) codecs.Encoder, dts int64) listen.Feed {
+	return h.join(name, mk, func() uint64 { return h.startAfter(dts) })
+}
+
+// JoinAgain implements [listen.Returner].
+func (h *Hub) JoinAgain(name string, mk func(base int64) codecs.Encoder, left listen.Feed) listen.Feed {
+	return h.join(name, mk, func() uint64 {
+		if old, ok := left.(*feed); ok && old.h == h {
+			return max(h.start(), old.next)
+		}
+		return h.start()
+	})
+}
+
+func (h *Hub) join(name string, mk func(base int64) codecs.Encoder, start func() uint64) listen.Feed {
+	f := &feed{cursor: h.newCursor(start), form: h.formOf(name, mk)}
 	f.form.mu.Lock()
 	defer f.form.mu.Unlock()
 	if f.form.viewers == 0 {
@@ -234,7 +254,7 @@ func (f *feed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
 }
 
 // Units implements [listen.Source].
-func (h *Hub) Units() listen.UnitFeed { return &unitFeed{cursor: h.newCursor()} }
+func (h *Hub) Units() listen.UnitFeed { return &unitFeed{cursor: h.newCursor(h.start)} }
 
 // unitFeed implements [listen.UnitFeed].
 type unitFeed struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"slices"
 
 	"weir/codecs"
 	"weir/codecs/gop"
@@ -22,15 +23,19 @@ const farBehind = 15 * codecs.ClockRate
 // never stands for the DTS of a track that has had no access unit yet.
 const never = math.MinInt64
 
-// maxHeld bounds the audio access units that are kept while a writer waits for its random access point.
+// maxHeld bounds the access units that are kept while a writer waits for its turn.
 const maxHeld = 256
+
+// abreast is the distance in ticks at which a writer may be ahead of the present one, or behind it, and take over without
+// waiting for a random access point.
+const abreast = codecs.ClockRate / 2
 
 // A Writer writes one input's media to a hub. Any number may exist; one at a time is heard. A new one takes over
 //
 //   - at once if nobody writes and nothing was written before;
-//   - right after the hub's newest video access unit, if it delivers that very access unit itself: then nobody can tell
-//     that the input has changed;
-//   - else with its first random access point that is later than all that was written.
+//   - wherever its video and the hub's newest are the same access units, from the next one on: then nobody can tell that
+//     the input has changed. One that is a little ahead waits for the present writer to arrive there;
+//   - else with a random access point that is later than all that was written.
 //
 // Until then what it writes is discarded and the present writer goes on; from then on the other's writes return
 // [ErrReplaced]. A writer belongs to one goroutine.
@@ -41,8 +46,13 @@ type Writer struct {
 	gone    bool
 	shift   int64
 	broken  bool // the next access unit follows from nothing
-	held    []*codecs.AccessUnit
 	onTaken func()
+
+	// held is what may be put once the writer takes over: sound, and from the random access point at which a writer
+	// that is ahead waits, if point is not nil, everything.
+	held  []*codecs.AccessUnit
+	point *codecs.AccessUnit
+	alien bool // the present writer has had something else at the same instants
 }
 
 // NewWriter makes a writer. onTaken, if not nil, is called once, when it takes over, with the hub's lock held: it may
@@ -54,7 +64,8 @@ func (w *Writer) SetTracks(tracks codecs.Tracks) {
 	w.h.mu.Lock()
 	defer w.h.mu.Unlock()
 	w.tracks = tracks
-	w.held = nil
+	w.forget()
+	w.alien = false
 	if w.active {
 		w.h.adopt(tracks)
 	}
@@ -87,10 +98,13 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 
 // Rejoin says that what this writer writes from now on comes from elsewhere, as when a relay has turned to another
 // node. It keeps its place, and goes on where a new writer would take over: nothing is spliced into the middle of a GOP.
-func (w *Writer) Rejoin() {
+// newest is the DTS of what the hub has last, which is where the new source should begin; ok is false while it is empty.
+func (w *Writer) Rejoin() (newest int64, ok bool) {
 	w.h.mu.Lock()
 	defer w.h.mu.Unlock()
-	w.active, w.shift, w.held = false, 0, nil
+	w.active, w.shift, w.alien = false, 0, false
+	w.forget()
+	return w.h.newestDTS()
 }
 
 // Close gives the place back: the next writer need not wait for this one.
@@ -114,35 +128,97 @@ func (w *Writer) Active() bool {
 // takeOver decides whether au makes w the writer, and whether au itself still has to be put. The caller holds mu.
 func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 	h, video := w.h, w.tracks.Video()
-	if video >= 0 && au.Track != video {
-		if len(w.held) < maxHeld {
-			w.held = append(w.held, au)
+	switch {
+	case w.point != nil:
+		if w.overtakes(au) {
+			return false
 		}
+	case video >= 0 && au.Track != video:
+		w.hold(au)
 		return false
 	}
-	newest, some := h.newestDTS()
-	if some && h.lastVideo != nil && video >= 0 && h.gen.tracks.Equal(w.tracks) &&
-		au.DTS == h.last[video] && bytes.Equal(au.Payload, h.lastVideo.Payload) {
+	if w.known(au) {
 		w.become(0, false)
 		return false
 	}
-	if !au.RandomAccess {
+	if !au.RandomAccess || video >= 0 && au.Track != video {
 		return false
 	}
+	newest, some := h.newestDTS()
 	switch {
 	case !some:
 		w.become(0, false)
 	case au.DTS > newest:
-		w.become(0, !h.gen.tracks.Equal(w.tracks))
+		equal := h.gen.tracks.Equal(w.tracks)
+		if equal && video >= 0 && h.writer != nil && h.writer != w && !w.alien {
+			w.hold(au)
+			w.point = au
+			return false
+		}
+		w.become(0, !equal)
 	case newest-au.DTS > farBehind:
 		w.become(newest-au.DTS+codecs.ClockRate/25, true)
 	default:
 		// The same timeline, not yet caught up with: later access units will be newer.
-		w.held = nil
+		w.forget()
 		return false
 	}
 	return true
 }
+
+// overtakes takes au from a writer that waits with a random access point which the present writer had not reached when it
+// came, and says whether the wait goes on or has ended well. The caller holds mu.
+func (w *Writer) overtakes(au *codecs.AccessUnit) bool {
+	w.hold(au)
+	h := w.h
+	newest, _ := h.newestDTS()
+	switch {
+	case slices.ContainsFunc(w.held, w.known), h.writer == nil, au.DTS-w.point.DTS >= abreast, len(w.held) == maxHeld:
+		w.become(0, false)
+	case newest >= w.point.DTS: // the present writer has passed it
+		w.forget()
+		w.alien = true
+		return false
+	}
+	return true
+}
+
+// known says whether au is one of the video access units that the hub has got last, and what the writer brought before
+// it, back to a random access point, was no other than the hub's. The caller holds mu.
+func (w *Writer) known(au *codecs.AccessUnit) bool {
+	h, video := w.h, w.tracks.Video()
+	if video < 0 || au.Track != video || h.gen == nil || !h.gen.tracks.Equal(w.tracks) || h.last[video]-au.DTS > abreast {
+		return false
+	}
+	for seq := h.head - 1; seq >= h.tail.Load(); seq-- {
+		u := h.at(seq)
+		if u == nil || u.gen != h.gen {
+			return false
+		}
+		if u.Track != video || u.DTS > au.DTS {
+			continue
+		}
+		switch same := u.DTS == au.DTS && bytes.Equal(u.Payload, au.Payload); {
+		case !same && au.DTS <= h.last[video]:
+			w.alien = true
+		case same && au.RandomAccess:
+			w.alien = false
+		}
+		return u.DTS == au.DTS && !w.alien
+	}
+	return false
+}
+
+// hold keeps au until the writer takes over; of sound alone, the newest. The caller holds mu.
+func (w *Writer) hold(au *codecs.AccessUnit) {
+	if len(w.held) == maxHeld {
+		w.held = slices.Delete(w.held, 0, 1)
+	}
+	w.held = append(w.held, au)
+}
+
+// forget gives up what is held. The caller holds mu.
+func (w *Writer) forget() { w.held, w.point = nil, nil }
 
 // become makes w the writer. The caller holds mu.
 func (w *Writer) become(shift int64, broken bool) {
@@ -154,7 +230,7 @@ func (w *Writer) become(shift int64, broken bool) {
 	w.active, w.shift, w.broken = true, shift, broken
 	h.adopt(w.tracks)
 	held := w.held
-	w.held = nil
+	w.forget()
 	for _, au := range held {
 		w.put(au)
 	}
@@ -187,9 +263,6 @@ func (w *Writer) put(au *codecs.AccessUnit) {
 		}
 	}
 	h.last[au.Track] = au.DTS
-	if au.Track == h.gen.video {
-		h.lastVideo = au
-	}
 	h.append(au)
 }
 
@@ -228,7 +301,6 @@ func (h *Hub) adopt(tracks codecs.Tracks) {
 			}
 		}
 	}
-	h.lastVideo = nil
 	h.index = gop.Index{}
 }
 

@@ -30,8 +30,9 @@ type Writer interface {
 	SetTracks(codecs.Tracks)
 	Write(*codecs.AccessUnit) error
 
-	// Rejoin says that what follows comes from elsewhere than what was written before.
-	Rejoin()
+	// Rejoin says that what follows comes from elsewhere than what was written before. newest is the DTS of the last
+	// access unit that viewers have, so that it can follow from there; ok is false if they have none.
+	Rejoin() (newest int64, ok bool)
 }
 
 // Linear is a source whose media is a function of time, so that every node makes the same of it, and a segment of the
@@ -78,6 +79,17 @@ type (
 		Err   error
 	}
 )
+
+// A Failure is why an input's source brings nothing more.
+type Failure struct {
+	URL string
+	Err error // a [act.PanicError] if the source itself panicked
+}
+
+func (f *Failure) Error() string { return "input " + f.URL + ": " + f.Err.Error() }
+
+// Unwrap gives the error behind it.
+func (f *Failure) Unwrap() error { return f.Err }
 
 var (
 	errSilent = errors.New("no media")
@@ -162,7 +174,7 @@ func (i *input) fail(ctx actor.Context, err error) {
 	if err == nil {
 		err = errEnded
 	}
-	err = fmt.Errorf("input %s: %w", i.cfg.URL, err)
+	err = &Failure{i.cfg.URL, err}
 	ctx.Send(ctx.Parent(), Down{i.cfg.Index, err})
 	panic(err)
 }

@@ -43,6 +43,10 @@ type Options struct {
 	// Refused is told of each message that a peer must not send, whose connection is closed for it. It may be nil; any
 	// goroutine may call it.
 	Refused func(remote string, err error)
+
+	// Stranger is told of each connection whose other side did not prove a key, or spoke something else, and that was
+	// closed for it. It may be nil; any goroutine may call it.
+	Stranger func(remote string, err error)
 }
 
 const (
@@ -78,7 +82,7 @@ func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, 
 	p = NewProvider()
 	allow := newAllow(p.known)
 	rc := remote.Configure("", 0,
-		remote.WithServerOptions(o.serverOptions(allow, credentials.NewTLS(serverTLS))...),
+		remote.WithServerOptions(o.serverOptions(allow, guard{credentials.NewTLS(serverTLS), o.Stranger})...),
 		remote.WithDialOptions(o.dialOptions()...),
 		remote.WithEndpointWriterQueueSize(writerQueue))
 	rc.MaxRetryCount = 1 // a dial that fails sleeps for two seconds, times this, while the mail of the link waits
@@ -201,6 +205,26 @@ func (o Options) serverOptions(a *allow, creds credentials.TransportCredentials)
 			return nil, status.Error(codes.Unimplemented, "disabled") // the library's own panic
 		}),
 	}
+}
+
+// guard tells of handshakes that failed.
+type guard struct {
+	credentials.TransportCredentials
+	stranger func(remote string, err error)
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (g guard) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := g.TransportCredentials.ServerHandshake(c)
+	if err != nil && g.stranger != nil {
+		g.stranger(c.RemoteAddr().String(), err)
+	}
+	return conn, info, err
+}
+
+// Clone implements credentials.TransportCredentials.
+func (g guard) Clone() credentials.TransportCredentials {
+	return guard{g.TransportCredentials.Clone(), g.stranger}
 }
 
 func (o Options) dialOptions() []grpc.DialOption {

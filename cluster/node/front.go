@@ -159,6 +159,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		ErrorLog: log.New(debugLines{n.log}, "", 0),
 	}
+	(&strangers{log: n.log}).attach(f.http)
 	return f, nil
 }
 

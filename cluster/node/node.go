@@ -122,7 +122,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		}
 	}()
 	n.sys = act.NewSystem(n.log)
-	n.env = act.NewReal(n.sys, n.event)
+	n.env = cfg.Outside.Env(act.NewReal(n.sys, n.event))
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}
@@ -192,6 +192,9 @@ func (n *Node) startRemote() (err error) {
 		KeysOf: n.keysOfRemote, Others: n.keys.others,
 		Refused: func(remote string, err error) {
 			n.log.Warn("message of another node refused", slog.String("peer", remote), slog.Any("err", err))
+		},
+		Stranger: func(remote string, err error) {
+			n.log.Debug("not a node of this cluster", slog.String("peer", remote), slog.Any("err", err))
 		},
 	})
 	if err != nil {
@@ -408,7 +411,7 @@ func (n *Node) load() control.Load {
 func (n *Node) event(kind string, kv ...any) {
 	level := slog.LevelDebug
 	switch kind {
-	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_failed", "stream_refused", "session_refused":
+	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_refused", "session_refused":
 		level = slog.LevelWarn
 	}
 	args := make([]any, 0, len(kv))
@@ -416,9 +419,19 @@ func (n *Node) event(kind string, kv ...any) {
 		if err, ok := kv[i+1].(error); (ok && err == nil) || kv[i+1] == nil {
 			continue
 		}
+		if kind == act.EventRestart && failedInput(kv[i+1]) { // the control plane tells of it, once for several tries
+			level = slog.LevelDebug
+		}
 		args = append(args, kv[i], kv[i+1])
 	}
 	n.log.Log(context.Background(), level, kind, args...)
+}
+
+// failedInput says whether a reason for a restart is that a source failed or ended, and no defect of ours.
+func failedInput(reason any) bool {
+	err, ok := reason.(error)
+	var f *input.Failure
+	return ok && errors.As(err, &f) && !act.Panicked(err)
 }
 
 // note logs what the control plane has to say.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"weir/actors/act"
 	"weir/protocols/pull"
 )
 
@@ -22,6 +23,9 @@ type Outside struct {
 
 	// Suspended is for how long the machine has been suspended since it was booted, as far as the system tells.
 	Suspended func() time.Duration
+
+	// Env, if not nil, is given the environment of the node's actors and returns the one that they get.
+	Env func(act.Env) act.Env
 
 	// World, if not nil, takes the place of the network.
 	World *World
@@ -46,6 +50,9 @@ func (o Outside) complete() Outside {
 	}
 	if o.Suspended == nil {
 		o.Suspended = machineSuspended
+	}
+	if o.Env == nil {
+		o.Env = func(e act.Env) act.Env { return e }
 	}
 	if o.Burden == nil {
 		o.Burden = machineBurden

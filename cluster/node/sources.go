@@ -153,9 +153,12 @@ func (n *Node) follow(stream string) input.Source {
 				return err
 			}
 			while, cancel := n.dir.While(ctx, stream, peer, private)
-			w.Rejoin() // whoever had the stream last may have been another node
+			url := relay.URL(private, stream, 1)
+			if newest, ok := w.Rejoin(); ok { // whoever had the stream last may have been another node
+				url = relay.After(url, newest)
+			}
 			heard := &heard{Writer: w}
-			err = relay.Pull(while, n.relayTransport(peer), relay.URL(private, stream, 1), heard,
+			err = relay.Pull(while, n.relayTransport(peer), url, heard,
 				relay.Options{Silence: relaySilence, Answer: n.hold() + relaySilence})
 			moved := while.Err() != nil
 			cancel()

@@ -585,6 +585,17 @@ func TestEncodingAllocatesOnlyTheResult(t *testing.T) {
 	}
 }
 
+func BenchmarkEncoder(b *testing.B) {
+	e := flv.NewEncoder(0)
+	e.Prologue(codecs.Tracks{{Codec: codecs.H264, Config: avcC}})
+	au := &codecs.AccessUnit{Payload: make([]byte, 5000)}
+	b.SetBytes(int64(len(au.Payload)))
+	b.ReportAllocs()
+	for b.Loop() {
+		e.Encode(au)
+	}
+}
+
 func TestAnnouncedSizesCostNothing(t *testing.T) {
 	in := append([]byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00"), 9, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1)
 	var before, after runtime.MemStats

@@ -343,7 +343,15 @@ func FuzzInit(f *testing.F) {
 	})
 }
 
-// Budget: one allocation of the exact size and one for bookkeeping, and no less than 1 GB/s.
+// Budget: one allocation of the exact size and one for bookkeeping.
+func TestWritingAFragmentAllocatesOnlyTheResult(t *testing.T) {
+	tracks := codecs.Tracks{videoTrack, aacTrack}
+	units, next, _ := load(tracks)
+	if n := testing.AllocsPerRun(20, func() { fmp4.Fragment(tracks, 1, units, next) }); n > 2 {
+		t.Errorf("Fragment: %v allocations, want 2", n)
+	}
+}
+
 func BenchmarkFragment(b *testing.B) {
 	tracks := codecs.Tracks{videoTrack, aacTrack}
 	units, next, size := load(tracks)

@@ -4,7 +4,11 @@
 // It keeps sequence numbers, never media, and does not know where the access units are.
 package gop
 
-import "weir/codecs"
+import (
+	"slices"
+
+	"weir/codecs"
+)
 
 // audioTicks is how far back a viewer of a stream without video starts: enough for a player to fill its buffer and
 // begin, little enough not to be late.
@@ -67,11 +71,11 @@ func (x *Index) Newest() (seq uint64, ok bool) {
 	return x.points[i].seq, true
 }
 
-// After returns the sequence number of the first random access point behind seq: where a viewer goes on that has
-// everything up to seq and may not repeat any of it.
-func (x *Index) After(seq uint64) (next uint64, ok bool) {
-	for _, p := range x.points {
-		if p.seq > seq {
+// Before returns the sequence number of the last random access point that is not later than an instant: where a viewer
+// goes on that has everything up to it and may repeat some. ok is false when there is none any more.
+func (x *Index) Before(dts int64) (seq uint64, ok bool) {
+	for _, p := range slices.Backward(x.points) {
+		if p.dts <= dts {
 			return p.seq, true
 		}
 	}

@@ -58,12 +58,20 @@ func TestViewerStartsAtTheNewestPoint(t *testing.T) {
 	}
 }
 
-func TestViewerThatWasInterruptedGoesOnAfterWhatItHas(t *testing.T) {
+func TestViewerThatComesFromElsewhereGoesOnBeforeWhatItHas(t *testing.T) {
 	var x gop.Index
-	add(&x, 100, "KppKppKpp", true)
-	for _, test := range []struct{ seq, want uint64 }{{0, 100}, {100, 103}, {102, 103}, {103, 106}, {106, 0}} {
-		if got, ok := x.After(test.seq); got != test.want || ok != (test.want > 0) {
-			t.Errorf("After(%d) = %d, %v, want %d", test.seq, got, ok, test.want)
+	if seq, ok := x.Before(1 << 40); ok {
+		t.Errorf("Before() = %d of an empty index, want none", seq)
+	}
+	for seq, dts := range []int64{10, 20, 30, 40, 50} {
+		x.Add(uint64(100+seq), &codecs.AccessUnit{DTS: dts, RandomAccess: seq%2 == 0}, true)
+	}
+	for _, test := range []struct {
+		dts  int64
+		want uint64
+	}{{9, 0}, {10, 100}, {29, 100}, {30, 102}, {49, 102}, {50, 104}, {1000, 104}} {
+		if got, ok := x.Before(test.dts); got != test.want || ok != (test.want > 0) {
+			t.Errorf("Before(%d) = %d, %v, want %d", test.dts, got, ok, test.want)
 		}
 	}
 }
@@ -98,8 +106,8 @@ func TestIndexThatNobodyTrimsStaysSmall(t *testing.T) {
 	if seq, _ := x.Newest(); seq != 9999 {
 		t.Errorf("Newest() = %d, want 9999", seq)
 	}
-	if seq, ok := x.After(0); !ok || seq < 5000 {
-		t.Errorf("After(0) = %d, %v: old points are kept", seq, ok)
+	if seq, ok := x.Before(5000); ok {
+		t.Errorf("Before(5000) = %d: old points are kept", seq)
 	}
 }
 

@@ -478,7 +478,23 @@ func FuzzSegment(f *testing.F) {
 	})
 }
 
-// Budget: a segment costs a handful of allocations beside its one buffer, and an access unit one.
+// Budget: a segment costs its one buffer and what its tables need, however many access units it has; an access unit that
+// is written alone, one.
+func TestWritingAllocatesOnlyTheResult(t *testing.T) {
+	tracks := codecs.Tracks{videoTrack, aacTrack}
+	units := media(1, tracks, 4, 4000)
+	few := testing.AllocsPerRun(20, func() { mpegts.Segment(tracks, units[:len(units)/8]) })
+	if n := testing.AllocsPerRun(20, func() { mpegts.Segment(tracks, units) }); n > few+4 || n > 40 {
+		t.Errorf("Segment of %d access units: %v allocations, of an eighth of them %v; want about as many, and at most 40", len(units), n, few)
+	}
+	e := mpegts.NewEncoder(0)
+	e.Prologue(tracks)
+	i := 0
+	if n := testing.AllocsPerRun(len(units)-1, func() { e.Encode(units[i]); i++ }); n > 1 {
+		t.Errorf("Encode: %v allocations, want 1", n)
+	}
+}
+
 func BenchmarkSegment(b *testing.B) {
 	tracks := codecs.Tracks{videoTrack, aacTrack}
 	units := media(1, tracks, 4, 4000)

@@ -136,6 +136,7 @@ type bodyClient struct {
 	conn   net.Conn
 	remote netip.AddrPort
 	head   []byte // still to be sent; a session that was restarted does not send it again
+	feed   Feed   // of the session before; nil for the first
 
 	// here ends when the other side has gone or the connection is closed.
 	here context.Context
@@ -157,7 +158,8 @@ func (c *bodyClient) Serve(ctx context.Context, _ Desk) error {
 	defer cancel()
 	defer context.AfterFunc(c.here, cancel)()
 
-	feed := &countedFeed{Feed: c.source.Join(c.form.Name, c.form.New), dropped: &c.dropping, head: &c.head}
+	c.feed = JoinAgain(c.source, c.form.Name, c.form.New, c.feed)
+	feed := &countedFeed{Feed: c.feed, dropped: &c.dropping, head: &c.head}
 	defer func() {
 		feed.Close()
 		c.dropped.Add(c.dropping.Swap(0))

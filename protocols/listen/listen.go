@@ -128,6 +128,28 @@ type Source interface {
 	Units() UnitFeed
 }
 
+// A Resumer is a [Source] that lets a viewer go on where another node's source of the same stream has left it.
+type Resumer interface {
+	// JoinAfter is Join for a viewer that has everything up to the instant dts: the feed starts at the last random access
+	// point that leaves nothing out, if that is still there and not long ago, else where Join starts.
+	JoinAfter(form string, mk func(base int64) codecs.Encoder, dts int64) Feed
+}
+
+// A Returner is a [Source] that knows its viewers again.
+type Returner interface {
+	// JoinAgain is Join for the viewer of a feed that has been closed, as when its session failed: the new feed starts at a
+	// random access point behind all that the old one brought. A feed of another source counts for nothing.
+	JoinAgain(form string, mk func(base int64) codecs.Encoder, left Feed) Feed
+}
+
+// JoinAgain is [Returner.JoinAgain] of a source that is one, and Join of any other; left may be nil.
+func JoinAgain(s Source, form string, mk func(base int64) codecs.Encoder, left Feed) Feed {
+	if r, ok := s.(Returner); ok && left != nil {
+		return r.JoinAgain(form, mk, left)
+	}
+	return s.Join(form, mk)
+}
+
 // A Feed brings one viewer one stream in one wire form. It belongs to one goroutine. It starts at a random access
 // point; a viewer too slow for the ring jumps to the newest one, and the jump is counted.
 type Feed interface {

@@ -27,29 +27,44 @@ func FuzzOpen(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		clip, _, err := openMedia(bytes.NewReader(b), int64(len(b)))
-		runtime.ReadMemStats(&after)
-		if got, most := after.TotalAlloc-before.TotalAlloc, uint64(64<<20+1000*len(b)); got > most {
-			t.Fatalf("%d bytes allocated for a file of %d", got, len(b))
-		}
-		if err != nil {
-			return
-		}
-		p, err := linear.NewProgram(clip, 0)
-		if err != nil {
-			return
-		}
-		const now = int64(1_795_000_000) * codecs.ClockRate
-		msn := p.SegmentAt(now)
-		start, end := p.Bounds(msn)
-		if start > now || end <= now {
-			t.Fatalf("SegmentAt(%d) = %d, whose bounds are %d, %d", now, msn, start, end)
-		}
-		if _, err := p.Segment(msn); err != nil {
-			t.Skip(err)
-		}
-	})
+	f.Fuzz(openGarbage)
+}
+
+// FuzzTransportStream opens garbage that begins as a transport stream. Its seeds are a few packets, so that what the
+// mutator changes is mostly headers.
+func FuzzTransportStream(f *testing.F) {
+	whole, err := os.ReadFile("testdata/tiny.ts")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, packets := range []int{4, 12, 30} {
+		f.Add(whole[:packets*tsPacket])
+	}
+	f.Fuzz(openGarbage)
+}
+
+func openGarbage(t *testing.T, b []byte) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	clip, _, err := openMedia(bytes.NewReader(b), int64(len(b)))
+	runtime.ReadMemStats(&after)
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(64<<20+1000*len(b)); got > most {
+		t.Fatalf("%d bytes allocated for a file of %d", got, len(b))
+	}
+	if err != nil {
+		return
+	}
+	p, err := linear.NewProgram(clip, 0)
+	if err != nil {
+		return
+	}
+	const now = int64(1_795_000_000) * codecs.ClockRate
+	msn := p.SegmentAt(now)
+	start, end := p.Bounds(msn)
+	if start > now || end <= now {
+		t.Fatalf("SegmentAt(%d) = %d, whose bounds are %d, %d", now, msn, start, end)
+	}
+	if _, err := p.Segment(msn); err != nil {
+		t.Skip(err)
+	}
 }

@@ -25,6 +25,7 @@ type client struct {
 	log     *slog.Logger
 
 	source  listen.Source // for the first Serve, which consumes it; later ones ask the desk
+	after   *int64        // what the other node has already, for the first Serve; nil: nothing
 	sent    atomic.Uint64
 	read    atomic.Uint64
 	dropped atomic.Uint64
@@ -34,8 +35,8 @@ type client struct {
 
 // Serve implements [listen.Client].
 func (c *client) Serve(ctx context.Context, d listen.Desk) error {
-	source := c.source
-	c.source = nil
+	source, after := c.source, c.after
+	c.source, c.after = nil, nil
 	if source == nil {
 		answer := d.Play(ctx, c.request)
 		if answer.Verdict != listen.Serve || answer.Source == nil {
@@ -46,9 +47,7 @@ func (c *client) Serve(ctx context.Context, d listen.Desk) error {
 	present, left := c.watch(ctx)
 	defer left()
 
-	feed := newKeptAlive(source.Join(Form, func(int64) codecs.Encoder {
-		return NewEncoder(c.log.With(slog.String("stream", source.Name())))
-	}), &c.dropped)
+	feed := newKeptAlive(c.join(source, after), &c.dropped)
 	defer feed.Close()
 	err := listen.Carry(present, c.conn, feed, &c.sent)
 	switch {
@@ -61,6 +60,14 @@ func (c *client) Serve(ctx context.Context, d listen.Desk) error {
 		_ = c.Close()
 	}
 	return fmt.Errorf("relaying %s: %w", source.Name(), err)
+}
+
+func (c *client) join(source listen.Source, after *int64) listen.Feed {
+	mk := func(int64) codecs.Encoder { return NewEncoder(c.log.With(slog.String("stream", source.Name()))) }
+	if r, ok := source.(listen.Resumer); ok && after != nil {
+		return r.JoinAfter(Form, mk, *after)
+	}
+	return source.Join(Form, mk)
 }
 
 // bye says why the relay ends, and closes.

@@ -40,6 +40,12 @@ func URL(base, stream string, hops int) string {
 	return strings.TrimSuffix(base, "/") + Path + url.PathEscape(stream) + "?hops=" + strconv.Itoa(hops)
 }
 
+// After makes of a [URL] one whose relay begins early enough to leave nothing out for an asker who has everything up to
+// the instant dts. A node that no longer can begins with what is on air.
+func After(url string, dts int64) string {
+	return url + "&" + afterParameter + "=" + strconv.FormatInt(dts, 10)
+}
+
 // Pull asks for the relay at url and hands what it brings to out until it ends, and says why it did; the error is never
 // nil. out is called by the calling goroutine only.
 func Pull(ctx context.Context, rt http.RoundTripper, url string, out Writer, o Options) error {

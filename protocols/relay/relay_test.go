@@ -275,6 +275,35 @@ func TestRestartedSessionGoesOnAndAStreamThatLeftIsMoved(t *testing.T) {
 	}
 }
 
+// A resumer is a source that notes where its viewers want to go on.
+type resumer struct {
+	*source
+	after chan int64
+}
+
+func (r *resumer) JoinAfter(form string, mk func(int64) codecs.Encoder, dts int64) listen.Feed {
+	r.after <- dts
+	return r.Join(form, mk)
+}
+
+func TestRelayGoesOnAfterWhatTheAskerHas(t *testing.T) {
+	src := &resumer{newSource("a", tracks), make(chan int64, 1)}
+	base, h := serveRelay(t, &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
+	const newest = -90_000 * 1_795_000_000
+	s, ended := pullInto(t.Context(), After(URL(base, "a", 1), newest), Options{})
+	expect(t, s, ended, tracks)
+	if got := <-src.after; got != newest {
+		t.Errorf("the relay goes on after %d, want %d", got, newest)
+	}
+	h.restart(t, 0)
+	expect(t, s, ended, tracks)
+	select {
+	case got := <-src.after:
+		t.Errorf("a restarted session goes on after %d again, although the asker has more by now", got)
+	default:
+	}
+}
+
 func TestServeReturnsNilWhenThePullerLeaves(t *testing.T) {
 	src := newSource("a", tracks)
 	base, h := serveRelay(t, &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
@@ -321,6 +350,7 @@ var refusalTests = []struct {
 	{name: "third hop", query: "?hops=3", status: 409, err: ErrNotHere},
 	{name: "no hop", query: "?hops=0", status: 400, err: ErrRefused},
 	{name: "garbage", query: "?hops=x", status: 400, err: ErrRefused},
+	{name: "garbage for an instant", query: "?after=x", status: 400, err: ErrRefused},
 }
 
 func TestRefusalSaysWhatTheAskerShouldDo(t *testing.T) {

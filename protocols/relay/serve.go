@@ -21,6 +21,9 @@ const Path = "/cluster/relay/"
 // MaxHops is the most nodes that a stream may be relayed by on its way from its owner to a viewer.
 const MaxHops = 2
 
+// afterParameter is the query parameter of [After].
+const afterParameter = "after"
+
 // MediaType is the content type of a relay.
 const MediaType = "application/vnd.weir.relay"
 
@@ -70,6 +73,15 @@ func (h *Handler) ServeStream(w http.ResponseWriter, r *http.Request, stream str
 		}
 		hops = n
 	}
+	var after *int64
+	if s := r.URL.Query().Get(afterParameter); s != "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			http.Error(w, fmt.Sprintf("%s is a number of ticks, not %q", afterParameter, s), http.StatusBadRequest)
+			return
+		}
+		after = &n
+	}
 	if hops > MaxHops {
 		http.Error(w, fmt.Sprintf("not here: %d nodes relay this already, and more than %d may not", hops, MaxHops), http.StatusConflict)
 		return
@@ -102,7 +114,7 @@ func (h *Handler) ServeStream(w http.ResponseWriter, r *http.Request, stream str
 		_ = conn.Close()
 		return
 	}
-	h.Hall.Enter(&client{conn: conn, request: request, source: answer.Source, log: h.Log})
+	h.Hall.Enter(&client{conn: conn, request: request, source: answer.Source, after: after, log: h.Log})
 }
 
 // refuse tells an asker why there is no relay. It is never redirected: only a fresh look-up knows who owns the stream.

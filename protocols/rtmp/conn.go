@@ -224,7 +224,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	}
 	if err != nil {
 		if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-			c.log.Debug("not an RTMP client", "proto", listen.RTMP, "err", err)
+			c.log.Debug("not an RTMP client", "proto", listen.RTMP, "peer", c.remote.String(), "err", err)
 		}
 		return fmt.Errorf("handshake: %w", err)
 	}

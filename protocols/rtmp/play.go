@@ -16,6 +16,7 @@ import (
 // A playState is what outlives the session of a viewer.
 type playState struct {
 	source listen.Source // nil until the desk has answered
+	feed   listen.Feed   // of the session before; nil for the first
 	told   bool          // the client knows that it plays
 	left   atomic.Bool   // the client has gone, or wants to
 }
@@ -68,7 +69,8 @@ func (c *Conn) playing(ctx context.Context, d listen.Desk) error {
 // point; the timestamps go on, because they count from the hub's base.
 func (c *Conn) carry(watching context.Context) error {
 	before := c.dropped.Load()
-	feed := c.play.source.Join(Form, NewEncoder)
+	feed := listen.JoinAgain(c.play.source, Form, NewEncoder, c.play.feed)
+	c.play.feed = feed
 	defer feed.Close()
 	err := listen.Carry(watching, c.conn, &countedFeed{feed, before, &c.dropped}, &c.sent)
 	switch {

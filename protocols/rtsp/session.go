@@ -35,6 +35,8 @@ type session struct {
 
 	sent, dropped atomic.Uint64
 
+	feed listen.Feed // of what is being sent, or was last; nil before. It belongs to Serve
+
 	changed chan struct{} // holds a token when playing has begun
 	closed  chan struct{}
 
@@ -187,10 +189,11 @@ func (s *session) reason() error {
 
 // carry sends the stream until it ends or ctx does.
 func (s *session) carry(ctx context.Context, c *conn) error {
+	s.feed = listen.JoinAgain(s.source, form, func(int64) codecs.Encoder {
+		return newEncoder(s.source.Name(), s.server.log)
+	}, s.feed)
 	f := &frames{
-		Feed: s.source.Join(form, func(int64) codecs.Encoder {
-			return newEncoder(s.source.Name(), s.server.log)
-		}),
+		Feed:      s.feed,
 		signature: s.layout.signature,
 		dropped:   &s.dropped,
 		before:    s.dropped.Load(),

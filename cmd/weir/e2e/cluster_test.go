@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -96,18 +97,25 @@ type cluster struct {
 	nodes []*node
 }
 
-// freePorts returns so many free ports of the loopback interface. They may be taken by the time they are used, but the
-// kernel does not give the same one twice in a row.
+// freePorts returns so many free ports of the loopback interface. They are below those that systems give to outgoing
+// connections, of which one could take the port of a node that is down for a while.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	const lowest, highest = 20000, 32000
+	ports := make([]int, 0, n)
+	for p, tried := lowest+rand.IntN(highest-lowest), 0; len(ports) < n; p, tried = p+1, tried+1 {
+		if tried > highest-lowest {
+			t.Fatal("no ports are free")
 		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if p == highest {
+			p = lowest
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		ports = append(ports, p)
 	}
 	return ports
 }
@@ -146,13 +154,13 @@ func start(t *testing.T, count int, config func(i int, ports []int) string) *clu
 	t.Cleanup(func() {
 		for _, n := range c.nodes {
 			n.end()
-			if report := n.log.String(); strings.Contains(report, "DATA RACE") || strings.Contains(report, "panic:") {
+			if report := n.log.report(); report != "" {
 				t.Errorf("%s reports:\n%s", n.name, report)
 			}
 		}
 		if t.Failed() {
 			for _, n := range c.nodes {
-				t.Logf("log of %s:\n%s", n.name, n.log.tail(60))
+				n.keepLog(t)
 			}
 		}
 	})
@@ -219,9 +227,58 @@ func (l *logFile) String() string {
 	return l.text.String()
 }
 
-func (l *logFile) tail(lines int) string {
-	all := strings.Split(l.String(), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+// Most lines of a failed test's logs that are shown, so that what failed is not buried under them.
+const (
+	alarmLines  = 10 // warnings and worse, of a node
+	recentLines = 15 // of a node
+	reportLines = 60 // of a data race or a panic
+	playerLines = 10
+)
+
+// report is the beginning of what the Go runtime has to say of a data race or a panic; empty if there was neither.
+func (l *logFile) report() string {
+	lines := strings.Split(l.String(), "\n")
+	for i, line := range lines {
+		if strings.Contains(line, "DATA RACE") || strings.Contains(line, "panic:") {
+			return strings.Join(lines[i:min(i+reportLines, len(lines))], "\n")
+		}
+	}
+	return ""
+}
+
+// digest is what a person looks at first: the last warnings and errors, and the last lines but those for debugging.
+func (l *logFile) digest() (alarms, recent string) {
+	var loud, all []string
+	for line := range strings.Lines(l.String()) {
+		var e entry
+		if json.Unmarshal([]byte(line), &e) != nil || e.Level != "DEBUG" {
+			all = append(all, line)
+		}
+		if e.Level == "WARN" || e.Level == "ERROR" {
+			loud = append(loud, line)
+		}
+	}
+	return tail(loud, alarmLines), tail(all, recentLines)
+}
+
+// tail are the last lines, each shortened.
+func tail(lines []string, most int) string {
+	var b strings.Builder
+	for _, l := range lines[max(0, len(lines)-most):] {
+		fmt.Fprintf(&b, "  %.400s\n", strings.TrimSuffix(l, "\n"))
+	}
+	return b.String()
+}
+
+// keepLog shows the end of a node's log, and leaves all of it among the test's artifacts.
+func (n *node) keepLog(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(t.ArtifactDir(), n.name+".log")
+	if err := os.WriteFile(file, []byte(n.log.String()), 0o600); err != nil {
+		t.Logf("the log of %s cannot be kept: %v", n.name, err)
+	}
+	alarms, recent := n.log.digest()
+	t.Logf("%s, whole log in %s (with -artifacts it stays); its last warnings:\n%sits last lines:\n%s", n.name, file, alarms, recent)
 }
 
 // An entry is one line of it.

@@ -81,7 +81,7 @@ func play(t *testing.T, url string, options ...string) *player {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("ffmpeg %s said:\n%s", url, p.said())
+			t.Logf("ffmpeg %s said, at last:\n%s", url, tail(strings.Split(strings.TrimSpace(p.said()), "\n"), playerLines))
 		}
 	})
 	return p
@@ -148,7 +148,7 @@ func (p *player) plays(t *testing.T, limit time.Duration, packets int) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.ended {
-			return fmt.Errorf("ffmpeg has ended: %s", p.log.String())
+			return fmt.Errorf("ffmpeg has ended: %s", tail(strings.Split(strings.TrimSpace(p.log.String()), "\n"), playerLines))
 		}
 		if got := len(p.packets[0]) - before; got < packets {
 			return fmt.Errorf("%d packets", got)

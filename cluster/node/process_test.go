@@ -1,0 +1,282 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/identity"
+	"weir/cluster/wire"
+	"weir/protocols/listen"
+)
+
+// boom makes the actor that takes it panic.
+type boom struct{}
+
+var errPlanted = errors.New("planted")
+
+// faulty is an environment whose actors know boom.
+type faulty struct{ act.Env }
+
+func (faulty) Mailbox() actor.MailboxProducer {
+	plain := actor.Unbounded()
+	return func() actor.Mailbox { return mined{plain()} }
+}
+
+type mined struct{ actor.Mailbox }
+
+func (m mined) RegisterHandlers(i actor.MessageInvoker, d actor.Dispatcher) {
+	m.Mailbox.RegisterHandlers(fuse{i}, d)
+}
+
+type fuse struct{ actor.MessageInvoker }
+
+func (f fuse) InvokeUserMessage(m any) {
+	if _, ok := actor.UnwrapEnvelopeMessage(m).(boom); ok {
+		panic(errPlanted)
+	}
+	f.MessageInvoker.InvokeUserMessage(m)
+}
+
+// The nodes of these tests are processes of their own, since protoactor's remote keeps gRPC's logger process-wide: several
+// started in one process race. A node is this test binary, told by its standard input what to do.
+const nodeVariable = "WEIR_NODE_TEST_NODE"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(nodeVariable); name != "" {
+		os.Exit(runNode(name))
+	}
+	os.Exit(m.Run())
+}
+
+// An order is one line to a node; an account is its answer.
+type (
+	order struct {
+		Do     string // start, boom, owners, sessions, describe
+		Config string // start
+		HTTP   string // start: the address
+		ID     string // boom: the actor that is to panic
+		Stream string // describe
+	}
+	account struct {
+		Err       string
+		Addresses map[string][]string // start
+		Owners    map[string]string   // owners: of the running streams; "" for what does not run
+		Sessions  []seat              // sessions
+		Node      string              // describe: who answered
+		Tracks    int                 // describe
+	}
+	seat struct {
+		ID, Stream string
+		Protocol   listen.Protocol
+	}
+)
+
+func runNode(name string) int {
+	var n *Node
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for {
+		var o order
+		if err := in.Decode(&o); err != nil {
+			if n != nil {
+				n.Stop()
+			}
+			return 0 // the test is over
+		}
+		var r account
+		var err error
+		if o.Do == "start" {
+			n, err = startNode(name, o)
+			if err == nil {
+				r.Addresses = n.Addresses()
+				r.Addresses["remote"] = []string{n.sys.Address()}
+			}
+		} else {
+			r, err = obey(n, o)
+		}
+		if err != nil {
+			r.Err = err.Error()
+		}
+		if out.Encode(r) != nil {
+			return 1
+		}
+	}
+}
+
+func startNode(name string, o order) (*Node, error) {
+	file, problems := conf.Load("test", []byte(o.Config), conf.Flags{
+		Name: name, HTTP: []string{o.HTTP}, RTMP: []string{"127.0.0.1:0"}, RTSP: []string{"127.0.0.1:0"}, Remote: "127.0.0.1:0",
+	})
+	if problems.Failed() {
+		return nil, errors.New(problems.String())
+	}
+	return Start(Config{
+		File: file, Hostname: name, Outside: Outside{Env: func(e act.Env) act.Env { return faulty{e} }},
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+}
+
+func obey(n *Node, o order) (r account, err error) {
+	switch o.Do {
+	case "boom":
+		n.sys.Root.Send(actor.NewPID(n.sys.Address(), o.ID), boom{})
+	case "owners":
+		r.Owners = map[string]string{}
+		if v := n.View(); v != nil {
+			for _, s := range v.Streams {
+				if r.Owners[s.Name] = ""; s.State == control.StreamRunning {
+					r.Owners[s.Name] = s.Owner
+				}
+			}
+		}
+	case "sessions":
+		for _, s := range n.sessions.List() {
+			r.Sessions = append(r.Sessions, seat{s.ID, s.Stream, s.Protocol})
+		}
+	case "describe":
+		a, err := identity.Ask(context.Background(), n.cluster, o.Stream, &wire.Describe{Protocol: wire.Protocol, Stream: o.Stream})
+		if err != nil {
+			return r, err
+		}
+		d, ok := a.(*wire.Description)
+		if !ok || d.State != wire.State_STATE_RUNNING {
+			return r, fmt.Errorf("the answer is %v", a)
+		}
+		r.Node, r.Tracks = d.Node, len(d.Tracks)
+	default:
+		err = fmt.Errorf("unknown order %q", o.Do)
+	}
+	return r, err
+}
+
+// A proc is a node as the test sees it.
+type proc struct {
+	name             string
+	http, rtmp, rtsp string // host:port
+	cmd              *exec.Cmd
+	log              lines
+
+	mu  sync.Mutex // one order at a time
+	in  io.WriteCloser
+	out *json.Decoder
+}
+
+func launch(t *testing.T, name string) *proc {
+	t.Helper()
+	p := &proc{name: name, cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), nodeVariable+"="+name, "GORACE=atexit_sleep_ms=0")
+	p.cmd.Stderr = &p.log
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in, p.out = in, json.NewDecoder(out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.in.Close()
+		if err := p.cmd.Wait(); err != nil && p.cmd.ProcessState.Exited() { // and was not killed
+			t.Errorf("node %s: %v\n%s", name, err, strings.Join(p.log.about("level=WARN"), ""))
+		}
+	})
+	return p
+}
+
+// do gives an order and waits for the account.
+func (p *proc) do(o order) (r account, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := json.NewEncoder(p.in).Encode(o); err != nil {
+		return r, err
+	}
+	if err := p.out.Decode(&r); err != nil {
+		return r, err
+	}
+	if r.Err != "" {
+		return r, fmt.Errorf("%s: %s", p.name, r.Err)
+	}
+	return r, nil
+}
+
+// must is do for what cannot fail.
+func (p *proc) must(t *testing.T, o order) account {
+	t.Helper()
+	r, err := p.do(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// group starts three nodes of one file, which is given their HTTP ports.
+func group(t *testing.T, streams func(entry [3]string) string) (nodes [3]*proc) {
+	t.Helper()
+	entry := freeAddresses(t)
+	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"
+	for _, e := range entry {
+		text += "peer " + e + " { fetch_timeout 500; stale_timeout 3000; }\n"
+	}
+	text += streams(entry)
+	for i := range nodes {
+		p := launch(t, fmt.Sprintf("n%d", i+1))
+		at := p.must(t, order{Do: "start", Config: text, HTTP: entry[i]}).Addresses
+		p.http, p.rtmp, p.rtsp = at["http"][0], at["rtmp"][0], at["rtsp"][0]
+		nodes[i] = p
+	}
+	return nodes
+}
+
+// freeAddresses are three free ports of the loopback interface; all are held until all are known, so that none comes
+// twice.
+func freeAddresses(t *testing.T) (addrs [3]string) {
+	t.Helper()
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs[i] = l.Addr().String()
+	}
+	return addrs
+}
+
+// soon waits until ok returns nil.
+func soon(t *testing.T, what string, ok func() error) {
+	t.Helper()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
