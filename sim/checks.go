@@ -206,7 +206,9 @@ func (c *checks) booted(m *machine) {
 	c.replaced(m)
 	clear(c.claims[m.index])
 	c.unback(m)
-	c.roomy[m.index] = c.w.now
+	if c.roomy[m.index] = c.w.now; m.boots == 1 {
+		c.roomy[m.index] = -time.Hour // nobody has known it otherwise
+	}
 }
 
 func (c *checks) unback(m *machine) {
