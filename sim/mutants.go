@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/cluster/conf"
@@ -41,6 +42,16 @@ var mutants = []struct {
 	{control.LimitOffByOne, "one stream more than the limit", []string{"limit"}},
 }
 
+// provingGrounds are the names of all scenarios in which mutants are tried.
+func provingGrounds() []string {
+	var names []string
+	for _, m := range mutants {
+		names = append(names, m.scenarios...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // provingGround makes the scenario of a name, small groups in which one thing goes wrong.
 func provingGround(name string, seed uint64) *Scenario {
 	s := &Scenario{Name: name, Seed: seed, Files: map[string]*conf.File{}}
@@ -74,7 +85,9 @@ func provingGround(name string, seed uint64) *Scenario {
 	case "start":
 		s.Until = 20 * sec
 	case "crash":
+		add(t-10*sec, 0, Demand{})
 		add(t, 0, Crash{n("n2")})
+		add(t+sec, 0, Demand{})
 	case "return":
 		add(t, t+30*sec, Crash{n("n2")})
 	case "split":
