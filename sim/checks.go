@@ -448,7 +448,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 			continue
 		}
 		back = true
-		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned)
+		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned || e.Why == control.OnDemand)
 		if !mayBack {
 			c.hold("I2", false, s, []string{m.name, q.name}, fmt.Sprintf("%s takes %s over from %s, whose evidence is %d ms old",
 				m.name, s.name, q.name, (local-m.known[q.index].heard)/time.Millisecond))

@@ -75,6 +75,29 @@ func (c *checks) dueExpectations() {
 	}
 }
 
+// open says what nobody can tell because the run has ended too early: an expectation whose time had not come, and a
+// promise that is not kept yet and need not be.
+func (c *checks) open() {
+	w, r := c.w, c.w.result
+	if w.stop {
+		return
+	}
+	for _, st := range w.s.Steps {
+		if st.Expect != nil && max(st.At, st.To) > w.now {
+			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, and what line %d expects is due at %v", w.now, st.Line, max(st.At, st.To))
+			return
+		}
+	}
+	for _, t := range c.trouble {
+		if c.period != wild && !t.told {
+			b := c.bounds()
+			at, _ := c.limit(&t, &b)
+			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, when %s has %s, which may last until %v", w.now, t.s.name, word(t.many), at.Round(time.Millisecond))
+			return
+		}
+	}
+}
+
 // among says whether an expectation is about a stream.
 func among(streams []string, s *streamTruth) bool {
 	return streams == nil || slices.Contains(streams, s.name)

@@ -261,7 +261,12 @@ func (w *world) onNode(f *fault, st Step) bool {
 				}
 			}
 		}
-		return w.each(f, a.Nodes, func(m *machine) { m.crash("crash") }, boot)
+		return w.each(f, a.Nodes, func(m *machine) {
+			if m.boots == 0 { // it stays off from the beginning
+				m.boots++
+			}
+			m.crash("crash")
+		}, boot)
 	case Restart:
 		return w.each(f, a.Nodes, func(m *machine) { m.restart(a) }, nil)
 	case CrashLoop:
@@ -299,6 +304,12 @@ func (w *world) onNode(f *fault, st Step) bool {
 	case KillActor:
 		return w.each(f, []string{a.Node}, func(m *machine) {
 			if m.runs() {
+				if p, ok := m.process.(*actorProcess); ok && p.boxes["node/"+a.ID] == nil {
+					w.trace.line(w.now, m.name, "no-such-actor").text("actor", a.ID).end()
+					if r := w.result; st.Line > 0 && !r.Unknown { // a slip of the pen proves nothing
+						r.Unknown, r.Why = true, fmt.Sprintf("line %d kills %s on %s, where there is no such actor then", st.Line, a.ID, m.name)
+					}
+				}
 				m.process.kill(a.ID)
 			}
 		}, nil)
@@ -345,6 +356,13 @@ func (w *world) freeze(f *fault, names []string, still bool) bool {
 			m.thaw()
 		}
 	})
+}
+
+// bootFirst is the boot with which the run begins, unless the machine has been kept off.
+func (m *machine) bootFirst() {
+	if m.boots == 0 {
+		m.boot()
+	}
 }
 
 func (m *machine) carries(cpu int) {

@@ -123,6 +123,9 @@ func provingGround(name string, seed uint64) *Scenario {
 	return s
 }
 
+// MutantCount is how many faults [Mutants] plants.
+func MutantCount() int { return len(mutants) }
+
 // Mutants plants each fault of the list in turn and says what noticed it. Nothing else may run simulations meanwhile:
 // a planted fault is in every node of the process.
 func Mutants(progress func(MutantResult)) []MutantResult {

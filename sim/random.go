@@ -172,9 +172,16 @@ func (g *drawing) actor() string {
 	case 0:
 		return "control"
 	case 1:
-		return "peers/" + g.one()[0] + ":80"
+		node := g.one()[0]
+		for _, p := range g.file.Peers {
+			if p.Host == node || p.Name() == node {
+				return "peers/" + p.Name()
+			}
+		}
+		return "peers"
 	}
-	return "streams/" + g.streams()[0]
+	name := g.streams()[0]
+	return "streams/" + name + [...]string{"", "/core", "/inputs/1"}[stringHash(name)%3]
 }
 
 // time draws evenly by order of magnitude, since what matters lies near small times as much as near large ones.
