@@ -347,6 +347,9 @@ func (c *checks) heard(m *machine, local time.Duration, e control.Fetched, out [
 	if old && o.boots < k.said.boots {
 		c.w.sometimes["reply of an old instance after a restart"]++
 	}
+	if late {
+		c.w.sometimes["reply late"]++
+	}
 	if late || old {
 		if ex.control == m.control {
 			c.hold("I9", ignored, nil, []string{m.name, q.name}, "takes a late or old answer for news")
@@ -462,7 +465,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 			continue
 		}
 		back = true
-		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned)
+		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned || e.Why == control.OnDemand)
 		if !mayBack {
 			c.hold("I2", false, s, []string{m.name, q.name}, fmt.Sprintf("%s takes %s over from %s, whose evidence is %d ms old",
 				m.name, s.name, q.name, (local-m.known[q.index].heard)/time.Millisecond))
@@ -473,7 +476,9 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 	} else {
 		c.takenBack(m, s, x, local)
 	}
-	c.started(m, s, e)
+	if e.Why != control.OnDemand { // it starts because somebody asks
+		c.started(m, s, e)
+	}
 	c.capacity(m, s)
 }
 
@@ -584,6 +589,7 @@ func (c *checks) believes(m, q *machine, dead bool) {
 		if b := &r.Beliefs[i]; b.Node == m.name && b.Peer == q.name && b.To < 0 {
 			if !dead {
 				b.To = c.w.now
+				c.asymmetric(m, q, b)
 			}
 			return
 		}
@@ -591,6 +597,20 @@ func (c *checks) believes(m, q *machine, dead bool) {
 	if dead {
 		r.Beliefs = append(r.Beliefs, Belief{m.name, q.name, c.w.now, -1})
 	}
+}
+
+// asymmetric counts a belief that has ended: m took q for dead for longer than S, while q ran and took m for alive.
+func (c *checks) asymmetric(m, q *machine, b *Belief) {
+	w := c.w
+	if s, _ := m.stale(); w.now-b.From <= s || !q.runs() || q.booted > b.From {
+		return
+	}
+	for _, o := range w.result.Beliefs {
+		if o.Node == q.name && o.Peer == m.name && (o.To < 0 || o.To > b.From) {
+			return
+		}
+	}
+	w.sometimes["asymmetric view longer than S"]++
 }
 
 // replies checks an answer before it leaves.

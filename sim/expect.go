@@ -75,6 +75,29 @@ func (c *checks) dueExpectations() {
 	}
 }
 
+// open says what nobody can tell because the run has ended too early: an expectation whose time had not come, and a
+// promise that is not kept yet and need not be.
+func (c *checks) open() {
+	w, r := c.w, c.w.result
+	if w.stop {
+		return
+	}
+	for _, st := range w.s.Steps {
+		if st.Expect != nil && max(st.At, st.To) > w.now {
+			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, and what line %d expects is due at %v", w.now, st.Line, max(st.At, st.To))
+			return
+		}
+	}
+	for _, t := range c.trouble {
+		if c.period != wild && !t.told {
+			b := c.bounds()
+			at, _ := c.limit(&t, &b)
+			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, when %s has %s, which may last until %v", w.now, t.s.name, word(t.many), at.Round(time.Millisecond))
+			return
+		}
+	}
+}
+
 // among says whether an expectation is about a stream.
 func among(streams []string, s *streamTruth) bool {
 	return streams == nil || slices.Contains(streams, s.name)
@@ -311,16 +334,21 @@ func (c *checks) demanded(m *machine, s *streamTruth) {
 // dueProbes asks again where the streams are that viewers wait for: I14 and I22.
 func (c *checks) dueProbes() {
 	w := c.w
+	var b *bounds // of this instant
 	for i := 0; i < len(c.probes); i++ {
 		p := &c.probes[i]
 		if p.next > w.now {
 			continue
 		}
+		if b == nil {
+			now := c.bounds()
+			b = &now
+		}
 		_, f := p.m.stale()
 		p.next = w.now + max(f/10, time.Millisecond)
 		over := !p.m.up || p.m.boots != p.boots
 		if !over && p.m.frozen == 0 {
-			over = c.lookUp(p)
+			over = c.lookUp(p, b)
 		}
 		if over {
 			c.probes = slices.Delete(c.probes, i, i+1)
@@ -330,9 +358,8 @@ func (c *checks) dueProbes() {
 }
 
 // lookUp says whether the viewer has been answered.
-func (c *checks) lookUp(p *probe) bool {
+func (c *checks) lookUp(p *probe, b *bounds) bool {
 	w := c.w
-	b := c.bounds()
 	limit := b.b2() + b.poll() + 2*b.d + 2*(b.f/10)
 	if c.cold {
 		limit += b.b6(c.everybody())
@@ -340,7 +367,7 @@ func (c *checks) lookUp(p *probe) bool {
 	v := p.m.view()
 	x := v.Stream(p.s.name)
 	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
-		c.redirect(p, x)
+		c.redirect(p, x, b)
 		if c.period == calmed || c.period == failure {
 			c.measure("I22", "look-up", "S/(1-ρ) + d + t_up + F(1+j) + 2d", limit, w.now-p.since)
 		}
@@ -356,7 +383,7 @@ func (c *checks) lookUp(p *probe) bool {
 
 // redirect is I14: the node that a viewer is led to had a claim as of the evidence that is fresh, and where it is sent
 // on from there it arrives.
-func (c *checks) redirect(p *probe, x *control.StreamView) {
+func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 	w := c.w
 	at := p.m
 	for hops := 0; ; hops++ {
@@ -373,7 +400,6 @@ func (c *checks) redirect(p *probe, x *control.StreamView) {
 		}
 		y := c.claims[to.index][p.s.index]
 		s, _ := at.stale()
-		b := c.bounds()
 		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
 		if c.period == calmed || c.period == failure {
 			c.hold("I14", held, p.s, []string{at.name, to.name}, fmt.Sprintf("%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name))
@@ -508,7 +534,7 @@ func (m *machine) controlConfig() *control.Config {
 		m.kept = make([]bool, len(m.w.streams))
 		for _, s := range cfg.Streams {
 			if x := m.w.byName[s.Name]; x != nil {
-				m.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.Disabled
+				m.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.OnDemand && !s.Disabled
 			}
 		}
 	}

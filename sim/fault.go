@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/cluster/control"
 )
 
 // A fault is an action that is on.
@@ -16,7 +17,11 @@ type fault struct {
 	undo  func()
 	ended bool
 	link  bool
+	files map[*machine]edited // that it has put into effect for a time
 }
+
+// An edited file is one that is in effect for a time, and what is to come after it.
+type edited struct{ file, before *conf.File }
 
 // begin does what a step says, and arranges its end.
 func (w *world) begin(st Step) {
@@ -123,6 +128,8 @@ func (w *world) onLink(f *fault, st Step) bool {
 		on(a.From, a.To, a.OneWay, func(l *link) { l.refuse++ })
 	case Reset:
 		on(a.From, a.To, a.OneWay, func(l *link) { l.reset = max(l.reset, a.Probability) })
+	case HalfOpen:
+		on(a.From, a.To, a.OneWay, func(l *link) { l.halfOpen++ })
 	case Clog:
 		on(a.From, a.To, a.OneWay, func(l *link) { l.clog++ })
 	case Swizzle:
@@ -254,7 +261,12 @@ func (w *world) onNode(f *fault, st Step) bool {
 				}
 			}
 		}
-		return w.each(f, a.Nodes, func(m *machine) { m.crash("crash") }, boot)
+		return w.each(f, a.Nodes, func(m *machine) {
+			if m.boots == 0 { // it stays off from the beginning
+				m.boots++
+			}
+			m.crash("crash")
+		}, boot)
 	case Restart:
 		return w.each(f, a.Nodes, func(m *machine) { m.restart(a) }, nil)
 	case CrashLoop:
@@ -285,10 +297,19 @@ func (w *world) onNode(f *fault, st Step) bool {
 	case Drain:
 		return w.each(f, a.Nodes, (*machine).startDrain, nil)
 	case Edit:
+		if st.To > st.At {
+			return w.editFor(f, a)
+		}
 		return w.each(f, a.Nodes, func(m *machine) { m.edit(a.File) }, nil)
 	case KillActor:
 		return w.each(f, []string{a.Node}, func(m *machine) {
 			if m.runs() {
+				if p, ok := m.process.(*actorProcess); ok && p.boxes["node/"+a.ID] == nil {
+					w.trace.line(w.now, m.name, "no-such-actor").text("actor", a.ID).end()
+					if r := w.result; st.Line > 0 && !r.Unknown { // a slip of the pen proves nothing
+						r.Unknown, r.Why = true, fmt.Sprintf("line %d kills %s on %s, where there is no such actor then", st.Line, a.ID, m.name)
+					}
+				}
 				m.process.kill(a.ID)
 			}
 		}, nil)
@@ -299,6 +320,14 @@ func (w *world) onNode(f *fault, st Step) bool {
 		w.sometimes["wall clock jump"]++
 		return w.each(f, a.Nodes, func(m *machine) { m.clock.wall += a.By }, nil)
 	case SlowReplies:
+		if a.After > 0 {
+			f.bend = func(l *link) {
+				if a.Nodes == nil || slices.Contains(a.Nodes, l.from.name) {
+					l.punctual = a.After
+				}
+			}
+			return true
+		}
 		return w.each(f, a.Nodes, func(m *machine) { m.slow = a.By }, func(m *machine) { m.slow = Range{} })
 	case BrokenReplies:
 		return w.each(f, a.Nodes, func(m *machine) { m.broken, m.breakage = a.Probability, a.How },
@@ -327,6 +356,13 @@ func (w *world) freeze(f *fault, names []string, still bool) bool {
 			m.thaw()
 		}
 	})
+}
+
+// bootFirst is the boot with which the run begins, unless the machine has been kept off.
+func (m *machine) bootFirst() {
+	if m.boots == 0 {
+		m.boot()
+	}
 }
 
 func (m *machine) carries(cpu int) {
@@ -382,12 +418,44 @@ const drainLimit = 30 * time.Second
 
 func (m *machine) edit(f *conf.File) {
 	m.file = f
+	m.forgets()
 	m.w.checks.edited(m)
 	if m.runs() {
 		m.process.edit(f)
 	} else if m.frozen > 0 && m.up {
 		m.later(0, func() { m.process.edit(f) })
 	}
+}
+
+// forgets lets go of what m knows of machines that its file no longer lists.
+func (m *machine) forgets() {
+	for i := range m.known {
+		q := m.w.machines[i]
+		if !slices.ContainsFunc(m.controlConfig().Peers, func(p control.Peer) bool { return m.w.behind(p.Entry) == q }) {
+			k := &m.known[i]
+			*k = knowledge{answered: k.answered}
+		}
+	}
+}
+
+// editFor puts a file into effect until the fault ends; then the one before it is back, unless another came meanwhile.
+func (w *world) editFor(f *fault, a Edit) bool {
+	f.files = map[*machine]edited{}
+	return w.each(f, a.Nodes, func(m *machine) {
+		f.files[m] = edited{a.File, m.file}
+		m.edit(a.File)
+	}, func(m *machine) {
+		e := f.files[m]
+		if m.file == e.file {
+			m.edit(e.before)
+			return
+		}
+		for _, g := range w.active { // a later one comes back to this one
+			if h, ok := g.files[m]; ok && h.before == e.file {
+				g.files[m] = edited{h.file, e.before}
+			}
+		}
+	})
 }
 
 // parted says whether a link is cut.
@@ -467,10 +535,7 @@ func (w *world) onMedia(f *fault, st Step) bool {
 		}
 		return true
 	case Demand:
-		if m, s := w.machine(a.Node), w.byName[a.Stream]; m != nil && s != nil {
-			w.checks.demanded(m, s)
-		}
-		return true
+		return w.wants(f, a, st)
 	}
 	return false
 }
@@ -574,6 +639,14 @@ func involved(a Action) []string {
 	case ClockJump:
 		return a.Nodes
 	case SlowReplies:
+		return a.Nodes
+	case BrokenReplies:
+		return a.Nodes
+	case Load:
+		return a.Nodes
+	case Foreign:
+		return a.Nodes
+	case Demand:
 		return a.Nodes
 	case KillActor:
 		return []string{a.Node}

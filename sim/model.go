@@ -133,7 +133,7 @@ type (
 	// Drain makes nodes hand over their streams.
 	Drain struct{ Nodes []string }
 
-	// Edit puts another configuration into effect, as a reload does.
+	// Edit puts another configuration into effect, as a reload does. With To the one before it comes back then.
 	Edit struct {
 		Nodes []string
 		File  *conf.File
@@ -186,6 +186,13 @@ type (
 
 	// Refuse makes connections fail at once, as a dead host, a firewall that says so or a name that does not resolve.
 	Refuse struct {
+		From, To []string
+		OneWay   bool
+	}
+
+	// HalfOpen leaves connections standing that lead nowhere: what nodes From ask nodes To arrives, and the answers do
+	// not. What To ask From goes its way.
+	HalfOpen struct {
 		From, To []string
 		OneWay   bool
 	}
@@ -264,10 +271,12 @@ type (
 		Down, Up time.Duration
 	}
 
-	// SlowReplies makes nodes answer late.
+	// SlowReplies makes nodes answer late: by a time that is drawn from By for each answer, or, if After is not zero, so
+	// that the answer arrives exactly that long after it was asked for, by the clock of the node that asks.
 	SlowReplies struct {
 		Nodes []string
 		By    Range
+		After time.Duration
 	}
 
 	// BrokenReplies makes the answers of nodes unreadable.
@@ -323,11 +332,9 @@ type (
 		Stream string
 	}
 
-	// Demand lets a viewer ask a node for a stream. With To it stays until then.
-	Demand struct {
-		Node   string
-		Stream string
-	}
+	// Demand lets viewers ask nodes for streams, each of Nodes for each of Streams: many of both are a herd. With To they
+	// stay until then.
+	Demand struct{ Streams, Nodes []string }
 
 	// Load gives nodes that much to carry.
 	Load struct {
@@ -365,6 +372,7 @@ func (Partition) action()     {}
 func (Ring) action()          {}
 func (Isolate) action()       {}
 func (Refuse) action()        {}
+func (HalfOpen) action()      {}
 func (Reset) action()         {}
 func (Clog) action()          {}
 func (Swizzle) action()       {}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/cluster/conf"
@@ -36,9 +37,19 @@ var mutants = []struct {
 	{control.WallClock, "goes by the wall clock", []string{"wall clock"}},
 	{control.RelayChained, "passes on what was passed on to it", []string{"one link", "ring"}},
 	{control.NoFallback, "no rule R4", []string{"blind node"}},
-	{control.TimerLost, "no wake-up when a peer gets stale", []string{"crash"}},
+	{control.TimerLost, "no wake-up when a peer gets stale", []string{"pair", "crash"}},
 	{control.NoHolddown, "takes streams back at once", []string{"return"}},
 	{control.LimitOffByOne, "one stream more than the limit", []string{"limit"}},
+}
+
+// provingGrounds are the names of all scenarios in which mutants are tried.
+func provingGrounds() []string {
+	var names []string
+	for _, m := range mutants {
+		names = append(names, m.scenarios...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // provingGround makes the scenario of a name, small groups in which one thing goes wrong.
@@ -51,7 +62,11 @@ func provingGround(name string, seed uint64) *Scenario {
 		directives = "return_holddown 1000;"
 	}
 	src := fmt.Sprintf("cluster_key %032d; %s\n", 1, directives)
-	for i := range 4 {
+	nodes := 4
+	if name == "pair" {
+		nodes = 2 // so that little else wakes the survivor
+	}
+	for i := range nodes {
 		if limit = ""; name == "limit" && i == 0 {
 			limit = " channel_limit 2;" // its share is three
 		}
@@ -74,6 +89,10 @@ func provingGround(name string, seed uint64) *Scenario {
 	case "start":
 		s.Until = 20 * sec
 	case "crash":
+		add(t-10*sec, 0, Demand{})
+		add(t, 0, Crash{n("n2")})
+		add(t+sec, 0, Demand{})
+	case "pair":
 		add(t, 0, Crash{n("n2")})
 	case "return":
 		add(t, t+30*sec, Crash{n("n2")})
@@ -109,6 +128,9 @@ func provingGround(name string, seed uint64) *Scenario {
 	}
 	return s
 }
+
+// MutantCount is how many faults [Mutants] plants.
+func MutantCount() int { return len(mutants) }
 
 // Mutants plants each fault of the list in turn and says what noticed it. Nothing else may run simulations meanwhile:
 // a planted fault is in every node of the process.

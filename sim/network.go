@@ -33,6 +33,7 @@ type exchange struct {
 	sent     time.Duration
 	local    time.Duration // the asker's clock then
 	over     bool
+	waits    bool // the asker gives up at the instant at which the answer arrives, a moment after it
 
 	state   *control.State
 	raw     []byte // instead of state, where bytes travel
@@ -59,6 +60,8 @@ type link struct {
 // A conduct is how a link treats messages, as the faults that are on make it.
 type conduct struct {
 	cut, refuse, clog     int
+	halfOpen              int
+	punctual              time.Duration // answers arrive exactly so long after their questions
 	delay                 Range
 	loss                  PPM
 	begin, end            PPM
@@ -203,6 +206,11 @@ func (w *world) arrive(it item) {
 		if ex.over || ex.from.boots != ex.boots {
 			return
 		}
+		if ex.waits { // the answer is there too, and comes first
+			ex.waits = false
+			w.queue.push(it)
+			return
+		}
 		ex.over = true
 		if ex.why == "" {
 			ex.why = control.Unreachable
@@ -236,6 +244,13 @@ func (w *world) question(ex *exchange) {
 func (w *world) reply(ex *exchange, size int) {
 	to := ex.to
 	ex.made, ex.who = w.now, to.boots
+	if w.link(ex.from, to).halfOpen > 0 {
+		return
+	}
+	if w.link(to, ex.from).punctual > 0 {
+		w.punctual(ex)
+		return
+	}
 	if to.slow.Max > 0 {
 		d := draw(to.chance, to.slow)
 		w.queue.push(item{at: w.now + d, m: to, boots: to.boots, cause: w.trace.cause, do: func() {
@@ -244,6 +259,18 @@ func (w *world) reply(ex *exchange, size int) {
 		return
 	}
 	w.carry(w.link(to, ex.from), ex, answering, size)
+}
+
+// punctual lets an answer arrive exactly so long after its question, whatever the delay of the network is. At the
+// instant at which the asker gives up either may come first, as between two processors.
+func (w *world) punctual(ex *exchange) {
+	l := w.link(ex.to, ex.from)
+	at := ex.from.clock.when(ex.local+l.punctual, w.now)
+	if _, _, lost := w.fate(l, 300); lost || l.clog > 0 || at < w.now {
+		return
+	}
+	ex.waits = l.punctual == time.Duration(ex.timeout) && ex.to.chance.IntN(2) == 0
+	w.queue.push(item{at: at, m: ex.from, ex: ex, step: answering, cause: w.trace.cause})
 }
 
 // trusts says whether two machines have the same key. Every wrong key is another one.

@@ -20,7 +20,11 @@ type faultKind struct {
 }
 
 // catalogue is every fault that can be drawn. Each run of a swarm switches about half of them off.
-var catalogue = []faultKind{
+var catalogue = slices.Concat(first, second)
+
+// first and second are drawn one after the other from numbers of their own, so that what is added to the second shifts
+// nothing that the first draws.
+var first = []faultKind{
 	{"crash", "process", 4, 200 * time.Millisecond, func(g *drawing) Action { return Crash{g.some()} }},
 	{"restart", "process", 2, 0, func(g *drawing) Action {
 		return Restart{Nodes: g.one(), Remembered: g.flip(), Moved: g.flip()}
@@ -69,7 +73,7 @@ var catalogue = []faultKind{
 		return FlapLink{g.one(), g.one(), g.flip(), g.time(100*time.Millisecond, 2*g.stale), g.time(100*time.Millisecond, 2*g.stale)}
 	}},
 	{"slowreplies", "network", 1, time.Second, func(g *drawing) Action {
-		return SlowReplies{g.one(), Range{g.stale * 9 / 10, g.stale * 11 / 10}}
+		return SlowReplies{Nodes: g.one(), By: Range{g.stale * 9 / 10, g.stale * 11 / 10}}
 	}},
 	{"brokenreplies", "network", 1, time.Second, func(g *drawing) Action {
 		return BrokenReplies{g.one(), g.chance(100), [...]Breakage{CutShort, Garbled, Huge}[g.rng.IntN(3)]}
@@ -80,10 +84,17 @@ var catalogue = []faultKind{
 		return SlowSource{g.streams(), g.maybeAll(), Range{0, g.time(time.Millisecond, g.stale)}}
 	}},
 	{"singlelogin", "source", 1, time.Second, func(g *drawing) Action { return SingleLogin{g.streams()} }},
-	{"demand", "source calm", 2, 0, func(g *drawing) Action { return Demand{g.one()[0], g.streams()[0]} }},
+	{"demand", "source calm", 2, 0, func(g *drawing) Action { return Demand{Streams: g.streams()[:1], Nodes: g.one()} }},
 	{"publish", "source", 1, time.Second, func(g *drawing) Action { return Publish{g.one()[0], g.published()} }},
 	{"load", "process", 1, time.Second, func(g *drawing) Action { return Load{g.one(), g.rng.IntN(1001)} }},
 	{"edit", "edit", 1, 0, nil}, // see rollingEdit
+}
+
+var second = []faultKind{
+	{"halfopen", "network", 1, time.Second, func(g *drawing) Action { return HalfOpen{g.one(), g.some(), g.flip()} }},
+	{"onthedot", "network", 1, time.Second, func(g *drawing) Action { return SlowReplies{Nodes: g.one(), After: g.stale} }},
+	{"drift", "edit", 1, time.Second, nil},   // see drift
+	{"herd", "process", 1, time.Second, nil}, // see herd
 }
 
 // Faults are the names of all faults that [Random] can draw.
@@ -105,6 +116,7 @@ type drawing struct {
 	rng   *rand.Rand
 	stale time.Duration
 	file  *conf.File
+	drawn []Step   // before
 	names []string // streams
 	pubs  []string
 }
@@ -161,9 +173,16 @@ func (g *drawing) actor() string {
 	case 0:
 		return "control"
 	case 1:
-		return "peers/" + g.one()[0] + ":80"
+		node := g.one()[0]
+		for _, p := range g.file.Peers {
+			if p.Host == node || p.Name() == node {
+				return "peers/" + p.Name()
+			}
+		}
+		return "peers"
 	}
-	return "streams/" + g.streams()[0]
+	name := g.streams()[0]
+	return "streams/" + name + [...]string{"", "/core", "/inputs/1"}[stringHash(name)%3]
 }
 
 // time draws evenly by order of magnitude, since what matters lies near small times as much as near large ones.
@@ -220,9 +239,16 @@ func newDrawing(s *Scenario, i int) *drawing {
 }
 
 func (g *drawing) draw(profile string, from, to time.Duration, without []string) []Step {
+	out := g.drawOf(first, profile, from, to, without)
+	g.drawn = out
+	g.rng = rand.New(rand.NewPCG(g.s.Seed, stringHash(fmt.Sprint("further faults ", from))))
+	return append(out, g.drawOf(second, profile, from, to, without)...)
+}
+
+func (g *drawing) drawOf(list []faultKind, profile string, from, to time.Duration, without []string) []Step {
 	var kinds []faultKind
 	total := 0
-	for _, k := range catalogue {
+	for _, k := range list {
 		on := profile == "swarm" || slices.Contains(strings.Fields(k.profiles), profile)
 		if profile == "swarm" {
 			on = g.flip()
@@ -248,11 +274,20 @@ func (g *drawing) draw(profile string, from, to time.Duration, without []string)
 			if pick -= k.weight; pick >= 0 {
 				continue
 			}
-			if k.make == nil {
+			if k.name == "edit" {
 				out = append(out, g.rollingEdit(at, to)...)
 				break
 			}
-			st := Step{At: at, Action: k.make(g)}
+			st := Step{At: at}
+			switch k.name {
+			case "drift":
+				st.Action = g.drift(at)
+			case "herd":
+				st.Action = Crash{g.one()}
+				out = append(out, g.herd(at+g.time(time.Millisecond, g.stale)))
+			default:
+				st.Action = k.make(g)
+			}
 			if k.least > 0 {
 				st.To = min(to, at+k.least+g.time(10*time.Millisecond, 3*g.stale))
 			}
@@ -301,4 +336,58 @@ func (g *drawing) rollingEdit(at, to time.Duration) []Step {
 		at += g.time(10*time.Millisecond, g.stale)
 	}
 	return out
+}
+
+// drift gives one node another file than the others have, for a time: other timeouts, another pin, or a stream or a peer
+// less.
+func (g *drawing) drift(at time.Duration) Action {
+	node := g.one()
+	f := *g.fileAt(node[0], at)
+	f.Streams, f.Peers = slices.Clone(f.Streams), slices.Clone(f.Peers)
+	n := g.rng.IntN(4)
+	if len(f.Streams) == 0 {
+		n = 0
+	}
+	switch n {
+	case 0:
+		by := 50 + time.Duration(g.rng.Int64N(150))
+		for i := range f.Peers {
+			p := &f.Peers[i]
+			p.FetchTimeout = max(p.FetchTimeout*by/100, 100*time.Millisecond).Truncate(time.Millisecond)
+			p.StaleTimeout = max(p.StaleTimeout*by/100, 3*p.FetchTimeout).Truncate(time.Millisecond)
+		}
+	case 1:
+		if x := &f.Streams[g.rng.IntN(len(f.Streams))]; x.Ingest != nil {
+			in := *x.Ingest
+			in.CaptureAt = g.one()[0]
+			x.Ingest = &in
+		}
+	case 2:
+		i := g.rng.IntN(len(f.Streams))
+		f.Streams = slices.Delete(f.Streams, i, i+1)
+	case 3:
+		i := g.rng.IntN(len(f.Peers))
+		f.Peers = slices.Delete(f.Peers, i, i+1)
+	}
+	return Edit{node, &f}
+}
+
+// fileAt is the file that a node has at an instant by what has been drawn before.
+func (g *drawing) fileAt(node string, at time.Duration) *conf.File {
+	f := g.s.file(node)
+	for _, st := range g.drawn {
+		if e, ok := st.Action.(Edit); ok && st.At <= at && slices.Contains(e.Nodes, node) {
+			f = e.File
+		}
+	}
+	return f
+}
+
+// herd lets viewers come to all nodes for several streams at once, as all those of a node that has died do.
+func (g *drawing) herd(at time.Duration) Step {
+	a := Demand{}
+	if g.flip() {
+		a.Streams = append(g.streams(), g.streams()...)
+	}
+	return Step{At: at, Action: a}
 }

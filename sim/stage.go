@@ -131,6 +131,7 @@ func (b *mailbox) arm() {
 // step handles one message.
 func (b *mailbox) step() {
 	var msg any
+	b.self()
 	defer func() {
 		if r := recover(); r != nil {
 			b.trace("failed", fmt.Errorf("%v", r))

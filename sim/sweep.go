@@ -60,6 +60,7 @@ type SweepResult struct {
 	Measures  map[string]Measure
 	Sometimes map[string]int
 	Missing   []string // states of [SometimesStates] that never occurred
+	Idle      []string // invariants that nothing exercised, of those that apply
 	Events    uint64
 	Messages  uint64
 	TakeOvers int
@@ -83,7 +84,7 @@ type Failure struct {
 var SometimesStates = []string{
 	"two nodes crash at once", "crash in warm-up", "crash while starting", "return during take-over",
 	"healing during take-over", "pin dies with another", "two claimants", "asymmetric view longer than S",
-	"reply late", "reply of an old instance after a restart", "drain during a partition",
+	"reply exactly at S", "reply late", "reply of an old instance after a restart", "drain during a partition",
 	"all at limit", "configuration mismatch", "source dead on the owner", "a pause in (S, 2S)", "3-way partition", "ring",
 }
 
@@ -93,6 +94,20 @@ func Sweep(s *Scenario, o SweepOptions) *SweepResult {
 		c := *s
 		c.Seed = seed
 		return &c
+	})
+}
+
+// Pack runs the standard pack: a swarm of so many seeds, and the proving grounds of [Mutants] with no fault planted.
+// Together they have to reach every one of [SometimesStates] and exercise every invariant that applies.
+func Pack(o SweepOptions) *SweepResult {
+	grounds := provingGrounds()
+	swarm := o.Seeds
+	o.Seeds += uint64(len(grounds))
+	return many(o, func(seed uint64) *Scenario {
+		if i := seed - o.From; i >= swarm {
+			return provingGround(grounds[i-swarm], 1)
+		}
+		return Draw(seed, SwarmOptions{})
 	})
 }
 
@@ -327,6 +342,11 @@ func (r *SweepResult) finish() {
 	for _, name := range SometimesStates {
 		if r.Sometimes[name] == 0 {
 			r.Missing = append(r.Missing, name)
+		}
+	}
+	for _, v := range r.Verdicts {
+		if v.State == "not exercised" {
+			r.Idle = append(r.Idle, v.Name)
 		}
 	}
 }

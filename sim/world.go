@@ -534,6 +534,7 @@ func (w *world) finish() *Result {
 	r := w.result
 	w.trace.cause = 0
 	w.checks.finish()
+	w.checks.open()
 	r.Hash = w.trace.finish(w.now)
 	r.Trace = w.trace.lines
 	r.Sometimes = w.sometimes
@@ -572,7 +573,7 @@ func (w *world) twinHash() string { return hex.EncodeToString(w.trace.twin.Sum(n
 func (w *world) arrange() {
 	for _, m := range w.machines {
 		at := time.Duration(w.random.Int64N(int64(100 * time.Millisecond)))
-		w.queue.push(item{at: at, do: m.boot})
+		w.queue.push(item{at: at, do: m.bootFirst})
 	}
 	steps := append(slices.Clone(w.s.Steps), w.result.Drawn...)
 	slices.SortStableFunc(steps, func(a, b Step) int { return int(a.At - b.At) })

@@ -33,6 +33,9 @@ func (s *stream) wantedHere(now Instant) bool { return now < s.wantUntil }
 // wants finds out which streams clients want, here and at live peers, and for how long they are kept after that.
 func (n *Node) wants() {
 	for _, s := range n.streams {
+		if s.wanted {
+			s.lastWanted = n.now // it was until this moment, however long ago that was found out
+		}
 		s.wanted = s.wantedHere(n.now)
 		if s.wanted {
 			n.due(s.wantUntil)

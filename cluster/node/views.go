@@ -213,6 +213,7 @@ func controlStreams(f *conf.File) []control.Stream {
 				c.Kind = control.Kept
 			}
 		}
+		c.OnDemand = !s.Static && c.Kind == control.Kept
 		if s.Ingest != nil {
 			c.Pin, c.Break = s.Ingest.CaptureAt, s.Ingest.Handover == conf.Break
 		}

@@ -31,6 +31,17 @@ func TestExplanationIsShownAsSentencesAndATable(t *testing.T) {
 	}
 }
 
+func TestForecastWithoutAMoveSaysSo(t *testing.T) {
+	f := &control.Forecast{Asked: "n1", Nodes: []control.Share{{Node: "n1", Now: 1, Then: 1}}}
+	if got, want := planned(f), "every stream is where it belongs, as n1 sees it\n"; !strings.HasPrefix(got, want) {
+		t.Errorf("planned = \n%s\nwant it to begin with %q", got, want)
+	}
+	f.Moves = []control.Transfer{{Stream: "a", From: "n2", To: "n1"}}
+	if got, want := planned(f), "1 stream is not where it belongs, as n1 sees it\n"; !strings.HasPrefix(got, want) {
+		t.Errorf("planned = \n%s\nwant it to begin with %q", got, want)
+	}
+}
+
 func TestForecastIsShownAsTables(t *testing.T) {
 	got := planned(&control.Forecast{
 		Asked: "n1", Without: []string{"n2"}, Over: 1,

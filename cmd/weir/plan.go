@@ -31,11 +31,17 @@ func (c *PlanCmd) Run(ctx context.Context, std stdio) error {
 // planned is a forecast as text.
 func planned(f *control.Forecast) string {
 	var b strings.Builder
-	what := "move now, where they belong"
-	if len(f.Without) > 0 {
-		what = "would move without " + strings.Join(f.Without, ", ")
+	switch n := len(f.Moves); {
+	case len(f.Without) > 0:
+		fmt.Fprintf(&b, "%s would move without %s", plural(n, "stream"), strings.Join(f.Without, ", "))
+	case n == 0:
+		b.WriteString("every stream is where it belongs")
+	case n == 1:
+		b.WriteString("1 stream is not where it belongs")
+	default:
+		fmt.Fprintf(&b, "%d streams are not where they belong", n)
 	}
-	fmt.Fprintf(&b, "%s %s, as %s sees it\n", plural(len(f.Moves), "stream"), what, f.Asked)
+	fmt.Fprintf(&b, ", as %s sees it\n", f.Asked)
 	if f.Over > 0 {
 		fmt.Fprintf(&b, "%s would be beyond a node's limits, since all are full\n", plural(f.Over, "stream"))
 	}

@@ -58,7 +58,7 @@ A scenario for your own configuration is a text such as mine.txt:
   from 200s to 230s  cut streamer -> backup # only this direction
   expect    no take-over
   from 300s to 330s  isolate backup
-  expect    no duplicates after heal by +5s
+  expect    no duplicates by +8s after heal
 
 A line is "at TIME" or "from TIME to TIME", then what happens, several things divided by ";", or "expect" and what has
 to hold. Behind an expectation stands by when: "within TIME" of the line before it, "by TIME", "after heal". NODES and

@@ -11,7 +11,7 @@ import (
 
 // SimMutantsCmd is `weir sim mutants`.
 type SimMutantsCmd struct {
-	Pack uint64 `default:"300" placeholder:"N" help:"Seeds of the standard swarm, which has to reach every state that matters. Default ${default}; 0 leaves it out."`
+	Pack uint64 `default:"300" placeholder:"N" help:"Seeds of the standard pack, which has to reach every state that matters. Default ${default}; 0 leaves it out."`
 	Jobs int    `short:"j" placeholder:"N" help:"How many runs of the swarm at once; as many as there are processors."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
@@ -24,31 +24,38 @@ func (*SimMutantsCmd) Help() string {
 
 A simulator that never complains proves nothing. So known faults are planted into the rules, one after the other, and each has
 to be caught: by which invariant, in which scenario, and after how many simulated seconds says the table. And a rule is proven
-only in states that have occurred: a state of the list that the standard swarm never reaches is a failure too.
+only in states that have occurred: a state of the list that the standard pack (a swarm, and the scenarios of the table with no
+fault planted) never reaches, or a rule that it never exercises, is a failure too, and so is one that it violates.
 
 Exit codes: 0 every fault was caught and every state reached; 1 one was not; 2 interrupted.`
 }
 
 // Run plants the faults.
 func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
-	list := sim.Mutants(nil)
-	missing := []string{}
+	known := newBar(std, "planted faults", sim.MutantCount())
+	done := 0
+	list := sim.Mutants(func(sim.MutantResult) {
+		done++
+		known.step(done, "")
+	})
+	known.end()
+	var pack *sim.SweepResult
 	if c.Pack > 0 {
-		bar := newBar(std, "seeds", int(c.Pack))
-		r := sim.Swarm(sim.SwarmOptions{SweepOptions: sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(p sim.Progress) bool {
+		bar := newBar(std, "runs", 0)
+		pack = sim.Pack(sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(p sim.Progress) bool {
+			bar.total = int(p.Total)
 			bar.step(int(p.Done), "")
 			return !interrupted(ctx)
-		}}})
+		}})
 		bar.end()
 		if interrupted(ctx) {
 			return &exitError{exitUnknown, errInterrupted}
 		}
-		missing = append(missing, r.Missing...)
 	}
 	var err error
 	if c.JSON {
-		err = writeJSON(std.out, mutantsReport(list, missing))
-	} else if _, werr := io.WriteString(std.out, mutantsText(list, missing, c.Pack, painter{colour: isTerminal(std.out)})); werr != nil {
+		err = writeJSON(std.out, mutantsReport(list, pack))
+	} else if _, werr := io.WriteString(std.out, mutantsText(list, pack, painter{colour: isTerminal(std.out)})); werr != nil {
 		err = fmt.Errorf("printing the mutants: %w", werr)
 	}
 	if err != nil {
@@ -59,13 +66,13 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 			return &exitError{code: exitViolation}
 		}
 	}
-	if len(missing) > 0 {
+	if pack != nil && len(pack.Missing)+len(pack.Idle)+pack.Failed > 0 {
 		return &exitError{code: exitViolation}
 	}
 	return nil
 }
 
-func mutantsText(list []sim.MutantResult, missing []string, pack uint64, p painter) string {
+func mutantsText(list []sim.MutantResult, pack *sim.SweepResult, p painter) string {
 	var b strings.Builder
 	rows := [][]cell{{{text: "planted fault"}, {text: "what it is"}, {text: "caught by"}, {text: "in"}, {text: "after"}, {text: "runs"}}}
 	caught := 0
@@ -80,17 +87,27 @@ func mutantsText(list []sim.MutantResult, missing []string, pack uint64, p paint
 	}
 	b.WriteString(table(rows))
 	fmt.Fprintf(&b, "\n%d of %d caught\n", caught, len(list))
-	switch {
-	case len(missing) > 0:
-		fmt.Fprintf(&b, "%s in %d runs of the standard swarm: %s\n", p.red("never reached"), pack, strings.Join(missing, "; "))
-	case pack > 0:
-		fmt.Fprintf(&b, "every state that matters was reached in %d runs of the standard swarm\n", pack)
+	if pack == nil {
+		return b.String()
+	}
+	if len(pack.Missing) > 0 {
+		fmt.Fprintf(&b, "%s in the %d runs of the standard pack: %s\n", p.red("never reached"), pack.Runs, strings.Join(pack.Missing, "; "))
+	} else {
+		fmt.Fprintf(&b, "every state that matters was reached in the %d runs of the standard pack\n", pack.Runs)
+	}
+	if len(pack.Idle) > 0 {
+		fmt.Fprintf(&b, "%s: %s\n", p.red("never exercised"), strings.Join(pack.Idle, " "))
+	} else {
+		b.WriteString("every invariant that applies was exercised\n")
+	}
+	for _, f := range pack.Failures {
+		fmt.Fprintf(&b, "%s without any fault planted: %s, %s at %s: %s\n", p.red("violated"), f.Scenario.Name, f.Violation.Invariant, f.Violation.At, f.Violation.Text)
 	}
 	return b.String()
 }
 
 // mutantsReport is the same for programs.
-func mutantsReport(list []sim.MutantResult, missing []string) any {
+func mutantsReport(list []sim.MutantResult, pack *sim.SweepResult) any {
 	type mutant struct {
 		Name     string  `json:"name"`
 		What     string  `json:"what"`
@@ -101,9 +118,17 @@ func mutantsReport(list []sim.MutantResult, missing []string) any {
 		Runs     int     `json:"runs"`
 	}
 	out := struct {
-		Mutants []mutant `json:"mutants"`
-		Missing []string `json:"never_reached"`
-	}{[]mutant{}, missing}
+		Mutants  []mutant `json:"mutants"`
+		Missing  []string `json:"never_reached"`
+		Idle     []string `json:"never_exercised"`
+		Violated []uint64 `json:"failed_seeds"`
+	}{[]mutant{}, []string{}, []string{}, []uint64{}}
+	if pack != nil {
+		out.Missing, out.Idle = append(out.Missing, pack.Missing...), append(out.Idle, pack.Idle...)
+		for _, f := range pack.Failures {
+			out.Violated = append(out.Violated, f.Seed)
+		}
+	}
 	for _, m := range list {
 		out.Mutants = append(out.Mutants, mutant{m.Name, m.What, m.Killed, m.By, m.Scenario, m.At.Seconds(), m.Runs})
 	}

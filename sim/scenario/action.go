@@ -160,6 +160,10 @@ func linkVerbs() []Verb {
 			l := p.link()
 			return sim.Refuse{From: l.from, To: l.to, OneWay: l.oneWay}
 		}),
+		verb(g, "half-open", "LINK", "questions arrive, their answers do not", func(p *parser) sim.Action {
+			l := p.link()
+			return sim.HalfOpen{From: l.from, To: l.to, OneWay: l.oneWay}
+		}),
 		verb(g, "reset", "LINK P%", "so many connections break", func(p *parser) sim.Action {
 			l := p.link()
 			return sim.Reset{From: l.from, To: l.to, OneWay: l.oneWay, Probability: p.probability()}
@@ -170,8 +174,12 @@ func linkVerbs() []Verb {
 func answerVerbs() []Verb {
 	const g = "answers"
 	return []Verb{
-		verb(g, "slow-replies", "NODES by TIME..TIME", "it answers late", func(p *parser) sim.Action {
+		verb(g, "slow-replies", "NODES by TIME..TIME, or after TIME", "it answers late; exactly so long after it was asked", func(p *parser) sim.Action {
 			a := sim.SlowReplies{Nodes: p.nodeNames()}
+			if p.word("after") {
+				a.After = p.above()
+				return a
+			}
 			p.expect("by")
 			a.By = p.span()
 			return a
@@ -215,9 +223,11 @@ func sourceVerbs() []Verb {
 			s, n := p.streamAt()
 			return sim.Unpublish{Stream: s, Node: n}
 		}),
-		verb(g, "demand", "STREAM at NODE", "a viewer asks", func(p *parser) sim.Action {
-			s, n := p.streamAt()
-			return sim.Demand{Stream: s, Node: n}
+		verb(g, "demand", "STREAMS at NODES", "viewers ask each of these nodes for each stream", func(p *parser) sim.Action {
+			a := sim.Demand{Streams: p.streamNames()}
+			p.expect("at")
+			a.Nodes = p.nodeNames()
+			return a
 		}),
 	}
 }

@@ -22,7 +22,7 @@ var Phrases = []Phrase{
 	{"STREAM at NODE refused", "the publisher that came last there was not admitted"},
 	{"agreement", "all nodes name the same owners"},
 	{"moved == N, or <= N", "so many streams changed their owner; also owned(NODE), what it had before"},
-	{"no duplicates [of STREAMS]", "never two nodes capture one stream"},
+	{"no duplicates [of STREAMS]", "never two nodes capture one stream; with by TIME: none do any more then"},
 	{"no take-over [of STREAMS]", "no stream starts anywhere"},
 	{"gap <= TIME [of STREAMS]", "no stream is without media for longer"},
 	{"liveness", "every promise that is open has been kept"},
@@ -43,6 +43,7 @@ func kindWord(k control.NoteKind) string { return strings.ReplaceAll(string(k), 
 func (p *parser) expectation() {
 	e := p.expected()
 	at, to := p.from, p.to
+	by := false
 	for !p.failed && p.more() && p.peek().text != ";" {
 		t := p.peek()
 		switch {
@@ -51,7 +52,8 @@ func (p *parser) expectation() {
 			if p.isRelative() {
 				at, to = p.to, p.to+(to-at)
 			}
-		case p.word("by"), p.word("until"):
+		case p.peek().text == "by", p.peek().text == "until":
+			by = p.take().text == "by"
 			rest, relative := strings.CutPrefix(p.peek().text, "+")
 			if !relative {
 				to = p.duration()
@@ -80,6 +82,9 @@ func (p *parser) expectation() {
 		if !p.failed && to != 0 && to < at {
 			p.fail(t, "found an end at %s, expected one that is not before %s", formatDuration(to), formatDuration(at))
 		}
+	}
+	if _, ok := e.(sim.NoDuplicates); ok && by { // by then there are none any more
+		at, to = to, to+time.Millisecond
 	}
 	p.add(sim.Step{At: at, To: later(to, at), Expect: e})
 }

@@ -235,6 +235,9 @@ func (f *formatter) actionText(a sim.Action) string {
 	case sim.ClockJump:
 		return fmt.Sprintf("clock %s jump %s", list(a.Nodes), signed(a.By))
 	case sim.SlowReplies:
+		if a.After > 0 {
+			return fmt.Sprintf("slow-replies %s after %s", list(a.Nodes), formatDuration(a.After))
+		}
 		return fmt.Sprintf("slow-replies %s by %s", list(a.Nodes), formatSpan(a.By))
 	case sim.BrokenReplies:
 		return fmt.Sprintf("broken-replies %s %s %s", list(a.Nodes), formatPPM(a.Probability), a.How)
@@ -253,7 +256,7 @@ func (f *formatter) actionText(a sim.Action) string {
 	case sim.Unpublish:
 		return fmt.Sprintf("unpublish %s at %s", word(a.Stream), word(a.Node))
 	case sim.Demand:
-		return fmt.Sprintf("demand %s at %s", word(a.Stream), word(a.Node))
+		return fmt.Sprintf("demand %s at %s", list(a.Streams), list(a.Nodes))
 	case sim.Random:
 		return "random " + a.Profile
 	case sim.Quiet:
@@ -295,6 +298,8 @@ func linkActionText(a sim.Action) (string, bool) {
 		return text, true
 	case sim.Refuse:
 		return "refuse " + linkText(a.From, a.To, a.OneWay), true
+	case sim.HalfOpen:
+		return "half-open " + linkText(a.From, a.To, a.OneWay), true
 	case sim.Reset:
 		return fmt.Sprintf("reset %s %s", linkText(a.From, a.To, a.OneWay), formatPPM(a.Probability)), true
 	case sim.Clog:

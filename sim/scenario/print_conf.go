@@ -163,6 +163,9 @@ func streamBody(s conf.Stream) string {
 		}
 		parts = append(parts, text+";")
 	}
+	if !s.Static {
+		parts = append(parts, "static false;")
+	}
 	if s.Disabled {
 		parts = append(parts, "disabled;")
 	}

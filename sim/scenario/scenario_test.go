@@ -75,6 +75,9 @@ var lineTests = []struct {
 	{line: "from 1s to 9s refuse n1 -> n3", want: steps(1, 9, sim.Refuse{From: []string{"n1"}, To: []string{"n3"}, OneWay: true})},
 	{line: "from 1s to 9s reset all 50%", want: steps(1, 9, sim.Reset{Probability: sim.Percent(50)})},
 	{line: "from 1s to 9s slow-replies n2 by 2.7s", want: steps(1, 9, sim.SlowReplies{Nodes: []string{"n2"}, By: sim.Range{Min: 2700 * time.Millisecond, Max: 2700 * time.Millisecond}})},
+	{line: "from 1s to 9s slow-replies n2 after 3s", want: steps(1, 9, sim.SlowReplies{Nodes: []string{"n2"}, After: 3 * time.Second})},
+	{line: "from 1s to 9s half-open n1 -> n2", want: steps(1, 9, sim.HalfOpen{From: []string{"n1"}, To: []string{"n2"}, OneWay: true})},
+	{line: "at 1s demand all at n1,n3", want: steps(1, 0, sim.Demand{Nodes: []string{"n1", "n3"}})},
 	{line: "from 1s to 9s broken-replies n2 100% garbled", want: steps(1, 9, sim.BrokenReplies{Nodes: []string{"n2"}, Probability: sim.Percent(100), How: sim.Garbled})},
 	{line: "from 1s to 9s source-down cam[01..03] on n1", want: steps(1, 9, sim.SourceDown{Streams: []string{"cam01", "cam02", "cam03"}, Nodes: []string{"n1"}})},
 	{line: "at 1s source-up all", want: steps(1, 0, sim.SourceUp{})},
@@ -83,7 +86,7 @@ var lineTests = []struct {
 	{line: "at 0s single-login cam01", want: steps(0, 0, sim.SingleLogin{Streams: []string{"cam01"}})},
 	{line: "from 5s to 9s publish talk at n1", want: steps(5, 9, sim.Publish{Node: "n1", Stream: "talk"})},
 	{line: "at 5s unpublish talk at n1", want: steps(5, 0, sim.Unpublish{Node: "n1", Stream: "talk"})},
-	{line: "from 5s to 9s demand cam01 at n1", want: steps(5, 9, sim.Demand{Node: "n1", Stream: "cam01"})},
+	{line: "from 5s to 9s demand cam01 at n1", want: steps(5, 9, sim.Demand{Streams: []string{"cam01"}, Nodes: []string{"n1"}})},
 	{line: "from 120s to 180s random faults profile=swarm", print: "from 120s to 180s random swarm", want: steps(120, 180, sim.Random{Profile: "swarm"})},
 	{line: "at 181s quiet ; check liveness 30s", print: "at 181s quiet\nexpect liveness within 30s", want: []sim.Step{
 		{At: 181 * time.Second, Action: sim.Quiet{}}, {At: 181 * time.Second, To: 211 * time.Second, Expect: sim.Liveness{}},
@@ -101,6 +104,9 @@ var lineTests = []struct {
 	{line: "at 40s expect moved <= 4 within 9s", want: expect(40, 49, sim.Moved{Count: 4, AtMost: true})},
 	{line: "from 40s to 50s expect no duplicates of cam01", print: "at 40s expect no duplicates of cam01 within 10s", want: expect(40, 50, sim.NoDuplicates{Streams: []string{"cam01"}})},
 	{line: "at 40s expect duplicates == 0", print: "at 40s expect no duplicates", want: expect(40, 0, sim.NoDuplicates{})},
+	{line: "from 60s to 75s isolate n1\nexpect duplicates == 0 by +1.3s after heal", print: "from 60s to 75s isolate n1\nat 76.3s expect no duplicates within 1ms", want: slices.Concat(
+		steps(60, 75, sim.Isolate{Nodes: []string{"n1"}}), expect(76.3, 76.301, sim.NoDuplicates{}),
+	)},
 	{line: "at 40s expect no take-over until 60s", print: "at 40s expect no take-over within 20s", want: expect(40, 60, sim.NoTakeOver{})},
 	{line: "at 40s expect gap <= 3.6s of cam01 for 10s", print: "at 40s expect gap <= 3.6s of cam01 within 10s", want: expect(40, 50, sim.GapWithin{Streams: []string{"cam01"}, Limit: 3600 * time.Millisecond})},
 	{line: "at 40s expect note peer-stale at n1 within 4s", want: expect(40, 44, sim.Noted{Node: "n1", Kind: "peer stale"})},

@@ -7,6 +7,7 @@ package timeline
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type chart struct {
 	hidden  int // lanes of streams left out, in which nothing happened
 	states  []nodeLane
 	faults  [][]sim.Span // rows in which no two overlap
+	dense   bool         // there are so many faults that their words have room only where nothing follows
 	pins    []pin
 }
 
@@ -285,28 +287,36 @@ func (c *chart) statesOf(name string) []state {
 	return list
 }
 
-// layFaults puts faults into rows so that none covers another.
+// maxFaultRows is how high the strip of faults may get for the sake of their words.
+const maxFaultRows = 12
+
+// layFaults puts faults into rows so that none covers another, nor its words unless that takes too many rows.
 func (c *chart) layFaults() {
 	spans := slices.Clone(c.result.Faults)
 	c.name(spans)
 	slices.SortStableFunc(spans, func(a, b sim.Span) int { return cmp.Compare(a.From, b.From) })
-	for _, s := range spans {
-		if s.To < 0 || s.To > c.until {
-			s.To = c.until
-		}
-		placed := false
-		for i, row := range c.faults {
-			last := row[len(row)-1]
-			if c.faultEnd(last) <= s.From {
-				c.faults[i] = append(row, s)
-				placed = true
-				break
-			}
-		}
-		if !placed {
-			c.faults = append(c.faults, []sim.Span{s})
+	for i := range spans {
+		if spans[i].To < 0 || spans[i].To > c.until {
+			spans[i].To = c.until
 		}
 	}
+	if c.faults = rowsOf(spans, c.faultEnd); len(c.faults) > maxFaultRows {
+		c.dense = true
+		c.faults = rowsOf(spans, func(s sim.Span) time.Duration { return max(s.To, s.From+c.until/300) })
+	}
+}
+
+// rowsOf puts spans, in the order of their beginnings, each into the first row that has room.
+func rowsOf(spans []sim.Span, end func(sim.Span) time.Duration) (rows [][]sim.Span) {
+	for _, s := range spans {
+		i := slices.IndexFunc(rows, func(row []sim.Span) bool { return end(row[len(row)-1]) <= s.From })
+		if i < 0 {
+			rows = append(rows, nil)
+			i = len(rows) - 1
+		}
+		rows[i] = append(rows[i], s)
+	}
+	return rows
 }
 
 // name gives each fault the words of the scenario.
@@ -326,12 +336,15 @@ func (c *chart) name(spans []sim.Span) {
 	}
 	for i, s := range spans {
 		if w := words[fault{s.From, s.Kind, s.Text}]; w != "" {
-			spans[i].Text = w
+			spans[i].Text = strings.TrimSuffix(longDecimals.ReplaceAllString(w, "$1"), " FILE.conf")
 		} else {
 			spans[i].Text = strings.TrimSpace(s.Kind + " " + s.Text)
 		}
 	}
 }
+
+// longDecimals are digits of drawn numbers that nobody reads.
+var longDecimals = regexp.MustCompile(`(\.\d\d)\d+`)
 
 // faultEnd is where the next fault of the row may begin: behind this one and behind its words.
 func (c *chart) faultEnd(s sim.Span) time.Duration {

@@ -95,7 +95,11 @@ func (p *page) open() {
 		p.f("<span><i style=\"background:%s\"></i>%s</span>", colour(i), esc(n))
 	}
 	p.f(`<span><i class=both></i>several nodes at once</span><span><i class=none></i>nobody</span><span><i class=cold></i>not yet</span>` +
-		`<span><i class=starting></i>starting</span><span><i class=down></i>down</span><span><i class=frozen></i>frozen</span></div>` + "\n")
+		`<span><i class=starting></i>starting</span><span><i class=down></i>down</span><span><i class=frozen></i>frozen</span><span><i class=what></i>something is done to the group</span>`)
+	if len(p.pins) > 0 {
+		p.f("<span><i class=broken>1</i>something was broken: click for what led to it</span>")
+	}
+	p.f("</div>\n")
 }
 
 // colour is the colour of a node. None is red, which means that nobody has a stream.
@@ -220,14 +224,22 @@ func (p *page) drawFaults() {
 		if i == 0 {
 			p.label("what happens", "label")
 		}
-		for _, s := range row {
+		for k, s := range row {
 			class := "fault"
 			if s.To <= s.From {
 				class = "fault instant"
 			}
 			p.s(`<rect class="%s" y="%d" height="%d" %s><title>%s, %s</title></rect>`, class, p.y, faultHeight-4, p.span(s.From, s.To),
 				esc(s.Text), times(s.From, s.To))
-			p.atEdge("faulttext", p.y+12, s.From, s.Text)
+			if !p.dense {
+				p.atEdge("faulttext", p.y+12, s.From, s.Text)
+				continue
+			}
+			next := p.until
+			if k+1 < len(row) {
+				next = row[k+1].From
+			}
+			p.words("faulttext", p.y+12, s.From, next, s.Text)
 		}
 		p.y += faultHeight
 	}

@@ -92,11 +92,19 @@
     events.textContent = some(near.map(m => m.text), 8);
   }
 
+  // keep puts the instant into the address, so that it can be sent to somebody.
+  let keeping;
+  function keep() {
+    clearTimeout(keeping);
+    keeping = setTimeout(() => { try { history.replaceState(null, "", "#t=" + (at / 1e6).toFixed(3)); } catch { /* a page that has no address */ } }, 200);
+  }
+  function move(t) { show(t); keep(); }
+
   const times = [...new Set(data.marks.map(m => m.t))].sort((a, b) => a - b);
   slider.max = 10000;
-  slider.addEventListener("input", () => show(slider.value / slider.max * until));
-  document.getElementById("forth").addEventListener("click", () => { const t = times.find(t => t > at + 1); if (t !== undefined) show(t); });
-  document.getElementById("back").addEventListener("click", () => { const t = times.findLast(t => t < at - 1); show(t === undefined ? 0 : t); });
+  slider.addEventListener("input", () => move(slider.value / slider.max * until));
+  document.getElementById("forth").addEventListener("click", () => { const t = times.find(t => t > at + 1); if (t !== undefined) move(t); });
+  document.getElementById("back").addEventListener("click", () => { const t = times.findLast(t => t < at - 1); move(t === undefined ? 0 : t); });
   function zoom(by, middle) {
     const before = width, fix = middle === undefined ? x(at) - scroll.scrollLeft : middle;
     width = Math.min(Math.max(width * by, +lanes.dataset.width), 200000);
@@ -113,7 +121,7 @@
   }, {passive: false});
   lanes.addEventListener("click", e => {
     if (e.target.closest("a")) return;
-    show((e.clientX - lanes.getBoundingClientRect().left) / width * until);
+    move((e.clientX - lanes.getBoundingClientRect().left) / width * until);
   });
   for (const b of document.querySelectorAll("[data-go]")) b.addEventListener("click", () => {
     const near = 20e6; // the window that shows what happened around it, in microseconds
@@ -122,7 +130,9 @@
     scroll.scrollLeft = x(at) - scroll.clientWidth * 0.7;
     lanes.scrollIntoView({behavior: "smooth", block: "center"});
   });
+  const linked = () => location.hash.match(/^#t=([\d.]+)/);
   addEventListener("hashchange", () => {
+    if (linked()) return show(linked()[1] * 1e6);
     if (!location.hash.startsWith("#L")) return;
     document.getElementById("trace").open = true;
     document.getElementById(location.hash.slice(1))?.scrollIntoView({block: "center"});
@@ -130,6 +140,5 @@
 
   if (scroll.clientWidth > width) { lanes.dataset.width = width = scroll.clientWidth - margin; }
   layout();
-  const m = location.hash.match(/^#t=([\d.]+)/);
-  show(m ? m[1] * 1e6 : data.marks.length ? data.marks[0].t : 0);
+  show(linked() ? linked()[1] * 1e6 : data.marks.length ? data.marks[0].t : 0);
 })();

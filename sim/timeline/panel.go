@@ -139,6 +139,7 @@ func know(n sim.NodeState, running map[string][]string) knowledge {
 	}
 	for _, q := range n.View.Peers {
 		switch {
+		case q.Name == n.View.Self || q.Name == n.Name: // its own entry
 		case !q.Met:
 			k.Unmet = append(k.Unmet, q.Name)
 		case !q.Alive:

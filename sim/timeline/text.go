@@ -147,14 +147,18 @@ func (t *text) drawAxis() {
 }
 
 func (t *text) drawFaults() {
-	for _, row := range t.packFaults() {
+	rows, left := t.packFaults()
+	for _, row := range rows {
 		t.line("faults", row)
+	}
+	if left > 0 {
+		t.line("", fmt.Sprintf("and %d more faults, for which here is no room", left))
 	}
 }
 
 // packFaults writes each fault where it begins, a line under its time; those that would cover each other get a row
-// more.
-func (t *text) packFaults() []string {
+// more. It says how many are left out because there are too many rows.
+func (t *text) packFaults() (out []string, left int) {
 	var rows [][]rune
 	var free []int
 	for _, s := range flatten(t.faults) {
@@ -174,6 +178,10 @@ func (t *text) packFaults() []string {
 		}
 		words = words[:min(len(words), t.cells)]
 		row := slices.IndexFunc(free, func(n int) bool { return n <= from })
+		if row < 0 && len(rows) == maxFaultRows {
+			left++
+			continue
+		}
 		if row < 0 {
 			row = len(rows)
 			rows, free = append(rows, []rune(strings.Repeat(" ", t.cells))), append(free, 0)
@@ -181,11 +189,10 @@ func (t *text) packFaults() []string {
 		copy(rows[row][from:], words)
 		free[row] = from + len(words) + 1
 	}
-	out := make([]string, len(rows))
-	for i, r := range rows {
-		out[i] = string(r)
+	for _, r := range rows {
+		out = append(out, string(r))
 	}
-	return out
+	return out, left
 }
 
 func flatten(rows [][]sim.Span) []sim.Span {

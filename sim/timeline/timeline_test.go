@@ -224,6 +224,31 @@ func TestAnEmptyRunCanBeDrawn(t *testing.T) {
 	}
 }
 
+func TestAStormLeavesRoomForTheStreams(t *testing.T) {
+	s, r := drawn(t)
+	for i := range 200 {
+		at := time.Duration(i) * 250 * time.Millisecond
+		a := sim.Throttle{Nodes: []string{"n1"}, By: 1_234_567_890}
+		s.Steps = append(s.Steps, sim.Step{At: at, To: at + time.Second, Action: a})
+		kind, text := sim.Describe(a)
+		r.Faults = append(r.Faults, sim.Span{From: at, To: at + time.Second, Kind: kind, Text: text})
+	}
+	rows := map[string]bool{}
+	for _, m := range regexp.MustCompile(`class="fault"[^>]* y="(\d+)"`).FindAllStringSubmatch(page(t, s, r, timeline.HTMLOptions{}), -1) {
+		rows[m[1]] = true
+	}
+	if len(rows) > 12 {
+		t.Errorf("the page has %d rows of faults", len(rows))
+	}
+	got := text(t, s, r, timeline.TextOptions{})
+	if n := strings.Count(got, "\nfaults "); n > 12 || !strings.Contains(got, "more faults") {
+		t.Errorf("the text has %d rows of faults, and does not say that some are left out:\n%s", n, got)
+	}
+	if strings.Contains(got, "1.234567") || !strings.Contains(got, "throttle n1 by 1.23s") {
+		t.Errorf("the text has numbers that nobody reads:\n%s", got)
+	}
+}
+
 func TestManyStreamsKeepTheInterestingOnes(t *testing.T) {
 	s, r := drawn(t)
 	for i := range 500 {

@@ -1,0 +1,99 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What nothing has shown is not proven: each state that matters has to come up in the standard pack, and each rule to be
+// looked at. It ends as soon as that is so.
+func TestStandardPackReachesEveryStateAndExercisesEveryRule(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs dozens of groups")
+	}
+	const most, step = 300, 20
+	var missing, idle []string
+	for from := uint64(1); from <= most; from += step {
+		r := Pack(SweepOptions{From: from, Seeds: step})
+		if from == 1 {
+			missing, idle = r.Missing, r.Idle
+		}
+		unseen := func(list []string) func(string) bool {
+			return func(name string) bool { return !slices.Contains(list, name) }
+		}
+		missing, idle = slices.DeleteFunc(missing, unseen(r.Missing)), slices.DeleteFunc(idle, unseen(r.Idle))
+		if len(missing)+len(idle) == 0 {
+			t.Logf("all within %d seeds", from+step-1)
+			return
+		}
+	}
+	t.Errorf("in %d seeds these states never occurred: %q; and nothing exercised %v", most, missing, idle)
+}
+
+func TestARunThatEndsTooEarlyIsUnknown(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		until time.Duration
+		step  Step
+		want  bool
+	}{
+		{"long enough", 130 * time.Second, Step{}, false},
+		{"amid a take-over", 121 * time.Second, Step{}, true},
+		{"before the expectation", 130 * time.Second, Step{At: 140 * time.Second, Expect: Agreement{}, Line: 3}, true},
+	} {
+		s := group(t, 3, 6, "")
+		s.Steps = []Step{{At: 120 * time.Second, Action: Crash{[]string{"n2"}}}}
+		if tt.step.Expect != nil {
+			s.Steps = append(s.Steps, tt.step)
+		}
+		s.Until = tt.until
+		r := Run(s, Options{})
+		report(t, r)
+		if r.Unknown != tt.want || r.Unknown != (r.Why != "") {
+			t.Errorf("%s: unknown = %t (%s), want %t", tt.name, r.Unknown, r.Why, tt.want)
+		}
+	}
+}
+
+func TestAMachineThatCrashesAtTheBeginningNeverBoots(t *testing.T) {
+	s := group(t, 3, 6, "")
+	s.Steps = []Step{{Action: Crash{[]string{"n3"}}}}
+	s.Until = 10 * time.Second
+	r := Run(s, Options{})
+	report(t, r)
+	for _, h := range r.Holds {
+		if h.Node == "n3" {
+			t.Fatalf("n3 captures %s at %v", h.Stream, h.From)
+		}
+		if h.From < 3*time.Second-100*time.Millisecond {
+			t.Fatalf("%s captures %s at %v, before it can know that n3 is not there", h.Node, h.Stream, h.From)
+		}
+	}
+}
+
+func TestAKilledActorFailsAndIsRestarted(t *testing.T) {
+	s := group(t, 2, 2, "")
+	s.Fidelity = Actors
+	for i, id := range []string{"control", "peers/n2:8080", "streams/cam001/core", "streams/cam001/inputs/1", "streams/cam002/core"} {
+		for _, n := range s.Nodes {
+			s.Steps = append(s.Steps, Step{At: time.Duration(20+i) * time.Second, Action: KillActor{n, id}})
+		}
+	}
+	s.Until = 40 * time.Second
+	r := Run(s, Options{Keep: true})
+	report(t, r)
+	failed := map[string]bool{}
+	for _, l := range r.Trace {
+		for _, st := range s.Steps {
+			id := st.Action.(KillActor).ID
+			if slices.Contains(strings.Fields(l.Text), "actor=node/"+id) && slices.Contains(strings.Fields(l.Text), "failed") {
+				failed[id] = true
+			}
+		}
+	}
+	if len(failed) != 5 {
+		t.Errorf("only %v failed", failed)
+	}
+}
