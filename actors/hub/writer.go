@@ -3,7 +3,10 @@ package hub
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"weir/codecs"
 	"weir/codecs/gop"
@@ -14,6 +17,10 @@ var ErrReplaced = errors.New("another input took over")
 
 // ErrClosed is returned to the writers of a hub that was closed.
 var ErrClosed = errors.New("the stream has ended")
+
+// ErrTracks is returned to a writer whose tracks are of other kinds than those that viewers get, while there is somebody
+// to go on with these.
+var ErrTracks = errors.New("its tracks are not those of the stream")
 
 // farBehind is the distance in ticks behind the newest access unit at which a new writer's timeline is taken for
 // another one, which is shifted, rather than for the same one that is still being caught up with.
@@ -32,22 +39,41 @@ const maxHeld = 256
 //     that the input has changed;
 //   - else with its first random access point that is later than all that was written.
 //
+// Of writers with ranks one takes the place of another that goes on only if it has the better rank, and tracks of the
+// same kinds.
+//
 // Until then what it writes is discarded and the present writer goes on; from then on the other's writes return
 // [ErrReplaced]. A writer belongs to one goroutine.
 type Writer struct {
-	h       *Hub
-	tracks  codecs.Tracks
-	active  bool
-	gone    bool
-	shift   int64
-	broken  bool // the next access unit follows from nothing
-	held    []*codecs.AccessUnit
-	onTaken func()
+	h      *Hub
+	tracks codecs.Tracks
+	active bool
+	gone   bool
+	shift  int64
+	broken bool // the next access unit follows from nothing
+	held   []*codecs.AccessUnit
+	cfg    WriterConfig
 }
 
-// NewWriter makes a writer. onTaken, if not nil, is called once, when it takes over, with the hub's lock held: it may
-// send a message, and must not call the hub.
-func (h *Hub) NewWriter(onTaken func()) *Writer { return &Writer{h: h, onTaken: onTaken} }
+// A WriterConfig says what kind of writer one is. The zero config is of one that may always take over.
+type WriterConfig struct {
+	// Rank orders the inputs of a stream, 1 first. Zero is no rank: such a writer takes over from all, and all from it.
+	Rank int
+
+	// Loose says that the writer's timeline has nothing to do with that of others but that it began by the same wall
+	// clock. It is moved to where it follows on what was written, instead of being waited for.
+	Loose bool
+
+	// Taken, if not nil, is called once, when the writer takes over, with the hub's lock held: it may send a message,
+	// and must not call the hub.
+	Taken func()
+}
+
+// NewWriter makes a writer without rank; onTaken is as in [WriterConfig].
+func (h *Hub) NewWriter(onTaken func()) *Writer { return h.Writer(WriterConfig{Taken: onTaken}) }
+
+// Writer makes a writer.
+func (h *Hub) Writer(c WriterConfig) *Writer { return &Writer{h: h, cfg: c} }
 
 // SetTracks announces the tracks of all access units that follow.
 func (w *Writer) SetTracks(tracks codecs.Tracks) {
@@ -76,6 +102,9 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 		return errors.New("hub: access unit of an unknown track")
 	}
 	if !w.active {
+		if err := w.misfit(); err != nil {
+			return err
+		}
 		if !w.takeOver(au) {
 			return nil
 		}
@@ -111,9 +140,42 @@ func (w *Writer) Active() bool {
 	return w.active && !w.gone
 }
 
+// rival is the writer that goes on unless w has the better rank; nil if w may take over. The caller holds mu.
+func (w *Writer) rival() *Writer {
+	old := w.h.writer
+	if old == nil || old == w || old.cfg.Rank == 0 || w.cfg.Rank == 0 {
+		return nil
+	}
+	return old
+}
+
+// misfit returns an error if the tracks of w are of other kinds than those of a writer that it could relieve. The
+// caller holds mu.
+func (w *Writer) misfit() error {
+	if w.rival() == nil || sameKinds(w.tracks, w.h.gen.tracks) {
+		return nil
+	}
+	return fmt.Errorf("%w: it has %s, and viewers get %s", ErrTracks, kinds(w.tracks), kinds(w.h.gen.tracks))
+}
+
+func sameKinds(a, b codecs.Tracks) bool {
+	return slices.EqualFunc(a, b, func(a, b codecs.Track) bool { return a.Codec == b.Codec })
+}
+
+func kinds(ts codecs.Tracks) string {
+	names := make([]string, len(ts))
+	for i := range ts {
+		names[i] = ts[i].Codec.String()
+	}
+	return strings.Join(names, " and ")
+}
+
 // takeOver decides whether au makes w the writer, and whether au itself still has to be put. The caller holds mu.
 func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 	h, video := w.h, w.tracks.Video()
+	if old := w.rival(); old != nil && old.cfg.Rank <= w.cfg.Rank {
+		return false
+	}
 	if video >= 0 && au.Track != video {
 		if len(w.held) < maxHeld {
 			w.held = append(w.held, au)
@@ -133,8 +195,8 @@ func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 	case !some:
 		w.become(0, false)
 	case au.DTS > newest:
-		w.become(0, !h.gen.tracks.Equal(w.tracks))
-	case newest-au.DTS > farBehind:
+		w.become(0, w.cfg.Loose || !h.gen.tracks.Equal(w.tracks))
+	case w.cfg.Loose, newest-au.DTS > farBehind:
 		w.become(newest-au.DTS+codecs.ClockRate/25, true)
 	default:
 		// The same timeline, not yet caught up with: later access units will be newer.
@@ -158,8 +220,8 @@ func (w *Writer) become(shift int64, broken bool) {
 	for _, au := range held {
 		w.put(au)
 	}
-	if w.onTaken != nil {
-		w.onTaken()
+	if w.cfg.Taken != nil {
+		w.cfg.Taken()
 	}
 }
 
