@@ -500,10 +500,21 @@ func TestHashIsOfWhatNodesMustAgreeOn(t *testing.T) {
 		key + a + "stream b { input fake://c; cluster_ingest; }",
 		key + "return_holddown 1;" + a + b,
 		key + "stream a { input fake://a; disabled; }" + b,
+		key + "ondemand a { input fake://a; }" + b,
+		key + "stream a { input fake://a priority=2; }" + b,
+		key + a + b + "source o;",
+		key + a + b + "template t { prefix p; input publish://; }",
 	} {
 		if got := hash(other); got == base {
 			t.Errorf("hash(%q) = %s as of the base, want another", other, got)
 		}
+	}
+	const first, second = "source o { only x y; except z; cluster_ingest; }\n", "source p { prefix q; }\n"
+	if hash(key+first+second) != hash(key+second+"source O { except z; only y x; cluster_ingest; }") {
+		t.Error("the order of sources and names counts")
+	}
+	if hash(key+first) == hash(key+"source o { only x y; except z; }") {
+		t.Error("how a source's streams are placed does not count")
 	}
 	if hash(key+a, "ab", "c") == hash(key+a, "a", "bc") {
 		t.Error("what the caller adds runs together")

@@ -313,6 +313,7 @@ func (f *File) Hash(more ...string) string {
 			put(h, string(in.Partition))
 		}
 	}
+	f.hashDerived(h)
 	for _, m := range more {
 		put(h, m)
 	}

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -205,6 +206,29 @@ func (f *File) Template(name string) *Template {
 		return nil
 	}
 	return &f.Templates[best]
+}
+
+// hashDerived adds what streams are derived from. A file without templates and sources adds nothing.
+func (f *File) hashDerived(h io.Writer) {
+	var lines []string
+	for _, t := range f.Templates {
+		lines = append(lines, fmt.Sprintf("template %q %s", t.Prefix, ingestWords(t.Stream.Ingest)))
+	}
+	for _, s := range f.Sources {
+		lines = append(lines, fmt.Sprintf("source %q %t %q %q %q %s", s.URL, s.OnlyGiven, slices.Sorted(slices.Values(s.Only)),
+			slices.Sorted(slices.Values(s.Except)), s.Prefix, ingestWords(s.Stream.Ingest)))
+	}
+	slices.Sort(lines)
+	for _, l := range lines {
+		put(h, l)
+	}
+}
+
+func ingestWords(in *Ingest) string {
+	if in == nil {
+		return "alone"
+	}
+	return fmt.Sprintf("%q %s %s", in.CaptureAt, in.Handover, in.Partition)
 }
 
 // seconds is a duration as the file gives it.

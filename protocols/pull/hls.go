@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bluenviron/gohlslib/v2"
 	hlscodecs "github.com/bluenviron/gohlslib/v2/pkg/codecs"
@@ -14,12 +15,16 @@ import (
 	"weir/codecs/elementary"
 )
 
+// heldReload is how long a server may hold a request for a playlist that is to come: three target durations
+// (RFC 8216bis, 6.2.5.2) of a usual length.
+const heldReload = 20 * time.Second
+
 // HLS reads the playlist at an http or https URL, multivariant or not, and writes what it lists until it ends, and says
 // why it did; the error is never nil. Of several variants it takes the one with the greatest bandwidth that it can
 // carry. Timestamps are those of the media, without jumps and wraps.
 func HLS(ctx context.Context, rawURL string, o Options, out Writer) error {
 	o = o.complete()
-	client, end := o.client()
+	client, end := o.client(heldReload + o.Connect)
 	defer end()
 	p := &playlistPull{out: out, note: o.Note, failed: make(chan error, 1)}
 	c := &gohlslib.Client{

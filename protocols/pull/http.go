@@ -54,15 +54,16 @@ func (o Options) complete() Options {
 	return o
 }
 
-// client makes an HTTP client that keeps the deadlines, and what ends its connections.
-func (o Options) client() (c *http.Client, end func()) {
+// client makes an HTTP client that keeps the deadlines, answer being that for the head of each, and what ends its
+// connections.
+func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
 	end = func() {}
 	rt := o.Transport
 	if rt == nil {
 		t := &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: o.Connect}).DialContext,
 			TLSHandshakeTimeout:   o.Connect,
-			ResponseHeaderTimeout: o.Connect,
+			ResponseHeaderTimeout: answer,
 			MaxIdleConnsPerHost:   2,
 			IdleConnTimeout:       time.Minute,
 			DisableCompression:    true, // media does not shrink, and a silent gzip stream would not be noticed

@@ -77,7 +77,7 @@ func (o Options) body(ctx context.Context, rawURL string, read func(io.Reader) e
 	if err != nil {
 		return redacted(err)
 	}
-	client, end := o.client()
+	client, end := o.client(o.Connect)
 	defer end()
 	res, err := client.Do(req)
 	if err != nil {
