@@ -173,6 +173,32 @@ func TestViewersStayWhileInputsTakeOverFromEachOther(t *testing.T) {
 	})
 }
 
+func TestSegmentsAskedForBeforeTheCaptureBeginWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var starts atomic.Int64
+		b := newBench(t, kept("cam", &starts))
+		b.sys.Root.Send(b.pid, stream.Want{Stream: "cam", Pack: true, Reply: make(chan *stream.Live, 1)})
+		b.send(stream.Capture{Stream: "cam"})
+		time.Sleep(5 * time.Second)
+		if _, is, _ := b.registry.Get("cam"); !is.Packing || is.Role != "capturing" {
+			t.Errorf("the stream is %+v, want it captured and packed", is)
+		}
+		b.send(stream.Release{Stream: "cam", To: "n2"})
+		time.Sleep(5 * time.Second)
+		b.send(stream.Capture{Stream: "cam"})
+		time.Sleep(5 * time.Second)
+		if _, is, _ := b.registry.Get("cam"); is.Packing || is.Role != "capturing" {
+			t.Errorf("captured again the stream is %+v, want no segments before somebody asks", is)
+		}
+		b.want("cam", true)
+		time.Sleep(time.Second)
+		if _, is, _ := b.registry.Get("cam"); !is.Packing {
+			t.Errorf("after that the stream is %+v, want segments", is)
+		}
+		b.end()
+	})
+}
+
 func TestThereIsNoReturnBetweenEqualInputs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &camera{tracks: tracks, mark: '1'}, &camera{tracks: tracks, mark: '2'}

@@ -60,6 +60,7 @@ type holder struct {
 	live    *Live
 	core    *actor.PID
 	packer  *actor.PID
+	pack    bool // somebody has asked for segments, which are made where the stream is captured
 	inputs  map[int]*actor.PID
 	pending map[int]bool   // inputs to start again once their former actor has stopped
 	ending  map[int]bool   // inputs that have been told to stop
@@ -165,13 +166,25 @@ func (h *holder) switched(index int) {
 
 func (h *holder) want(ctx actor.Context, m Want) {
 	ctx.Send(h.core, want{})
-	if m.Pack && h.packer == nil {
-		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
-		h.show()
+	if m.Pack {
+		h.pack = true
+		h.packUp(ctx)
 	}
 	select {
 	case m.Reply <- h.live:
 	default: // whoever asked gives no room: they asked wrongly and get nothing
+	}
+}
+
+// captures says whether the stream's own inputs, or a publisher, bring the media.
+func (h *holder) captures() bool { return h.is.role == capturing || h.is.role == releasing }
+
+// packUp starts the packager if segments are wanted and can be made here. One that was asked for before the capture
+// begins with it.
+func (h *holder) packUp(ctx actor.Context) {
+	if h.pack && h.packer == nil && h.captures() {
+		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
+		h.show()
 	}
 }
 
@@ -187,6 +200,7 @@ func (h *holder) past() packager.Past {
 
 func (h *holder) obey(ctx actor.Context, m obey) {
 	o := m.order
+	captured := h.captures()
 	h.is.role = m.role
 	if o.stop >= 0 {
 		delete(h.pending, o.stop)
@@ -211,8 +225,14 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 		h.Env.Event("stream_"+o.status.State.String(), "stream", h.spec.Name, "err", o.status.Err)
 		h.cfg.Report(ctx, *o.status)
 	}
-	if h.packer != nil && m.role != capturing && m.role != releasing { // segments are made where the stream is captured
-		h.Stop(ctx, h.packer)
+	switch {
+	case h.captures():
+		h.packUp(ctx)
+	case captured:
+		h.pack = false
+		if h.packer != nil {
+			h.Stop(ctx, h.packer)
+		}
 	}
 	if o.letGo {
 		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, h.took})
@@ -246,6 +266,7 @@ func (h *holder) start(ctx actor.Context, index int) {
 func (h *holder) terminated(ctx actor.Context, who *actor.PID) {
 	if h.packer != nil && who.Id == h.packer.Id {
 		h.packer = nil
+		h.packUp(ctx)
 		h.show()
 		return
 	}

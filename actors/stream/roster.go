@@ -151,7 +151,11 @@ func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool)
 		r.role = releasing
 		return r.begin(relayIndex)
 	}
-	return r.quit(now)
+	os = r.quit(now)
+	if viewers == 0 && !elsewhere && r.role == idle && !r.present {
+		os = append(os, order{start: -1, stop: -1, letGo: true}) // whoever comes later begins with what is on air then
+	}
+	return os
 }
 
 // quit stops everything of the stream's own at once.

@@ -60,6 +60,14 @@ var rosterTests = []struct {
 		},
 	},
 	{
+		name: "a stream that nobody has any more and nobody watches is let go of at once", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "release alone", "stop 1, stopped, let go"},
+		},
+	},
+	{
 		name: "viewers are kept: the input goes on until the new owner's media is there", inputs: 1,
 		steps: []step{
 			{0, "capture", "start 1, starting"},
@@ -259,8 +267,11 @@ func apply(t *testing.T, r *roster, s step) []order {
 	now := s.at * time.Second
 	verb, rest, _ := strings.Cut(s.do, " ")
 	viewers, index := 0, 0
+	elsewhere := rest != "alone"
 	if rest == "watched" {
 		viewers = 1
+	} else if rest == "alone" {
+		viewers = 0
 	} else if rest != "" {
 		fmt.Sscan(rest, &index)
 	}
@@ -268,7 +279,7 @@ func apply(t *testing.T, r *roster, s step) []order {
 	case "capture":
 		return r.capture(now)
 	case "release":
-		return r.release(now, viewers, true, false)
+		return r.release(now, viewers, elsewhere, false)
 	case "want":
 		return r.want(now)
 	case "up":
