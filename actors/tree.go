@@ -4,11 +4,11 @@
 //	node                     the root; if it fails, the process exits non-zero
 //	├── control              owns the control plane's state machine; restarted, it is told what is captured here
 //	├── peers                restarts each link
-//	│   └── <entry>          one link per peer: fetches its state; starts afresh
+//	│   └── <entry>          one link per peer, and per source: fetches its state; starts afresh
 //	├── streams              restarts each stream
 //	│   └── <name>           holder of one live stream: its hub; parents the rest; nothing in it can fail
 //	│       ├── core         the stream's rules; restarted, it asks the holder who is here
-//	│       ├── inputs/<n>   one input; restarts alone, repeated failure moves the core to the next
+//	│       ├── inputs/<n>   one input; restarts alone, and the core starts the next beside it
 //	│       └── packager     segments for HLS and DASH; starts afresh with the segments that are there
 //	├── sessions             keeps each session's connection
 //	│   └── <id>             one viewer or publisher; goes on with the same connection

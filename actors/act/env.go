@@ -32,7 +32,7 @@ type Env interface {
 	Go(owner *actor.PID, run func(context.Context) error) *Task
 
 	// Event tells the log, the metrics and the trace of something that happened to an actor. Keys come from the closed
-	// list of the project: stream session node peer proto err bytes dropped, and actor.
+	// list of the project: stream session node peer proto err bytes dropped, and actor and input.
 	Event(kind string, kv ...any)
 
 	// Tree is where actors register as they start and stop.

@@ -3,8 +3,10 @@ package hub
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"weir/codecs"
 	"weir/codecs/gop"
@@ -15,6 +17,10 @@ var ErrReplaced = errors.New("another input took over")
 
 // ErrClosed is returned to the writers of a hub that was closed.
 var ErrClosed = errors.New("the stream has ended")
+
+// ErrTracks is returned to a writer whose tracks are of other kinds than those that viewers get, while there is somebody
+// to go on with these.
+var ErrTracks = errors.New("its tracks are not those of the stream")
 
 // farBehind is the distance in ticks behind the newest access unit at which a new writer's timeline is taken for
 // another one, which is shifted, rather than for the same one that is still being caught up with.
@@ -37,16 +43,19 @@ const abreast = codecs.ClockRate / 2
 //     the input has changed. One that is a little ahead waits for the present writer to arrive there;
 //   - else with a random access point that is later than all that was written.
 //
+// Of writers with ranks one takes the place of another that goes on only if it has the better rank, and tracks of the
+// same kinds.
+//
 // Until then what it writes is discarded and the present writer goes on; from then on the other's writes return
 // [ErrReplaced]. A writer belongs to one goroutine.
 type Writer struct {
-	h       *Hub
-	tracks  codecs.Tracks
-	active  bool
-	gone    bool
-	shift   int64
-	broken  bool // the next access unit follows from nothing
-	onTaken func()
+	h      *Hub
+	cfg    WriterConfig
+	tracks codecs.Tracks
+	active bool
+	gone   bool
+	shift  int64
+	broken bool // the next access unit follows from nothing
 
 	// held is what may be put once the writer takes over: sound, and from the random access point at which a writer
 	// that is ahead waits, if point is not nil, everything.
@@ -55,9 +64,25 @@ type Writer struct {
 	alien bool // the present writer has had something else at the same instants
 }
 
-// NewWriter makes a writer. onTaken, if not nil, is called once, when it takes over, with the hub's lock held: it may
-// send a message, and must not call the hub.
-func (h *Hub) NewWriter(onTaken func()) *Writer { return &Writer{h: h, onTaken: onTaken} }
+// A WriterConfig says what kind of writer one is. The zero config is of one that may always take over.
+type WriterConfig struct {
+	// Rank orders the inputs of a stream, 1 first. Zero is no rank: such a writer takes over from all, and all from it.
+	Rank int
+
+	// Loose says that the writer's timeline has nothing to do with that of others but that it began by the same wall
+	// clock. It is moved to where it follows on what was written, instead of being waited for.
+	Loose bool
+
+	// Taken, if not nil, is called once, when the writer takes over, with the hub's lock held: it may send a message,
+	// and must not call the hub.
+	Taken func()
+}
+
+// NewWriter makes a writer without rank; onTaken is as in [WriterConfig].
+func (h *Hub) NewWriter(onTaken func()) *Writer { return h.Writer(WriterConfig{Taken: onTaken}) }
+
+// Writer makes a writer.
+func (h *Hub) Writer(c WriterConfig) *Writer { return &Writer{h: h, cfg: c} }
 
 // SetTracks announces the tracks of all access units that follow.
 func (w *Writer) SetTracks(tracks codecs.Tracks) {
@@ -87,6 +112,9 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 		return errors.New("hub: access unit of an unknown track")
 	}
 	if !w.active {
+		if err := w.misfit(); err != nil {
+			return err
+		}
 		if !w.takeOver(au) {
 			return nil
 		}
@@ -125,9 +153,42 @@ func (w *Writer) Active() bool {
 	return w.active && !w.gone
 }
 
+// rival is the writer that goes on unless w has the better rank; nil if w may take over. The caller holds mu.
+func (w *Writer) rival() *Writer {
+	old := w.h.writer
+	if old == nil || old == w || old.cfg.Rank == 0 || w.cfg.Rank == 0 {
+		return nil
+	}
+	return old
+}
+
+// misfit returns an error if the tracks of w are of other kinds than those of a writer that it could relieve. The
+// caller holds mu.
+func (w *Writer) misfit() error {
+	if w.rival() == nil || sameKinds(w.tracks, w.h.gen.tracks) {
+		return nil
+	}
+	return fmt.Errorf("%w: it has %s, and viewers get %s", ErrTracks, kinds(w.tracks), kinds(w.h.gen.tracks))
+}
+
+func sameKinds(a, b codecs.Tracks) bool {
+	return slices.EqualFunc(a, b, func(a, b codecs.Track) bool { return a.Codec == b.Codec })
+}
+
+func kinds(ts codecs.Tracks) string {
+	names := make([]string, len(ts))
+	for i := range ts {
+		names[i] = ts[i].Codec.String()
+	}
+	return strings.Join(names, " and ")
+}
+
 // takeOver decides whether au makes w the writer, and whether au itself still has to be put. The caller holds mu.
 func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 	h, video := w.h, w.tracks.Video()
+	if old := w.rival(); old != nil && old.cfg.Rank <= w.cfg.Rank {
+		return false
+	}
 	switch {
 	case w.point != nil:
 		if w.overtakes(au) {
@@ -137,7 +198,7 @@ func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 		w.hold(au)
 		return false
 	}
-	if w.known(au) {
+	if !w.cfg.Loose && w.known(au) {
 		w.become(0, false)
 		return false
 	}
@@ -150,13 +211,13 @@ func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 		w.become(0, false)
 	case au.DTS > newest:
 		equal := h.gen.tracks.Equal(w.tracks)
-		if equal && video >= 0 && h.writer != nil && h.writer != w && !w.alien {
+		if equal && video >= 0 && h.writer != nil && h.writer != w && !w.alien && !w.cfg.Loose {
 			w.hold(au)
 			w.point = au
 			return false
 		}
-		w.become(0, !equal)
-	case newest-au.DTS > farBehind:
+		w.become(0, w.cfg.Loose || !equal)
+	case w.cfg.Loose, newest-au.DTS > farBehind:
 		w.become(newest-au.DTS+codecs.ClockRate/25, true)
 	default:
 		// The same timeline, not yet caught up with: later access units will be newer.
@@ -234,8 +295,8 @@ func (w *Writer) become(shift int64, broken bool) {
 	for _, au := range held {
 		w.put(au)
 	}
-	if w.onTaken != nil {
-		w.onTaken()
+	if w.cfg.Taken != nil {
+		w.cfg.Taken()
 	}
 }
 

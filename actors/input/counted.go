@@ -1,19 +1,52 @@
 package input
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"weir/actors/hub"
 	"weir/codecs"
 )
 
-// counted counts what a source writes, whether or not it is heard, so that silence can be told from waiting.
+// counted counts what a source writes of the track that viewers look at, whether or not it is heard, so that silence
+// can be told from waiting. Sound alone is silence where there should be pictures.
 type counted struct {
 	*hub.Writer
-	n atomic.Uint64
+	n     atomic.Uint64
+	video atomic.Int64 // the index of the video track, or -1
+
+	anchor *anchor // nil: the timestamps are instants already
 }
 
+// SetTracks implements [Writer].
+func (c *counted) SetTracks(tracks codecs.Tracks) {
+	c.video.Store(int64(tracks.Video()))
+	c.Writer.SetTracks(tracks)
+}
+
+// Write implements [Writer].
 func (c *counted) Write(au *codecs.AccessUnit) error {
-	c.n.Add(1)
+	if v := c.video.Load(); v < 0 || int64(au.Track) == v {
+		c.n.Add(1)
+	}
+	if c.anchor != nil {
+		au = c.anchor.place(au)
+	}
 	return c.Writer.Write(au)
+}
+
+// An anchor makes the timestamps of a source, which count from anywhere, instants of the wall clock, which it reads
+// once.
+type anchor struct {
+	wall func() int64
+	once sync.Once
+	by   int64
+}
+
+func (a *anchor) place(au *codecs.AccessUnit) *codecs.AccessUnit {
+	a.once.Do(func() { a.by = a.wall() - au.DTS })
+	moved := *au
+	moved.DTS += a.by
+	moved.PTS += a.by
+	return &moved
 }

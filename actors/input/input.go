@@ -64,8 +64,16 @@ type Config struct {
 	Hub    *hub.Hub
 	Source Source
 
-	// Silence is how long no media may come before the source is taken for dead. Zero means for ever.
+	// Silence is how long no pictures may come, or no sound where there are no pictures, before the source is taken for
+	// dead. Zero means for ever.
 	Silence time.Duration
+
+	// Rank is as in [hub.WriterConfig].
+	Rank int
+
+	// Wall, if not nil, says that the source's timestamps count from anywhere: they are anchored to the wall clock,
+	// which it reads in ticks since the Unix epoch.
+	Wall func() int64
 }
 
 // Messages of an input to its parent.
@@ -91,10 +99,13 @@ func (f *Failure) Error() string { return "input " + f.URL + ": " + f.Err.Error(
 // Unwrap gives the error behind it.
 func (f *Failure) Unwrap() error { return f.Err }
 
-var (
-	errSilent = errors.New("no media")
-	errEnded  = errors.New("the source has ended")
-)
+// ErrSilent is why an input is down that still has its source, which brings nothing.
+var ErrSilent = errors.New("no media")
+
+var errEnded = errors.New("the source has ended")
+
+// looks is how often the source is looked at within the time in which it may be silent.
+const looks = 8
 
 // taken says that the writer of that incarnation has taken over.
 type taken struct{ w *hub.Writer }
@@ -114,6 +125,7 @@ type input struct {
 	count  *counted
 	task   *act.Task
 	seen   uint64
+	silent int // looks in a row that saw nothing new
 }
 
 // Receive implements [actor.Actor].
@@ -143,9 +155,12 @@ func (i *input) start(ctx actor.Context) {
 	i.env.Tree().Note(ctx.Self().Id, "starting "+i.cfg.URL)
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	var w *hub.Writer
-	w = i.cfg.Hub.NewWriter(func() { root.Send(self, taken{w}) })
+	w = i.cfg.Hub.Writer(hub.WriterConfig{Rank: i.cfg.Rank, Loose: i.cfg.Wall != nil, Taken: func() { root.Send(self, taken{w}) }})
 	i.writer = w
 	i.count = &counted{Writer: w}
+	if i.cfg.Wall != nil {
+		i.count.anchor = &anchor{wall: i.cfg.Wall}
+	}
 	i.task = i.cfg.Source.Start(i.env, self, i.count)
 	i.rewatch(ctx)
 }
@@ -153,13 +168,15 @@ func (i *input) start(ctx actor.Context) {
 func (i *input) rewatch(ctx actor.Context) {
 	if i.cfg.Silence > 0 {
 		i.seen = i.count.n.Load()
-		i.env.After(i.cfg.Silence, ctx.Self(), check{i.writer})
+		i.env.After(i.cfg.Silence/looks, ctx.Self(), check{i.writer})
 	}
 }
 
 func (i *input) watch(ctx actor.Context) {
-	if i.count.n.Load() == i.seen {
-		i.fail(ctx, fmt.Errorf("%w for %s", errSilent, i.cfg.Silence))
+	if i.count.n.Load() != i.seen {
+		i.silent = 0
+	} else if i.silent++; i.silent >= looks {
+		i.fail(ctx, fmt.Errorf("%w for %s", ErrSilent, i.cfg.Silence))
 	}
 	i.rewatch(ctx)
 }
@@ -176,6 +193,7 @@ func (i *input) fail(ctx actor.Context, err error) {
 	}
 	err = &Failure{i.cfg.URL, err}
 	ctx.Send(ctx.Parent(), Down{i.cfg.Index, err})
+	i.release() // others need not wait for this one to be restarted
 	panic(err)
 }
 

@@ -107,10 +107,89 @@ func TestSilentInputIsDown(t *testing.T) {
 		if !ok || !strings.Contains(m.Err.Error(), "no media") {
 			t.Errorf("then it says %v, want Down for want of media", m)
 		}
-		if d := time.Since(start); d < time.Minute || d > 2*time.Minute {
-			t.Errorf("silence was noticed after %v, want between one and two minutes", d)
+		if d := time.Since(start); d < time.Minute || d > 70*time.Second {
+			t.Errorf("silence was noticed after %v, want little more than a minute", d)
 		}
 		end()
+	})
+}
+
+func TestSoundWithoutPicturesIsSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		both := codecs.Tracks{tracks[0], {Codec: codecs.AAC, Config: []byte{0x11, 0x90}, SampleRate: 48000, Channels: 2}}
+		says, end := run(t, hub.New("a", hub.Config{}), 10*time.Second, func(ctx context.Context, w input.Writer) error {
+			w.SetTracks(both)
+			for n := int64(1); ; n++ {
+				au := &codecs.AccessUnit{Track: 1, DTS: n * 90000, PTS: n * 90000, Payload: []byte{1}}
+				if n == 1 {
+					au.Track, au.RandomAccess = 0, true
+				}
+				if err := w.Write(au); err != nil {
+					return err
+				}
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Second):
+				}
+			}
+		})
+		if m, ok := (<-says).(input.Up); !ok {
+			t.Errorf("first it says %v, want Up", m)
+		}
+		start := time.Now()
+		if m, ok := (<-says).(input.Down); !ok || !errors.Is(m.Err, input.ErrSilent) {
+			t.Errorf("then it says %v, want Down for want of pictures", m)
+		}
+		if d := time.Since(start); d > 12*time.Second {
+			t.Errorf("it was noticed after %v, want some 10 s", d)
+		}
+		end()
+	})
+}
+
+func TestTimestampsFromAnywhereBecomeInstants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		sys := act.NewSystem(nil)
+		env := act.NewReal(sys, nil)
+		wall := func() int64 { return time.Now().UnixMilli() * 90 }
+		start := wall()
+		pid := sys.Root.Spawn(act.Props(env, "parent", func() actor.Actor {
+			return &parent{
+				Backoff: act.Backoff{Env: env, Min: time.Second, Max: time.Second, Quiet: time.Minute},
+				says:    make(chan any, 10),
+				cfg: input.Config{Index: 1, Hub: h, Wall: wall, Source: input.Run(func(ctx context.Context, w input.Writer) error {
+					w.SetTracks(tracks)
+					for n := range int64(3) {
+						if err := write(w, 777+n*3600); err != nil {
+							return err
+						}
+						time.Sleep(40 * time.Millisecond)
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				})},
+			}
+		}))
+		synctest.Wait()
+		f := h.Units()
+		defer f.Close()
+		time.Sleep(time.Second)
+		var units []*codecs.AccessUnit
+		for len(units) < 3 {
+			var err error
+			if units, _, err = f.Next(t.Context(), units); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, au := range units {
+			if off := au.DTS - start; off < 0 || off > 90000 || (off%3600) != 0 || au.PTS != au.DTS {
+				t.Errorf("DTS %d, PTS %d, want pictures from %d on", au.DTS, au.PTS, start)
+			}
+		}
+		sys.Root.StopFuture(pid).Wait()
+		time.Sleep(time.Hour)
 	})
 }
 

@@ -127,7 +127,7 @@ func (c *core) decide(ctx actor.Context, msg any) {
 	}
 	c.told = r.role
 	for _, o := range os {
-		ctx.Send(ctx.Parent(), obey{o, r.role, r.current})
+		ctx.Send(ctx.Parent(), obey{o, r.role})
 	}
 }
 

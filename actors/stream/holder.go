@@ -29,7 +29,6 @@ import (
 // facts are what the holder remembers of a stream, whatever happens to the core.
 type facts struct {
 	role        role
-	current     int // the configured input that is to be heard
 	heard       int // the input whose media viewers get, or -1
 	running     []int
 	publication *publication
@@ -46,7 +45,7 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 			cfg: c, spec: spec,
 			live:   &Live{Hub: hub.New(spec.Name, h), Store: cmaf.NewStore(c.Pack.Store)},
 			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, ending: map[int]bool{}, errs: map[int]string{},
-			is: facts{current: 1, heard: -1},
+			is: facts{heard: -1},
 			Backoff: act.Backoff{
 				Env: env, Min: 250 * time.Millisecond, Max: 30 * time.Second, Quiet: time.Minute,
 			},
@@ -61,11 +60,13 @@ type holder struct {
 	live    *Live
 	core    *actor.PID
 	packer  *actor.PID
+	pack    bool // somebody has asked for segments, which are made where the stream is captured
 	inputs  map[int]*actor.PID
 	pending map[int]bool   // inputs to start again once their former actor has stopped
 	ending  map[int]bool   // inputs that have been told to stop
 	errs    map[int]string // the last failure by input
 	took    uint64         // messages of the parent
+	last    int            // the configured input that was heard last, or 0
 	is      facts
 }
 
@@ -120,12 +121,16 @@ func (h *holder) take(ctx actor.Context) {
 	case input.Up:
 		delete(h.errs, m.Index)
 		h.is.heard = m.Index
+		h.switched(m.Index)
 		ctx.Send(h.core, m)
 		h.show()
 	case input.Down:
 		h.errs[m.Index] = m.Err.Error()
 		if h.is.heard == m.Index {
 			h.is.heard = -1
+			if m.Index != relayIndex && len(h.spec.Inputs) > 1 {
+				h.Env.Event("input_lost", "stream", h.spec.Name, "err", m.Err)
+			}
 		}
 		ctx.Send(h.core, m)
 		h.show()
@@ -148,15 +153,38 @@ func (h *holder) take(ctx actor.Context) {
 	}
 }
 
+// switched tells of an input of the stream's own that viewers get from now on after another one.
+func (h *holder) switched(index int) {
+	if index == relayIndex {
+		return
+	}
+	if h.last != relayIndex && h.last != index {
+		h.Env.Event("input_switched", "stream", h.spec.Name, "input", h.spec.Inputs[index-1].Config.URL)
+	}
+	h.last = index
+}
+
 func (h *holder) want(ctx actor.Context, m Want) {
 	ctx.Send(h.core, want{})
-	if m.Pack && h.packer == nil {
-		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
-		h.show()
+	if m.Pack {
+		h.pack = true
+		h.packUp(ctx)
 	}
 	select {
 	case m.Reply <- h.live:
 	default: // whoever asked gives no room: they asked wrongly and get nothing
+	}
+}
+
+// captures says whether the stream's own inputs, or a publisher, bring the media.
+func (h *holder) captures() bool { return h.is.role == capturing || h.is.role == releasing }
+
+// packUp starts the packager if segments are wanted and can be made here. One that was asked for before the capture
+// begins with it.
+func (h *holder) packUp(ctx actor.Context) {
+	if h.pack && h.packer == nil && h.captures() {
+		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
+		h.show()
 	}
 }
 
@@ -172,7 +200,8 @@ func (h *holder) past() packager.Past {
 
 func (h *holder) obey(ctx actor.Context, m obey) {
 	o := m.order
-	h.is.role, h.is.current = m.role, m.current
+	captured := h.captures()
+	h.is.role = m.role
 	if o.stop >= 0 {
 		delete(h.pending, o.stop)
 		if pid := h.inputs[o.stop]; pid != nil {
@@ -196,8 +225,14 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 		h.Env.Event("stream_"+o.status.State.String(), "stream", h.spec.Name, "err", o.status.Err)
 		h.cfg.Report(ctx, *o.status)
 	}
-	if h.packer != nil && m.role != capturing && m.role != releasing { // segments are made where the stream is captured
-		h.Stop(ctx, h.packer)
+	switch {
+	case h.captures():
+		h.packUp(ctx)
+	case captured:
+		h.pack = false
+		if h.packer != nil {
+			h.Stop(ctx, h.packer)
+		}
 	}
 	if o.letGo {
 		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, h.took})
@@ -215,6 +250,9 @@ func (h *holder) start(ctx actor.Context, index int) {
 		c.Source = h.cfg.Relay(h.spec.Name)
 	} else {
 		c = h.spec.Inputs[index-1].Config
+		if c.Rank == 0 {
+			c.Rank = index
+		}
 	}
 	c.Index, c.Hub = index, h.live.Hub
 	pid, err := ctx.SpawnNamed(input.Props(h.Env, c), fmt.Sprintf("inputs/%d", index))
@@ -228,6 +266,7 @@ func (h *holder) start(ctx actor.Context, index int) {
 func (h *holder) terminated(ctx actor.Context, who *actor.PID) {
 	if h.packer != nil && who.Id == h.packer.Id {
 		h.packer = nil
+		h.packUp(ctx)
 		h.show()
 		return
 	}
@@ -239,6 +278,7 @@ func (h *holder) terminated(ctx actor.Context, who *actor.PID) {
 				delete(h.pending, index)
 				h.start(ctx, index)
 			}
+			h.show()
 			return
 		}
 	}
@@ -268,7 +308,9 @@ func (h *holder) snapshot() Snapshot {
 		s.Inputs = append(s.Inputs, InputState{URL: "relay", Active: h.is.heard == relayIndex, Err: h.errs[relayIndex]})
 	}
 	for i, in := range h.spec.Inputs {
-		s.Inputs = append(s.Inputs, InputState{URL: in.Config.URL, Own: true, Active: h.is.heard == i+1, Err: h.errs[i+1]})
+		s.Inputs = append(s.Inputs, InputState{
+			URL: in.Config.URL, Own: true, Active: h.is.heard == i+1, Standby: h.inputs[i+1] == nil, Err: h.errs[i+1],
+		})
 	}
 	return s
 }

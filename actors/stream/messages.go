@@ -22,7 +22,10 @@ type Spec struct {
 
 // An Input is one configured input of a stream that this node can run by itself.
 type Input struct {
-	Config input.Config // Index and Hub are filled in by the stream
+	Config input.Config // Index and Hub are filled in by the stream; a Rank of zero is the place in the list
+
+	// Key is what the input's source is made of, beside what Config says: two with the same are the same.
+	Key string
 }
 
 // Messages to the supervisor of all streams; it hands them to the stream that they name, which it makes if need be.
@@ -97,8 +100,7 @@ type (
 	recalled struct{ is facts } // the answer
 	obey     struct {           // core → holder
 		order
-		role    role
-		current int
+		role role
 	}
 	capture struct{}
 	release struct {

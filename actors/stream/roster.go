@@ -1,6 +1,11 @@
 package stream
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"weir/actors/input"
+)
 
 // Times of a stream's life, by the environment's clock.
 const (
@@ -10,7 +15,8 @@ const (
 	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
 	handover = 10 * time.Second
 
-	// patience is the number of failures in a row after which a stream turns to its next input.
+	// patience is the number of failures in a row after which an input is given up. When all inputs are, so is the
+	// capture.
 	patience = 3
 )
 
@@ -42,26 +48,33 @@ type order struct {
 // nor clocks: instants are passed in.
 type roster struct {
 	name      string
-	inputs    int // number of configured inputs, which have the indices 1 … inputs
+	ranks     []int // of the configured inputs, which have the indices 1 … len(ranks); 1 is the best
 	published bool
 
 	role      role
 	running   map[int]bool  // the inputs that have been started
 	heard     int           // the input whose media viewers get, or -1
-	current   int           // the configured input that is to be heard
-	fails     int           // failures in a row, of all inputs together
+	fails     map[int]int   // failures in a row, by configured input
 	present   bool          // a publisher has been let in
 	publisher bool          // and its media is what viewers get
 	since     time.Duration // when the role, or the number of viewers, last gave a reason to stay
 }
 
 func newRoster(s Spec) *roster {
-	return &roster{name: s.Name, inputs: len(s.Inputs), published: s.Published, running: map[int]bool{}, heard: -1, current: 1}
+	r := &roster{name: s.Name, published: s.Published, running: map[int]bool{}, heard: -1, fails: map[int]int{}}
+	for i, in := range s.Inputs {
+		rank := in.Config.Rank
+		if rank == 0 {
+			rank = i + 1
+		}
+		r.ranks = append(r.ranks, rank)
+	}
+	return r
 }
 
 // restore makes the roster what it was before the core failed, by what the holder remembers.
 func (r *roster) restore(is facts, now time.Duration) {
-	r.role, r.current, r.heard, r.since = is.role, is.current, is.heard, now
+	r.role, r.heard, r.since = is.role, is.heard, now
 	for _, i := range is.running {
 		r.running[i] = true
 	}
@@ -94,12 +107,29 @@ func (r *roster) capture(now time.Duration) (os []order) {
 			return append(os, r.tell(Running, nil))
 		}
 	}
-	if r.inputs > 0 {
-		os = append(os, r.begin(r.current)...)
+	if best := r.next(); best > relayIndex {
+		os = append(os, r.begin(best)...)
+	}
+	if len(r.ranks) > 0 {
 		os = append(os, r.tell(Starting, nil))
 	}
 	return os
 }
+
+// next is the best configured input that does not run; of equals the first of the list. It is relayIndex if there is
+// none.
+func (r *roster) next() int {
+	best := relayIndex
+	for i := 1; i <= len(r.ranks); i++ {
+		if !r.running[i] && (best == relayIndex || r.ranks[i-1] < r.ranks[best-1]) {
+			best = i
+		}
+	}
+	return best
+}
+
+// better says whether viewers are to return to configured input i from j.
+func (r *roster) better(i, j int) bool { return r.ranks[i-1] < r.ranks[j-1] }
 
 // release ends the capture in favour of another node; at once, if its source allows one connection.
 func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool) (os []order) {
@@ -121,16 +151,16 @@ func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool)
 		r.role = releasing
 		return r.begin(relayIndex)
 	}
-	return r.quit(now)
+	os = r.quit(now)
+	if viewers == 0 && !elsewhere && r.role == idle && !r.present {
+		os = append(os, order{start: -1, stop: -1, letGo: true}) // whoever comes later begins with what is on air then
+	}
+	return os
 }
 
 // quit stops everything of the stream's own at once.
 func (r *roster) quit(now time.Duration) (os []order) {
-	for i := 1; i <= r.inputs; i++ {
-		if r.running[i] {
-			os = append(os, r.end(i))
-		}
-	}
+	os = r.endOwn()
 	r.role, r.since = idle, now
 	if r.running[relayIndex] {
 		r.role = following
@@ -139,6 +169,17 @@ func (r *roster) quit(now time.Duration) (os []order) {
 		os = append(os, order{start: -1, stop: -1, dismiss: outranked})
 	}
 	return append(os, r.tell(Stopped, nil))
+}
+
+// endOwn ends all configured inputs.
+func (r *roster) endOwn() (os []order) {
+	for i := 1; i <= len(r.ranks); i++ {
+		if r.running[i] {
+			os = append(os, r.end(i))
+		}
+	}
+	clear(r.fails)
+	return os
 }
 
 // want makes a stream that is not captured here follow its owner.
@@ -151,20 +192,19 @@ func (r *roster) want(now time.Duration) []order {
 	return r.begin(relayIndex)
 }
 
-// up notes that viewers now get the media of input i, and ends those that were heard before.
+// up notes that viewers now get the media of input i, and ends those that were heard before. Better ones that have
+// failed go on trying: they take over at their next random access point.
 func (r *roster) up(now time.Duration, i int) (os []order) {
 	r.heard = i
-	if i > relayIndex {
-		r.fails = 0
-	}
+	delete(r.fails, i)
 	switch {
 	case r.role == releasing && i == relayIndex:
 		return r.quit(now)
 	case i > relayIndex && r.running[relayIndex]:
 		os = append(os, r.end(relayIndex))
 	}
-	for j := 1; j <= r.inputs; j++ {
-		if j != i && r.running[j] && r.role == capturing {
+	for j := 1; j <= len(r.ranks); j++ {
+		if j != i && r.running[j] && r.role == capturing && (i == relayIndex || !r.better(j, i)) {
 			os = append(os, r.end(j))
 		}
 	}
@@ -174,26 +214,37 @@ func (r *roster) up(now time.Duration, i int) (os []order) {
 	return os
 }
 
-// down notes a failure of input i, which tries again by itself. When it has failed often, the stream turns to the next
-// one; when all have, the capture has failed, and the control plane decides who tries again, and when.
+// down notes a failure of input i, which tries again by itself. If nobody is heard then, and all that run have failed,
+// the next one is started beside them, and the first that brings media is heard. When all have failed often, or one has
+// been silent and there is no other, the capture has failed, and the control plane decides who tries again, and when.
 func (r *roster) down(now time.Duration, i int, err error) (os []order) {
 	if r.heard == i {
 		r.heard = -1
 	}
-	if i != r.current || r.role != capturing {
+	if i == relayIndex || r.role != capturing {
 		return nil
 	}
-	r.fails++
-	if r.fails%patience != 0 {
+	r.fails[i]++
+	if errors.Is(err, input.ErrSilent) { // it has been waited for long enough already
+		r.fails[i] = max(r.fails[i], patience)
+	}
+	if r.heard > relayIndex {
+		return nil // it was only tried again
+	}
+	hopeless := true
+	for j := 1; j <= len(r.ranks); j++ {
+		if r.running[j] && r.fails[j] == 0 {
+			return nil
+		}
+		hopeless = hopeless && r.fails[j] >= patience
+	}
+	if next := r.next(); next > relayIndex {
+		return r.begin(next)
+	}
+	if !hopeless {
 		return nil
 	}
-	if r.fails < patience*r.inputs {
-		os = append(os, r.end(i))
-		r.current = i%r.inputs + 1
-		return append(os, r.begin(r.current)...)
-	}
-	r.fails, r.current = 0, 1
-	os = append(os, r.end(i))
+	os = r.endOwn()
 	r.role, r.since = idle, now
 	return append(os, r.tell(Failed, err))
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/actors/input"
 )
 
 var errCamera = errors.New("camera is dark")
@@ -44,6 +46,7 @@ type step struct {
 var rosterTests = []struct {
 	name   string
 	inputs int
+	ranks  []int // instead of inputs, where they are not the places in the list
 	steps  []step
 }{
 	{
@@ -54,6 +57,14 @@ var rosterTests = []struct {
 			{2, "release", "stop 1, stopped"},
 			{5, "check", ""},
 			{13, "check", "let go"},
+		},
+	},
+	{
+		name: "a stream that nobody has any more and nobody watches is let go of at once", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "release alone", "stop 1, stopped, let go"},
 		},
 	},
 	{
@@ -98,21 +109,94 @@ var rosterTests = []struct {
 		},
 	},
 	{
-		name: "the second input takes over after three failures, and all together are a failed capture", inputs: 2,
+		name: "the second input takes over when the first fails, which goes on trying and is returned to", inputs: 2,
 		steps: []step{
 			{0, "capture", "start 1, starting"},
 			{1, "up 1", "running"},
-			{2, "down 1", ""},
-			{3, "down 1", ""},
-			{4, "down 1", "stop 1, start 2"},
-			{5, "up 2", "running"},
-			{6, "down 2", ""},
+			{2, "down 1", "start 2"},
+			{3, "up 2", "running"},
+			{4, "down 1", ""},
+			{5, "down 1", ""},
+			{6, "down 1", ""},
+			{7, "up 1", "stop 2, running"},
+			{8, "down 1", "start 2"},
+		},
+	},
+	{
+		name: "all inputs that fail together are a failed capture", inputs: 2,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "down 1", "start 2"},
+			{3, "up 2", "running"},
+			{4, "down 2", ""},
+			{5, "down 2", ""},
+			{6, "down 1", ""},
 			{7, "down 2", ""},
-			{8, "down 2", "stop 2, start 1"},
-			{9, "down 1", ""},
-			{9, "down 1", ""},
-			{9, "down 1", "stop 1, failed"},
-			{10, "capture", "start 1, starting"},
+			{8, "down 1", "stop 1, stop 2, failed"},
+			{9, "capture", "start 1, starting"},
+			{10, "down 1", "start 2"},
+		},
+	},
+	{
+		name: "a third input waits until the second has been tried", inputs: 3,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "down 1", "start 2"},
+			{2, "down 1", ""},
+			{3, "down 2", "start 3"},
+			{4, "up 3", "running"},
+			{5, "up 2", "stop 3, running"},
+			{6, "up 1", "stop 2, running"},
+		},
+	},
+	{
+		name: "the priority counts and not the place in the list", ranks: []int{3, 1, 2},
+		steps: []step{
+			{0, "capture", "start 2, starting"},
+			{1, "down 2", "start 3"},
+			{2, "down 3", "start 1"},
+			{3, "up 1", "running"},
+			{4, "up 3", "stop 1, running"},
+			{5, "up 2", "stop 3, running"},
+		},
+	},
+	{
+		name: "there is no return between equals", ranks: []int{1, 1},
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "down 1", "start 2"},
+			{3, "up 2", "stop 1, running"},
+			{4, "down 2", "start 1"},
+			{5, "up 1", "stop 2, running"},
+		},
+	},
+	{
+		name: "an equal that comes back before the other has come keeps its place", ranks: []int{1, 1},
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "down 1", "start 2"},
+			{3, "up 1", "stop 2, running"},
+		},
+	},
+	{
+		name: "an input that was silent has been waited for long enough", inputs: 2,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{60, "silent 1", "start 2"},
+			{120, "silent 2", "stop 1, stop 2, failed"},
+		},
+	},
+	{
+		name: "inputs of a stream that is released and still runs fail without a word", inputs: 2,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "release watched", "start 0"},
+			{3, "down 1", ""},
+			{4, "up 0", "stop 1, stopped"},
 		},
 	},
 	{
@@ -164,7 +248,12 @@ var rosterTests = []struct {
 func TestRoster(t *testing.T) {
 	for _, tt := range rosterTests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newRoster(Spec{Name: "a", Inputs: make([]Input, tt.inputs), Published: tt.inputs == 0})
+			spec := Spec{Name: "a", Inputs: make([]Input, max(tt.inputs, len(tt.ranks)))}
+			for i, rank := range tt.ranks {
+				spec.Inputs[i].Config.Rank = rank
+			}
+			spec.Published = len(spec.Inputs) == 0
+			r := newRoster(spec)
 			for _, s := range tt.steps {
 				if got := orders(apply(t, r, s)); got != s.want {
 					t.Fatalf("at %d s, %s = %q, want %q", s.at, s.do, got, s.want)
@@ -178,8 +267,11 @@ func apply(t *testing.T, r *roster, s step) []order {
 	now := s.at * time.Second
 	verb, rest, _ := strings.Cut(s.do, " ")
 	viewers, index := 0, 0
+	elsewhere := rest != "alone"
 	if rest == "watched" {
 		viewers = 1
+	} else if rest == "alone" {
+		viewers = 0
 	} else if rest != "" {
 		fmt.Sscan(rest, &index)
 	}
@@ -187,13 +279,15 @@ func apply(t *testing.T, r *roster, s step) []order {
 	case "capture":
 		return r.capture(now)
 	case "release":
-		return r.release(now, viewers, true, false)
+		return r.release(now, viewers, elsewhere, false)
 	case "want":
 		return r.want(now)
 	case "up":
 		return r.up(now, index)
 	case "down":
 		return r.down(now, index, errCamera)
+	case "silent":
+		return r.down(now, index, fmt.Errorf("input: %w", input.ErrSilent))
 	case "admitted":
 		r.admitted(now)
 		return nil
@@ -221,7 +315,7 @@ func TestSourceOfOneConnectionIsLetGoOfAtOnce(t *testing.T) {
 
 func TestRestoredRosterGoesOnWhereTheFormerOneWas(t *testing.T) {
 	r := newRoster(Spec{Name: "a", Inputs: make([]Input, 1)})
-	r.restore(facts{role: capturing, current: 1, heard: 1, running: []int{1}}, 0)
+	r.restore(facts{role: capturing, heard: 1, running: []int{1}}, 0)
 	if got := orders(r.capture(0)); got != "running" {
 		t.Errorf("capture again = %q, want %q: it runs already", got, "running")
 	}

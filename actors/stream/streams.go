@@ -165,13 +165,13 @@ func byName(specs []Spec) map[string]Spec {
 	return m
 }
 
-// same says whether two specifications ask for the same. Sources are functions, so an input is known by its URL and
-// times.
+// same says whether two specifications ask for the same. Sources are functions, so an input is known by its key, its
+// URL and its times.
 func same(a, b Spec) bool {
 	plain := func(s Spec) Spec {
 		ins := make([]Input, len(s.Inputs))
 		for i, in := range s.Inputs {
-			in.Config.Source = nil
+			in.Config.Source, in.Config.Wall = nil, nil
 			ins[i] = in
 		}
 		s.Inputs = ins
@@ -204,7 +204,9 @@ type InputState struct {
 	URL    string
 	Own    bool // it is of this node's file, not the relay of another node
 	Active bool // viewers get its media
-	Err    string
+	// Standby says that it is not started, because another one is heard or the stream is not captured.
+	Standby bool
+	Err     string
 }
 
 // NewRegistry returns an empty registry.

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,8 +18,25 @@ type peerDraft struct {
 type streamDraft struct {
 	Stream
 	own      delivery
-	template bool // takes things from a template, so what is missing may stand there
+	inherits word // the template from which it takes what it does not say itself; empty for none
 	capture  Pos  // of capture_at's word
+	inputs   []*inputDraft
+
+	// sourceTimeout and clientsTimeout are zero where nothing is said; clientsTimeout is negative for `false`.
+	sourceTimeout, clientsTimeout time.Duration
+	clients                       Pos // where clients_timeout stands
+
+	isTemplate bool
+	prefix     word
+}
+
+// An inputDraft is an input whose block is being read; what is zero was not said.
+type inputDraft struct{ Input }
+
+// A sourceDraft is a source whose block is being read. Its stream holds what its streams have in common.
+type sourceDraft struct {
+	Source
+	stream *streamDraft
 }
 
 // delivery is what a file says about [Delivery] in one place; zero fields mean that it says nothing.
@@ -264,7 +282,7 @@ func applyRebalance(b *builder, _ *scope, c *call) *scope {
 }
 
 func applyStream(b *builder, _ *scope, c *call) *scope {
-	st := &streamDraft{Stream: Stream{Name: c.arg(0).text, Static: true, Pos: c.pos}}
+	st := &streamDraft{Stream: Stream{Name: c.arg(0).text, Static: c.name != "ondemand", Pos: c.pos}}
 	b.streams = append(b.streams, st)
 	return &scope{stream: st}
 }
@@ -277,8 +295,50 @@ func applyInput(b *builder, sc *scope, c *call) *scope {
 		b.refuse(w.pos, c.name, err)
 	}
 	// A wrong input is kept, so that its stream is not also said to have none.
-	sc.stream.Inputs = append(sc.stream.Inputs, in)
-	return &scope{input: &in}
+	d := &inputDraft{in}
+	sc.stream.inputs = append(sc.stream.inputs, d)
+	return &scope{input: d}
+}
+
+func applyPriority(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	n, err := parseCount(w.text, 1, 1000)
+	if err != nil {
+		b.refuse(w.pos, c.name, err)
+		return nil
+	}
+	sc.input.Priority = n
+	return nil
+}
+
+func applySourceTimeout(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	d, err := parseSeconds(w.text)
+	switch {
+	case err != nil:
+		b.refuse(w.pos, c.name, err)
+	case sc.input != nil:
+		sc.input.SourceTimeout = d
+	default:
+		sc.stream.sourceTimeout = d
+	}
+	return nil
+}
+
+func applyClientsTimeout(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	sc.stream.clients = c.pos
+	if w.text == "false" {
+		sc.stream.clientsTimeout = -1
+		return nil
+	}
+	d, err := parseSeconds(w.text)
+	if err != nil {
+		b.refuse(w.pos, c.name, fmt.Errorf("%w, or false for never", err))
+		return nil
+	}
+	sc.stream.clientsTimeout = d
+	return nil
 }
 
 // applyComment obeys a note to the reader by doing nothing.
@@ -343,9 +403,6 @@ func applyDisabled(b *builder, sc *scope, c *call) *scope {
 
 func applyStatic(b *builder, sc *scope, c *call) *scope {
 	b.flag(c, &sc.stream.Static)
-	if !sc.stream.Static {
-		b.add(Unsupported, c.pos, "static false (a stream that starts with its first viewer)")
-	}
 	return nil
 }
 
@@ -429,22 +486,85 @@ func applyDirectory(b *builder, _ *scope, c *call) *scope {
 	return nil
 }
 
-// applyTemplate only notes that a stream has one.
-func applyTemplate(_ *builder, sc *scope, _ *call) *scope {
-	if sc.stream != nil {
-		sc.stream.template = true
+// applyInherit notes the template from which a stream takes what it does not say itself.
+func applyInherit(b *builder, sc *scope, c *call) *scope {
+	if sc.stream.isTemplate {
+		b.errorf(c.pos, "found `template` in a template, expected it in a stream")
+		return nil
+	}
+	sc.stream.inherits = c.arg(0)
+	return nil
+}
+
+func applyTemplate(b *builder, _ *scope, c *call) *scope {
+	w := c.arg(0)
+	if !b.room(c, len(b.templates)) {
+		return nil
+	}
+	t := &streamDraft{Stream: Stream{Name: w.text, Static: true, Pos: c.pos}, isTemplate: true}
+	for _, known := range b.templates {
+		if known.Name == t.Name {
+			b.errorf(w.pos, "found `template %s` a second time, expected it once; the first is at %s", short(w.text), known.Pos.place())
+			return &scope{stream: t}
+		}
+	}
+	b.templates = append(b.templates, t)
+	return &scope{stream: t}
+}
+
+func applyPrefix(b *builder, sc *scope, c *call) *scope {
+	w := c.arg(0)
+	if err := CheckName(w.text+"/x", nil); err != nil {
+		b.refuse(w.pos, c.name, err)
+		return nil
+	}
+	sc.stream.prefix = w
+	if sc.source != nil {
+		sc.source.Prefix = w.text
 	}
 	return nil
 }
 
 func applySource(b *builder, _ *scope, c *call) *scope {
-	for _, k := range c.kids {
-		if k.name == "cluster_key" {
-			return nil
+	w := c.arg(0)
+	if !b.room(c, len(b.sources)) {
+		return nil
+	}
+	s := &sourceDraft{Source: Source{Pos: c.pos}, stream: &streamDraft{Stream: Stream{Static: true, Pos: c.pos}}}
+	var err error
+	if s.Source, err = parseSource(w.text); err != nil {
+		b.refuse(w.pos, c.name, err)
+		return &scope{source: s, stream: s.stream} // not kept, but its block is worth checking
+	}
+	s.Pos = c.pos
+	for _, known := range b.sources {
+		if known.URL == s.URL {
+			b.errorf(w.pos, "found `source %s` a second time, expected it once; the first is at %s", s.Name, known.Pos.place())
 		}
 	}
-	if !slices.ContainsFunc(c.words, func(w word) bool { return w.option && strings.HasPrefix(w.text, "cluster_key=") }) {
-		b.keyless = append(b.keyless, keyless{"source", c.pos})
+	b.sources = append(b.sources, s)
+	return &scope{source: s, stream: s.stream}
+}
+
+func applySourceKey(b *builder, sc *scope, c *call) *scope {
+	sc.source.ClusterKey = b.key(c)
+	return nil
+}
+
+// applyOnly obeys `only` and `except`.
+func applyOnly(b *builder, sc *scope, c *call) *scope {
+	into := &sc.source.Except
+	if c.name == "only" {
+		into, sc.source.OnlyGiven = &sc.source.Only, true
+	}
+	for _, w := range c.args {
+		if err := CheckName(w.text, nil); err != nil && !errors.Is(err, ErrReserved) {
+			b.refuse(w.pos, c.name, err)
+			continue
+		}
+		if !slices.Contains(*into, w.text) {
+			*into = append(*into, w.text)
+		}
 	}
 	return nil
 }

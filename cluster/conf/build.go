@@ -58,7 +58,8 @@ type scope struct {
 	vod    *Vod
 	stream *streamDraft
 	ingest *Ingest
-	input  *Input
+	input  *inputDraft
+	source *sourceDraft
 }
 
 // A call is a directive with its words sorted.
@@ -76,10 +77,13 @@ type builder struct {
 	file    *File
 	peers   []*peerDraft
 	streams []*streamDraft
-	listens map[string][]Listen
-	off     map[string]Pos
-	keyless []keyless // what needs a cluster key and has none of its own
-	global  delivery
+
+	templates []*streamDraft
+	sources   []*sourceDraft
+	listens   map[string][]Listen
+	off       map[string]Pos
+	keyless   []keyless // what needs a cluster key and has none of its own
+	global    delivery
 }
 
 // keyless is a directive that needs a cluster key.

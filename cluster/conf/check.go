@@ -15,8 +15,13 @@ import (
 func (b *builder) finish(self []string) {
 	b.finishListens()
 	b.finishVods()
+	if b.file.Name != "" {
+		self = append([]string{b.file.Name}, self...)
+	}
 	b.finishPeers()
 	b.finishStreams(self)
+	b.finishTemplates(self)
+	b.finishSources(self)
 	b.checkKeys()
 	b.file.index = make(map[string]int, len(b.file.Streams))
 	for i := range b.file.Streams {
@@ -233,9 +238,6 @@ func rate(x float64) string {
 
 func (b *builder) finishStreams(self []string) {
 	f := b.file
-	if f.Name != "" {
-		self = append([]string{f.Name}, self...)
-	}
 	f.Delivery = b.global.over(delivery{}).complete()
 	seen := map[string]Pos{}
 	for _, st := range b.streams {
@@ -248,12 +250,13 @@ func (b *builder) finishStreams(self []string) {
 			continue
 		}
 		seen[st.Name] = st.Pos
-		if len(st.Inputs) == 0 && !st.Disabled && !st.template {
+		b.checkFiles(st)
+		b.inherit(st)
+		if len(st.inputs) == 0 && !st.Disabled {
 			b.errorf(st.Pos, "found `stream %s` without an input, expected `input URL;` in it, such as `input publish://;` or `disabled;`", short(st.Name))
 		}
-		b.checkFiles(st)
+		b.settle(st)
 		b.pin(st, self)
-		st.Delivery = st.own.over(b.global).complete()
 		f.Streams = append(f.Streams, st.Stream)
 	}
 	for _, st := range b.streams {
@@ -265,7 +268,7 @@ func (b *builder) finishStreams(self []string) {
 
 // checkFiles refuses files outside declared directories.
 func (b *builder) checkFiles(st *streamDraft) {
-	for _, in := range st.Inputs {
+	for _, in := range st.inputs {
 		if in.Location == "" || b.file.Vod(in.Location) != nil {
 			continue
 		}

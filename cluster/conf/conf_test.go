@@ -106,9 +106,37 @@ var refusedTests = []struct {
 	// Inputs.
 	{"no input", "stream a { }", "f:1:1: error: found `stream a` without an input", Error},
 	{"test picture of no size", "stream a { input fake://fake?size=bad; }", `found "fake://fake?size=bad": size="bad": must be like`, Error},
-	{"scheme misspelt", "stream a { input fakee://a; }", `found the scheme "fakee", expected fake, file or publish; did you mean "fake"?`, Error},
+	{"scheme misspelt", "stream a { input fakee://a; }", `found the scheme "fakee", expected fake, file, hls, hlss, http, https, publish, rtmp, rtmps, rtsp, rtsps, tshttp or tshttps; did you mean "fake"?`, Error},
 	{"no scheme", "stream a { input bunny.mp4; }", "expected a URL that begins with one of the schemes", Error},
-	{"scheme later", "stream a { input rtsp://u:pa55@h/x; }", "f:1:18: not supported yet: input of scheme rtsp", Unsupported},
+	{"scheme later", "stream a { input udp://u:pa55@h/x; }", "f:1:18: not supported yet: input of scheme udp", Unsupported},
+	{"pull of no host", "stream a { input tshttp:///x; }", `f:1:18: error: ` + "`input`: found \"tshttp:///x\", expected tshttp://[USER:PASSWORD@]HOST[:PORT]/PATH", Error},
+	{"pull of a wrong port", "stream a { input rtsp://u:pa55@h:99999/x; }", `f:1:18: error: ` + "`input`: found \"99999\", expected a whole number from 1 to 65535 as the port", Error},
+	{"pull that is no URL", "stream a { input hls://u:pa55@h/%zz; }", `f:1:18: error: ` + "`input`: found \"hls://u:****@h/%zz\", expected hls://", Error},
+	{"RTMP without a name", "stream a { input rtmp://h; }", `expected rtmp://HOST[:PORT]/APP/NAME`, Error},
+	{"priority 0", "stream a { input fake://a priority=0; }", "f:1:27: error: `priority`: found \"0\", expected a whole number from 1 to 1000", Error},
+	{"priority of a stream", "stream a { input fake://a; priority 1; }", "f:1:28: error: found `priority`, which cannot stand in `stream`; expected it in input", Error},
+	{"source_timeout with a unit", "stream a { input fake://a; source_timeout 5s; }", "f:1:43: error: `source_timeout`: found \"5s\", expected seconds without a unit, here 5", Error},
+	{"source_timeout of nothing", "stream a { input fake://a source_timeout=0; }", "f:1:27: error: `source_timeout`: found 0, expected seconds from 1 to 86400", Error},
+
+	// On demand, templates, sources.
+	{"clients_timeout of a kept stream", "stream a { input fake://a; clients_timeout 5; }", "f:1:28: warning: clients_timeout says nothing of `stream a`", Warning},
+	{"clients_timeout true", "ondemand a { input fake://a; clients_timeout true; }", "f:1:46: error: `clients_timeout`: found \"true\", expected a whole number of seconds, or false for never", Error},
+	{"on demand by a publisher", "ondemand a { input publish://; }", "f:1:1: error: found `ondemand a` with no other input than publish://, expected `stream a`", Error},
+	{"on demand without input", "ondemand a { }", "f:1:1: error: found `stream a` without an input", Error},
+	{"on demand and not", "stream a { input fake://a; }\nondemand a { input fake://a; }", "f:2:1: error: found `stream a` a second time", Error},
+	{"template unknown", "template tv { input fake://a; } stream a { template tw; }", "f:1:53: error: `template`: found \"tw\", expected a template of the file; did you mean \"tv\"?", Error},
+	{"template twice", "template a { } template a { }", "f:1:25: error: found `template a` a second time", Error},
+	{"template of a template", "template a { } template b { template a; }", "f:1:29: error: found `template` in a template", Error},
+	{"prefix twice", "template a { prefix p; input publish://; } template b { prefix p; input publish://; }", "f:1:64: error: found `prefix p` a second time", Error},
+	{"prefix reserved", "template a { prefix api; input publish://; }", "f:1:21: error: `prefix`: ", Error},
+	{"prefix of what is pulled", "template a { prefix p; input rtmp://h/a/b; }", "f:1:24: not supported yet: an input other than publish:// in a template with a prefix", Unsupported},
+	{"prefix of nothing", "template a { prefix p; }", "f:1:1: error: found `template a` with a prefix and without an input", Error},
+	{"source twice", key + "source a; source a:80;", "f:2:18: error: found `source a:80` a second time", Error},
+	{"source of another kind", key + "source rtsp://a/b;", "f:2:8: error: `source`: found the scheme \"rtsp\", expected HOST[:PORT] of a node", Error},
+	{"source without names", "source rtmp://u:pa55@a/live { only; }", "f:1:1: error: found `source rtmp://u:****@a/live` without names of streams", Error},
+	{"source with a query", "source rtmp://a/live?x=1 { only b; }", "expected rtmp://HOST[:PORT]/PATH", Error},
+	{"source that takes and leaves", key + "source a { only b; except b; }", "f:2:1: error: `source a`: found \"b\" both in `only` and in `except`", Error},
+	{"source with archive", key + "source a { dvr /x 2d; }", "f:2:12: not supported yet: `dvr`", Unsupported},
 	{"outside", "stream a { input file://vod/../../etc/passwd; }", `found ".." as a part of the path`, Error},
 	{"absolute", "stream a { input file:///etc/passwd; }", "expected file://LOCATION/PATH", Error},
 	{"undeclared", "stream a { input file://voda/x.mp4; }", `found the location "voda", expected one that is declared by`, Error},
@@ -127,11 +155,10 @@ var refusedTests = []struct {
 	{"no channels", "channel_limit 0;", "f:1:15: error: ", Error},
 	{"more than all", "cpu_limit 101;", "f:1:11: error: ", Error},
 	{"rebalancing", "rebalance_rate -1;", "or off", Error},
-	{"input option", "stream a { input fake://a priority=1; }", "f:1:27: not supported yet: `priority`", Unsupported},
-	{"input option in a block", "stream a { input fake://a { priority 1; } }", "f:1:29: not supported yet: `priority`", Unsupported},
+	{"input option", "stream a { input fake://a via=x; }", "f:1:27: not supported yet: `via`", Unsupported},
+	{"input option in a block", "stream a { input fake://a { via x; } }", "f:1:29: not supported yet: `via`", Unsupported},
 	{"unknown in what is not built", key + "balancer b { mdoe clients; }", "f:2:14: error: found \"mdoe\", which is no directive in `balancer`; did you mean `mode`?", Error},
 	{"listener option", "http 80 { api false; }", "f:1:11: not supported yet: `api`", Unsupported},
-	{"static false", "stream a { input fake://a; static false; }", "not supported yet: static false", Unsupported},
 }
 
 func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
@@ -171,6 +198,20 @@ stream cam01 hls=redirect relay=rtmp,mpegts {
 }
 stream "cam 02/low" { input fake://fake; cluster_ingest { capture_at [2001:db8::1]:80; } disabled; static; }
 stream cam03 { input fake://fake; disabled false; latency 5; title News at ten; }
+ondemand 1 {
+	source_timeout 7;
+	input tshttp://u:p@h:81/a?b=c;
+	input hls://h/x.m3u8 priority=1;
+	input HTTPS://h/x.flv { priority 3; source_timeout 9; }
+	input rtsp://h/y;
+	clients_timeout 5; cluster_ingest;
+}
+template tv { input rtmp://h/app/name; title TV; clients_timeout false; hls redirect; }
+template talks { prefix talk; input publish://; relay mpegts; }
+stream kept { template tv; title Own; static false; }
+source n9:81 { only a b; except c; prefix far; cluster_key fedcba9876543210; clients_timeout 9; source_timeout 4; cluster_ingest; relay rtmp; }
+source rtmp://h2/live/ { only d; }
+source N8 { only; }
 `
 
 func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
@@ -180,6 +221,7 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 	}
 	const ms = time.Millisecond
 	const k = "0123456789abcdef0123456789abcdef"
+	global := Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms}
 	want := &File{
 		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, RebalanceRate: DefaultRebalanceRate, LogLevel: "debug",
 		HTTP:   []Listen{{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}},
@@ -206,22 +248,62 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 			{
 				Name: "cam01", Title: `Camera; "one"`, Static: true,
 				Inputs: []Input{
-					{URL: "file://clips/dir/bunny.mp4", Scheme: "file", Location: "clips", File: "dir/bunny.mp4"},
-					{URL: "publish://", Scheme: "publish"},
+					{URL: "file://clips/dir/bunny.mp4", Scheme: "file", Location: "clips", File: "dir/bunny.mp4", Priority: 1, SourceTimeout: time.Minute},
+					{URL: "publish://", Scheme: "publish", Priority: 2, SourceTimeout: time.Minute},
 				},
 				Ingest:   &Ingest{CaptureAt: "n2", Peer: "n2:8081", Handover: Make, Partition: Available},
 				Delivery: Delivery{HLS: HLSRedirect, Redirect: []string{"flv"}, Relay: []string{"mpegts", "rtmp", "rtsp"}, Latency: 80 * ms},
 			},
 			{
 				Name: "cam 02/low", Static: true, Disabled: true,
-				Inputs:   []Input{{URL: "fake://fake", Scheme: "fake"}},
+				Inputs:   []Input{{URL: "fake://fake", Scheme: "fake", Priority: 1, SourceTimeout: time.Minute}},
 				Ingest:   &Ingest{CaptureAt: "[2001:db8::1]:80", Peer: "[2001:db8::1]:80", Handover: Make, Partition: Available},
 				Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms},
 			},
 			{
 				Name: "cam03", Static: true, Title: "News at ten",
-				Inputs:   []Input{{URL: "fake://fake", Scheme: "fake"}},
+				Inputs:   []Input{{URL: "fake://fake", Scheme: "fake", Priority: 1, SourceTimeout: time.Minute}},
 				Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 5 * ms},
+			},
+			{
+				Name: "1", ClientsTimeout: 5 * time.Second,
+				Inputs: []Input{
+					{URL: "tshttp://u:p@h:81/a?b=c", Scheme: "tshttp", Address: "http://u:p@h:81/a?b=c", Form: TS, Priority: 1, SourceTimeout: 7 * time.Second},
+					{URL: "hls://h/x.m3u8", Scheme: "hls", Address: "http://h/x.m3u8", Form: HLS, Priority: 1, SourceTimeout: 7 * time.Second},
+					{URL: "HTTPS://h/x.flv", Scheme: "https", Address: "https://h/x.flv", Form: FLV, Priority: 3, SourceTimeout: 9 * time.Second},
+					{URL: "rtsp://h/y", Scheme: "rtsp", Address: "rtsp://h/y", Priority: 4, SourceTimeout: 7 * time.Second},
+				},
+				Ingest:   &Ingest{Handover: Make, Partition: Available},
+				Delivery: global,
+			},
+			{
+				Name: "kept", ClientsTimeout: -1, Title: "Own",
+				Inputs:   []Input{{URL: "rtmp://h/app/name", Scheme: "rtmp", Address: "rtmp://h/app/name", Priority: 1, SourceTimeout: time.Minute}},
+				Delivery: Delivery{HLS: HLSRedirect, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms},
+			},
+		},
+		Templates: []Template{{
+			Name: "talks", Prefix: "talk", Stream: Stream{
+				Static: true, Inputs: []Input{{URL: "publish://", Scheme: "publish", Priority: 1, SourceTimeout: time.Minute}},
+				Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"mpegts", "rtsp"}, Latency: 80 * ms},
+			},
+		}},
+		Sources: []Source{
+			{
+				Name: "n9:81", URL: "http://n9:81", Only: []string{"a", "b"}, OnlyGiven: true, Except: []string{"c"}, Prefix: "far", ClusterKey: "fedcba9876543210",
+				Stream: Stream{
+					Static: true, ClientsTimeout: 9 * time.Second, Inputs: []Input{{SourceTimeout: 4 * time.Second}},
+					Ingest:   &Ingest{Handover: Make, Partition: Available},
+					Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv"}, Relay: []string{"rtmp", "rtsp"}, Latency: 80 * ms},
+				},
+			},
+			{
+				Name: "rtmp://h2/live", URL: "rtmp://h2/live", Plain: true, Only: []string{"d"}, OnlyGiven: true,
+				Stream: Stream{Static: true, ClientsTimeout: time.Minute, Inputs: []Input{{SourceTimeout: time.Minute}}, Delivery: global},
+			},
+			{
+				Name: "N8", URL: "http://n8", OnlyGiven: true, ClusterKey: k,
+				Stream: Stream{Static: true, ClientsTimeout: time.Minute, Inputs: []Input{{SourceTimeout: time.Minute}}, Delivery: global},
 			},
 		},
 	}
@@ -251,17 +333,65 @@ func withoutPositions(f *File) *File {
 	for i := range f.Peers {
 		f.Peers[i].Pos = Pos{}
 	}
+	for i := range f.Templates {
+		f.Templates[i].Pos = Pos{}
+		bare(&f.Templates[i].Stream)
+	}
+	for i := range f.Sources {
+		f.Sources[i].Pos = Pos{}
+		bare(&f.Sources[i].Stream)
+	}
 	for i := range f.Streams {
-		s := &f.Streams[i]
-		s.Pos = Pos{}
-		if s.Ingest != nil {
-			s.Ingest.Pos = Pos{}
-		}
-		for j := range s.Inputs {
-			s.Inputs[j].Pos = Pos{}
-		}
+		bare(&f.Streams[i])
 	}
 	return f
+}
+
+func bare(s *Stream) {
+	s.Pos = Pos{}
+	if s.Ingest != nil {
+		s.Ingest.Pos = Pos{}
+	}
+	for i := range s.Inputs {
+		s.Inputs[i].Pos = Pos{}
+	}
+}
+
+func TestStreamsOfAPlainServerAreThoseThatTheSourceLists(t *testing.T) {
+	f, problems := Parse("f", []byte("source http://u:p@h:81/live { only a b/c; prefix far; except x; } source rtmp://h/app { only d; }"))
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	var got []string
+	for _, s := range f.Sources {
+		for _, st := range s.Streams() {
+			got = append(got, st.Name+" "+st.Inputs[0].Address+" "+string(st.Inputs[0].Form))
+		}
+	}
+	want := []string{"far/a http://u:p@h:81/live/a.flv flv", "far/b/c http://u:p@h:81/live/b/c.flv flv", "d rtmp://h/app/d "}
+	if !slices.Equal(got, want) {
+		t.Errorf("streams %q, want %q", got, want)
+	}
+	more := f.With(f.Sources[0].Streams())
+	if more.Stream("far/a") == nil || f.Stream("far/a") != nil || len(more.With(f.Sources[0].Streams()).Streams) != 2 {
+		t.Error("With does not add what is not there, or changes what it was given")
+	}
+}
+
+func TestTemplateOfTheLongestPrefixIsMeant(t *testing.T) {
+	f, problems := Parse("f", []byte("template a { prefix p; input publish://; } template b { prefix p/q; input publish://; }"))
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	for name, want := range map[string]string{"p/x": "a", "p/q/x": "b", "p/q": "a", "q/x": "", "p": ""} {
+		got := ""
+		if t := f.Template(name); t != nil {
+			got = t.Name
+		}
+		if got != want {
+			t.Errorf("Template(%q) = %q, want %q", name, got, want)
+		}
+	}
 }
 
 func TestDefaultPortsHoldWhereNoneIsGiven(t *testing.T) {
@@ -370,10 +500,21 @@ func TestHashIsOfWhatNodesMustAgreeOn(t *testing.T) {
 		key + a + "stream b { input fake://c; cluster_ingest; }",
 		key + "return_holddown 1;" + a + b,
 		key + "stream a { input fake://a; disabled; }" + b,
+		key + "ondemand a { input fake://a; }" + b,
+		key + "stream a { input fake://a priority=2; }" + b,
+		key + a + b + "source o;",
+		key + a + b + "template t { prefix p; input publish://; }",
 	} {
 		if got := hash(other); got == base {
 			t.Errorf("hash(%q) = %s as of the base, want another", other, got)
 		}
+	}
+	const first, second = "source o { only x y; except z; cluster_ingest; }\n", "source p { prefix q; }\n"
+	if hash(key+first+second) != hash(key+second+"source O { except z; only y x; cluster_ingest; }") {
+		t.Error("the order of sources and names counts")
+	}
+	if hash(key+first) == hash(key+"source o { only x y; except z; }") {
+		t.Error("how a source's streams are placed does not count")
 	}
 	if hash(key+a, "ab", "c") == hash(key+a, "a", "bc") {
 		t.Error("what the caller adds runs together")

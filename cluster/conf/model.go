@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ const (
 	DefaultReturnHolddown = 30 * time.Second
 	DefaultLatency        = 40 * time.Millisecond
 	DefaultRebalanceRate  = 1
+	DefaultSourceTimeout  = time.Minute
+	DefaultClientsTimeout = time.Minute
 	DefaultLogLevel       = "info"
 	DefaultVod            = "vod" // declared even if the file declares none
 	DefaultVodRoot        = "/var/lib/weir/vod"
@@ -62,6 +65,12 @@ type File struct {
 	// Streams are in the order of the file; no two have the same name.
 	Streams []Stream
 	index   map[string]int // of Streams, by name
+
+	// Templates are those with a prefix: the rest is in the streams that took from them. No two have the same prefix.
+	Templates []Template
+
+	// Sources are the origins whose streams are restreamed here, in the order of the file.
+	Sources []Source
 
 	// Balancers are the names of the balancers, which are reserved as the first component of stream names.
 	Balancers []string
@@ -126,14 +135,21 @@ type Vod struct {
 // A Stream is one stream that this node's file configures.
 type Stream struct {
 	Name   string
-	Inputs []Input // in the order of the file, which is their priority; never empty unless Disabled
+	Inputs []Input // in the order of the file; never empty unless Disabled
 
 	// Ingest is nil for a stream that every node captures for itself.
 	Ingest *Ingest
 
 	Disabled bool
 	Title    string // empty means none
-	Static   bool   // captured without a viewer; always true as long as on-demand streams are not supported
+	Static   bool   // captured without a viewer; otherwise on demand
+
+	// ClientsTimeout is how long an on-demand stream is captured after its last client. Negative means for ever, once a
+	// client has come; it is zero for a static stream.
+	ClientsTimeout time.Duration
+
+	// Restreamed says that it comes from a [Source]; no file says so itself.
+	Restreamed bool
 
 	Delivery
 	Pos Pos
@@ -142,11 +158,69 @@ type Stream struct {
 // An Input is one place from which a stream can come.
 type Input struct {
 	URL    string // as the file has it
-	Scheme string // file, fake or publish
+	Scheme string // in lower case
+
+	// Address is the URL to pull from, in the scheme of what carries it: http, https, rtmp, rtmps, rtsp or rtsps. It is
+	// empty for inputs that are not pulled. Form says what comes over HTTP.
+	Address string
+	Form    Form
+
+	// Priority orders the inputs of a stream, 1 first; it is the place in the list for one that is given none. Between
+	// equals there is no return to the one that failed first.
+	Priority int
+
+	// SourceTimeout is how long no picture may come, or no sound where there are no pictures, before the input counts
+	// as lost.
+	SourceTimeout time.Duration
 
 	// Location names a [Vod], and File is the path below its root, slash-separated, without `.` or `..`. Both are empty
 	// for other schemes than file.
 	Location, File string
+
+	Pos Pos
+}
+
+// Form is what a pulled input brings.
+type Form string
+
+// The forms over HTTP. That of other schemes is the scheme's own.
+const (
+	TS  Form = "ts"
+	HLS Form = "hls"
+	FLV Form = "flv"
+)
+
+// A Template makes streams of names that no [Stream] has: PREFIX/ANYTHING, once somebody publishes it.
+type Template struct {
+	Name, Prefix string
+
+	// Stream is what such a stream is like; its name is empty.
+	Stream Stream
+
+	Pos Pos
+}
+
+// A Source is an origin whose streams are restreamed here.
+type Source struct {
+	// Name is the origin as the file has it. URL is where it answers, SCHEME://HOST[:PORT] without path for another
+	// node, whose list of streams is fetched. For a server of the scheme rtmp, rtmps, or http or https with a path, it
+	// is what stands before the names of its streams, which Only has to list.
+	Name, URL string
+	Plain     bool // not a node
+
+	// Only, if OnlyGiven, are the streams that are restreamed by themselves; none means that all are, on request.
+	// Except are those that are not restreamed at all.
+	Only, Except []string
+	OnlyGiven    bool
+
+	// Prefix stands before the names here, with a slash; empty means none.
+	Prefix string
+
+	// ClusterKey is the key of the link; it is the global one if the entry gives none.
+	ClusterKey string
+
+	// Stream is what its streams are like here: everything but name, inputs and title.
+	Stream Stream
 
 	Pos Pos
 }
@@ -223,6 +297,24 @@ func (f *File) Stream(name string) *Stream {
 		}
 	}
 	return nil
+}
+
+// With is f with further streams, which its own come before: of two with one name the first counts.
+func (f *File) With(streams []Stream) *File {
+	next := *f
+	next.Streams = slices.Clone(f.Streams)
+	next.index = make(map[string]int, len(f.Streams)+len(streams))
+	for i := range next.Streams {
+		next.index[next.Streams[i].Name] = i
+	}
+	for _, s := range streams {
+		if _, have := next.index[s.Name]; have {
+			continue
+		}
+		next.index[s.Name] = len(next.Streams)
+		next.Streams = append(next.Streams, s)
+	}
+	return &next
 }
 
 // Vod gives the directory of that name, or nil. The pointer is into f.

@@ -64,6 +64,15 @@ func (f *File) render(mask bool) string {
 	for _, s := range f.Streams {
 		p.stream(s, f)
 	}
+	for _, t := range f.Templates {
+		p.open("template", t.Name)
+		p.line("prefix", t.Prefix)
+		p.inside(t.Stream, f)
+		p.close()
+	}
+	for _, s := range f.Sources {
+		p.source(s, f)
+	}
 	return p.String()
 }
 
@@ -155,13 +164,24 @@ func (p *printer) limits(channels, cpu int) {
 }
 
 func (p *printer) stream(s Stream, f *File) {
-	p.open("stream", s.Name)
-	for _, in := range s.Inputs {
-		url := in.URL
-		if p.mask {
-			url = maskURL(url)
-		}
-		p.line("input", url)
+	if s.Static {
+		p.open("stream", s.Name)
+	} else {
+		p.open("ondemand", s.Name)
+	}
+	p.inside(s, f)
+	p.close()
+}
+
+// inside writes what stands in the block of a stream.
+func (p *printer) inside(s Stream, f *File) {
+	for i, in := range s.Inputs {
+		p.input(in, i)
+	}
+	if s.ClientsTimeout < 0 {
+		p.line("clients_timeout", "false")
+	} else if s.ClientsTimeout != 0 && s.ClientsTimeout != DefaultClientsTimeout {
+		p.line("clients_timeout", seconds(s.ClientsTimeout))
 	}
 	if in := s.Ingest; in != nil {
 		args := []string{}
@@ -180,13 +200,57 @@ func (p *printer) stream(s Stream, f *File) {
 	if s.Disabled {
 		p.line("disabled")
 	}
-	if !s.Static {
-		p.line("static", "false")
-	}
 	if s.Title != "" {
 		p.line("title", s.Title)
 	}
 	p.delivery(s.Delivery, f.Delivery)
+}
+
+// input writes an input with the options that are not what they would be by themselves.
+func (p *printer) input(in Input, at int) {
+	url := in.URL
+	if p.mask {
+		url = maskURL(url)
+	}
+	args := quoted([]string{url})
+	if in.Priority != at+1 {
+		args = append(args, fmt.Sprintf("priority=%d", in.Priority))
+	}
+	usual := DefaultSourceTimeout
+	if in.Form == HLS {
+		usual = hlsSourceTimeout
+	}
+	if in.SourceTimeout != usual {
+		args = append(args, "source_timeout="+seconds(in.SourceTimeout))
+	}
+	p.words("input", args)
+	p.WriteString(";\n")
+}
+
+func (p *printer) source(s Source, f *File) {
+	name := s.Name
+	if s.Plain && !p.mask {
+		name = s.URL
+	}
+	p.open("source", name)
+	if s.OnlyGiven {
+		p.line("only", s.Only...)
+	}
+	if len(s.Except) > 0 {
+		p.line("except", s.Except...)
+	}
+	if s.Prefix != "" {
+		p.line("prefix", s.Prefix)
+	}
+	if !s.Plain && s.ClusterKey != f.ClusterKey {
+		p.line("cluster_key", p.secret(s.ClusterKey))
+	}
+	if d := s.Stream.Inputs[0].SourceTimeout; d != DefaultSourceTimeout {
+		p.line("source_timeout", seconds(d))
+	}
+	st := s.Stream
+	st.Inputs = nil
+	p.inside(st, f)
 	p.close()
 }
 
@@ -237,8 +301,11 @@ func (f *File) Hash(more ...string) string {
 	for _, s := range list {
 		put(h, s.Name)
 		put(h, fmt.Sprint(len(s.Inputs), s.Disabled, s.Static, s.Ingest != nil))
-		for _, in := range s.Inputs {
+		for i, in := range s.Inputs {
 			put(h, in.URL)
+			if in.Priority != i+1 {
+				put(h, fmt.Sprint("priority ", in.Priority))
+			}
 		}
 		if in := s.Ingest; in != nil {
 			put(h, in.CaptureAt)
@@ -246,6 +313,7 @@ func (f *File) Hash(more ...string) string {
 			put(h, string(in.Partition))
 		}
 	}
+	f.hashDerived(h)
 	for _, m := range more {
 		put(h, m)
 	}

@@ -13,7 +13,8 @@ const (
 	inPeer
 	inVod
 	inListener
-	inTemplate // template, ondemand, live and source: not built, and permitted whatever a stream is
+	inTemplate // template, and live, which is not built: whatever a stream permits
+	inSource
 	inBalancer
 	inServer
 	inVhost
@@ -36,6 +37,7 @@ var contextNames = []struct {
 	{inVod, "vod"},
 	{inListener, "http"},
 	{inTemplate, "template"},
+	{inSource, "source"},
 	{inBalancer, "balancer"},
 	{inServer, "server"},
 	{inVhost, "vhost"},
@@ -129,20 +131,31 @@ func globals() []spec {
 
 func streamDirectives() []spec {
 	return []spec{
+		obeyed("ondemand", inFile, "NAME", 1, 1, applyStream).repeated().withBlock(inStream),
+		obeyed("template", inFile, "NAME", 1, 1, applyTemplate).repeated().withBlock(inTemplate),
+		obeyed("template", streams, "NAME", 1, 1, applyInherit),
+		obeyed("prefix", inTemplate|inSource, "PREFIX", 1, 1, applyPrefix),
+		obeyed("source", inFile, "HOST[:PORT] or URL", 1, 1, applySource).repeated().withBlock(inSource),
+		obeyed("only", inSource, "STREAM …", 0, -1, applyOnly),
+		obeyed("except", inSource, "STREAM …", 0, -1, applyOnly),
+		obeyed("cluster_key", inSource, "KEY", 1, 1, applySourceKey).hidden(),
 		obeyed("input", streams, "URL", 1, 1, applyInput).repeated().withBlock(inInput),
 		obeyed("url", streams, "URL", 1, 1, applyInput).repeated().withBlock(inInput).alias("input"),
 		obeyed("comment", inInput, "TEXT", 1, 1, applyComment),
-		obeyed("cluster_ingest", streams, "", 0, 0, applyIngest).withBlock(inIngest),
+		obeyed("priority", inInput, "NUMBER", 1, 1, applyPriority),
+		obeyed("source_timeout", inInput|streams|inSource, "SECONDS", 1, 1, applySourceTimeout),
+		obeyed("clients_timeout", streams|inSource, "SECONDS or false", 1, 1, applyClientsTimeout),
+		obeyed("cluster_ingest", streams|inSource, "", 0, 0, applyIngest).withBlock(inIngest),
 		obeyed("capture_at", inIngest, "HOST[:PORT]", 1, 1, applyCaptureAt),
 		obeyed("handover", inIngest, "make or break", 1, 1, applyHandover),
 		obeyed("partition", inIngest|streams, "available or exclusive", 1, 1, applyPartition),
 		obeyed("disabled", streams, "[true or false]", 0, 1, applyDisabled),
 		obeyed("static", streams, "[true or false]", 0, 1, applyStatic),
 		obeyed("title", streams, "TEXT", 1, -1, applyTitle),
-		obeyed("hls", inFile|streams, "playlist, relay or redirect", 1, 1, applyHLS),
-		obeyed("redirect", inFile|streams, "PROTOCOL …", 1, -1, applyForward),
-		obeyed("relay", inFile|streams, "PROTOCOL …", 1, -1, applyForward),
-		obeyed("latency", inFile|streams, "MILLISECONDS", 1, 1, applyLatency),
+		obeyed("hls", inFile|streams|inSource, "playlist, relay or redirect", 1, 1, applyHLS),
+		obeyed("redirect", inFile|streams|inSource, "PROTOCOL …", 1, -1, applyForward),
+		obeyed("relay", inFile|streams|inSource, "PROTOCOL …", 1, -1, applyForward),
+		obeyed("latency", inFile|streams|inSource, "MILLISECONDS", 1, 1, applyLatency),
 	}
 }
 
@@ -175,21 +188,15 @@ func laterDirectives() []spec {
 		laterArgs("config_external", inFile, "URL", 1, 1).hidden(),
 		laterArgs("api", inListener, "[true or false]", 0, 1),
 		laterBlock("srt", inFile|streams, "[HOST:]PORT", 0, 1, anywhere),
-		laterBlock("cache", inFile|streams, "NAME or DIRECTORY …", 0, -1, anywhere),
+		laterBlock("cache", inFile|streams|inSource, "NAME or DIRECTORY …", 0, -1, anywhere),
 		laterBlock("event_sink", inFile, "NAME", 0, -1, anywhere),
 		laterBlock("auth_backend", inFile, "NAME", 0, -1, anywhere),
 		laterBlock("plugin", inFile, "NAME", 1, -1, anywhere),
 		laterBlock("vsaas", inFile, "", 0, -1, anywhere),
-		laterBlock("dvr", inFile|streams, "NAME or DIRECTORY …", 0, -1, anywhere),
+		laterBlock("dvr", inFile|streams|inSource, "NAME or DIRECTORY …", 0, -1, anywhere),
 
-		laterBlock("ondemand", inFile, "NAME", 1, 1, inTemplate),
 		laterBlock("live", inFile, "NAME", 1, 1, inTemplate),
-		laterBlock("template", inFile|streams, "NAME", 1, 1, inTemplate).with(applyTemplate),
-		laterBlock("source", inFile, "HOST[:PORT]", 1, 1, inTemplate).with(applySource),
-		laterArgs("only", inTemplate, "STREAM …", 0, -1),
-		laterArgs("except", inTemplate, "STREAM …", 0, -1),
-		laterArgs("prefix", streams, "PREFIX", 1, 1),
-		laterArgs("cluster_key", inTemplate|inInput, "KEY", 1, 1).hidden(),
+		laterArgs("cluster_key", inInput, "KEY", 1, 1).hidden(),
 
 		laterBlock("balancer", inFile, "NAME", 1, 1, inBalancer).with(applyBalancer),
 		laterArgs("mode", inBalancer, "clients, bitrate, usage or streams", 1, 1),
@@ -210,18 +217,18 @@ func laterDirectives() []spec {
 		laterArgs("token_traverse", inCluster, "on or off", 1, 1),
 	}
 	for _, name := range []string{
-		"allow_if", "audio_timeout", "deny_if", "frames_timeout", "max_retry_timeout", "output_audio", "priority",
-		"remote_dvr", "source_timeout", "timeout", "user_agent", "via", "video_timeout",
+		"allow_if", "audio_timeout", "deny_if", "frames_timeout", "max_retry_timeout", "output_audio",
+		"remote_dvr", "timeout", "user_agent", "via", "video_timeout",
 	} {
 		list = append(list, laterArgs(name, inInput, "VALUE", 1, 1))
 	}
 	list = append(list, laterBlock("headers", inInput, "NAME=VALUE …", 0, -1, anywhere))
 	for _, name := range []string{
-		"add_audio_only", "auth", "backup", "chunk_duration", "clients_timeout", "domain", "domains", "drm", "group_config",
+		"add_audio_only", "auth", "backup", "chunk_duration", "domain", "domains", "drm", "group_config",
 		"hls_scte35", "labels", "meta", "no_auto_token", "on_play", "on_publish", "password", "playback_headers",
-		"push", "pushes", "segment_count", "segment_duration", "source_timeout", "stats", "thumbnails", "transcoder",
+		"push", "pushes", "segment_count", "segment_duration", "stats", "thumbnails", "transcoder",
 	} {
-		list = append(list, laterBlock(name, streams, "VALUE …", 0, -1, anywhere))
+		list = append(list, laterBlock(name, streams|inSource, "VALUE …", 0, -1, anywhere))
 	}
 	return list
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"weir/codecs/fake"
 )
@@ -28,6 +30,22 @@ func parseMillis(text string, least int64) (time.Duration, error) {
 		return 0, fmt.Errorf("found %d, expected milliseconds from %d to %d", n, least, maxMillis)
 	}
 	return time.Duration(n) * time.Millisecond, nil
+}
+
+// parseSeconds reads a duration, which the file gives as a whole number of seconds.
+func parseSeconds(text string) (time.Duration, error) {
+	const most = maxMillis / 1000
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		if d, derr := time.ParseDuration(text); derr == nil && d >= time.Second {
+			return 0, fmt.Errorf("found %s, expected seconds without a unit, here %d", quote(text), int64(d.Seconds()))
+		}
+		return 0, fmt.Errorf("found %s, expected a whole number of seconds", quote(text))
+	}
+	if n < 1 || n > most {
+		return 0, fmt.Errorf("found %d, expected seconds from 1 to %d", n, most)
+	}
+	return time.Duration(n) * time.Second, nil
 }
 
 // parseCount reads a whole number within bounds.
@@ -208,12 +226,81 @@ func baseURL(scheme, host string, port int) string {
 
 // The schemes of inputs: those that this version reads, and those of which it knows only the name.
 var (
-	inputSchemes = []string{"fake", "file", "publish"}
-	laterSchemes = []string{
-		"hls", "hlss", "http", "https", "m4f", "m4s", "playlist", "rtmp", "rtmps", "rtsp", "rtsps", "srt", "timeshift",
-		"tshttp", "tshttps", "udp",
+	inputSchemes = []string{
+		"fake", "file", "hls", "hlss", "http", "https", "publish", "rtmp", "rtmps", "rtsp", "rtsps", "tshttp", "tshttps",
 	}
+	laterSchemes = []string{"m4f", "m4s", "playlist", "srt", "timeshift", "udp"}
 )
+
+// carriers are the schemes of what carries a pulled input, and what comes over it; an empty form is told by the path.
+var carriers = map[string]struct {
+	scheme string
+	form   Form
+}{
+	"tshttp": {"http", TS}, "tshttps": {"https", TS}, "hls": {"http", HLS}, "hlss": {"https", HLS},
+	"http": {"http", ""}, "https": {"https", ""},
+	"rtmp": {"rtmp", ""}, "rtmps": {"rtmps", ""}, "rtsp": {"rtsp", ""}, "rtsps": {"rtsps", ""},
+}
+
+// pulled fills in the address of an input that is pulled; false for one that is not.
+func pulled(in *Input, rest string) (bool, error) {
+	c, ok := carriers[in.Scheme]
+	if !ok {
+		return false, nil
+	}
+	u, err := url.Parse(c.scheme + "://" + rest)
+	if err != nil || u.Hostname() == "" || u.Opaque != "" || strings.ContainsFunc(rest, unicode.IsControl) {
+		return true, fmt.Errorf("found %s, expected %s://[USER:PASSWORD@]HOST[:PORT]/PATH", quote(maskURL(in.URL)), in.Scheme)
+	}
+	if port := u.Port(); port != "" {
+		if _, err := parseCount(port, 1, 65535); err != nil {
+			return true, fmt.Errorf("%w as the port", err)
+		}
+	}
+	if strings.HasPrefix(in.Scheme, "rtmp") && strings.Trim(u.Path, "/") == "" {
+		return true, fmt.Errorf("found %s, expected %s://HOST[:PORT]/APP/NAME", quote(maskURL(in.URL)), in.Scheme)
+	}
+	in.Address, in.Form = c.scheme+"://"+rest, c.form
+	if strings.HasPrefix(in.Scheme, "http") {
+		in.Form = formOf(u.Path)
+	}
+	return true, nil
+}
+
+// formOf tells by a path what comes over plain HTTP.
+func formOf(path string) Form {
+	switch {
+	case strings.HasSuffix(path, ".flv"):
+		return FLV
+	case strings.HasSuffix(path, ".m3u8"):
+		return HLS
+	}
+	return TS
+}
+
+// parseSource reads HOST[:PORT], or a URL of a server that is no node.
+func parseSource(text string) (Source, error) {
+	s := Source{Name: text}
+	scheme, rest, ok := strings.Cut(text, "://")
+	scheme = strings.ToLower(scheme)
+	if !ok || (scheme == "http" || scheme == "https") && !strings.Contains(strings.TrimSuffix(rest, "/"), "/") {
+		base, err := parseBase(text)
+		s.URL = base
+		return s, err
+	}
+	text = strings.TrimSuffix(text, "/")
+	s.Plain, s.Name = true, maskURL(text)
+	if !slices.Contains([]string{"http", "https", "rtmp", "rtmps"}, scheme) {
+		return s, fmt.Errorf("found the scheme %s, expected HOST[:PORT] of a node, or the URL before the names of streams, with one of the schemes "+
+			"http, https, rtmp and rtmps", quote(scheme))
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsFunc(text, unicode.IsControl) {
+		return s, fmt.Errorf("found %s, expected %s://HOST[:PORT]/PATH, to which /NAME is added", quote(s.Name), scheme)
+	}
+	s.URL = text
+	return s, nil
+}
 
 // errLater is the reason of a value that this version understands and does not obey.
 var errLater = errors.New("not built")
@@ -232,6 +319,9 @@ func parseInput(text string) (Input, error) {
 	case !slices.Contains(inputSchemes, in.Scheme):
 		known := slices.Concat(inputSchemes, laterSchemes)
 		return in, fmt.Errorf("found the scheme %s, expected %s%s", quote(in.Scheme), oneOf(inputSchemes), didYouMean(in.Scheme, known))
+	}
+	if is, err := pulled(&in, rest); is {
+		return in, err
 	}
 	switch in.Scheme {
 	case "publish":

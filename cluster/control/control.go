@@ -56,6 +56,13 @@ type Stream struct {
 	// OnDemand streams, of kind Kept, are captured while clients want them.
 	OnDemand bool
 
+	// ClientsTimeout is how long it is kept after its last client then. Zero means [Config.ClientsTimeout]; negative
+	// means for ever.
+	ClientsTimeout Instant
+
+	// Restreamed streams come from an origin outside the group, which is told so that nobody restreams them again.
+	Restreamed bool
+
 	// Break streams have a source that allows one connection (handover=break): whoever has one lets go of it before
 	// another takes it.
 	Break bool

@@ -49,7 +49,8 @@ func (n *Node) wants() {
 			continue
 		}
 		for _, name := range p.wants {
-			if s := n.byName[name]; s != nil {
+			// Of a stream that every node captures for itself each node has clients of its own.
+			if s := n.byName[name]; s != nil && (s.clustered || s.cfg == nil) {
 				s.wanted = true
 			}
 		}
@@ -58,16 +59,30 @@ func (n *Node) wants() {
 		if s.wanted {
 			s.lastWanted = n.now
 		} else if s.demandable() && s.active() {
-			n.due(s.lastWanted + n.clientsTimeout())
+			n.due(n.unwantedAt(s))
 		}
 	}
 }
 
-func (n *Node) clientsTimeout() Instant {
-	if n.cfg.ClientsTimeout > 0 {
+// clientsTimeout is how long a stream is kept after its last client; never means for ever.
+func (n *Node) clientsTimeout(s *stream) Instant {
+	switch {
+	case s.cfg != nil && s.cfg.ClientsTimeout < 0:
+		return never
+	case s.cfg != nil && s.cfg.ClientsTimeout > 0:
+		return s.cfg.ClientsTimeout
+	case n.cfg.ClientsTimeout > 0:
 		return n.cfg.ClientsTimeout
 	}
 	return defaultClientsTimeout
+}
+
+// unwantedAt is when a stream ends that nobody wants now.
+func (n *Node) unwantedAt(s *stream) Instant {
+	if d := n.clientsTimeout(s); d < never-s.lastWanted {
+		return s.lastWanted + d
+	}
+	return never
 }
 
 // idle says whether nobody wants a stream that is started by its clients only, so that nobody starts it.
@@ -75,7 +90,7 @@ func (s *stream) idle() bool { return s.demandable() && !s.wanted }
 
 // unwanted says whether an on-demand stream that runs here has been without a client for so long that it ends.
 func (n *Node) unwanted(s *stream) bool {
-	return s.idle() && s.active() && n.now >= s.lastWanted+n.clientsTimeout()
+	return s.idle() && s.active() && n.now >= n.unwantedAt(s)
 }
 
 // ownWants are the streams that clients of this node want.

@@ -3,10 +3,13 @@ package control
 import "testing"
 
 // library returns a settled world whose streams are captured on demand.
-func library(t *testing.T, seed uint64, nodes, count int) *world {
+func library(t *testing.T, seed uint64, nodes, count int, change ...func(*Stream)) *world {
 	streams := kept(count)
 	for i := range streams {
 		streams[i].OnDemand = true
+		for _, f := range change {
+			f(&streams[i])
+		}
 	}
 	w := newWorld(t, seed)
 	w.add(nodes, streams)
@@ -112,5 +115,47 @@ func TestDemandOfAStreamThatIsNotOnDemandIsNoted(t *testing.T) {
 	m.step(Demanded{Stream: "nowhere", Fresh: Second})
 	if m.noted(NoteUnexpected) != 2 {
 		t.Errorf("%d notes, want 2", m.noted(NoteUnexpected))
+	}
+}
+
+func TestClientsTimeoutIsTheStreamsOwn(t *testing.T) {
+	for _, tt := range []struct {
+		timeout Instant
+		gone    bool // five minutes after the last client
+	}{{0, true}, {2 * Second, true}, {-1, false}} {
+		w := library(t, 1, 3, 12, func(s *Stream) { s.ClientsTimeout = tt.timeout })
+		home := w.home()["cam003"]
+		w.machine(home).watch("cam003", 10*Second)
+		w.run(5 * Second)
+		w.wantOwners(map[string]string{"cam003": home})
+		w.run(10 * Second)
+		if tt.timeout > 0 {
+			w.wantOwners(map[string]string{"cam003": "-"})
+		}
+		w.run(300 * Second)
+		want := home
+		if tt.gone {
+			want = "-"
+		}
+		w.wantOwners(map[string]string{"cam003": want})
+	}
+}
+
+func TestNodeThatCapturesForItselfListensToItsOwnClientsOnly(t *testing.T) {
+	w := library(t, 1, 3, 4, func(s *Stream) { s.Clustered = false })
+	w.nodes[0].watch("cam002", 10*Second)
+	w.run(8 * Second)
+	for i, m := range w.nodes {
+		want := Idle
+		if i == 0 {
+			want = Running
+		}
+		if got := m.n.View().Stream("cam002").Mine; got != want {
+			t.Errorf("%s, whose clients want it: %t, is %s, want %s", m.name, i == 0, got, want)
+		}
+	}
+	w.run(90 * Second)
+	if got := w.nodes[0].n.View().Stream("cam002").Mine; got != Idle {
+		t.Errorf("after the last client it is %s, want idle", got)
 	}
 }

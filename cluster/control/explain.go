@@ -113,7 +113,11 @@ func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 	case PublishedHere:
 		say("its publisher is at %s", v.Owner)
 	case OnDemand:
-		say("clients have asked for it; it ends when the last has been gone for %s", seconds(n.clientsTimeout()))
+		if d := n.clientsTimeout(s); d == never {
+			say("clients have asked for it; it does not end with the last of them")
+		} else {
+			say("clients have asked for it; it ends when the last has been gone for %s", seconds(d))
+		}
 	case NotClustered:
 		say("it has no cluster_ingest, so every node whose file has it captures it for itself")
 	}

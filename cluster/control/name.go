@@ -43,7 +43,10 @@ func (n *Node) configure(cfg Config) {
 		c := &cfg.Streams[i]
 		n.stream(c.Name).cfg = c
 		if !c.Disabled {
-			n.own = append(n.own, Listed{Name: c.Name, Pin: c.Pin, Published: c.Kind == Published, Clustered: c.Clustered, OnDemand: c.OnDemand && c.Kind == Kept})
+			n.own = append(n.own, Listed{
+				Name: c.Name, Pin: c.Pin, Published: c.Kind == Published, Clustered: c.Clustered, OnDemand: c.OnDemand && c.Kind == Kept,
+				Restreamed: c.Restreamed,
+			})
 		}
 	}
 	n.own = normalList(n.own)

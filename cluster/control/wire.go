@@ -105,6 +105,9 @@ type Listed struct {
 	Published bool   `json:"pub,omitempty"`
 	Clustered bool   `json:"cl,omitempty"`
 	OnDemand  bool   `json:"od,omitempty"`
+
+	// Restreamed streams come from an origin outside the group.
+	Restreamed bool `json:"re,omitempty"`
 }
 
 // A ClaimState says how far a claim is.
@@ -304,6 +307,9 @@ func hashList(list []Listed) string {
 		}
 		if l.OnDemand {
 			flags += "d"
+		}
+		if l.Restreamed {
+			flags += "r"
 		}
 		add(l.Name)
 		add(l.Pin)

@@ -46,6 +46,9 @@ type Decision struct {
 	// segments; empty if those must come through this node.
 	Upstream, Public string
 
+	// OnDemand says that the client's wish has to be told, for the stream to be captured.
+	OnDemand bool
+
 	// Why says what is being waited for. Vain says that waiting will not bring it: somebody has to publish.
 	Why  string
 	Vain bool
@@ -54,7 +57,7 @@ type Decision struct {
 // Decide decides about a request to play.
 func (v *View) Decide(r listen.Request) Decision {
 	name, s, known := v.find(r.Streams)
-	d := Decision{Stream: name}
+	d := Decision{Stream: name, OnDemand: s.OnDemand && !s.Disabled}
 	switch {
 	case !known && !v.Warm:
 		d.Kind, d.Why = Hold, "this node has just started and is still asking its peers"
@@ -69,7 +72,11 @@ func (v *View) Decide(r listen.Request) Decision {
 		d.Kind = Here
 		return d
 	}
-	if r.Protocol == listen.Relay { // another node takes its media from the owner, never from a third
+	if s.Own {
+		d.Kind, d.Why = Hold, "it is about to start"
+		return d
+	}
+	if r.Protocol == listen.Relay && !r.Edge { // a peer takes its media from the owner, never from a third
 		d.Kind, d.Why = NotFound, "not captured here"
 		return d
 	}
@@ -125,6 +132,10 @@ func (v *View) owner(s Stream) string {
 
 // lead fills in how the client gets to the stream at peer n.
 func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
+	if r.Protocol == listen.Relay {
+		d.Kind = Follow
+		return
+	}
 	if n.Public == nil || n.Private == nil {
 		d.Kind, d.Why = Hold, "its owner has no address yet"
 		return

@@ -176,6 +176,12 @@ func TestWhereAStreamIs(t *testing.T) {
 		{"not clustered, at several peers: the one with the fewest clients", func(v *directory.View) {
 			v.Streams["cam"] = directory.Stream{Owners: []string{"q", "p"}, Elsewhere: []string{"q"}}
 		}, directory.Redirect, "p"},
+		{"on demand, and nobody has it yet", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Configured: true, OnDemand: true}
+		}, directory.Hold, ""},
+		{"on demand on each node, and a peer has it", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Configured: true, OnDemand: true, Own: true, Owners: []string{"q"}}
+		}, directory.Hold, ""},
 		{"not clustered, in a peer's file only", func(v *directory.View) {
 			v.Streams["cam"] = directory.Stream{Elsewhere: []string{"q"}}
 		}, directory.Redirect, "q"},
@@ -186,6 +192,29 @@ func TestWhereAStreamIs(t *testing.T) {
 				t.Errorf("Decide = %+v, want kind %d at %q", got, tt.kind, tt.peer)
 			}
 		})
+	}
+}
+
+func TestAnotherNodeIsServedByWhoCapturesUnlessItIsAnEdge(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		stream directory.Stream
+		edge   bool
+		want   directory.Decision
+	}{
+		{"a peer, captured here", directory.Stream{Here: true, Running: true}, false, directory.Decision{Kind: directory.Here}},
+		{"a peer, captured elsewhere", directory.Stream{Owner: "p", OwnerRunning: true}, false, directory.Decision{Kind: directory.NotFound}},
+		{"a peer, on demand for whoever asks this node", directory.Stream{OnDemand: true, Own: true}, false, directory.Decision{Kind: directory.Hold, OnDemand: true}},
+		{"an edge, captured here", directory.Stream{Here: true, Running: true}, true, directory.Decision{Kind: directory.Here}},
+		{"an edge, captured elsewhere", directory.Stream{Owner: "p", OwnerRunning: true}, true, directory.Decision{Kind: directory.Follow}},
+		{"an edge, on demand", directory.Stream{OnDemand: true}, true, directory.Decision{Kind: directory.Hold, OnDemand: true}},
+	} {
+		v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) { v.Streams["cam"] = tt.stream })
+		r := ask(listen.Relay, "/cluster/relay/cam")
+		r.Hops, r.Edge = 1, tt.edge
+		if got := v.Decide(r); got.Kind != tt.want.Kind || got.OnDemand != tt.want.OnDemand || got.Location != "" {
+			t.Errorf("%s: Decide = %+v, want %+v", tt.name, got, tt.want)
+		}
 	}
 }
 

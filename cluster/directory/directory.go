@@ -63,6 +63,10 @@ type Stream struct {
 	// Waiting says that the stream exists but nobody publishes it now.
 	Waiting bool
 
+	// OnDemand says that it is captured while clients want it, and Own that this node captures it for its own clients,
+	// whoever else does.
+	OnDemand, Own bool
+
 	Policy Policy
 }
 

@@ -96,10 +96,16 @@ func (r *responder) describe(q *wire.Describe, live *stream.Live, is stream.Snap
 	return d
 }
 
+// watches says whether a session is a client of this node's: a viewer, or a node outside the group that restreams. What
+// a peer relays is counted there.
+func watches(s listen.ClientStats) bool {
+	return !s.Publisher && (s.Protocol != listen.Relay || s.Edge)
+}
+
 // viewers counts the sessions here that watch a stream.
 func viewers(r *session.Registry, name string) (n int) {
 	for _, s := range r.List() {
-		if s.Stream == name && !s.Publisher && s.Protocol != listen.Relay {
+		if s.Stream == name && watches(s.ClientStats) {
 			n++
 		}
 	}

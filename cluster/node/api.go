@@ -12,7 +12,6 @@ import (
 	"weir/cluster/identity"
 	"weir/cluster/wire"
 	"weir/protocols/api"
-	"weir/protocols/listen"
 )
 
 // newAPI makes the handler of the HTTP API.
@@ -40,7 +39,7 @@ func (s shown) Streams() []api.Stream {
 	}
 	watched := map[string]int{}
 	for _, seat := range s.n.sessions.List() {
-		if !seat.Publisher && seat.Protocol != listen.Relay {
+		if watches(seat.ClientStats) {
 			watched[seat.Stream]++
 		}
 	}
@@ -56,7 +55,7 @@ func (s shown) Streams() []api.Stream {
 func (s shown) stream(v *control.View, sv *control.StreamView) api.Stream {
 	st := api.Stream{
 		Name: sv.Name, Owner: api.Maybe(sv.Owner), State: string(sv.State), Reason: api.Maybe(sv.Reason),
-		SpillOf: sv.Of, Error: sv.Detail, Disabled: sv.State == control.StreamDisabled,
+		SpillOf: sv.Of, Error: sv.Detail, Disabled: sv.State == control.StreamDisabled, OnDemand: sv.OnDemand,
 	}
 	c := s.n.file().Stream(sv.Name)
 	if c != nil {
@@ -65,7 +64,7 @@ func (s shown) stream(v *control.View, sv *control.StreamView) api.Stream {
 			st.ClusterIngest = &api.ClusterIngest{CaptureAt: c.Ingest.CaptureAt}
 		}
 		for _, in := range c.Inputs {
-			st.Inputs = append(st.Inputs, api.Input{URL: in.URL, State: string(sv.State)})
+			st.Inputs = append(st.Inputs, api.Input{URL: in.Shown(), State: string(sv.State)})
 		}
 	}
 	if live, snap, ok := s.n.streams.Get(sv.Name); ok && sv.Owner == v.Self {
@@ -77,6 +76,8 @@ func (s shown) stream(v *control.View, sv *control.StreamView) api.Stream {
 				i.State = string(control.StreamRunning)
 			case in.Err != "":
 				i.State = string(control.StreamFailed)
+			case in.Standby:
+				i.State = string(control.StreamWaiting)
 			}
 			st.Inputs = append(st.Inputs, i)
 		}

@@ -59,6 +59,9 @@ type controlConfig struct {
 	note func(control.Note)
 	load func() control.Load
 
+	// wanted lists the on-demand streams that clients of this node want now.
+	wanted func() []string
+
 	// release asks the owner of a stream to let go of it, and sends self [control.Released] once it has.
 	release func(self *actor.PID, e control.AskRelease)
 
@@ -81,6 +84,9 @@ const leastSuspend = 100 * time.Millisecond
 
 // loadEvery is how often the control plane is told of this node's load.
 const loadEvery = 2 * time.Second
+
+// demandFresh is how long it is believed that clients want a stream: until the next look at them, and a little longer.
+const demandFresh = control.Instant(loadEvery + time.Second)
 
 func controlProps(env act.Env, c controlConfig) *actor.Props {
 	incarnation := uint64(0)
@@ -128,6 +134,9 @@ func (c *controller) Receive(ctx actor.Context) {
 		if m.of == c {
 			c.env.After(loadEvery, ctx.Self(), m)
 			c.step(ctx, control.Measured{Load: c.cfg.load()})
+			for _, name := range c.cfg.wanted() {
+				c.step(ctx, control.Demanded{Stream: name, Fresh: demandFresh})
+			}
 		}
 	case act.Ended: // of a question to another node
 		if act.Panicked(m.Err) {

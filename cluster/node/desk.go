@@ -21,6 +21,10 @@ import (
 // retryAfter is what a client is told that came during a take-over.
 const retryAfter = 2 * time.Second
 
+// startUp is how long a client of an on-demand stream waits beyond that for its source: its connection, and a picture
+// from which a player can start.
+const startUp = 15 * time.Second
+
 // A desk decides about clients. Its methods run in the goroutines of sessions and listeners, never in an actor's.
 type desk struct {
 	sys      *actor.ActorSystem
@@ -29,9 +33,13 @@ type desk struct {
 	registry *stream.Registry
 	log      *slog.Logger
 	hold     time.Duration // how long a request is held at most
+	demand   func(stream string, least time.Duration) (enough func())
 	claim    func(ctx context.Context, stream string) error
 	unclaim  func(stream string)
 	names    func(stream string) error // why a name is reserved
+
+	// instantiate makes a stream of the template that a name belongs to, or returns an error.
+	instantiate func(stream string) error
 }
 
 var (
@@ -54,19 +62,31 @@ func (d *desk) Window(ctx context.Context, r listen.Request) (*cmaf.Store, liste
 	if live == nil {
 		return nil, a
 	}
+	if view, _ := d.dir.View(); view.Streams[a.Stream].OnDemand && len(live.Store.Window().Segments) == 0 {
+		d.demand(a.Stream, startUp)() // whoever asks now waits for the first segment, and is no viewer before
+	}
 	return live.Store, a
 }
 
 // find waits until the directory knows what becomes of the client, at most for the hold limit. A live stream comes
 // with a verdict of Serve and has media.
 func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.Answer, *stream.Live) {
-	ctx, cancel := context.WithTimeout(ctx, d.hold)
+	hold := d.hold
+	if view, _ := d.dir.View(); view.Decide(r).OnDemand {
+		hold += startUp
+	}
+	ctx, cancel := context.WithTimeout(ctx, hold)
 	defer cancel()
 	var live *stream.Live
+	wanted := ""
 	for {
 		view, changed := d.dir.View()
 		dec := view.Decide(r)
 		a := listen.Answer{Stream: dec.Stream}
+		if dec.OnDemand && wanted == "" {
+			wanted = dec.Stream
+			defer d.demand(wanted, 0)()
+		}
 		switch dec.Kind {
 		case directory.Here, directory.Follow:
 			if live == nil || live.Hub.Closed() {
@@ -184,6 +204,16 @@ func (d *desk) publishable(v *directory.View, names []string) (string, error) {
 		elsewhere = elsewhere || known
 		if err := d.names(n); err != nil {
 			reserved = err
+		}
+	}
+	for _, n := range names {
+		if s, known := v.Streams[n]; known && s.Configured {
+			continue
+		}
+		if err := d.instantiate(n); err == nil {
+			return n, nil
+		} else if !errors.Is(err, listen.ErrNotFound) {
+			return "", err
 		}
 	}
 	switch {

@@ -122,9 +122,12 @@ func newFront(n *Node, s *sockets) (*front, error) {
 	f.desk = &desk{
 		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), registry: n.streams, log: n.log, hold: n.hold(), claim: claims.claim,
 		unclaim: claims.unclaim,
-		names:   func(name string) error { return conf.CheckName(name, n.file().Balancers) },
+		demand:  n.want,
+
+		instantiate: n.instantiate,
+		names:       func(name string) error { return conf.CheckName(name, n.file().Balancers) },
 	}
-	f.hls = hls.New(hls.Config{Hold: n.hold()}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
+	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
 	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)
 	for _, k := range s.list {
 		if k.kind == "rtsp" {

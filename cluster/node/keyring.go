@@ -39,6 +39,13 @@ func newKeyring(f *conf.File) *keyring {
 			k.add(keys)
 		}
 	}
+	for _, s := range f.Sources {
+		if s.ClusterKey != "" && s.ClusterKey != f.ClusterKey {
+			keys := trust.Derive(s.ClusterKey)
+			k.byEntry[sourceKey(s.Name)] = keys
+			k.add(keys)
+		}
+	}
 	if k.own.Zero() && len(k.extra) > 0 {
 		// Every link has a key of its own; this one guards what belongs to none.
 		k.own = k.extra[0]
@@ -46,6 +53,9 @@ func newKeyring(f *conf.File) *keyring {
 	k.add(k.own)
 	return k
 }
+
+// sourceKey is what the key of the link to a source is kept under.
+func sourceKey(name string) string { return "source " + name }
 
 func (k *keyring) add(keys trust.Keys) {
 	if k.rounds[keys] == nil {

@@ -31,10 +31,10 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/directory"
 	"weir/cluster/identity"
+	"weir/cluster/origin"
 	"weir/cluster/peer"
 	"weir/cluster/trust"
 	"weir/protocols/api"
-	"weir/protocols/listen"
 )
 
 // Config is what a node is started with.
@@ -66,6 +66,9 @@ type Node struct {
 	metrics   *api.Metrics
 	gaps      gaps
 	published published
+	demand    demand
+	origins   origin.Directory
+	instances instances
 	front     *front
 	failed    chan error
 
@@ -105,9 +108,11 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.fetcher = &peer.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
 	n.relay = func(name string) input.Source { return n.follow(name) }
 	n.release = func(self *actor.PID, e control.AskRelease) { n.askRelease(self, e) }
-	n.current.p.Store(cfg.File)
+	n.origins.Sources(sourceNames(cfg.File))
+	n.current.read.Store(cfg.File)
+	n.current.p.Store(cfg.File.With(n.derived(cfg.File)))
 	n.metrics = api.NewMetrics(cfg.Build, n.totals)
-	specs, err := n.specs(cfg.File)
+	specs, err := n.specs(n.file())
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +282,11 @@ func (n *Node) specs(f *conf.File) ([]stream.Spec, error) {
 			case src == nil:
 				spec.Published = true
 			default:
-				spec.Inputs = append(spec.Inputs, stream.Input{Config: input.Config{URL: in.URL, Source: src, Silence: sourceTimeout}})
+				c := input.Config{URL: in.Shown(), Source: src, Silence: in.SourceTimeout, Rank: in.Priority}
+				if in.Address != "" {
+					c.Wall = n.wall
+				}
+				spec.Inputs = append(spec.Inputs, stream.Input{Config: c, Key: in.URL})
 			}
 		}
 		if s.Latency != conf.DefaultLatency {
@@ -288,8 +297,8 @@ func (n *Node) specs(f *conf.File) ([]stream.Spec, error) {
 	return specs, nil
 }
 
-// sourceTimeout is the default of source_timeout.
-const sourceTimeout = time.Minute
+// wall reads the wall clock, in ticks since the Unix epoch.
+func (n *Node) wall() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
 
 // spawn starts the actor tree.
 func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) {
@@ -297,14 +306,13 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	answers := &responder{
 		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, control: ctl, sessions: n.sessions,
 	}
-	wall := func() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
 	children := []actors.Child{
 		{Name: actors.Streams, Props: stream.Supervisor(n.env, stream.Config{
 			Specs:    specs,
 			Hub:      n.hub,
 			Pack:     packager.Config{Wall: n.cfg.Outside.Wall, Log: n.log},
 			Relay:    n.relay,
-			Wall:     wall,
+			Wall:     n.wall,
 			Report:   report(ctl),
 			Answer:   answers.answer,
 			Registry: n.streams,
@@ -312,7 +320,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
 			config:  n.controlConfig(sockets),
-			streams: streams, peers: n.pid(actors.Peers), captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load,
+			streams: streams, peers: n.pid(actors.Peers), captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load, wanted: n.wanted,
 			journal: n.journal, suspended: n.cfg.Outside.Suspended, stepped: n.stepped,
 			release: n.release,
 			drained: n.drain.drained, draining: n.drain.draining,
@@ -333,6 +341,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 
 func (n *Node) controlConfig(s *sockets) control.Config {
 	c := ControlConfig(n.file(), n.cfg.Hostname, n.keys.own.ID())
+	c.Hash = n.current.read.Load().Hash(n.keys.own.ID()) // what comes and goes by itself is no difference of files
 	c.Instance, c.Seed, c.Advert = n.cfg.Outside.Instance(), n.env.Rand(), n.advert(s)
 	return c
 }
@@ -399,7 +408,7 @@ func (n *Node) load() control.Load {
 	b := n.cfg.Outside.Burden()
 	l := control.Load{Uptime: int64(n.env.Now().Seconds()), CPU: b.CPU, Memory: b.Memory}
 	for _, s := range n.sessions.List() {
-		if !s.Publisher && s.Protocol != listen.Relay {
+		if watches(s.ClientStats) {
 			l.Clients++
 		}
 	}
@@ -411,8 +420,11 @@ func (n *Node) load() control.Load {
 func (n *Node) event(kind string, kv ...any) {
 	level := slog.LevelDebug
 	switch kind {
-	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_refused", "session_refused":
+	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_refused", "session_refused", "input_lost",
+		"source_lost", "source_failed":
 		level = slog.LevelWarn
+	case "input_switched", "source_found":
+		level = slog.LevelInfo
 	}
 	args := make([]any, 0, len(kv))
 	for i := 0; i+1 < len(kv); i += 2 {

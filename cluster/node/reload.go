@@ -9,14 +9,13 @@ import (
 	"sync/atomic"
 
 	"weir/actors"
-	"weir/actors/stream"
 	"weir/cluster/conf"
-	"weir/cluster/control"
 	"weir/cluster/peer"
 )
 
-// fileHolder gives the configuration in effect to whoever asks.
-type fileHolder struct{ p atomic.Pointer[conf.File] }
+// fileHolder gives the configuration in effect to whoever asks: what was read, and that with the streams that come and
+// go by themselves.
+type fileHolder struct{ read, p atomic.Pointer[conf.File] }
 
 func (n *Node) file() *conf.File { return n.current.p.Load() }
 
@@ -26,18 +25,18 @@ func (n *Node) file() *conf.File { return n.current.p.Load() }
 func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
-	old := n.file()
+	old := n.current.read.Load()
 	restart = needRestart(old, f)
 	next := *f
 	keep(&next, old)
-	specs, err := n.specs(&next)
-	if err != nil {
+	if _, err := n.specs(&next); err != nil {
 		return nil, err
 	}
-	n.current.p.Store(&next)
+	n.origins.Sources(sourceNames(&next))
+	if err := n.putInEffect(&next); err != nil {
+		return nil, err
+	}
 	n.sys.Root.Send(n.pid(actors.Peers), actors.Set{Children: n.links(&next)})
-	n.sys.Root.Send(n.pid(actors.Streams), stream.Configure{Specs: specs})
-	n.sys.Root.Send(n.pid(actors.Control), control.ConfigChanged{Config: n.controlConfig(n.sockets())})
 	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
 	for _, what := range restart {
 		n.log.Warn("a change of the configuration needs a restart", slog.String("err", what))
@@ -72,6 +71,13 @@ func needRestart(old, f *conf.File) (what []string) {
 			what = append(what, d.name)
 		}
 	}
+	for _, s := range f.Sources {
+		for _, was := range old.Sources {
+			if was.Name == s.Name && was.ClusterKey != s.ClusterKey {
+				what = append(what, "cluster_key of source "+s.Name)
+			}
+		}
+	}
 	before := peersByEntry(old)
 	for _, p := range f.Peers {
 		was, known := before[entry(p)]
@@ -101,7 +107,7 @@ func (n *Node) links(f *conf.File) []actors.Child {
 			Entry: entry(p), Fetcher: n.fetcher, Control: n.pid(actors.Control), Measured: n.fetched,
 		})})
 	}
-	return out
+	return append(out, n.originLinks(f)...)
 }
 
 var errNoReload = errors.New("this node was started without a file that could be read again")

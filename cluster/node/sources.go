@@ -21,6 +21,8 @@ import (
 	"weir/codecs/linear"
 	"weir/protocols/pull"
 	"weir/protocols/relay"
+	"weir/protocols/rtmp"
+	"weir/protocols/rtsp"
 )
 
 var errNotOpen = errors.New("the input is not open")
@@ -94,7 +96,7 @@ func (c *channel) Longest() int64 {
 }
 
 // source makes the source of a configured input; nil for publish://, which a session brings.
-func (n *Node) source(f *conf.File, in conf.Input) (input.Source, error) {
+func (n *Node) source(f *conf.File, name string, in conf.Input) (input.Source, error) {
 	clock := n.cfg.Outside.Clock
 	switch in.Scheme {
 	case "publish":
@@ -118,7 +120,42 @@ func (n *Node) source(f *conf.File, in conf.Input) (input.Source, error) {
 			return openFile(vod.Root, in.File, n.log)
 		}}, nil
 	}
+	if in.Scheme == sourceScheme {
+		return n.restream(name), nil
+	}
+	if in.Address != "" {
+		return n.pull(name, in), nil
+	}
 	return nil, fmt.Errorf("%s: input %s: the scheme is not supported", in.Pos, in.URL)
+}
+
+// connecting is how long a server of a pulled input may take for each answer.
+const connecting = 10 * time.Second
+
+// pull makes the source of an input that is pulled from a server.
+func (n *Node) pull(name string, in conf.Input) input.Source {
+	agent := "weir/" + n.cfg.Build
+	note := func(what string) {
+		n.log.Info("input", slog.String("stream", name), slog.String("input", in.Shown()), slog.String("note", what))
+	}
+	o := pull.Options{Connect: connecting, Silence: in.SourceTimeout, Agent: agent, Note: note}
+	scheme, _, _ := strings.Cut(in.Address, "://")
+	return input.Run(func(ctx context.Context, w input.Writer) error {
+		switch scheme {
+		case "rtmp", "rtmps":
+			return rtmp.Pull(ctx, in.Address, rtmp.ClientConfig{Timeout: connecting, Silence: in.SourceTimeout}, note, w)
+		case "rtsp", "rtsps":
+			return rtsp.Pull(ctx, in.Address, rtsp.PullConfig{Timeout: connecting, Agent: agent, Note: note}, w)
+		}
+		switch in.Form {
+		case conf.HLS:
+			return pull.HLS(ctx, in.Address, o, w)
+		case conf.FLV:
+			return pull.FLV(ctx, in.Address, o, w)
+		default:
+			return pull.TS(ctx, in.Address, o, w)
+		}
+	})
 }
 
 func openFile(root, name string, log *slog.Logger) (linear.Timeline, io.Closer, error) {

@@ -116,8 +116,9 @@ func directoryStream(v *control.View, s *control.StreamView, f *conf.File, d *di
 		Here:       s.Mine == control.Starting || s.Mine == control.Running,
 		Running:    s.Mine == control.Running,
 		Configured: s.Here, Disabled: s.State == control.StreamDisabled,
-		Waiting: s.Kind == control.Published && s.Owner == "",
-		Policy:  d.Default,
+		Waiting:  s.Kind == control.Published && s.Owner == "",
+		OnDemand: s.OnDemand, Own: s.OnDemand && s.Here && !s.Clustered,
+		Policy: d.Default,
 	}
 	if c := f.Stream(s.Name); c != nil {
 		out.Policy = policy(c.Delivery)
@@ -207,13 +208,17 @@ func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
 func controlStreams(f *conf.File) []control.Stream {
 	out := make([]control.Stream, 0, len(f.Streams))
 	for _, s := range f.Streams {
-		c := control.Stream{Name: s.Name, Kind: control.Published, Clustered: s.Ingest != nil, Disabled: s.Disabled}
+		c := control.Stream{
+			Name: s.Name, Kind: control.Published, Clustered: s.Ingest != nil, Disabled: s.Disabled, Restreamed: s.Restreamed,
+		}
 		for _, in := range s.Inputs {
 			if in.Scheme != "publish" {
 				c.Kind = control.Kept
 			}
 		}
-		c.OnDemand = !s.Static && c.Kind == control.Kept
+		if !s.Static && c.Kind == control.Kept {
+			c.OnDemand, c.ClientsTimeout = true, control.Instant(s.ClientsTimeout)
+		}
 		if s.Ingest != nil {
 			c.Pin, c.Break = s.Ingest.CaptureAt, s.Ingest.Handover == conf.Break
 		}

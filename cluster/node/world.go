@@ -59,6 +59,7 @@ func startIn(cfg Config) (*Node, error) {
 		keys: newKeyring(&file), sys: w.System, env: w.Env, cluster: w.Cluster, provider: w.Provider,
 		fetcher: w.Fetcher, relay: w.Relay, release: w.Release, stepped: w.Stepped, hub: w.Hub,
 	}
+	n.current.read.Store(&file)
 	n.current.p.Store(&file)
 	n.metrics = api.NewMetrics(cfg.Build, n.totals)
 	specs, err := n.specs(&file)
@@ -76,7 +77,7 @@ func (n *Node) open(f *conf.File, name string, in conf.Input) (input.Source, err
 	if w := n.cfg.Outside.World; w != nil && in.Scheme != "publish" {
 		return w.Source(name, in), nil
 	}
-	return n.source(f, in)
+	return n.source(f, name, in)
 }
 
 // sockets are those that the node listens at.

@@ -50,6 +50,10 @@ type Request struct {
 
 	// Redirects says that this client is known to follow redirects although its protocol's clients generally do not.
 	Redirects bool
+
+	// Edge says of a request by another node that it is none of this node's group: its viewers are nobody else's, and
+	// it is a client like any other.
+	Edge bool
 }
 
 // A Verdict is the kind of an [Answer].
@@ -217,6 +221,7 @@ type ClientStats struct {
 	Remote            netip.AddrPort
 	Stream            string // empty until it is known
 	Publisher         bool
+	Edge              bool // as in [Request]
 	BytesIn, BytesOut uint64
 	Dropped           uint64 // access units skipped because the viewer was too slow
 }

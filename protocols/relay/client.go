@@ -120,6 +120,7 @@ func (c *client) Stats() listen.ClientStats {
 		Protocol: listen.Relay,
 		Remote:   c.request.Remote,
 		Stream:   c.request.Streams[0],
+		Edge:     c.request.Edge,
 		BytesIn:  c.read.Load(),
 		BytesOut: c.sent.Load(),
 		Dropped:  c.dropped.Load(),

@@ -46,6 +46,9 @@ func After(url string, dts int64) string {
 	return url + "&" + afterParameter + "=" + strconv.FormatInt(dts, 10)
 }
 
+// EdgeURL is as [URL], for a node that is none of the other's group.
+func EdgeURL(base, stream string) string { return URL(base, stream, 1) + "&edge=1" }
+
 // Pull asks for the relay at url and hands what it brings to out until it ends, and says why it did; the error is never
 // nil. out is called by the calling goroutine only.
 func Pull(ctx context.Context, rt http.RoundTripper, url string, out Writer, o Options) error {

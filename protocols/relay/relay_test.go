@@ -551,3 +551,23 @@ var one = []byte("x")
 func (busy) Next(_ context.Context, bufs [][]byte) ([][]byte, error) { return append(bufs, one), nil }
 func (busy) Dropped() uint64                                         { return 3 }
 func (busy) Close()                                                  {}
+
+func TestEdgeIsKnownFromAPeer(t *testing.T) {
+	src := newSource("a/b", tracks)
+	d := &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
+	base, h := serveRelay(t, d)
+	for i, url := range []string{URL(base, "a/b", 1), EdgeURL(base, "a/b")} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s, ended := pullInto(ctx, url, Options{})
+		expect(t, s, ended, tracks)
+		edge := i == 1
+		if r := d.last.Load(); r.Edge != edge || r.Hops != 1 || r.Streams[0] != "a/b" {
+			t.Errorf("%s: request %+v, want an edge: %t", url, r, edge)
+		}
+		if st := h.client(i).Stats(); st.Edge != edge {
+			t.Errorf("%s: the client is an edge: %t, want %t", url, st.Edge, edge)
+		}
+		cancel()
+		<-ended
+	}
+}

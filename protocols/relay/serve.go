@@ -97,6 +97,7 @@ func (h *Handler) ServeStream(w http.ResponseWriter, r *http.Request, stream str
 		Secure:   r.TLS != nil,
 		Agent:    r.UserAgent(),
 		Hops:     hops,
+		Edge:     r.URL.Query().Get("edge") == "1",
 	}
 	answer := h.Desk.Play(r.Context(), request)
 	if answer.Verdict != listen.Serve || answer.Source == nil {

@@ -23,9 +23,12 @@ import (
 
 // A ClientConfig says how a [Client] connects.
 type ClientConfig struct {
-	// Timeout is the patience with the server: for the connection and the handshake, for each reply, and for silence
-	// while playing. Zero means 10 seconds.
+	// Timeout is the patience with the server: for the connection and the handshake, and for each reply. Zero means 10
+	// seconds.
 	Timeout time.Duration
+
+	// Silence is the patience while playing. Zero means Timeout.
+	Silence time.Duration
 
 	// TLS is used for rtmps URLs; nil means the system's authorities.
 	TLS *tls.Config
@@ -37,12 +40,14 @@ type ClientConfig struct {
 // A Client is a connection to an RTMP server, on which one stream is published or played. It belongs to one goroutine;
 // only Close may be called by others.
 type Client struct {
-	conn    net.Conn
-	timeout time.Duration
-	chunks  *chunkReader
-	in      atomic.Uint64
-	acked   uint64
-	window  uint32
+	conn     net.Conn
+	timeout  time.Duration
+	silence  time.Duration // while playing
+	patience time.Duration // of the next message: one of both
+	chunks   *chunkReader
+	in       atomic.Uint64
+	acked    uint64
+	window   uint32
 
 	url       *url.URL
 	app, name string
@@ -105,6 +110,10 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 	c := &Client{timeout: cfg.Timeout, window: windowSize, url: u}
 	if c.timeout == 0 {
 		c.timeout = 10 * time.Second
+	}
+	c.patience, c.silence = c.timeout, cfg.Silence
+	if c.silence == 0 {
+		c.silence = c.timeout
 	}
 	path := strings.Trim(u.EscapedPath(), "/")
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
@@ -214,7 +223,7 @@ func (c *Client) write(b []byte) error {
 // next returns the next message that is not the protocol's own.
 func (c *Client) next() (packet, error) {
 	for {
-		if err := c.conn.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
+		if err := c.conn.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
 			return packet{}, err
 		}
 		p, err := c.chunks.next()

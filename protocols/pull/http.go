@@ -1,0 +1,142 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+// Options of the readers of HTTP inputs. Zero fields take the defaults.
+type Options struct {
+	// Connect is how long the server may take to be connected to, and from there to the head of each answer. Default 10 s.
+	Connect time.Duration
+
+	// Silence is how long nothing may arrive of a body. Default 60 s.
+	Silence time.Duration
+
+	// Agent is told to the server; empty means "weir".
+	Agent string
+
+	// Note, if not nil, is told what is left out of the input, such as a track. It may be called by any goroutine.
+	Note func(string)
+
+	// Transport replaces the HTTP transport, whose times it then has; for tests and for servers that are proved.
+	Transport http.RoundTripper
+}
+
+// maxRedirects is how often one request follows.
+const maxRedirects = 5
+
+var (
+	errSilent    = errors.New("the server has gone silent")
+	errRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
+)
+
+func (o Options) complete() Options {
+	if o.Connect <= 0 {
+		o.Connect = 10 * time.Second
+	}
+	if o.Silence <= 0 {
+		o.Silence = time.Minute
+	}
+	if o.Agent == "" {
+		o.Agent = "weir"
+	}
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+	return o
+}
+
+// client makes an HTTP client that keeps the deadlines, answer being that for the head of each, and what ends its
+// connections.
+func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
+	end = func() {}
+	rt := o.Transport
+	if rt == nil {
+		t := &http.Transport{
+			DialContext:           (&net.Dialer{Timeout: o.Connect}).DialContext,
+			TLSHandshakeTimeout:   o.Connect,
+			ResponseHeaderTimeout: answer,
+			MaxIdleConnsPerHost:   2,
+			IdleConnTimeout:       time.Minute,
+			DisableCompression:    true, // media does not shrink, and a silent gzip stream would not be noticed
+		}
+		rt, end = t, t.CloseIdleConnections
+	}
+	return &http.Client{
+		Transport: &patient{next: rt, silence: o.Silence, agent: o.Agent},
+		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return errRedirects
+			}
+			return nil
+		},
+	}, end
+}
+
+// patient is a round tripper whose bodies fail once nothing has arrived for too long.
+type patient struct {
+	next    http.RoundTripper
+	silence time.Duration
+	agent   string
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	r = r.Clone(ctx)
+	r.Header.Set("User-Agent", p.agent)
+	res, err := p.next.RoundTrip(r)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	b := &patientBody{ReadCloser: res.Body, silence: p.silence, cancel: cancel}
+	b.timer = time.AfterFunc(p.silence, func() {
+		b.silent.Store(true)
+		cancel(errSilent)
+	})
+	res.Body = b
+	return res, nil
+}
+
+type patientBody struct {
+	io.ReadCloser
+	silence time.Duration
+	timer   *time.Timer
+	cancel  context.CancelCauseFunc
+	silent  atomic.Bool
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.timer.Reset(b.silence)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && b.silent.Load() {
+		err = fmt.Errorf("%w: nothing for %v", errSilent, b.silence)
+	}
+	return n, err
+}
+
+func (b *patientBody) Close() error {
+	b.timer.Stop()
+	b.cancel(nil)
+	return b.ReadCloser.Close()
+}
+
+// redacted is an error without what may be secret in the URL that package net/http puts into it.
+func redacted(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,209 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
+	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
+
+	"weir/codecs"
+	"weir/codecs/elementary"
+	"weir/protocols/listen"
+)
+
+// A keeper keeps what is pulled and refuses once it has enough.
+type keeper struct {
+	most int
+
+	mu     sync.Mutex
+	tracks codecs.Tracks
+	units  []*codecs.AccessUnit
+}
+
+var errEnough = errors.New("enough")
+
+func (k *keeper) SetTracks(t codecs.Tracks) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tracks = t
+}
+
+func (k *keeper) Write(au *codecs.AccessUnit) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.units = append(k.units, au)
+	if len(k.units) == k.most {
+		return errEnough
+	}
+	return nil
+}
+
+func TestPullTakesPicturesAndSound(t *testing.T) {
+	src := pattern(t, "cam", 2)
+	n := start(t, serving(src))
+	k := &keeper{most: 40}
+	if err := Pull(t.Context(), n.url("cam"), PullConfig{}, k); !errors.Is(err, errEnough) {
+		t.Fatalf("Pull = %v, want %v", err, errEnough)
+	}
+	if len(k.tracks) != 2 || !k.tracks[0].Equal(src.tracks[0]) || k.tracks[1].Codec != codecs.AAC {
+		t.Errorf("tracks %+v, want %+v", k.tracks, src.tracks)
+	}
+	last, count := [2]int64{-1 << 62, -1 << 62}, [2]int{}
+	for _, au := range k.units {
+		if au.DTS <= last[au.Track] {
+			t.Fatalf("track %d: %d follows %d", au.Track, au.DTS, last[au.Track])
+		}
+		if count[au.Track] > 0 && au.Track == 0 && au.DTS-last[0] != 3600 {
+			t.Errorf("a picture %d ticks after the other, want 3600", au.DTS-last[0])
+		}
+		last[au.Track] = au.DTS
+		count[au.Track]++
+	}
+	if count[0] == 0 || count[1] == 0 || !k.units[0].RandomAccess {
+		t.Errorf("%d pictures and %d sounds, want some of both from a random access point on", count[0], count[1])
+	}
+}
+
+func TestPullFollowsRedirectsButNotForEver(t *testing.T) {
+	last := start(t, serving(pattern(t, "cam", 2)))
+	to := func(url string) *node {
+		d := serving()
+		d.answers["cam"] = listen.Answer{Verdict: listen.Redirect, Location: url}
+		return start(t, d)
+	}
+	one := to(last.url("cam"))
+	three := to(to(one.url("cam")).url("cam"))
+	if err := Pull(t.Context(), three.url("cam"), PullConfig{}, &keeper{most: 1}); !errors.Is(err, errEnough) {
+		t.Errorf("Pull over three redirects = %v", err)
+	}
+	four := to(three.url("cam"))
+	if err := Pull(t.Context(), four.url("cam"), PullConfig{}, &keeper{most: 1}); !errors.Is(err, errRedirects) {
+		t.Errorf("Pull over four redirects = %v, want %v", err, errRedirects)
+	}
+}
+
+func TestPullSaysWhatTheServerSays(t *testing.T) {
+	n := start(t, serving())
+	if err := Pull(t.Context(), n.url("nothing"), PullConfig{}, &keeper{}); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("Pull of nothing = %v, want 404", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	for _, url := range []string{"rtsp://u:secret@" + addr + "/x", "rtsp://u:secret@[::1", "http://u:secret@h/x"} {
+		if err := Pull(t.Context(), url, PullConfig{}, &keeper{}); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("Pull(%s) = %v, want an error without the secret", url, err)
+		}
+	}
+}
+
+func TestPullEndsWithItsContext(t *testing.T) {
+	src := pattern(t, "cam", 1)
+	n := start(t, serving(src))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- Pull(ctx, n.url("cam"), PullConfig{}, &keeper{}) }()
+	<-src.joined
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Pull = %v, want %v", err, context.Canceled)
+	}
+}
+
+// A camera is a server of the library's own, which asks for a password and describes what it is told to.
+type camera struct {
+	server *gortsplib.Server
+	stream *gortsplib.ServerStream
+	medias []*description.Media
+}
+
+func (c *camera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if !ctx.Conn.VerifyCredentials(ctx.Request, "bob", "secret") {
+		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
+	}
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+func (c *camera) OnSetup(*gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+func (c *camera) OnPlay(*gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
+	go c.server.Close() // a camera that is switched off once it plays
+	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+func newCamera(t *testing.T, formats ...format.Format) string {
+	t.Helper()
+	c := &camera{}
+	for _, f := range formats {
+		kind := description.MediaTypeVideo
+		if _, sound := f.(*format.G711); sound {
+			kind = description.MediaTypeAudio
+		}
+		c.medias = append(c.medias, &description.Media{Type: kind, Formats: []format.Format{f}})
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.server = &gortsplib.Server{
+		Handler: c, RTSPAddress: "127.0.0.1:0", Listen: func(string, string) (net.Listener, error) { return l, nil },
+	}
+	if err := c.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.stream = &gortsplib.ServerStream{Server: c.server, Desc: &description.Session{Medias: c.medias}}
+	if err := c.stream.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.stream.Close()
+		c.server.Close()
+	})
+	return l.Addr().String()
+}
+
+func TestPullProvesItsPassword(t *testing.T) {
+	h264 := &format.H264{PayloadTyp: 96, PacketizationMode: 1}
+	addr := newCamera(t, h264)
+	for _, user := range []string{"", "bob:wrong@"} {
+		err := Pull(t.Context(), "rtsp://"+user+addr+"/x", PullConfig{}, &keeper{})
+		if err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "wrong") {
+			t.Errorf("Pull as %q = %v, want 401", user, err)
+		}
+	}
+	err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", PullConfig{}, &keeper{})
+	if err == nil || strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("Pull as bob = %v, want the end of a stream that played", err)
+	}
+}
+
+func TestPullNamesACodecThatItDoesNotCarry(t *testing.T) {
+	unsupported := (*elementary.UnsupportedError)(nil)
+	for _, tt := range []struct {
+		formats []format.Format
+		says    string
+	}{
+		{[]format.Format{&format.VP8{PayloadTyp: 96}}, "VP8"},
+		{[]format.Format{&format.H264{PayloadTyp: 96, PacketizationMode: 1}, &format.G711{PayloadTyp: 8, SampleRate: 8000, ChannelCount: 1}}, "PCMA"},
+	} {
+		addr := newCamera(t, tt.formats...)
+		err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", PullConfig{}, &keeper{})
+		if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("Pull = %v, want it to name %s", err, tt.says)
+		}
+	}
+}
