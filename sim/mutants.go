@@ -62,16 +62,16 @@ func provingGround(name string, seed uint64) *Scenario {
 		directives = "return_holddown 1000;"
 	}
 	src := fmt.Sprintf("cluster_key %032d; %s\n", 1, directives)
-	nodes := 4
+	nodes, stale := 4, 3000
 	if name == "pair" {
-		nodes = 2 // so that little else wakes the survivor
+		nodes, stale = 2, 3500 // so that nothing else wakes the survivor when the other gets stale
 	}
 	for i := range nodes {
 		if limit = ""; name == "limit" && i == 0 {
 			limit = " channel_limit 2;" // its share is three
 		}
 		s.Nodes = append(s.Nodes, fmt.Sprintf("n%d", i+1))
-		src += fmt.Sprintf("peer n%d:8080 { fetch_timeout 1000; stale_timeout 3000;%s }\n", i+1, limit)
+		src += fmt.Sprintf("peer n%d:8080 { fetch_timeout 1000; stale_timeout %d;%s }\n", i+1, stale, limit)
 	}
 	for i := range 12 {
 		src += fmt.Sprintf("stream cam%02d { input fake://fake; cluster_ingest; }\n", i+1)
