@@ -93,7 +93,7 @@ func provingGround(name string, seed uint64) *Scenario {
 		add(t, 0, Crash{n("n2")})
 		add(t+sec, 0, Demand{})
 	case "pair":
-		add(t, 0, Crash{n("n2")})
+		add(t+time.Duration(seed)*sec/8, 0, Crash{n("n2")}) // at various times between two polls
 	case "return":
 		add(t, t+30*sec, Crash{n("n2")})
 	case "split":
