@@ -353,8 +353,7 @@ func (c *checks) eligible(m *machine, s *streamTruth) bool {
 
 // keeps says whether m's file has the stream as one that the group captures.
 func (m *machine) keeps(s *streamTruth) bool {
-	m.controlConfig()
-	return m.kept[s.index]
+	return m.read().kept[s.index]
 }
 
 // assess finds out whether a stream is in trouble in some part.
@@ -432,10 +431,8 @@ func (c *checks) everybody() bool {
 		if !m.runs() {
 			return false
 		}
-		for _, p := range m.controlConfig().Peers {
-			if c.w.behind(p.Entry) == nil {
-				return false
-			}
+		if !m.read().whole {
+			return false
 		}
 	}
 	return c.count == 1

@@ -240,10 +240,8 @@ func (c *checks) keyChanged(m *machine) { c.keyed[m.index] = c.w.now }
 
 // stale is the time after which m takes a peer for dead.
 func (m *machine) stale() (s, f time.Duration) {
-	for _, p := range m.file.Peers {
-		s, f = max(s, p.StaleTimeout), max(f, p.FetchTimeout)
-	}
-	return s, f
+	x := m.read()
+	return x.stale, x.fetch
 }
 
 // stepped looks at what a control plane made of an event. ex is the exchange of a [control.Fetched].
@@ -400,15 +398,7 @@ func (c *checks) hearsay(m *machine, local time.Duration, a *control.Age) {
 }
 
 // staleOf is the timeout of an entry; 0 if m's file does not have it.
-func (m *machine) staleOf(entry string) time.Duration {
-	if m.entries == nil || m.entriesOf != m.file {
-		m.entries, m.entriesOf = map[string]time.Duration{}, m.file
-		for _, p := range m.controlConfig().Peers {
-			m.entries[p.Entry] = time.Duration(p.Stale)
-		}
-	}
-	return m.entries[entry]
-}
+func (m *machine) staleOf(entry string) time.Duration { return m.read().entries[entry] }
 
 // patience is the silence after which m takes q for dead: that of the entry that leads there.
 func (c *checks) patience(m, q *machine) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/cluster/conf"
 	"weir/cluster/control"
 )
 
@@ -526,19 +527,38 @@ func (m *machine) channelLimit() int {
 	return 0
 }
 
-// controlConfig is what m's control plane would be started with.
-func (m *machine) controlConfig() *control.Config {
-	if m.parsed == nil || m.parsedOf != m.file {
-		cfg := nodeConfig(m.file, m.name)
-		m.parsed, m.parsedOf = &cfg, m.file
-		m.kept = make([]bool, len(m.w.streams))
-		for _, s := range cfg.Streams {
-			if x := m.w.byName[s.Name]; x != nil {
-				m.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.OnDemand && !s.Disabled
-			}
+// A reading is what the checks want to know of a machine's file.
+type reading struct {
+	file         *conf.File
+	config       *control.Config
+	stale, fetch time.Duration            // the longest
+	entries      map[string]time.Duration // the stale_timeout of each peer entry
+	kept         []bool                   // streams that the group captures
+	whole        bool                     // every entry leads to a machine
+}
+
+// read reads m's file, if that is another than before.
+func (m *machine) read() *reading {
+	if m.reading.file == m.file {
+		return &m.reading
+	}
+	cfg := nodeConfig(m.file, m.name)
+	r := reading{file: m.file, config: &cfg, entries: map[string]time.Duration{}, kept: make([]bool, len(m.w.streams)), whole: true}
+	for _, p := range cfg.Peers {
+		r.entries[p.Entry] = time.Duration(p.Stale)
+		r.stale, r.fetch = max(r.stale, time.Duration(p.Stale)), max(r.fetch, time.Duration(p.Fetch))
+		r.whole = r.whole && m.w.behind(p.Entry) != nil
+	}
+	for _, s := range cfg.Streams {
+		if x := m.w.byName[s.Name]; x != nil {
+			r.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.Disabled
 		}
 	}
-	return m.parsed
+	m.reading = r
+	return &m.reading
 }
+
+// controlConfig is what m's control plane would be started with.
+func (m *machine) controlConfig() *control.Config { return m.read().config }
 
 func (m *machine) fileHash() string { return m.controlConfig().Hash }

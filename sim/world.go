@@ -26,6 +26,7 @@ type world struct {
 	streams  []*streamTruth // by name
 	byName   map[string]*streamTruth
 
+	entries   map[string]*machine // by what leads to them; nil where nobody is
 	announced map[string]*machine // by the name that its process had when it was last looked for
 	bases     conduct
 	active    []*fault
@@ -103,12 +104,8 @@ type machine struct {
 	settled   bool          // warm since then
 	control   int           // control planes that have begun
 
-	parsed    *control.Config // of parsedOf
-	parsedOf  *conf.File
-	kept      []bool // streams that the group captures, by its file
-	entries   map[string]time.Duration
-	entriesOf *conf.File
-	polled    map[string]time.Duration
+	reading reading
+	polled  map[string]time.Duration
 }
 
 // A process is what runs on a machine: the control plane alone, or the node's actors.
@@ -157,7 +154,7 @@ func Run(s *Scenario, o Options) *Result {
 
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
-		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
+		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{}, entries: map[string]*machine{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
 		result: &Result{Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
 	}
 	w.random = w.rng("world")
@@ -280,6 +277,15 @@ func (w *world) machine(name string) *machine {
 
 // behind gives the machine that a peer entry leads to.
 func (w *world) behind(entry string) *machine {
+	m, ok := w.entries[entry]
+	if !ok {
+		m = w.lookBehind(entry)
+		w.entries[entry] = m
+	}
+	return m
+}
+
+func (w *world) lookBehind(entry string) *machine {
 	host, _, err := net.SplitHostPort(entry)
 	for _, m := range w.machines {
 		if m.name == entry || err == nil && m.name == host {

@@ -168,8 +168,9 @@ func (n *Node) learn(k Known) {
 		n.rename(l, k.Node)
 	}
 	if !l.peer.met && l.peer.hint != k.List {
+		assumed := n.listAt(l.peer.name)
 		l.peer.hint = k.List
-		n.replan = true
+		n.replan = n.replan || !sameList(assumed, n.listAt(l.peer.name))
 	}
 }
 

@@ -214,10 +214,14 @@ func (n *Node) takeList(p *peer, st *State) {
 	if list == nil {
 		list = []Listed{}
 	}
+	assumed := n.listAt(p.name)
 	p.list, p.listKey = list, st.ListHash
-	n.replan = true
+	n.replan = n.replan || !sameList(assumed, list)
 	n.changed() // others learn from us which list it has
 }
+
+// sameList says whether two lists are one, which those of equal files are.
+func sameList(a, b []Listed) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // listOf returns a list that is known by its hash, or nil.
 func (n *Node) listOf(hash string) []Listed {
