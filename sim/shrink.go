@@ -36,12 +36,54 @@ func Shrink(s *Scenario, v Violation, o ShrinkOptions) (small *Scenario, ok bool
 	k.time()
 	k.steps()
 	k.time()
-	k.streams()
-	k.nodes()
-	k.values()
-	k.steps()
-	k.time()
+	for size := -1; size != k.size(); { // what is left out lets more be left out
+		size = k.size()
+		k.plain()
+		k.streams()
+		k.nodes()
+		k.values()
+		k.steps()
+		k.time()
+	}
 	return k.best, true
+}
+
+// size is how much there is to read.
+func (k *shrinking) size() int {
+	n := len(k.best.Nodes) + len(k.best.Steps)
+	for _, f := range k.best.Files {
+		n += len(f.Streams)
+	}
+	return n
+}
+
+// plain makes streams alike, and limits none.
+func (k *shrinking) plain() {
+	each := func(change func(st *conf.Stream)) {
+		k.try(func(s *Scenario) {
+			files(s, func(f *conf.File) {
+				f.Streams = slices.Clone(f.Streams)
+				for i := range f.Streams {
+					if in := f.Streams[i].Ingest; in != nil {
+						c := *in
+						f.Streams[i].Ingest = &c
+						change(&f.Streams[i])
+					}
+				}
+			})
+		})
+	}
+	each(func(st *conf.Stream) { st.Ingest.Handover = conf.Make })
+	each(func(st *conf.Stream) { st.Ingest.CaptureAt, st.Ingest.Peer = "", "" })
+	k.try(func(s *Scenario) {
+		files(s, func(f *conf.File) {
+			f.ChannelLimit, f.CPULimit = 0, 0
+			f.Peers = slices.Clone(f.Peers)
+			for i := range f.Peers {
+				f.Peers[i].ChannelLimit, f.Peers[i].CPULimit = 0, 0
+			}
+		})
+	})
 }
 
 // explicit are the steps of a scenario with those in place of Random that it stands for.

@@ -10,9 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"weir/actors/act"
 	"weir/actors/input"
 	"weir/actors/stream"
 	"weir/codecs"
+	"weir/protocols/listen"
 )
 
 // A camera is a source whose timestamps begin anew with each connection, and which can be switched off, and hang.
@@ -173,28 +175,44 @@ func TestViewersStayWhileInputsTakeOverFromEachOther(t *testing.T) {
 	})
 }
 
-func TestSegmentsAskedForBeforeTheCaptureBeginWithIt(t *testing.T) {
+func TestSegmentsAskedForBeforeThePublisherIsBackBeginWithIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var starts atomic.Int64
-		b := newBench(t, kept("cam", &starts))
-		b.sys.Root.Send(b.pid, stream.Want{Stream: "cam", Pack: true, Reply: make(chan *stream.Live, 1)})
-		b.send(stream.Capture{Stream: "cam"})
-		time.Sleep(5 * time.Second)
-		if _, is, _ := b.registry.Get("cam"); !is.Packing || is.Role != "capturing" {
+		b := newBench(t, stream.Spec{Name: "live", Published: true})
+		publish := func(from int64) listen.Publication {
+			t.Helper()
+			reply := act.NewReply[stream.Published]()
+			b.send(stream.Publish{Stream: "live", Session: "1.2.3.4", Reply: reply})
+			p, err := reply.Wait(t.Context())
+			if err != nil || p.Err != nil {
+				t.Fatal(err, p.Err)
+			}
+			p.Publication.SetTracks(tracks)
+			for n := range int64(20) {
+				if err := p.Publication.Write(unit(from + n*picture)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			return p.Publication
+		}
+		publish(0).Close()
+		synctest.Wait()
+		b.want("live", true) // nobody publishes now
+		time.Sleep(time.Second)
+		if _, is, _ := b.registry.Get("live"); is.Packing {
+			t.Errorf("the stream is %+v, want no segments of what is not captured here", is)
+		}
+		p := publish(0)
+		if _, is, _ := b.registry.Get("live"); !is.Packing || is.Role != "capturing" {
 			t.Errorf("the stream is %+v, want it captured and packed", is)
 		}
-		b.send(stream.Release{Stream: "cam", To: "n2"})
-		time.Sleep(5 * time.Second)
-		b.send(stream.Capture{Stream: "cam"})
-		time.Sleep(5 * time.Second)
-		if _, is, _ := b.registry.Get("cam"); is.Packing || is.Role != "capturing" {
-			t.Errorf("captured again the stream is %+v, want no segments before somebody asks", is)
+		p.Close()
+		b.send(stream.Release{Stream: "live"})
+		p = publish(0)
+		if _, is, _ := b.registry.Get("live"); is.Packing {
+			t.Errorf("the stream is %+v, want no segments before somebody asks again", is)
 		}
-		b.want("cam", true)
-		time.Sleep(time.Second)
-		if _, is, _ := b.registry.Get("cam"); !is.Packing {
-			t.Errorf("after that the stream is %+v, want segments", is)
-		}
+		p.Close()
 		b.end()
 	})
 }

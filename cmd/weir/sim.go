@@ -61,7 +61,8 @@ A scenario for your own configuration is a text such as mine.txt:
   expect    no duplicates by +8s after heal
 
 A line is "at TIME" or "from TIME to TIME", then what happens, several things divided by ";", or "expect" and what has
-to hold. Behind an expectation stands by when: "within TIME" of the line before it, "by TIME", "after heal". NODES and
+to hold. Behind an expectation stands by when: "within TIME" of the line before it, "by TIME", "after heal"; without, it is at that instant, or from then to the end for what
+has to hold all the time, such as gap or no take-over. NODES and
 STREAMS are lists such as n1,n2 or cam[01..30], or all. LINK is A -> B, or A | B for both directions, or A for all links
 of A, or all. With a group of its own a scenario is a txtar file; see any in testdata/scenarios.
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/sim"
+	"weir/sim/scenario"
 )
 
 func TestBarShowsRateAndWhatIsLeft(t *testing.T) {
@@ -108,5 +109,36 @@ func TestAnInterruptedSweepSaysSo(t *testing.T) {
 	err := c.tell(ctx, &sim.SweepResult{Runs: 1}, &sweepReport{}, stdio{out: out, err: out})
 	if got := code(stdio{err: out}, err); got != exitUnknown || !strings.Contains(read(), "interrupted") {
 		t.Errorf("exit code %d and %q, want %d and a word about it", got, read(), exitUnknown)
+	}
+}
+
+// A newcomer begins with the example of the help: it has to hold on an ordinary configuration.
+func TestExampleOfTheHelpHolds(t *testing.T) {
+	const config = `cluster_key abcd;
+peer flussonic:8080;
+peer streamer:8081;
+peer backup:8080;
+stream cam01 { input fake://fake; cluster_ingest; }
+stream cam02 { input fake://fake; cluster_ingest; }
+stream cam03 { input fake://fake; cluster_ingest capture_at=streamer; }
+`
+	_, example, _ := strings.Cut((&SimCmd{}).Help(), "such as mine.txt:\n")
+	example, _, ok := strings.Cut(example, "\n\nA line is")
+	if !ok {
+		t.Fatalf("the help has no example:\n%s", (&SimCmd{}).Help())
+	}
+	d, problems := scenario.ParseWith("mine.txt", []byte(example), scenario.Source{Name: "weir.conf", Text: []byte(config)})
+	if d == nil {
+		t.Fatal(problems)
+	}
+	for seed := range uint64(20) {
+		d.Scenario.Seed = seed
+		r := sim.Run(d.Scenario, sim.Options{})
+		for _, v := range r.Violations {
+			t.Errorf("seed %d: %s at %v: %s", seed, v.Invariant, v.At, v.Text)
+		}
+		if r.Unknown {
+			t.Errorf("seed %d: unknown: %s", seed, r.Why)
+		}
 	}
 }

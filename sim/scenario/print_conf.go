@@ -92,9 +92,6 @@ func formatItems(b *strings.Builder, directive string, items []item) {
 			alike++
 		}
 		n := max(same, alike)
-		if n < 3 {
-			n = 1
-		}
 		text := directive + " " + confWord(first.name+first.tail)
 		body := first.body
 		if n > 1 {

@@ -1,0 +1,41 @@
+package sim
+
+import (
+	"testing"
+
+	"weir/cluster/control"
+)
+
+func TestShrinkKeepsWhatShowsTheFault(t *testing.T) {
+	control.Mutate(control.OrderReversed)
+	defer control.Mutate("")
+	o := Options{Mutant: string(control.OrderReversed)}
+	s := Draw(1, SwarmOptions{})
+	r := Run(s, o)
+	if len(r.Violations) == 0 {
+		t.Fatal("the planted fault does not show")
+	}
+	v := r.Violations[0]
+	runs := 0
+	small, ok := Shrink(s, v, ShrinkOptions{Run: o, Progress: func(n, _ int) bool {
+		runs = n
+		return true
+	}})
+	if !ok || runs > 500 {
+		t.Errorf("ok = %t after %d runs, want a smaller scenario within 500", ok, runs)
+	}
+	again := Run(small, o)
+	if len(again.Violations) == 0 || again.Violations[0].Invariant != v.Invariant || again.Violations[0].Fingerprint != v.Fingerprint {
+		t.Errorf("it shows %v, want %s", again.Violations, v.Invariant)
+	}
+	streams := 0
+	for _, f := range small.Files {
+		streams = max(streams, len(f.Streams))
+	}
+	if len(small.Nodes) > 3 || streams > 3 || len(small.Steps) > 4 {
+		t.Errorf("%d nodes, %d streams and %d steps are left, want a few", len(small.Nodes), streams, len(small.Steps))
+	}
+	if _, ok := Shrink(s, Violation{Invariant: "I13"}, ShrinkOptions{Run: o}); ok {
+		t.Error("shrinks what does not show the violation")
+	}
+}
