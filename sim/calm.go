@@ -837,6 +837,13 @@ func (c *checks) countPolls() {
 func (c *checks) edited(m *machine) {
 	c.edits++
 	c.roomy[m.index] = c.w.now
+	c.edit[m.index] = m.clock.at(c.w.now)
+	for _, q := range c.w.machines {
+		if q != m && !m.names(q) {
+			k := &m.known[q.index]
+			*k = knowledge{answered: k.answered} // with the entry goes what was known by it
+		}
+	}
 	c.disturbed(disturbEdit, nil)
 }
 

@@ -101,6 +101,7 @@ type checks struct {
 	claims     [][]claim // by machine and stream
 	refusedKey uint64
 	began      []time.Duration // by machine: its clock when its control plane began
+	edit       []time.Duration // by machine: its clock when its file was last edited
 	keyed      []time.Duration // by machine: true time of the last change of its key
 	fetches    map[string]time.Duration
 	edits      int
@@ -120,7 +121,7 @@ func newChecks(w *world) *checks {
 		}
 	}
 	c.wants = make([]map[uint64]string, len(w.machines))
-	c.began = make([]time.Duration, len(w.machines))
+	c.began, c.edit = make([]time.Duration, len(w.machines)), make([]time.Duration, len(w.machines))
 	c.roomy = make([]time.Duration, len(w.machines))
 	c.keyed = slices.Repeat([]time.Duration{-time.Hour}, len(w.machines))
 	c.calm.start(w)
@@ -487,7 +488,7 @@ func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Dura
 // warm checks that nothing is claimed before everybody has answered or S has passed.
 func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
 	stale, _ := m.stale()
-	if local-c.began[m.index] >= stale {
+	if local-c.began[m.index] >= stale || c.edit[m.index] > c.began[m.index] { // whom an edit adds is not waited for
 		c.ok("I3")
 		return
 	}
@@ -552,7 +553,8 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 			c.believes(m, q, true)
 			s := c.patience(m, q)
 			k := &m.known[q.index]
-			c.hold("I2", !k.ever || local-k.heard >= s-s/100, nil, []string{m.name, q.name},
+			recent := local-c.edit[m.index] < s // it may have been added again, and what others told before that is lost
+			c.hold("I2", !k.ever || recent || local-k.heard >= s-s/100, nil, []string{m.name, q.name},
 				fmt.Sprintf("takes a node for dead whose evidence is %d ms old", (local-k.heard)/time.Millisecond))
 		}
 	case control.NoteWarm:

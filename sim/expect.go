@@ -531,7 +531,7 @@ func (m *machine) channelLimit() int {
 type reading struct {
 	file         *conf.File
 	config       *control.Config
-	stale, fetch time.Duration            // the longest
+	stale, fetch time.Duration            // the longest of other nodes
 	entries      map[string]time.Duration // the stale_timeout of each peer entry
 	kept         []bool                   // streams that the group captures
 	whole        bool                     // every entry leads to a machine
@@ -546,8 +546,11 @@ func (m *machine) read() *reading {
 	r := reading{file: m.file, config: &cfg, entries: map[string]time.Duration{}, kept: make([]bool, len(m.w.streams)), whole: true}
 	for _, p := range cfg.Peers {
 		r.entries[p.Entry] = time.Duration(p.Stale)
-		r.stale, r.fetch = max(r.stale, time.Duration(p.Stale)), max(r.fetch, time.Duration(p.Fetch))
-		r.whole = r.whole && m.w.behind(p.Entry) != nil
+		q := m.w.behind(p.Entry)
+		r.whole = r.whole && q != nil
+		if q != m {
+			r.stale, r.fetch = max(r.stale, time.Duration(p.Stale)), max(r.fetch, time.Duration(p.Fetch))
+		}
 	}
 	for _, s := range cfg.Streams {
 		if x := m.w.byName[s.Name]; x != nil {
@@ -556,6 +559,16 @@ func (m *machine) read() *reading {
 	}
 	m.reading = r
 	return &m.reading
+}
+
+// names says whether an entry of m's file leads to q.
+func (m *machine) names(q *machine) bool {
+	for entry := range m.read().entries {
+		if m.w.behind(entry) == q {
+			return true
+		}
+	}
+	return false
 }
 
 // controlConfig is what m's control plane would be started with.

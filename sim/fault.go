@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"weir/cluster/conf"
-	"weir/cluster/control"
 )
 
 // A fault is an action that is on.
@@ -416,25 +415,22 @@ func (m *machine) startDrain() {
 // drainLimit is how long a drain takes at most, as in the node.
 const drainLimit = 30 * time.Second
 
+// edit changes the file on the machine's disk; its process takes that in at once, or when it runs again.
 func (m *machine) edit(f *conf.File) {
-	m.file = f
-	m.forgets()
-	m.w.checks.edited(m)
-	if m.runs() {
-		m.process.edit(f)
-	} else if m.frozen > 0 && m.up {
-		m.later(0, func() { m.process.edit(f) })
+	m.disk = f
+	if m.frozen > 0 && m.up {
+		m.later(0, m.reload)
+		return
 	}
+	m.reload()
 }
 
-// forgets lets go of what m knows of machines that its file no longer lists.
-func (m *machine) forgets() {
-	for i := range m.known {
-		q := m.w.machines[i]
-		if !slices.ContainsFunc(m.controlConfig().Peers, func(p control.Peer) bool { return m.w.behind(p.Entry) == q }) {
-			k := &m.known[i]
-			*k = knowledge{answered: k.answered}
-		}
+// reload takes in the file on the disk.
+func (m *machine) reload() {
+	m.file = m.disk
+	m.w.checks.edited(m)
+	if m.up {
+		m.process.edit(m.file)
 	}
 }
 
@@ -442,11 +438,11 @@ func (m *machine) forgets() {
 func (w *world) editFor(f *fault, a Edit) bool {
 	f.files = map[*machine]edited{}
 	return w.each(f, a.Nodes, func(m *machine) {
-		f.files[m] = edited{a.File, m.file}
+		f.files[m] = edited{a.File, m.disk}
 		m.edit(a.File)
 	}, func(m *machine) {
 		e := f.files[m]
-		if m.file == e.file {
+		if m.disk == e.file {
 			m.edit(e.before)
 			return
 		}

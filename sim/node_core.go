@@ -391,8 +391,9 @@ func (p *coreProcess) kill(id string) {
 	c.ended = true
 	m.later(250*time.Millisecond, func() {
 		w.trace.cause = w.trace.line(w.now, m.name, "restarted").text("actor", id).end()
-		cfg := c.cfg
-		cfg.Inc++
+		cfg := *m.controlConfig()
+		cfg.Self, cfg.Named = m.announced, true
+		cfg.Instance, cfg.Inc, cfg.Seed = c.cfg.Instance, c.cfg.Inc+1, c.cfg.Seed
 		n := &core{m: m, w: w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, letters: map[uint64]func(bool){}}
 		m.process = (*coreProcess)(n)
 		n.node = control.New(cfg, n.now())

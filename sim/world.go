@@ -66,7 +66,8 @@ type machine struct {
 	w      *world
 	index  int
 	name   string
-	file   *conf.File
+	disk   *conf.File // its configuration file
+	file   *conf.File // as its process has read it
 	clock  clock
 	chance *rand.Rand // its own faults
 	source *rand.Rand // its captures
@@ -248,7 +249,7 @@ func (w *world) addMachines() {
 	n := len(w.s.Nodes)
 	for i, name := range w.s.Nodes {
 		m := &machine{
-			w: w, index: i, name: name, file: w.s.file(name), wakeAt: -1,
+			w: w, index: i, name: name, disk: w.s.file(name), file: w.s.file(name), wakeAt: -1,
 			chance: w.rng("machine " + name), source: w.rng("source " + name),
 			captures: make([]capture, len(w.streams)), pubs: map[string]*feed{},
 			known: make([]knowledge, n), announced: name,
@@ -443,6 +444,7 @@ func (m *machine) boot() {
 	m.up, m.draining, m.settled = true, false, false
 	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
 	m.wakeAt = -1
+	m.file = m.disk
 	m.announced = m.name
 	if m.file.Name != "" {
 		m.announced = m.file.Name

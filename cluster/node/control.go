@@ -43,7 +43,7 @@ type (
 
 // controlConfig is what the control actor needs. Its functions are called in the actor's mailbox.
 type controlConfig struct {
-	config  control.Config
+	config  func() control.Config // by the file that is in effect; of one instance always
 	streams *actor.PID
 	peers   *actor.PID // the group of the links
 
@@ -168,7 +168,7 @@ func (c *controller) Receive(ctx actor.Context) {
 // start makes the state machine. One that follows a failed one is told what goes on here and warms up again; what is
 // captured is not touched meanwhile.
 func (c *controller) start(ctx actor.Context) {
-	cfg := c.cfg.config
+	cfg := c.cfg.config()
 	cfg.Inc += c.incarnation - 1
 	if c.incarnation > 1 {
 		cfg.Self, cfg.Named = c.cfg.name(), true // what it is called by now, not what it was started as

@@ -319,7 +319,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		})},
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},
 		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
-			config:  n.controlConfig(sockets),
+			config:  n.config(sockets),
 			streams: streams, peers: n.pid(actors.Peers), captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load, wanted: n.wanted,
 			journal: n.journal, suspended: n.cfg.Outside.Suspended, stepped: n.stepped,
 			release: n.release,
@@ -337,6 +337,16 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		default:
 		}
 	})
+}
+
+// config makes the configuration of each control plane of this process.
+func (n *Node) config(s *sockets) func() control.Config {
+	first := n.controlConfig(s)
+	return func() control.Config {
+		c := n.controlConfig(s)
+		c.Instance, c.Seed = first.Instance, first.Seed
+		return c
+	}
 }
 
 func (n *Node) controlConfig(s *sockets) control.Config {
