@@ -27,6 +27,9 @@ type Close struct{ ID string }
 type Config struct {
 	Desk     listen.Desk
 	Registry *Registry
+
+	// Left, if not nil, is told of each session that has ended. It must not block.
+	Left func(listen.ClientStats)
 }
 
 // Supervisor describes the parent of all sessions. Its address takes [Enter] and [Close].
@@ -69,6 +72,9 @@ func (s *sessions) Receive(ctx actor.Context) {
 			delete(s.open, m.Who.Id)
 			s.cfg.Registry.remove(seat.id)
 			seat.client.Close()
+			if s.cfg.Left != nil {
+				s.cfg.Left(seat.client.Stats())
+			}
 		}
 	}
 }

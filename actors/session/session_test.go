@@ -127,3 +127,28 @@ func TestSessionIsClosedFromOutside(t *testing.T) {
 		end(sys, pid)
 	})
 }
+
+func TestWhoeverAsksIsToldOfSessionsThatHaveEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left []listen.ClientStats
+		sys := act.NewSystem(nil)
+		pid, err := sys.Root.SpawnNamed(session.Supervisor(act.NewReal(sys, nil), session.Config{
+			Registry: session.NewRegistry(), Left: func(s listen.ClientStats) { left = append(left, s) },
+		}), "sessions")
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave := make(chan struct{})
+		sys.Root.Send(pid, session.Enter{Client: &caller{serve: func(context.Context, int64) error { <-leave; return nil }}})
+		synctest.Wait()
+		if len(left) != 0 {
+			t.Errorf("told of %v while it is open", left)
+		}
+		close(leave)
+		synctest.Wait()
+		if len(left) != 1 || left[0].Stream != "cam" || left[0].BytesOut != 100 {
+			t.Errorf("told of %+v, want the session and what it carried", left)
+		}
+		end(sys, pid)
+	})
+}

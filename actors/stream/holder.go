@@ -67,6 +67,8 @@ type holder struct {
 	errs    map[int]string // the last failure by input
 	took    uint64         // messages of the parent
 	last    int            // the configured input that was heard last, or 0
+	foreign bool           // whoever wanted it last said so
+	asked   time.Duration  // when somebody last wanted segments
 	is      facts
 }
 
@@ -144,6 +146,8 @@ func (h *holder) take(ctx actor.Context) {
 		ctx.Send(h.core, recalled{h.is})
 	case admitted:
 		h.is.publication = m.p
+	case unpack:
+		h.unpack(ctx, m)
 	case obey:
 		h.obey(ctx, m)
 	case *actor.Terminated:
@@ -166,8 +170,9 @@ func (h *holder) switched(index int) {
 
 func (h *holder) want(ctx actor.Context, m Want) {
 	ctx.Send(h.core, want{})
+	h.foreign = m.Foreign
 	if m.Pack {
-		h.pack = true
+		h.asked, h.pack = h.Env.Now(), true
 		h.packUp(ctx)
 	}
 	select {
@@ -182,7 +187,10 @@ func (h *holder) captures() bool { return h.is.role == capturing || h.is.role ==
 // packUp starts the packager if segments are wanted and can be made here. One that was asked for before the capture
 // begins with it.
 func (h *holder) packUp(ctx actor.Context) {
-	if h.pack && h.packer == nil && h.captures() {
+	if h.pack && h.packer == nil && (h.captures() || h.foreign) {
+		if h.foreign { // nobody says when the last player has gone
+			h.Env.After(packLinger, ctx.Self(), unpack{h})
+		}
 		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
 		h.show()
 	}
@@ -196,6 +204,18 @@ func (h *holder) past() packager.Past {
 		}
 	}
 	return packager.Past{}
+}
+
+// unpack ends the segments of a foreign stream that nobody has asked for in a while: they would keep it.
+func (h *holder) unpack(ctx actor.Context, m unpack) {
+	switch quiet := h.Env.Now() - h.asked; {
+	case m.of != h || h.packer == nil || h.captures():
+	case quiet < packLinger:
+		h.Env.After(packLinger-quiet, ctx.Self(), m)
+	default:
+		h.pack = false
+		h.Stop(ctx, h.packer)
+	}
 }
 
 func (h *holder) obey(ctx actor.Context, m obey) {

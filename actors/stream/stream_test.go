@@ -385,3 +385,35 @@ func TestPublisherIsToldWhenItsStreamEnds(t *testing.T) {
 		b.end()
 	})
 }
+
+func TestSegmentsOfAForeignStreamAreMadeWhileTheyAreWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		ask := func(foreign bool) stream.Snapshot {
+			reply := make(chan *stream.Live, 1)
+			b.send(stream.Want{Stream: "far", Pack: true, Foreign: foreign, Reply: reply})
+			<-reply
+			_, is, _ := b.registry.Get("far")
+			return is
+		}
+		for range 20 { // a player that asks for a playlist now and then
+			ask(true)
+			time.Sleep(8 * time.Second)
+			if _, is, _ := b.registry.Get("far"); !is.Packing || is.Role != "following" {
+				t.Fatalf("while it is wanted the stream is %+v, want it to be relayed and packed", is)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		if _, is, ok := b.registry.Get("far"); ok {
+			t.Errorf("the stream is still here after nobody wanted it for long: %+v", is)
+		}
+		ask(true)
+		time.Sleep(time.Second)
+		ask(false) // some node captures it now: segments are made there
+		time.Sleep(time.Minute)
+		if _, is, ok := b.registry.Get("far"); ok && is.Packing {
+			t.Errorf("segments are still made here: %+v", is)
+		}
+		b.end()
+	})
+}

@@ -55,7 +55,7 @@ var (
 
 	// protocols are those of which it can be said whether they redirect; HLS and DASH have their modes.
 	protocols      = []string{"flv", "mpegts", "rtmp", "rtsp"}
-	laterProtocols = []string{"always", "srt", "whep", "whip"}
+	laterProtocols = []string{"srt", "whep", "whip"}
 )
 
 func applyName(b *builder, _ *scope, c *call) *scope {
@@ -436,6 +436,14 @@ func applyForward(b *builder, sc *scope, c *call) *scope {
 	}
 	for _, w := range c.args {
 		for p := range strings.SplitSeq(w.text, ",") {
+			if p == "always" && c.name == "redirect" { // as SRS does it
+				for _, each := range protocols {
+					if !slices.Contains(*into, each) && !slices.Contains(other, each) {
+						*into = append(*into, each)
+					}
+				}
+				continue
+			}
 			switch {
 			case slices.Contains(other, p):
 				b.errorf(w.pos, "found %s in `%s`, expected it either there or in `%s`", quote(p), c.name, otherName)

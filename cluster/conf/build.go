@@ -60,6 +60,7 @@ type scope struct {
 	ingest *Ingest
 	input  *inputDraft
 	source *sourceDraft
+	vhost  *vhostDraft
 }
 
 // A call is a directive with its words sorted.
@@ -79,6 +80,7 @@ type builder struct {
 	streams []*streamDraft
 
 	templates []*streamDraft
+	vhosts    []*vhostDraft
 	sources   []*sourceDraft
 	listens   map[string][]Listen
 	off       map[string]Pos

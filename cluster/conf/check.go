@@ -22,6 +22,7 @@ func (b *builder) finish(self []string) {
 	b.finishStreams(self)
 	b.finishTemplates(self)
 	b.finishSources(self)
+	b.finishVhosts()
 	b.checkKeys()
 	b.file.index = make(map[string]int, len(b.file.Streams))
 	for i := range b.file.Streams {

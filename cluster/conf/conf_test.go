@@ -341,6 +341,9 @@ func withoutPositions(f *File) *File {
 		f.Sources[i].Pos = Pos{}
 		bare(&f.Sources[i].Stream)
 	}
+	for i := range f.Vhosts {
+		f.Vhosts[i].Pos = Pos{}
+	}
 	for i := range f.Streams {
 		bare(&f.Streams[i])
 	}
@@ -627,6 +630,9 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(tt.src))
 	}
 	f.Add([]byte(full))
+	for _, tt := range vhostTests {
+		f.Add([]byte(tt.src))
+	}
 	for _, dir := range []string{"seeds", "conf"} {
 		for _, name := range examples(f, dir) {
 			f.Add(readExample(f, dir, name))

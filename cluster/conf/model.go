@@ -72,6 +72,14 @@ type File struct {
 	// Sources are the origins whose streams are restreamed here, in the order of the file.
 	Sources []Source
 
+	// Vhosts are the virtual hosts in the order of the file; no two have the same name.
+	Vhosts []Vhost
+
+	// Advertise is the host under which RTMP clients of SRS servers reach this node, and AdvertisePort the port; empty
+	// and 0 mean that the node works them out.
+	Advertise     string
+	AdvertisePort int
+
 	// Balancers are the names of the balancers, which are reserved as the first component of stream names.
 	Balancers []string
 

@@ -50,6 +50,9 @@ func (f *File) render(mask bool) string {
 	if f.Remote.Host != "" || f.Remote.Port != 0 {
 		p.line("remote", addrWords(f.Remote))
 	}
+	if f.Advertise != "" {
+		p.line("advertise", Peer{Host: f.Advertise, Port: f.AdvertisePort}.Name())
+	}
 	p.line("loglevel", f.LogLevel)
 	p.delivery(f.Delivery, Delivery{})
 	p.unbuilt(f)
@@ -60,6 +63,9 @@ func (f *File) render(mask bool) string {
 	}
 	for _, peer := range f.Peers {
 		p.peer(peer, f)
+	}
+	for _, v := range f.Vhosts {
+		p.vhost(v)
 	}
 	for _, s := range f.Streams {
 		p.stream(s, f)
@@ -101,7 +107,9 @@ func (p *printer) line(name string, args ...string) {
 }
 
 func (p *printer) open(name string, args ...string) {
-	p.WriteByte('\n')
+	if p.depth == 0 {
+		p.WriteByte('\n')
+	}
 	p.words(name, quoted(args))
 	p.WriteString(" {\n")
 	p.depth++

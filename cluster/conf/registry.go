@@ -19,6 +19,8 @@ const (
 	inServer
 	inVhost
 	inCluster
+	inHooks
+	inRemux
 	anywhere // a block whose directives are not looked at, because nothing of the directive is built
 )
 
@@ -42,6 +44,8 @@ var contextNames = []struct {
 	{inServer, "server"},
 	{inVhost, "vhost"},
 	{inCluster, "cluster"},
+	{inHooks, "http_hooks"},
+	{inRemux, "http_remux"},
 }
 
 func (c context) words() []string {
@@ -103,7 +107,7 @@ func (s spec) alias(same string) spec       { s.same = same; return s }
 func (s spec) withBlock(block context) spec { s.block = block; return s }
 
 // registry is every directive that is known.
-var registry = slices.Concat(globals(), streamDirectives(), peerDirectives(), laterDirectives())
+var registry = slices.Concat(globals(), streamDirectives(), peerDirectives(), vhostDirectives(), laterDirectives())
 
 func globals() []spec {
 	return []spec{
@@ -121,6 +125,7 @@ func globals() []spec {
 		obeyed("rtmp", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
 		obeyed("rtsp", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
 		obeyed("remote", inFile, "[HOST:]PORT", 1, 1, applyRemote),
+		obeyed("advertise", inFile, "HOST[:PORT]", 1, 1, applyAdvertise),
 		obeyed("loglevel", inFile, "debug, info, warn or error", 1, 1, applyLogLevel),
 		obeyed("log", inFile, "debug, info, warn or error", 1, 1, applyLogLevel).alias("loglevel"),
 		obeyed("vod", inFile, "NAME", 1, 1, applyVod).repeated().withBlock(inVod),
@@ -206,15 +211,6 @@ func laterDirectives() []spec {
 		laterArgs("max_bitrate", inServer, "BITS", 1, 1),
 		laterArgs("countries", inServer, "COUNTRY …", 1, -1),
 		laterArgs("countries_default", inServer, "true or false", 0, 1),
-
-		laterBlock("vhost", inFile, "NAME", 1, 1, inVhost),
-		laterBlock("cluster", inVhost, "", 0, 0, inCluster),
-		laterArgs("mode", inCluster, "local or remote", 1, 1),
-		laterArgs("origin_cluster", inCluster, "on or off", 1, 1),
-		laterArgs("coworkers", inCluster, "HOST:PORT …", 0, -1),
-		laterArgs("origin", inCluster, "HOST:PORT …", 1, -1),
-		laterArgs("protocol", inCluster, "rtmp, flv or flvs", 1, 1),
-		laterArgs("token_traverse", inCluster, "on or off", 1, 1),
 	}
 	for _, name := range []string{
 		"allow_if", "audio_timeout", "deny_if", "frames_timeout", "max_retry_timeout", "output_audio",

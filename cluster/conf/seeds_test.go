@@ -122,3 +122,28 @@ func TestEveryDirectiveOfTheSeedsIsKnown(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesOfTheReadmeWork compares the files that the README shows with those in testdata, whose meaning is in golden
+// files.
+func TestFilesOfTheReadmeWork(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"beside-srs.conf", "before-srs.conf"} {
+		src := readExample(t, "conf", name)
+		var shown strings.Builder
+		for line := range strings.Lines(string(src)) {
+			if strings.TrimSpace(line) != "" {
+				shown.WriteString("    ")
+			}
+			shown.WriteString(line)
+		}
+		if !strings.Contains(string(readme), shown.String()) {
+			t.Errorf("the README does not show %s as it is", name)
+		}
+		if _, problems := Parse(name, src); len(problems) > 0 {
+			t.Errorf("%s: %s", name, problems)
+		}
+	}
+}

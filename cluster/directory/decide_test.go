@@ -259,3 +259,36 @@ func TestWhoWaitsIsWokenByANewView(t *testing.T) {
 	}))
 	<-ctx.Done()
 }
+
+func TestOwnerIsToldToStrangersOnlyWhereItIsCertain(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*directory.View)
+		node   string // empty: not told
+	}{
+		{"at a peer", nil, "p"},
+		{"here", func(v *directory.View) { v.Streams["cam"] = directory.Stream{Here: true, Running: true} }, "n"},
+		{"about to run here", func(v *directory.View) { v.Streams["cam"] = directory.Stream{Here: true} }, ""},
+		{"here and at a peer", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Here: true, Running: true, Owner: "p", OwnerRunning: true}
+		}, ""},
+		{"at a peer that has no media", func(v *directory.View) { v.Streams["cam"] = directory.Stream{Owner: "p"} }, ""},
+		{"at a peer that drains", func(v *directory.View) {
+			n := v.Nodes["p"]
+			n.Draining = true
+			v.Nodes["p"] = n
+		}, ""},
+		{"at every node", func(v *directory.View) { v.Streams["cam"] = directory.Stream{Owners: []string{"q"}} }, "q"},
+		{"nowhere", func(v *directory.View) { v.Streams["cam"] = directory.Stream{Configured: true, Waiting: true} }, ""},
+		{"unknown", func(v *directory.View) { v.Streams = nil }, ""},
+		{"switched off", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Here: true, Running: true, Disabled: true}
+		}, ""},
+		{"nothing is certain yet", func(v *directory.View) { v.Warm = false }, ""},
+	} {
+		node, ok := view(t, "http://cdn.example.com", directory.Policy{}, tt.change).Owned("cam")
+		if ok != (tt.node != "") || ok && node != tt.node {
+			t.Errorf("%s: Owned = %q, %v, want %q", tt.name, node, ok, tt.node)
+		}
+	}
+}

@@ -120,6 +120,25 @@ func (d *Directory) View() (v *View, changed <-chan struct{}) {
 	return p.view, p.changed
 }
 
+// Owned is the node that has a stream for sure and keeps it, this one included; false if none does, if two do, or if that
+// is not known yet. It is for answers to strangers, whom a wrong one would send in circles.
+func (v *View) Owned(stream string) (node string, ok bool) {
+	s, known := v.Streams[stream]
+	if !known || s.Disabled || !v.Warm {
+		return "", false
+	}
+	if s.Here {
+		return v.Self, s.Running && s.Owner == ""
+	}
+	if node = s.Owner; node == "" && len(s.Owners) > 0 {
+		node = v.owner(s)
+	} else if !s.OwnerRunning {
+		return "", false
+	}
+	n := v.Nodes[node]
+	return node, n.Alive && !n.Draining
+}
+
 // Upstream is where a relay of a stream takes its media from: the private URL of the peer that captures it, or "" when
 // nobody does now, or this node itself.
 func (v *View) Upstream(stream string) (peer, private string) {

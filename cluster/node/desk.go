@@ -13,6 +13,7 @@ import (
 	"weir/actors/act"
 	"weir/actors/stream"
 	"weir/cluster/directory"
+	"weir/cluster/srs"
 	"weir/protocols/cmaf"
 	"weir/protocols/hls"
 	"weir/protocols/listen"
@@ -37,27 +38,50 @@ type desk struct {
 	claim    func(ctx context.Context, stream string) error
 	unclaim  func(stream string)
 	names    func(stream string) error // why a name is reserved
+	abroad   *srs.Cluster
+	hooks    *srs.Hooks
 
 	// instantiate makes a stream of the template that a name belongs to, or returns an error.
 	instantiate func(stream string) error
 }
 
 var (
-	_ listen.Desk = (*desk)(nil)
-	_ hls.Desk    = (*desk)(nil)
+	_ listen.Desk    = (*desk)(nil)
+	_ listen.Doorman = (*desk)(nil)
+	_ hls.Desk       = (*desk)(nil)
 )
+
+// Connect implements [listen.Doorman].
+func (d *desk) Connect(ctx context.Context, r listen.Request) error {
+	r, vh := d.abroad.Resolve(r)
+	return d.hooks.Connect(ctx, vh, r)
+}
 
 // Play implements [listen.Desk].
 func (d *desk) Play(ctx context.Context, r listen.Request) listen.Answer {
+	if r.Protocol != listen.Relay {
+		named, vh := d.abroad.Resolve(r)
+		if err := d.hooks.Play(ctx, vh, named); err != nil {
+			return listen.Answer{Verdict: listen.Refused, Reason: err.Error()}
+		}
+	}
 	a, live := d.find(ctx, r, false)
 	if live != nil {
 		a.Source = live.Hub
+	} else if r.Protocol != listen.RTMP { // what is answered over HTTP and not served becomes no session
+		d.hooks.Left(r.Remote, 0, 0)
 	}
 	return a
 }
 
 // Window implements [hls.Desk].
 func (d *desk) Window(ctx context.Context, r listen.Request) (*cmaf.Store, listen.Answer) {
+	if strings.HasSuffix(r.Path, ".m3u8") { // segments are known by their playlists
+		named, vh := d.abroad.Resolve(r)
+		if err := d.hooks.Watch(ctx, vh, named); err != nil {
+			return nil, listen.Answer{Verdict: listen.Refused, Reason: err.Error()}
+		}
+	}
 	a, live := d.find(ctx, r, true)
 	if live == nil {
 		return nil, a
@@ -71,6 +95,8 @@ func (d *desk) Window(ctx context.Context, r listen.Request) (*cmaf.Store, liste
 // find waits until the directory knows what becomes of the client, at most for the hold limit. A live stream comes
 // with a verdict of Serve and has media.
 func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.Answer, *stream.Live) {
+	whole := ctx
+	r, vh := d.abroad.Resolve(r)
 	hold := d.hold
 	if view, _ := d.dir.View(); view.Decide(r).OnDemand {
 		hold += startUp
@@ -83,6 +109,11 @@ func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.An
 		view, changed := d.dir.View()
 		dec := view.Decide(r)
 		a := listen.Answer{Stream: dec.Stream}
+		if dec.Kind == directory.NotFound || dec.Vain {
+			if a, live, done := d.beyond(whole, r, vh, dec, pack); done {
+				return a, live
+			}
+		}
 		if dec.OnDemand && wanted == "" {
 			wanted = dec.Stream
 			defer d.demand(wanted, 0)()
@@ -146,8 +177,14 @@ func (d *desk) want(ctx context.Context, name string, pack bool) *stream.Live {
 	if live, is, ok := d.registry.Get(name); ok && is.Role == "capturing" && (is.Packing || !pack) && !live.Hub.Closed() {
 		return live
 	}
+	return d.ask(ctx, stream.Want{Stream: name, Pack: pack})
+}
+
+// ask asks the supervisor of streams for one; nil if the context ends first.
+func (d *desk) ask(ctx context.Context, w stream.Want) *stream.Live {
 	reply := make(chan *stream.Live, 1)
-	d.sys.Root.Send(d.streams, stream.Want{Stream: name, Pack: pack, Reply: reply})
+	w.Reply = reply
+	d.sys.Root.Send(d.streams, w)
 	select {
 	case live := <-reply:
 		return live
@@ -167,14 +204,26 @@ func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publicatio
 }
 
 func (d *desk) publish(ctx context.Context, r listen.Request) (listen.Publication, error) {
+	r, vh := d.abroad.Resolve(r)
+	if err := d.hooks.Publish(ctx, vh, r); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, d.hold)
 	defer cancel()
 	view, _ := d.dir.View()
 	name, err := d.publishable(view, r.Streams)
+	if vh != nil && vh.Remote && errors.Is(err, listen.ErrNotFound) {
+		return d.abroad.Publish(ctx, vh, r)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if err := d.claim(ctx, name); err != nil {
+		return nil, err
+	}
+	release, err := d.abroad.Free(ctx, vh, r)
+	if err != nil {
+		d.unclaim(name)
 		return nil, err
 	}
 	reply := act.NewReply[stream.Published]()
@@ -186,7 +235,27 @@ func (d *desk) publish(ctx context.Context, r listen.Request) (listen.Publicatio
 	if err != nil || p.Err != nil && !errors.Is(p.Err, listen.ErrBusy) {
 		d.unclaim(name)
 	}
-	return p.Publication, errors.Join(err, p.Err)
+	if err = errors.Join(err, p.Err); err != nil {
+		release()
+		return p.Publication, err
+	}
+	return &held{p.Publication, name, release}, nil
+}
+
+// A held publication keeps its name, as far as SRS servers are concerned, until it ends.
+type held struct {
+	listen.Publication
+	name    string
+	release func()
+}
+
+// Name is the name of the stream that is published.
+func (h *held) Name() string { return h.name }
+
+// Close implements [listen.Publication].
+func (h *held) Close() {
+	h.Publication.Close()
+	h.release()
 }
 
 // publishable is the first of the names that this node's file has.

@@ -126,6 +126,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 
 		instantiate: n.instantiate,
 		names:       func(name string) error { return conf.CheckName(name, n.file().Balancers) },
+		abroad:      n.abroad.cluster, hooks: n.abroad.hooks,
 	}
 	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
 	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)
@@ -153,6 +154,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 	f.http = &http.Server{
 		Handler: &web{
 			api:   newAPI(n),
+			srs:   n.srsAPI(),
 			state: guard(peer.Handler(n.entitled(askState(func(m any) { n.sys.Root.Send(n.pid(actors.Control), m) }))), false),
 			relay: guard(&relay.Handler{Desk: f.desk, Hall: f.hall, Log: n.log}, true),
 			ts:    httpts.New(f.desk, f.hall, n.log),

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"weir/cluster/peer"
+	"weir/cluster/srs"
 	"weir/protocols/hls"
 	"weir/protocols/listen"
 	"weir/protocols/relay"
@@ -23,6 +24,7 @@ type routeKind uint8
 const (
 	routeNone     routeKind = iota
 	routeAPI                // the HTTP API, metrics, the tree
+	routeSRS                // SRS's HTTP API
 	routeState              // /cluster/state
 	routeRelay              // /cluster/relay/STREAM
 	routeReserved           // below /cluster/, but nothing
@@ -42,6 +44,9 @@ const (
 func parseRoute(escaped string) route {
 	switch first, _, _ := strings.Cut(strings.TrimPrefix(escaped, "/"), "/"); first {
 	case "streamer", "api", "metrics":
+		if strings.HasPrefix(escaped, srs.Prefix) {
+			return route{kind: routeSRS}
+		}
 		return route{kind: routeAPI}
 	case "cluster":
 		if escaped == statePath {
@@ -81,9 +86,9 @@ type streamServer interface {
 
 // web is what a node answers over HTTP.
 type web struct {
-	api, state, relay http.Handler
-	ts, flv           streamServer
-	hls               interface {
+	api, srs, state, relay http.Handler
+	ts, flv                streamServer
+	hls                    interface {
 		ServeStream(w http.ResponseWriter, r *http.Request, stream, file string)
 	}
 }
@@ -93,6 +98,8 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch rt := parseRoute(r.URL.EscapedPath()); rt.kind {
 	case routeAPI:
 		h.api.ServeHTTP(w, r)
+	case routeSRS:
+		h.srs.ServeHTTP(w, r)
 	case routeState:
 		h.state.ServeHTTP(w, r)
 	case routeRelay:

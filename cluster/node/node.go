@@ -70,6 +70,7 @@ type Node struct {
 	origins   origin.Directory
 	instances instances
 	front     *front
+	abroad    *abroad // nil in a world of its own
 	failed    chan error
 
 	current   fileHolder
@@ -131,6 +132,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}
+	n.abroad = n.newAbroad()
 	n.front, err = newFront(n, sockets)
 	if err != nil {
 		return nil, err
@@ -328,7 +330,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	}
 	if n.front != nil {
 		children = append(children,
-			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions, Left: n.left})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
 	return actors.Spawn(n.sys, n.env, children, func(reason any) {
@@ -423,6 +425,9 @@ func (n *Node) load() control.Load {
 		}
 	}
 	l.Captures = len(n.captures())
+	if n.abroad != nil {
+		srsShown{n}.measure(n.env.Now())
+	}
 	return l
 }
 

@@ -36,6 +36,9 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 	if err := n.putInEffect(&next); err != nil {
 		return nil, err
 	}
+	if n.abroad != nil {
+		n.abroad.cluster.Configure(vhosts(&next))
+	}
 	n.sys.Root.Send(n.pid(actors.Peers), actors.Set{Children: n.links(&next)})
 	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
 	for _, what := range restart {

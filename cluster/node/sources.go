@@ -185,9 +185,15 @@ func (n *Node) follow(stream string) input.Source {
 	return input.Run(func(ctx context.Context, w input.Writer) error {
 		level := slog.LevelInfo // of what is logged: the first of several failures in a row
 		for {
-			peer, private, err := n.dir.Await(ctx, stream)
+			peer, private, err := n.await(ctx, stream)
 			if err != nil {
 				return err
+			}
+			if peer == "" {
+				if done, err := n.fetch(ctx, stream, w); done {
+					return err
+				}
+				continue
 			}
 			while, cancel := n.dir.While(ctx, stream, peer, private)
 			url := relay.URL(private, stream, 1)

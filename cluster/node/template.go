@@ -20,26 +20,22 @@ const (
 	forgotten = time.Minute
 )
 
-var errInstances = errors.New("as many streams as there may be have been made of templates")
+var errInstances = errors.New("as many streams as there may be have been made of templates and in vhosts")
 
-// Instances are the streams that publishers have made of templates.
+// Instances are the streams that publishers have made of templates and in virtual hosts.
 type instances struct {
 	mu   sync.Mutex
 	seen map[string]time.Duration // by name, when it last had a publisher
 }
 
-// streams are those whose template the file still has, and which it does not name itself.
+// streams are those whose template or virtual host the file still has.
 func (i *instances) streams(f *conf.File) (out []conf.Stream) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(i.seen)) {
-		t := f.Template(name)
-		if t == nil {
-			continue
+		if s, ok := f.Open(name, true); ok {
+			out = append(out, s)
 		}
-		s := t.Stream
-		s.Name = name
-		out = append(out, s)
 	}
 	return out
 }
@@ -75,10 +71,10 @@ func (i *instances) sweep(now time.Duration, published func(name string) bool) (
 	return dropped
 }
 
-// instantiate makes a stream of the template that a name belongs to; an error if there is none.
+// instantiate makes a stream of the template, or in the virtual host, that a name belongs to; an error if there is none.
 func (n *Node) instantiate(name string) error {
 	f := n.file()
-	if f.Template(name) == nil {
+	if _, ok := f.Open(name, false); !ok {
 		return listen.ErrNotFound
 	}
 	if err := conf.CheckName(name, f.Balancers); err != nil {

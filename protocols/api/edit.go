@@ -93,6 +93,17 @@ func mayEdit(r *http.Request, auth *Credentials) error {
 	return nil
 }
 
+// MayEdit says whether a request may change the node, where something is changed beside this API. Credentials may be
+// nil: then only this machine may. The error, if there is one, is for the client, with the status that goes with it.
+func MayEdit(r *http.Request, auth *Credentials) (status int, err error) {
+	err = mayEdit(r, auth)
+	var p *problem
+	if errors.As(err, &p) {
+		return p.status, err
+	}
+	return http.StatusOK, err
+}
+
 // localName says whether a Host header can only mean this machine, whatever a name server says.
 func localName(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {

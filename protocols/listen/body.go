@@ -410,13 +410,21 @@ func hops(query string) int {
 
 // WithHops returns query with [HopsParameter] set to n, and everything else in it as it was, in its order.
 func WithHops(query string, n int) string {
+	if query = WithoutHops(query); query != "" {
+		query += "&"
+	}
+	return query + HopsParameter + "=" + strconv.Itoa(n)
+}
+
+// WithoutHops returns query without [HopsParameter].
+func WithoutHops(query string) string {
 	parts := make([]string, 0, 8)
 	for part := range strings.SplitSeq(query, "&") {
 		if part != "" && !strings.HasPrefix(part, HopsParameter+"=") {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(append(parts, HopsParameter+"="+strconv.Itoa(n)), "&")
+	return strings.Join(parts, "&")
 }
 
 // withHops sets the hops in a redirect's URL, whether or not the desk has.

@@ -48,6 +48,10 @@ type Request struct {
 	// Hops counts the nodes that have already sent this client on, or relay the stream to the asker.
 	Hops int
 
+	// App and Name are the two halves of what an RTMP client wants, TCURL and PageURL where it says that it comes from,
+	// all as it sent them, App and Name without queries. They are empty for other protocols.
+	App, Name, TCURL, PageURL string
+
 	// Redirects says that this client is known to follow redirects although its protocol's clients generally do not.
 	Redirects bool
 
@@ -104,6 +108,13 @@ type Desk interface {
 	// Publish opens a stream for a publisher. The error is one of [ErrBusy], [ErrReserved], [ErrNotFound],
 	// [ErrDenied], [ErrUnavailable], wrapped with what a person should know.
 	Publish(ctx context.Context, r Request) (Publication, error)
+}
+
+// A Doorman is a [Desk] that is also asked about clients that have not yet said what they want. Only RTMP has such a
+// moment: its connect.
+type Doorman interface {
+	// Connect returns an error, which the client is told, if it must go. Streams of the request is empty.
+	Connect(ctx context.Context, r Request) error
 }
 
 // The reasons for which a publisher is turned away.

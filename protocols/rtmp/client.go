@@ -30,6 +30,13 @@ type ClientConfig struct {
 	// Silence is the patience while playing. Zero means Timeout.
 	Silence time.Duration
 
+	// ConnectQuery says that the server shall see the URL's query when the client connects, and not only when it names
+	// the stream.
+	ConnectQuery bool
+
+	// Plain hides that the client follows redirects, so that weir serves it like any other player.
+	Plain bool
+
 	// TLS is used for rtmps URLs; nil means the system's authorities.
 	TLS *tls.Config
 
@@ -51,7 +58,10 @@ type Client struct {
 
 	url       *url.URL
 	app, name string
+	agent     string    // flashVer
+	early     bool      // the query stands in tcUrl
 	stream    uint32    // the message stream
+	accepted  bool      // the play was
 	waiting   []flv.Tag // read, and not yet asked for
 }
 
@@ -68,6 +78,15 @@ type StatusError struct {
 }
 
 func (e *StatusError) Error() string { return e.Code + ": " + e.Description }
+
+// Is says that a status that means so is [ErrNotFound].
+func (e *StatusError) Is(target error) bool {
+	return target == ErrNotFound && e.Code == "NetStream.Play.StreamNotFound"
+}
+
+// ErrNotFound is the reason of a play whose stream the server does not have. An SRS origin does not say so: it accepts
+// the play and closes the connection before any media.
+var ErrNotFound = errors.New("the server has no such stream")
 
 // maxRedirects is how often [Play] follows.
 const maxRedirects = 3
@@ -86,28 +105,49 @@ func Dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 	return c, nil
 }
 
+// splitURL reads a URL up to its path, which is given as it is written, without slashes around it: a server compares
+// the bytes of names, and not all names are proper paths.
+func splitURL(rawURL string) (u *url.URL, path string, err error) {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return nil, "", errors.New("not a URL")
+	}
+	rest, query, _ := strings.Cut(rest, "?")
+	authority, path, _ := strings.Cut(rest, "/")
+	if u, err = url.Parse(scheme + "://" + authority); err != nil {
+		return nil, "", err
+	}
+	u.RawQuery = query
+	return u, strings.Trim(path, "/"), nil
+}
+
 // redact leaves out what may be secret in a URL.
 func redact(rawURL string) string {
-	before, _, _ := strings.Cut(rawURL, "?")
-	if u, err := url.Parse(before); err == nil {
-		return u.Redacted()
+	u, path, err := splitURL(rawURL)
+	if err != nil {
+		before, _, _ := strings.Cut(rawURL, "?")
+		return before
 	}
-	return before
+	u.RawQuery = ""
+	return u.Redacted() + "/" + path
 }
 
 func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error) {
-	u, err := url.Parse(rawURL)
+	u, path, err := splitURL(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	port := map[string]string{"rtmp": "1935", "rtmps": "443"}[u.Scheme]
+	port := defaultPorts[u.Scheme]
 	if port == "" || u.Hostname() == "" {
 		return nil, errors.New("not an rtmp or rtmps URL")
 	}
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	c := &Client{timeout: cfg.Timeout, window: windowSize, url: u}
+	c := &Client{timeout: cfg.Timeout, window: windowSize, url: u, early: cfg.ConnectQuery, agent: agentPrefix + "1"}
+	if cfg.Plain {
+		c.agent = "LNX 9,0,124,2"
+	}
 	if c.timeout == 0 {
 		c.timeout = 10 * time.Second
 	}
@@ -115,7 +155,6 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 	if c.silence == 0 {
 		c.silence = c.timeout
 	}
-	path := strings.Trim(u.EscapedPath(), "/")
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		c.app, c.name = path[:i], path[i+1:]
 	} else {
@@ -175,8 +214,8 @@ func (c *Client) greet() error {
 		amf.Object{
 			{Key: "app", Value: c.app},
 			{Key: "type", Value: "nonprivate"},
-			{Key: "flashVer", Value: agentPrefix + "1"},
-			{Key: "tcUrl", Value: c.url.Scheme + "://" + c.url.Host + "/" + c.app},
+			{Key: "flashVer", Value: c.agent},
+			{Key: "tcUrl", Value: c.tcURL()},
 			{Key: "fourCcList", Value: []any{"avc1", "hvc1", "av01", "mp4a", "Opus", ".mp3", "ac-3"}},
 		}), nil)
 	if err := c.write(b); err != nil {
@@ -200,6 +239,21 @@ func (c *Client) greet() error {
 	}
 	c.stream = uint32(id)
 	return c.conn.SetDeadline(time.Time{})
+}
+
+// tcURL is where the client says that it connects to. A virtual host stands there too, because servers look for it
+// before they are told the stream's name and query.
+func (c *Client) tcURL() string {
+	u := c.url.Scheme + "://" + c.url.Host + "/" + c.app
+	if c.early && c.url.RawQuery != "" {
+		return u + "?" + c.url.RawQuery
+	}
+	for part := range strings.SplitSeq(c.url.RawQuery, "&") {
+		if strings.HasPrefix(part, "vhost=") {
+			return u + "?" + part
+		}
+	}
+	return u
 }
 
 func at(vs []any, i int) any {
@@ -274,11 +328,11 @@ func (c *Client) await(transaction float64) (command, error) {
 		if err != nil {
 			return command{}, err
 		}
+		if err := c.refused(cmd); err != nil {
+			return command{}, err
+		}
 		switch {
 		case cmd.name == "onStatus":
-			if err := c.refused(cmd.object(1)); err != nil {
-				return command{}, err
-			}
 			if transaction == 0 {
 				return cmd, nil
 			}
@@ -286,29 +340,32 @@ func (c *Client) await(transaction float64) (command, error) {
 		case cmd.name == "_result":
 			return cmd, nil
 		case cmd.name == "_error":
-			if err := c.refused(cmd.object(1)); err != nil {
-				return command{}, err
-			}
 			return command{}, &StatusError{Code: "_error"}
 		}
 	}
 	return command{}, fmt.Errorf("%w: no answer within %d messages", errLimit, maxReplies)
 }
 
-// refused returns the error that a status object stands for; nil if it is none. SRS puts the new place into redirect2,
-// and Adobe's servers into redirect.
-func (c *Client) refused(o amf.Object) error {
-	if o.String("level") != "error" {
-		return nil
-	}
-	if ex, ok := amf.AsObject(o.Get("ex")); ok {
-		for _, key := range []string{"redirect2", "redirect"} {
-			if l := ex.String(key); l != "" {
-				return &RedirectError{Location: l}
+// refused returns the error that a command stands for; nil if it is none. A redirect may come in any command, as an
+// error whose object has the new place in ex: SRS puts it into redirect2, and without the stream's name into redirect,
+// where Adobe's servers put it when they reject a connect.
+func (c *Client) refused(cmd command) error {
+	for i := range cmd.args {
+		o := cmd.object(i)
+		if o.String("level") != "error" && (cmd.name != "_error" || o.String("code") == "") {
+			continue
+		}
+		if ex, ok := amf.AsObject(o.Get("ex")); ok {
+			if whole := ex.String("redirect2"); whole != "" {
+				return &RedirectError{Location: whole}
+			}
+			if dir := ex.String("redirect"); dir != "" {
+				return &RedirectError{Location: strings.TrimSuffix(dir, "/") + "/" + c.name}
 			}
 		}
+		return &StatusError{Code: o.String("code"), Description: o.String("description")}
 	}
-	return &StatusError{Code: o.String("code"), Description: o.String("description")}
+	return nil
 }
 
 // keep keeps the tags of a message for ReadTag.
@@ -339,6 +396,35 @@ func (c *Client) Publish() error {
 	return nil
 }
 
+// Drain reads what the server has to say to a publisher, until the connection ends, and returns why that was. It is for a
+// second goroutine, beside the one that writes: without it acknowledgements, pings and refusals would go unread.
+func (c *Client) Drain() error {
+	if err := c.conn.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	for {
+		p, err := c.chunks.next()
+		if err != nil {
+			return err
+		}
+		if ts, ok := pinged(p); ok {
+			if err := c.write(event(nil, eventPong, ts)); err != nil {
+				return err
+			}
+		}
+		if !isCommand(p) {
+			continue
+		}
+		cmd, err := parseCommand(p)
+		if err == nil {
+			err = c.refused(cmd)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // WriteTag sends one tag of what is published.
 func (c *Client) WriteTag(t flv.Tag) error { return c.write(appendTag(nil, c.stream, t)) }
 
@@ -355,6 +441,7 @@ func (c *Client) Play() error {
 			return fmt.Errorf("playing from %s: %w", c.url.Host, err)
 		}
 		if s.object(1).String("code") == "NetStream.Play.Start" {
+			c.accepted = true
 			return nil
 		}
 	}
@@ -388,7 +475,7 @@ func (c *Client) ReadTag() (flv.Tag, error) {
 		if err != nil {
 			return flv.Tag{}, fmt.Errorf("playing from %s: %w", c.url.Host, err)
 		}
-		if err := c.refused(cmd.object(1)); err != nil {
+		if err := c.refused(cmd); err != nil {
 			return flv.Tag{}, fmt.Errorf("playing from %s: %w", c.url.Host, err)
 		}
 		switch cmd.object(1).String("code") {
@@ -409,33 +496,72 @@ func (c *Client) Close() error {
 }
 
 // Play connects to the server of a URL, plays, and follows redirects: at most three, and never back to where it was.
-// It waits for the first tag, because a redirect may come after the server has accepted the play.
+// It waits for the first tag, because a redirect may come after the server has accepted the play. The error is
+// [ErrNotFound] when the server has no such stream.
 func Play(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error) {
 	been := map[string]bool{}
 	for range maxRedirects + 1 {
 		c, err := Dial(ctx, rawURL, cfg)
-		if err != nil {
-			return nil, err
+		if c != nil {
+			if err = c.start(ctx); err == nil {
+				return c, nil
+			}
+			_ = c.Close()
 		}
-		been[c.url.Host] = true
-		if err = c.start(ctx); err == nil {
-			return c, nil
-		}
-		_ = c.Close()
 		var r *RedirectError
 		if !errors.As(err, &r) {
 			return nil, err
 		}
-		u, perr := url.Parse(r.Location)
-		if perr != nil {
-			return nil, fmt.Errorf("playing from %s: redirected to %q: %w", c.url.Host, r.Location, perr)
+		at, err := place(rawURL)
+		if err != nil {
+			return nil, err
 		}
-		if been[u.Host] {
-			return nil, fmt.Errorf("playing from %s: redirected back to %s", c.url.Host, u.Host)
+		been[at] = true
+		next := onceVhost(r.Location)
+		to, err := place(next)
+		if err != nil {
+			return nil, fmt.Errorf("playing from %s: redirected to %q: %w", at, redact(next), err)
 		}
-		rawURL = r.Location
+		if been[to] {
+			return nil, fmt.Errorf("playing from %s: redirected back to %s", at, to)
+		}
+		rawURL = next
 	}
 	return nil, fmt.Errorf("playing %s: more than %d redirects", redact(rawURL), maxRedirects)
+}
+
+// place is the server of a URL in one form, whether or not its port is written.
+func place(rawURL string) (string, error) {
+	u, _, err := splitURL(rawURL)
+	if err != nil {
+		return "", err
+	}
+	port := u.Port()
+	if port == "" {
+		port = defaultPorts[u.Scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port), nil
+}
+
+var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443"}
+
+// onceVhost mends a URL to which SRS has added the virtual host a second time, as ?vhost=x?vhost=x.
+func onceVhost(rawURL string) string {
+	path, query, _ := strings.Cut(rawURL, "?")
+	if !strings.Contains(query, "?") {
+		return rawURL
+	}
+	var parts []string
+	named := false
+	for part := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '?' || r == '&' }) {
+		if vhost := strings.HasPrefix(part, "vhost="); vhost && named {
+			continue
+		} else if vhost {
+			named = true
+		}
+		parts = append(parts, part)
+	}
+	return path + "?" + strings.Join(parts, "&")
 }
 
 // start begins to play and reads up to the first media.
@@ -460,6 +586,9 @@ func (c *Client) start(ctx context.Context) error {
 	c.waiting = append(seen, c.waiting...)
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if c.accepted && (errors.Is(err, io.ErrUnexpectedEOF) || err != nil && gone(err)) {
+		return fmt.Errorf("playing from %s: %w: it has ended the connection before any media", c.url.Host, ErrNotFound)
 	}
 	return err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/yutopp/go-rtmp/message"
 
 	"weir/codecs/flv"
+	"weir/codecs/flv/amf"
 	"weir/protocols/listen"
 )
 
@@ -196,7 +197,7 @@ func (c *Conn) serve(ctx context.Context, d listen.Desk) error {
 		case phaseHandshake:
 			return errors.New("the handshake was interrupted")
 		case phaseCommands:
-			err = c.commands(ctx)
+			err = c.commands(ctx, d)
 		case phasePlay:
 			return c.playing(ctx, d)
 		case phasePublish:
@@ -320,7 +321,7 @@ func (c *Conn) housekeeping(p packet) (bool, error) {
 }
 
 // commands obeys a client until it has said what it wants.
-func (c *Conn) commands(ctx context.Context) error {
+func (c *Conn) commands(ctx context.Context, d listen.Desk) error {
 	for c.phase == phaseCommands {
 		c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
 		p, err := c.chunks.next()
@@ -344,7 +345,7 @@ func (c *Conn) commands(ctx context.Context) error {
 			c.ignored++ // media, by clients that do not wait to be allowed, and what is newer than this
 			continue
 		}
-		if err := c.command(p); err != nil {
+		if err := c.command(ctx, d, p); err != nil {
 			return err
 		}
 	}
@@ -352,7 +353,7 @@ func (c *Conn) commands(ctx context.Context) error {
 }
 
 // command obeys one command before media runs.
-func (c *Conn) command(p packet) error {
+func (c *Conn) command(ctx context.Context, d listen.Desk, p packet) error {
 	cmd, err := parseCommand(p)
 	if err != nil {
 		return err
@@ -360,6 +361,9 @@ func (c *Conn) command(p packet) error {
 	switch cmd.name {
 	case "connect":
 		c.greeting = parseGreeting(cmd)
+		if err := c.admit(ctx, d); err != nil {
+			return c.sendAway(rejected(cmd.transaction, err), err)
+		}
 		return c.write(connected(cmd.transaction, c.greeting))
 	case "publish", "play":
 		want, err := c.greeting.request(cmd.arg(1), c.remote, c.secure)
@@ -377,6 +381,27 @@ func (c *Conn) command(p packet) error {
 		return nil
 	}
 	return c.smallTalk(cmd)
+}
+
+// admit asks the desk, where it wants to be asked, whether the client may stay.
+func (c *Conn) admit(ctx context.Context, d listen.Desk) error {
+	door, ok := d.(listen.Doorman)
+	if !ok {
+		return nil
+	}
+	if err := door.Connect(ctx, c.greeting.arrival(c.remote, c.secure)); err != nil {
+		return fmt.Errorf("connecting to %s: %w", c.greeting.app, err)
+	}
+	return nil
+}
+
+// rejected answers a connect that is not granted (RTMP 7.2.1.1).
+func rejected(transaction float64, why error) []byte {
+	return say(nil, csCommand, 0, "_error", transaction, nil, amf.Object{
+		{Key: "level", Value: "error"},
+		{Key: "code", Value: "NetConnection.Connect.Rejected"},
+		{Key: "description", Value: why.Error()},
+	})
 }
 
 // smallTalk answers commands that need no more than an answer, at any time.

@@ -131,7 +131,7 @@ func (c *Conn) refuse(watching context.Context, a listen.Answer) error {
 	code, reason := "NetStream.Play.Failed", a.Reason
 	switch a.Verdict {
 	case listen.Redirect:
-		return c.dismiss(watching, redirect(playPrologue(name), a.Location, c.want.Hops+1), nil)
+		return c.dismiss(watching, c.greeting.redirect(playPrologue(name), a.Location, c.want.Hops+1), nil)
 	case listen.NotFound:
 		code = "NetStream.Play.StreamNotFound"
 		if reason == "" {
@@ -151,8 +151,8 @@ func (c *Conn) refuse(watching context.Context, a listen.Answer) error {
 
 // redirect appends the answer that SRS edges and weir's own client follow, in SRS's form: an error on message stream 0
 // after the play was accepted.
-func redirect(dst []byte, location string, hops int) []byte {
-	dir, whole := redirection(location, hops)
+func (g greeting) redirect(dst []byte, location string, hops int) []byte {
+	dir, whole := g.redirection(location, hops)
 	return say(dst, csData, 0, "onStatus", 0, nil, amf.Object{
 		{Key: "level", Value: "error"},
 		{Key: "code", Value: "NetConnection.Connect.Rejected"},

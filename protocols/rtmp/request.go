@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -20,7 +21,10 @@ type greeting struct {
 	query     string // of app, or else of tcUrl
 	host      string
 	agent     string
+	tcURL     string
+	pageURL   string
 	redirects bool // it is known to follow redirects
+	server    bool // it is an SRS server
 	enhanced  bool // it speaks Enhanced RTMP
 }
 
@@ -31,9 +35,10 @@ const agentPrefix = "weir/"
 func parseGreeting(c command) greeting {
 	o := c.object(0)
 	var g greeting
-	g.app, g.query, _ = strings.Cut(o.String("app"), "?")
+	g.tcURL, g.pageURL = o.String("tcUrl"), o.String("pageUrl")
+	g.app, g.query, _ = strings.Cut(oldVhost(o.String("app")), "?")
 	g.app = strings.Trim(g.app, "/")
-	before, query, _ := strings.Cut(o.String("tcUrl"), "?")
+	before, query, _ := strings.Cut(oldVhost(g.tcURL), "?")
 	if g.query == "" {
 		g.query = query
 	}
@@ -46,10 +51,18 @@ func parseGreeting(c command) greeting {
 	// SRS servers add an object of their own behind connect's; only they follow redirects.
 	for i := range c.args {
 		if c.object(i).Has("srs_sig") {
-			g.redirects = true
+			g.redirects, g.server = true, true
 		}
 	}
 	return g
+}
+
+// oldVhost turns the way in which encoders that take no query name a virtual host (APP...vhost...NAME) into a query.
+func oldVhost(app string) string {
+	if before, vhost, ok := strings.Cut(app, "...vhost..."); ok && !strings.Contains(before, "?") {
+		return before + "?vhost=" + vhost
+	}
+	return app
 }
 
 // capabilities are what a client that speaks Enhanced RTMP is told about weir, in the properties of connect's answer.
@@ -90,18 +103,17 @@ func (g greeting) request(name string, remote netip.AddrPort, secure bool) (list
 	if len(streams) == 0 {
 		return listen.Request{}, errName
 	}
+	r := g.arrival(remote, secure)
+	r.Streams, r.Path, r.Query, r.Name, r.Hops = streams, "/"+escape(path), query, bare, hops(query)
+	return r, nil
+}
+
+// arrival is what is known of a client that has not yet said what it wants.
+func (g greeting) arrival(remote netip.AddrPort, secure bool) listen.Request {
 	return listen.Request{
-		Protocol:  listen.RTMP,
-		Streams:   streams,
-		Path:      "/" + escape(path),
-		Query:     query,
-		Remote:    remote,
-		Host:      g.host,
-		Secure:    secure,
-		Agent:     g.agent,
-		Hops:      hops(query),
-		Redirects: g.redirects,
-	}, nil
+		Protocol: listen.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Secure: secure, Agent: g.agent,
+		App: g.app, TCURL: g.tcURL, PageURL: g.pageURL, Hops: hops(g.query), Redirects: g.redirects,
+	}
 }
 
 // maxNames bounds the names tried for one path.
@@ -159,13 +171,46 @@ func hops(query string) int {
 }
 
 // redirection returns the two forms in which SRS tells a client the place of a stream: without the stream's name, and
-// whole, with the hops of this redirect.
-func redirection(location string, hops int) (dir, whole string) {
+// whole. The hops of this redirect go with the latter, but not to an SRS server, which would drop them. A client that
+// was led to its virtual host by a host name would lose it at a place of another name, so that is added.
+func (g greeting) redirection(location string, hops int) (dir, whole string) {
 	path, query, _ := strings.Cut(location, "?")
-	whole = path + "?" + listen.WithHops(query, hops)
+	if g.server {
+		query = listen.WithoutHops(query)
+	} else {
+		query = listen.WithHops(query, hops)
+	}
+	host := hostOf(g.host)
+	if host != hostOf(authority(path)) && !isAddr(host) && !strings.Contains("&"+query, "&vhost=") {
+		query = strings.Trim(query+"&vhost="+host, "&")
+	}
+	whole = path
+	if query != "" {
+		whole += "?" + query
+	}
 	dir = path
 	if i := strings.LastIndexByte(path, '/'); i > strings.Index(path, "://")+2 {
 		dir = path[:i]
 	}
 	return dir, whole
+}
+
+// authority is what stands in a URL between the slashes.
+func authority(location string) string {
+	_, rest, _ := strings.Cut(location, "://")
+	at, _, _ := strings.Cut(rest, "/")
+	return at
+}
+
+// hostOf takes a port and the brackets of an address away.
+func hostOf(authority string) string {
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		return host
+	}
+	return strings.Trim(authority, "[]")
+}
+
+func isAddr(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == ""
 }

@@ -18,6 +18,7 @@ var requestTests = []struct {
 	{"live", "rtmp://h/live", "cam1?user=bob&pass=x", []string{"live/cam1", "cam1"}, "/live/cam1", "user=bob&pass=x"},
 	{"live?token=x", "rtmp://h/live?token=x", "cam1?user=bob", []string{"live/cam1", "cam1"}, "/live/cam1", "user=bob&token=x"},
 	{"live", "rtmp://h/live?vhost=x?vhost=x", "cam1", []string{"live/cam1", "cam1"}, "/live/cam1", "vhost=x?vhost=x"},
+	{"live...vhost...x", "rtmp://h/live...vhost...x", "cam1", []string{"live/cam1", "cam1"}, "/live/cam1", "vhost=x"},
 	{"live/", "rtmp://h/live/", "/cam1", []string{"live/cam1", "cam1"}, "/live/cam1", ""},
 	{"", "rtmp://h/", "cam1", []string{"cam1"}, "/cam1", ""},
 	{"cam1", "rtmp://h/cam1", "", []string{"cam1"}, "/cam1", ""},

@@ -1,0 +1,285 @@
+package srs
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Paths below the API that other servers use.
+const (
+	// RegisterPath takes the heartbeats of SRS servers.
+	RegisterPath = "/api/v1/srs/register"
+
+	// ClaimPath takes the hooks on_publish and on_unpublish of SRS servers, and refuses publishers of names that are
+	// taken anywhere in the mixed cluster.
+	ClaimPath = "/api/v1/srs/claim"
+)
+
+const maxBody = 64 << 10
+
+// ServeHTTP answers what other servers ask: who has a stream, whether a name is free, and heartbeats.
+func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case ClustersPath:
+		c.serveQuestion(w, r)
+	case RegisterPath:
+		c.serveHeartbeat(w, r)
+	case ClaimPath:
+		c.serveClaim(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// serveQuestion answers a coworker, always with status 200, and without asking anybody: it holds a player meanwhile.
+func (c *Cluster) serveQuestion(w http.ResponseWriter, r *http.Request) {
+	q := readQuestion(r.URL.RawQuery)
+	host, port := c.locate(q, r.Header.Get(NodeHeader))
+	w.Header().Set(instanceHeader, c.cfg.Instance)
+	writeJSON(w, answerTo(q, host, port))
+	c.cfg.Log.Debug("a coworker asked", slog.String("peer", r.RemoteAddr), slog.String("stream", q.place.App+"/"+q.place.Stream), slog.String("err", host))
+}
+
+func writeJSON(w http.ResponseWriter, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Connection", "Close")
+	_, _ = w.Write(body) // the asker is gone
+}
+
+// locate finds the owner of a stream in weir's own cluster, by the raw name and then by the decoded one. Streams that
+// are fetched from SRS have no owner here, so that an answer never leads back.
+func (c *Cluster) locate(q question, asker string) (host string, port int) {
+	for _, p := range []Place{q.place, {decoded(q.place.Vhost), decoded(q.place.App), decoded(q.place.Stream)}} {
+		v := (*c.vhosts.Load()).orDefault(p.Vhost)
+		if v == nil || !v.OriginCluster {
+			continue
+		}
+		for _, name := range []string{p.App + "/" + p.Stream, p.Stream} {
+			o, ok := c.cfg.Owner(v.prefix() + name)
+			if !ok || o.Port == 0 || asker != "" && o.Name == asker {
+				continue
+			}
+			if o.Host == "" {
+				o.Host = hostOnly(q.coworker)
+			}
+			if o.Host != "" {
+				return o.Host, o.Port
+			}
+		}
+	}
+	return "", 0
+}
+
+// A server is an SRS server that sends heartbeats.
+type server struct {
+	apis  []string
+	until time.Time
+}
+
+const (
+	heartbeatAge = 30 * time.Second
+	maxHeartbeat = 200
+)
+
+// A heartbeat is what an SRS server says of itself.
+type heartbeat struct {
+	IP      string   `json:"ip"`
+	Server  string   `json:"server"`
+	Service string   `json:"service"`
+	PID     string   `json:"pid"`
+	RTMP    []string `json:"rtmp"`
+	API     []string `json:"api"`
+}
+
+// serveHeartbeat makes a coworker of whoever sends it, where a virtual host permits that.
+func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
+	if !slices.ContainsFunc(*c.vhosts.Load(), func(v Vhost) bool { return v.Register }) {
+		http.Error(w, "no vhost has `register on;`", http.StatusForbidden)
+		return
+	}
+	var h heartbeat
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&h); err != nil {
+		http.Error(w, "reading the heartbeat: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	if h.IP == "" || h.Server == "" || h.Service == "" || h.PID == "" || len(h.RTMP) == 0 {
+		http.Error(w, "a heartbeat needs ip, server, service, pid and rtmp", http.StatusBadRequest)
+		return
+	}
+	s := server{until: time.Now().Add(heartbeatAge)}
+	for _, at := range h.API[:min(len(h.API), 8)] {
+		if host, port, ok := reachable(at, h.IP); ok {
+			s.apis = append(s.apis, net.JoinHostPort(host, port))
+		}
+	}
+	c.mu.Lock()
+	id := h.Server + "-" + h.Service + "-" + h.PID
+	_, known := c.servers[id]
+	full := !known && len(c.servers) >= maxHeartbeat
+	if !full {
+		c.servers[id] = s
+	}
+	c.mu.Unlock()
+	if full {
+		http.Error(w, "too many servers send heartbeats here", http.StatusServiceUnavailable)
+		return
+	}
+	if !known {
+		c.cfg.Log.Info("an SRS server sends heartbeats", slog.String("peer", h.IP))
+	}
+	writeJSON(w, compact(struct {
+		Code int    `json:"code"`
+		PID  string `json:"pid"`
+	}{0, h.PID}))
+}
+
+// reachable reads PORT or [HOST]:PORT as a server says where it listens; one that listens everywhere, or for itself, is
+// reached at ip.
+func reachable(at, ip string) (host, port string, ok bool) {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		host, port = "", at
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return "", "", false
+	}
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		host = ip
+	}
+	return host, port, sayable(host)
+}
+
+// registered are the APIs of the servers whose heartbeats are young, in order.
+func (c *Cluster) registered(now time.Time) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []string
+	for id, s := range c.servers {
+		if now.After(s.until) {
+			delete(c.servers, id)
+			continue
+		}
+		list = append(list, s.apis...)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// claimAge is how long a name is kept for a publisher that was told that it is free. By then the stream runs, and is
+// found where it does.
+const claimAge = 10 * time.Second
+
+const maxClaims = 10_000
+
+// claims are names that were promised to publishers just now, at SRS servers or here.
+type claims struct {
+	mu sync.Mutex
+	of map[Place]promise
+}
+
+type promise struct {
+	server string
+	until  time.Time
+}
+
+func newClaims() *claims { return &claims{of: map[Place]promise{}} }
+
+// take promises a name to a server, unless another one has it, which is returned; two publishers at one server are that
+// server's to tell apart. An empty server asks and is promised nothing.
+func (c *claims) take(p Place, server string, now time.Time) (holder string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h, taken := c.of[p]; taken && now.Before(h.until) && h.server != server {
+		return h.server, false
+	}
+	for q, h := range c.of {
+		if now.After(h.until) {
+			delete(c.of, q)
+		}
+	}
+	if server != "" && len(c.of) < maxClaims {
+		c.of[p] = promise{server, now.Add(claimAge)}
+	}
+	return "", true
+}
+
+func (c *claims) drop(p Place, server string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h, ok := c.of[p]; ok && h.server == server {
+		delete(c.of, p)
+	}
+}
+
+// known says whether a request comes from a coworker's machine. Names are promised to no other: whoever can send hooks
+// could keep publishers away.
+func (c *Cluster) known(ctx context.Context, v *Vhost, remote string) bool {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	for _, at := range c.coworkers(v) {
+		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", hostOnly(at))
+		if err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == from.Addr().Unmap() }) {
+			return true
+		}
+	}
+	return false
+}
+
+// serveClaim answers the hooks on_publish and on_unpublish of an SRS server: the only moment in which SRS asks somebody
+// whether it may take a publisher. The answer 1 makes it refuse.
+func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
+	var h struct {
+		Action string `json:"action"`
+		Server string `json:"server_id"`
+		Vhost  string `json:"vhost"`
+		App    string `json:"app"`
+		Stream string `json:"stream"`
+	}
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&h); err != nil {
+		http.Error(w, "reading the hook: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	v := (*c.vhosts.Load()).orDefault(h.Vhost)
+	if v == nil || !v.OriginCluster {
+		writeJSON(w, []byte("0")) // nothing is shared with this server
+		return
+	}
+	p := Place{Vhost: v.Name, App: h.App, Stream: h.Stream}
+	if !c.known(r.Context(), v, r.RemoteAddr) {
+		h.Server = ""
+	}
+	if h.Action != "on_publish" {
+		c.claims.drop(p, h.Server)
+		writeJSON(w, []byte("0"))
+		return
+	}
+	code := []byte("0")
+	why := ""
+	if host, _ := c.locate(question{place: p, coworker: "weir"}, ""); host != "" {
+		why = "it is published at a weir node"
+	} else if found, ok := c.finder.find(r.Context(), c.coworkers(v), p, "", true); ok {
+		why = "it is published at " + found.Addr
+	} else if holder, ok := c.claims.take(p, h.Server, time.Now()); !ok {
+		why = "it was promised to " + holder + " just now"
+	}
+	if why != "" {
+		code = []byte("1")
+		c.cfg.Log.Info("a publisher at an SRS server is refused", slog.String("peer", r.RemoteAddr), slog.String("stream", p.App+"/"+p.Stream), slog.String("err", why))
+	}
+	writeJSON(w, code)
+}

@@ -1,0 +1,199 @@
+package srs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"weir/codecs/flv"
+	"weir/protocols/rtmp"
+)
+
+// A target is one URL under which a stream may be had.
+type target struct {
+	server string // as it is configured
+	url    string
+}
+
+func targetOf(v *Vhost, server string, p Place, param string) target {
+	path := "/" + p.App + "/" + p.Stream
+	head := "rtmp://" + server + path
+	switch v.Fetch {
+	case FetchFLV, FetchFLVS:
+		u := url.URL{Scheme: "http", Host: server, Path: "/" + decoded(p.App) + "/" + decoded(p.Stream) + ".flv"}
+		if v.Fetch == FetchFLVS {
+			u.Scheme = "https"
+		}
+		head = u.String()
+	}
+	return target{server: server, url: head + withVhost(param, v.Name)}
+}
+
+// A spring is a stream that flows: at least one tag of it has come.
+type spring struct {
+	target target
+	next   func() (flv.Tag, error)
+	first  []flv.Tag
+	stop   func()
+	once   sync.Once
+}
+
+func (s *spring) close() { s.once.Do(s.stop) }
+
+// copy hands the media to sink until the stream ends; the error is never nil.
+func (s *spring) copy(sink flv.Sink) error {
+	var d flv.Demuxer
+	bad := 0
+	for {
+		var t flv.Tag
+		var err error
+		if len(s.first) > 0 {
+			t, s.first = s.first[0], s.first[1:]
+		} else if t, err = s.next(); err != nil {
+			return fmt.Errorf("fetching from %s: %w", s.target.server, err)
+		}
+		err = d.Tag(t, sink)
+		var unsupported *flv.UnsupportedError
+		switch {
+		case err == nil:
+			bad = 0
+		case errors.Is(err, errRefusedByWriter), errors.Is(err, flv.ErrNoTracks):
+			return err
+		case errors.As(err, &unsupported): // its track is left out
+		default:
+			if bad++; bad > maxBad {
+				return fmt.Errorf("fetching from %s: %d malformed messages in a row: %w", s.target.server, bad, err)
+			}
+		}
+	}
+}
+
+const maxBad = 64
+
+// race tries n ways in their order and returns the first that works, and its number. The next one is tried when one
+// fails, or has kept it waiting for a while. What works too late is given to drop. The error joins
+// those of all, and is [ErrNowhere].
+func race[T any](ctx context.Context, n int, wait time.Duration, try func(ctx context.Context, i int) (T, error), drop func(T)) (won T, at int, err error) {
+	type result struct {
+		got T
+		i   int
+		err error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan result, n)
+	timer := time.NewTimer(0) // the first one at once
+	defer timer.Stop()
+	errs := []error{ErrNowhere}
+	for started, ended := 0, 0; ended < n; {
+		select {
+		case <-timer.C:
+			if started < n {
+				i := started
+				go func() {
+					got, err := try(ctx, i)
+					results <- result{got, i, err}
+				}()
+				started++
+				timer.Reset(wait)
+			}
+		case r := <-results:
+			ended++
+			if r.err == nil {
+				go func() {
+					for range started - ended {
+						if late := <-results; late.err == nil {
+							drop(late.got)
+						}
+					}
+				}()
+				return r.got, r.i, nil
+			}
+			errs = append(errs, r.err)
+			timer.Reset(0)
+		}
+	}
+	return won, -1, errors.Join(errs...)
+}
+
+// open waits for the first media of a target.
+func (t target) open(ctx context.Context) (*spring, error) {
+	if u, err := url.Parse(t.url); err == nil && u.Scheme != "rtmp" {
+		return t.openFLV(ctx)
+	}
+	c, err := rtmp.Play(ctx, t.url, rtmp.ClientConfig{Timeout: silence})
+	if err != nil {
+		return nil, err
+	}
+	return &spring{target: t, next: c.ReadTag, stop: func() { _ = c.Close() }}, nil
+}
+
+var fetching = &http.Client{Transport: &http.Transport{
+	DialContext: (&net.Dialer{Timeout: fetchPatience}).DialContext, ResponseHeaderTimeout: fetchPatience, DisableKeepAlives: true,
+}}
+
+// openFLV asks for HTTP-FLV. The connection must outlive ctx, which covers only the opening.
+func (t target) openFLV(ctx context.Context) (*spring, error) {
+	flowing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	req, err := http.NewRequestWithContext(flowing, http.MethodGet, t.url, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "weir")
+	res, err := fetching.Do(req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	shut := func() {
+		cancel()
+		_ = res.Body.Close()
+	}
+	if res.StatusCode != http.StatusOK {
+		shut()
+		return nil, fmt.Errorf("fetching %s: %s", t.server, res.Status)
+	}
+	watch := time.AfterFunc(silence, cancel)
+	body := &watched{r: res.Body, alive: func() { watch.Reset(silence) }}
+	tags := flv.NewReader(body)
+	s := &spring{target: t, next: tags.Next, stop: func() { watch.Stop(); shut() }}
+	for {
+		tag, err := tags.Next()
+		if err != nil {
+			s.close()
+			return nil, fmt.Errorf("fetching %s: %w", t.server, err)
+		}
+		s.first = append(s.first, tag)
+		if tag.Type != flv.TypeScript {
+			return s, nil
+		}
+		if len(s.first) > maxBad {
+			s.close()
+			return nil, fmt.Errorf("fetching %s: no media", t.server)
+		}
+	}
+}
+
+// watched calls alive for each piece that arrives.
+type watched struct {
+	r     io.Reader
+	alive func()
+}
+
+// Read implements [io.Reader].
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.r.Read(b)
+	if n > 0 {
+		w.alive()
+	}
+	return n, err
+}

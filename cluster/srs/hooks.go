@@ -1,0 +1,326 @@
+package srs
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/protocols/listen"
+)
+
+// hookPatience is how long one URL has to answer: a client waits.
+const hookPatience = 3 * time.Second
+
+// maxTelling bounds the clients that have left and whose hooks are still being sent; those of more are counted as lost.
+const maxTelling = 256
+
+// Hooks tells URLs what clients do, in SRS's form, and keeps what clients said when they came. Any goroutine may use
+// it. The client is known by its address, which no two have at one time.
+type Hooks struct {
+	server, service string // server_id and service_id
+	client          *http.Client
+	log             *slog.Logger
+	telling         chan struct{} // has a place for each client whose leaving is being told
+
+	mu      sync.Mutex
+	visits  map[netip.AddrPort]*Visit // guarded by mu
+	watches map[string]*watch         // guarded by mu
+	last    uint64
+}
+
+// A Visit is what is known of one client. It is a copy.
+type Visit struct {
+	ID      string // client_id
+	Vhost   string
+	App     string
+	Stream  string // SRS's name; empty until it is known
+	Param   string
+	TCURL   string
+	PageURL string
+	IP      string
+	Since   time.Time
+
+	Publisher, Player bool
+
+	hooks map[string][]string
+}
+
+// NewHooks returns hooks of the node of that name and of this run of the process.
+func NewHooks(node, instance string, log *slog.Logger) *Hooks {
+	return &Hooks{
+		server: "vid-" + short(node), service: short(instance), log: log,
+		client:  &http.Client{Timeout: hookPatience, Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}},
+		telling: make(chan struct{}, maxTelling), visits: map[netip.AddrPort]*Visit{}, watches: map[string]*watch{},
+	}
+}
+
+// Over makes hooks be sent by t instead of the network. It is called before anything is sent.
+func (h *Hooks) Over(t http.RoundTripper) { h.client.Transport = t }
+
+// Server is the identity of the node that outlives restarts.
+func (h *Hooks) Server() string { return h.server }
+
+// Service is the identity of this run of it.
+func (h *Hooks) Service() string { return h.service }
+
+// StreamID is the identity of a stream in hooks and in the API.
+func StreamID(streamURL string) string { return "vid-" + short(streamURL) }
+
+// short makes seven letters and digits of a text, always the same.
+func short(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	s := strconv.FormatUint(binary.BigEndian.Uint64(sum[:]), 36)
+	return (s + "0000000")[:7]
+}
+
+// StreamURL is the path by which SRS calls a stream.
+func StreamURL(vhost, app, stream string) string {
+	u := "/" + app + "/" + stream
+	if vhost != "" && vhost != DefaultVhost {
+		u = vhost + u
+	}
+	return u
+}
+
+// The bodies of hooks, with their fields in the order in which SRS writes them.
+type (
+	hookHead struct {
+		Server  string `json:"server_id"`
+		Service string `json:"service_id"`
+		Action  string `json:"action"`
+		Client  string `json:"client_id"`
+		IP      string `json:"ip"`
+		Vhost   string `json:"vhost"`
+		App     string `json:"app"`
+	}
+	hookConnect struct {
+		hookHead
+		Stream  string `json:"stream"`
+		Param   string `json:"param"`
+		TCURL   string `json:"tcUrl"`
+		PageURL string `json:"pageUrl"`
+	}
+	hookClose struct {
+		hookHead
+		Sent     uint64 `json:"send_bytes"`
+		Received uint64 `json:"recv_bytes"`
+	}
+	hookStream struct {
+		hookHead
+		TCURL     string  `json:"tcUrl"`
+		Stream    string  `json:"stream"`
+		Param     string  `json:"param"`
+		PageURL   *string `json:"pageUrl,omitempty"`
+		StreamURL string  `json:"stream_url"`
+		StreamID  string  `json:"stream_id"`
+	}
+)
+
+func (h *Hooks) head(action string, v *Visit) hookHead {
+	return hookHead{Server: h.server, Service: h.service, Action: action, Client: v.ID, IP: v.IP, Vhost: v.Vhost, App: v.App}
+}
+
+func (h *Hooks) streamBody(action string, v *Visit) hookStream {
+	u := StreamURL(v.Vhost, v.App, v.Stream)
+	b := hookStream{hookHead: h.head(action, v), TCURL: v.TCURL, Stream: v.Stream, Param: v.Param, StreamURL: u, StreamID: StreamID(u)}
+	if action == "on_play" {
+		b.PageURL = &v.PageURL
+	}
+	return b
+}
+
+// visit notes what a client says and gives what is known of it.
+func (h *Hooks) visit(vh *Vhost, r *listen.Request, change func(*Visit)) *Visit {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v := h.visits[r.Remote]
+	if v == nil {
+		h.last++
+		v = &Visit{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: time.Now()}
+		h.visits[r.Remote] = v
+	}
+	describe(v, vh, r)
+	change(v)
+	seen := *v
+	return &seen
+}
+
+// describe fills in what a request says.
+func describe(v *Visit, vh *Vhost, r *listen.Request) {
+	v.App, v.TCURL, v.PageURL = r.App, r.TCURL, r.PageURL
+	if vh == nil {
+		vh = &Vhost{Name: DefaultVhost}
+	}
+	v.Vhost, v.hooks = vh.Name, vh.Hooks
+	if p, ok := placeOf(vh, r); ok {
+		v.App, v.Stream = p.App, p.Stream
+	}
+	if v.TCURL == "" {
+		v.TCURL = (&url.URL{Scheme: string(r.Protocol), Host: r.Host, Path: "/" + v.App}).String()
+	}
+	v.Param = param(r.Query)
+}
+
+// Connect asks whether a client may connect. The error is [listen.ErrDenied] if not.
+func (h *Hooks) Connect(ctx context.Context, vh *Vhost, r listen.Request) error {
+	v := h.visit(vh, &r, func(*Visit) {})
+	return h.ask(ctx, v, "on_connect", hookConnect{hookHead: h.head("on_connect", v), Stream: v.Stream, Param: v.Param, TCURL: v.TCURL, PageURL: v.PageURL})
+}
+
+// Publish asks whether a client may publish.
+func (h *Hooks) Publish(ctx context.Context, vh *Vhost, r listen.Request) error {
+	v := h.visit(vh, &r, func(v *Visit) { v.Publisher = true })
+	return h.ask(ctx, v, "on_publish", h.streamBody("on_publish", v))
+}
+
+// Play asks whether a client may play.
+func (h *Hooks) Play(ctx context.Context, vh *Vhost, r listen.Request) error {
+	v := h.visit(vh, &r, func(v *Visit) { v.Player = true })
+	return h.ask(ctx, v, "on_play", h.streamBody("on_play", v))
+}
+
+// ask sends a hook to its URLs, one after the other, until one refuses.
+func (h *Hooks) ask(ctx context.Context, v *Visit, action string, body any) error {
+	for _, u := range v.hooks[action] {
+		if err := h.post(ctx, u, body); err != nil {
+			h.log.Info("a hook refuses a client", slog.String("peer", v.IP), slog.String("stream", v.App+"/"+v.Stream), slog.Any("err", fmt.Errorf("%s: %w", action, err)))
+			return fmt.Errorf("%w: %s: %w", listen.ErrDenied, action, err)
+		}
+	}
+	return nil
+}
+
+// Left tells that a client has gone. It returns at once.
+func (h *Hooks) Left(remote netip.AddrPort, received, sent uint64) {
+	h.mu.Lock()
+	v := h.visits[remote]
+	delete(h.visits, remote)
+	h.mu.Unlock()
+	if v == nil || len(v.hooks) == 0 {
+		return
+	}
+	var hooks []hook
+	if v.Publisher {
+		hooks = append(hooks, hook{"on_unpublish", h.streamBody("on_unpublish", v)})
+	}
+	if v.Player {
+		hooks = append(hooks, hook{"on_stop", h.streamBody("on_stop", v)})
+	}
+	hooks = append(hooks, hook{"on_close", hookClose{hookHead: h.head("on_close", v), Sent: sent, Received: received}})
+	h.tell(v, hooks)
+}
+
+// A hook is one that is still to be sent.
+type hook struct {
+	action string
+	body   any
+}
+
+// tell sends hooks that ask nothing, one after the other, beside the caller.
+func (h *Hooks) tell(v *Visit, hooks []hook) {
+	select {
+	case h.telling <- struct{}{}:
+	default:
+		h.log.Warn("a client's leaving is not told: too many hooks are waiting for answers", slog.String("peer", v.IP))
+		return
+	}
+	go func() {
+		defer func() { <-h.telling }()
+		for _, k := range hooks {
+			for _, u := range v.hooks[k.action] {
+				if err := h.post(context.Background(), u, k.body); err != nil { // nothing can be refused any more
+					h.log.Debug("a hook was not taken", slog.String("peer", v.IP), slog.Any("err", fmt.Errorf("%s: %w", k.action, err)))
+				}
+			}
+		}
+	}()
+}
+
+// strayAge is how long a client may be known that has no session: it was asked about, and then not served after all.
+const strayAge = time.Minute
+
+// Sweep tells of clients that have gone without having had a session; open says whether there is one at an address.
+func (h *Hooks) Sweep(now time.Time, open func(netip.AddrPort) bool) {
+	h.mu.Lock()
+	var strays []netip.AddrPort
+	for at, v := range h.visits {
+		if now.Sub(v.Since) > strayAge && !open(at) {
+			strays = append(strays, at)
+		}
+	}
+	h.mu.Unlock()
+	for _, at := range strays {
+		h.Left(at, 0, 0)
+	}
+}
+
+// Visit is what is known of the client at an address.
+func (h *Hooks) Visit(remote netip.AddrPort) (Visit, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if v := h.visits[remote]; v != nil {
+		return *v, true
+	}
+	return Visit{}, false
+}
+
+var errCode = errors.New("the answer is not 0")
+
+// post sends one hook. It is accepted with status 200 or 201 and a body that is 0, or an object whose code is 0.
+func (h *Hooks) post(ctx context.Context, to string, body any) error {
+	ctx, cancel := context.WithTimeout(ctx, hookPatience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(compact(body)))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "weir")
+	res, err := h.client.Do(req)
+	if err != nil {
+		var u *url.Error
+		if errors.As(err, &u) { // its text has the URL, which may hold a secret
+			err = u.Err
+		}
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
+		return fmt.Errorf("the answer has the status %s", res.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	return accepted(text)
+}
+
+// accepted reads the answer to a hook.
+func accepted(text []byte) error {
+	if strings.TrimSpace(string(text)) == "0" {
+		return nil
+	}
+	var o struct {
+		Code *json.Number `json:"code"`
+	}
+	if err := json.Unmarshal(text, &o); err != nil || o.Code == nil {
+		return fmt.Errorf("%w: %.60q", errCode, text)
+	}
+	if code, err := o.Code.Int64(); err != nil || code != 0 {
+		return fmt.Errorf("%w: code %s", errCode, *o.Code)
+	}
+	return nil
+}

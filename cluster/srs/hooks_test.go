@@ -1,0 +1,244 @@
+package srs_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/cluster/srs"
+	"weir/protocols/listen"
+)
+
+// A sink takes hooks and answers them with what the test wants.
+type sink struct {
+	url    string
+	mu     sync.Mutex
+	bodies []string
+	status int
+	says   string
+	came   chan string
+}
+
+func newSink(t *testing.T) *sink {
+	k := &sink{status: 200, says: "0", came: make(chan string, 64)}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		k.mu.Lock()
+		k.bodies = append(k.bodies, string(body))
+		status, says := k.status, k.says
+		k.mu.Unlock()
+		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
+			says = "1"
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, says)
+		k.came <- string(body)
+	}))
+	t.Cleanup(s.Close)
+	k.url = s.URL
+	return k
+}
+
+func (k *sink) answer(status int, says string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.status, k.says = status, says
+}
+
+func (k *sink) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case b := <-k.came:
+		return b
+	case <-time.After(20 * time.Second):
+		t.Fatal("no hook has come")
+		return ""
+	}
+}
+
+func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
+	k := newSink(t)
+	vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{}}
+	for _, action := range []string{"on_connect", "on_close", "on_publish", "on_unpublish", "on_play", "on_stop"} {
+		vh.Hooks[action] = []string{k.url}
+	}
+	h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
+	r := wants("live", "onc?key=v1")
+	r.TCURL, r.PageURL = "rtmp://127.0.0.1/live", "http://page/"
+	arriving := r
+	arriving.Name, arriving.Streams, arriving.Query = "", nil, ""
+	if err := h.Connect(t.Context(), vh, arriving); err != nil {
+		t.Fatal(err)
+	}
+	v, ok := h.Visit(r.Remote)
+	if !ok || h.Server() == "" || h.Service() == "" {
+		t.Fatalf("the visit is not known: %+v", v)
+	}
+	head := func(action string) string {
+		return fmt.Sprintf(`{"server_id":%q,"service_id":%q,"action":%q,"client_id":%q,"ip":"127.0.0.1","vhost":"__defaultVhost__","app":"live"`,
+			h.Server(), h.Service(), action, v.ID)
+	}
+	stream := `"stream_url":"/live/onc","stream_id":"` + srs.StreamID("/live/onc") + `"}`
+	if got, want := k.next(t), head("on_connect")+`,"stream":"","param":"","tcUrl":"rtmp://127.0.0.1/live","pageUrl":"http://page/"}`; got != want {
+		t.Errorf("on_connect:\n%s\nwant\n%s", got, want)
+	}
+	if err := h.Publish(t.Context(), vh, r); err != nil {
+		t.Fatal(err)
+	}
+	media := `,"tcUrl":"rtmp://127.0.0.1/live","stream":"onc","param":"?key=v1",`
+	if got, want := k.next(t), head("on_publish")+media+stream; got != want {
+		t.Errorf("on_publish:\n%s\nwant\n%s", got, want)
+	}
+	if err := h.Play(t.Context(), vh, r); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := k.next(t), head("on_play")+media+`"pageUrl":"http://page/",`+stream; got != want {
+		t.Errorf("on_play:\n%s\nwant\n%s", got, want)
+	}
+	h.Left(r.Remote, 123, 456)
+	for _, want := range []string{
+		head("on_unpublish") + media + stream, head("on_stop") + media + stream, head("on_close") + `,"send_bytes":456,"recv_bytes":123}`,
+	} {
+		if got := k.next(t); got != want {
+			t.Errorf("after the client has left:\n%s\nwant\n%s", got, want)
+		}
+	}
+	if _, ok := h.Visit(r.Remote); ok {
+		t.Error("the client is still known")
+	}
+	h.Left(r.Remote, 0, 0) // nobody
+	if again := srs.NewHooks("n1", "i2", slog.New(slog.DiscardHandler)); again.Server() != h.Server() || again.Service() == h.Service() {
+		t.Error("after a restart the server must be the same, and the service another")
+	}
+}
+
+func TestHookRefusesUnlessItSaysZero(t *testing.T) {
+	k := newSink(t)
+	h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
+	second := newSink(t)
+	vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{"on_publish": {second.url, k.url}}}
+	for i, tt := range []struct {
+		status int
+		says   string
+		ok     bool
+	}{
+		{200, "0", true},
+		{201, "0", true},
+		{200, " 0\n", true},
+		{200, `{"code":0}`, true},
+		{200, `{"code":0,"msg":"x"}`, true},
+		{200, "1", false},
+		{200, "", false},
+		{200, `{"code":1}`, false},
+		{200, `{}`, false},
+		{200, "ok", false},
+		{403, "0", false},
+		{500, `{"code":0}`, false},
+	} {
+		k.answer(tt.status, tt.says)
+		r := wants("live", "x")
+		r.Remote = netip.AddrPortFrom(r.Remote.Addr(), uint16(5000+i))
+		if err := h.Publish(t.Context(), vh, r); (err == nil) != tt.ok || err != nil && !errors.Is(err, listen.ErrDenied) {
+			t.Errorf("%d %q: %v, want accepted %v", tt.status, tt.says, err, tt.ok)
+		}
+	}
+	vh.Hooks["on_publish"] = []string{"http://127.0.0.1:1/?key=pa55"}
+	err := h.Publish(t.Context(), vh, wants("live", "x"))
+	if err == nil || strings.Contains(err.Error(), "pa55") {
+		t.Errorf("a hook that nobody answers: %v, want a refusal without the secret", err)
+	}
+	if err := h.Publish(t.Context(), nil, wants("live", "x")); err != nil {
+		t.Errorf("without a virtual host: %v", err)
+	}
+}
+
+func TestClientThatWasNeverServedIsForgotten(t *testing.T) {
+	k := newSink(t)
+	h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
+	vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{"on_stop": {k.url}}}
+	here, gone := wants("live", "here"), wants("live", "gone")
+	gone.Remote = netip.MustParseAddrPort("127.0.0.1:4001")
+	for _, r := range []listen.Request{here, gone} {
+		if err := h.Play(t.Context(), vh, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func(at netip.AddrPort) bool { return at == here.Remote }
+	h.Sweep(time.Now(), open)
+	if _, ok := h.Visit(gone.Remote); !ok {
+		t.Error("a client that may still be served is forgotten")
+	}
+	h.Sweep(time.Now().Add(time.Hour), open)
+	if body := k.next(t); !strings.Contains(body, `"stream":"gone"`) || !strings.Contains(body, "on_stop") {
+		t.Errorf("told %s, want on_stop of the one that has gone", body)
+	}
+	if _, ok := h.Visit(here.Remote); !ok {
+		t.Error("a client with a session is forgotten")
+	}
+}
+
+func TestViewerOfPlaylistsIsAskedAboutOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var list []string // guarded by mu
+		told := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return list
+		}
+		h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
+		h.Over(transport(func(r *http.Request) (*http.Response, error) {
+			body, _ := io.ReadAll(r.Body)
+			_, action, _ := strings.Cut(string(body), `"action":"`)
+			action, _, _ = strings.Cut(action, `"`)
+			mu.Lock()
+			list = append(list, action)
+			mu.Unlock()
+			says := "0"
+			if strings.Contains(string(body), "token=bad") {
+				says = "1"
+			}
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(says)), Header: http.Header{}}, nil
+		}))
+		vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{"on_play": {"http://h"}, "on_stop": {"http://h"}}}
+		r := listen.Request{Protocol: listen.HLS, Streams: []string{"live/x"}, Path: "/live/x/index.m3u8", Remote: netip.MustParseAddrPort("127.0.0.1:4000")}
+		for i := range 20 { // two minutes of it, each playlist over another connection
+			r.Remote = netip.AddrPortFrom(r.Remote.Addr(), uint16(4000+i))
+			r.Query = "session=" + strings.Repeat("a", 32)
+			if err := h.Watch(t.Context(), vh, r); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(6 * time.Second)
+		}
+		if came := told(); len(came) != 1 || came[0] != "on_play" {
+			t.Errorf("while he watches: %v, want on_play once", came)
+		}
+		time.Sleep(time.Minute)
+		if came := told(); len(came) != 2 || came[1] != "on_stop" {
+			t.Errorf("after he has gone: %v, want on_stop", came)
+		}
+		r.Query = "token=bad"
+		for range 3 {
+			if err := h.Watch(t.Context(), vh, r); !errors.Is(err, listen.ErrDenied) {
+				t.Errorf("a viewer whom the hook refuses: %v", err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if came := told(); len(came) != 3 {
+			t.Errorf("then %v, want one more on_play and no on_stop", came)
+		}
+	})
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

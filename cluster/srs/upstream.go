@@ -1,0 +1,322 @@
+package srs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/codecs"
+	"weir/protocols/listen"
+)
+
+// A Writer takes what is fetched. The actors' inputs are such.
+type Writer interface {
+	SetTracks(codecs.Tracks)
+	Write(*codecs.AccessUnit) error
+
+	// Rejoin says that what follows comes from elsewhere than what was written before. newest is the DTS of the last
+	// access unit that viewers have; ok is false if they have none.
+	Rejoin() (newest int64, ok bool)
+}
+
+// ErrNowhere says that no SRS server that was asked has the stream.
+var ErrNowhere = errors.New("no SRS server has the stream")
+
+const (
+	// stagger is how long an origin may keep an edge waiting for media before the next one is tried beside it. A
+	// stand-alone SRS accepts the play of any name and waits for its publisher.
+	stagger = 700 * time.Millisecond
+
+	// fetchPatience is how long all origins together have to bring the first media, and silence how long a stream that
+	// runs may bring none.
+	fetchPatience = 5 * time.Second
+	silence       = 5 * time.Second
+
+	// The pause after all origins have failed: short, and doubled up to the most while that lasts. Nobody waits for it
+	// but viewers who are here already.
+	leastPause = 200 * time.Millisecond
+	mostPause  = 3 * time.Second
+
+	// steady is how long a stream must have run to be looked for again without a pause.
+	steady = time.Second
+
+	maxUpstreams = 10_000
+)
+
+// An Upstream is one stream that this node fetches from SRS servers for its own viewers.
+type Upstream struct {
+	c     *Cluster
+	name  string // weir's
+	vhost string
+
+	mu     sync.Mutex
+	place  Place
+	param  string    // of the client that asked first
+	host   string    // by which it came
+	wanted time.Time // when somebody last asked
+	failed chan struct{}
+	err    error     // once failed is closed
+	since  time.Time // when it was
+	from   string    // the server that brings media now, as it is configured; empty for none
+	turn   context.CancelFunc
+	active int
+}
+
+// Expect says that a viewer of this node wants a stream of another server, under the name that weir has for it. Nothing
+// is fetched before [Cluster.Pull] is called, which the relay of the stream does.
+func (c *Cluster) Expect(name string, v *Vhost, r listen.Request) (*Upstream, error) {
+	p, ok := placeOf(v, &r)
+	if !ok {
+		return nil, errNoApp
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.upstreams[name]
+	if u == nil {
+		if len(c.upstreams) >= maxUpstreams && !c.prune(now) {
+			return nil, errors.New("too many streams are fetched at once")
+		}
+		u = &Upstream{c: c, name: name, failed: make(chan struct{})}
+		c.upstreams[name] = u
+		close(c.expecting)
+		c.expecting = make(chan struct{})
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.active == 0 { // whoever is here already is served with what the first one could show
+		u.vhost, u.place, u.param, u.host = v.Name, p, param(r.Query), hostOnly(r.Host)
+	}
+	u.wanted = now
+	if u.err != nil && now.Sub(u.since) > missAge {
+		u.failed, u.err = make(chan struct{}), nil
+	}
+	return u, nil
+}
+
+// prune forgets streams that nobody has asked for lately. The caller holds mu.
+func (c *Cluster) prune(now time.Time) (some bool) {
+	for name, u := range c.upstreams {
+		u.mu.Lock()
+		if u.active == 0 && now.Sub(u.wanted) > time.Minute {
+			delete(c.upstreams, name)
+			some = true
+		}
+		u.mu.Unlock()
+	}
+	return some
+}
+
+// Failed is closed when all servers have been tried in vain since the stream was expected, or just before; Err then says
+// why.
+func (u *Upstream) Failed() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failed
+}
+
+// Err is why the stream could not be fetched.
+func (u *Upstream) Err() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+func (u *Upstream) fail(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err == nil {
+		close(u.failed)
+	}
+	u.err, u.since = err, time.Now()
+}
+
+// Fetching says whether media of a stream comes from an SRS server now.
+func (c *Cluster) Fetching(name string) bool {
+	c.mu.Lock()
+	u := c.upstreams[name]
+	c.mu.Unlock()
+	if u == nil {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.from != ""
+}
+
+// Expecting is closed when a stream is expected that was not before.
+func (c *Cluster) Expecting() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expecting
+}
+
+// Expected says whether a stream is fetched from SRS servers once it is pulled.
+func (c *Cluster) Expected(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.upstreams[name] != nil
+}
+
+// Pull fetches a stream that was expected and writes it to w, from whichever server has it, until ctx ends or w refuses
+// more; the error is never nil. When the servers fail it tries again, one after the other and without a pause as long
+// as there is one that has not failed.
+func (c *Cluster) Pull(ctx context.Context, name string, w Writer) error {
+	c.mu.Lock()
+	u := c.upstreams[name]
+	c.mu.Unlock()
+	if u == nil {
+		return ErrNowhere
+	}
+	u.begin(1)
+	defer u.begin(-1)
+	pause, after := leastPause, ""
+	level := slog.LevelInfo // of what is logged: the first of several failures in a row
+	for {
+		began := time.Now()
+		from, err := u.once(ctx, w, after)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errRefusedByWriter):
+			return err
+		}
+		c.cfg.Log.Log(ctx, level, "fetching from SRS ended", slog.String("stream", name), slog.String("peer", from), slog.Any("err", err))
+		ran := from != "" && time.Since(began) > steady
+		if ran { // the next one, at once
+			after, pause, level = from, leastPause, slog.LevelInfo
+			continue
+		}
+		if from == "" {
+			u.fail(err)
+		}
+		level = slog.LevelDebug
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pause, after = min(2*pause, mostPause), from
+	}
+}
+
+func (u *Upstream) begin(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.active += n
+	u.wanted = time.Now()
+}
+
+// reconsider ends what is being fetched from a server that is no longer configured.
+func (u *Upstream) reconsider() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.turn == nil {
+		return
+	}
+	v := u.c.vhost(u.vhost)
+	if v == nil || !v.Remote && !v.OriginCluster || v.Remote && !slices.Contains(v.Origins, u.from) {
+		u.turn()
+	}
+}
+
+var errMoved = errors.New("the configuration has changed")
+
+// once fetches from one server until that ends. from is that server, as it is configured or as a coworker named it;
+// empty if none brought any media. The server behind after is tried first.
+func (u *Upstream) once(ctx context.Context, w Writer, after string) (from string, err error) {
+	u.mu.Lock()
+	p, param, host := u.place, u.param, u.host
+	u.mu.Unlock()
+	v := u.c.vhost(u.vhost)
+	if v == nil {
+		return "", fmt.Errorf("%w: vhost %s is not configured", ErrNowhere, u.vhost)
+	}
+	targets, err := u.targets(ctx, v, p, param, host, after)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opening, opened := context.WithTimeout(ctx, fetchPatience)
+	defer opened()
+	s, _, err := race(opening, len(targets), stagger,
+		func(ctx context.Context, i int) (*spring, error) { return targets[i].open(ctx) }, (*spring).close)
+	if err != nil {
+		return "", err
+	}
+	defer s.close()
+	u.mu.Lock()
+	u.from, u.turn = s.target.server, cancel
+	u.mu.Unlock()
+	u.reconsider()
+	defer func() {
+		u.mu.Lock()
+		u.from, u.turn = "", nil
+		u.mu.Unlock()
+	}()
+	stop := context.AfterFunc(ctx, s.close)
+	defer stop()
+	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("peer", s.target.server))
+	newest, _ := w.Rejoin()
+	err = s.copy(&anchored{w: w, from: max(u.c.cfg.Wall(), newest+1)})
+	if ctx.Err() != nil {
+		err = errMoved
+	}
+	return s.target.server, err
+}
+
+// targets are the URLs under which the stream may be had, the best first.
+func (u *Upstream) targets(ctx context.Context, v *Vhost, p Place, param, host, after string) ([]target, error) {
+	if !v.Remote {
+		if !v.OriginCluster {
+			return nil, ErrNowhere
+		}
+		found, ok := u.c.finder.find(ctx, u.c.coworkers(v), p, host, after != "")
+		if !ok {
+			return nil, ErrNowhere
+		}
+		return []target{{server: found.Addr, url: found.URL(withVhost(param, v.Name))}}, nil
+	}
+	list := slices.Clone(v.Origins)
+	if i := slices.Index(list, after); i >= 0 {
+		list = slices.Concat(list[i+1:], list[:i+1])
+	}
+	targets := make([]target, 0, len(list))
+	for _, o := range list {
+		targets = append(targets, targetOf(v, o, p, param))
+	}
+	return targets, nil
+}
+
+// anchored moves what is fetched, whose time counts from anything, to the wall clock. What follows on another server
+// goes on behind what was written before.
+type anchored struct {
+	w     Writer
+	from  int64 // where the first access unit is put
+	shift int64
+	begun bool
+}
+
+var errRefusedByWriter = errors.New("nobody takes the stream any more")
+
+// SetTracks implements [flv.Sink].
+func (a *anchored) SetTracks(t codecs.Tracks) { a.w.SetTracks(t) }
+
+// Write implements [flv.Sink].
+func (a *anchored) Write(au *codecs.AccessUnit) error {
+	if !a.begun {
+		a.begun, a.shift = true, a.from-au.DTS
+	}
+	moved := *au
+	moved.DTS += a.shift
+	moved.PTS += a.shift
+	if err := a.w.Write(&moved); err != nil {
+		return fmt.Errorf("%w: %w", errRefusedByWriter, err)
+	}
+	return nil
+}

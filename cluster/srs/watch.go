@@ -1,0 +1,96 @@
+package srs
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/protocols/listen"
+)
+
+const (
+	// watchAge is how long a viewer of playlists is one after his last request; refusedAge is how long a refusal holds.
+	watchAge   = 30 * time.Second
+	refusedAge = time.Second
+
+	maxWatches = 50_000
+)
+
+// A watch is a viewer of playlists: a series of requests for one stream from one address with one token.
+type watch struct {
+	visit Visit
+	asked chan struct{} // closed once the hook has answered
+	err   error         // what it said
+	last  time.Time     // guarded by Hooks.mu
+}
+
+// Watch asks whether a client may have a playlist: once for each viewer, whose on_stop is sent when he has asked for
+// nothing in a while.
+func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
+	if vh == nil || len(vh.Hooks["on_play"]) == 0 && len(vh.Hooks["on_stop"]) == 0 || len(r.Streams) == 0 {
+		return nil
+	}
+	r.Query = withoutSession(r.Query)
+	key := strings.Join([]string{r.Streams[0], r.Remote.Addr().String(), r.Query}, "\x00")
+	h.mu.Lock()
+	w := h.watches[key]
+	if w != nil {
+		w.last = time.Now()
+		h.mu.Unlock()
+		select {
+		case <-w.asked:
+			return w.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	h.last++
+	w = &watch{asked: make(chan struct{}), last: time.Now()}
+	w.visit = Visit{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: w.last, Player: true}
+	describe(&w.visit, vh, &r)
+	kept := len(h.watches) < maxWatches
+	if kept {
+		h.watches[key] = w
+	}
+	h.mu.Unlock()
+	// Others may wait for this answer, so that it must not end with this request.
+	w.err = h.ask(context.WithoutCancel(ctx), &w.visit, "on_play", h.streamBody("on_play", &w.visit))
+	close(w.asked)
+	if kept {
+		age := watchAge
+		if w.err != nil {
+			age = refusedAge
+		}
+		time.AfterFunc(age, func() { h.expire(key, w, age) })
+	}
+	return w.err
+}
+
+// expire forgets a viewer of playlists who has been silent for that long.
+func (h *Hooks) expire(key string, w *watch, age time.Duration) {
+	h.mu.Lock()
+	quiet := time.Since(w.last)
+	over := quiet >= age || w.err != nil
+	if over {
+		delete(h.watches, key)
+	}
+	h.mu.Unlock()
+	switch {
+	case !over:
+		time.AfterFunc(age-quiet, func() { h.expire(key, w, age) })
+	case w.err == nil:
+		h.tell(&w.visit, []hook{{"on_stop", h.streamBody("on_stop", &w.visit)}})
+	}
+}
+
+// withoutSession takes away what differs between the requests of one viewer.
+func withoutSession(query string) string {
+	var parts []string
+	for part := range strings.SplitSeq(query, "&") {
+		if part != "" && !strings.HasPrefix(part, "session=") && !strings.HasPrefix(part, "_HLS_") {
+			parts = append(parts, part)
+		}
+	}
+	return listen.WithoutHops(strings.Join(parts, "&"))
+}

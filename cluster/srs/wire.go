@@ -1,0 +1,133 @@
+package srs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// ClustersPath is where coworkers ask each other.
+const ClustersPath = "/api/v1/clusters"
+
+// A question is what one coworker asks another: do you have this stream?
+type question struct {
+	place    Place
+	ip       string // the host at which the client came, as the asker heard it
+	coworker string // what the asker calls the one that it asks
+}
+
+// query is the question as SRS writes it: in this order, and nothing escaped.
+func (q question) query() string {
+	return "vhost=" + q.place.Vhost + "&ip=" + q.ip + "&app=" + q.place.App + "&stream=" + q.place.Stream + "&coworker=" + q.coworker
+}
+
+// readQuestion reads a query that is not escaped.
+func readQuestion(query string) question {
+	var q question
+	for part := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(part, "=")
+		switch key {
+		case "vhost":
+			q.place.Vhost = value
+		case "ip":
+			q.ip = value
+		case "app":
+			q.place.App = value
+		case "stream":
+			q.place.Stream = value
+		case "coworker":
+			q.coworker = value
+		}
+	}
+	return q
+}
+
+// The answer, with its fields in the order in which SRS writes them.
+type (
+	answer struct {
+		Code int        `json:"code"`
+		Data answerData `json:"data"`
+	}
+	answerData struct {
+		Query  answerQuery `json:"query"`
+		Origin *origin     `json:"origin"` // null: the stream is not here
+	}
+	answerQuery struct {
+		IP     string `json:"ip"`
+		Vhost  string `json:"vhost"`
+		App    string `json:"app"`
+		Stream string `json:"stream"`
+	}
+	origin struct {
+		IP      string   `json:"ip"`
+		Port    int      `json:"port"` // of the RTMP server
+		Vhost   string   `json:"vhost"`
+		API     string   `json:"api"`
+		Routers []string `json:"routers"`
+	}
+)
+
+// answerTo makes the body of an answer; host is empty if the stream is not to be had.
+func answerTo(q question, host string, port int) []byte {
+	a := answer{Data: answerData{Query: answerQuery{IP: q.ip, Vhost: q.place.Vhost, App: q.place.App, Stream: q.place.Stream}}}
+	if host != "" {
+		a.Data.Origin = &origin{IP: host, Port: port, Vhost: q.place.Vhost, API: q.coworker, Routers: []string{q.coworker}}
+	}
+	return compact(a)
+}
+
+// compact is JSON as SRS writes it: without spaces, and nothing in it escaped for the sake of HTML.
+func compact(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // structs of strings and numbers, all of them finite
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// errNowhere says that a coworker does not have the stream.
+var errNowhere = errors.New("it does not have the stream")
+
+// readAnswer gives the RTMP address in an answer. It accepts what SRS accepts: the rest of the fields may be missing.
+func readAnswer(body []byte) (addr string, err error) {
+	var a struct {
+		Code *json.Number               `json:"code"`
+		Data map[string]json.RawMessage `json:"data"`
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if err := d.Decode(&a); err != nil {
+		return "", fmt.Errorf("reading the answer: %w", err)
+	}
+	if a.Code == nil {
+		return "", errors.New("the answer has no code")
+	}
+	if code, err := a.Code.Int64(); err != nil || code != 0 {
+		return "", fmt.Errorf("the answer has the code %s", *a.Code)
+	}
+	raw, ok := a.Data["origin"]
+	if !ok || string(raw) == "null" {
+		return "", errNowhere
+	}
+	var o struct {
+		IP   *string      `json:"ip"`
+		Port *json.Number `json:"port"`
+	}
+	if err := json.Unmarshal(raw, &o); err != nil || o.IP == nil || o.Port == nil {
+		return "", fmt.Errorf("the answer names no origin: %.100s", raw)
+	}
+	port, err := o.Port.Int64()
+	if err != nil || *o.IP == "" || port <= 0 || port > 65535 {
+		return "", fmt.Errorf("the answer names no origin: %.100s", raw)
+	}
+	if strings.ContainsAny(*o.IP, "/?#@ ") {
+		return "", fmt.Errorf("the answer names no host: %.100s", *o.IP)
+	}
+	return net.JoinHostPort(strings.Trim(*o.IP, "[]"), strconv.FormatInt(port, 10)), nil
+}

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/cluster/srs/standin"
+)
+
+// send publishes a picture of that width until the test ends or stop is called.
+func send(t *testing.T, addr, stream string, width int) (stop func(), err error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done, err := (&standin.Edge{Origins: []string{addr}}).Publish(ctx, "live", stream, standin.Tags(t, width))
+	if err != nil {
+		cancel()
+		return func() {}, err
+	}
+	t.Cleanup(cancel)
+	return func() { cancel(); <-done }, nil
+}
+
+// widthSeen gives the width of the picture as ffprobe sees it.
+func widthSeen(t *testing.T, url string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "stream=width", "-of", "csv=p=0", url).CombinedOutput()
+	width, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n") // a transport stream is told of twice
+	return width, err
+}
+
+// asked says what a node answers a coworker about live/stream; empty for nowhere.
+func asked(api, stream string) string {
+	addr, _ := standin.Ask(api, "__defaultVhost__", "127.0.0.1", "live", stream)
+	return addr
+}
+
+func TestAnyNodeAnswersSRSForTheWholeCluster(t *testing.T) {
+	c := start(t, 2, func(_ int, ports []int) string {
+		return fmt.Sprintf("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:%d { fetch_timeout 200; stale_timeout 2000; }\npeer 127.0.0.1:%d { fetch_timeout 200; stale_timeout 2000; }\n"+
+			"vhost __defaultVhost__ { cluster { origin_cluster on; } }\n", ports[0], ports[1])
+	})
+	one, two := c.nodes[0], c.nodes[1]
+	var stop func()
+	eventually(t, 20*time.Second, "the second node takes a publisher", func() (err error) { stop, err = send(t, two.rtmp, "x", 256); return err })
+	eventually(t, 20*time.Second, "the first node says that the second one has the stream", func() error {
+		if got := asked(one.http, "x"); got != two.rtmp {
+			return fmt.Errorf("it says %q", got)
+		}
+		return nil
+	})
+	if _, err := send(t, one.rtmp, "x", 272); err == nil {
+		t.Error("a second publisher of the name, at the other node, was accepted")
+	}
+	e := &standin.Edge{Origins: []string{one.rtmp}}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if tags, err := e.Play(ctx, "live", "x"); err != nil || standin.Width(tags) != 256 || e.Visits[len(e.Visits)-1] != two.rtmp {
+		t.Errorf("an SRS edge of the first node: a picture %d wide, %v, by way of %v", standin.Width(tags), err, e.Visits)
+	}
+	stop()
+	eventually(t, 20*time.Second, "the name is free for the first node", func() error { _, err := send(t, one.rtmp, "x", 272); return err })
+}
+
+func TestPlayersGetFromHereWhatSRSHas(t *testing.T) {
+	need(t, "ffprobe")
+	o := standin.Start(t, standin.Config{})
+	c := start(t, 1, func(int, []int) string {
+		return "vhost __defaultVhost__ { cluster { origin_cluster on; coworkers " + o.API + "; } }\n"
+	})
+	n := c.nodes[0]
+	if _, err := send(t, o.RTMP, "x", 288); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the node answers", func() error {
+		res, err := http.Get("http://" + n.http + "/api/v1/versions")
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		return err
+	})
+	for _, url := range []string{"rtmp://" + n.rtmp + "/live/x", "http://" + n.http + "/live/x.flv", "http://" + n.http + "/live/x/mpegts", "rtsp://" + n.rtsp + "/live/x"} {
+		if width, err := widthSeen(t, url); width != "288" {
+			t.Errorf("%s: ffprobe sees a picture %s wide, %v; want 288", url, width, err)
+		}
+	}
+	eventually(t, 30*time.Second, "ffprobe plays HLS", func() error {
+		if width, err := widthSeen(t, "http://"+n.http+"/live/x/index.m3u8"); width != "288" {
+			return fmt.Errorf("%s, %w", width, errors.Join(err, errors.New("no picture")))
+		}
+		return nil
+	})
+	if plays := o.Plays(); len(plays) != 1 {
+		t.Errorf("SRS was asked %d times, want one relay for all players", len(plays))
+	}
+}
+
+// srsBinary is the variable that names a real SRS; see TestBesideARealSRS.
+const srsBinary = "WEIR_SRS"
+
+// TestBesideARealSRS does with an SRS, version 3 to 7.0.x with the origin cluster compiled in, what the other tests do
+// with a stand-in.
+func TestBesideARealSRS(t *testing.T) {
+	binary := os.Getenv(srsBinary)
+	if binary == "" {
+		t.Skip("left out: " + srsBinary + " does not name an SRS binary")
+	}
+	need(t, "ffprobe")
+	ports := freePorts(t, 2)
+	rtmp, api := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	c := start(t, 1, func(int, []int) string {
+		return "vhost __defaultVhost__ { cluster { origin_cluster on; coworkers " + api + "; } }\n"
+	})
+	n := c.nodes[0]
+	dir := t.TempDir()
+	file := filepath.Join(dir, "srs.conf")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "listen %d;\nmax_connections 100;\ndaemon off;\nsrs_log_tank console;\npid %s/srs.pid;\n"+
+		"http_api { enabled on; listen %d; }\nvhost __defaultVhost__ {\n    cluster { mode local; origin_cluster on; coworkers %s; }\n"+
+		"    http_hooks { enabled on; on_publish http://%s/api/v1/srs/claim; on_unpublish http://%s/api/v1/srs/claim; }\n}\n",
+		ports[0], dir, ports[1], n.http, n.http, n.http), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "-c", file)
+	cmd.Dir = dir
+	log := &logFile{}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("log of SRS:\n%s", tail(strings.Split(log.String(), "\n"), 60))
+		}
+	})
+	var stop func()
+	eventually(t, 20*time.Second, "SRS takes a publisher", func() (err error) { stop, err = send(t, rtmp, "theirs", 288); return err })
+	if width, err := widthSeen(t, "rtmp://"+n.rtmp+"/live/theirs"); width != "288" {
+		t.Errorf("a stream of SRS, here: %s, %v", width, err)
+	}
+	if _, err := send(t, n.rtmp, "theirs", 256); err == nil {
+		t.Error("a second publisher, here, was accepted")
+	}
+	if _, err := send(t, n.rtmp, "ours", 272); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the node says that it has its stream", func() error {
+		if asked(n.http, "ours") == "" {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	e := &standin.Edge{Origins: []string{rtmp}}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if tags, err := e.Play(ctx, "live", "ours"); err != nil || standin.Width(tags) != 272 || e.Visits[len(e.Visits)-1] != n.rtmp {
+		t.Errorf("an edge of SRS, of a stream here: a picture %d wide, %v, by way of %v", standin.Width(tags), err, e.Visits)
+	}
+	if _, err := send(t, rtmp, "ours", 256); err == nil {
+		t.Error("a second publisher, at SRS, was accepted")
+	}
+	stop()
+}
