@@ -816,7 +816,7 @@ func (c *checks) countPolls() {
 	}
 	b := c.bounds()
 	d := c.w.now - c.sinceClean
-	if d < 10*b.f {
+	if b.f == 0 || d < 10*b.f { // a node alone polls nobody
 		return
 	}
 	links := 0
