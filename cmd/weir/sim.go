@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,12 @@ type SimCmd struct {
 	Whatif  SimWhatifCmd  `cmd:"" help:"Say what a crash would do to your configuration."`
 	Tune    SimTuneCmd    `cmd:"" help:"Compare timeouts: gaps, and false take-overs per day."`
 	Mutants SimMutantsCmd `cmd:"" help:"Plant known faults into the rules and show that each is caught."`
+}
+
+// AfterApply is kong's hook before any of the commands: what follows does nothing but simulate.
+func (*SimCmd) AfterApply() error {
+	debug.SetGCPercent(sim.GCPercent)
+	return nil
 }
 
 // Help implements [kong.HelpProvider].
