@@ -30,9 +30,10 @@ type core struct {
 	roster      *roster
 	publication *publication
 
-	known   bool  // the holder has said who is here
-	early   []any // what arrived before it had
-	told    role  // as the holder knows it
+	known   bool   // the holder has said who is here
+	early   []any  // what arrived before it had
+	told    role   // as the holder knows it
+	took    uint64 // messages of the holder's parent that have been dealt with
 	unwatch func()
 }
 
@@ -55,6 +56,12 @@ func (c *core) Receive(ctx actor.Context) {
 		c.catchUp(ctx, m.is)
 		early := c.early
 		c.early = nil
+		c.took = m.is.took // by now all of them have arrived
+		for _, msg := range early {
+			if ofParent(msg) {
+				c.took--
+			}
+		}
 		for _, msg := range early {
 			c.decide(ctx, msg)
 		}
@@ -77,19 +84,36 @@ func (c *core) catchUp(ctx actor.Context, is facts) {
 	switch wish := is.wish.(type) {
 	case capture:
 		if is.role != capturing {
-			c.decide(ctx, wish)
+			c.act(ctx, wish)
 		}
 	case release:
 		if is.role == capturing {
-			c.decide(ctx, wish)
+			c.act(ctx, wish)
 		}
 	}
 	if p := is.publication; p != nil && p.closed() {
-		c.decide(ctx, left{p})
+		c.act(ctx, left{p})
 	}
 }
 
+// ofParent says whether the holder has got a message from its parent.
+func ofParent(msg any) bool {
+	switch msg.(type) {
+	case want, capture, release, publish, kick:
+		return true
+	}
+	return false
+}
+
 func (c *core) decide(ctx actor.Context, msg any) {
+	if ofParent(msg) {
+		c.took++
+	}
+	c.act(ctx, msg)
+}
+
+// act does what a message asks for.
+func (c *core) act(ctx actor.Context, msg any) {
 	now, r := c.env.Now(), c.roster
 	var os []order
 	switch m := msg.(type) {
@@ -127,7 +151,7 @@ func (c *core) decide(ctx actor.Context, msg any) {
 	}
 	c.told = r.role
 	for _, o := range os {
-		ctx.Send(ctx.Parent(), obey{o, r.role})
+		ctx.Send(ctx.Parent(), obey{o, r.role, c.took})
 	}
 }
 

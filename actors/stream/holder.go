@@ -32,7 +32,8 @@ type facts struct {
 	heard       int // the input whose media viewers get, or -1
 	running     []int
 	publication *publication
-	wish        any // the last capture or release that was asked for and has not ended; nil if none
+	took        uint64 // messages of the parent that the core was given
+	wish        any    // the last capture or release that was asked for and has not ended; nil if none
 }
 
 func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
@@ -143,6 +144,7 @@ func (h *holder) take(ctx actor.Context) {
 				h.is.running = append(h.is.running, i)
 			}
 		}
+		h.is.took = h.took
 		ctx.Send(h.core, recalled{h.is})
 	case admitted:
 		h.is.publication = m.p
@@ -255,7 +257,7 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 		}
 	}
 	if o.letGo {
-		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, h.took})
+		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, m.took})
 	}
 	h.show()
 }

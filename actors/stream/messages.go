@@ -103,6 +103,7 @@ type (
 	obey     struct {           // core → holder
 		order
 		role role
+		took uint64 // messages of the holder's parent that the core had dealt with
 	}
 	capture struct{}
 	release struct {
