@@ -554,7 +554,7 @@ func (m *machine) read() *reading {
 	}
 	for _, s := range cfg.Streams {
 		if x := m.w.byName[s.Name]; x != nil {
-			r.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.Disabled
+			r.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.OnDemand && !s.Disabled
 		}
 	}
 	m.reading = r

@@ -103,7 +103,8 @@ type controller struct {
 	incarnation uint64
 
 	node    *control.Node
-	version uint64
+	version uint64          // of the view that was published
+	blank   control.Instant // until then nothing is published unless it is warm
 	wakes   uint64
 	cancel  func()
 	token   uint64
@@ -112,6 +113,10 @@ type controller struct {
 	wanted  map[uint64]publishWanted
 	asking  map[uint64]func(released bool)
 }
+
+// relearning is how long what a failed control plane knew is left in effect while the next one asks the peers anew: it
+// knows nobody at first, and clients would find no stream of another node.
+const relearning = control.Second
 
 type measure struct{ of *controller }
 
@@ -179,6 +184,7 @@ func (c *controller) start(ctx actor.Context) {
 	c.asked, c.wanted = map[uint64]*act.Reply[*control.State]{}, map[uint64]publishWanted{}
 	c.asking = map[uint64]func(bool){}
 	if c.incarnation > 1 {
+		c.blank = c.now() + relearning
 		c.step(ctx, control.Resumed{Captures: c.cfg.captures(), Up: c.now()})
 	}
 	c.step(ctx, control.Measured{Load: c.cfg.load()})
@@ -198,7 +204,8 @@ func (c *controller) step(ctx actor.Context, ev control.Event) {
 	now := c.now()
 	c.cfg.journal.event(c.node, now, ev)
 	out := c.node.Step(now, ev)
-	if v := c.node.View(); v.Version != c.version { // first, so that whoever an effect reaches finds what led to it
+	// First, so that whoever an effect reaches finds what led to it.
+	if v := c.node.View(); v.Version != c.version && (v.Warm || now >= c.blank) {
 		c.version = v.Version
 		c.cfg.publish(v)
 	}
