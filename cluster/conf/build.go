@@ -60,6 +60,9 @@ type scope struct {
 	ingest *Ingest
 	input  *inputDraft
 	source *sourceDraft
+
+	balancer *balancerDraft
+	server   *serverDraft
 }
 
 // A call is a directive with its words sorted.
@@ -80,6 +83,7 @@ type builder struct {
 
 	templates []*streamDraft
 	sources   []*sourceDraft
+	balancers []*balancerDraft
 	listens   map[string][]Listen
 	off       map[string]Pos
 	keyless   []keyless // what needs a cluster key and has none of its own

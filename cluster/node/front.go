@@ -125,7 +125,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 		demand:  n.want,
 
 		instantiate: n.instantiate,
-		names:       func(name string) error { return conf.CheckName(name, n.file().Balancers) },
+		names:       func(name string) error { return conf.CheckName(name, n.file().BalancerNames()) },
 	}
 	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
 	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)

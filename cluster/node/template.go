@@ -81,7 +81,7 @@ func (n *Node) instantiate(name string) error {
 	if f.Template(name) == nil {
 		return listen.ErrNotFound
 	}
-	if err := conf.CheckName(name, f.Balancers); err != nil {
+	if err := conf.CheckName(name, f.BalancerNames()); err != nil {
 		return fmt.Errorf("%w: %w", listen.ErrReserved, err)
 	}
 	added, err := n.instances.add(name, n.env.Now())
