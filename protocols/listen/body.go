@@ -381,7 +381,7 @@ func HTTPRequest(r *http.Request, p Protocol, stream string) Request {
 		Query:    r.URL.RawQuery,
 		Remote:   netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()),
 		Host:     r.Host,
-		Secure:   r.TLS != nil,
+		Secure:   secure(r),
 		Agent:    r.UserAgent(),
 		Hops:     hops(r.URL.RawQuery),
 	}
