@@ -88,11 +88,15 @@ func (v *View) Decide(r listen.Request) Decision {
 		}
 		return d
 	}
+	d.Peer = peer
+	if r.Here {
+		d.Kind = Follow
+		return d
+	}
 	if r.Hops >= HopLimit {
 		d.Kind = Loop
 		return d
 	}
-	d.Peer = peer
 	v.lead(&d, r, s, v.Nodes[peer])
 	return d
 }

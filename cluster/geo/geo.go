@@ -63,6 +63,7 @@ type Database struct {
 	mu     sync.Mutex
 	seen   stamp  // of the file when it was last read, whatever came of it; guarded by mu
 	broken string // why the file that is there now is not in use; guarded by mu
+	since  time.Time
 }
 
 // A stamp tells whether a file was changed. The zero stamp is that of no file.
@@ -178,9 +179,19 @@ func (d *Database) Broken() string {
 	return d.broken
 }
 
-// Watch reads the file again whenever it has changed, until ctx ends. What cannot be read leaves the former database in
-// use. changed, if not nil, is told of each attempt.
-func (d *Database) Watch(ctx context.Context, changed func(error)) {
+// BrokenFor is for how long the file has not been in use.
+func (d *Database) BrokenFor() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken == "" {
+		return 0
+	}
+	return time.Since(d.since)
+}
+
+// Watch reads the file again whenever it has changed, until ctx ends or over says so. What cannot be read leaves the
+// former database in use. changed, if not nil, is told of each attempt.
+func (d *Database) Watch(ctx context.Context, over func() bool, changed func(error)) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	last := d.stamp()
@@ -189,6 +200,9 @@ func (d *Database) Watch(ctx context.Context, changed func(error)) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if over() {
+			return
 		}
 		now := stampOf(d.path)
 		settled := now.same(last) // it is not being written any more
@@ -214,10 +228,14 @@ func (d *Database) again(now stamp) error {
 	r, err := read(d.path, math.MaxInt)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.seen, d.broken = now, ""
+	d.seen = now
 	if err == nil {
+		d.broken = ""
 		d.now.Store(r)
 		return nil
+	}
+	if d.broken == "" {
+		d.since = time.Now()
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New("the file is gone")

@@ -134,7 +134,7 @@ func TestWatchSeesAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := make(chan error, 1)
-	go d.Watch(t.Context(), func(err error) { told <- err })
+	go d.Watch(t.Context(), func() bool { return false }, func(err error) { told <- err })
 	write(t, path, []byte("no database"))
 	select {
 	case err := <-told:

@@ -35,6 +35,7 @@ import (
 	"weir/cluster/peer"
 	"weir/cluster/trust"
 	"weir/protocols/api"
+	"weir/protocols/listen"
 )
 
 // Config is what a node is started with.
@@ -72,6 +73,10 @@ type Node struct {
 	front     *front
 	failed    chan error
 
+	balance *balancers // nil in a [World]
+	geo     countries
+	weighed weighed
+
 	current   fileHolder
 	reloading sync.Mutex
 	drain     drainage
@@ -82,8 +87,8 @@ type Node struct {
 	stepped func(now control.Instant, ev control.Event, out []control.Effect) // nil: nobody looks on
 	hub     hub.Config
 
-	journal *diary    // nil without one
-	writing *act.Task // of the journal
+	journal *diary      // nil without one
+	tasks   []*act.Task // that end after the actors
 
 	view viewHolder
 }
@@ -116,7 +121,10 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	sockets, err := openSockets(cfg.File)
+	if err := n.openGeo(cfg.File); err != nil {
+		return nil, err
+	}
+	sockets, err := openSockets(cfg.File, func(l net.Listener) net.Listener { return listen.Behind(l, n.trusted, n.log) })
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +136,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	}()
 	n.sys = act.NewSystem(n.log)
 	n.env = cfg.Outside.Env(act.NewReal(n.sys, n.event))
+	n.balance = newBalancers(n, n.geo.of)
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}
@@ -141,9 +150,11 @@ func Start(cfg Config) (_ *Node, err error) {
 	if n.root, err = n.spawn(specs, sockets); err != nil {
 		return nil, err
 	}
+	// The control actor is told of the end of these and does not care.
 	if n.journal != nil {
-		n.writing = n.env.Go(n.pid(actors.Control), n.journal.run)
+		n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.journal.run))
 	}
+	n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.watchGeo))
 	return n, nil
 }
 
@@ -157,9 +168,9 @@ func (n *Node) Stop() {
 	}
 	n.front.close()
 	n.stopRemote()
-	if n.writing != nil {
-		n.writing.Stop()
-		<-n.writing.Done
+	for _, t := range n.tasks {
+		t.Stop()
+		<-t.Done
 	}
 }
 
@@ -328,6 +339,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	}
 	if n.front != nil {
 		children = append(children,
+			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.watchers(n.file()))},
 			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
@@ -355,7 +367,18 @@ func (n *Node) advert(s *sockets) control.Advert {
 }
 
 // apiURL is where the state of the peer behind an entry is fetched.
-func (n *Node) apiURL(e string) string { return peersByEntry(n.file())[e].APIURL }
+func (n *Node) apiURL(e string) string {
+	f := n.file()
+	if p, ok := peersByEntry(f)[e]; ok {
+		return p.APIURL
+	}
+	for _, s := range outsiders(f) {
+		if serverKey(s) == e {
+			return s.URL()
+		}
+	}
+	return ""
+}
 
 // relayTransport proves the key of the link to the peer of that name.
 func (n *Node) relayTransport(name string) http.RoundTripper {
@@ -402,18 +425,6 @@ func (n *Node) fetched(entry string, _ time.Duration, err error) {
 		why = string(e.Why)
 	}
 	n.metrics.FetchFailed(entry, why)
-}
-
-func (n *Node) load() control.Load {
-	b := n.cfg.Outside.Burden()
-	l := control.Load{Uptime: int64(n.env.Now().Seconds()), CPU: b.CPU, Memory: b.Memory}
-	for _, s := range n.sessions.List() {
-		if watches(s.ClientStats) {
-			l.Clients++
-		}
-	}
-	l.Captures = len(n.captures())
-	return l
 }
 
 // event logs what happens to actors.

@@ -20,6 +20,9 @@ type Node interface {
 	// Peers returns the nodes of the group, this one included, in any order.
 	Peers() []Peer
 
+	// Balancers returns the balancers of this node's file, as this node sees their servers.
+	Balancers() []Balancer
+
 	// Actors returns the living actors, in any order.
 	Actors() []Actor
 
@@ -101,8 +104,9 @@ type Peer struct {
 	FetchTimeout     int64  `json:"fetch_timeout,omitempty"` // ms
 	StaleTimeout     int64  `json:"stale_timeout,omitempty"` // ms
 	ChannelLimit     int    `json:"channel_limit,omitempty"`
-	CPULimit         int    `json:"cpu_limit,omitempty"` // percent
-	Error            string `json:"error,omitempty"`     // of the last fetch, if it failed
+	CPULimit         int    `json:"cpu_limit,omitempty"`   // percent
+	MaxBitrate       int64  `json:"max_bitrate,omitempty"` // bits per second
+	Error            string `json:"error,omitempty"`       // of the last fetch, if it failed
 
 	Stats PeerStats `json:"stats"`
 }
@@ -123,6 +127,36 @@ type PeerStats struct {
 	OnlineStreams  int     `json:"online_streams"` // captured there
 	TotalStreams   int     `json:"total_streams"`  // configured there
 	TotalClients   int     `json:"total_clients"`
+}
+
+// A Balancer is one balancer, as one node sees it.
+type Balancer struct {
+	Name    string           `json:"name"`
+	Mode    string           `json:"mode"` // clients, bitrate, usage, streams
+	Servers []BalancedServer `json:"servers"`
+	Chosen  uint64           `json:"chosen"`  // clients that this node has sent to servers
+	Refused uint64           `json:"refused"` // clients for whom no server was left
+}
+
+// A BalancedServer is a server of a balancer. Its figures hold the clients that this node has sent there since it told of
+// its own.
+type BalancedServer struct {
+	Server           string   `json:"server"` // as in the file
+	Name             Maybe    `json:"name"`   // as it announces itself; null until it has been heard
+	Self             bool     `json:"self,omitempty"`
+	Peer             bool     `json:"peer"` // it is of the group; otherwise it only serves
+	Clients          int      `json:"clients"`
+	Bitrate          int64    `json:"bitrate"` // bits per second
+	Streams          int      `json:"streams"`
+	InFlight         int      `json:"in_flight"`   // clients that it has not told of yet
+	Share            float64  `json:"share"`       // percent of the figure of the mode, of all servers
+	MaxBitrate       int64    `json:"max_bitrate"` // bits per second; 0 without a cap
+	Usage            float64  `json:"usage"`       // percent of max_bitrate
+	Countries        []string `json:"countries,omitempty"`
+	CountriesDefault bool     `json:"countries_default,omitempty"`
+	Chosen           uint64   `json:"chosen"`
+	Excluded         Maybe    `json:"excluded"` // why it gets no clients; null if it does
+	Error            string   `json:"error,omitempty"`
 }
 
 // An Actor is one living actor of this node.

@@ -48,6 +48,10 @@ type Request struct {
 	// Hops counts the nodes that have already sent this client on, or relay the stream to the asker.
 	Hops int
 
+	// Here says that this node was chosen to serve the client itself, by a balancer: he is not sent on, and gets segments
+	// from here too.
+	Here bool
+
 	// Redirects says that this client is known to follow redirects although its protocol's clients generally do not.
 	Redirects bool
 
