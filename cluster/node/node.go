@@ -76,6 +76,7 @@ type Node struct {
 	balance *balancers // nil in a [World]
 	geo     countries
 	weighed weighed
+	records records
 
 	current   fileHolder
 	reloading sync.Mutex
@@ -124,6 +125,9 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.openGeo(cfg.File); err != nil {
 		return nil, err
 	}
+	if err := n.openRecords(); err != nil {
+		return nil, err
+	}
 	sockets, err := openSockets(cfg.File, func(l net.Listener) net.Listener { return listen.Behind(l, n.trusted, n.log) })
 	if err != nil {
 		return nil, err
@@ -155,6 +159,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.journal.run))
 	}
 	n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.watchGeo))
+	n.keepRecords(func(run func(context.Context) error) *act.Task { return n.env.Go(n.pid(actors.Control), run) })
 	return n, nil
 }
 
@@ -340,7 +345,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	if n.front != nil {
 		children = append(children,
 			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.watchers(n.file()))},
-			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions})},
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions, Ended: n.ended})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
 	return actors.Spawn(n.sys, n.env, children, func(reason any) {

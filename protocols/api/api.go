@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -143,6 +144,8 @@ func (a *api) answer(ctx context.Context, path, query string) (any, error) {
 		return listOf("peers", a.node.Peers(), peerFields, query)
 	case "/cluster/balancers":
 		return listOf("balancers", a.node.Balancers(), balancerFields, query)
+	case "/pulse":
+		return a.pulse(query)
 	case "/monitoring/liveness":
 		return healthy(a.node.Live(ctx))
 	case "/monitoring/readiness":
@@ -161,6 +164,30 @@ func (a *api) answer(ctx context.Context, path, query string) (any, error) {
 		return a.balancer(name)
 	}
 	return nil, errNoResource
+}
+
+// Limits of a request for minutes.
+const (
+	defaultMinutes = 60
+	maxMinutes     = 24 * 60
+)
+
+func (a *api) pulse(query string) (any, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, bad("the query %q: %v", query, err)
+	}
+	minutes := defaultMinutes
+	if s := q.Get("minutes"); s != "" {
+		if minutes, err = strconv.Atoi(s); err != nil || minutes < 1 || minutes > maxMinutes {
+			return nil, bad("minutes %q, want a number from 1 to %d", s, maxMinutes)
+		}
+	}
+	list := a.node.Pulse(minutes)
+	if list == nil {
+		list = []Minute{}
+	}
+	return map[string][]Minute{"pulse": list}, nil
 }
 
 func (a *api) balancer(escaped string) (any, error) {

@@ -28,6 +28,7 @@ type fake struct {
 	actors  []Actor
 
 	balancers []Balancer
+	minutes   []Minute
 
 	live  error
 	ready error
@@ -50,6 +51,7 @@ func (f *fake) Stream(ctx context.Context, name string) (Stream, error) {
 }
 
 func (f *fake) Peers() []Peer              { return append([]Peer(nil), f.peers...) }
+func (f *fake) Pulse(minutes int) []Minute { return f.minutes[max(0, len(f.minutes)-minutes):] }
 func (f *fake) Balancers() []Balancer      { return append([]Balancer(nil), f.balancers...) }
 func (f *fake) Actors() []Actor            { return append([]Actor(nil), f.actors...) }
 func (f *fake) Live(context.Context) error { return f.live }
@@ -86,6 +88,10 @@ func example() *fake {
 				{Server: "10.0.0.9", Clients: 3, Bitrate: 6e6, InFlight: 3, Share: 20, MaxBitrate: 40e6, Usage: 15, CountriesDefault: true, Chosen: 10, Excluded: "dead", Error: "connection refused"},
 			}},
 			{Name: "empty <1>", Mode: "usage", Servers: []BalancedServer{}},
+		},
+		minutes: []Minute{
+			{Time: time.Unix(1_700_000_000, 0).UTC(), Node: "n1", Clients: 11, Captures: 2, OutputBits: 22e6, CPUUsage: 12.5},
+			{Time: time.Unix(1_700_000_060, 0).UTC(), Node: "n1", Clients: 12, Captures: 2, OutputBits: 24e6, CPUUsage: 13},
 		},
 		actors: []Actor{
 			{ID: "node", Kind: "node", RunningMS: 3600000},
@@ -140,6 +146,8 @@ var goldenTests = []struct {
 	{"balancers.json", "/streamer/api/v3/cluster/balancers?sort=name", 200},
 	{"balancer.json", "/streamer/api/v3/cluster/balancers/global", 200},
 	{"balancer_missing.json", "/streamer/api/v3/cluster/balancers/none", 404},
+	{"pulse.json", "/streamer/api/v3/pulse?minutes=1", 200},
+	{"pulse_bad.json", "/streamer/api/v3/pulse?minutes=0", 400},
 	{"liveness.json", "/streamer/api/v3/monitoring/liveness", 200},
 	{"readiness.json", "/streamer/api/v3/monitoring/readiness", 200},
 	{"tree.json", "/api/tree", 200},

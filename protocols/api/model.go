@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 )
 
 // A Node is what the API shows. Its methods may be called by any goroutine but an actor's, at any time, and return
@@ -25,6 +26,9 @@ type Node interface {
 
 	// Actors returns the living actors, in any order.
 	Actors() []Actor
+
+	// Pulse returns the last minutes of this node, at most so many, the oldest first; none if they are not kept.
+	Pulse(minutes int) []Minute
 
 	// Live returns an error if the node can no longer do its work and should be restarted.
 	Live(ctx context.Context) error
@@ -178,4 +182,24 @@ func (m Maybe) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return json.Marshal(string(m))
+}
+
+// A Minute is what a node was like at the end of a minute; OutputBits is the average of the minute.
+type Minute struct {
+	Time           time.Time      `json:"time"` // of its end
+	Node           string         `json:"node"`
+	Clients        int            `json:"clients"`
+	Captures       int            `json:"captures"`
+	OutputBits     int64          `json:"output_bits"`     // per second
+	CPUUsage       float64        `json:"cpu_usage"`       // percent
+	MemoryUsage    float64        `json:"memory_usage"`    // percent
+	BandwidthUsage float64        `json:"bandwidth_usage"` // percent of the network interface
+	Streams        []StreamMinute `json:"streams,omitempty"`
+}
+
+// A StreamMinute is one stream in a [Minute].
+type StreamMinute struct {
+	Name      string `json:"name"`
+	Clients   int    `json:"clients"`
+	InputBits int64  `json:"input_bits"` // per second
 }
