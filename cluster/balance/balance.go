@@ -114,8 +114,9 @@ const (
 )
 
 const (
-	// settle is how long a client may take from the choice until the server counts him.
-	settle = Second
+	// settle is how long a client may take from the choice until the server counts him: a player opens connections, and a
+	// stream may have to be started for it. It ends at once for as many as the server's own figure has grown by.
+	settle = 5 * Second
 
 	// window is over how long a server averages its output; a new client is in the average by and by.
 	window = OutputWindow
@@ -124,7 +125,7 @@ const (
 	horizon = 30 * Second
 
 	// grain is the time in which choices are counted together.
-	grain = 100 * Millisecond
+	grain = 250 * Millisecond
 
 	// usual is the bit rate of a client of which nothing is known, when there are no others to compare with.
 	usual = 2_000_000
@@ -137,6 +138,7 @@ const OutputWindow = 10 * Second
 type Balancer struct {
 	cfg     Config
 	pending [][]slot // by server: choices of the last horizon, oldest first
+	told    []told   // by server: what it said last
 	chosen  []uint64
 	refused uint64
 }
@@ -145,12 +147,20 @@ type Balancer struct {
 type slot struct {
 	at      Instant
 	weights int64 // thousandths of clients
+	open    int64 // of these, those of whom the server's figure has not told
 	bits    int64
+}
+
+// A told is the figure by which a server's clients are known to have come.
+type told struct {
+	known  bool
+	at     Instant
+	figure int
 }
 
 // New makes a balancer.
 func New(cfg Config) *Balancer {
-	return &Balancer{cfg: cfg, pending: make([][]slot, len(cfg.Servers)), chosen: make([]uint64, len(cfg.Servers))}
+	return &Balancer{cfg: cfg, pending: make([][]slot, len(cfg.Servers)), told: make([]told, len(cfg.Servers)), chosen: make([]uint64, len(cfg.Servers))}
 }
 
 // Config is what the balancer was made with.
@@ -162,6 +172,9 @@ func (b *Balancer) Adopt(old *Balancer) {
 		j := slices.IndexFunc(old.cfg.Servers, func(o Entry) bool { return o.Name == e.Name })
 		if j >= 0 {
 			b.pending[i], b.chosen[i] = slices.Clone(old.pending[j]), old.chosen[j]
+			if b.cfg.Mode == old.cfg.Mode {
+				b.told[i] = old.told[j]
+			}
 		}
 	}
 	b.refused = old.refused
@@ -170,6 +183,7 @@ func (b *Balancer) Adopt(old *Balancer) {
 // Choose gives the index of the server for a client, and remembers the choice; -1 means that no server is left. The
 // servers are those of the configuration, in its order.
 func (b *Balancer) Choose(now Instant, servers []Server, r Request) int {
+	b.hear(servers)
 	best := b.pick(now, servers, r)
 	if best < 0 {
 		b.refused++
@@ -178,6 +192,31 @@ func (b *Balancer) Choose(now Instant, servers []Server, r Request) int {
 	b.chosen[best]++
 	b.remember(now, best, r, bitsOf(servers, r))
 	return best
+}
+
+// hear takes in new statistics: as many of the oldest choices have come as the server has more clients now.
+func (b *Balancer) hear(servers []Server) {
+	for i := range b.told {
+		s, t := &servers[i], &b.told[i]
+		if t.known && s.Measured <= t.at {
+			continue
+		}
+		figure := s.Clients
+		if b.cfg.Mode == Streams {
+			figure = s.Streams
+		}
+		grown := int64(figure-t.figure) * 1000
+		for j := range b.pending[i] {
+			p := &b.pending[i][j]
+			if !t.known || grown <= 0 || p.at > s.Measured {
+				break
+			}
+			came := min(p.open, grown)
+			p.open -= came
+			grown -= came
+		}
+		*t = told{true, s.Measured, figure}
+	}
 }
 
 // pick finds the best server of the first tier that has one: those of the client's country before those for everybody,
@@ -238,19 +277,34 @@ func (b *Balancer) load(now Instant, i int, s Server) Load {
 		if now-p.at >= horizon {
 			continue
 		}
-		seen := s.Measured - p.at - settle
-		if seen < 0 {
-			l.Clients += p.weights
-			l.Streams += p.weights
+		since := s.Measured - p.at
+		if since < settle {
+			l.Clients += p.open
+			if b.cfg.Mode == Streams { // a viewer is no stream, but where streams are counted he may start one
+				l.Streams += p.open
+			}
 		}
-		switch {
-		case seen <= 0:
-			l.Bits += p.bits
-		case seen < window:
-			l.Bits += scale(p.bits, int64(window-seen), int64(window))
+		if since >= settle+window {
+			continue
 		}
+		open := p.bits
+		if p.open != p.weights {
+			open = scale(p.bits, p.open, p.weights)
+		}
+		l.Bits += fading(open, since-settle) + fading(p.bits-open, since)
 	}
 	return l
+}
+
+// fading is what is not yet in a server's average of the output to clients who have been there for a time.
+func fading(bits int64, since Instant) int64 {
+	switch {
+	case since <= 0 || bits == 0:
+		return bits
+	case since >= window:
+		return 0
+	}
+	return scale(bits, int64(window-since), int64(window))
 }
 
 // bitsOf is the bit rate to expect of a client.
@@ -345,6 +399,7 @@ func (b *Balancer) remember(now Instant, i int, r Request, add int64) {
 	p := b.pending[i]
 	if n := len(p); n > 0 && now-p[n-1].at < grain {
 		p[n-1].weights += weight
+		p[n-1].open += weight
 		p[n-1].bits += add * weight / 1000
 		return
 	}
@@ -353,7 +408,7 @@ func (b *Balancer) remember(now Instant, i int, r Request, add int64) {
 		old++
 	}
 	p = append(p[:0], p[old:]...)
-	b.pending[i] = append(p, slot{at: now, weights: weight, bits: add * weight / 1000})
+	b.pending[i] = append(p, slot{at: now, weights: weight, open: weight, bits: add * weight / 1000})
 }
 
 // mix spreads the bits of a number: the last step of SplitMix64.
@@ -396,6 +451,7 @@ type Report struct {
 
 // Report describes all servers as a client of any country would meet them, and how many clients got none.
 func (b *Balancer) Report(now Instant, servers []Server) (out []Report, refused uint64) {
+	b.hear(servers)
 	sum, figures := int64(0), make([]int64, len(servers))
 	for i, e := range b.cfg.Servers {
 		s := servers[i]

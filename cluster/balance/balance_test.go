@@ -295,6 +295,67 @@ func TestSpreadStaysEvenWhileStatisticsComeLate(t *testing.T) {
 	}
 }
 
+func TestClientsWhoNeverComeAreSpreadEvenlyTooWhileNewStatisticsDoNotShowThem(t *testing.T) {
+	for _, mode := range []Mode{Clients, Bitrate, Usage, Streams} {
+		c := four(mode)
+		want := []int{2500, 2500, 2500, 2500}
+		for i := range c.Servers {
+			c.Servers[i].MaxBitrate = 1e12
+			if mode == Usage {
+				c.Servers[i].MaxBitrate *= int64(i + 1)
+				want[i] = 1000 * (i + 1)
+			}
+		}
+		b, count, servers := New(c), make([]int, 4), ready(4)
+		for i := range 10_000 { // in four seconds
+			now := 10*Second + Instant(i)*4*Second/10_000
+			for j := range servers {
+				if i%5000 == 1250*j {
+					servers[j].Measured = now - 700*Millisecond
+				}
+			}
+			count[b.Choose(now, servers, Request{Session: 7})]++
+		}
+		for i := range count {
+			if d := count[i] - want[i]; d > want[i]/20 || -d > want[i]/20 {
+				t.Errorf("mode %s: %v, want %v within 5 %%", mode, count, want)
+				break
+			}
+		}
+	}
+}
+
+func TestServerThatJoinsLateIsFilledWithoutOvershooting(t *testing.T) {
+	w := &world{b: New(four(Clients)), clients: []int{0, 1000, 1000, 1000}, joined: make([][]Instant, 4), told: ready(4)}
+	for i := range w.joined {
+		w.joined[i] = make([]Instant, w.clients[i])
+	}
+	most := 0
+	for ms := range 60_000 {
+		now := 60*Second + Instant(ms)*Millisecond
+		for len(w.arrives) > 0 && w.arrives[0].at <= now {
+			a := w.arrives[0]
+			w.arrives = w.arrives[1:]
+			w.joined[a.server] = append(w.joined[a.server], now)
+		}
+		for i := range 4 {
+			if ms%2000 == 500*i {
+				w.tell(i, now)
+			}
+		}
+		if ms%10 == 0 {
+			at := w.b.Choose(now, w.told, Request{Session: 3})
+			w.clients[at]++
+			w.arrives = append(w.arrives, arrival{now + 300*Millisecond, at})
+		}
+		most = max(most, w.clients[0]-slices.Min(w.clients[1:]))
+	}
+	t.Logf("after a minute: %v; the late one was never more than %d above another", w.clients, most)
+	if most > slices.Max(w.clients)/20 || slices.Max(w.clients)-slices.Min(w.clients) > slices.Max(w.clients)/20 {
+		t.Errorf("clients %v, and the late server was %d above another, want neither more than 5 %%", w.clients, most)
+	}
+}
+
 func TestSeveralNodesThatChooseTogetherDoNotOvershoot(t *testing.T) {
 	// Four nodes get a quarter of the clients each; the first server has 400 fewer than the others.
 	servers := ready(4)
@@ -338,7 +399,7 @@ func TestReportSaysWhoCarriesWhatAndWhyNot(t *testing.T) {
 	want := []Report{
 		{Name: "p1", Clients: 20, Bits: 60e6, Share: 594, Usage: 1000, Excluded: WhyFull},
 		{Name: "p2", Bits: 20e6, Share: 198, Usage: 500, Excluded: WhyDraining},
-		{Name: "p3", Clients: 1, Streams: 1, InFlight: 1, Bits: 21e6, Share: 207, Usage: 700, Chosen: 1},
+		{Name: "p3", Clients: 1, InFlight: 1, Bits: 21e6, Share: 207, Usage: 700, Chosen: 1},
 		{Name: "p4", Excluded: WhyDown},
 	}
 	if !slices.Equal(list, want) {

@@ -16,6 +16,7 @@ type cli struct {
 	Explain ExplainCmd `cmd:"" help:"Say why a stream is where it is."`
 	Plan    PlanCmd    `cmd:"" help:"Say what would move without some nodes."`
 	Drain   DrainCmd   `cmd:"" help:"Hand a node's streams over to the others and end it."`
+	Bench   BenchCmd   `cmd:"" help:"Measure a running cluster."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
 
