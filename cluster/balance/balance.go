@@ -110,7 +110,7 @@ const (
 	WhyFull         Why = "full"
 	WhyUnfit        Why = "no https"
 	WhyLacking      Why = "no such stream"
-	WhyCountry      Why = "other countries" // it is for others
+	WhyBooting      Why = "starting" // it is chosen when no other is left
 )
 
 const (
@@ -148,7 +148,8 @@ type slot struct {
 	at      Instant
 	weights int64 // thousandths of clients
 	open    int64 // of these, those of whom the server's figure has not told
-	bits    int64
+	bits    int64 // of all of them
+	sure    int64 // of these, those of streams whose rate is known
 }
 
 // A told is the figure by which a server's clients are known to have come.
@@ -222,7 +223,7 @@ func (b *Balancer) hear(servers []Server) {
 // pick finds the best server of the first tier that has one: those of the client's country before those for everybody,
 // and among them those that are ready before those that boot.
 func (b *Balancer) pick(now Instant, servers []Server, r Request) int {
-	add := bitsOf(servers, r)
+	add, told := bitsOf(servers, r), oldest(servers)
 	for tier := range tiers {
 		for _, state := range []State{Ready, Booting} {
 			best, score := -1, score{}
@@ -230,7 +231,7 @@ func (b *Balancer) pick(now Instant, servers []Server, r Request) int {
 				if servers[i].State != state || b.tier(i, r.Country) != tier {
 					continue
 				}
-				l := b.load(now, i, servers[i])
+				l := b.load(now, told, i, servers[i])
 				if b.full(i, servers[i], l, r, add) {
 					continue
 				}
@@ -265,11 +266,24 @@ func (b *Balancer) tier(i int, country string) int {
 type Load struct {
 	Clients, Streams int64 // in thousandths
 	Bits             int64
+	Sure             int64 // Bits without what is only guessed of new clients
 }
 
-// load reckons what a server carries now.
-func (b *Balancer) load(now Instant, i int, s Server) Load {
-	l := Load{Clients: int64(s.Clients) * 1000, Streams: int64(s.Streams) * 1000, Bits: s.Bits}
+// oldest is when that server measured its load which did it longest ago. Clients who do not come are given up on all
+// servers at once, or the one with the newest figures would seem to have the fewest.
+func oldest(servers []Server) Instant {
+	at := Instant(math.MaxInt64)
+	for i := range servers {
+		if s := &servers[i]; s.State == Ready || s.State == Booting {
+			at = min(at, s.Measured)
+		}
+	}
+	return at
+}
+
+// load reckons what a server carries now; told is the oldest figure of all servers.
+func (b *Balancer) load(now, told Instant, i int, s Server) Load {
+	l := Load{Clients: int64(s.Clients) * 1000, Streams: int64(s.Streams) * 1000, Bits: s.Bits, Sure: s.Bits}
 	if b.cfg.Blind {
 		return l
 	}
@@ -277,23 +291,34 @@ func (b *Balancer) load(now Instant, i int, s Server) Load {
 		if now-p.at >= horizon {
 			continue
 		}
-		since := s.Measured - p.at
-		if since < settle {
-			l.Clients += p.open
+		open := int64(0) // those who may still come
+		if told-p.at < settle {
+			open = p.open
+			l.Clients += open
 			if b.cfg.Mode == Streams { // a viewer is no stream, but where streams are counted he may start one
-				l.Streams += p.open
+				l.Streams += open
 			}
 		}
-		if since >= settle+window {
+		since := s.Measured - p.at
+		if open == 0 && (since >= window || p.open == p.weights) {
 			continue
 		}
-		open := p.bits
-		if p.open != p.weights {
-			open = scale(p.bits, p.open, p.weights)
-		}
-		l.Bits += fading(open, since-settle) + fading(p.bits-open, since)
+		came := p.weights - p.open
+		l.Bits += part(p.bits, open, p.weights) + fading(part(p.bits, came, p.weights), since)
+		l.Sure += part(p.sure, open, p.weights) + fading(part(p.sure, came, p.weights), since)
 	}
 	return l
+}
+
+// part is that part of x which is to it as some to all.
+func part(x, some, all int64) int64 {
+	switch some {
+	case 0:
+		return 0
+	case all:
+		return x
+	}
+	return scale(x, some, all)
 }
 
 // fading is what is not yet in a server's average of the output to clients who have been there for a time.
@@ -339,7 +364,7 @@ func (b *Balancer) full(i int, s Server, l Load, r Request, add int64) bool {
 
 func (b *Balancer) capped(i int, l Load, more int64) bool {
 	most := b.cfg.Servers[i].MaxBitrate
-	return most > 0 && (l.Bits >= most || l.Bits+more > most)
+	return most > 0 && (l.Sure >= most || l.Sure+more > most)
 }
 
 // A score orders servers: the lower figure, then who has the stream, then the higher hash.
@@ -396,11 +421,17 @@ func (b *Balancer) remember(now Instant, i int, r Request, add int64) {
 	if weight <= 0 {
 		weight = 1000
 	}
+	bits, sure := add*weight/1000, int64(0)
+	if r.Bits > 0 {
+		sure = bits
+	}
 	p := b.pending[i]
 	if n := len(p); n > 0 && now-p[n-1].at < grain {
-		p[n-1].weights += weight
-		p[n-1].open += weight
-		p[n-1].bits += add * weight / 1000
+		last := &p[n-1]
+		last.weights += weight
+		last.open += weight
+		last.bits += bits
+		last.sure += sure
 		return
 	}
 	old := 0
@@ -408,7 +439,7 @@ func (b *Balancer) remember(now Instant, i int, r Request, add int64) {
 		old++
 	}
 	p = append(p[:0], p[old:]...)
-	b.pending[i] = append(p, slot{at: now, weights: weight, open: weight, bits: add * weight / 1000})
+	b.pending[i] = append(p, slot{at: now, weights: weight, open: weight, bits: bits, sure: sure})
 }
 
 // mix spreads the bits of a number: the last step of SplitMix64.
@@ -452,10 +483,11 @@ type Report struct {
 // Report describes all servers as a client of any country would meet them, and how many clients got none.
 func (b *Balancer) Report(now Instant, servers []Server) (out []Report, refused uint64) {
 	b.hear(servers)
+	told := oldest(servers)
 	sum, figures := int64(0), make([]int64, len(servers))
 	for i, e := range b.cfg.Servers {
 		s := servers[i]
-		l := b.load(now, i, s)
+		l := b.load(now, told, i, s)
 		r := Report{
 			Name: e.Name, Clients: int(l.Clients / 1000), Streams: int(l.Streams / 1000), Bits: l.Bits,
 			InFlight: int(l.Clients/1000) - s.Clients, Chosen: b.chosen[i], Excluded: why(s.State),
@@ -489,8 +521,10 @@ func (b *Balancer) Report(now Instant, servers []Server) (out []Report, refused 
 
 func why(s State) Why {
 	switch s {
-	case Ready, Booting:
+	case Ready:
 		return ""
+	case Booting:
+		return WhyBooting
 	case Draining:
 		return WhyDraining
 	case Unauthorised:
