@@ -2,6 +2,8 @@ package hls
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
@@ -104,18 +106,19 @@ func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, rt Router
 		return
 	}
 	b := &balanced{query: q, router: rt, prefix: escape(balancer), session: sessionOf(q.Query)}
-	if b.session == "" && q.file.kind == multivariant {
+	switch {
+	case b.session != "":
+	case q.file.kind == multivariant:
 		var err error
 		if b.session, err = s.newSession(); err != nil {
 			refuse(w, err)
 			return
 		}
+	default: // a player that was given the media playlist directly
+		sum := sha256.Sum256([]byte(q.Remote.Addr().String() + "\x00" + q.Agent + "\x00" + stream))
+		b.session = hex.EncodeToString(sum[:sessionDigits/2])
 	}
-	key := balancer + "\x00" + stream + "\x00" + b.session
-	if b.session == "" { // a player that was given the media playlist directly
-		key += q.Remote.Addr().String() + "\x00" + q.Agent
-	}
-	b.tour = s.tours.of(key, time.Now())
+	b.tour = s.tours.of(balancer+"\x00"+stream+"\x00"+b.session, time.Now())
 	switch q.file.kind {
 	case multivariant, mediaPlaylist:
 		s.balancedPlaylist(b)
@@ -329,22 +332,15 @@ func (s *Server) repeatBalanced(b *balanced) {
 func (s *Server) send(b *balanced, p Place, k *known, pl *lines, l line) {
 	h := b.w.Header()
 	h["Content-Type"], h["Cache-Control"] = playlistType, noStore // it is one viewer's
-	prefix, query := k.escape, "?"
-	if b.session != "" {
-		query += sessionParameter + "=" + b.session + "&"
-	}
+	prefix, query := k.escape, "?"+sessionParameter+"="+b.session
 	switch {
 	case p.Here:
-		query += listen.HereParameter + "=1"
+		query += "&" + listen.HereParameter + "=1"
 	case p.Public != "" && (!b.Secure || startsSecure(p.Public)):
 		prefix = strings.TrimSuffix(p.Public, "/") + k.escape
-		query += listen.HereParameter + "=1"
+		query += "&" + listen.HereParameter + "=1"
 	default: // through this node
 		prefix = strings.TrimSuffix(b.prefix, "/") + k.escape
-		query = strings.TrimSuffix(query, "&")
-		if b.session == "" {
-			query = ""
-		}
 	}
 	s.playlists.Add(1)
 	s.write(b.query, pl.render(l, prefix, query))

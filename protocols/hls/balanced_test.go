@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"weir/codecs"
 	"weir/protocols/cmaf"
@@ -67,6 +68,22 @@ func (g *guests) Enter(c listen.Client) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all = append(g.all, c)
+}
+
+// become waits until there are so many, who enter after they have been answered, and fails if there are others.
+func (g *guests) become(t *testing.T, want int) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 1000 {
+		if g.count() >= want {
+			break
+		}
+		<-tick.C
+	}
+	if n := g.count(); n != want {
+		t.Errorf("%d viewers, want %d", n, want)
+	}
 }
 
 func (g *guests) count() int {
@@ -130,8 +147,14 @@ func TestViewerOfABalancerGetsSegmentsOfOneServerAndCountsThere(t *testing.T) {
 	}
 	fetchURL(t, "GET", uris[0]).is(t, 200)
 	fetchURL(t, "GET", uris[1]).is(t, 200)
-	if a, b, c := f.guests[0].count(), f.guests[1].count(), f.guests[2].count(); a != 0 || b != 1 || c != 0 {
-		t.Errorf("viewers: %d at the asked node, %d and %d at the servers, want 0, 1, 0", a, b, c)
+	f.guests[1].become(t, 1)
+	// One who was given the media playlist directly is told apart by where he comes from.
+	direct := fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/ts.m3u8").is(t, 200).uris()
+	fetchURL(t, "GET", direct[0]).is(t, 200)
+	fetchURL(t, "GET", fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/ts.m3u8").is(t, 200).uris()[1]).is(t, 200)
+	f.guests[1].become(t, 2)
+	if a, c := f.guests[0].count(), f.guests[2].count(); a != 0 || c != 0 {
+		t.Errorf("viewers: %d at the asked node and %d at the other server, want none", a, c)
 	}
 	if got := f.first.questions(); len(got) == 0 || !got[len(got)-1].Here {
 		t.Errorf("the server was not told that it serves the viewer itself: %+v", got)
@@ -256,9 +279,7 @@ func TestThisNodeServesTheViewersWhoChoseIt(t *testing.T) {
 		t.Fatalf("segment %s, want one of this node's own", uris[0])
 	}
 	fetchURL(t, "GET", f.asked.http.URL+uris[0]).is(t, 200)
-	if n := f.guests[0].count(); n != 1 {
-		t.Errorf("%d viewers here, want 1", n)
-	}
+	f.guests[0].become(t, 1)
 	if got := f.asked.questions(); !got[0].Here {
 		t.Errorf("the desk was asked %+v, want one who is served here", got[0])
 	}
@@ -281,7 +302,5 @@ func TestViewerByHTTPSIsNotLedToHTTP(t *testing.T) {
 	if r.body != string(seg.Bytes(cmaf.TS)) {
 		t.Errorf("%d bytes, want the %d of the server", len(r.body), len(seg.Bytes(cmaf.TS)))
 	}
-	if n := f.guests[0].count(); n != 1 {
-		t.Errorf("%d viewers here, want the one who gets his segments here", n)
-	}
+	f.guests[0].become(t, 1)
 }
