@@ -124,7 +124,7 @@ server 127.0.0.12:%d;
 	return c, records
 }
 
-// run starts the nodes of a cluster that was put together by hand, and ends them with the test.
+// run starts the nodes of a cluster, and ends them with the test.
 func (c *cluster) run(t *testing.T) {
 	t.Helper()
 	for _, n := range c.nodes {
@@ -133,13 +133,13 @@ func (c *cluster) run(t *testing.T) {
 	t.Cleanup(func() {
 		for _, n := range c.nodes {
 			n.end()
-			if report := n.log.String(); strings.Contains(report, "DATA RACE") || strings.Contains(report, "panic:") {
+			if report := n.log.report(); report != "" {
 				t.Errorf("%s reports:\n%s", n.name, report)
 			}
 		}
 		if t.Failed() {
 			for _, n := range c.nodes {
-				t.Logf("log of %s:\n%s", n.name, n.log.tail(40))
+				n.keepLog(t)
 			}
 		}
 	})
@@ -199,9 +199,9 @@ func usable(t *testing.T, n *node, name string, count int) {
 	})
 }
 
-// A watcher plays HLS as a player does: it reloads the media playlist that the multivariant playlist named once, and
+// A follower plays HLS as a player does: it reloads the media playlist that the multivariant playlist named once, and
 // fetches each segment that is new to it.
-type watcher struct {
+type follower struct {
 	client  *http.Client
 	playing string // the URL of the media playlist
 
@@ -212,9 +212,9 @@ type watcher struct {
 	faults  []error
 }
 
-// watch starts a watcher.
-func watch(t *testing.T, url string, stop <-chan struct{}, running *sync.WaitGroup) *watcher {
-	w := &watcher{client: &http.Client{Timeout: 20 * time.Second}, from: map[string]int{}}
+// follow starts a follower.
+func follow(t *testing.T, url string, stop <-chan struct{}, running *sync.WaitGroup) *follower {
+	w := &follower{client: &http.Client{Timeout: 20 * time.Second}, from: map[string]int{}}
 	running.Go(func() {
 		defer w.client.CloseIdleConnections()
 		media, err := variant(url)
@@ -237,13 +237,13 @@ func watch(t *testing.T, url string, stop <-chan struct{}, running *sync.WaitGro
 	return w
 }
 
-func (w *watcher) fault(err error) {
+func (w *follower) fault(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.faults = append(w.faults, err)
 }
 
-func (w *watcher) reload() {
+func (w *follower) reload() {
 	body, err := get(w.playing)
 	if err != nil {
 		w.fault(fmt.Errorf("reloading: %w", err))
@@ -293,7 +293,7 @@ func (w *watcher) reload() {
 }
 
 // at is the host of the newest segment, and how many there were from it.
-func (w *watcher) at() (host string, segments int) {
+func (w *follower) at() (host string, segments int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.current, w.from[w.current]
@@ -329,9 +329,9 @@ func TestHundredPlayersOfTheSeedsBalancerDivideAndSurviveAServer(t *testing.T) {
 	ended := sync.OnceFunc(func() { close(stop) })
 	defer ended()
 	// The players come one after the other for some seconds, longer than statistics take.
-	var players []*watcher
+	var players []*follower
 	for range 100 {
-		players = append(players, watch(t, "http://"+n1.http+"/global/1/index.m3u8", stop, &running))
+		players = append(players, follow(t, "http://"+n1.http+"/global/1/index.m3u8", stop, &running))
 		pause(60 * time.Millisecond)
 	}
 	ffmpegs := []*player{play(t, "http://"+n1.http+"/global/1/index.m3u8"), play(t, "http://"+n1.http+"/global/1/index.m3u8")}
@@ -693,7 +693,7 @@ func TestServerThatWasChosenServesAStreamOfAnotherNodeItself(t *testing.T) {
 	usable(t, owner, "lb", 1)
 	c.settle(20*time.Second, c.nodes, []string{"cam"})
 	var hops atomic.Int64
-	follow := &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+	once := &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 		if hops.Add(1); r.URL.Host != chosen.http {
 			return fmt.Errorf("sent to %s", r.URL)
 		}
@@ -701,7 +701,7 @@ func TestServerThatWasChosenServesAStreamOfAnotherNodeItself(t *testing.T) {
 	}}
 	for _, path := range []string{"/lb/cam/mpegts", "/lb/cam.flv"} {
 		hops.Store(0)
-		res, err := follow.Get("http://" + owner.http + path)
+		res, err := once.Get("http://" + owner.http + path)
 		if err != nil {
 			t.Fatal(err)
 		}
