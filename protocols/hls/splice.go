@@ -159,22 +159,22 @@ func alike(a, b time.Time) bool {
 // shows says whether anything of a playlist is shown by l.
 func (l line) shows(pl *lines) bool { return !l.moved || pl.last().number >= l.from }
 
-// render writes a playlist as it is shown by l, with prefix before each URI and query behind it.
-func (pl *lines) render(l line, prefix, query string) []byte {
-	pieces := pl.pieces
-	if l.moved && l.from > pl.sequence {
-		pieces = pieces[min(l.from-pl.sequence, int64(len(pieces))):]
+// render writes a playlist as it is shown, with prefix before each URI and query behind it.
+func (l *lines) render(as line, prefix, query string) []byte {
+	pieces := l.pieces
+	if as.moved && as.from > l.sequence {
+		pieces = pieces[min(as.from-l.sequence, int64(len(pieces))):]
 	}
 	b := make([]byte, 0, 512+256*len(pieces))
-	b = append(b, pl.head...)
-	broken := func(p *listed) bool { return p.broken || l.moved && p.number == l.from }
+	b = append(b, l.head...)
+	broken := func(p *listed) bool { return p.broken || as.moved && p.number == as.from }
 	if len(pieces) > 0 {
 		first := &pieces[0]
-		breaks := first.raw + l.breaks
+		breaks := first.raw + as.breaks
 		if broken(first) {
 			breaks--
 		}
-		b = fmt.Appendf(b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.number+l.offset, breaks)
+		b = fmt.Appendf(b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.number+as.offset, breaks)
 	}
 	init := ""
 	for i := range pieces {
