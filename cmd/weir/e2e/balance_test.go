@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -32,36 +31,6 @@ var stay = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// tsSource is a server of HTTP MPEG-TS: an ffmpeg for each request.
-func tsSource(t *testing.T) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "video/mp2t")
-		cmd := exec.CommandContext(r.Context(), "ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-re",
-			"-f", "lavfi", "-i", "testsrc2=size=256x144:rate=25", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
-			"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-pix_fmt", "yuv420p",
-			"-c:a", "aac", "-f", "mpegts", "-")
-		cmd.Stdout = flushing{w, http.NewResponseController(w)}
-		_ = cmd.Run() // it ends with its reader
-	}))
-	t.Cleanup(func() {
-		s.CloseClientConnections()
-		s.Close()
-	})
-	return strings.TrimPrefix(s.URL, "http://")
-}
-
-type flushing struct {
-	io.Writer
-	c *http.ResponseController
-}
-
-func (f flushing) Write(b []byte) (int, error) {
-	n, err := f.Writer.Write(b)
-	_ = f.c.Flush()
-	return n, err
-}
-
 // seedServers are two nodes with one file, that of the balancer's documentation, at two addresses of the loopback
 // interface. They are no peers of each other.
 func seedServers(t *testing.T) (c *cluster, records string) {
@@ -70,10 +39,7 @@ func seedServers(t *testing.T) (c *cluster, records string) {
 	ports := freePorts(t, 3)
 	dir := t.TempDir()
 	records = filepath.Join(dir, "records")
-	stream := fmt.Sprintf("ondemand 1 {\ndisabled false;\ninput tshttp://%s/espn/123456;\ntitle ESPN;\n}\n", tsSource(t))
-	file := filepath.Join(dir, "weir.conf")
-	write := func(stream string) {
-		text := fmt.Sprintf(`# Global settings:
+	text := fmt.Sprintf(`# Global settings:
 http %d;
 http %d;
 rtmp %d;
@@ -87,15 +53,16 @@ mode clients;
 server 127.0.0.11:%d;
 server 127.0.0.12:%d;
 }
-%s`, ports[0], ports[1], ports[2], records, records, ports[0], ports[0], stream)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(stream)
-	published := exec.Command(binary, "check", file).Run() != nil
-	if published { // as long as such a stream is not built: each node gets a publisher of its own
-		write("stream 1 { input publish://; title ESPN; }\n")
+# Ingest stream:
+ondemand 1 {
+disabled false;
+input tshttp://%s/espn/123456;
+title ESPN;
+}
+`, ports[0], ports[1], ports[2], records, records, ports[0], ports[0], newTSServer(t).addr)
+	file := filepath.Join(dir, "weir.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	c = &cluster{t: t}
 	for i := range 2 {
@@ -109,18 +76,6 @@ server 127.0.0.12:%d;
 		c.nodes = append(c.nodes, n)
 	}
 	c.run(t)
-	if published {
-		for _, n := range c.nodes {
-			eventually(t, 20*time.Second, n.name+" listens", func() error {
-				conn, err := net.Dial("tcp", n.rtmp)
-				if err == nil {
-					_ = conn.Close()
-				}
-				return err
-			})
-			publish(t, "rtmp://"+n.rtmp+"/static/1")
-		}
-	}
 	return c, records
 }
 
