@@ -178,8 +178,6 @@ func peerDirectives() []spec {
 	}
 }
 
-func (s spec) with(apply func(*builder, *scope, *call) *scope) spec { s.apply = apply; return s }
-
 // laterDirectives are the words of the systems whose files weir reads, as far as they are not built.
 func laterDirectives() []spec {
 	list := []spec{

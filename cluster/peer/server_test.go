@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,39 +69,64 @@ func TestServerIsKnownByItsAnswers(t *testing.T) {
 	}
 }
 
-// teller answers each question at once.
+// teller answers each question at once, and remembers what was asked and told.
 type teller struct {
-	send  func(*actor.PID, any)
+	send func(*actor.PID, any)
+
+	mu    sync.Mutex
 	asked []control.Fetch
+	told  []Seen
 	err   error
 }
 
 func (f *teller) Fetch(_ act.Env, link *actor.PID, m control.Fetch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, m)
 	f.send(link, Answer{ID: m.ID, Err: f.err, State: &control.State{Node: "n", Instance: "i", Seq: uint64(len(f.asked)), Version: 1}})
+}
+
+func (f *teller) publish(s Seen) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = append(f.told, s)
+}
+
+func (f *teller) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+// sofar gives the numbers of questions and of what was told, and the last of each.
+func (f *teller) sofar() (asked, told int, question control.Fetch, last Seen) {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.asked), len(f.told), f.asked[len(f.asked)-1], f.told[len(f.told)-1]
 }
 
 func TestServerIsAskedAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := act.NewSystem(nil)
 		f := &teller{send: func(to *actor.PID, m any) { sys.Root.Send(to, m) }}
-		var told []Seen
 		pid, err := sys.Root.SpawnNamed(ServerProps(act.NewReal(sys, nil), ServerConfig{
-			Entry: "edge:80", Fetcher: f, Every: 2 * time.Second, Stale: 10 * time.Second, Publish: func(s Seen) { told = append(told, s) },
+			Entry: "edge:80", Fetcher: f, Every: 2 * time.Second, Stale: 10 * time.Second, Publish: f.publish,
 		}), "server")
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(21 * time.Second)
-		if n := len(f.asked); n < 9 || n > 13 || len(told) != n {
-			t.Errorf("asked %d times and told %d, want about 11 of both", n, len(told))
+		asked, told, question, _ := f.sofar()
+		if asked < 9 || asked > 13 || told != asked {
+			t.Errorf("asked %d times and told %d, want about 11 of both", asked, told)
 		}
-		if got := f.asked[len(f.asked)-1].Seen; got.Instance != "i" || got.Version != 1 {
+		if got := question.Seen; got.Instance != "i" || got.Version != 1 {
 			t.Errorf("the question says %+v, want what is known", got)
 		}
-		f.err = &Error{Why: control.Unauthorised, Err: errors.New("wrong")}
+		f.fail(&Error{Why: control.Unauthorised, Err: errors.New("wrong")})
 		time.Sleep(3 * time.Second)
-		if last := told[len(told)-1]; last.Why != control.Unauthorised || last.Name != "n" {
+		if _, _, _, last := f.sofar(); last.Why != control.Unauthorised || last.Name != "n" {
 			t.Errorf("told %+v, want unauthorised", last)
 		}
 		_ = sys.Root.StopFuture(pid).Wait()
