@@ -252,7 +252,7 @@ func (s *Server) elsewhere(b *balanced, p Place, err error, shown bool) bool {
 func (s *Server) textOf(ctx context.Context, b *balanced, p Place) (*text, *known, error) {
 	q := *b.query
 	if p.Here {
-		q.scope, q.Here = ownScope, true
+		q.Here = true
 		t, err := s.currentText(ctx, &q)
 		return t, s.find(q.key()), err
 	}
@@ -355,7 +355,7 @@ func (s *Server) balancedMedia(b *balanced) {
 		return
 	}
 	if p.Here {
-		b.scope, b.Here = ownScope, true
+		b.Here = true
 		s.serveMedia(b.query)
 		return
 	}

@@ -325,6 +325,11 @@ func (s *Server) targetOf(q *query) time.Duration {
 		if store := k.last(); store != nil {
 			return time.Duration(store.Window().TargetDuration) * time.Second
 		}
+		for i := range k.pages {
+			if t := k.pages[i].known(time.Now(), &s.config); t != nil && t.target > 0 {
+				return t.target
+			}
+		}
 	}
 	return usualTarget
 }

@@ -110,8 +110,8 @@ type known struct {
 	stream string
 	escape string // the stream's name as it stands in URLs, with a slash before and after
 
-	// scope keeps apart what bears one name and is numbered otherwise: the segments that a node makes itself although
-	// another one has the stream. It is the URL of that node, or [ownScope] for this one; empty for everything else.
+	// scope keeps apart what bears one name and may be numbered otherwise: the segments of a server of a balancer, by its
+	// URL. It is empty for everything else.
 	scope string
 
 	used  atomic.Int64 // Unix seconds of the last request
@@ -230,18 +230,12 @@ func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream, nam
 		return
 	}
 	q.entry = r.Header.Get(entryHeader) != ""
-	if q.Here {
-		q.scope = ownScope
-	}
 	if q.file.kind == multivariant || q.file.kind == mediaPlaylist {
 		s.servePlaylist(q)
 	} else {
 		s.serveMedia(q)
 	}
 }
-
-// ownScope is the scope of segments that this node makes although another one has the stream.
-const ownScope = "here"
 
 // admit understands a request, or answers it; ok is false for what has been answered.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, stream, name string) (_ *query, ok bool) {
@@ -324,8 +318,9 @@ func (s *Server) ask(ctx context.Context, q *query) (*cmaf.Store, listen.Answer)
 		a.Verdict = listen.Proxy
 	}
 	switch {
-	case a.Verdict == listen.Proxy && q.entry:
-		// Two nodes that each believe the other has the stream would ask each other for ever.
+	case a.Verdict == listen.Proxy && q.entry && !q.Here:
+		// Two nodes that each believe the other has the stream would ask each other for ever. One that a balancer has
+		// chosen asks the owner, which is not told that it was chosen too.
 		return nil, listen.Answer{
 			Verdict: listen.Unavailable, Stream: a.Stream, RetryAfter: time.Second,
 			Reason: "The stream has moved on; ask again.",
