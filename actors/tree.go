@@ -5,6 +5,8 @@
 //	├── control              owns the control plane's state machine; restarted, it is told what is captured here
 //	├── peers                restarts each link
 //	│   └── <entry>          one link per peer, and per source: fetches its state; starts afresh
+//	├── servers              restarts each link
+//	│   └── <entry>          one link per server of a balancer that is no peer: fetches its state; starts afresh
 //	├── streams              restarts each stream
 //	│   └── <name>           holder of one live stream: its hub; parents the rest; nothing in it can fail
 //	│       ├── core         the stream's rules; restarted, it asks the holder who is here
@@ -32,6 +34,7 @@ import (
 const (
 	Control   = "control"
 	Peers     = "peers"
+	Servers   = "servers"
 	Streams   = "streams"
 	Sessions  = "sessions"
 	Listeners = "listeners"

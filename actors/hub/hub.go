@@ -54,6 +54,7 @@ type Hub struct {
 	dropped         atomic.Uint64
 	written         atomic.Uint64
 	repeated        atomic.Uint64
+	volume          atomic.Uint64
 	closed          atomic.Bool
 
 	ready     chan struct{} // closed when the first random access point can be seen
@@ -136,6 +137,9 @@ func (h *Hub) Dropped() uint64 { return h.dropped.Load() }
 // Written is the number of access units written so far.
 func (h *Hub) Written() uint64 { return h.written.Load() }
 
+// Volume is the payload written so far, in bytes.
+func (h *Hub) Volume() uint64 { return h.volume.Load() }
+
 // Repeated is the number of access units that inputs wrote a second time, as a new input does that follows on another
 // one, and that were left out.
 func (h *Hub) Repeated() uint64 { return h.repeated.Load() }
@@ -175,6 +179,7 @@ func (h *Hub) append(au *codecs.AccessUnit) {
 	h.index.Add(h.head, au, h.gen.video >= 0)
 	h.head++
 	h.written.Add(1)
+	h.volume.Add(uint64(len(au.Payload)))
 	if !h.hasBase {
 		h.base, h.hasBase = au.DTS, true
 	}

@@ -30,6 +30,9 @@ type Config struct {
 
 	// Left, if not nil, is told of each session that has ended. It must not block.
 	Left func(listen.ClientStats)
+
+	// Ended, if not nil, is told of each session that has ended, and how long it was. It must not block.
+	Ended func(s Seat, lasted time.Duration)
 }
 
 // Supervisor describes the parent of all sessions. Its address takes [Enter] and [Close].
@@ -51,6 +54,7 @@ type sessions struct {
 // A seat is what outlives a session's failures: its connection, and the goroutine that last served it.
 type seat struct {
 	id     string
+	since  time.Duration // when it entered
 	client listen.Client
 	served <-chan struct{} // closed when nobody serves the client
 }
@@ -70,6 +74,9 @@ func (s *sessions) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		if seat := s.open[m.Who.Id]; seat != nil {
 			delete(s.open, m.Who.Id)
+			if s.cfg.Ended != nil {
+				s.cfg.Ended(Seat{seat.id, seat.client.Stats()}, s.Env.Now()-seat.since)
+			}
 			s.cfg.Registry.remove(seat.id)
 			seat.client.Close()
 			if s.cfg.Left != nil {
@@ -85,7 +92,7 @@ func (s *sessions) enter(ctx actor.Context, c listen.Client) {
 		return
 	}
 	s.last++
-	st := &seat{id: fmt.Sprint(s.last), client: c}
+	st := &seat{id: fmt.Sprint(s.last), since: s.Env.Now(), client: c}
 	pid, err := ctx.SpawnNamed(act.Props(s.Env, "session", func() actor.Actor {
 		return &session{env: s.Env, cfg: s.cfg, seat: st}
 	}), st.id)

@@ -576,16 +576,3 @@ func applyOnly(b *builder, sc *scope, c *call) *scope {
 	}
 	return nil
 }
-
-func applyBalancer(b *builder, _ *scope, c *call) *scope {
-	w := c.arg(0)
-	if !b.room(c, len(b.file.Balancers)) {
-		return nil
-	}
-	if slices.Contains(b.file.Balancers, w.text) {
-		b.errorf(w.pos, "found `balancer %s` a second time, expected every balancer to have a name of its own", short(w.text))
-	}
-	b.file.Balancers = append(b.file.Balancers, w.text)
-	b.keyless = append(b.keyless, keyless{"balancer", c.pos})
-	return nil
-}

@@ -61,6 +61,9 @@ type scope struct {
 	input  *inputDraft
 	source *sourceDraft
 	vhost  *vhostDraft
+
+	balancer *balancerDraft
+	server   *serverDraft
 }
 
 // A call is a directive with its words sorted.
@@ -82,6 +85,7 @@ type builder struct {
 	templates []*streamDraft
 	vhosts    []*vhostDraft
 	sources   []*sourceDraft
+	balancers []*balancerDraft
 	listens   map[string][]Listen
 	off       map[string]Pos
 	keyless   []keyless // what needs a cluster key and has none of its own

@@ -19,6 +19,7 @@ func (b *builder) finish(self []string) {
 		self = append([]string{b.file.Name}, self...)
 	}
 	b.finishPeers()
+	b.finishBalancers()
 	b.finishStreams(self)
 	b.finishTemplates(self)
 	b.finishSources(self)
@@ -242,7 +243,7 @@ func (b *builder) finishStreams(self []string) {
 	f.Delivery = b.global.over(delivery{}).complete()
 	seen := map[string]Pos{}
 	for _, st := range b.streams {
-		if err := CheckName(st.Name, f.Balancers); err != nil {
+		if err := CheckName(st.Name, f.BalancerNames()); err != nil {
 			b.errorf(st.Pos, "`stream`: %v", err)
 		}
 		if before, twice := seen[st.Name]; twice {

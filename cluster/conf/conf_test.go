@@ -2,6 +2,7 @@ package conf
 
 import (
 	"errors"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -149,7 +150,27 @@ var refusedTests = []struct {
 
 	// What is not built.
 	{"exclusive", key + "stream a { input fake://a; cluster_ingest partition=exclusive; }", "f:2:43: not supported yet: partition=exclusive", Unsupported},
-	{"limit later", key + "peer a { max_bitrate 5; }", "f:2:10: not supported yet: `max_bitrate`", Unsupported},
+	{"prefix later", key + "balancer b { streaming_prefix x; server a; }", "f:2:14: not supported yet: `streaming_prefix`", Unsupported},
+
+	// Balancers.
+	{"mode unknown", key + "balancer b { mode client; server a; }", "f:2:19: error: `mode`: found \"client\", expected bitrate, clients, streams or usage; did you mean \"clients\"?", Error},
+	{"usage without a cap", key + "balancer b {\n mode usage;\n server a max_bitrate=1M;\n server b;\n}", "f:5:2: error: found `server b` without max_bitrate, which `mode usage` at 3:2 divides by", Error},
+	{"cap with another unit", key + "balancer b { server a max_bitrate=40Mbit; }", "f:2:23: error: `max_bitrate`: found \"40Mbit\", expected bits per second above 0, such as 40M", Error},
+	{"cap of nothing", key + "balancer b { server a max_bitrate=0; }", "f:2:23: error: `max_bitrate`: found \"0\"", Error},
+	{"cap too large", key + "balancer b { server a max_bitrate=9999999999999G; }", "error: `max_bitrate`: found", Error},
+	{"no country", key + "balancer b { server a countries=RU,UK; }", "f:2:23: error: `countries`: found \"UK\", expected codes of countries", Error},
+	{"country twice", key + "balancer b { server a countries=RU,ru countries_default=true; }", "f:2:23: warning: RU stands twice", Warning},
+	{"nobody for the rest of the world", key + "balancer b { server a countries=RU; }", "f:2:1: warning: `balancer b` has no server for clients of other countries", Warning},
+	{"balancer with a reserved name", key + "balancer api { server a; }", "f:2:10: error: `balancer`: found \"api\", but \"api\" as the first part of a name is reserved", Error},
+	{"balancer with a reserved last part", key + "balancer whip { server a; }", "f:2:10: error: `balancer`: found \"whip\"", Error},
+	{"balancer of two parts", key + "balancer a/b { server a; }", "f:2:10: error: `balancer`: found \"a/b\", expected a name without a slash", Error},
+	{"balancer named like a stream", key + "balancer b { server a; } stream b { input fake://a; }", "f:2:26: error: `stream`: found \"b\", but \"b\" as the first part of a name is reserved for the balancer of that name", Error},
+	{"balancer twice", key + "balancer b { server a; }\nbalancer b { server a; }", "f:3:10: error: found `balancer b` a second time, expected every balancer to have a name of its own; the first is at 2:1", Error},
+	{"balancer without servers", key + "balancer b { mode clients; }", "f:2:1: error: found `balancer b` without a server", Error},
+	{"server twice", key + "balancer b { server a; peer A:80; }", "f:2:29: error: found `peer a:80` a second time in `balancer b`, expected it once; the first is at 2:14", Error},
+	{"server of several peers", key + "peer h:81; peer h:82; balancer b { server h; }", "f:2:36: error: found the server \"h\", which several peers share; expected the port too: h:81 or h:82", Error},
+	{"server as URL", key + "balancer b { server http://a; }", "f:2:21: error: `server`: found \"http://a\"", Error},
+	{"proxy as a name", "trusted_proxies nginx;", "f:1:17: error: `trusted_proxies`: found \"nginx\", expected an address or a network", Error},
 
 	// Limits.
 	{"no channels", "channel_limit 0;", "f:1:15: error: ", Error},
@@ -157,7 +178,7 @@ var refusedTests = []struct {
 	{"rebalancing", "rebalance_rate -1;", "or off", Error},
 	{"input option", "stream a { input fake://a via=x; }", "f:1:27: not supported yet: `via`", Unsupported},
 	{"input option in a block", "stream a { input fake://a { via x; } }", "f:1:29: not supported yet: `via`", Unsupported},
-	{"unknown in what is not built", key + "balancer b { mdoe clients; }", "f:2:14: error: found \"mdoe\", which is no directive in `balancer`; did you mean `mode`?", Error},
+	{"unknown in a balancer", key + "balancer b { mdoe clients; server a; }", "f:2:14: error: found \"mdoe\", which is no directive in `balancer`; did you mean `mode`?", Error},
 	{"listener option", "http 80 { api false; }", "f:1:11: not supported yet: `api`", Unsupported},
 }
 
@@ -188,7 +209,7 @@ loglevel debug;
 hls relay; redirect rtmp,flv; relay rtsp; latency 80;
 vod clips { root "/srv/my clips"; }
 peer N1.example.com.;
-peer n2:8081 { api_url https://n2; public https://cdn.example.com:8443/; private 10.0.0.2:81; fetch_timeout 1500; stale_timeout 6000; cluster_key ab0123456789abcd==; }
+peer n2:8081 { api_url https://n2; public https://cdn.example.com:8443/; private 10.0.0.2:81; fetch_timeout 1500; stale_timeout 6000; max_bitrate 1G; cluster_key ab0123456789abcd==; }
 peer [2001:db8::1]:80;
 stream cam01 hls=redirect relay=rtmp,mpegts {
 	url file://clips/dir/bunny.mp4 comment="the rabbit";
@@ -212,6 +233,10 @@ stream kept { template tv; title Own; static false; }
 source n9:81 { only a b; except c; prefix far; cluster_key fedcba9876543210; clients_timeout 9; source_timeout 4; cluster_ingest; relay rtmp; }
 source rtmp://h2/live/ { only d; }
 source N8 { only; }
+edit_auth root s3cret; view_auth guest "s3 cret"; session_log /var/lib/weir; pulsedb /var/lib/weir; geoip /srv/Country.mmdb;
+trusted_proxies 10.1.2.3/8,::1; trusted_proxies 192.0.2.7;
+balancer lb { mode usage; server n1.example.com max_bitrate=40M countries=ru,CN; peer n2 countries_default=true; server edge:8080 max_bitrate=400K; in_flight off; }
+balancer all { server n1.example.com; }
 `
 
 func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
@@ -236,12 +261,23 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 			},
 			{
 				Host: "n2", Port: 8081, APIURL: "https://n2", Public: "https://cdn.example.com:8443", PublicGiven: true, Private: "http://10.0.0.2:81",
-				FetchTimeout: 1500 * ms, StaleTimeout: 6 * time.Second, ClusterKey: "ab0123456789abcd==",
+				FetchTimeout: 1500 * ms, StaleTimeout: 6 * time.Second, ClusterKey: "ab0123456789abcd==", MaxBitrate: 1e9,
 			},
 			{
 				Host: "2001:db8::1", Port: 80, APIURL: "http://[2001:db8::1]", Public: "http://[2001:db8::1]", Private: "http://[2001:db8::1]",
 				FetchTimeout: DefaultFetchTimeout, StaleTimeout: DefaultStaleTimeout, ClusterKey: k,
 			},
+		},
+		EditAuth: &Credentials{User: "root", Password: "s3cret"}, ViewAuth: &Credentials{User: "guest", Password: "s3 cret"},
+		SessionLog: "/var/lib/weir", Pulsedb: "/var/lib/weir", GeoIP: "/srv/Country.mmdb",
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.7/32")},
+		Balancers: []Balancer{
+			{Name: "lb", Mode: Usage, Servers: []Server{
+				{Host: "n1.example.com", Peer: "n1.example.com", MaxBitrate: 40e6, Countries: []string{"CN", "RU"}},
+				{Host: "n2", Peer: "n2:8081", MaxBitrate: 1e9, Default: true},
+				{Host: "edge", Port: 8080, MaxBitrate: 400e3},
+			}},
+			{Name: "all", Mode: Clients, InFlight: true, Servers: []Server{{Host: "n1.example.com", Peer: "n1.example.com"}}},
 		},
 		Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms},
 		Streams: []Stream{
@@ -343,6 +379,12 @@ func withoutPositions(f *File) *File {
 	}
 	for i := range f.Vhosts {
 		f.Vhosts[i].Pos = Pos{}
+	}
+	for i := range f.Balancers {
+		f.Balancers[i].Pos = Pos{}
+		for j := range f.Balancers[i].Servers {
+			f.Balancers[i].Servers[j].Pos = Pos{}
+		}
 	}
 	for i := range f.Streams {
 		bare(&f.Streams[i])

@@ -31,6 +31,7 @@ func TestFlagsMeanWhatTheFileMeans(t *testing.T) {
 		{"a stream replaces", "stream a { input fake://a; title A; }", Flags{Streams: []string{"a=fake://b"}}, "stream a { input fake://b; }"},
 		{"a stream with directives", k, Flags{Streams: []string{"a=fake://b; cluster_ingest capture_at=x; hls relay", "c=publish://;"}, Self: []string{"x"}}, k + "stream a { input fake://b; cluster_ingest capture_at=x; hls relay; } stream c { input publish://; }"},
 		{"vod", "", Flags{Vods: []string{"testdata/vod", "clips=/srv/a=b"}}, `vod vod { root testdata/vod; } vod clips { root "/srv/a=b"; }`},
+		{"geoip over the file's", "geoip /a;", Flags{GeoIP: "/b c"}, `geoip "/b c";`},
 		{"vod replaces", "vod vod { root /a; }", Flags{Vods: []string{"./b=c"}}, `vod vod { root "./b=c"; }`},
 		{"empty flags say nothing", "name a; http 81;", Flags{HTTP: []string{""}, Peers: []string{""}}, "name a; http 81;"},
 	} {

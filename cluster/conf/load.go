@@ -12,8 +12,8 @@ import (
 // directive that it stands for, so that nothing can be said by flags that the file would refuse. Empty fields say nothing.
 type Flags struct {
 	// These replace what the file says.
-	Name, Remote, ClusterKey, LogLevel, ReturnHolddown string
-	HTTP, HTTPS, RTMP, RTSP                            []string
+	Name, Remote, ClusterKey, LogLevel, ReturnHolddown, GeoIP string
+	HTTP, HTTPS, RTMP, RTSP                                   []string
 
 	// These add to the file, and replace the entry of the same name. A peer is HOST[:PORT], with a block behind it if it
 	// needs one; a stream is NAME=URL, with further directives behind a semicolon; a vod is DIR or NAME=DIR.
@@ -71,6 +71,7 @@ func (b *builder) overlay(list []*entry, flags Flags) []*entry {
 	replace("cluster_key", "--cluster-key", flags.ClusterKey)
 	replace("loglevel", "--log", flags.LogLevel)
 	replace("return_holddown", "--return-holddown", flags.ReturnHolddown)
+	replace("geoip", "--geoip", flags.GeoIP)
 	replace("http", "--http", flags.HTTP...)
 	replace("https", "--https", flags.HTTPS...)
 	replace("rtmp", "--rtmp", flags.RTMP...)

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,14 +81,24 @@ type File struct {
 	Advertise     string
 	AdvertisePort int
 
-	// Balancers are the names of the balancers, which are reserved as the first component of stream names.
-	Balancers []string
+	// Balancers are in the order of the file; no two have the same name, and none that of a stream.
+	Balancers []Balancer
 
-	// EditAuth and ViewAuth are who may change and who may see; nil means that the file does not say.
+	// EditAuth is who may change the node and see everything; nil means whoever is on this machine. ViewAuth is who may
+	// see pages, the API and metrics; nil means EditAuth, or everybody without that.
 	EditAuth, ViewAuth *Credentials
 
-	// Where sessions and statistics are kept and where countries are looked up; empty means nowhere.
-	SessionLog, Pulsedb, GeoIP string
+	// SessionLog is the directory in which a line is written for each session that ended, and Pulsedb that for the
+	// statistics of each minute; they may be one. Empty means that nothing is written.
+	SessionLog, Pulsedb string
+
+	// GeoIP is the database in which the country of a client's address is looked up; empty means that of
+	// the usual places which is there.
+	GeoIP string
+
+	// TrustedProxies are the addresses from which a client's address is taken from X-Forwarded-For, or from the PROXY
+	// protocol.
+	TrustedProxies []netip.Prefix
 }
 
 // A Listen is an address to accept connections at.
@@ -118,6 +129,9 @@ type Peer struct {
 
 	ChannelLimit int // most captured streams; 0 means no limit
 	CPULimit     int // percent; 0 means no limit
+
+	// MaxBitrate is what the peer may send, in bits per second, where a balancer says nothing else; 0 means no cap.
+	MaxBitrate int64
 
 	// ClusterKey is the key of this link in both directions; it is the global one if the entry gives none.
 	ClusterKey string

@@ -55,7 +55,7 @@ func (f *File) render(mask bool) string {
 	}
 	p.line("loglevel", f.LogLevel)
 	p.delivery(f.Delivery, Delivery{})
-	p.unbuilt(f)
+	p.access(f)
 	for _, v := range f.Vods {
 		p.open("vod", v.Name)
 		p.line("root", v.Root)
@@ -66,6 +66,9 @@ func (f *File) render(mask bool) string {
 	}
 	for _, v := range f.Vhosts {
 		p.vhost(v)
+	}
+	for _, b := range f.Balancers {
+		p.balancer(b)
 	}
 	for _, s := range f.Streams {
 		p.stream(s, f)
@@ -128,7 +131,8 @@ func (p *printer) secret(s string) string {
 	return s
 }
 
-func (p *printer) unbuilt(f *File) {
+// access writes who may do what, and what is written down about clients.
+func (p *printer) access(f *File) {
 	for _, a := range []struct {
 		name string
 		is   *Credentials
@@ -144,6 +148,13 @@ func (p *printer) unbuilt(f *File) {
 			p.line(d.name, d.is)
 		}
 	}
+	if len(f.TrustedProxies) > 0 {
+		words := make([]string, 0, len(f.TrustedProxies))
+		for _, t := range f.TrustedProxies {
+			words = append(words, t.String())
+		}
+		p.line("trusted_proxies", words...)
+	}
 }
 
 func (p *printer) peer(peer Peer, f *File) {
@@ -156,6 +167,9 @@ func (p *printer) peer(peer Peer, f *File) {
 	p.line("fetch_timeout", millis(peer.FetchTimeout))
 	p.line("stale_timeout", millis(peer.StaleTimeout))
 	p.limits(peer.ChannelLimit, peer.CPULimit)
+	if peer.MaxBitrate != 0 {
+		p.line("max_bitrate", fmt.Sprint(peer.MaxBitrate))
+	}
 	if peer.ClusterKey != f.ClusterKey {
 		p.line("cluster_key", p.secret(peer.ClusterKey))
 	}

@@ -107,7 +107,7 @@ func (s spec) alias(same string) spec       { s.same = same; return s }
 func (s spec) withBlock(block context) spec { s.block = block; return s }
 
 // registry is every directive that is known.
-var registry = slices.Concat(globals(), streamDirectives(), peerDirectives(), vhostDirectives(), laterDirectives())
+var registry = slices.Concat(globals(), streamDirectives(), peerDirectives(), vhostDirectives(), balancerDirectives(), laterDirectives())
 
 func globals() []spec {
 	return []spec{
@@ -119,6 +119,9 @@ func globals() []spec {
 		obeyed("rebalance_rate", inFile, "STREAMS or off", 1, 1, applyRebalance),
 		obeyed("journal", inFile, "FILE", 1, 1, applyDirectory),
 		obeyed("edit_auth", inFile, "USER PASSWORD", 2, 2, applyAuth).hidden(),
+		obeyed("view_auth", inFile, "USER PASSWORD", 2, 2, applyAuth).hidden(),
+		obeyed("session_log", inFile, "DIRECTORY", 1, 1, applyDirectory),
+		obeyed("pulsedb", inFile, "DIRECTORY", 1, 1, applyDirectory),
 		obeyed("peer", inFile, "HOST[:PORT]", 1, 1, applyPeer).repeated().withBlock(inPeer),
 		obeyed("http", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
 		obeyed("https", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
@@ -176,20 +179,13 @@ func peerDirectives() []spec {
 		obeyed("cluster_key", inPeer, "KEY", 1, 1, applyPeerKey).hidden(),
 		obeyed("channel_limit", inPeer, "NUMBER", 1, 1, applyLimit),
 		obeyed("cpu_limit", inPeer, "PERCENT", 1, 1, applyLimit),
-		laterArgs("max_bitrate", inPeer, "BITS", 1, 1),
 		laterArgs("hostname", inPeer, "HOST", 1, 1),
 	}
 }
 
-func (s spec) with(apply func(*builder, *scope, *call) *scope) spec { s.apply = apply; return s }
-
 // laterDirectives are the words of the systems whose files weir reads, as far as they are not built.
 func laterDirectives() []spec {
 	list := []spec{
-		laterArgs("view_auth", inFile, "USER PASSWORD", 2, 2).with(applyAuth).hidden(),
-		laterArgs("session_log", inFile, "DIRECTORY", 1, 1).with(applyDirectory),
-		laterArgs("pulsedb", inFile, "DIRECTORY", 1, 1).with(applyDirectory),
-		laterArgs("geoip", inFile, "FILE", 1, 1).with(applyDirectory),
 		laterArgs("config_external", inFile, "URL", 1, 1).hidden(),
 		laterArgs("api", inListener, "[true or false]", 0, 1),
 		laterBlock("srt", inFile|streams, "[HOST:]PORT", 0, 1, anywhere),
@@ -203,14 +199,7 @@ func laterDirectives() []spec {
 		laterBlock("live", inFile, "NAME", 1, 1, inTemplate),
 		laterArgs("cluster_key", inInput, "KEY", 1, 1).hidden(),
 
-		laterBlock("balancer", inFile, "NAME", 1, 1, inBalancer).with(applyBalancer),
-		laterArgs("mode", inBalancer, "clients, bitrate, usage or streams", 1, 1),
 		laterArgs("streaming_prefix", inBalancer, "PREFIX", 1, 1),
-		laterBlock("server", inBalancer, "HOST[:PORT]", 1, 1, inServer),
-		laterBlock("peer", inBalancer, "HOST[:PORT]", 1, 1, inServer).alias("server"),
-		laterArgs("max_bitrate", inServer, "BITS", 1, 1),
-		laterArgs("countries", inServer, "COUNTRY …", 1, -1),
-		laterArgs("countries_default", inServer, "true or false", 0, 1),
 	}
 	for _, name := range []string{
 		"allow_if", "audio_timeout", "deny_if", "frames_timeout", "max_retry_timeout", "output_audio",

@@ -93,7 +93,7 @@ func (b *builder) finishTemplates(self []string) {
 			continue
 		}
 		p := t.prefix
-		if err := CheckName(p.text+"/x", b.file.Balancers); err != nil {
+		if err := CheckName(p.text+"/x", b.file.BalancerNames()); err != nil {
 			b.refuse(p.pos, "prefix", err)
 		}
 		if before, twice := seen[p.text]; twice {

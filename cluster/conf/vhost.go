@@ -108,7 +108,7 @@ var hookActions = []string{"on_connect", "on_close", "on_publish", "on_unpublish
 
 var (
 	onOff   = []string{"on", "off"}
-	modes   = []string{"local", "remote"}
+	roles   = []string{"local", "remote"}
 	fetches = []string{string(FetchRTMP), string(FetchFLV), string(FetchFLVS)}
 )
 
@@ -117,7 +117,7 @@ func vhostDirectives() []spec {
 		obeyed("vhost", inFile, "NAME", 1, 1, applyVhost).repeated().withBlock(inVhost),
 		obeyed("enabled", inVhost, "on or off", 1, 1, applyVhostEnabled),
 		obeyed("cluster", inVhost, "", 0, 0, applyCluster).withBlock(inCluster),
-		obeyed("mode", inCluster, "local or remote", 1, 1, applyMode),
+		obeyed("mode", inCluster, "local or remote", 1, 1, applyClusterMode),
 		obeyed("origin_cluster", inCluster, "on or off", 1, 1, applyOriginCluster),
 		obeyed("coworkers", inCluster, "HOST:PORT …", 0, -1, applyCoworkers),
 		obeyed("register", inCluster, "on or off", 1, 1, applyRegister),
@@ -190,8 +190,8 @@ func applyVhostEnabled(b *builder, sc *scope, c *call) *scope {
 	return nil
 }
 
-func applyMode(b *builder, sc *scope, c *call) *scope {
-	b.oneOf(c, modes, func(w string) { sc.vhost.Remote = w == "remote" })
+func applyClusterMode(b *builder, sc *scope, c *call) *scope {
+	b.oneOf(c, roles, func(w string) { sc.vhost.Remote = w == "remote" })
 	sc.vhost.mode = c.pos
 	return nil
 }
@@ -298,7 +298,7 @@ func (b *builder) finishVhosts() {
 			continue
 		}
 		if v.Name != DefaultVhost {
-			if err := CheckName(v.Name, b.file.Balancers); err != nil {
+			if err := CheckName(v.Name, b.file.BalancerNames()); err != nil {
 				b.errorf(v.Pos, "`vhost`: %v", err)
 			}
 		}

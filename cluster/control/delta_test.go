@@ -40,7 +40,7 @@ func TestUnchangedStateCostsUnder300BytesHoweverManyStreams(t *testing.T) {
 				p.step(MediaChanged{Stream: name, Media: Media{Sequence: int64(i), Period: 4000}})
 			}
 		}
-		p.step(Measured{Load{Clients: 12345, Captures: streams, OutBits: 9_999_999_999, Interface: 1000, CPU: 1000, Memory: 64 << 30, Uptime: 9_999_999}})
+		p.step(Measured{Load{Clients: 12345, Captures: streams, OutBits: 9_999_999_999, Interface: 1000, CPU: 1000, Memory: 1000, Uptime: 9_999_999, Chosen: 9_999, Age: 1999}})
 		st, full := p.asked(t, Seen{})
 		seen := Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: st.ListHash}
 		p.now += 3 * Second

@@ -59,6 +59,7 @@ type PeerView struct {
 	Hash   string // of its configuration
 	Advert Advert
 	Load   Load
+	LoadAt Instant // when it was measured, or a little before
 	Full   bool
 	RTT    Instant // of the last fetch, as of this view
 }
@@ -174,6 +175,7 @@ func (n *Node) viewPeer(p *peer) PeerView {
 		Name: p.name, Met: p.met, Instance: p.said.instance, Inc: p.said.inc,
 		Alive: p.alive, Direct: p.near, Status: p.status, Since: p.since, Generation: p.generation,
 		Hash: p.hash, Advert: p.advert, Load: p.load, RTT: p.rtt, Full: n.fullPeer(p),
+		LoadAt: p.asked - Instant(p.load.Age)*Millisecond,
 	}
 	for _, l := range n.links {
 		switch {

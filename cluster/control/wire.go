@@ -60,11 +60,13 @@ type Seen struct {
 type Load struct {
 	Clients   int   `json:"clients,omitempty"`
 	Captures  int   `json:"captures,omitempty"`
-	OutBits   int64 `json:"out_bits,omitempty"`  // per second
+	OutBits   int64 `json:"out,omitempty"`       // per second
 	Interface int   `json:"interface,omitempty"` // share of the network interface, in permille
 	CPU       int   `json:"cpu,omitempty"`       // permille of all processors
-	Memory    int64 `json:"memory,omitempty"`    // bytes
-	Uptime    int64 `json:"uptime_s,omitempty"`
+	Memory    int   `json:"memory,omitempty"`    // permille of the machine's
+	Uptime    int64 `json:"up,omitempty"`        // seconds
+	Chosen    int   `json:"sent,omitempty"`      // clients that it has sent to servers of balancers of late, per second
+	Age       int64 `json:"age,omitempty"`       // ms since all this was measured; set by who sends it
 }
 
 // Advert is what a node tells of itself so that others, and their clients, can reach it. Ports are zero if the node
@@ -200,8 +202,8 @@ func (s *State) Check() error {
 	if len(s.Ages) > maxNodes || len(s.Names) > maxNodes || len(s.List) > maxStreams || len(s.Claims) > maxStreams {
 		return errTooMany
 	}
-	if s.Channels < 0 {
-		return errors.New("a negative limit")
+	if l := &s.Load; s.Channels < 0 || min(l.Clients, l.Captures, l.Chosen) < 0 || l.OutBits < 0 || l.Age < 0 || l.Age > maxAge {
+		return errors.New("a negative limit or load, or one too old")
 	}
 	if err := checkNames(maxName, s.Node, s.Instance, s.Hash, s.ListHash); err != nil {
 		return err

@@ -88,11 +88,15 @@ func (v *View) Decide(r listen.Request) Decision {
 		}
 		return d
 	}
+	d.Peer = peer
+	if r.Here {
+		v.relay(&d, r, v.Nodes[peer])
+		return d
+	}
 	if r.Hops >= HopLimit {
 		d.Kind = Loop
 		return d
 	}
-	d.Peer = peer
 	v.lead(&d, r, s, v.Nodes[peer])
 	return d
 }
@@ -128,6 +132,19 @@ func (v *View) owner(s Stream) string {
 		}
 	}
 	return ""
+}
+
+// relay serves the client here, with the media of peer n. Playlists and segments are its own, so that all nodes number
+// alike.
+func (v *View) relay(d *Decision, r listen.Request, n Node) {
+	d.Kind = Follow
+	switch {
+	case r.Protocol != listen.HLS:
+	case n.Private == nil:
+		d.Kind, d.Why = Hold, "its owner has no address yet"
+	default:
+		d.Kind, d.Upstream = Proxy, n.Private.String()
+	}
 }
 
 // lead fills in how the client gets to the stream at peer n.

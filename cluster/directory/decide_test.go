@@ -77,6 +77,16 @@ var leadTests = []struct {
 		want: directory.Decision{Kind: directory.Redirect, Location: "rtsp://[2001:db8::1]/cam?token=a%2Fb&x=1&weir_hops=1"},
 	},
 	{
+		name: "a client that a balancer has sent here is not sent on", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		request: func(r listen.Request) listen.Request { r.Here = true; return r },
+		want:    directory.Decision{Kind: directory.Follow},
+	},
+	{
+		name: "and gets segments from here too", public: "http://cdn.example.com", proto: listen.HLS, path: "/cam/ts.m3u8",
+		request: func(r listen.Request) listen.Request { r.Here, r.Hops = true, 9; return r },
+		want:    directory.Decision{Kind: directory.Proxy, Upstream: private},
+	},
+	{
 		name: "RTMP is relayed", public: "http://cdn.example.com", proto: listen.RTMP, path: "/live/cam",
 		want: directory.Decision{Kind: directory.Follow},
 	},

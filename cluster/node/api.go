@@ -20,6 +20,9 @@ func newAPI(n *Node) http.Handler {
 	if c := n.file().EditAuth; c != nil {
 		o.Edit = &api.Credentials{User: c.User, Password: c.Password}
 	}
+	if c := n.file().ViewAuth; c != nil {
+		o.View = &api.Credentials{User: c.User, Password: c.Password}
+	}
 	return api.Handler(shown{n}, o)
 }
 
@@ -146,10 +149,19 @@ func (s shown) Peers() []api.Peer {
 	entries := peersByEntry(s.n.file())
 	self := api.Peer{
 		Hostname: v.Self, Name: api.Maybe(v.Self), Self: true, Status: string(control.Alive), Since: seconds(now - v.Since),
-		Stats: peerStats(v.Advert, v.Load, v.Instance),
+		Stats: peerStats(v.Advert, v.Load, v.Instance, s.n.file().Hash(s.n.keys.own.ID())),
 	}
-	if !v.Warm {
+	switch {
+	case v.Draining:
+		self.Status = string(control.Draining)
+	case !v.Warm:
 		self.Status = string(control.Booting)
+	}
+	self.Stats.StreamerStatus = streamerStatus(control.Status(self.Status))
+	for _, st := range v.Streams {
+		if st.Here {
+			self.Stats.TotalStreams++
+		}
 	}
 	if len(v.Entries) > 0 {
 		c := entries[v.Entries[0]]
@@ -164,8 +176,9 @@ func (s shown) Peers() []api.Peer {
 		c := entries[p.Entry]
 		a := api.Peer{
 			Hostname: c.Name(), Status: string(p.Status), Since: seconds(now - p.Since),
-			Error: fetchError(&p, c), Stats: peerStats(p.Advert, p.Load, p.Instance),
+			Error: fetchError(&p, c), Stats: peerStats(p.Advert, p.Load, p.Instance, p.Hash),
 		}
+		a.Stats.StreamerStatus = streamerStatus(p.Status)
 		if p.Met {
 			a.Name = api.Maybe(p.Name)
 		}
@@ -205,16 +218,30 @@ func settings(p *api.Peer, c conf.Peer) {
 		p.APIURL = c.APIURL
 	}
 	p.FetchTimeout, p.StaleTimeout = c.FetchTimeout.Milliseconds(), c.StaleTimeout.Milliseconds()
-	p.ChannelLimit, p.CPULimit = c.ChannelLimit, c.CPULimit
+	p.ChannelLimit, p.CPULimit, p.MaxBitrate = c.ChannelLimit, c.CPULimit, c.MaxBitrate
 }
 
-func peerStats(a control.Advert, l control.Load, instance string) api.PeerStats {
+func peerStats(a control.Advert, l control.Load, instance, hash string) api.PeerStats {
 	return api.PeerStats{
-		ID: instance, ServerVersion: a.Build, StreamerStatus: "running", Uptime: l.Uptime,
-		CPUUsage: float64(l.CPU) / 10, BandwidthUsage: float64(l.Interface) / 10,
+		ID: instance, ServerVersion: a.Build, ConfigVersion: hash, Uptime: l.Uptime,
+		CPUUsage: float64(l.CPU) / 10, MemoryUsage: float64(l.Memory) / 10, BandwidthUsage: float64(l.Interface) / 10,
 		OutputKbit: l.OutBits / 1000, OnlineStreams: l.Captures, TotalClients: l.Clients,
 	}
 }
+
+// streamerStatus is what a node does, as far as its status tells; empty for one that does not answer.
+func streamerStatus(s control.Status) string {
+	switch s {
+	case control.Alive, control.Drifted:
+		return "running"
+	case control.Booting, control.Draining:
+		return string(s)
+	}
+	return ""
+}
+
+// Balancers implements [api.Node].
+func (s shown) Balancers() []api.Balancer { return s.n.balance.report() }
 
 // Actors implements [api.Node].
 func (s shown) Actors() []api.Actor {
@@ -262,6 +289,9 @@ func (n *Node) totals() api.Totals {
 		t.Clients[string(p)] = c.Open
 		t.BytesOut[string(p)] = c.BytesOut
 		t.Dropped += c.Dropped
+	}
+	if n.balance != nil {
+		t.Balancers = n.balance.report()
 	}
 	if v := n.view.get(); v != nil {
 		for _, p := range v.Peers {

@@ -109,9 +109,12 @@ type controller struct {
 	cancel  func()
 	token   uint64
 	asleep  time.Duration
-	asked   map[uint64]*act.Reply[*control.State]
-	wanted  map[uint64]publishWanted
-	asking  map[uint64]func(released bool)
+
+	measuredAt control.Instant // of the load
+
+	asked  map[uint64]*act.Reply[*control.State]
+	wanted map[uint64]publishWanted
+	asking map[uint64]func(released bool)
 }
 
 // relearning is how long what a failed control plane knew is left in effect while the next one asks the peers anew: it
@@ -138,7 +141,7 @@ func (c *controller) Receive(ctx actor.Context) {
 	case measure:
 		if m.of == c {
 			c.env.After(loadEvery, ctx.Self(), m)
-			c.step(ctx, control.Measured{Load: c.cfg.load()})
+			c.measure(ctx)
 			for _, name := range c.cfg.wanted() {
 				c.step(ctx, control.Demanded{Stream: name, Fresh: demandFresh})
 			}
@@ -187,12 +190,17 @@ func (c *controller) start(ctx actor.Context) {
 		c.blank = c.now() + relearning
 		c.step(ctx, control.Resumed{Captures: c.cfg.captures(), Up: c.now()})
 	}
-	c.step(ctx, control.Measured{Load: c.cfg.load()})
+	c.measure(ctx)
 	if c.cfg.draining() {
 		c.step(ctx, control.Drain{})
 	}
 	c.step(ctx, control.Tick{})
 	c.env.After(loadEvery, ctx.Self(), measure{c})
+}
+
+func (c *controller) measure(ctx actor.Context) {
+	c.measuredAt = c.now()
+	c.step(ctx, control.Measured{Load: c.cfg.load()})
 }
 
 func (c *controller) step(ctx actor.Context, ev control.Event) {
@@ -223,6 +231,7 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	case control.Fetch:
 		ctx.Send(c.cfg.peers, actors.Forward{Child: e.Peer, Msg: e})
 	case control.Reply:
+		e.State.Load.Age = int64((c.now() - c.measuredAt) / control.Millisecond)
 		c.asked[e.Token].Give(e.State)
 		delete(c.asked, e.Token)
 	case control.StartCapture:

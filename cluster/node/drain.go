@@ -229,6 +229,13 @@ func (s shown) Alarms() (out []api.Alarm) {
 	for _, a := range v.Alarms {
 		out = append(out, api.Alarm{Kind: string(a.Kind), Node: a.Node, Since: seconds(now - a.Since), Text: a.Text})
 	}
+	if db := s.n.geo.get(); db.Broken() != "" {
+		why, since := db.Broken(), db.BrokenFor()
+		out = append(out, api.Alarm{
+			Kind: "geoip", Node: v.Self, Since: int64(since.Seconds()),
+			Text: "the database of countries " + db.Path() + " cannot be read, the former one is in use: " + why,
+		})
+	}
 	return out
 }
 

@@ -34,6 +34,7 @@ type socket struct {
 	kind string // http, rtmp, rtsp
 	addr string
 	l    net.Listener
+	wrap func(net.Listener) net.Listener
 
 	once sync.Once
 }
@@ -41,7 +42,7 @@ type socket struct {
 // sockets are all of a node's. They are opened before anything runs, so that a port in use ends the start.
 type sockets struct{ list []*socket }
 
-func openSockets(f *conf.File) (_ *sockets, err error) {
+func openSockets(f *conf.File, wrap func(net.Listener) net.Listener) (_ *sockets, err error) {
 	s := &sockets{}
 	defer func() {
 		if err != nil {
@@ -60,7 +61,7 @@ func openSockets(f *conf.File) (_ *sockets, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", group.kind, err)
 			}
-			s.list = append(s.list, &socket{kind: group.kind, addr: l.Addr().String(), l: l})
+			s.list = append(s.list, &socket{kind: group.kind, addr: l.Addr().String(), l: wrap(l), wrap: wrap})
 		}
 	}
 	return s, nil
@@ -88,7 +89,10 @@ func (k *socket) open() (l net.Listener, err error) {
 	if l != nil {
 		return l, nil
 	}
-	return listen.Bind(k.addr)
+	if l, err = listen.Bind(k.addr); err != nil {
+		return nil, err
+	}
+	return k.wrap(l), nil
 }
 
 // A front is all that clients and peers meet.
@@ -125,7 +129,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 		demand:  n.want,
 
 		instantiate: n.instantiate,
-		names:       func(name string) error { return conf.CheckName(name, n.file().Balancers) },
+		names:       func(name string) error { return conf.CheckName(name, n.file().BalancerNames()) },
 		abroad:      n.abroad.cluster, hooks: n.abroad.hooks,
 	}
 	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
@@ -160,6 +164,8 @@ func newFront(n *Node, s *sockets) (*front, error) {
 			ts:    httpts.New(f.desk, f.hall, n.log),
 			flv:   httpflv.New(f.desk, f.hall),
 			hls:   f.hls,
+
+			balanced: f.hls, balance: n.balance, trusted: n.trusted,
 		},
 		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		ErrorLog: log.New(debugLines{n.log}, "", 0),

@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -91,11 +92,25 @@ type web struct {
 	hls                    interface {
 		ServeStream(w http.ResponseWriter, r *http.Request, stream, file string)
 	}
+	balanced balancedHLS
+	balance  *balancers
+	trusted  func(netip.Addr) bool // proxies that say whom they speak for
 }
 
 // ServeHTTP implements [http.Handler].
 func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch rt := parseRoute(r.URL.EscapedPath()); rt.kind {
+	r = listen.Forwarded(r, h.trusted)
+	path := r.URL.EscapedPath()
+	if name, rest, ok := h.balance.below(path); ok {
+		h.serveBalanced(w, r, name, rest)
+		return
+	}
+	h.serve(w, r, parseRoute(path))
+}
+
+// serve answers what is not below a balancer.
+func (h *web) serve(w http.ResponseWriter, r *http.Request, rt route) {
+	switch rt.kind {
 	case routeAPI:
 		h.api.ServeHTTP(w, r)
 	case routeSRS:

@@ -35,6 +35,7 @@ import (
 	"weir/cluster/peer"
 	"weir/cluster/trust"
 	"weir/protocols/api"
+	"weir/protocols/listen"
 )
 
 // Config is what a node is started with.
@@ -73,6 +74,11 @@ type Node struct {
 	abroad    *abroad // nil in a world of its own
 	failed    chan error
 
+	balance *balancers // nil in a [World]
+	geo     countries
+	weighed weighed
+	records records
+
 	current   fileHolder
 	reloading sync.Mutex
 	drain     drainage
@@ -83,8 +89,8 @@ type Node struct {
 	stepped func(now control.Instant, ev control.Event, out []control.Effect) // nil: nobody looks on
 	hub     hub.Config
 
-	journal *diary    // nil without one
-	writing *act.Task // of the journal
+	journal *diary      // nil without one
+	tasks   []*act.Task // that end after the actors
 
 	view viewHolder
 }
@@ -117,7 +123,13 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	sockets, err := openSockets(cfg.File)
+	if err := n.openGeo(cfg.File); err != nil {
+		return nil, err
+	}
+	if err := n.openRecords(); err != nil {
+		return nil, err
+	}
+	sockets, err := openSockets(cfg.File, func(l net.Listener) net.Listener { return listen.Behind(l, n.trusted, n.log) })
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +141,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	}()
 	n.sys = act.NewSystem(n.log)
 	n.env = cfg.Outside.Env(act.NewReal(n.sys, n.event))
+	n.balance = newBalancers(n, n.geo.of)
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}
@@ -143,9 +156,12 @@ func Start(cfg Config) (_ *Node, err error) {
 	if n.root, err = n.spawn(specs, sockets); err != nil {
 		return nil, err
 	}
+	// The control actor is told of the end of these and does not care.
 	if n.journal != nil {
-		n.writing = n.env.Go(n.pid(actors.Control), n.journal.run)
+		n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.journal.run))
 	}
+	n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.watchGeo))
+	n.keepRecords(func(run func(context.Context) error) *act.Task { return n.env.Go(n.pid(actors.Control), run) })
 	return n, nil
 }
 
@@ -159,9 +175,9 @@ func (n *Node) Stop() {
 	}
 	n.front.close()
 	n.stopRemote()
-	if n.writing != nil {
-		n.writing.Stop()
-		<-n.writing.Done
+	for _, t := range n.tasks {
+		t.Stop()
+		<-t.Done
 	}
 }
 
@@ -330,7 +346,8 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	}
 	if n.front != nil {
 		children = append(children,
-			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions, Left: n.left})},
+			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.watchers(n.file()))},
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions, Left: n.left, Ended: n.ended})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
 	return actors.Spawn(n.sys, n.env, children, func(reason any) {
@@ -367,7 +384,18 @@ func (n *Node) advert(s *sockets) control.Advert {
 }
 
 // apiURL is where the state of the peer behind an entry is fetched.
-func (n *Node) apiURL(e string) string { return peersByEntry(n.file())[e].APIURL }
+func (n *Node) apiURL(e string) string {
+	f := n.file()
+	if p, ok := peersByEntry(f)[e]; ok {
+		return p.APIURL
+	}
+	for _, s := range outsiders(f) {
+		if serverKey(s) == e {
+			return s.URL()
+		}
+	}
+	return ""
+}
 
 // relayTransport proves the key of the link to the peer of that name.
 func (n *Node) relayTransport(name string) http.RoundTripper {
@@ -414,21 +442,6 @@ func (n *Node) fetched(entry string, _ time.Duration, err error) {
 		why = string(e.Why)
 	}
 	n.metrics.FetchFailed(entry, why)
-}
-
-func (n *Node) load() control.Load {
-	b := n.cfg.Outside.Burden()
-	l := control.Load{Uptime: int64(n.env.Now().Seconds()), CPU: b.CPU, Memory: b.Memory}
-	for _, s := range n.sessions.List() {
-		if watches(s.ClientStats) {
-			l.Clients++
-		}
-	}
-	l.Captures = len(n.captures())
-	if n.abroad != nil {
-		srsShown{n}.measure(n.env.Now())
-	}
-	return l
 }
 
 // event logs what happens to actors.

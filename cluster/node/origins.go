@@ -52,7 +52,7 @@ func (n *Node) derived(f *conf.File) (out []conf.Stream) {
 			continue
 		}
 		for _, st := range n.origins.Streams(s.Name) {
-			if err := conf.CheckName(st.Name, f.Balancers); err != nil {
+			if err := conf.CheckName(st.Name, f.BalancerNames()); err != nil {
 				continue // it means something else in a URL here
 			}
 			in := conf.Input{URL: sourceScheme + "://" + st.Name, Scheme: sourceScheme, Pos: s.Pos}

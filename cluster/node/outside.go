@@ -30,7 +30,7 @@ type Outside struct {
 	// World, if not nil, takes the place of the network.
 	World *World
 
-	// Burden measures what the machine carries. It is asked every two seconds.
+	// Burden measures what the machine carries. It is asked every two seconds, by one goroutine at a time.
 	Burden func() Burden
 }
 
@@ -55,7 +55,8 @@ func (o Outside) complete() Outside {
 		o.Env = func(e act.Env) act.Env { return e }
 	}
 	if o.Burden == nil {
-		o.Burden = machineBurden
+		g := newGauge()
+		o.Burden = func() Burden { return g.measure(time.Now()) }
 	}
 	return o
 }

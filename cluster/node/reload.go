@@ -32,12 +32,21 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 	if _, err := n.specs(&next); err != nil {
 		return nil, err
 	}
+	if n.front != nil {
+		if err := n.openGeo(&next); err != nil {
+			return nil, err
+		}
+	}
 	n.origins.Sources(sourceNames(&next))
 	if err := n.putInEffect(&next); err != nil {
 		return nil, err
 	}
 	if n.abroad != nil {
 		n.abroad.cluster.Configure(vhosts(&next))
+	}
+	if n.front != nil {
+		n.balance.configure(&next)
+		n.sys.Root.Send(n.pid(actors.Servers), actors.Set{Children: n.watchers(&next)})
 	}
 	n.sys.Root.Send(n.pid(actors.Peers), actors.Set{Children: n.links(&next)})
 	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
@@ -69,6 +78,9 @@ func needRestart(old, f *conf.File) (what []string) {
 		{"loglevel", old.LogLevel != f.LogLevel},
 		{"journal", old.Journal != f.Journal},
 		{"edit_auth", !sameCredentials(old.EditAuth, f.EditAuth)},
+		{"view_auth", !sameCredentials(old.ViewAuth, f.ViewAuth)},
+		{"session_log", old.SessionLog != f.SessionLog},
+		{"pulsedb", old.Pulsedb != f.Pulsedb},
 	} {
 		if d.differs {
 			what = append(what, d.name)
@@ -99,6 +111,7 @@ func sameCredentials(a, b *conf.Credentials) bool {
 // keep leaves what needs a restart as it is.
 func keep(f, old *conf.File) {
 	f.Name, f.ClusterKey, f.Remote, f.LogLevel, f.Journal, f.EditAuth = old.Name, old.ClusterKey, old.Remote, old.LogLevel, old.Journal, old.EditAuth
+	f.ViewAuth, f.SessionLog, f.Pulsedb = old.ViewAuth, old.SessionLog, old.Pulsedb
 	f.HTTP, f.HTTPS, f.RTMP, f.RTSP = old.HTTP, old.HTTPS, old.RTMP, old.RTSP
 }
 

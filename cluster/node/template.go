@@ -77,7 +77,7 @@ func (n *Node) instantiate(name string) error {
 	if _, ok := f.Open(name, false); !ok {
 		return listen.ErrNotFound
 	}
-	if err := conf.CheckName(name, f.Balancers); err != nil {
+	if err := conf.CheckName(name, f.BalancerNames()); err != nil {
 		return fmt.Errorf("%w: %w", listen.ErrReserved, err)
 	}
 	added, err := n.instances.add(name, n.env.Now())

@@ -38,7 +38,7 @@ func drawn(t *testing.T) []string {
 }
 
 func TestLiveTreeIsTheOneThatIsDrawn(t *testing.T) {
-	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:1;\nstream a/b { input fake://fake; }\n"), conf.Flags{
+	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:1;\nbalancer lb { server 127.0.0.1:2; }\nstream a/b { input fake://fake; }\n"), conf.Flags{
 		Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0",
 	})
 	if problems.Failed() {
@@ -65,7 +65,7 @@ func TestLiveTreeIsTheOneThatIsDrawn(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	vary := strings.NewReplacer("streams/a%2Fb", "streams/<name>", "inputs/1", "inputs/<n>", "peers/127.0.0.1:1", "peers/<entry>")
+	vary := strings.NewReplacer("streams/a%2Fb", "streams/<name>", "inputs/1", "inputs/<n>", "peers/127.0.0.1:1", "peers/<entry>", "servers/127.0.0.1:2", "servers/<entry>")
 	session, address := regexp.MustCompile(`sessions/\d+`), regexp.MustCompile(`listeners/http:.*`)
 	var live []string
 	for _, l := range n.env.Tree().Leaves() {

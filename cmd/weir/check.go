@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"weir/cluster/conf"
+	"weir/cluster/node"
 )
 
 // Run checks a configuration file.
@@ -12,7 +13,10 @@ func (c *CheckCmd) Run(std stdio) error {
 	if err != nil {
 		return &exitError{exitConfig, err}
 	}
-	file, problems := conf.Load(configName(c.File), src, conf.Flags{Self: hostnames()})
+	file, problems := conf.Load(configName(c.File), src, conf.Flags{Self: hostnames(), GeoIP: c.GeoIP})
+	if !problems.Failed() {
+		problems = append(problems, node.Missing(file)...)
+	}
 	printProblems(std, problems)
 	if problems.Failed() {
 		return &exitError{code: exitConfig}

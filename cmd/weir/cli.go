@@ -16,6 +16,7 @@ type cli struct {
 	Explain ExplainCmd `cmd:"" help:"Say why a stream is where it is."`
 	Plan    PlanCmd    `cmd:"" help:"Say what would move without some nodes."`
 	Drain   DrainCmd   `cmd:"" help:"Hand a node's streams over to the others and end it."`
+	Bench   BenchCmd   `cmd:"" help:"Measure a running cluster."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -34,6 +35,7 @@ type NodeCmd struct {
 	Peer           []string `env:"WEIR_PEER" placeholder:"HOST[:PORT]" help:"Add a peer; a block with its settings may follow, as in the file."`
 	Stream         []string `sep:"none" env:"WEIR_STREAM" placeholder:"NAME=URL" help:"Add a stream; further directives may follow behind a semicolon. In the variable: one per line."`
 	Vod            []string `sep:"none" env:"WEIR_VOD" placeholder:"[NAME=]DIR" help:"Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line."`
+	GeoIP          string   `name:"geoip" env:"WEIR_GEOIP" placeholder:"FILE" help:"Database of countries (MaxMind), for balancers that name countries. Default GeoLite2-Country.mmdb, then GeoLite2-City.mmdb, in /usr/share/GeoIP."`
 	Log            string   `env:"WEIR_LOG" placeholder:"LEVEL" help:"debug, info, warn or error. Default info."`
 	ReturnHolddown string   `env:"WEIR_RETURN_HOLDDOWN" placeholder:"MS" help:"How long a returned node is watched before its streams go back to it, in milliseconds. Default 30000."`
 
@@ -51,7 +53,7 @@ func (*NodeCmd) Help() string {
   WEIR_CLUSTER_KEY=… weir node --peer n1:8080 --peer 'n2:8080 { public cdn.example.com; }' \
       --stream 'cam01=file://vod/bunny.mp4; cluster_ingest capture_at=n1'
 
-A flag means what the directive of the same name means in the file. --name, --remote, --cluster-key, --log,
+A flag means what the directive of the same name means in the file. --name, --remote, --cluster-key, --geoip, --log,
 --return-holddown and the listeners replace what the file says; --peer, --stream and --vod add to it, and replace an
 entry of the same name.
 
@@ -83,6 +85,7 @@ Exit codes: 0 ended as asked; 1 something failed.`
 // CheckCmd is `weir check`.
 type CheckCmd struct {
 	File  string `arg:"" help:"Configuration file; - reads standard input."`
+	GeoIP string `name:"geoip" env:"WEIR_GEOIP" placeholder:"FILE" help:"Database of countries that the node will be given."`
 	Print bool   `help:"Print the configuration as it is understood, with defaults filled in and secrets hidden."`
 }
 
@@ -110,7 +113,7 @@ func (*VersionCmd) Help() string {
 // flags gives the settings to package conf.
 func (c *NodeCmd) flags() conf.Flags {
 	return conf.Flags{
-		Name: c.Name, Remote: c.Remote, ClusterKey: c.ClusterKey, LogLevel: c.Log, ReturnHolddown: c.ReturnHolddown,
+		Name: c.Name, Remote: c.Remote, ClusterKey: c.ClusterKey, LogLevel: c.Log, ReturnHolddown: c.ReturnHolddown, GeoIP: c.GeoIP,
 		HTTP: c.HTTP, HTTPS: c.HTTPS, RTMP: c.RTMP, RTSP: c.RTSP,
 		Peers: c.Peer, Streams: lines(c.Stream), Vods: lines(c.Vod),
 		Self: hostnames(),

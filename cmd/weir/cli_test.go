@@ -48,6 +48,7 @@ var settingTests = []struct {
 		"stream a { input fake://a,b; } stream b { input publish://; title \"B, c\"; }",
 	},
 	{"vod", []string{"testdata/vod", "clips=/srv/a,b"}, "testdata/vod\nclips=/srv/a,b", "vod vod { root testdata/vod; } vod clips { root /srv/a,b; }"},
+	{"geoip", []string{"/srv/c.mmdb"}, "/srv/c.mmdb", "geoip /srv/c.mmdb;"},
 	{"log", []string{"debug"}, "debug", "loglevel debug;"},
 	{"return-holddown", []string{"1000"}, "1000", "return_holddown 1000;"},
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"weir/cluster/conf"
+	"weir/cluster/node"
 )
 
 // Run starts a node and returns when it has ended.
@@ -23,6 +24,9 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 	}
 	again := &configuration{path: c.Config, flags: c.flags(), read: sha256.Sum256(src)}
 	file, problems := conf.Load(configName(c.Config), src, again.flags)
+	if !problems.Failed() {
+		problems = append(problems, node.Missing(file)...)
+	}
 	if problems.Failed() {
 		printProblems(std, problems)
 		return &exitError{code: exitConfig}

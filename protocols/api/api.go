@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,12 +38,15 @@ type Options struct {
 	// Edit is who may change something. Nil: whoever is on this machine.
 	Edit *Credentials
 
+	// View is who may see, besides Edit. Nil: only Edit, or everybody where that is nil too.
+	View *Credentials
+
 	Log *slog.Logger
 }
 
 // Handler serves the paths /streamer/api/v3/…, /metrics and /api/tree; anything else below it is 404.
 func Handler(n Node, o Options) http.Handler {
-	a := &api{node: n, control: o.Control, auth: o.Edit, log: o.Log}
+	a := &api{node: n, control: o.Control, auth: o.Edit, view: o.View, log: o.Log}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -55,7 +59,8 @@ func Handler(n Node, o Options) http.Handler {
 type api struct {
 	node    Node
 	control Control
-	auth    *Credentials
+	auth    *Credentials // to change
+	view    *Credentials // to see
 	metrics http.Handler
 	log     *slog.Logger
 }
@@ -96,6 +101,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := r.URL.EscapedPath()
+	if err := a.maySee(r, path); err != nil {
+		a.fail(w, r, err)
+		return
+	}
 	if path == "/metrics" && a.metrics != nil {
 		a.metrics.ServeHTTP(w, r)
 		return
@@ -133,6 +142,10 @@ func (a *api) answer(ctx context.Context, path, query string) (any, error) {
 		return listOf("streams", a.node.Streams(), streamFields, query)
 	case "/cluster/peers":
 		return listOf("peers", a.node.Peers(), peerFields, query)
+	case "/cluster/balancers":
+		return listOf("balancers", a.node.Balancers(), balancerFields, query)
+	case "/pulse":
+		return a.pulse(query)
 	case "/monitoring/liveness":
 		return healthy(a.node.Live(ctx))
 	case "/monitoring/readiness":
@@ -147,7 +160,47 @@ func (a *api) answer(ctx context.Context, path, query string) (any, error) {
 	if name, ok := strings.CutPrefix(path, "/cluster/peers/"); ok {
 		return a.peer(name)
 	}
+	if name, ok := strings.CutPrefix(path, "/cluster/balancers/"); ok {
+		return a.balancer(name)
+	}
 	return nil, errNoResource
+}
+
+// Limits of a request for minutes.
+const (
+	defaultMinutes = 60
+	maxMinutes     = 24 * 60
+)
+
+func (a *api) pulse(query string) (any, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, bad("the query %q: %v", query, err)
+	}
+	minutes := defaultMinutes
+	if s := q.Get("minutes"); s != "" {
+		if minutes, err = strconv.Atoi(s); err != nil || minutes < 1 || minutes > maxMinutes {
+			return nil, bad("minutes %q, want a number from 1 to %d", s, maxMinutes)
+		}
+	}
+	list := a.node.Pulse(minutes)
+	if list == nil {
+		list = []Minute{}
+	}
+	return map[string][]Minute{"pulse": list}, nil
+}
+
+func (a *api) balancer(escaped string) (any, error) {
+	name, err := url.PathUnescape(escaped)
+	if err != nil || name == "" {
+		return nil, bad("%q is no name of a balancer", escaped)
+	}
+	for _, b := range a.node.Balancers() {
+		if b.Name == name {
+			return b, nil
+		}
+	}
+	return nil, &problem{http.StatusNotFound, "no such balancer"}
 }
 
 func (a *api) stream(ctx context.Context, escaped string) (any, error) {

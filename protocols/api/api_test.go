@@ -26,9 +26,13 @@ type fake struct {
 	streams []Stream
 	peers   []Peer
 	actors  []Actor
-	live    error
-	ready   error
-	slow    bool // Stream waits for its context
+
+	balancers []Balancer
+	minutes   []Minute
+
+	live  error
+	ready error
+	slow  bool // Stream waits for its context
 }
 
 func (f *fake) Streams() []Stream { return append([]Stream(nil), f.streams...) }
@@ -47,6 +51,8 @@ func (f *fake) Stream(ctx context.Context, name string) (Stream, error) {
 }
 
 func (f *fake) Peers() []Peer              { return append([]Peer(nil), f.peers...) }
+func (f *fake) Pulse(minutes int) []Minute { return f.minutes[max(0, len(f.minutes)-minutes):] }
+func (f *fake) Balancers() []Balancer      { return append([]Balancer(nil), f.balancers...) }
 func (f *fake) Actors() []Actor            { return append([]Actor(nil), f.actors...) }
 func (f *fake) Live(context.Context) error { return f.live }
 func (f *fake) Ready() error               { return f.ready }
@@ -75,6 +81,17 @@ func example() *fake {
 			},
 			{Hostname: "10.0.0.1:8080", Name: "n1", Self: true, Status: "alive", Stats: PeerStats{OnlineStreams: 1, TotalStreams: 5, TotalClients: 12}},
 			{Hostname: "10.0.0.3:8080", Status: "never seen", Error: "connection refused"},
+		},
+		balancers: []Balancer{
+			{Name: "global", Mode: "clients", Chosen: 31, Refused: 2, Servers: []BalancedServer{
+				{Server: "10.0.0.1", Name: "n1", Self: true, Clients: 12, Bitrate: 24e6, Streams: 1, Share: 80, Chosen: 21, Countries: []string{"RU"}},
+				{Server: "10.0.0.9", Clients: 3, Bitrate: 6e6, InFlight: 3, Share: 20, MaxBitrate: 40e6, Usage: 15, CountriesDefault: true, Chosen: 10, Excluded: "dead", Error: "connection refused"},
+			}},
+			{Name: "empty <1>", Mode: "usage", Servers: []BalancedServer{}},
+		},
+		minutes: []Minute{
+			{Time: time.Unix(1_700_000_000, 0).UTC(), Node: "n1", Clients: 11, Captures: 2, OutputBits: 22e6, CPUUsage: 12.5},
+			{Time: time.Unix(1_700_000_060, 0).UTC(), Node: "n1", Clients: 12, Captures: 2, OutputBits: 24e6, CPUUsage: 13},
 		},
 		actors: []Actor{
 			{ID: "node", Kind: "node", RunningMS: 3600000},
@@ -126,6 +143,11 @@ var goldenTests = []struct {
 	{"stream_missing.json", "/streamer/api/v3/streams/none", 404},
 	{"peers.json", "/streamer/api/v3/cluster/peers", 200},
 	{"peer.json", "/streamer/api/v3/cluster/peers/n2", 200},
+	{"balancers.json", "/streamer/api/v3/cluster/balancers?sort=name", 200},
+	{"balancer.json", "/streamer/api/v3/cluster/balancers/global", 200},
+	{"balancer_missing.json", "/streamer/api/v3/cluster/balancers/none", 404},
+	{"pulse.json", "/streamer/api/v3/pulse?minutes=1", 200},
+	{"pulse_bad.json", "/streamer/api/v3/pulse?minutes=0", 400},
 	{"liveness.json", "/streamer/api/v3/monitoring/liveness", 200},
 	{"readiness.json", "/streamer/api/v3/monitoring/readiness", 200},
 	{"tree.json", "/api/tree", 200},

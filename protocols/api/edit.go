@@ -3,12 +3,15 @@ package api
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -73,10 +76,7 @@ func mayEdit(r *http.Request, auth *Credentials) error {
 		return &problem{http.StatusForbidden, err.Error()}
 	}
 	if auth != nil {
-		user, password, ok := r.BasicAuth()
-		same := subtle.ConstantTimeCompare([]byte(user), []byte(auth.User)) &
-			subtle.ConstantTimeCompare([]byte(password), []byte(auth.Password))
-		if !ok || same != 1 {
+		if !auth.carried(r) {
 			return &problem{http.StatusUnauthorized, "edit_auth is required"}
 		}
 		return nil
@@ -102,6 +102,35 @@ func MayEdit(r *http.Request, auth *Credentials) (status int, err error) {
 		return p.status, err
 	}
 	return http.StatusOK, err
+}
+
+// open are the paths that show nothing to keep: whether the node lives and takes clients, and what other servers ask of
+// an origin.
+var open = []string{base + "/monitoring/liveness", base + "/monitoring/readiness", "/api/v1/clusters"}
+
+// maySee says whether a request may see what is at a path.
+func (a *api) maySee(r *http.Request, path string) error {
+	switch {
+	case a.view == nil && a.auth == nil, slices.Contains(open, path):
+		return nil
+	case a.view != nil && a.view.carried(r), a.auth != nil && a.auth.carried(r):
+		return nil
+	case a.view == nil:
+		return &problem{http.StatusUnauthorized, "edit_auth is required"}
+	}
+	return &problem{http.StatusUnauthorized, "view_auth is required"}
+}
+
+// carried says whether a request has the credentials: as Basic, or as Bearer of the same base64 text.
+func (c *Credentials) carried(r *http.Request) bool {
+	user, password, ok := r.BasicAuth()
+	if token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); bearer {
+		if text, err := base64.StdEncoding.DecodeString(token); err == nil {
+			user, password, ok = strings.Cut(string(text), ":")
+		}
+	}
+	same := subtle.ConstantTimeCompare([]byte(user), []byte(c.User)) & subtle.ConstantTimeCompare([]byte(password), []byte(c.Password))
+	return ok && same == 1
 }
 
 // localName says whether a Host header can only mean this machine, whatever a name server says.

@@ -141,3 +141,49 @@ func TestDrainTellsEachStepInALine(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoMaySeeWhat(t *testing.T) {
+	edit, view := &Credentials{"root", "s3cret"}, &Credentials{"guest", "look"}
+	for _, tt := range []struct {
+		name       string
+		edit, view *Credentials
+		who        string // the Authorization header
+		path       string
+		status     int
+	}{
+		{"nobody asks", nil, nil, "", base + "/streams", 200},
+		{"edit_auth is asked for", edit, nil, "", base + "/streams", 401},
+		{"edit_auth", edit, nil, "Basic cm9vdDpzM2NyZXQ=", base + "/streams", 200},
+		{"as a bearer", edit, nil, "Bearer cm9vdDpzM2NyZXQ=", base + "/streams", 200},
+		{"a wrong password", edit, nil, "Basic cm9vdDpzM2NyZXQx", base + "/streams", 401},
+		{"a bearer of nothing", edit, nil, "Bearer !", base + "/streams", 401},
+		{"view_auth is asked for", nil, view, "", "/metrics", 401},
+		{"view_auth", nil, view, "Basic Z3Vlc3Q6bG9vaw==", "/api/tree", 200},
+		{"edit_auth sees too", edit, view, "Basic cm9vdDpzM2NyZXQ=", base + "/cluster/peers", 200},
+		{"view_auth beside edit_auth", edit, view, "Basic Z3Vlc3Q6bG9vaw==", base + "/cluster/balancers", 200},
+		{"liveness", edit, view, "", base + "/monitoring/liveness", 200},
+		{"readiness", edit, view, "", base + "/monitoring/readiness", 200},
+		{"clusters", edit, view, "", "/api/v1/clusters", 404}, // not this handler's, but open
+		{"what is not there", edit, view, "", base + "/none", 401},
+	} {
+		r := httptest.NewRequest("GET", tt.path, nil)
+		if tt.who != "" {
+			r.Header.Set("Authorization", tt.who)
+		}
+		w := httptest.NewRecorder()
+		Handler(&fake{}, Options{Edit: tt.edit, View: tt.view, Metrics: NewMetrics("1", func() Totals { return Totals{} })}).ServeHTTP(w, r)
+		if w.Code != tt.status {
+			t.Errorf("%s: GET %s is %d, want %d", tt.name, tt.path, w.Code, tt.status)
+		}
+		if asks := w.Header().Get("WWW-Authenticate") != ""; asks != (w.Code == 401) {
+			t.Errorf("%s: WWW-Authenticate %t with status %d", tt.name, asks, w.Code)
+		}
+	}
+	r := httptest.NewRequest("POST", base+"/config/reload", nil)
+	r.Header.Set("Authorization", "Basic Z3Vlc3Q6bG9vaw==")
+	w := httptest.NewRecorder()
+	Handler(&fake{}, Options{Edit: edit, View: view, Control: &drainer{}}).ServeHTTP(w, r)
+	if w.Code != 401 {
+		t.Errorf("a change with view_auth is %d, want 401", w.Code)
+	}
+}

@@ -28,6 +28,8 @@ type Totals struct {
 	Dropped  uint64            // access units skipped for slow viewers since the start
 	Restarts map[string]uint64 // of actors since the start, by kind
 	Peers    []PeerTotals
+
+	Balancers []Balancer
 }
 
 // PeerTotals are what is known of the link to one peer.
@@ -98,12 +100,16 @@ var (
 	droppedDesc  = prometheus.NewDesc("weir_hub_dropped_units_total", "Access units skipped for slow viewers.", nil, nil)
 	restartsDesc = prometheus.NewDesc("weir_restarts_total", "Restarts of failed actors.", []string{"kind"}, nil)
 	aliveDesc    = prometheus.NewDesc("weir_peer_alive", "Whether this node takes the peer for alive.", []string{"peer"}, nil)
+	chosenDesc   = prometheus.NewDesc("weir_balancer_chosen_total", "Clients that this node sent to a server.", []string{"balancer", "server"}, nil)
+	refusedDesc  = prometheus.NewDesc("weir_balancer_refused_total", "Clients for whom no server was left.", []string{"balancer"}, nil)
+	usableDesc   = prometheus.NewDesc("weir_balancer_server_usable", "Whether a server gets clients.", []string{"balancer", "server"}, nil)
+	inFlightDesc = prometheus.NewDesc("weir_balancer_in_flight", "Clients sent to a server that it has not told of yet.", []string{"balancer", "server"}, nil)
 	rttDesc      = prometheus.NewDesc("weir_peer_rtt_seconds", "Duration of the last fetch of the peer's state.", []string{"peer"}, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{clientsDesc, bytesOutDesc, capturesDesc, droppedDesc, restartsDesc, aliveDesc, rttDesc} {
+	for _, d := range []*prometheus.Desc{clientsDesc, bytesOutDesc, capturesDesc, droppedDesc, restartsDesc, aliveDesc, rttDesc, chosenDesc, refusedDesc, usableDesc, inFlightDesc} {
 		ch <- d
 	}
 }
@@ -127,6 +133,18 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	send(droppedDesc, prometheus.CounterValue, float64(t.Dropped))
 	for kind, n := range t.Restarts {
 		send(restartsDesc, prometheus.CounterValue, float64(n), kind)
+	}
+	for _, b := range t.Balancers { // names are unique in a file, as are the servers of one
+		send(refusedDesc, prometheus.CounterValue, float64(b.Refused), b.Name)
+		for _, s := range b.Servers {
+			usable := 0.0
+			if s.Excluded == "" {
+				usable = 1
+			}
+			send(chosenDesc, prometheus.CounterValue, float64(s.Chosen), b.Name, s.Server)
+			send(usableDesc, prometheus.GaugeValue, usable, b.Name, s.Server)
+			send(inFlightDesc, prometheus.GaugeValue, float64(s.InFlight), b.Name, s.Server)
+		}
 	}
 	seen := map[string]bool{} // two series with the same labels would fail the whole scrape
 	for _, p := range t.Peers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 )
 
 // A Node is what the API shows. Its methods may be called by any goroutine but an actor's, at any time, and return
@@ -20,8 +21,14 @@ type Node interface {
 	// Peers returns the nodes of the group, this one included, in any order.
 	Peers() []Peer
 
+	// Balancers returns the balancers of this node's file, as this node sees their servers.
+	Balancers() []Balancer
+
 	// Actors returns the living actors, in any order.
 	Actors() []Actor
+
+	// Pulse returns the last minutes of this node, at most so many, the oldest first; none if they are not kept.
+	Pulse(minutes int) []Minute
 
 	// Live returns an error if the node can no longer do its work and should be restarted.
 	Live(ctx context.Context) error
@@ -101,8 +108,9 @@ type Peer struct {
 	FetchTimeout     int64  `json:"fetch_timeout,omitempty"` // ms
 	StaleTimeout     int64  `json:"stale_timeout,omitempty"` // ms
 	ChannelLimit     int    `json:"channel_limit,omitempty"`
-	CPULimit         int    `json:"cpu_limit,omitempty"` // percent
-	Error            string `json:"error,omitempty"`     // of the last fetch, if it failed
+	CPULimit         int    `json:"cpu_limit,omitempty"`   // percent
+	MaxBitrate       int64  `json:"max_bitrate,omitempty"` // bits per second
+	Error            string `json:"error,omitempty"`       // of the last fetch, if it failed
 
 	Stats PeerStats `json:"stats"`
 }
@@ -125,6 +133,36 @@ type PeerStats struct {
 	TotalClients   int     `json:"total_clients"`
 }
 
+// A Balancer is one balancer, as one node sees it.
+type Balancer struct {
+	Name    string           `json:"name"`
+	Mode    string           `json:"mode"` // clients, bitrate, usage, streams
+	Servers []BalancedServer `json:"servers"`
+	Chosen  uint64           `json:"chosen"`  // clients that this node has sent to servers
+	Refused uint64           `json:"refused"` // clients for whom no server was left
+}
+
+// A BalancedServer is a server of a balancer. Its figures hold the clients that this node has sent there since it told of
+// its own.
+type BalancedServer struct {
+	Server           string   `json:"server"` // as in the file
+	Name             Maybe    `json:"name"`   // as it announces itself; null until it has been heard
+	Self             bool     `json:"self,omitempty"`
+	Peer             bool     `json:"peer"` // it is of the group; otherwise it only serves
+	Clients          int      `json:"clients"`
+	Bitrate          int64    `json:"bitrate"` // bits per second
+	Streams          int      `json:"streams"`
+	InFlight         int      `json:"in_flight"`   // clients that it has not told of yet
+	Share            float64  `json:"share"`       // percent of the figure of the mode, of all servers
+	MaxBitrate       int64    `json:"max_bitrate"` // bits per second; 0 without a cap
+	Usage            float64  `json:"usage"`       // percent of max_bitrate
+	Countries        []string `json:"countries,omitempty"`
+	CountriesDefault bool     `json:"countries_default,omitempty"`
+	Chosen           uint64   `json:"chosen"`
+	Excluded         Maybe    `json:"excluded"` // why it gets no clients; null if it does
+	Error            string   `json:"error,omitempty"`
+}
+
 // An Actor is one living actor of this node.
 type Actor struct {
 	ID        string `json:"id"`
@@ -144,4 +182,24 @@ func (m Maybe) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return json.Marshal(string(m))
+}
+
+// A Minute is what a node was like at the end of a minute; OutputBits is the average of the minute.
+type Minute struct {
+	Time           time.Time      `json:"time"` // of its end
+	Node           string         `json:"node"`
+	Clients        int            `json:"clients"`
+	Captures       int            `json:"captures"`
+	OutputBits     int64          `json:"output_bits"`     // per second
+	CPUUsage       float64        `json:"cpu_usage"`       // percent
+	MemoryUsage    float64        `json:"memory_usage"`    // percent
+	BandwidthUsage float64        `json:"bandwidth_usage"` // percent of the network interface
+	Streams        []StreamMinute `json:"streams,omitempty"`
+}
+
+// A StreamMinute is one stream in a [Minute].
+type StreamMinute struct {
+	Name      string `json:"name"`
+	Clients   int    `json:"clients"`
+	InputBits int64  `json:"input_bits"` // per second
 }

@@ -59,6 +59,13 @@ var peerFields = []field[Peer]{
 	{"stats.total_clients", func(p *Peer) any { return float64(p.Stats.TotalClients) }},
 }
 
+var balancerFields = []field[Balancer]{
+	{"name", func(b *Balancer) any { return b.Name }},
+	{"mode", func(b *Balancer) any { return b.Mode }},
+	{"chosen", func(b *Balancer) any { return float64(b.Chosen) }},
+	{"refused", func(b *Balancer) any { return float64(b.Refused) }},
+}
+
 func null(s string) any {
 	if s == "" {
 		return nil

@@ -96,7 +96,7 @@ func (s *Server) fly(k *known, f file, a listen.Answer, fl *flight) {
 
 // fetch asks the node that has the stream, and returns its playlist and what that names.
 func (s *Server) fetch(k *known, f file, a listen.Answer) (*text, []string, error) {
-	body, err := s.peers.get(a.Upstream, k.escape+f.name, s.config.FetchTimeout, maxPlaylist)
+	body, err := s.peers.get(a.Upstream, k.at(f.name), s.config.FetchTimeout, maxPlaylist)
 	var status statusError
 	switch {
 	case errors.As(err, &status) && int(status) == http.StatusUnsupportedMediaType:
@@ -140,7 +140,7 @@ func (s *Server) want(p *page, k *known, upstream string, files []string) {
 				return
 			}
 			p.mu.Unlock()
-			if _, err := s.peers.media(s.peers.ctx, from, k.escape+name); err != nil {
+			if _, err := s.peers.media(s.peers.ctx, from, k.at(name), k.path(name)); err != nil {
 				s.log.Debug("segment of another node", slog.String("stream", k.stream), slog.Any("err", err))
 				p.mu.Lock()
 				if p.wantedFrom == from {
@@ -155,7 +155,7 @@ func (s *Server) want(p *page, k *known, upstream string, files []string) {
 // nextWanted takes the files that are here off the front of p.wanted and returns the next one. It is called with p.mu
 // held.
 func (s *Server) nextWanted(p *page, k *known) string {
-	for len(p.wanted) > 0 && s.peers.cached(k.escape+p.wanted[0]) != nil {
+	for len(p.wanted) > 0 && s.peers.cached(k.path(p.wanted[0])) != nil {
 		p.wanted = p.wanted[1:]
 	}
 	if len(p.wanted) == 0 {
@@ -167,7 +167,7 @@ func (s *Server) nextWanted(p *page, k *known) string {
 // fetchMedia takes a segment or an init segment from the node that has the stream. A segment that a playlist has named
 // may be one that only its predecessor had, or not have yet; the error for it passes.
 func (s *Server) fetchMedia(ctx context.Context, k *known, f file, a listen.Answer) ([]byte, error) {
-	b, err := s.peers.media(ctx, a.Upstream, k.escape+f.name)
+	b, err := s.peers.media(ctx, a.Upstream, k.at(f.name), k.path(f.name))
 	var status statusError
 	switch {
 	case err == nil:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,7 +97,11 @@ func (e statusError) Error() string { return fmt.Sprintf("answered with status %
 // get fetches path from the node at upstream, which may not be silent for longer than the fetch timeout, take longer
 // than total, or send more than limit bytes.
 func (p *peers) get(upstream, path string, total time.Duration, limit int64) (body []byte, err error) {
-	url := upstream + path + "?" + listen.HopsParameter + "=1"
+	join := "?"
+	if strings.Contains(path, "?") {
+		join = "&"
+	}
+	url := upstream + path + join + listen.HopsParameter + "=1"
 	defer func() {
 		p.fetched.Add(1)
 		if err != nil {
@@ -161,7 +166,7 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// cached returns a file that has been fetched, or nil. path is that of its URL.
+// cached returns a file that has been fetched, or nil.
 func (p *peers) cached(path string) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,10 +178,10 @@ func (p *peers) cached(path string) []byte {
 	return e.Value.(*cachedFile).body
 }
 
-// media returns a segment or an init segment, from memory or from the node at upstream.
-func (p *peers) media(ctx context.Context, upstream, path string) ([]byte, error) {
+// media returns a segment or an init segment, from memory, where it is under key, or from the node at upstream.
+func (p *peers) media(ctx context.Context, upstream, path, key string) ([]byte, error) {
 	p.mu.Lock()
-	if e := p.items[path]; e != nil {
+	if e := p.items[key]; e != nil {
 		p.used.MoveToFront(e)
 		p.mu.Unlock()
 		return e.Value.(*cachedFile).body, nil
@@ -186,7 +191,7 @@ func (p *peers) media(ctx context.Context, upstream, path string) ([]byte, error
 	if f == nil {
 		f = &fetch{done: make(chan struct{})}
 		p.flights[upstream+path] = f
-		go p.fly(f, upstream, path)
+		go p.fly(f, upstream, path, key)
 	}
 	p.mu.Unlock()
 	select {
@@ -198,13 +203,13 @@ func (p *peers) media(ctx context.Context, upstream, path string) ([]byte, error
 }
 
 // fly fetches for all who wait; it does not end when one of them leaves.
-func (p *peers) fly(f *fetch, upstream, path string) {
+func (p *peers) fly(f *fetch, upstream, path, key string) {
 	f.body, f.err = p.get(upstream, path, longestFetch, p.config.SegmentBytes)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.flights, upstream+path)
 	if f.err == nil && p.ctx.Err() == nil {
-		p.keep(path, f.body)
+		p.keep(key, f.body)
 	}
 	close(f.done)
 }

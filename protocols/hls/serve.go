@@ -37,7 +37,7 @@ var (
 // unless the stream is gone for good.
 func (s *Server) servePlaylist(q *query) {
 	var last *text
-	if k := s.find(q.stream); k != nil {
+	if k := s.find(q.key()); k != nil {
 		last = k.page(q.file).known(time.Now(), &s.config)
 	}
 	ctx, cancel := context.WithTimeout(q.r.Context(), s.hold(q, last != nil))
@@ -76,7 +76,7 @@ func (s *Server) currentText(ctx context.Context, q *query) (*text, error) {
 	case listen.Serve:
 		return s.localText(ctx, q, a.Stream, store)
 	case listen.Proxy:
-		k := s.remember(q.stream, a.Stream, time.Now())
+		k := s.remember(q, a.Stream, time.Now())
 		return s.fetchText(ctx, k, q.file, a)
 	}
 	return nil, &outcome{answer: a, reason: a.Reason}
@@ -93,7 +93,7 @@ func (s *Server) localText(ctx context.Context, q *query, stream string, store *
 		}
 	}
 	now := time.Now()
-	k := s.remember(q.stream, stream, now)
+	k := s.remember(q, stream, now)
 	k.served(store, now)
 	form := q.file.form
 	if q.file.any {
@@ -150,15 +150,28 @@ func (s *Server) writePlaylist(q *query, t *text) {
 func (s *Server) variantQuery(asked string) (string, error) {
 	id := sessionOf(asked)
 	if id == "" {
-		var raw [sessionDigits / 2]byte
-		s.random.Lock()
-		_, err := io.ReadFull(s.source, raw[:])
-		s.random.Unlock()
-		if err != nil {
-			return "", fmt.Errorf("making a session identifier: %w", err)
+		var err error
+		if id, err = s.newSession(); err != nil {
+			return "", err
 		}
-		id = hex.EncodeToString(raw[:])
 	}
+	return variantOf(id, asked), nil
+}
+
+// newSession draws a session identifier.
+func (s *Server) newSession() (string, error) {
+	var raw [sessionDigits / 2]byte
+	s.random.Lock()
+	_, err := io.ReadFull(s.source, raw[:])
+	s.random.Unlock()
+	if err != nil {
+		return "", fmt.Errorf("making a session identifier: %w", err)
+	}
+	return hex.EncodeToString(raw[:]), nil
+}
+
+// variantOf is the query of a variant's URI for a session.
+func variantOf(id, asked string) string {
 	var b strings.Builder
 	b.WriteString(sessionParameter + "=")
 	b.WriteString(id)
@@ -169,7 +182,7 @@ func (s *Server) variantQuery(asked string) (string, error) {
 		b.WriteByte('&')
 		b.WriteString(part)
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 // sessionOf returns the session identifier in a query, or nothing if there is none of ours.
@@ -184,7 +197,7 @@ func sessionOf(query string) string {
 
 // serveMedia answers a request for a segment or an init segment.
 func (s *Server) serveMedia(q *query) {
-	k := s.find(q.stream)
+	k := s.find(q.key())
 	body := s.atHand(k, q.file)
 	ctx, cancel := context.WithTimeout(q.r.Context(), s.hold(q, body != nil))
 	defer cancel()
@@ -218,7 +231,7 @@ func (s *Server) atHand(k *known, f file) []byte {
 			return b
 		}
 	}
-	return s.peers.cached(k.escape + f.name)
+	return s.peers.cached(k.path(f.name))
 }
 
 // fromWindow returns a file's bytes, or nil.
@@ -245,7 +258,7 @@ func (s *Server) currentMedia(ctx context.Context, q *query, body []byte) ([]byt
 	switch a.Verdict {
 	case listen.Serve:
 		now := time.Now()
-		k := s.remember(q.stream, a.Stream, now)
+		k := s.remember(q, a.Stream, now)
 		k.served(store, now)
 		if b := fromWindow(store.Window(), q.file); b != nil {
 			return b, nil
@@ -258,7 +271,7 @@ func (s *Server) currentMedia(ctx context.Context, q *query, body []byte) ([]byt
 		if body != nil {
 			return body, nil
 		}
-		k := s.remember(q.stream, a.Stream, time.Now())
+		k := s.remember(q, a.Stream, time.Now())
 		return s.fetchMedia(ctx, k, q.file, a)
 	case listen.Unavailable:
 		if body != nil {
@@ -300,8 +313,29 @@ func (s *Server) writeMedia(q *query, body []byte) {
 	}
 	h["Cache-Control"] = immutable
 	s.segments.Add(1)
-	s.write(q, body)
+	n := s.write(q, body)
+	if !q.entry && sessionOf(q.Query) != "" {
+		s.viewers.seen(q, s.targetOf(q), n)
+	}
 }
+
+// targetOf is the target duration of the stream of a segment.
+func (s *Server) targetOf(q *query) time.Duration {
+	if k := s.find(q.key()); k != nil {
+		if store := k.last(); store != nil {
+			return time.Duration(store.Window().TargetDuration) * time.Second
+		}
+		for i := range k.pages {
+			if t := k.pages[i].known(time.Now(), &s.config); t != nil && t.target > 0 {
+				return t.target
+			}
+		}
+	}
+	return usualTarget
+}
+
+// usualTarget is taken for the target duration where it is not known.
+const usualTarget = 6 * time.Second
 
 // piece is how much is written under one deadline.
 const piece = 128 << 10

@@ -38,8 +38,10 @@ type Server struct {
 	random sync.Mutex // held while reading source
 	source io.Reader
 
+	tours tours
+
 	mu       sync.RWMutex
-	streams  map[string]*known // guarded by mu
+	streams  map[string]*known // by [query.key]; guarded by mu
 	sweeping *time.Timer       // guarded by mu; nil when there is nothing to sweep
 	closed   bool              // guarded by mu
 
@@ -73,6 +75,7 @@ func New(c Config, d Desk, around Around) *Server {
 		viewers: newViewers(around.Hall, c.Viewers),
 	}
 	s.peers = newPeers(&s.config, around.Transport)
+	s.tours.limit = c.Viewers
 	return s
 }
 
@@ -106,6 +109,10 @@ func (s *Server) Stats() Stats {
 type known struct {
 	stream string
 	escape string // the stream's name as it stands in URLs, with a slash before and after
+
+	// scope keeps apart what bears one name and may be numbered otherwise: the segments of a server of a balancer, by its
+	// URL. It is empty for everything else.
+	scope string
 
 	used  atomic.Int64 // Unix seconds of the last request
 	pages [4]page      // index.m3u8, index.fmp4.m3u8, ts.m3u8, cmaf.m3u8
@@ -146,22 +153,26 @@ func (k *known) last() *cmaf.Store {
 }
 
 // find returns what is known of a stream, or nil.
-func (s *Server) find(stream string) *known {
+func (s *Server) find(key string) *known {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.streams[stream]
+	return s.streams[key]
 }
 
-// remember returns what is known of a stream that the desk has found, from now on if need be. asked is the name that
-// the request had, and stream that which the desk gave.
-func (s *Server) remember(asked, stream string, now time.Time) *known {
-	k := s.find(asked)
+// maxKnown bounds the streams that a server remembers: below a balancer it may be told of any name.
+const maxKnown = 20_000
+
+// remember returns what is known of a stream that the desk has found, from now on if need be. stream is the name that the
+// desk gave.
+func (s *Server) remember(q *query, stream string, now time.Time) *known {
+	key := q.key()
+	k := s.find(key)
 	if k == nil {
 		s.mu.Lock()
-		if k = s.streams[asked]; k == nil {
-			k = &known{stream: stream, escape: escape(stream)}
-			if !s.closed {
-				s.streams[strings.Clone(asked)] = k
+		if k = s.streams[key]; k == nil {
+			k = &known{stream: stream, escape: escape(stream), scope: q.scope}
+			if !s.closed && len(s.streams) < maxKnown {
+				s.streams[strings.Clone(key)] = k
 				if s.sweeping == nil {
 					s.sweeping = time.AfterFunc(sweepPeriod, s.sweep)
 				}
@@ -177,6 +188,7 @@ func (s *Server) remember(asked, stream string, now time.Time) *known {
 func (s *Server) sweep() {
 	now := time.Now()
 	s.viewers.sweep(now)
+	s.tours.sweep(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, k := range s.streams {
@@ -213,6 +225,20 @@ func escape(stream string) string {
 // ServeStream answers a request for a file of a stream; file is the last component of the URL's path, unescaped, and
 // stream what stands before it. [Serves] tells beforehand which files there are. Every answer carries CORS headers.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream, name string) {
+	q, ok := s.admit(w, r, stream, name)
+	if !ok {
+		return
+	}
+	q.entry = r.Header.Get(entryHeader) != ""
+	if q.file.kind == multivariant || q.file.kind == mediaPlaylist {
+		s.servePlaylist(q)
+	} else {
+		s.serveMedia(q)
+	}
+}
+
+// admit understands a request, or answers it; ok is false for what has been answered.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, stream, name string) (_ *query, ok bool) {
 	h := w.Header()
 	listen.CORS(h)
 	switch r.Method {
@@ -220,31 +246,22 @@ func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream, nam
 	case http.MethodOptions:
 		h["Allow"] = allowed
 		w.WriteHeader(http.StatusNoContent)
-		return
+		return nil, false
 	default:
 		h["Allow"] = allowed
 		fail(w, http.StatusMethodNotAllowed, "Only GET, HEAD and OPTIONS are answered here.")
-		return
+		return nil, false
 	}
 	f, ok := parseFile(name)
 	if !ok {
 		fail(w, http.StatusNotFound, "A stream has no such file.")
-		return
+		return nil, false
 	}
 	if len(r.URL.RawQuery) > maxQuery {
 		fail(w, http.StatusRequestURITooLong, "The query is too long.")
-		return
+		return nil, false
 	}
-	q := query{
-		w: w, r: r, file: f, stream: stream,
-		Request: listen.HTTPRequest(r, listen.HLS, stream),
-		entry:   r.Header.Get(entryHeader) != "",
-	}
-	if f.kind == multivariant || f.kind == mediaPlaylist {
-		s.servePlaylist(&q)
-	} else {
-		s.serveMedia(&q)
-	}
+	return &query{w: w, r: r, file: f, stream: stream, Request: listen.HTTPRequest(r, listen.HLS, stream)}, true
 }
 
 // maxQuery bounds the query of a request, in bytes: it is repeated in the multivariant playlist.
@@ -259,8 +276,17 @@ type query struct {
 	r      *http.Request
 	file   file
 	stream string
-	entry  bool // another node asks on behalf of its viewers
-	waited bool // it has been held
+	scope  string // as in known
+	entry  bool   // another node asks on behalf of its viewers
+	waited bool   // it has been held
+}
+
+// key is under what a server remembers the stream.
+func (q *query) key() string {
+	if q.scope == "" {
+		return q.stream
+	}
+	return q.stream + "\x00" + q.scope // no stream's name has control characters
 }
 
 // wait counts a request that has to wait.
@@ -292,8 +318,9 @@ func (s *Server) ask(ctx context.Context, q *query) (*cmaf.Store, listen.Answer)
 		a.Verdict = listen.Proxy
 	}
 	switch {
-	case a.Verdict == listen.Proxy && q.entry:
-		// Two nodes that each believe the other has the stream would ask each other for ever.
+	case a.Verdict == listen.Proxy && q.entry && !q.Here:
+		// Two nodes that each believe the other has the stream would ask each other for ever. One that a balancer has
+		// chosen asks the owner, which is not told that it was chosen too.
 		return nil, listen.Answer{
 			Verdict: listen.Unavailable, Stream: a.Stream, RetryAfter: time.Second,
 			Reason: "The stream has moved on; ask again.",

@@ -138,6 +138,10 @@ func (g *guarded) Accept() (net.Conn, error) {
 		}
 		pause = 0
 
+		conn := &Conn{Conn: inner}
+		if p, ok := inner.(*proxiedConn); ok { // its own connection can gather
+			conn.Conn, conn.remote, conn.early = p.Conn, p.remote, p.early
+		}
 		key := network(RemoteAddr(inner))
 		if !g.admit(key) {
 			g.refused.Add(1)
@@ -145,7 +149,8 @@ func (g *guarded) Accept() (net.Conn, error) {
 			_ = inner.Close()
 			continue
 		}
-		return &Conn{Conn: inner, leave: func() { g.leave(key) }}, nil
+		conn.leave = func() { g.leave(key) }
+		return conn, nil
 	}
 }
 
@@ -214,14 +219,30 @@ func RemoteAddr(conn net.Conn) netip.AddrPort {
 type Conn struct {
 	net.Conn
 
+	remote net.Addr // of the client of a proxy; nil: the connection's own
+	early  []byte   // read already; belongs to the reader
+
 	in, out   atomic.Uint64
 	leave     func()
 	leaveOnce sync.Once
 }
 
+// RemoteAddr implements [net.Conn].
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.Conn.RemoteAddr()
+}
+
 // Read implements [net.Conn].
-func (c *Conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+func (c *Conn) Read(b []byte) (n int, err error) {
+	if len(c.early) > 0 {
+		n = copy(b, c.early)
+		c.early = c.early[n:]
+	} else {
+		n, err = c.Conn.Read(b)
+	}
 	c.in.Add(uint64(max(n, 0)))
 	return n, err
 }

@@ -24,6 +24,9 @@ import (
 // already. A header would not survive the redirect in most clients; the query does in all.
 const HopsParameter = "weir_hops"
 
+// HereParameter is the query parameter that tells a node that a balancer has chosen it; see [Request.Here].
+const HereParameter = "weir_here"
+
 // maxHops is the most that [HTTPRequest] believes; any node stops long before it.
 const maxHops = 100
 
@@ -381,10 +384,41 @@ func HTTPRequest(r *http.Request, p Protocol, stream string) Request {
 		Query:    r.URL.RawQuery,
 		Remote:   netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()),
 		Host:     r.Host,
-		Secure:   r.TLS != nil,
+		Secure:   secure(r),
 		Agent:    r.UserAgent(),
 		Hops:     hops(r.URL.RawQuery),
+		Here:     here(r),
 	}
+}
+
+type hereKey struct{}
+
+// Here gives a request of which this node is to serve the client itself; see [Request.Here].
+func Here(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), hereKey{}, true))
+}
+
+func here(r *http.Request) bool {
+	if r.Context().Value(hereKey{}) != nil {
+		return true
+	}
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if part == HereParameter+"=1" {
+			return true
+		}
+	}
+	return false
+}
+
+// WithHere returns query with [HereParameter] set, and everything else in it as it was, in its order.
+func WithHere(query string) string {
+	parts := make([]string, 0, 8)
+	for part := range strings.SplitSeq(query, "&") {
+		if part != "" && !strings.HasPrefix(part, HereParameter+"=") {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(append(parts, HereParameter+"=1"), "&")
 }
 
 // requestPath is the path as the client wrote it; a router may have taken a prefix off the one in r.URL.

@@ -52,6 +52,10 @@ type Request struct {
 	// all as it sent them, App and Name without queries. They are empty for other protocols.
 	App, Name, TCURL, PageURL string
 
+	// Here says that this node was chosen to serve the client itself, by a balancer: he is not sent on, and gets segments
+	// from here too.
+	Here bool
+
 	// Redirects says that this client is known to follow redirects although its protocol's clients generally do not.
 	Redirects bool
 

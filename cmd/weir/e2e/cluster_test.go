@@ -148,22 +148,7 @@ func start(t *testing.T, count int, config func(i int, ports []int) string) *clu
 		}
 		c.nodes = append(c.nodes, n)
 	}
-	for _, n := range c.nodes {
-		n.run(t)
-	}
-	t.Cleanup(func() {
-		for _, n := range c.nodes {
-			n.end()
-			if report := n.log.report(); report != "" {
-				t.Errorf("%s reports:\n%s", n.name, report)
-			}
-		}
-		if t.Failed() {
-			for _, n := range c.nodes {
-				n.keepLog(t)
-			}
-		}
-	})
+	c.run(t)
 	return c
 }
 

@@ -1,0 +1,245 @@
+// Package geo looks up the country of an address in a MaxMind database (GeoLite2 or GeoIP2, Country or City), and reads
+// the file again when it changes.
+//
+// It knows no balancer and no client.
+package geo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oschwald/maxminddb-golang/v2"
+)
+
+// Places are where a database is looked for that nobody has named, in order.
+var Places = []string{"/usr/share/GeoIP/GeoLite2-Country.mmdb", "/usr/share/GeoIP/GeoLite2-City.mmdb"}
+
+// ErrNone says that there is no database.
+var ErrNone = errors.New("no database of countries")
+
+// Find gives the path of the database: given if it is not empty, else the first of [Places] that is there. The error
+// wraps [ErrNone] and says which files were looked for.
+func Find(given string) (string, error) {
+	if given != "" {
+		if _, err := os.Stat(given); err != nil {
+			return "", fmt.Errorf("%w: %w", ErrNone, err)
+		}
+		return given, nil
+	}
+	for _, p := range Places {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("%w: neither %s is there; write `geoip FILE;` or use --geoip", ErrNone, strings.Join(Places, " nor "))
+}
+
+const (
+	// maxSize bounds a database. The largest of MaxMind's have some hundred megabytes.
+	maxSize = 2 << 30
+
+	// firstLook is how many networks are tried before the first use, which somebody waits for. That is all of a Country
+	// database.
+	firstLook = 1_000_000
+
+	// look is how often the file is looked at.
+	look = 2 * time.Second
+)
+
+// A Database is a database that is in use, and the file from which it came. Any goroutine may use it.
+type Database struct {
+	path string
+	now  atomic.Pointer[maxminddb.Reader] // in memory, so that a file that is cut short does not end the process
+
+	mu     sync.Mutex
+	seen   stamp  // of the file when it was last read, whatever came of it; guarded by mu
+	broken string // why the file that is there now is not in use; guarded by mu
+	since  time.Time
+}
+
+// A stamp tells whether a file was changed. The zero stamp is that of no file.
+type stamp struct {
+	size     int64
+	modified time.Time
+	file     os.FileInfo // one that replaces another of the same age and size is another file
+}
+
+func (s stamp) same(t stamp) bool {
+	return s.size == t.size && s.modified.Equal(t.modified) &&
+		(s.file == nil) == (t.file == nil) && (s.file == nil || os.SameFile(s.file, t.file))
+}
+
+func stampOf(path string) stamp {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{size: fi.Size(), modified: fi.ModTime(), file: fi}
+}
+
+// Open reads a database.
+func Open(path string) (*Database, error) {
+	d := &Database{path: path, seen: stampOf(path)}
+	r, err := read(path, firstLook)
+	if err != nil {
+		return nil, fmt.Errorf("reading the database of countries %s: %w", path, err)
+	}
+	d.now.Store(r)
+	return d, nil
+}
+
+// read takes a file in and tries the first networks of it.
+func read(path string, most int) (*maxminddb.Reader, error) {
+	fi, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case fi.Size() > maxSize:
+		return nil, fmt.Errorf("it has %d bytes, expected at most %d", fi.Size(), int64(maxSize))
+	case !fi.Mode().IsRegular():
+		return nil, errors.New("it is no file")
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := maxminddb.OpenBytes(b)
+	if err != nil {
+		return nil, err
+	}
+	return r, walk(r, most)
+}
+
+// walk looks up networks, at most so many, to find what is broken before a client does. It fails if none of them has a
+// country.
+func walk(r *maxminddb.Reader, most int) error {
+	some, seen := false, 0
+	for network := range r.Networks() {
+		code, err := countryOf(network)
+		if err != nil {
+			return fmt.Errorf("the network %v: %w", network.Prefix(), err)
+		}
+		some = some || code != ""
+		if seen++; seen >= most && some {
+			break
+		}
+	}
+	if !some {
+		return fmt.Errorf("no network has a country in it; its type is %q", r.Metadata.DatabaseType)
+	}
+	return nil
+}
+
+// countryOf is the country of a network, or that in which it is registered; empty for none.
+func countryOf(r maxminddb.Result) (code string, err error) {
+	for _, what := range []string{"country", "registered_country"} {
+		if err := r.DecodePath(&code, what, "iso_code"); err != nil || code != "" {
+			return code, err
+		}
+	}
+	return "", nil
+}
+
+// Path is the file.
+func (d *Database) Path() string { return d.path }
+
+// Country gives the ISO 3166-1 code of the country of an address; empty for one that is private or that the database
+// does not have. A nil Database knows no country.
+func (d *Database) Country(a netip.Addr) string {
+	a = a.Unmap()
+	if d == nil || !a.IsValid() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
+		return ""
+	}
+	code, err := countryOf(d.now.Load().Lookup(a.WithZone("")))
+	if err != nil {
+		return "" // such as an IPv6 address in a database without any
+	}
+	return code
+}
+
+// Built is when the database that is in use was made.
+func (d *Database) Built() time.Time { return d.now.Load().Metadata.BuildTime() }
+
+// Broken says why the file that is there now is not in use, although an earlier one is; empty if all is well.
+func (d *Database) Broken() string {
+	if d == nil {
+		return ""
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broken
+}
+
+// BrokenFor is for how long the file has not been in use.
+func (d *Database) BrokenFor() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken == "" {
+		return 0
+	}
+	return time.Since(d.since)
+}
+
+// Watch reads the file again whenever it has changed, until ctx ends or over says so. What cannot be read leaves the
+// former database in use. changed, if not nil, is told of each attempt.
+func (d *Database) Watch(ctx context.Context, over func() bool, changed func(error)) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	last := d.stamp()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if over() {
+			return
+		}
+		now := stampOf(d.path)
+		settled := now.same(last) // it is not being written any more
+		last = now
+		if !settled || now.same(d.stamp()) {
+			continue
+		}
+		err := d.again(now)
+		if changed != nil {
+			changed(err)
+		}
+	}
+}
+
+func (d *Database) stamp() stamp {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.seen
+}
+
+// again reads the file that has that stamp.
+func (d *Database) again(now stamp) error {
+	r, err := read(d.path, math.MaxInt)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen = now
+	if err == nil {
+		d.broken = ""
+		d.now.Store(r)
+		return nil
+	}
+	if d.broken == "" {
+		d.since = time.Now()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("the file is gone")
+	}
+	d.broken = err.Error()
+	return fmt.Errorf("reading the database of countries %s again: %w", d.path, err)
+}

@@ -1,0 +1,135 @@
+package peer
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/act"
+	"weir/cluster/control"
+)
+
+// running claims that these streams run, and that others start.
+func claims(running []string, starting ...string) (out []control.Claim) {
+	for _, n := range running {
+		out = append(out, control.Claim{Stream: n, State: control.ClaimRunning})
+	}
+	for _, n := range starting {
+		out = append(out, control.Claim{Stream: n, State: control.ClaimStarting})
+	}
+	return out
+}
+
+func TestServerIsKnownByItsAnswers(t *testing.T) {
+	list := []control.Listed{{Name: "a"}, {Name: "b"}}
+	k := known{}
+	for i, tt := range []struct {
+		name    string
+		state   control.State
+		old     bool
+		running []string
+		listed  []string
+		again   bool // it asks for everything next
+	}{
+		{"everything", control.State{Instance: "i", Seq: 1, Version: 5, ListHash: "h", List: list, Claims: claims([]string{"a", "c"}, "b")}, false, []string{"a", "c"}, []string{"a", "b"}, false},
+		{"unchanged", control.State{Instance: "i", Seq: 2, Version: 5, Same: true}, false, []string{"a", "c"}, []string{"a", "b"}, false},
+		{"an old one", control.State{Instance: "i", Seq: 1, Version: 4}, true, []string{"a", "c"}, []string{"a", "b"}, false},
+		{"a difference", control.State{Instance: "i", Seq: 3, Version: 7, Base: 5, ListHash: "h", Claims: claims([]string{"b"}, "c"), Gone: []string{"a"}}, false, []string{"b"}, []string{"a", "b"}, false},
+		{"a difference from what is not known", control.State{Instance: "i", Seq: 4, Version: 9, Base: 8, Claims: claims([]string{"x"})}, false, []string{"b"}, []string{"a", "b"}, true},
+		{"everything again", control.State{Instance: "i", Seq: 5, Version: 9, ListHash: "g", List: list[:1], Claims: claims([]string{"x"})}, false, []string{"x"}, []string{"a"}, false},
+		{"another process", control.State{Instance: "j", Seq: 1, Version: 1, ListHash: "h", List: list}, false, nil, []string{"a", "b"}, false},
+	} {
+		at := time.Duration(i+1) * time.Second
+		tt.state.Load.Age = 300
+		if ok := k.take(&tt.state, at, at+20*time.Millisecond); ok == tt.old {
+			t.Errorf("%s: taken %t, want %t", tt.name, ok, !tt.old)
+		}
+		if got := slices.Sorted(maps.Keys(k.seen.Running)); !slices.Equal(got, tt.running) {
+			t.Errorf("%s: running %v, want %v", tt.name, got, tt.running)
+		}
+		if got := slices.Sorted(maps.Keys(k.seen.Listed)); !slices.Equal(got, tt.listed) {
+			t.Errorf("%s: listed %v, want %v", tt.name, got, tt.listed)
+		}
+		if again := k.have == (control.Seen{}); again != tt.again {
+			t.Errorf("%s: asks for everything %t, want %t", tt.name, again, tt.again)
+		}
+		if !tt.old && (k.seen.LoadAt != at-300*time.Millisecond || k.seen.Heard != at+20*time.Millisecond) {
+			t.Errorf("%s: measured at %v, heard at %v", tt.name, k.seen.LoadAt, k.seen.Heard)
+		}
+	}
+	k.failed(control.Unauthorised, "refused")
+	if !k.seen.Ever || k.seen.Why != control.Unauthorised || k.seen.Instance != "j" {
+		t.Errorf("after a failed question: %+v, want what was known and the reason", k.seen)
+	}
+}
+
+// teller answers each question at once, and remembers what was asked and told.
+type teller struct {
+	send func(*actor.PID, any)
+
+	mu    sync.Mutex
+	asked []control.Fetch
+	told  []Seen
+	err   error
+}
+
+func (f *teller) Fetch(_ act.Env, link *actor.PID, m control.Fetch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, m)
+	f.send(link, Answer{ID: m.ID, Err: f.err, State: &control.State{Node: "n", Instance: "i", Seq: uint64(len(f.asked)), Version: 1}})
+}
+
+func (f *teller) publish(s Seen) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = append(f.told, s)
+}
+
+func (f *teller) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+// sofar gives the numbers of questions and of what was told, and the last of each.
+func (f *teller) sofar() (asked, told int, question control.Fetch, last Seen) {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.asked), len(f.told), f.asked[len(f.asked)-1], f.told[len(f.told)-1]
+}
+
+func TestServerIsAskedAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := act.NewSystem(nil)
+		f := &teller{send: func(to *actor.PID, m any) { sys.Root.Send(to, m) }}
+		pid, err := sys.Root.SpawnNamed(ServerProps(act.NewReal(sys, nil), ServerConfig{
+			Entry: "edge:80", Fetcher: f, Every: 2 * time.Second, Stale: 10 * time.Second, Publish: f.publish,
+		}), "server")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(21 * time.Second)
+		asked, told, question, _ := f.sofar()
+		if asked < 9 || asked > 13 || told != asked {
+			t.Errorf("asked %d times and told %d, want about 11 of both", asked, told)
+		}
+		if got := question.Seen; got.Instance != "i" || got.Version != 1 {
+			t.Errorf("the question says %+v, want what is known", got)
+		}
+		f.fail(&Error{Why: control.Unauthorised, Err: errors.New("wrong")})
+		time.Sleep(3 * time.Second)
+		if _, _, _, last := f.sofar(); last.Why != control.Unauthorised || last.Name != "n" {
+			t.Errorf("told %+v, want unauthorised", last)
+		}
+		_ = sys.Root.StopFuture(pid).Wait()
+		time.Sleep(time.Hour)
+	})
+}

@@ -1,0 +1,306 @@
+package hls
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/codecs"
+	"weir/protocols/cmaf"
+	"weir/protocols/listen"
+)
+
+// A router knows servers by name and gives the first that is usable.
+type router struct {
+	mu     sync.Mutex
+	places []Place
+	down   map[string]bool
+	failed []string
+	asked  []listen.Request
+}
+
+func (r *router) Route(q listen.Request, avoid []string) (Place, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, q)
+	for _, p := range r.places {
+		if !r.down[p.Server] && !slices.Contains(avoid, p.Server) && !slices.Contains(r.failed, p.Server) {
+			return p, true
+		}
+	}
+	return Place{}, false
+}
+
+func (r *router) Place(_ listen.Request, server string) (Place, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.places {
+		if p.Server == server {
+			return p, !r.down[server] && !slices.Contains(r.failed, server)
+		}
+	}
+	return Place{}, false
+}
+
+func (r *router) Failed(server string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = append(r.failed, server)
+}
+
+func (r *router) close(server string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down[server] = true
+}
+
+// A guest counts the viewers of a node by what they watch.
+type guests struct {
+	mu  sync.Mutex
+	all []listen.Client
+}
+
+func (g *guests) Enter(c listen.Client) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = append(g.all, c)
+}
+
+// become waits until there are so many, who enter after they have been answered, and fails if there are others.
+func (g *guests) become(t *testing.T, want int) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 1000 {
+		if g.count() >= want {
+			break
+		}
+		<-tick.C
+	}
+	if n := g.count(); n != want {
+		t.Errorf("%d viewers, want %d", n, want)
+	}
+}
+
+func (g *guests) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.all)
+}
+
+// farm is an asked node and two servers, each of which has the stream.
+type farm struct {
+	asked, first, second *node
+	rt                   *router
+	guests               [3]guests // of the asked node and the servers
+	stores               [2]*cmaf.Store
+}
+
+func newFarm(t *testing.T, c Config) *farm {
+	f := &farm{rt: &router{down: map[string]bool{}}}
+	f.asked = newNode(t, c, Around{Hall: &f.guests[0]})
+	for i, n := range []**node{&f.first, &f.second} {
+		*n = newNode(t, c, Around{Hall: &f.guests[i+1]})
+		f.stores[i] = stored(t, noon)
+		(*n).serve(f.stores[i])
+		f.rt.places = append(f.rt.places, Place{Server: []string{"a", "b"}[i], Upstream: (*n).http.URL, Public: (*n).http.URL})
+	}
+	f.asked.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rest, ok := strings.CutPrefix(r.URL.Path, "/lb/")
+		if !ok {
+			f.asked.answer(w, r)
+			return
+		}
+		i := strings.LastIndexByte(rest, '/')
+		f.asked.server.ServeBalanced(w, r, f.rt, "lb", rest[:i], rest[i+1:])
+	})
+	return f
+}
+
+// media is the URL of a new viewer's media playlist.
+func (f *farm) media(t *testing.T, query string) string {
+	t.Helper()
+	m := fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/index.m3u8"+query).is(t, 200)
+	uris := m.uris()
+	if len(uris) != 1 || !strings.HasPrefix(uris[0], "/lb/cam/ts.m3u8?session=") {
+		t.Fatalf("variants %q, want one below the balancer", uris)
+	}
+	return f.asked.http.URL + uris[0]
+}
+
+func TestViewerOfABalancerGetsSegmentsOfOneServerAndCountsThere(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, patient)
+	url := f.media(t, "?token=a%2Fb&weir_hops=1")
+	if !strings.HasSuffix(url, "&token=a%2Fb") {
+		t.Errorf("variant %s, want the token and no hops", url)
+	}
+	uris := fetchURL(t, "GET", url).is(t, 200).uris()
+	for _, u := range uris {
+		if !strings.HasPrefix(u, f.first.http.URL+"/cam/s") || !strings.Contains(u, "?session=") || !strings.HasSuffix(u, "&weir_here=1") {
+			t.Fatalf("segment %s, want one of the first server with the session", u)
+		}
+	}
+	fetchURL(t, "GET", uris[0]).is(t, 200)
+	fetchURL(t, "GET", uris[1]).is(t, 200)
+	f.guests[1].become(t, 1)
+	// One who was given the media playlist directly is told apart by where he comes from.
+	direct := fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/ts.m3u8").is(t, 200).uris()
+	fetchURL(t, "GET", direct[0]).is(t, 200)
+	fetchURL(t, "GET", fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/ts.m3u8").is(t, 200).uris()[1]).is(t, 200)
+	f.guests[1].become(t, 2)
+	if a, c := f.guests[0].count(), f.guests[2].count(); a != 0 || c != 0 {
+		t.Errorf("viewers: %d at the asked node and %d at the other server, want none", a, c)
+	}
+	if got := f.first.questions(); len(got) == 0 || !got[len(got)-1].Here {
+		t.Errorf("the server was not told that it serves the viewer itself: %+v", got)
+	}
+}
+
+// questions are the requests that the node's desk was asked about.
+func (n *node) questions() []listen.Request {
+	n.desk.mu.Lock()
+	defer n.desk.mu.Unlock()
+	return slices.Clone(n.desk.asked)
+}
+
+func TestViewerWhoseServerDiesGoesOnFromAnotherWithoutAReload(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, quick)
+	url := f.media(t, "")
+	before := fetchURL(t, "GET", url).is(t, 200)
+	f.first.http.CloseClientConnections()
+	f.first.http.Close()
+	pack(t, f.stores[1], noon+1)
+	fresh := func() reply {
+		r := fetchURL(t, "GET", url).is(t, 200)
+		for strings.HasPrefix(r.uris()[0], f.first.http.URL) { // until what was fetched a moment ago is too old
+			r = fetchURL(t, "GET", url).is(t, 200)
+		}
+		return r
+	}
+	after := fresh()
+	if !strings.HasPrefix(after.uris()[0], f.second.http.URL) || strings.Contains(after.body, "#EXT-X-DISCONTINUITY\n") {
+		t.Errorf("after the death:\n%s\nwant segments of the second server, and no discontinuity where both number alike", after.body)
+	}
+	if a, b := before.starts(t), after.starts(t); b != a+1 {
+		t.Errorf("media sequence %d after %d, want the next", b, a)
+	}
+	fetchURL(t, "GET", after.uris()[0]).is(t, 200)
+
+	// New viewers do not meet the dead one.
+	if u := fetchURL(t, "GET", f.media(t, "")).is(t, 200).uris()[0]; !strings.HasPrefix(u, f.second.http.URL) {
+		t.Errorf("a new viewer gets %s, want the second server", u)
+	}
+
+	// With nobody left the last playlist is repeated to those who know one, and others are told to come again.
+	f.rt.close("b")
+	if again := fetchURL(t, "GET", url).is(t, 200); again.starts(t) != after.starts(t) {
+		t.Errorf("with no server left:\n%s\nwant the last playlist again", again.body)
+	}
+	r := fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/index.m3u8").is(t, 503)
+	if r.Header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+}
+
+func TestServersThatNumberEachForThemselvesAreJoinedByADiscontinuity(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, quick)
+	// The second server numbers its segments otherwise, from lower numbers, as of the same moments.
+	other := cmaf.NewStore(cmaf.Config{})
+	var units []*codecs.AccessUnit
+	for n := int64(noon - 6); n <= noon+1; n++ {
+		u, err := pattern.Segment(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, au := range u {
+			bare := *au
+			bare.Cut = 0
+			units = append(units, &bare)
+		}
+	}
+	if err := cmaf.Pack(t.Context(), &script{pattern.Tracks(), units}, other, cmaf.Options{Start: 50}); err != nil {
+		t.Fatal(err)
+	}
+	f.second.serve(other)
+	url := f.media(t, "")
+	before := fetchURL(t, "GET", url).is(t, 200)
+	last := before.starts(t) + int64(len(before.uris()))
+	f.rt.close("a")
+	after := fetchURL(t, "GET", url).is(t, 200)
+	if got := after.starts(t); got != last || !strings.Contains(after.body, "#EXT-X-DISCONTINUITY\n") {
+		t.Errorf("after the move:\n%s\nwant media sequence %d and a discontinuity", after.body, last)
+	}
+	for _, u := range after.uris() {
+		if !strings.HasPrefix(u, f.second.http.URL) {
+			t.Errorf("segment %s, want one of the second server", u)
+		}
+		fetchURL(t, "GET", u).is(t, 200)
+	}
+}
+
+func TestUnknownStreamIsNotFoundThoughServersLive(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, quick)
+	for _, n := range []*node{f.first, f.second} {
+		n.set(nil, listen.Answer{Verdict: listen.NotFound, Reason: "there is no such stream: cam"})
+	}
+	fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/index.m3u8").is(t, 404)
+	if len(f.rt.failed) != 0 {
+		t.Errorf("servers %v are said to have failed, though they answered", f.rt.failed)
+	}
+}
+
+func TestViewerComesAgainWhileHisStreamStarts(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, quick)
+	f.first.set(nil, listen.Answer{Verdict: listen.Unavailable})
+	fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/index.m3u8").is(t, 503)
+	f.first.serve(f.stores[0])
+	if u := fetchURL(t, "GET", f.media(t, "")).is(t, 200).uris()[0]; !strings.HasPrefix(u, f.first.http.URL) {
+		t.Errorf("segment %s, want one of the first server, which lives", u)
+	}
+}
+
+func TestThisNodeServesTheViewersWhoChoseIt(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, patient)
+	f.asked.serve(f.stores[0])
+	f.rt.places = []Place{{Server: "self", Here: true}}
+	url := f.media(t, "")
+	uris := fetchURL(t, "GET", url).is(t, 200).uris()
+	if !strings.HasPrefix(uris[0], "/cam/s") {
+		t.Fatalf("segment %s, want one of this node's own", uris[0])
+	}
+	fetchURL(t, "GET", f.asked.http.URL+uris[0]).is(t, 200)
+	f.guests[0].become(t, 1)
+	if got := f.asked.questions(); !got[0].Here {
+		t.Errorf("the desk was asked %+v, want one who is served here", got[0])
+	}
+}
+
+func TestViewerByHTTPSIsNotLedToHTTP(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, patient)
+	handler := f.asked.http.Config.Handler
+	f.asked.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Forwarded-Proto", "https")
+		handler.ServeHTTP(w, listen.Forwarded(r, func(netip.Addr) bool { return true }))
+	})
+	uris := fetchURL(t, "GET", f.media(t, "")).is(t, 200).uris()
+	if !strings.HasPrefix(uris[0], "/lb/cam/s") {
+		t.Fatalf("segment %s, want one through this node", uris[0])
+	}
+	r := fetchURL(t, "GET", f.asked.http.URL+uris[0]).is(t, 200)
+	seg := f.stores[0].Window().Segments[0]
+	if r.body != string(seg.Bytes(cmaf.TS)) {
+		t.Errorf("%d bytes, want the %d of the server", len(r.body), len(seg.Bytes(cmaf.TS)))
+	}
+	f.guests[0].become(t, 1)
+}

@@ -1,0 +1,292 @@
+package listen
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// headerDeadline is how long a trusted proxy may take to say whose connection it is.
+const headerDeadline = 5 * time.Second
+
+// maxProxyHeader bounds the header of the PROXY protocol, in bytes. Version 1 has at most 107.
+const maxProxyHeader = 4 << 10
+
+// Behind wraps l so that connections from addresses that trusted says yes to may begin with a header of the PROXY
+// protocol, version 1 or 2: the address in it is then the connection's. A connection without one is what it is, so that
+// a proxy may also pass requests on. What is trusted is asked for each connection.
+//
+// Whoever closes the listener ends the goroutine that it has.
+func Behind(l net.Listener, trusted func(netip.Addr) bool, log *slog.Logger) net.Listener {
+	b := &behind{Listener: l, trusted: trusted, log: log, ready: make(chan net.Conn), closed: make(chan struct{})}
+	return b
+}
+
+type behind struct {
+	net.Listener
+	trusted func(netip.Addr) bool
+	log     *slog.Logger
+
+	start  sync.Once
+	ready  chan net.Conn
+	failed chan error // made by start; gets the error of the inner listener once
+	close  sync.Once
+	closed chan struct{}
+}
+
+// Accept implements [net.Listener].
+func (b *behind) Accept() (net.Conn, error) {
+	b.start.Do(func() {
+		b.failed = make(chan error, 1)
+		go b.accept()
+	})
+	select {
+	case c := <-b.ready:
+		return c, nil
+	case err := <-b.failed:
+		if passes(err) {
+			go b.accept()
+		} else {
+			b.failed <- err // for whoever accepts once more
+		}
+		return nil, err
+	case <-b.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (b *behind) accept() {
+	for {
+		c, err := b.Listener.Accept()
+		if err != nil {
+			b.failed <- err
+			return
+		}
+		if !b.trusted(RemoteAddr(c).Addr()) {
+			b.hand(c)
+			continue
+		}
+		go func() {
+			p, err := readProxyHeader(c)
+			if err != nil {
+				if !errors.Is(err, io.EOF) { // a health check opens and closes
+					b.log.Warn("a proxy's header cannot be read", slog.String("peer", c.RemoteAddr().String()), slog.Any("err", err))
+				}
+				_ = c.Close()
+				return
+			}
+			b.hand(p)
+		}()
+	}
+}
+
+func (b *behind) hand(c net.Conn) {
+	select {
+	case b.ready <- c:
+	case <-b.closed:
+		_ = c.Close()
+	}
+}
+
+// Close implements [net.Listener].
+func (b *behind) Close() error {
+	b.close.Do(func() { close(b.closed) })
+	return b.Listener.Close()
+}
+
+// A proxiedConn is a connection of which the beginning has been read. [Guard] takes it apart.
+type proxiedConn struct {
+	net.Conn
+	remote net.Addr
+	early  []byte // read, and not part of a header
+}
+
+// Read implements [net.Conn].
+func (c *proxiedConn) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// RemoteAddr implements [net.Conn].
+func (c *proxiedConn) RemoteAddr() net.Addr { return c.remote }
+
+// signature begins a header of version 2 of the PROXY protocol.
+const signature = "\r\n\r\n\x00\r\nQUIT\n"
+
+// readProxyHeader takes the header off a connection if there is one.
+func readProxyHeader(c net.Conn) (net.Conn, error) {
+	_ = c.SetReadDeadline(time.Now().Add(headerDeadline))
+	r := bufio.NewReaderSize(c, maxProxyHeader)
+	remote, err := parseProxyHeader(r)
+	if errors.Is(err, errSilentClient) {
+		err = nil // its client has nothing to say yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	p := &proxiedConn{Conn: c, remote: c.RemoteAddr()}
+	if remote.IsValid() {
+		p.remote = net.TCPAddrFromAddrPort(remote)
+	}
+	if n := r.Buffered(); n > 0 {
+		early, _ := r.Peek(n) // it is there
+		p.early = bytes.Clone(early)
+	}
+	return p, nil
+}
+
+var errSilentClient = errors.New("nothing was sent")
+
+// parseProxyHeader gives the address in a header, the zero one if there is no header or no address in it.
+func parseProxyHeader(r *bufio.Reader) (netip.AddrPort, error) {
+	for n := 1; n <= len(signature); n++ {
+		head, err := r.Peek(n)
+		if len(head) < n {
+			var silence net.Error
+			if errors.As(err, &silence) && silence.Timeout() {
+				return netip.AddrPort{}, errSilentClient
+			}
+			if errors.Is(err, io.EOF) && n > 1 {
+				return netip.AddrPort{}, nil // too short for a header, and somebody else's to judge
+			}
+			return netip.AddrPort{}, err
+		}
+		switch {
+		case strings.HasPrefix("PROXY ", string(head)):
+			if n == len("PROXY ") {
+				return parseProxyLine(r)
+			}
+		case !strings.HasPrefix(signature, string(head)):
+			return netip.AddrPort{}, nil
+		}
+	}
+	return parseProxyBinary(r)
+}
+
+// parseProxyLine reads version 1: `PROXY TCP4 SOURCE DESTINATION PORT PORT`, or `PROXY UNKNOWN …`.
+func parseProxyLine(r *bufio.Reader) (netip.AddrPort, error) {
+	const longest = 107
+	var line []byte
+	for !bytes.HasSuffix(line, []byte("\r\n")) {
+		if len(line) >= longest {
+			return netip.AddrPort{}, fmt.Errorf("a header of more than %d bytes", longest)
+		}
+		c, err := r.ReadByte()
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("reading the header: %w", err)
+		}
+		line = append(line, c)
+	}
+	fields := strings.Split(strings.TrimSuffix(string(line), "\r\n"), " ")
+	if len(fields) >= 2 && fields[1] == "UNKNOWN" {
+		return netip.AddrPort{}, nil
+	}
+	if len(fields) != 6 || fields[1] != "TCP4" && fields[1] != "TCP6" {
+		return netip.AddrPort{}, fmt.Errorf("the header %q", line)
+	}
+	a, err := netip.ParseAddr(fields[2])
+	if err != nil || a.Zone() != "" || (fields[1] == "TCP4") != a.Is4() {
+		return netip.AddrPort{}, fmt.Errorf("the address in the header %q", line)
+	}
+	ap, err := netip.ParseAddrPort(net.JoinHostPort(fields[2], fields[4]))
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("the port in the header %q", line)
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+}
+
+// parseProxyBinary reads version 2.
+func parseProxyBinary(r *bufio.Reader) (netip.AddrPort, error) {
+	var head [16]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("reading the header: %w", err)
+	}
+	size := int(binary.BigEndian.Uint16(head[14:]))
+	if head[12]>>4 != 2 || head[12]&15 > 1 || size > maxProxyHeader-len(head) {
+		return netip.AddrPort{}, fmt.Errorf("a header of version %d, command %d, %d bytes", head[12]>>4, head[12]&15, size)
+	}
+	rest := make([]byte, size)
+	if _, err := io.ReadFull(r, rest); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("reading the header: %w", err)
+	}
+	if head[12]&15 == 0 { // LOCAL: the proxy itself, such as its health check
+		return netip.AddrPort{}, nil
+	}
+	bits, port := 0, 0
+	switch head[13] >> 4 {
+	case 1: // AF_INET
+		bits, port = 4, 8
+	case 2: // AF_INET6
+		bits, port = 16, 32
+	default:
+		return netip.AddrPort{}, nil
+	}
+	if size < port+4 {
+		return netip.AddrPort{}, errors.New("the header is too short for its addresses")
+	}
+	a, _ := netip.AddrFromSlice(rest[:bits]) // of the right length
+	return netip.AddrPortFrom(a.Unmap(), binary.BigEndian.Uint16(rest[port:])), nil
+}
+
+type secureKey struct{}
+
+// Forwarded gives the request as it is from the client's side: for one that comes from a proxy that is trusted, with the
+// client's address, which X-Forwarded-For tells, and with the knowledge that he uses TLS, which X-Forwarded-Proto does.
+// Of several addresses it is the last one that is no trusted proxy's: what stands before it the client may have made up.
+func Forwarded(r *http.Request, trusted func(netip.Addr) bool) *http.Request {
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !trusted(remote.Addr().Unmap()) {
+		return r
+	}
+	if secure := r.Header.Get("X-Forwarded-Proto") == "https"; secure {
+		r = r.WithContext(context.WithValue(r.Context(), secureKey{}, true))
+	}
+	list := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	client := netip.AddrPort{}
+	for i := len(list) - 1; i >= 0; i-- {
+		a, ok := parseForwarded(strings.TrimSpace(list[i]))
+		if !ok {
+			break
+		}
+		client = a
+		if !trusted(a.Addr()) {
+			break
+		}
+	}
+	if client.IsValid() {
+		r2 := *r
+		r2.RemoteAddr = client.String()
+		r = &r2
+	}
+	return r
+}
+
+// parseForwarded reads an address with or without a port.
+func parseForwarded(s string) (netip.AddrPort, bool) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port()), true
+	}
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	return netip.AddrPortFrom(a.Unmap().WithZone(""), 0), err == nil
+}
+
+// secure says whether the client of a request uses TLS, to this node or to a trusted proxy.
+func secure(r *http.Request) bool {
+	return r.TLS != nil || r.Context().Value(secureKey{}) != nil
+}
