@@ -97,3 +97,41 @@ func TestAKilledActorFailsAndIsRestarted(t *testing.T) {
 		t.Errorf("only %v failed", failed)
 	}
 }
+
+func TestAFileForATimeGivesWayToTheOneBeforeIt(t *testing.T) {
+	s := group(t, 3, 6, "")
+	short, other := *s.Files[""], *s.Files[""]
+	short.Streams = short.Streams[:4]
+	other.Streams = other.Streams[:5]
+	const sec = time.Second
+	s.Steps = []Step{
+		{At: 20 * sec, To: 40 * sec, Action: Edit{[]string{"n1"}, &short}},
+		{At: 30 * sec, To: 50 * sec, Action: Edit{[]string{"n1"}, &other}}, // ends later, and comes back to what was before both
+		{At: 20 * sec, To: 30 * sec, Action: Edit{[]string{"n2"}, &short}},
+		{At: 19 * sec, To: 29 * sec, Action: Pause{[]string{"n2"}}}, // sees the file only when it goes on
+		{At: 25 * sec, To: 60 * sec, Action: Pause{[]string{"n3"}}},
+		{At: 26 * sec, Action: Edit{[]string{"n3"}, &short}},
+		{At: 27 * sec, Action: Crash{[]string{"n3"}}},
+		{At: 28 * sec, Action: Restart{Nodes: []string{"n3"}}},
+	}
+	s.Until = 70 * sec
+	w := newWorld(s, Options{})
+	at := func(d time.Duration, node int, want int) {
+		w.queue.push(item{at: d, do: func() {
+			if got := len(w.machines[node].file.Streams); got != want {
+				t.Errorf("at %v n%d has a file of %d streams, want %d", d, node+1, got, want)
+			}
+		}})
+	}
+	at(25*sec, 0, 4)
+	at(35*sec, 0, 5)
+	at(45*sec, 0, 5)
+	at(55*sec, 0, 6)
+	at(25*sec, 1, 6)
+	at(29*sec+1, 1, 4)
+	at(35*sec, 1, 6)
+	at(26*sec+1, 2, 6)
+	at(29*sec, 2, 4)
+	w.run()
+	report(t, w.finish())
+}

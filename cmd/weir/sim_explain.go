@@ -16,6 +16,7 @@ type SimExplainCmd struct {
 	Stream string        `arg:"" optional:"" help:"The stream; without it, the violations."`
 	At     time.Duration `placeholder:"TIME" help:"Only what led to the state at this time, such as 43s."`
 	Depth  int           `default:"6" placeholder:"N" help:"How many causes of each event. Default ${default}."`
+	JSON   bool          `name:"json" help:"Print JSON."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -38,39 +39,75 @@ func (c *SimExplainCmd) Run(std stdio) error {
 		return err
 	}
 	r := sim.Run(in.Scenario, sim.Options{Keep: true})
-	p := painter{colour: isTerminal(std.out)}
-	var b strings.Builder
+	p := painter{colour: isTerminal(std.out) && !c.JSON}
+	var list []told
 	if c.Stream == "" {
-		c.violations(&b, r, p)
-	} else if err := c.story(&b, in.Scenario, r, p); err != nil {
+		list = c.violations(r, p)
+	} else if list, err = c.story(in.Scenario, r, p); err != nil {
 		return &exitError{exitUnknown, err}
 	}
-	if _, err := io.WriteString(std.out, b.String()); err != nil {
+	if c.JSON {
+		err = writeJSON(std.out, struct {
+			Stream string `json:"stream,omitempty"`
+			Events []told `json:"events"`
+		}{c.Stream, append([]told{}, list...)})
+	} else {
+		_, err = io.WriteString(std.out, c.text(list))
+	}
+	if err != nil {
 		return fmt.Errorf("printing the explanation: %w", err)
 	}
 	return outcome(r)
 }
 
-func (c *SimExplainCmd) violations(b *strings.Builder, r *sim.Result, p painter) {
-	if len(r.Violations) == 0 {
+// A told event is one with what led to it, the first cause first.
+type told struct {
+	At     float64  `json:"at_seconds"`
+	Text   string   `json:"text"`
+	Causes []string `json:"causes"`
+
+	at time.Duration
+}
+
+func (c *SimExplainCmd) text(list []told) string {
+	var b strings.Builder
+	switch {
+	case len(list) > 0:
+	case c.Stream == "":
 		b.WriteString("nothing was violated; name a stream to hear its story\n")
-		return
+	default:
+		fmt.Fprintf(&b, "nobody captures %s\n", c.Stream)
 	}
+	for _, e := range list {
+		if c.Stream == "" {
+			b.WriteString(e.Text + "\n")
+		} else {
+			fmt.Fprintf(&b, "%10s  %s\n", millis(e.at), e.Text)
+		}
+		for _, l := range e.Causes {
+			fmt.Fprintf(&b, "              %s\n", l)
+		}
+	}
+	return b.String()
+}
+
+func (c *SimExplainCmd) violations(r *sim.Result, p painter) (list []told) {
 	for _, v := range r.Violations {
-		fmt.Fprintf(b, "%s at %s: %s\n", p.red(v.Invariant), v.At, v.Text)
-		c.chain(b, r.Trace, v.Line)
+		text := fmt.Sprintf("%s at %s: %s", p.red(v.Invariant), v.At, v.Text)
+		list = append(list, told{v.At.Seconds(), text, c.chain(r.Trace, v.Line), v.At})
 	}
+	return list
 }
 
 // story tells what became of a stream.
-func (c *SimExplainCmd) story(b *strings.Builder, s *sim.Scenario, r *sim.Result, p painter) error {
+func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list []told, err error) {
 	var events []storied
 	known := false
 	for _, f := range s.Files {
 		known = known || f.Stream(c.Stream) != nil
 	}
 	if !known {
-		return fmt.Errorf("found the stream %q, which no configuration of the scenario has", c.Stream)
+		return nil, fmt.Errorf("found the stream %q, which no configuration of the scenario has", c.Stream)
 	}
 	for _, h := range r.Holds {
 		if h.Stream != c.Stream {
@@ -97,16 +134,14 @@ func (c *SimExplainCmd) story(b *strings.Builder, s *sim.Scenario, r *sim.Result
 	if c.At > 0 {
 		events = lastBefore(events, c.At)
 	}
-	if len(events) == 0 {
-		fmt.Fprintf(b, "nobody captures %s\n", c.Stream)
-	}
 	for _, e := range events {
-		fmt.Fprintf(b, "%10s  %s\n", millis(e.at), e.text)
+		t := told{e.at.Seconds(), e.text, []string{}, e.at}
 		if e.line != nil {
-			c.chain(b, r.Trace, e.line.Number)
+			t.Causes = c.chain(r.Trace, e.line.Number)
 		}
+		list = append(list, t)
 	}
-	return nil
+	return list, nil
 }
 
 // A storied event is one in the life of a stream.
@@ -142,9 +177,9 @@ func lineOf(trace []sim.Line, at time.Duration, node, stream string) *sim.Line {
 	return nil
 }
 
-// chain writes the lines that led to one, the first cause first.
-func (c *SimExplainCmd) chain(b *strings.Builder, trace []sim.Line, number uint64) {
-	var lines []string
+// chain gives the lines that led to one, the first cause first.
+func (c *SimExplainCmd) chain(trace []sim.Line, number uint64) []string {
+	lines := []string{}
 	for number != 0 && len(lines) < max(c.Depth, 1) {
 		i, ok := slices.BinarySearchFunc(trace, number, func(l sim.Line, n uint64) int {
 			switch {
@@ -166,7 +201,6 @@ func (c *SimExplainCmd) chain(b *strings.Builder, trace []sim.Line, number uint6
 		}
 		number = trace[i].Cause
 	}
-	for _, l := range slices.Backward(lines) {
-		fmt.Fprintf(b, "              %s\n", l)
-	}
+	slices.Reverse(lines)
+	return lines
 }

@@ -17,6 +17,7 @@ type SimShrinkCmd struct {
 	SimScenario
 	Output string `short:"o" default:"-" placeholder:"FILE" help:"Where to write the small scenario; - is standard output."`
 	HTML   string `name:"html" placeholder:"FILE" help:"Write the timeline of the small scenario as a page."`
+	JSON   bool   `name:"json" help:"Print JSON, with the small scenario in it."`
 	Runs   int    `default:"500" placeholder:"N" help:"How often to try at most. Default ${default}."`
 }
 
@@ -40,6 +41,9 @@ func (c *SimShrinkCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	r := sim.Run(in.Scenario, sim.Options{})
+	if len(r.Violations) == 0 && c.JSON {
+		return writeJSON(std.out, shrunkReport{})
+	}
 	if len(r.Violations) == 0 {
 		if _, err := fmt.Fprintf(std.out, "%s\n", runLine(in.Scenario, r, painter{})); err != nil {
 			return fmt.Errorf("printing the outcome: %w", err)
@@ -52,6 +56,15 @@ func (c *SimShrinkCmd) Run(ctx context.Context, std stdio) error {
 		return &exitError{exitNondeterminism, errors.New("a second run does not show what the first one did")}
 	}
 	text := scenario.Format(small)
+	if c.JSON {
+		was := reportOf(v)
+		if err := writeJSON(std.out, shrunkReport{&was, text}); err != nil {
+			return err
+		}
+		if c.Output == "-" {
+			return &exitError{code: exitViolation}
+		}
+	}
 	err = writeTo(c.Output, std, func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
@@ -65,6 +78,12 @@ func (c *SimShrinkCmd) Run(ctx context.Context, std stdio) error {
 		}
 	}
 	return &exitError{exitViolation, fmt.Errorf("%s: %s", v.Invariant, v.Text)}
+}
+
+// A shrunkReport is a small scenario and what it violates, for programs; neither is there if nothing was violated.
+type shrunkReport struct {
+	Violation *violationReport `json:"violation"`
+	Scenario  string           `json:"scenario"`
 }
 
 // shrink makes the scenario of a violation small, with a bar. An interrupt ends it with what it has by then.

@@ -157,10 +157,7 @@ func (r *reading) config(name, src string) {
 	}
 	f, problems := conf.Parse(r.file, e.text)
 	problems = e.shift(problems, src, r.file, first)
-	r.problems = append(r.problems, slices.DeleteFunc(problems, func(p conf.Problem) bool {
-		// A simulated viewer asks for streams that a node cannot start for its viewers yet.
-		return p.Severity == conf.Warning || p.Severity == conf.Unsupported && strings.HasPrefix(p.Text, "static false")
-	})...)
+	r.problems = append(r.problems, slices.DeleteFunc(problems, func(p conf.Problem) bool { return p.Severity == conf.Warning })...)
 	r.files[name] = f
 }
 
