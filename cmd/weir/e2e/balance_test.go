@@ -154,6 +154,23 @@ func usable(t *testing.T, n *node, name string, count int) {
 	})
 }
 
+// without waits until a node would give clients to all servers of a balancer but those that are named as in the file.
+func without(t *testing.T, n *node, name string, dead ...string) {
+	t.Helper()
+	eventually(t, 30*time.Second, fmt.Sprintf("all servers of %s but %v take clients, says %s", name, dead, n.name), func() error {
+		b, err := n.balancer(name)
+		if err != nil {
+			return err
+		}
+		for _, s := range b.Servers {
+			if (s.Excluded != "") != slices.Contains(dead, s.Server) {
+				return fmt.Errorf("%+v", b.Servers)
+			}
+		}
+		return nil
+	})
+}
+
 // A follower plays HLS as a player does: it reloads the media playlist that the multivariant playlist named once, and
 // fetches each segment that is new to it.
 type follower struct {
@@ -494,18 +511,22 @@ func TestClientsAreSentToTheServersOfTheirCountry(t *testing.T) {
 	check(c.nodes[3])
 	for i, victim := range c.nodes {
 		asked := c.nodes[(i+1)%4]
+		dead := fmt.Sprintf("p%d", i+1)
 		victim.signal(t, syscall.SIGKILL)
-		usable(t, asked, "geo", 3)
-		check(asked, fmt.Sprintf("p%d", i+1))
+		without(t, asked, "geo", dead)
+		check(asked, dead)
 		victim.run(t)
-		usable(t, asked, "geo", 4)
+		for _, n := range c.nodes {
+			without(t, n, "geo")
+		}
 	}
 	// One after the other, until nobody is left for anybody but those whom the asked node serves itself.
 	asked := c.nodes[3]
 	for i := range 3 {
+		dead := []string{"p1", "p2", "p3"}[:i+1]
 		c.nodes[i].signal(t, syscall.SIGKILL)
-		usable(t, asked, "geo", 3-i)
-		check(asked, []string{"p1", "p2", "p3"}[:i+1]...)
+		without(t, asked, "geo", dead...)
+		check(asked, dead...)
 	}
 }
 
