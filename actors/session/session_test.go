@@ -117,11 +117,11 @@ func TestConnectionThatAlwaysFailsIsGivenUp(t *testing.T) {
 func TestEndOfASessionIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := act.NewSystem(nil)
-		var told []string
+		told := make(chan string, 10)
 		pid, err := sys.Root.SpawnNamed(session.Supervisor(act.NewReal(sys, nil), session.Config{
 			Registry: session.NewRegistry(),
 			Ended: func(s session.Seat, lasted time.Duration) {
-				told = append(told, s.ID+" "+s.Stream+" "+lasted.String())
+				told <- s.ID + " " + s.Stream + " " + lasted.String()
 			},
 		}), "sessions")
 		if err != nil {
@@ -130,11 +130,14 @@ func TestEndOfASessionIsTold(t *testing.T) {
 		sys.Root.Send(pid, session.Enter{Client: &caller{serve: func(context.Context, int64) error { time.Sleep(time.Minute); return nil }}})
 		synctest.Wait()
 		if len(told) != 0 {
-			t.Errorf("told %v of a session that goes on", told)
+			t.Errorf("told %q of a session that goes on", <-told)
+		}
+		if got, want := <-told, "1 cam 1m0s"; got != want {
+			t.Errorf("told %q, want %q", got, want)
 		}
 		time.Sleep(time.Hour)
-		if len(told) != 1 || told[0] != "1 cam 1m0s" {
-			t.Errorf("told %v, want the one session and its length", told)
+		if len(told) != 0 {
+			t.Errorf("told %q, when the one session had ended", <-told)
 		}
 		end(sys, pid)
 	})
