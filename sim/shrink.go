@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -29,6 +30,7 @@ func Shrink(s *Scenario, v Violation, o ShrinkOptions) (small *Scenario, ok bool
 	if c.Until == 0 {
 		c.Until = v.At + time.Second
 	}
+	prune(&c)
 	if !k.shows(&c) {
 		return s, false
 	}
@@ -139,11 +141,86 @@ func (k *shrinking) try(change func(s *Scenario)) bool {
 	c := *k.best
 	c.Steps = slices.Clone(c.Steps)
 	change(&c)
+	prune(&c)
 	if !k.shows(&c) {
 		return false
 	}
 	k.best = &c
 	return true
+}
+
+// prune takes the names of nodes and streams that are not there any more out of the steps, so that what is left can be
+// written down and read; steps about nothing else go.
+func prune(s *Scenario) {
+	known := map[string]bool{"": true}
+	for _, n := range s.Nodes {
+		known[n] = true
+	}
+	add := func(f *conf.File) {
+		for _, st := range f.Streams {
+			known[st.Name] = true
+		}
+	}
+	for _, f := range s.Files {
+		add(f)
+	}
+	for _, st := range s.Steps {
+		if e, ok := st.Action.(Edit); ok {
+			add(e.File)
+		}
+	}
+	steps := make([]Step, 0, len(s.Steps))
+	for _, st := range s.Steps {
+		ok := true
+		if st.Action != nil {
+			a, left := pruned(st.Action, known)
+			st.Action, ok = a.(Action), left
+		}
+		if st.Expect != nil {
+			e, left := pruned(st.Expect, known)
+			st.Expect, ok = e.(Expectation), left
+		}
+		if ok {
+			steps = append(steps, st)
+		}
+	}
+	s.Steps = steps
+}
+
+// pruned is an action or an expectation with known names alone; false if nothing that it is about is left.
+func pruned(x any, known map[string]bool) (any, bool) {
+	v := reflect.New(reflect.TypeOf(x)).Elem()
+	v.Set(reflect.ValueOf(x))
+	for i := range v.NumField() {
+		switch f := v.Field(i).Addr().Interface().(type) {
+		case *[]string:
+			if *f == nil {
+				continue // all
+			}
+			if *f = withKnown(*f, known); len(*f) == 0 {
+				return x, false
+			}
+		case *[][]string:
+			var groups [][]string
+			for _, g := range *f {
+				if g = withKnown(g, known); len(g) > 0 {
+					groups = append(groups, g)
+				}
+			}
+			if *f = groups; len(groups) < 2 {
+				return x, false
+			}
+		case *string:
+			if name := v.Type().Field(i).Name; (name == "Node" || name == "Stream" || name == "OwnedBefore") && !known[*f] {
+				return x, false
+			}
+		}
+	}
+	return v.Interface(), true
+}
+
+func withKnown(names []string, known map[string]bool) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !known[n] })
 }
 
 // time cuts off what comes after the violation.
