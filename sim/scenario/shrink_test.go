@@ -2,42 +2,53 @@ package scenario_test
 
 import (
 	"testing"
-	"time"
 
 	"weir/sim"
 	"weir/sim/scenario"
 )
 
-// Whatever a swarm finds is printed small, to be saved and run again: it has to be read, and to show the same.
+// Whatever is found is printed small, to be saved and run again: it has to be read, and to show the same.
 func TestWhatWasShrunkIsReadAndShowsTheSame(t *testing.T) {
-	shown := 0
-	for seed := uint64(1); seed <= 40 && shown < 4; seed++ {
-		s := sim.Draw(seed, sim.SwarmOptions{Disturbed: 60 * time.Second, MinHealing: 30 * time.Second})
-		// Something that no rule promises, so that there is always something to shrink.
-		s.Steps = append(s.Steps, sim.Step{At: 30 * time.Second, Expect: sim.NoTakeOver{}})
-		r := sim.Run(s, sim.Options{})
+	for _, text := range []string{
+		`at 20s stall cam01,cam02,cam05 on n1,n2,n3
+		expect gap <= 1s for 30s`,
+		`at 20s crash n1,n2 ; demand cam01,cam04 at n1,n3
+		expect gap <= 1s for 30s`,
+		`from 20s to 50s partition n1 | n2,n4 | n3
+		expect no take-over of cam01,cam02,cam03,cam04,cam05`,
+		`from 20s to 50s random swarm
+		at 20s expect no take-over`,
+	} {
+		d, problems := scenario.Parse("large.txtar", []byte(`-- cluster.conf --
+cluster_key abcd; return_holddown 5000;
+peer n[1..4]:8080 { fetch_timeout 1000; stale_timeout 3000; }
+stream cam[01..08] { input fake://fake; cluster_ingest; }
+-- scenario --
+seed 3
+`+text))
+		if d == nil {
+			t.Fatal(problems)
+		}
+		r := sim.Run(d.Scenario, sim.Options{})
 		if len(r.Violations) == 0 {
+			t.Errorf("%s\nshows nothing to shrink", text)
 			continue
 		}
 		v := r.Violations[0]
-		small, ok := sim.Shrink(s, v, sim.ShrinkOptions{Runs: 150})
+		small, ok := sim.Shrink(d.Scenario, v, sim.ShrinkOptions{})
 		if !ok {
-			t.Errorf("seed %d: the violation does not show again", seed)
+			t.Errorf("%s\ndoes not show %s again", text, v.Invariant)
 			continue
 		}
-		shown++
-		text := scenario.Format(small)
-		d, problems := scenario.Parse("found.txtar", []byte(text))
-		if d == nil {
-			t.Errorf("seed %d: what was printed is not read: %v\n%s", seed, problems, text)
+		printed := scenario.Format(small)
+		found, problems := scenario.Parse("found.txtar", []byte(printed))
+		if found == nil {
+			t.Errorf("what was printed is not read: %v\n%s", problems, printed)
 			continue
 		}
-		again := sim.Run(d.Scenario, sim.Options{})
-		if len(again.Violations) == 0 || again.Violations[0].Invariant != v.Invariant {
-			t.Errorf("seed %d: what was printed shows %v, want %s\n%s", seed, again.Violations, v.Invariant, text)
+		again := sim.Run(found.Scenario, sim.Options{})
+		if len(again.Violations) == 0 || again.Violations[0].Fingerprint != v.Fingerprint {
+			t.Errorf("what was printed shows %v, want %s\n%s", again.Violations, v.Text, printed)
 		}
-	}
-	if shown < 4 {
-		t.Errorf("only %d runs had something to shrink", shown)
 	}
 }
