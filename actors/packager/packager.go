@@ -41,6 +41,29 @@ type Past struct {
 	Longest func() int64
 }
 
+// Numbered tells the parent which segment number is being cut, for so long by then, and how long segments last: at the
+// start, and whenever it is not the number that follows, within one, from what was told before. A stream that is a
+// function of time is not told of: whoever knows the time knows its numbers.
+type Numbered struct {
+	Number      int64
+	Period, Age time.Duration
+}
+
+// Finish asks the packager to close the segment that is open and to make no other. It answers with [Finished] and does
+// nothing from then on but wait to be stopped.
+type Finish struct{}
+
+// Finished tells the parent that the store gets no further segments.
+type Finished struct{}
+
+// cut is what the goroutine of an incarnation says of the number that is cut since an instant.
+type cut struct {
+	of     *packager
+	number int64
+	period time.Duration
+	at     time.Duration
+}
+
 // Props describes the packager of one stream.
 func Props(env act.Env, c Config, source listen.Source, store *cmaf.Store, past Past) *actor.Props {
 	return act.Props(env, "packager", func() actor.Actor {
@@ -55,6 +78,9 @@ type packager struct {
 	store  *cmaf.Store
 	past   Past
 	task   *act.Task
+	finish context.CancelFunc
+	ending bool // it has been told to finish
+	told   cut  // what the parent knows; a number of zero: nothing
 }
 
 // Receive implements [actor.Actor].
@@ -68,14 +94,43 @@ func (p *packager) Receive(ctx actor.Context) {
 		if p.past.Longest != nil {
 			o.Longest = time.Duration(p.past.Longest()) * time.Second / codecs.ClockRate
 		}
+		o.Finish, p.finish = context.WithCancel(context.Background())
+		if p.past.Backfill == nil {
+			root, self := ctx.ActorSystem().Root, ctx.Self()
+			o.Cut = func(number int64, period time.Duration) { root.Send(self, cut{p, number, period, p.env.Now()}) }
+		}
 		p.task = p.env.Go(ctx.Self(), func(c context.Context) error {
 			return cmaf.Pack(c, p.source.Units(), p.store, o)
 		})
+	case cut:
+		if m.of == p && !p.told.predicts(m) {
+			p.told = m
+			ctx.Send(ctx.Parent(), Numbered{m.number, m.period, p.env.Now() - m.at})
+		}
+	case Finish:
+		p.ending = true
+		p.finish()
 	case act.Ended:
-		if m.Task == p.task && m.Err != nil {
+		if m.Task != p.task {
+			return
+		}
+		if m.Err != nil {
 			panic(fmt.Errorf("packager of %s: %w", p.source.Name(), m.Err))
+		}
+		if p.ending {
+			ctx.Send(ctx.Parent(), Finished{})
 		}
 	case *actor.Stopping, *actor.Restarting:
 		p.task.Stop()
+		p.finish()
 	}
+}
+
+// predicts says whether the number of next follows from c within one.
+func (c cut) predicts(next cut) bool {
+	if c.number == 0 || c.period <= 0 {
+		return false
+	}
+	d := next.number - c.number - int64((next.at-c.at)/c.period)
+	return d >= -1 && d <= 1
 }

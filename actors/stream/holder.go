@@ -70,6 +70,7 @@ type holder struct {
 	last    int            // the configured input that was heard last, or 0
 	foreign bool           // whoever wanted it last said so
 	asked   time.Duration  // when somebody last wanted segments
+	segments
 	is      facts
 }
 
@@ -95,6 +96,7 @@ var errHolder = errors.New("its holder failed and begins anew")
 // end lets go of what the stream holds. A control plane that believes in a capture or a publisher here is told.
 func (h *holder) end(ctx actor.Context, s Status) {
 	h.live.Hub.Close()
+	h.answerHandOver(false)
 	h.cfg.Registry.remove(h.spec.Name, h.live)
 	if h.is.publication != nil {
 		h.is.publication.dismiss("the stream was ended")
@@ -112,7 +114,12 @@ func (h *holder) take(ctx actor.Context) {
 	case Want:
 		h.took++
 		h.want(ctx, m)
-	case capture, release:
+	case capture:
+		h.took++
+		h.succeed(m)
+		h.is.wish = m
+		ctx.Send(h.core, m)
+	case release:
 		h.took++
 		h.is.wish = m
 		ctx.Send(h.core, m)
@@ -152,6 +159,19 @@ func (h *holder) take(ctx actor.Context) {
 		h.unpack(ctx, m)
 	case obey:
 		h.obey(ctx, m)
+	case inherited:
+		h.inherited(ctx, m)
+	case HandOver:
+		h.took++
+		h.handOver(ctx, m)
+	case reclaim:
+		h.reclaim(ctx, m)
+	case packager.Numbered:
+		if h.captures() && h.cfg.Numbered != nil {
+			h.cfg.Numbered(ctx, h.spec.Name, m)
+		}
+	case packager.Finished:
+		h.finished(ctx)
 	case *actor.Terminated:
 		h.terminated(ctx, m.Who)
 	case proto.Message:
@@ -189,7 +209,7 @@ func (h *holder) captures() bool { return h.is.role == capturing || h.is.role ==
 // packUp starts the packager if segments are wanted and can be made here. One that was asked for before the capture
 // begins with it.
 func (h *holder) packUp(ctx actor.Context) {
-	if h.pack && h.packer == nil && (h.captures() || h.foreign) {
+	if h.pack && h.packer == nil && !h.waits() && (h.captures() || h.foreign) {
 		if h.foreign { // nobody says when the last player has gone
 			h.Env.After(packLinger, ctx.Self(), unpack{h})
 		}
@@ -249,12 +269,12 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 	}
 	switch {
 	case h.captures():
+		if o.status != nil && o.status.State == Running {
+			h.inherit(ctx)
+		}
 		h.packUp(ctx)
 	case captured:
-		h.pack = false
-		if h.packer != nil {
-			h.Stop(ctx, h.packer)
-		}
+		h.yield(ctx)
 	}
 	if o.letGo {
 		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, m.took})
@@ -288,6 +308,7 @@ func (h *holder) start(ctx actor.Context, index int) {
 func (h *holder) terminated(ctx actor.Context, who *actor.PID) {
 	if h.packer != nil && who.Id == h.packer.Id {
 		h.packer = nil
+		h.answerHandOver(true)
 		h.packUp(ctx)
 		h.show()
 		return

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"time"
+
 	"weir/actors/act"
 	"weir/actors/hub"
 	"weir/actors/input"
@@ -34,7 +36,25 @@ type (
 	Configure struct{ Specs []Spec }
 
 	// Capture starts the stream's own inputs, or lets a publisher in.
-	Capture struct{ Stream string }
+	Capture struct {
+		Stream string
+
+		// Least, if not nil, says that segments were made elsewhere, so that they are made here from the beginning, and
+		// gives a number above all of theirs so long after this message was made. It may be called by any goroutine. It
+		// does not matter to a stream that is a function of time, whose numbers are one too.
+		Least func(later time.Duration) int64
+
+		// From is the live node that captures the stream until it runs here, whose segments go on here; empty for none.
+		From string
+	}
+
+	// HandOver says that the node To makes the stream's segments from now on. Reply is called once, by any goroutine,
+	// when no more are made here and the stream's store can be read; with false if there are none to be handed over. A
+	// stream that is not released soon goes on by itself.
+	HandOver struct {
+		Stream, To string
+		Reply      func(handed bool)
+	}
 
 	// Release ends the capture because the node To has it now. Viewers who are here are kept: the stream follows the
 	// new owner, and the inputs go on until its media has arrived. To is empty when nobody else has the stream. Now
@@ -105,7 +125,10 @@ type (
 		role role
 		took uint64 // messages of the holder's parent that the core had dealt with
 	}
-	capture struct{}
+	capture struct {
+		least func(later time.Duration) int64
+		from  string
+	}
 	release struct {
 		to  string
 		now bool

@@ -14,6 +14,7 @@ import (
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/actors/packager"
+	"weir/protocols/cmaf"
 )
 
 // Config is what all streams share.
@@ -30,6 +31,13 @@ type Config struct {
 
 	// Report is told the [Status] of captures.
 	Report func(ctx actor.Context, s Status)
+
+	// Numbered is told how the segments of a captured stream are numbered. Nil: nobody cares.
+	Numbered func(ctx actor.Context, stream string, n packager.Numbered)
+
+	// Inherit asks the node from for the segments that it has made of a stream, and to make no more. done is called once,
+	// from any goroutine, with nil if there is nothing to go on from. Nil: no node can be asked.
+	Inherit func(ctx actor.Context, stream, from string, done func(*cmaf.Legacy))
 
 	// Answer is offered each message from another node that is addressed to a stream, and returns the reply; nil for
 	// none, or for one that later gets, once, from any goroutine. It must not block.
@@ -68,7 +76,7 @@ func (s *streams) Receive(ctx actor.Context) {
 	case Configure:
 		s.configure(ctx, m.Specs)
 	case Capture:
-		s.send(ctx, m.Stream, capture{})
+		s.send(ctx, m.Stream, capture{m.Least, m.From})
 	case Release:
 		if s.holders[m.Stream] == nil {
 			s.cfg.Report(ctx, Status{Stream: m.Stream, State: Stopped})
@@ -83,6 +91,12 @@ func (s *streams) Receive(ctx actor.Context) {
 		if s.holders[m.Stream] != nil {
 			s.send(ctx, m.Stream, kick{m.Why})
 		}
+	case HandOver:
+		if s.holders[m.Stream] == nil || s.ending[m.Stream] != nil {
+			m.Reply(false)
+			return
+		}
+		s.send(ctx, m.Stream, m)
 	case dispensable:
 		if pid := s.holders[m.name]; pid != nil && s.ending[m.name] == nil && s.sent[m.name] == m.took {
 			s.stop(ctx, m.name, pid)

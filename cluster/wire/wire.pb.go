@@ -210,7 +210,7 @@ func (x Refused_Why) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refused_Why.Descriptor instead.
 func (Refused_Why) EnumDescriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15, 0}
+	return file_wire_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Describe asks the owner of a stream what it does. Answers: Description, Refused.
@@ -505,6 +505,7 @@ type Track struct {
 	Height        uint32                 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
 	SampleRate    uint32                 `protobuf:"varint,4,opt,name=sample_rate,json=sampleRate,proto3" json:"sample_rate,omitempty"`
 	Channels      uint32                 `protobuf:"varint,5,opt,name=channels,proto3" json:"channels,omitempty"`
+	Config        []byte                 `protobuf:"bytes,6,opt,name=config,proto3" json:"config,omitempty"` // decoder configuration; only in a Generation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -572,6 +573,13 @@ func (x *Track) GetChannels() uint32 {
 		return x.Channels
 	}
 	return 0
+}
+
+func (x *Track) GetConfig() []byte {
+	if x != nil {
+		return x.Config
+	}
+	return nil
 }
 
 // Demand says that clients of a node want an on-demand stream; it is repeated while they do. Answers: Demanded,
@@ -1180,7 +1188,8 @@ func (x *Released) GetNode() string {
 	return ""
 }
 
-// Window asks the old owner for its HLS and DASH window and makes it stop cutting. Answers: Windowed, Refused.
+// Window asks the old owner for its HLS and DASH window and makes it stop cutting. It is sent to that node's stream,
+// which may own it no longer. The segments themselves are fetched over HTTP. Answers: Windowed, Refused.
 type Window struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
@@ -1259,7 +1268,8 @@ type Windowed struct {
 	DiscontinuitySequence uint64                 `protobuf:"varint,6,opt,name=discontinuity_sequence,json=discontinuitySequence,proto3" json:"discontinuity_sequence,omitempty"` // of the first segment below
 	TargetDurationMs      uint32                 `protobuf:"varint,7,opt,name=target_duration_ms,json=targetDurationMs,proto3" json:"target_duration_ms,omitempty"`
 	Init                  []byte                 `protobuf:"bytes,8,opt,name=init,proto3" json:"init,omitempty"`         // init segment that is in force; empty for MPEG-TS
-	Segments              []*Segment             `protobuf:"bytes,9,rep,name=segments,proto3" json:"segments,omitempty"` // oldest first
+	Segments              []*Segment             `protobuf:"bytes,9,rep,name=segments,proto3" json:"segments,omitempty"` // oldest first, with consecutive numbers
+	Generations           []*Generation          `protobuf:"bytes,10,rep,name=generations,proto3" json:"generations,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -1357,20 +1367,77 @@ func (x *Windowed) GetSegments() []*Segment {
 	return nil
 }
 
+func (x *Windowed) GetGenerations() []*Generation {
+	if x != nil {
+		return x.Generations
+	}
+	return nil
+}
+
+// Generation is a list of tracks that segments have.
+type Generation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tracks        []*Track               `protobuf:"bytes,1,rep,name=tracks,proto3" json:"tracks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Generation) Reset() {
+	*x = Generation{}
+	mi := &file_wire_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Generation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Generation) ProtoMessage() {}
+
+func (x *Generation) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Generation.ProtoReflect.Descriptor instead.
+func (*Generation) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Generation) GetTracks() []*Track {
+	if x != nil {
+		return x.Tracks
+	}
+	return nil
+}
+
 type Segment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Duration      uint64                 `protobuf:"varint,2,opt,name=duration,proto3" json:"duration,omitempty"` // in ticks of 90 kHz
 	Discontinuity bool                   `protobuf:"varint,3,opt,name=discontinuity,proto3" json:"discontinuity,omitempty"`
-	Dts           int64                  `protobuf:"varint,4,opt,name=dts,proto3" json:"dts,omitempty"` // of its first access unit, on the stream's timeline
-	Bytes         uint64                 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Dts           int64                  `protobuf:"varint,4,opt,name=dts,proto3" json:"dts,omitempty"`               // of its first access unit, on the stream's timeline
+	Bytes         uint64                 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`           // about, as a transport stream
+	Start         int64                  `protobuf:"varint,6,opt,name=start,proto3" json:"start,omitempty"`           // PTS of its first access unit
+	Generation    uint32                 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"` // index among the generations
+	Pictures      uint32                 `protobuf:"varint,8,opt,name=pictures,proto3" json:"pictures,omitempty"`
+	Independent   bool                   `protobuf:"varint,9,opt,name=independent,proto3" json:"independent,omitempty"`                           // it starts at a random access point
+	FragmentBytes uint64                 `protobuf:"varint,10,opt,name=fragment_bytes,json=fragmentBytes,proto3" json:"fragment_bytes,omitempty"` // about, as a movie fragment
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1449,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1462,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Segment) GetSequence() uint64 {
@@ -1433,6 +1500,41 @@ func (x *Segment) GetBytes() uint64 {
 	return 0
 }
 
+func (x *Segment) GetStart() int64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Segment) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Segment) GetPictures() uint32 {
+	if x != nil {
+		return x.Pictures
+	}
+	return 0
+}
+
+func (x *Segment) GetIndependent() bool {
+	if x != nil {
+		return x.Independent
+	}
+	return false
+}
+
+func (x *Segment) GetFragmentBytes() uint64 {
+	if x != nil {
+		return x.FragmentBytes
+	}
+	return 0
+}
+
 // Refused answers any question that got no better answer.
 type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1448,7 +1550,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1562,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1575,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15}
+	return file_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Refused) GetProtocol() uint32 {
@@ -1550,14 +1652,15 @@ const file_wire_proto_rawDesc = "" +
 	"\x06active\x18\x03 \x01(\bR\x06active\x12\x14\n" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x1a\n" +
-	"\brestarts\x18\x06 \x01(\rR\brestarts\"\x88\x01\n" +
+	"\brestarts\x18\x06 \x01(\rR\brestarts\"\xa0\x01\n" +
 	"\x05Track\x12\x14\n" +
 	"\x05codec\x18\x01 \x01(\tR\x05codec\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x03 \x01(\rR\x06height\x12\x1f\n" +
 	"\vsample_rate\x18\x04 \x01(\rR\n" +
 	"sampleRate\x12\x1a\n" +
-	"\bchannels\x18\x05 \x01(\rR\bchannels\"\x97\x01\n" +
+	"\bchannels\x18\x05 \x01(\rR\bchannels\x12\x16\n" +
+	"\x06config\x18\x06 \x01(\fR\x06config\"\x97\x01\n" +
 	"\x06Demand\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x10\n" +
 	"\x03ask\x18\x02 \x01(\x04R\x03ask\x12\x16\n" +
@@ -1609,7 +1712,7 @@ const file_wire_proto_rawDesc = "" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x10\n" +
 	"\x03ask\x18\x02 \x01(\x04R\x03ask\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\tR\x06stream\x12\x12\n" +
-	"\x04node\x18\x04 \x01(\tR\x04node\"\xb5\x02\n" +
+	"\x04node\x18\x04 \x01(\tR\x04node\"\xf1\x02\n" +
 	"\bWindowed\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x10\n" +
 	"\x03ask\x18\x02 \x01(\x04R\x03ask\x12\x16\n" +
@@ -1619,13 +1722,26 @@ const file_wire_proto_rawDesc = "" +
 	"\x16discontinuity_sequence\x18\x06 \x01(\x04R\x15discontinuitySequence\x12,\n" +
 	"\x12target_duration_ms\x18\a \x01(\rR\x10targetDurationMs\x12\x12\n" +
 	"\x04init\x18\b \x01(\fR\x04init\x121\n" +
-	"\bsegments\x18\t \x03(\v2\x15.weir.wire.v1.SegmentR\bsegments\"\x8f\x01\n" +
+	"\bsegments\x18\t \x03(\v2\x15.weir.wire.v1.SegmentR\bsegments\x12:\n" +
+	"\vgenerations\x18\n" +
+	" \x03(\v2\x18.weir.wire.v1.GenerationR\vgenerations\"9\n" +
+	"\n" +
+	"Generation\x12+\n" +
+	"\x06tracks\x18\x01 \x03(\v2\x13.weir.wire.v1.TrackR\x06tracks\"\xaa\x02\n" +
 	"\aSegment\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x1a\n" +
 	"\bduration\x18\x02 \x01(\x04R\bduration\x12$\n" +
 	"\rdiscontinuity\x18\x03 \x01(\bR\rdiscontinuity\x12\x10\n" +
 	"\x03dts\x18\x04 \x01(\x03R\x03dts\x12\x14\n" +
-	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\"\x8f\x02\n" +
+	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x14\n" +
+	"\x05start\x18\x06 \x01(\x03R\x05start\x12\x1e\n" +
+	"\n" +
+	"generation\x18\a \x01(\rR\n" +
+	"generation\x12\x1a\n" +
+	"\bpictures\x18\b \x01(\rR\bpictures\x12 \n" +
+	"\vindependent\x18\t \x01(\bR\vindependent\x12%\n" +
+	"\x0efragment_bytes\x18\n" +
+	" \x01(\x04R\rfragmentBytes\"\x8f\x02\n" +
 	"\aRefused\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x10\n" +
 	"\x03ask\x18\x02 \x01(\x04R\x03ask\x12\x16\n" +
@@ -1671,7 +1787,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_wire_proto_goTypes = []any{
 	(State)(0),          // 0: weir.wire.v1.State
 	(Reason)(0),         // 1: weir.wire.v1.Reason
@@ -1690,8 +1806,9 @@ var file_wire_proto_goTypes = []any{
 	(*Released)(nil),    // 14: weir.wire.v1.Released
 	(*Window)(nil),      // 15: weir.wire.v1.Window
 	(*Windowed)(nil),    // 16: weir.wire.v1.Windowed
-	(*Segment)(nil),     // 17: weir.wire.v1.Segment
-	(*Refused)(nil),     // 18: weir.wire.v1.Refused
+	(*Generation)(nil),  // 17: weir.wire.v1.Generation
+	(*Segment)(nil),     // 18: weir.wire.v1.Segment
+	(*Refused)(nil),     // 19: weir.wire.v1.Refused
 }
 var file_wire_proto_depIdxs = []int32{
 	0,  // 0: weir.wire.v1.Description.state:type_name -> weir.wire.v1.State
@@ -1700,13 +1817,15 @@ var file_wire_proto_depIdxs = []int32{
 	6,  // 3: weir.wire.v1.Description.tracks:type_name -> weir.wire.v1.Track
 	0,  // 4: weir.wire.v1.Input.state:type_name -> weir.wire.v1.State
 	0,  // 5: weir.wire.v1.Demanded.state:type_name -> weir.wire.v1.State
-	17, // 6: weir.wire.v1.Windowed.segments:type_name -> weir.wire.v1.Segment
-	2,  // 7: weir.wire.v1.Refused.why:type_name -> weir.wire.v1.Refused.Why
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	18, // 6: weir.wire.v1.Windowed.segments:type_name -> weir.wire.v1.Segment
+	17, // 7: weir.wire.v1.Windowed.generations:type_name -> weir.wire.v1.Generation
+	6,  // 8: weir.wire.v1.Generation.tracks:type_name -> weir.wire.v1.Track
+	2,  // 9: weir.wire.v1.Refused.why:type_name -> weir.wire.v1.Refused.Why
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1720,7 +1839,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -31,6 +31,14 @@ type Options struct {
 	// Start is the number of the first segment if neither the store nor a mark gives it: see [FreshNumber].
 	Start int64
 
+	// Finish, when it ends, ends Pack like the end of the feed: what is open is closed, and becomes a segment unless it
+	// is too short. Nil means never.
+	Finish context.Context
+
+	// Cut, if not nil, is told by the packager's goroutine of the number that is being cut from now on, at the start
+	// and after each segment, and how long segments last.
+	Cut func(number int64, period time.Duration)
+
 	// Log is told what viewers may notice. Nil means nobody.
 	Log *slog.Logger
 }
@@ -41,6 +49,13 @@ func Pack(ctx context.Context, feed listen.UnitFeed, store *Store, o Options) er
 	defer feed.Close()
 	p := newPacker(store, o)
 	defer p.note()
+	if o.Finish != nil {
+		c, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(o.Finish, func() { cancel(errFinish) })()
+		ctx = c
+	}
+	p.tell()
 	var units []*codecs.AccessUnit
 	dropped := feed.Dropped()
 	for {
@@ -67,12 +82,34 @@ func Pack(ctx context.Context, feed listen.UnitFeed, store *Store, o Options) er
 			}
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), err != nil && errors.Is(context.Cause(ctx), errFinish):
 			return p.take(p.segmenter.Flush(), nil)
 		case err != nil:
 			return fmt.Errorf("reading the stream: %w", err)
 		}
 	}
+}
+
+// errFinish is why Pack reads no more when it has been told to finish.
+var errFinish = errors.New("no further segment is to be made")
+
+// tell says which number is being cut.
+func (p *packer) tell() {
+	if p.options.Cut == nil {
+		return
+	}
+	number, period := p.store.Next(), p.store.config.Target
+	if number == 0 {
+		number = max(p.options.Start, 1)
+	}
+	if w := p.store.Window(); len(w.Segments) > 0 {
+		length := int64(0)
+		for _, seg := range w.Segments {
+			length += seg.Duration
+		}
+		period = time.Duration(length/int64(len(w.Segments))) * time.Second / codecs.ClockRate
+	}
+	p.options.Cut(number, period)
 }
 
 // A packer is the state of one Pack.
@@ -140,6 +177,7 @@ func (p *packer) append(segments []*Segment) error {
 	}
 	p.linear = segments[len(segments)-1].marked
 	p.segmenter.Promise(p.store.Record().TargetDuration)
+	p.tell()
 	return nil
 }
 

@@ -85,15 +85,20 @@ func (s *Store) Record() Record {
 	return s.record
 }
 
-// Import continues the numbers of another node. What is lower than the store's own is ignored.
+// Import continues the numbers of another node. What is lower than the store's own is ignored. Segments that are here
+// are listed no more once the next one comes.
 func (s *Store) Import(r Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.importLocked(r)
+}
+
+func (s *Store) importLocked(r Record) {
 	if r.Next <= s.record.Next || r.Next <= 0 {
 		return
 	}
 	duration := s.record.TargetDuration
-	s.record = r
+	s.record, s.base = r, r.Next
 	s.record.Discontinuities = max(r.Discontinuities, 0)
 	if duration != 0 || r.TargetDuration < 0 || r.TargetDuration > seconds(longestMarked) {
 		s.record.TargetDuration = duration

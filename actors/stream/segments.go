@@ -1,0 +1,178 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/packager"
+	"weir/protocols/cmaf"
+)
+
+const (
+	// inheritLimit is how long segments that another node has made are waited for before new ones are made without them.
+	inheritLimit = 6 * time.Second
+
+	// reclaimAfter is how long a stream whose segments have been handed over may stay captured here before they are made
+	// here again: the new owner has gone, or never made any.
+	reclaimAfter = handover
+)
+
+// segments is how a holder passes the making of segments from node to node.
+type segments struct {
+	heir   *heir
+	handed *handed
+	closed bool // the last capture here has ended, and what it left is in the store
+}
+
+// An heir is a capture whose segments follow those of another node. Until that is settled none are made.
+type heir struct {
+	capture
+	at    time.Duration // when the message came
+	asked bool
+}
+
+// handed are segments that another node makes although the stream is still captured here.
+type handed struct {
+	at      time.Duration
+	replies []func(bool) // who waits for the packager to finish
+}
+
+type (
+	// inherited is what became of an heir's question.
+	inherited struct {
+		to     *heir
+		legacy *cmaf.Legacy // nil: nothing
+	}
+	reclaim struct{ of *handed }
+)
+
+// waits says whether no segments may be made now although the stream is captured.
+func (h *holder) waits() bool { return h.heir != nil || h.handed != nil }
+
+// succeed notes that a capture begins, and whether it continues another node's segments. One that is here already
+// continues its own.
+func (h *holder) succeed(m capture) {
+	if h.captures() {
+		return
+	}
+	h.heir, h.closed = nil, false
+	if m.least != nil && h.past().Backfill == nil {
+		h.heir = &heir{capture: m, at: h.Env.Now()}
+	}
+}
+
+// inherit asks the predecessor for its segments as soon as the stream runs here. It makes no more from then on.
+func (h *holder) inherit(ctx actor.Context) {
+	heir := h.heir
+	if heir == nil || heir.asked {
+		return
+	}
+	heir.asked = true
+	if heir.from == "" || h.cfg.Inherit == nil {
+		h.inherited(ctx, inherited{heir, nil})
+		return
+	}
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	h.Env.After(inheritLimit, self, inherited{heir, nil})
+	h.cfg.Inherit(ctx, h.spec.Name, heir.from, func(l *cmaf.Legacy) { root.Send(self, inherited{heir, l}) })
+}
+
+// inherited goes on from the segments of the predecessor, or from a number that it has not reached.
+func (h *holder) inherited(ctx actor.Context, m inherited) {
+	if m.to != h.heir {
+		return
+	}
+	h.heir = nil
+	if !h.captures() {
+		return
+	}
+	if m.legacy != nil {
+		h.live.Store.Inherit(*m.legacy)
+	} else {
+		h.above(m.to.least(h.Env.Now() - m.to.at))
+	}
+	h.pack = true
+	h.packUp(ctx)
+}
+
+// above lets the next segment have at least that number. Discontinuities are counted as if each number before had
+// been one.
+func (h *holder) above(least int64) {
+	h.live.Store.Import(cmaf.Record{Next: least, Discontinuities: max(least, h.live.Store.Record().Discontinuities)})
+}
+
+// handOver ends the making of segments here, because another node goes on with them.
+func (h *holder) handOver(ctx actor.Context, m HandOver) {
+	switch {
+	case h.past().Backfill != nil:
+		m.Reply(false) // every node makes the same ones
+	case h.packer != nil && h.captures():
+		if h.handed == nil {
+			h.handed = &handed{at: h.Env.Now()}
+			h.Env.After(reclaimAfter, ctx.Self(), reclaim{h.handed})
+			h.Env.Event("segments_handed_over", "stream", h.spec.Name, "peer", m.To)
+		}
+		h.handed.replies = append(h.handed.replies, m.Reply)
+		ctx.Send(h.packer, packager.Finish{})
+	case h.packer != nil: // it is finishing
+		if h.handed == nil {
+			h.handed = &handed{at: h.Env.Now()}
+		}
+		h.handed.replies = append(h.handed.replies, m.Reply)
+	default:
+		m.Reply(h.handed != nil || h.closed)
+	}
+}
+
+// finished ends a packager that makes no more segments.
+func (h *holder) finished(ctx actor.Context) {
+	if h.packer != nil {
+		h.Stop(ctx, h.packer)
+	}
+}
+
+// answerHandOver tells those who wait for the last segment that it is there, or that it will not come.
+func (h *holder) answerHandOver(there bool) {
+	if h.handed == nil {
+		return
+	}
+	for _, reply := range h.handed.replies {
+		reply(there)
+	}
+	h.handed.replies = nil
+	if !h.captures() {
+		h.handed, h.closed = nil, there
+	}
+}
+
+// yield ends the making of segments because the capture has ended. The one that is open becomes the last.
+func (h *holder) yield(ctx actor.Context) {
+	h.closed = h.packer != nil || h.handed != nil
+	h.pack, h.heir = false, nil
+	if h.packer != nil {
+		ctx.Send(h.packer, packager.Finish{})
+	} else {
+		h.handed = nil
+	}
+}
+
+// reclaim goes on making segments that were handed over when the stream has stayed here: above all numbers that the
+// other node can have used meanwhile.
+func (h *holder) reclaim(ctx actor.Context, m reclaim) {
+	switch {
+	case m.of != h.handed:
+	case h.is.role == releasing: // the other node runs it
+		h.Env.After(reclaimAfter, ctx.Self(), m)
+	case h.captures():
+		shortest := h.cfg.Pack.Store.Shortest
+		if shortest <= 0 {
+			shortest = time.Second
+		}
+		if next := h.live.Store.Next(); next > 0 {
+			h.above(next + int64((h.Env.Now()-h.handed.at)/shortest) + 1)
+		}
+		h.handed, h.pack = nil, true
+		h.packUp(ctx)
+	}
+}
