@@ -35,6 +35,16 @@ func (c Codec) String() string {
 	return "unknown"
 }
 
+// Named returns the codec whose [Codec.String] is name, or zero.
+func Named(name string) Codec {
+	for c := range codecNames {
+		if c != 0 && codecNames[c] == name {
+			return Codec(c)
+		}
+	}
+	return 0
+}
+
 // Video says whether the codec is a video codec.
 func (c Codec) Video() bool { return c == H264 || c == H265 || c == AV1 }
 

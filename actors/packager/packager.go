@@ -80,6 +80,7 @@ type packager struct {
 	task   *act.Task
 	finish context.CancelFunc
 	ending bool // it has been told to finish
+	over   bool // the goroutine has returned
 	told   cut  // what the parent knows; a number of zero: nothing
 }
 
@@ -110,6 +111,9 @@ func (p *packager) Receive(ctx actor.Context) {
 	case Finish:
 		p.ending = true
 		p.finish()
+		if p.over {
+			ctx.Send(ctx.Parent(), Finished{})
+		}
 	case act.Ended:
 		if m.Task != p.task {
 			return
@@ -117,7 +121,7 @@ func (p *packager) Receive(ctx actor.Context) {
 		if m.Err != nil {
 			panic(fmt.Errorf("packager of %s: %w", p.source.Name(), m.Err))
 		}
-		if p.ending {
+		if p.over = true; p.ending {
 			ctx.Send(ctx.Parent(), Finished{})
 		}
 	case *actor.Stopping, *actor.Restarting:

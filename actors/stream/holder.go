@@ -71,7 +71,7 @@ type holder struct {
 	foreign bool           // whoever wanted it last said so
 	asked   time.Duration  // when somebody last wanted segments
 	segments
-	is      facts
+	is facts
 }
 
 // Receive implements [actor.Actor].

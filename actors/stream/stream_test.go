@@ -80,9 +80,14 @@ type bench struct {
 
 func newBench(t *testing.T, specs ...stream.Spec) *bench {
 	t.Helper()
+	return newBenchWith(t, func(*stream.Config) {}, specs...)
+}
+
+func newBenchWith(t *testing.T, change func(*stream.Config), specs ...stream.Spec) *bench {
+	t.Helper()
 	b := &bench{sys: act.NewSystem(nil), registry: stream.NewRegistry()}
 	b.env = &bomb{Real: act.NewReal(b.sys, nil)}
-	pid, err := b.sys.Root.SpawnNamed(stream.Supervisor(b.env, stream.Config{
+	c := stream.Config{
 		Pack:  packager.Config{Wall: time.Now},
 		Relay: func(string) input.Source { return channel(&b.relayed) },
 		Wall:  func() int64 { return time.Now().UnixMilli() * 90 },
@@ -92,7 +97,9 @@ func newBench(t *testing.T, specs ...stream.Spec) *bench {
 			b.statuses = append(b.statuses, s.State)
 		},
 		Registry: b.registry,
-	}), "streams")
+	}
+	change(&c)
+	pid, err := b.sys.Root.SpawnNamed(stream.Supervisor(b.env, c), "streams")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,20 @@ const (
 // It does not go through cluster.Request, which starts a goroutine per call, cannot be cancelled, and caches where a
 // stream was.
 func Ask(ctx context.Context, c *cluster.Cluster, stream string, msg proto.Message) (proto.Message, error) {
+	return ask(ctx, c.ActorSystem, stream, msg, func() *actor.PID { return c.Get(stream, Kind) })
+}
+
+// AskAt is [Ask] for the stream's actor on the node whose remote listens at addr, whether or not it is the owner.
+func AskAt(ctx context.Context, c *cluster.Cluster, addr, stream string, msg proto.Message) (proto.Message, error) {
+	return ask(ctx, c.ActorSystem, stream, msg, func() *actor.PID {
+		if addr == "" {
+			return nil
+		}
+		return actor.NewPID(addr, StreamID(stream))
+	})
+}
+
+func ask(ctx context.Context, sys *actor.ActorSystem, stream string, msg proto.Message, whom func() *actor.PID) (proto.Message, error) {
 	var last error
 	for try := range askTries {
 		if try > 0 {
@@ -44,12 +58,12 @@ func Ask(ctx context.Context, c *cluster.Cluster, stream string, msg proto.Messa
 				return nil, fmt.Errorf("asking for %q: %w", stream, err)
 			}
 		}
-		pid := c.Get(stream, Kind)
+		pid := whom()
 		if pid == nil {
 			last = ErrNoOwner
 			continue
 		}
-		answer, err := askOnce(ctx, c.ActorSystem, pid, msg)
+		answer, err := askOnce(ctx, sys, pid, msg)
 		if err == nil {
 			return answer, nil
 		}

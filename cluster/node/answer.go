@@ -36,6 +36,16 @@ func (r *responder) answer(live *stream.Live, is stream.Snapshot, msg any, later
 	if err := wire.Check(q); err != nil {
 		return wire.Refuse(q, wire.Refused_WHY_PROTOCOL, err.Error())
 	}
+	if w, ok := msg.(*wire.Window); ok { // it may own the stream no longer
+		r.send(r.streams, stream.HandOver{Stream: w.Stream, To: w.Node, Reply: func(handed bool) {
+			if !handed {
+				later(wire.Refuse(w, wire.Refused_WHY_NOT_NOW, "this node makes no segments of the stream"))
+				return
+			}
+			later(windowed(w, r.self(), live.Store))
+		}})
+		return nil
+	}
 	if is.Role != "capturing" && is.Publisher == "" {
 		return wire.Refuse(q, wire.Refused_WHY_ELSEWHERE, "this node does not capture the stream")
 	}

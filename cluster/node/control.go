@@ -62,6 +62,9 @@ type controlConfig struct {
 	// wanted lists the on-demand streams that clients of this node want now.
 	wanted func() []string
 
+	// packs says that this node has viewers, for whom segments are made.
+	packs bool
+
 	// release asks the owner of a stream to let go of it, and sends self [control.Released] once it has.
 	release func(self *actor.PID, e control.AskRelease)
 
@@ -235,7 +238,7 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 		c.asked[e.Token].Give(e.State)
 		delete(c.asked, e.Token)
 	case control.StartCapture:
-		ctx.Send(c.cfg.streams, stream.Capture{Stream: e.Stream})
+		ctx.Send(c.cfg.streams, captureOf(e, c.node.View(), c.cfg.packs))
 	case control.StopCapture:
 		ctx.Send(c.cfg.streams, stream.Release{Stream: e.Stream, To: e.To, Now: e.Now})
 	case control.PublishAnswer:

@@ -332,6 +332,8 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 			Relay:    n.relay,
 			Wall:     n.wall,
 			Report:   report(ctl),
+			Numbered: numbered(ctl),
+			Inherit:  n.inherit,
 			Answer:   answers.answer,
 			Registry: n.streams,
 		})},
@@ -340,7 +342,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 			config:  n.config(sockets),
 			streams: streams, peers: n.pid(actors.Peers), captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load, wanted: n.wanted,
 			journal: n.journal, suspended: n.cfg.Outside.Suspended, stepped: n.stepped,
-			release: n.release,
+			release: n.release, packs: n.front != nil,
 			drained: n.drain.drained, draining: n.drain.draining,
 		})},
 	}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"weir/protocols/cmaf"
 	"weir/protocols/listen"
 )
 
@@ -226,4 +228,10 @@ func (p *peers) keep(path string, body []byte) {
 		delete(p.items, c.path)
 		p.size -= int64(len(c.body))
 	}
+}
+
+// Fetch takes a segment that the node at upstream has made, from memory if it was fetched before. The bytes are shared
+// and never changed.
+func (s *Server) Fetch(ctx context.Context, upstream, stream string, f cmaf.Form, number int64) ([]byte, error) {
+	return s.peers.media(ctx, upstream, escape(stream)+"s"+strconv.FormatInt(number, 10)+extensions[f])
 }
