@@ -167,7 +167,7 @@ func (h *holder) take(ctx actor.Context) {
 	case reclaim:
 		h.reclaim(ctx, m)
 	case packager.Numbered:
-		if h.captures() && h.cfg.Numbered != nil {
+		if h.is.role == capturing && h.cfg.Numbered != nil {
 			h.cfg.Numbered(ctx, h.spec.Name, m)
 		}
 	case packager.Finished:
