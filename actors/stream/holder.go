@@ -162,7 +162,6 @@ func (h *holder) take(ctx actor.Context) {
 	case inherited:
 		h.inherited(ctx, m)
 	case HandOver:
-		h.took++
 		h.handOver(ctx, m)
 	case reclaim:
 		h.reclaim(ctx, m)

@@ -96,7 +96,7 @@ func (s *streams) Receive(ctx actor.Context) {
 			m.Reply(false)
 			return
 		}
-		s.send(ctx, m.Stream, m)
+		ctx.Send(s.holders[m.Stream], m) // it is no reason for the stream to stay
 	case dispensable:
 		if pid := s.holders[m.name]; pid != nil && s.ending[m.name] == nil && s.sent[m.name] == m.took {
 			s.stop(ctx, m.name, pid)

@@ -233,5 +233,6 @@ func (p *peers) keep(path string, body []byte) {
 // Fetch takes a segment that the node at upstream has made, from memory if it was fetched before. The bytes are shared
 // and never changed.
 func (s *Server) Fetch(ctx context.Context, upstream, stream string, f cmaf.Form, number int64) ([]byte, error) {
-	return s.peers.media(ctx, upstream, escape(stream)+"s"+strconv.FormatInt(number, 10)+extensions[f])
+	path := escape(stream) + "s" + strconv.FormatInt(number, 10) + extensions[f]
+	return s.peers.media(ctx, upstream, path, path)
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -92,7 +93,7 @@ func TestSegmentsOfADeadOwnerGoOnForward(t *testing.T) {
 	}
 	reach(t, readers, "a window at the owner", 2, func(p playlist) int64 { return int64(len(p.segments)) })
 	before := readers[0].last().last()
-	owner.end()
+	owner.signal(t, syscall.SIGKILL)
 	reach(t, readers, "segments of the new owner", before+4, playlist.last)
 	for _, r := range readers {
 		if n := r.ascending(t); n > 30 {
