@@ -79,18 +79,30 @@ func TestDrainOfALiveStreamGoesOnWithItsSegments(t *testing.T) {
 }
 
 // The owner of such a stream is killed: the new one makes segments although nobody has asked it for any, with numbers a
-// little above those that the dead one can have used.
-func TestSegmentsOfADeadOwnerGoOnForward(t *testing.T) {
+// little above those that the dead one can have used. When that one is back it goes on with the segments of the other.
+func TestSegmentsOfADeadOwnerGoOnForwardAndReturnWithIt(t *testing.T) {
 	need(t, "ffmpeg")
+	for _, option := range []string{"handover=make", "handover=break"} {
+		t.Run(option, func(t *testing.T) { diesAndReturns(t, option) })
+	}
+}
+
+func diesAndReturns(t *testing.T, option string) {
 	source := newTSServer(t)
 	c := start(t, 3, func(_ int, ports []int) string {
-		return peers(ports) + fmt.Sprintf("stream cam { input tshttp://%s/cam; cluster_ingest capture_at=127.0.0.1:%d; }\n", source.addr, ports[0])
+		return peers(ports) + fmt.Sprintf("stream cam { input tshttp://%s/cam; cluster_ingest capture_at=127.0.0.1:%d %s; }\n", source.addr, ports[0], option)
 	})
 	owner, rest := c.by(c.settle(30*time.Second, c.nodes, []string{"cam"})["cam"])
-	var readers []*reader
-	for _, n := range rest {
-		readers = append(readers, watchPlaylist(t, "http://"+n.http+"/cam/index.m3u8"))
+	if owner.name != "n1" {
+		t.Fatalf("cam is at %s, want n1, to which it is pinned", owner.name)
 	}
+	watch := func() (readers []*reader) {
+		for _, n := range rest {
+			readers = append(readers, watchPlaylist(t, "http://"+n.http+"/cam/index.m3u8"))
+		}
+		return readers
+	}
+	readers := watch()
 	reach(t, readers, "a window at the owner", 2, func(p playlist) int64 { return int64(len(p.segments)) })
 	before := readers[0].last().last()
 	owner.signal(t, syscall.SIGKILL)
@@ -102,5 +114,19 @@ func TestSegmentsOfADeadOwnerGoOnForward(t *testing.T) {
 		if p := r.last(); p.discontinuities == 0 && p.first > before {
 			t.Errorf("%s: no discontinuity in the new owner's segments", r.url)
 		}
+	}
+
+	readers = watch()
+	returned := time.Now()
+	owner.run(t)
+	eventually(t, 60*time.Second, "the owner is back and goes on with the segments", func() error {
+		if n := len(owner.log.find("segments are continued", "cam", returned)); n != 1 {
+			return fmt.Errorf("it says so %d times", n)
+		}
+		return nil
+	})
+	reach(t, readers, "its own segments", readers[0].last().last()+3, playlist.last)
+	for _, r := range readers {
+		r.consecutive(t)
 	}
 }
