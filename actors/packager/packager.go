@@ -1,5 +1,5 @@
 // Package packager holds the actor that cuts one stream into segments, for HLS and DASH. It is started by the first
-// request for them.
+// request for them, or with the capture if another node has made some before.
 //
 // When it fails it starts afresh with the segments that are there: the store is its parent's. What is lost meanwhile
 // is made again if the stream is a function of time, and otherwise leaves a discontinuity. It serves nobody; that is

@@ -113,7 +113,7 @@ const (
 // Live is a stream as goroutines beside the actors see it.
 type Live struct {
 	Hub   *hub.Hub
-	Store *cmaf.Store // filled once somebody has asked for segments
+	Store *cmaf.Store // filled once somebody has asked for segments, here or where the stream was before
 }
 
 // Messages between a stream's holder and its core.
