@@ -277,11 +277,23 @@ func checkNames(limit int, names ...string) error {
 		if len(s) > limit {
 			return fmt.Errorf("a name of %d bytes, want at most %d", len(s), limit)
 		}
-		if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if !proper(s) {
 			return fmt.Errorf("name %q has control characters or is no UTF-8", s)
 		}
 	}
 	return nil
+}
+
+// proper says whether a text is UTF-8 without control characters.
+func proper(s string) bool {
+	ascii := true
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return false
+		}
+		ascii = ascii && s[i] < utf8.RuneSelf
+	}
+	return ascii || utf8.ValidString(s)
 }
 
 // normalList sorts a list and drops what is there twice.
