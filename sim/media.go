@@ -29,8 +29,10 @@ type streamTruth struct {
 
 // A capture is what a machine does with a stream.
 type capture struct {
-	feed *feed
-	hold int // index in Result.Holds
+	feed  *feed
+	hold  int   // index in Result.Holds
+	next  int64 // the number that the last one of the process would have given its next segment
+	boots int   // of the machine then
 }
 
 // A feed is a running capture, or a publisher.
@@ -156,6 +158,8 @@ func (f *feed) close(cause string) {
 		return
 	}
 	if f.upAt >= 0 {
+		x := &f.m.captures[f.s.index]
+		x.next, x.boots = f.current()+1, f.boots
 		w.segments(f)
 		if f.to != nil && f.m.runs() {
 			w.handWindow(f)

@@ -291,6 +291,9 @@ func (a actorSource) Start(_ act.Env, owner *actor.PID, w input.Writer) *act.Tas
 	}}
 	f := m.open(s, string(x.why))
 	f.epoch, f.media, f.ref = x.epoch, x.media, c
+	if was := m.captures[s.index]; was.boots == m.boots { // an input that begins anew finds the segments of the one before
+		f.least = was.next
+	}
 	c.feed = f
 	return c.task
 }
