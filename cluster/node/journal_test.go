@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,30 +16,80 @@ import (
 	"weir/cluster/journal"
 )
 
+// journaling starts a node with a journal and waits until its stream a/b runs.
+func journaling(t *testing.T, path string, log *slog.Logger) *Node {
+	t.Helper()
+	file, problems := conf.Load("test", fmt.Appendf(nil,
+		"cluster_key for-the-test-only-0123;\njournal %s;\npeer 127.0.0.1:1 { fetch_timeout 50; stale_timeout 200; }\nstream a/b { input fake://fake; cluster_ingest; }\n", path),
+		conf.Flags{Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0"})
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	n, err := Start(Config{File: file, Hostname: "n1", Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the stream runs", func() bool {
+		return len(n.captures()) > 0 && n.view.get().Stream("a/b").OwnerState == "running"
+	})
+	return n
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("it does not come to pass that %s", what)
+		}
+	}
+}
+
+func TestFullDiskEndsTheJournalAndNothingElse(t *testing.T) {
+	const full = "/dev/full" // every write to it says that no space is left
+	if _, err := os.Stat(full); err != nil {
+		t.Skipf("this system has no %s", full)
+	}
+	var lines logLines
+	n := journaling(t, full, slog.New(slog.NewTextHandler(&lines, nil)))
+	defer n.Stop()
+	await(t, "the journal has failed", n.journal.failed.Load)
+	seen := n.view.get().Version
+	await(t, "the control plane goes on", func() bool { return n.view.get().Version > seen+1 })
+	if v := n.view.get().Stream("a/b"); v.OwnerState != "running" || v.Epoch != 1 {
+		t.Errorf("the stream is %s in epoch %d, want it running since its start", v.OwnerState, v.Epoch)
+	}
+	if text := lines.String(); strings.Count(text, "journal: nothing more is written") != 1 || strings.Contains(text, "panic") {
+		t.Errorf("the log says %s\nwant one line on the journal, and no panic", text)
+	}
+}
+
+// logLines is what several goroutines have logged.
+type logLines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func TestJournalOfANodeIsReplayedWithoutADifference(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	for range 2 { // the second process begins a file of its own
-		file, problems := conf.Load("test", fmt.Appendf(nil,
-			"cluster_key for-the-test-only-0123;\njournal %s;\npeer 127.0.0.1:1 { fetch_timeout 50; stale_timeout 200; }\nstream a/b { input fake://fake; cluster_ingest; }\n", path),
-			conf.Flags{Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0"})
-		if problems.Failed() {
-			t.Fatal(problems)
-		}
-		n, err := Start(Config{File: file, Hostname: "n1"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		tick := time.NewTicker(10 * time.Millisecond)
-		deadline := time.After(20 * time.Second)
-		for len(n.captures()) == 0 || n.view.get().Stream("a/b").OwnerState != "running" {
-			select {
-			case <-tick.C:
-			case <-deadline:
-				t.Fatal("the stream does not run")
-			}
-		}
-		tick.Stop()
-		n.Stop()
+		journaling(t, path, nil).Stop()
 	}
 	for _, p := range []string{path, path + ".1"} {
 		f, err := os.Open(p)
