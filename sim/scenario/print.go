@@ -35,13 +35,6 @@ func Format(s *sim.Scenario) string {
 	return f.String()
 }
 
-// FormatStep writes one step as a line of the language, without the configurations that an edit names.
-func FormatStep(st sim.Step) string {
-	f := &formatter{}
-	f.steps([]sim.Step{st})
-	return strings.TrimSuffix(f.String(), "\n")
-}
-
 // A formatter writes lines.
 type formatter struct {
 	strings.Builder
@@ -341,9 +334,7 @@ func ofText(names []string) string {
 	return " of " + list(names)
 }
 
-// ExpectationText writes an expectation as the language has it, without its time.
-func ExpectationText(e sim.Expectation) string { return expectationText(e) }
-
+// expectationText writes an expectation as the language has it, without its time.
 func expectationText(e sim.Expectation) string {
 	switch e := e.(type) {
 	case sim.OwnedBy:

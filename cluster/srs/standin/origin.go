@@ -46,7 +46,6 @@ type Origin struct {
 	streams map[string]*live
 	asked   []string // the heads of requests to the API
 	plays   []string // vhost/app/stream?param of each play
-	connect []string // tcUrl of each connect
 	refused int      // publishers that were let go
 }
 
@@ -138,13 +137,6 @@ func (o *Origin) Plays() []string {
 	return append([]string(nil), o.plays...)
 }
 
-// Connects are the tcUrls of those who have connected so far.
-func (o *Origin) Connects() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return append([]string(nil), o.connect...)
-}
-
 // Refused is how many publishers were let go because there was another one, or because a hook said so.
 func (o *Origin) Refused() int {
 	o.mu.Lock()
@@ -158,15 +150,6 @@ func (o *Origin) Publishing(name string) bool {
 	defer o.mu.Unlock()
 	s := o.streams["__defaultVhost__/"+name]
 	return s != nil && s.publisher != nil
-}
-
-// Drop ends the connection of a publisher.
-func (o *Origin) Drop(name string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if s := o.streams["__defaultVhost__/"+name]; s != nil && s.publisher != nil {
-		_ = s.publisher.Close()
-	}
 }
 
 // vhost resolves a virtual host as SRS does: an unknown one is the default one.
@@ -232,7 +215,6 @@ func (o *Origin) connected(s *session, c command) bool {
 		s.vhost = o.vhost(v)
 	}
 	o.mu.Lock()
-	o.connect = append(o.connect, s.tcURL)
 	o.mu.Unlock()
 	if o.cfg.OnConnect != "" && !o.hook(o.cfg.OnConnect, map[string]any{"action": "on_connect", "app": s.app, "tcUrl": s.tcURL, "param": param}) {
 		return false
