@@ -214,8 +214,6 @@ func (o *Origin) connected(s *session, c command) bool {
 	if v := vhostIn(param); v != "" {
 		s.vhost = o.vhost(v)
 	}
-	o.mu.Lock()
-	o.mu.Unlock()
 	if o.cfg.OnConnect != "" && !o.hook(o.cfg.OnConnect, map[string]any{"action": "on_connect", "app": s.app, "tcUrl": s.tcURL, "param": param}) {
 		return false
 	}
