@@ -53,7 +53,7 @@ func BenchmarkCore100x1000(b *testing.B) {
 }
 
 func BenchmarkActors5x50(b *testing.B) {
-	benchmark(b, 5, 50, [2]int{2000, 10000}, Actors, 20*time.Minute)
+	benchmark(b, 5, 50, [2]int{2000, 10000}, Actors, time.Hour)
 }
 
 func BenchmarkActors20x100(b *testing.B) {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,72 +100,4 @@ func TestPlayersGetFromHereWhatSRSHas(t *testing.T) {
 	if plays := o.Plays(); len(plays) != 1 {
 		t.Errorf("SRS was asked %d times, want one relay for all players", len(plays))
 	}
-}
-
-// srsBinary is the variable that names a real SRS; see TestBesideARealSRS.
-const srsBinary = "WEIR_SRS"
-
-// TestBesideARealSRS does with an SRS, version 3 to 7.0.x with the origin cluster compiled in, what the other tests do
-// with a stand-in.
-func TestBesideARealSRS(t *testing.T) {
-	binary := os.Getenv(srsBinary)
-	if binary == "" {
-		t.Skip("left out: " + srsBinary + " does not name an SRS binary")
-	}
-	need(t, "ffprobe")
-	ports := freePorts(t, 2)
-	rtmp, api := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
-	c := start(t, 1, func(int, []int) string {
-		return "vhost __defaultVhost__ { cluster { origin_cluster on; coworkers " + api + "; } }\n"
-	})
-	n := c.nodes[0]
-	dir := t.TempDir()
-	file := filepath.Join(dir, "srs.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "listen %d;\nmax_connections 100;\ndaemon off;\nsrs_log_tank console;\npid %s/srs.pid;\n"+
-		"http_api { enabled on; listen %d; }\nvhost __defaultVhost__ {\n    cluster { mode local; origin_cluster on; coworkers %s; }\n"+
-		"    http_hooks { enabled on; on_publish http://%s/api/v1/srs/claim; on_unpublish http://%s/api/v1/srs/claim; }\n}\n",
-		ports[0], dir, ports[1], n.http, n.http, n.http), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(binary, "-c", file)
-	cmd.Dir = dir
-	log := &logFile{}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("log of SRS:\n%s", tail(strings.Split(log.String(), "\n"), 60))
-		}
-	})
-	var stop func()
-	eventually(t, 20*time.Second, "SRS takes a publisher", func() (err error) { stop, err = send(t, rtmp, "theirs", 288); return err })
-	if width, err := widthSeen(t, "rtmp://"+n.rtmp+"/live/theirs"); width != "288" {
-		t.Errorf("a stream of SRS, here: %s, %v", width, err)
-	}
-	if _, err := send(t, n.rtmp, "theirs", 256); err == nil {
-		t.Error("a second publisher, here, was accepted")
-	}
-	if _, err := send(t, n.rtmp, "ours", 272); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, 20*time.Second, "the node says that it has its stream", func() error {
-		if asked(n.http, "ours") == "" {
-			return errors.New("it does not")
-		}
-		return nil
-	})
-	e := &standin.Edge{Origins: []string{rtmp}}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if tags, err := e.Play(ctx, "live", "ours"); err != nil || standin.Width(tags) != 272 || e.Visits[len(e.Visits)-1] != n.rtmp {
-		t.Errorf("an edge of SRS, of a stream here: a picture %d wide, %v, by way of %v", standin.Width(tags), err, e.Visits)
-	}
-	if _, err := send(t, rtmp, "ours", 256); err == nil {
-		t.Error("a second publisher, at SRS, was accepted")
-	}
-	stop()
 }
