@@ -227,7 +227,11 @@ func (c *checks) replaced(m *machine) {
 	m.control++
 	c.wants[m.index] = map[uint64]string{}
 	for i := range c.claims[m.index] { // what it has it is told by Resumed
-		c.claims[m.index][i].state = control.Idle
+		x := &c.claims[m.index][i]
+		if x.state == control.Running {
+			x.ran = [2]time.Duration{x.since, c.w.now}
+		}
+		x.state = control.Idle
 	}
 }
 

@@ -228,7 +228,8 @@ func (n *Node) stateAsked(e StateAsked) {
 	}
 }
 
-// known tells which names the entries of the file lead to, as far as this node has met them itself.
+// known tells which names the entries of the file lead to, as far as this node has met them itself; of the others, that it
+// has them.
 func (n *Node) known() []Known {
 	var out []Known
 	for _, l := range n.links {
@@ -237,6 +238,8 @@ func (n *Node) known() []Known {
 			out = append(out, Known{Entry: l.cfg.Entry, Node: n.self, List: n.ownHash})
 		case l.peer.met && l.instance != "":
 			out = append(out, Known{Entry: l.cfg.Entry, Node: l.peer.name, List: l.peer.listKey})
+		default:
+			out = append(out, Known{Entry: l.cfg.Entry})
 		}
 	}
 	return out

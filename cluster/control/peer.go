@@ -89,11 +89,14 @@ type peer struct {
 	generation uint64
 	returns    []Instant // of late, oldest first
 	lost       string    // the instance that was last taken for dead
-	counts     int       // returns of this node that the peer tells of
-	rtt        Instant
-	status     Status
-	since      Instant // of the status
-	driftedAt  Instant // when its configuration became another than this node's
+
+	// A stranger has met all whom its file lists, and this node is not among them. It cannot see what this node claims.
+	stranger  bool
+	counts    int // returns of this node that the peer tells of
+	rtt       Instant
+	status    Status
+	since     Instant // of the status
+	driftedAt Instant // when its configuration became another than this node's
 }
 
 // staying says whether the peer lives and does not drain.
@@ -141,7 +144,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 			p.returned(n.now)
 		}
 		p.generation++
-		p.claims, p.wants, p.seen = nil, nil, Seen{}
+		p.claims, p.wants, p.seen, p.stranger = nil, nil, Seen{}, false
 		n.dirty, n.peersDirty = true, true
 	}
 	if p.relayed.instance != e.instance || !e.older(p.relayed) { // an instance that answers later than others heard is the later
@@ -196,9 +199,13 @@ func (n *Node) body(p *peer, st *State) {
 		n.takeList(p, st)
 	}
 	p.seen.List = p.listKey
+	stranger := len(st.Names) > 0 // who has met nobody yet says nothing
 	for _, k := range st.Names {
 		n.learn(k)
+		stranger = stranger && k.Node != n.self && k.Node != "" // which may lead here
 	}
+	n.dirty = n.dirty || stranger != p.stranger
+	p.stranger = stranger
 }
 
 // takeList adopts a peer's list of streams, unless it does not match its hash.

@@ -251,14 +251,14 @@ func (n *Node) spillOf(s *stream) string {
 }
 
 // takeBack is rule R2: the pin, or the home after its own return, starts a stream that runs lower in the order. The
-// other sees it running and stops; so it has to be one with which this node can talk, or both would go on for as long
-// as they hear of each other only through others.
+// other sees it running and stops; so it has to be one with which this node can talk, and whose file lists this node, or
+// both would go on for as long as they hear of each other only through others, or not at all.
 func (n *Node) takeBack(s *stream) {
 	if s.pin != n.self && (s.home != n.self || !s.mayReturn) {
 		return
 	}
 	for _, c := range s.claimants {
-		if c.blocks() && !c.c.Solo && (!c.direct || n.above(s, c, !s.agrees(c))) {
+		if c.blocks() && !c.c.Solo && (!c.direct || c.p.stranger || n.above(s, c, !s.agrees(c))) {
 			n.unask(s)
 			return
 		}

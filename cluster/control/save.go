@@ -99,6 +99,7 @@ type SavedPeer struct {
 	RTT                 Instant
 	Status              Status
 	Since, DriftedAt    Instant
+	Stranger            bool
 }
 
 // A SavedStream is what is known of a stream.
@@ -193,6 +194,7 @@ func (p *peer) save() SavedPeer {
 		Name: p.name, Met: p.met, Stale: p.stale, SaidInstance: p.said.instance, SaidInc: p.said.inc, SaidSeq: p.said.seq,
 		Direct: p.direct, Asked: p.asked, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
 		ListKey: p.listKey, Hint: p.hint, Wants: slices.Clone(p.wants), Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
+		Stranger:        p.stranger,
 		RelayedInstance: p.relayed.instance, RelayedInc: p.relayed.inc, RelayedSeq: p.relayed.seq, RelayedAt: p.relayedAt,
 		RelayedFull: p.relayedFull, RelayedClaims: saveClaims(p.relayedClaims), Forgotten: p.forgotten,
 		Ever: p.ever, Alive: p.alive, Near: p.near, Lived: p.lived, Heard: p.heard, Slack: p.slack,
@@ -206,7 +208,8 @@ func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 		name: v.Name, met: v.Met, stale: v.Stale, said: evidence{v.SaidInstance, v.SaidInc, v.SaidSeq},
 		direct: v.Direct, asked: v.Asked, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
 		listKey: v.ListKey, hint: v.Hint, wants: slices.Clone(v.Wants), warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
-		relayed: evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedAt: v.RelayedAt, relayedFull: v.RelayedFull,
+		stranger: v.Stranger,
+		relayed:  evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedAt: v.RelayedAt, relayedFull: v.RelayedFull,
 		relayedClaims: n.restoreClaims(v.RelayedClaims), forgotten: v.Forgotten,
 		ever: v.Ever, alive: v.Alive, near: v.Near, lived: v.Lived, heard: v.Heard, slack: v.Slack,
 		generation: v.Generation, returns: slices.Clone(v.Returns), lost: v.Lost, counts: v.Counts, rtt: v.RTT,
