@@ -173,7 +173,7 @@ type Media struct {
 // Known says which announced name a peer entry leads to, from the answering node's own contact with it.
 type Known struct {
 	Entry string `json:"entry"`
-	Node  string `json:"node"`
+	Node  string `json:"node"`           // empty: it has the entry, and has met nobody behind it yet
 	List  string `json:"list,omitempty"` // hash of its list
 }
 

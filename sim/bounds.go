@@ -1,0 +1,89 @@
+package sim
+
+import "time"
+
+// bounds takes the quantities of the formulas as they are now: k polls may be lost in a row.
+func (c *checks) bounds() bounds {
+	w := c.w
+	b := bounds{up: w.captureUp.Max, down: w.down.Max, nodes: len(w.machines)}
+	for _, m := range w.machines {
+		s, f := m.stale()
+		b.s, b.f = max(b.s, s), max(b.f, f)
+		b.hold = max(b.hold, m.file.ReturnHolddown)
+		p := m.clock.ppm
+		if p < 0 {
+			p = -p
+		}
+		b.ppm = max(b.ppm, p)
+		b.lag = max(b.lag, m.lag)
+	}
+	if c.edits > 0 {
+		b.differ = b.s + b.f
+	}
+	b.d = w.bases.delay.Max
+	for i := range w.links {
+		b.d = max(b.d, w.links[i].delay.Max)
+	}
+	for _, s := range w.streams {
+		for _, m := range w.machines {
+			if r, ok := s.slow[m.name]; ok {
+				b.up = max(b.up, r.Max)
+			}
+		}
+		if r, ok := s.slow[""]; ok {
+			b.up = max(b.up, r.Max)
+		}
+	}
+	if w.bases.loss > 0 {
+		p := 1 - (1-float64(w.bases.loss)/million)*(1-float64(w.bases.loss)/million)
+		for q := p; q > 1e-7 && b.k < 50; q *= p {
+			b.k++
+		}
+	}
+	return b
+}
+
+// bounds are the quantities of the formulas of the cluster rules, as they are now.
+type bounds struct {
+	s, f, d, up, down, hold, lag time.Duration
+	differ                       time.Duration // that two who disagree about the order wait (R8)
+	ppm                          int64
+	nodes, k                     int
+}
+
+// poll is the longest time between two polls that arrive.
+func (b *bounds) poll() time.Duration { return b.rate(b.f*11/10) + time.Duration(b.k)*b.f*11/10 }
+
+// rate is how long a time by the slowest clock may take.
+func (b *bounds) rate(d time.Duration) time.Duration {
+	return d + d*time.Duration(2*b.ppm)/million + time.Duration(b2i(b.ppm > 0))
+}
+
+func (b *bounds) b2() time.Duration { return b.rate(b.s) + 3*b.d + b.up + b.lag + 3*time.Millisecond }
+
+func (b *bounds) b4() time.Duration {
+	return b.differ + b.poll() + 2*b.d + b.down + b.lag + time.Millisecond
+}
+
+func (b *bounds) b5(streams int) time.Duration {
+	rounds := time.Duration((streams + maxReturning - 1) / maxReturning)
+	return b.rate(max(b.s, 8*b.hold)) + b.poll() + 2*b.d + b.lag + rounds*(b.up+b.lag+time.Millisecond) + b.b4()
+}
+
+func (b *bounds) b6(all bool) time.Duration {
+	if all {
+		return b.f/2 + 6*b.d + b.up + b.lag + time.Duration(b.k)*b.f
+	}
+	return b.rate(b.s) + 2*b.d + b.up + b.lag
+}
+
+func (b *bounds) b7() time.Duration {
+	return b.rate(b.s) + b.s + time.Duration(b.nodes)*b.rate(b.s+2*b.f+2*time.Second) + 6*b.d + b.up + b.lag
+}
+
+func (b *bounds) agree() time.Duration {
+	return b.rate(b.s) + 2*b.poll() + 4*b.d + b.lag + 2*time.Millisecond
+}
+
+// maxReturning is how many streams a node takes back at once.
+const maxReturning = 4
