@@ -1,0 +1,149 @@
+package sim
+
+import (
+	"fmt"
+
+	"weir/cluster/control"
+)
+
+// agreement is I23, and I1 with it.
+func (c *checks) agreement() {
+	w := c.w
+	if !c.uniform {
+		return
+	}
+	for part := range c.count {
+		for _, s := range w.streams {
+			one, n := c.owner(s, part)
+			if n > 1 {
+				continue // I18 tells
+			}
+			c.ok("I1")
+			for _, m := range w.machines {
+				if c.parts[m.index] != part || m.process == nil {
+					continue
+				}
+				v := m.view()
+				if v == nil || !v.Warm {
+					continue
+				}
+				x := v.Stream(s.name)
+				if x == nil || !x.Clustered && x.Kind == control.Kept {
+					continue
+				}
+				said, ok := x.Owner, false
+				switch {
+				case n == 0:
+					ok = said == "" || x.OwnerState == control.ClaimStarting || x.OwnerState == control.ClaimFailed
+					if q := w.announcer(said); q != nil && !ok {
+						ok = q.captures[s.index].feed != nil
+					}
+				default:
+					ok = said == one.announced
+				}
+				c.hold("I23", ok, s, []string{m.name}, fmt.Sprintf("%s takes %q for the owner of %s, captured by %v", m.name, said, s.name, c.owners(s)))
+			}
+		}
+	}
+}
+
+// home is I6, I19 and I25: everything is where it belongs once the group has been whole for long enough.
+func (c *checks) home() {
+	w := c.w
+	if !c.uniform || c.homes == nil || c.limited() {
+		return
+	}
+	b := c.bounds()
+	load := make([]int, len(w.machines))
+	pinnedTo := make([]int, len(w.machines))
+	free := 0
+	for _, s := range w.streams {
+		if c.homes[s.index] == "" {
+			continue
+		}
+		h, p := w.announcer(c.homes[s.index]), w.announcer(c.pins[s.index])
+		if p != nil {
+			pinnedTo[p.index]++
+		} else {
+			free++
+		}
+		for part := range c.count {
+			one, n := c.owner(s, part)
+			if n != 1 {
+				continue
+			}
+			load[one.index]++
+			if p != nil && c.parts[p.index] == part && c.eligible(p, s) {
+				c.hold("I6", one == p, s, []string{one.name, p.name}, s.name+" is not at its pin")
+			}
+			if h != nil && c.parts[h.index] == part && c.eligible(h, s) && c.edits == 0 {
+				c.hold("I19", one == h, s, []string{one.name, h.name}, fmt.Sprintf("%s is at %s, want it at home at %s", s.name, one.name, h.name))
+			}
+		}
+	}
+	if c.period == homing && len(c.returned) == 1 && len(c.returned) > 0 {
+		c.measureReturn(&b)
+	}
+	c.balance(load, pinnedTo, free)
+}
+
+// measureReturn measures B5: when the last stream of the node that came back was its own again.
+func (c *checks) measureReturn(b *bounds) {
+	m := c.returned[0]
+	last := c.since
+	k := 0
+	for _, h := range c.w.result.Holds {
+		if h.Node == m.name && h.From >= c.since && h.Up >= 0 {
+			last = max(last, h.Up)
+			k++
+		}
+	}
+	if k > 0 {
+		c.measure("I19", "B5", "max(W, 8R) + F + 2d + ⌈k/4⌉·t_up + B4", b.b5(k), last-c.since)
+	}
+}
+
+// balance is I25.
+func (c *checks) balance(load, pinnedTo []int, free int) {
+	if c.edits > 0 || c.count != 1 {
+		return
+	}
+	live := 0
+	for _, m := range c.w.machines {
+		if m.runs() && !m.draining {
+			live++
+		}
+	}
+	for _, s := range c.w.streams {
+		if len(s.dark) > 0 || len(s.mute) > 0 || s.single {
+			return
+		}
+	}
+	for _, m := range c.w.machines {
+		if m.runs() && !m.draining && live > 0 {
+			limit := (free+live-1)/live + pinnedTo[m.index]
+			if pins := c.homeless(); pins > 0 {
+				limit += pins
+			}
+			c.hold("I25", load[m.index] <= limit, nil, []string{m.name}, fmt.Sprintf("%s captures %d streams, want at most %d", m.name, load[m.index], limit))
+		}
+	}
+}
+
+// homeless are the streams pinned to machines that are not there; they are spread like others, on top of the free ones.
+func (c *checks) homeless() int {
+	n, live := 0, 0
+	for _, m := range c.w.machines {
+		if m.runs() && !m.draining {
+			live++
+			continue
+		}
+		for _, p := range c.pins {
+			n += b2i(p == m.announced)
+		}
+	}
+	if live == 0 {
+		return 0
+	}
+	return (n + live - 1) / live
+}
