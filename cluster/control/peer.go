@@ -91,7 +91,8 @@ type peer struct {
 	lost       string    // the instance that was last taken for dead
 
 	// A stranger has met all whom its file lists, and this node is not among them. It cannot see what this node claims.
-	stranger  bool
+	stranger bool
+
 	counts    int // returns of this node that the peer tells of
 	rtt       Instant
 	status    Status
@@ -204,7 +205,6 @@ func (n *Node) body(p *peer, st *State) {
 		n.learn(k)
 		stranger = stranger && k.Node != n.self && k.Node != "" // which may lead here
 	}
-	n.dirty = n.dirty || stranger != p.stranger
 	p.stranger = stranger
 }
 
