@@ -28,25 +28,25 @@ type Config struct {
 
 // Props describes a listener.
 func Props(env act.Env, c Config) *actor.Props {
-	served := &seat{}
-	return act.Props(env, "listener", func() actor.Actor { return &listener{env: env, cfg: c, seat: served} })
+	served := &address{}
+	return act.Props(env, "listener", func() actor.Actor { return &listener{env: env, cfg: c, address: served} })
 }
 
-// A seat is what outlives a listener's failures: the goroutine that last had the address.
-type seat struct{ done <-chan struct{} }
+// A address is what outlives a listener's failures: the goroutine that last had the address.
+type address struct{ done <-chan struct{} }
 
 type listener struct {
-	env  act.Env
-	cfg  Config
-	seat *seat
-	task *act.Task
+	env     act.Env
+	cfg     Config
+	address *address
+	task    *act.Task
 }
 
 // Receive implements [actor.Actor].
 func (l *listener) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		cfg, before, id := l.cfg, l.seat.done, ctx.Self().Id
+		cfg, before, id := l.cfg, l.address.done, ctx.Self().Id
 		l.task = l.env.Go(ctx.Self(), func(c context.Context) error {
 			if before != nil { // its socket is still there until then
 				select {
@@ -62,7 +62,7 @@ func (l *listener) Receive(ctx actor.Context) {
 			l.env.Tree().Note(id, "listening on "+cfg.Name)
 			return cfg.Serve(c, ln)
 		})
-		l.seat.done = l.task.Done
+		l.address.done = l.task.Done
 	case act.Ended:
 		if m.Task == l.task {
 			panic(fmt.Errorf("listener %s: %w", l.cfg.Name, ended(m.Err)))

@@ -15,8 +15,8 @@ type Registry struct {
 	closed map[listen.Protocol]Total
 }
 
-// A Seat is one open session.
-type Seat struct {
+// A Info is one open session.
+type Info struct {
 	ID string
 	listen.ClientStats
 }
@@ -40,9 +40,9 @@ func NewRegistry() *Registry {
 }
 
 // List returns the open sessions in no order.
-func (r *Registry) List() []Seat {
-	seats, _ := r.look()
-	return seats
+func (r *Registry) List() []Info {
+	infos, _ := r.look()
+	return infos
 }
 
 // Clients returns the open connections in no order.
@@ -54,8 +54,8 @@ func (r *Registry) Clients() []listen.Client {
 
 // Totals returns the sums by protocol.
 func (r *Registry) Totals() map[listen.Protocol]Total {
-	seats, sums := r.look()
-	for _, s := range seats {
+	infos, sums := r.look()
+	for _, s := range infos {
 		t := sums[s.Protocol]
 		t.Open++
 		t.add(s.ClientStats)
@@ -65,14 +65,14 @@ func (r *Registry) Totals() map[listen.Protocol]Total {
 }
 
 // look returns the open sessions and the sums of those that have ended, of one moment: no session is in both.
-func (r *Registry) look() ([]Seat, map[listen.Protocol]Total) {
+func (r *Registry) look() ([]Info, map[listen.Protocol]Total) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	seats := make([]Seat, 0, len(r.open))
+	infos := make([]Info, 0, len(r.open))
 	for id, c := range r.open {
-		seats = append(seats, Seat{id, c.Stats()})
+		infos = append(infos, Info{id, c.Stats()})
 	}
-	return seats, maps.Clone(r.closed)
+	return infos, maps.Clone(r.closed)
 }
 
 func (r *Registry) add(id string, c listen.Client) {

@@ -17,7 +17,7 @@ import (
 	"weir/protocols/listen"
 )
 
-// Enter admits a connection; see [listen.Hall].
+// Enter admits a connection; see [listen.Sessions].
 type Enter struct{ Client listen.Client }
 
 // Close ends the session of that id. An unknown id is ignored.
@@ -25,14 +25,14 @@ type Close struct{ ID string }
 
 // Config is what all sessions share.
 type Config struct {
-	Desk     listen.Desk
+	Router   listen.Router
 	Registry *Registry
 
 	// Left, if not nil, is told of each session that has ended. It must not block.
 	Left func(listen.ClientStats)
 
 	// Ended, if not nil, is told of each session that has ended, and how long it was. It must not block.
-	Ended func(s Seat, lasted time.Duration)
+	Ended func(s Info, lasted time.Duration)
 }
 
 // Supervisor describes the parent of all sessions. Its address takes [Enter] and [Close].
@@ -48,11 +48,11 @@ type sessions struct {
 	act.Backoff
 	cfg  Config
 	last uint64
-	open map[string]*seat // by actor id
+	open map[string]*entry // by actor id
 }
 
-// A seat is what outlives a session's failures: its connection, and the goroutine that last served it.
-type seat struct {
+// A entry is what outlives a session's failures: its connection, and the goroutine that last served it.
+type entry struct {
 	id     string
 	since  time.Duration // when it entered
 	client listen.Client
@@ -72,15 +72,15 @@ func (s *sessions) Receive(ctx actor.Context) {
 			s.Stop(ctx, pid)
 		}
 	case *actor.Terminated:
-		if seat := s.open[m.Who.Id]; seat != nil {
+		if entry := s.open[m.Who.Id]; entry != nil {
 			delete(s.open, m.Who.Id)
 			if s.cfg.Ended != nil {
-				s.cfg.Ended(Seat{seat.id, seat.client.Stats()}, s.Env.Now()-seat.since)
+				s.cfg.Ended(Info{entry.id, entry.client.Stats()}, s.Env.Now()-entry.since)
 			}
-			s.cfg.Registry.remove(seat.id)
-			seat.client.Close()
+			s.cfg.Registry.remove(entry.id)
+			entry.client.Close()
 			if s.cfg.Left != nil {
-				s.cfg.Left(seat.client.Stats())
+				s.cfg.Left(entry.client.Stats())
 			}
 		}
 	}
@@ -92,9 +92,9 @@ func (s *sessions) enter(ctx actor.Context, c listen.Client) {
 		return
 	}
 	s.last++
-	st := &seat{id: fmt.Sprint(s.last), since: s.Env.Now(), client: c}
+	st := &entry{id: fmt.Sprint(s.last), since: s.Env.Now(), client: c}
 	pid, err := ctx.SpawnNamed(act.Props(s.Env, "session", func() actor.Actor {
-		return &session{env: s.Env, cfg: s.cfg, seat: st}
+		return &session{env: s.Env, cfg: s.cfg, entry: st}
 	}), st.id)
 	if err != nil {
 		c.Close()
@@ -102,17 +102,17 @@ func (s *sessions) enter(ctx actor.Context, c listen.Client) {
 		return
 	}
 	if s.open == nil {
-		s.open = map[string]*seat{}
+		s.open = map[string]*entry{}
 	}
 	s.open[pid.Id] = st
 	s.cfg.Registry.add(st.id, c)
 }
 
 type session struct {
-	env  act.Env
-	cfg  Config
-	seat *seat
-	task *act.Task
+	env   act.Env
+	cfg   Config
+	entry *entry
+	task  *act.Task
 }
 
 // Receive implements [actor.Actor].
@@ -128,21 +128,21 @@ func (s *session) Receive(ctx actor.Context) {
 			panic(m.Err)
 		}
 		// What never asked for a stream, such as garbage on the port, the protocol has told of.
-		if st := s.seat.client.Stats(); st.Stream != "" {
-			s.env.Event("session_end", "session", s.seat.id, "proto", st.Protocol, "stream", st.Stream, "err", m.Err)
+		if st := s.entry.client.Stats(); st.Stream != "" {
+			s.env.Event("session_end", "session", s.entry.id, "proto", st.Protocol, "stream", st.Stream, "err", m.Err)
 		}
 		ctx.Stop(ctx.Self())
 	case *actor.Restarting:
 		s.task.Stop()
 	case *actor.Stopping:
 		s.task.Stop()
-		s.seat.client.Close()
+		s.entry.client.Close()
 	}
 }
 
 // serve goes on with the connection once the goroutine of an earlier incarnation has let go of it.
 func (s *session) serve(ctx actor.Context) {
-	before := s.seat.served
+	before := s.entry.served
 	s.task = s.env.Go(ctx.Self(), func(c context.Context) error {
 		if before != nil {
 			select {
@@ -151,7 +151,7 @@ func (s *session) serve(ctx actor.Context) {
 				return c.Err()
 			}
 		}
-		return s.seat.client.Serve(c, s.cfg.Desk)
+		return s.entry.client.Serve(c, s.cfg.Router)
 	})
-	s.seat.served = s.task.Done
+	s.entry.served = s.task.Done
 }

@@ -24,7 +24,7 @@ type caller struct {
 	most   atomic.Int64 // calls of Serve at one time
 }
 
-func (c *caller) Serve(ctx context.Context, _ listen.Desk) error {
+func (c *caller) Serve(ctx context.Context, _ listen.Router) error {
 	if n := c.inside.Add(1); n > c.most.Load() {
 		c.most.Store(n)
 	}
@@ -120,7 +120,7 @@ func TestEndOfASessionIsTold(t *testing.T) {
 		told := make(chan string, 10)
 		pid, err := sys.Root.SpawnNamed(session.Supervisor(act.NewReal(sys, nil), session.Config{
 			Registry: session.NewRegistry(),
-			Ended: func(s session.Seat, lasted time.Duration) {
+			Ended: func(s session.Info, lasted time.Duration) {
 				told <- s.ID + " " + s.Stream + " " + lasted.String()
 			},
 		}), "sessions")

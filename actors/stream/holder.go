@@ -56,20 +56,20 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 
 type holder struct {
 	act.Backoff
-	cfg     Config
-	spec    Spec
-	live    *Live
-	core    *actor.PID
-	packer  *actor.PID
-	pack    bool // somebody has asked for segments, which are made where the stream is captured
-	inputs  map[int]*actor.PID
-	pending map[int]bool   // inputs to start again once their former actor has stopped
-	ending  map[int]bool   // inputs that have been told to stop
-	errs    map[int]string // the last failure by input
-	took    uint64         // messages of the parent
-	last    int            // the configured input that was heard last, or 0
-	foreign bool           // whoever wanted it last said so
-	asked   time.Duration  // when somebody last wanted segments
+	cfg      Config
+	spec     Spec
+	live     *Live
+	core     *actor.PID
+	packer   *actor.PID
+	pack     bool // somebody has asked for segments, which are made where the stream is captured
+	inputs   map[int]*actor.PID
+	pending  map[int]bool   // inputs to start again once their former actor has stopped
+	ending   map[int]bool   // inputs that have been told to stop
+	errs     map[int]string // the last failure by input
+	took     uint64         // messages of the parent
+	last     int            // the configured input that was heard last, or 0
+	external bool           // whoever wanted it last said so
+	asked    time.Duration  // when somebody last wanted segments
 	segments
 	is facts
 }
@@ -191,7 +191,7 @@ func (h *holder) switched(index int) {
 
 func (h *holder) want(ctx actor.Context, m Want) {
 	ctx.Send(h.core, want{})
-	h.foreign = m.Foreign
+	h.external = m.External
 	if m.Pack {
 		h.asked, h.pack = h.Env.Now(), true
 		h.packUp(ctx)
@@ -208,8 +208,8 @@ func (h *holder) captures() bool { return h.is.role == capturing || h.is.role ==
 // packUp starts the packager if segments are wanted and can be made here. One that was asked for before the capture
 // begins with it.
 func (h *holder) packUp(ctx actor.Context) {
-	if h.pack && h.packer == nil && !h.waits() && (h.captures() || h.foreign) {
-		if h.foreign { // nobody says when the last player has gone
+	if h.pack && h.packer == nil && !h.waits() && (h.captures() || h.external) {
+		if h.external { // nobody says when the last player has gone
 			h.Env.After(packLinger, ctx.Self(), unpack{h})
 		}
 		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
@@ -227,7 +227,7 @@ func (h *holder) past() packager.Past {
 	return packager.Past{}
 }
 
-// unpack ends the segments of a foreign stream that nobody has asked for in a while: they would keep it.
+// unpack ends the segments of a external stream that nobody has asked for in a while: they would keep it.
 func (h *holder) unpack(ctx actor.Context, m unpack) {
 	switch quiet := h.Env.Now() - h.asked; {
 	case m.of != h || h.packer == nil || h.captures():

@@ -65,13 +65,13 @@ type (
 	}
 
 	// Want says that somebody here wants to watch, and is answered with the stream, which then follows its owner if
-	// it is not captured here. Pack asks for segments too: they are made where the stream is captured, and, of a Foreign
+	// it is not captured here. Pack asks for segments too: they are made where the stream is captured, and, of a External
 	// one, which no node captures because it is another system's, where they are wanted. The channel must have room for
 	// one answer.
 	Want struct {
-		Stream        string
-		Pack, Foreign bool
-		Reply         chan<- *Live
+		Stream         string
+		Pack, External bool
+		Reply          chan<- *Live
 	}
 
 	// Publish asks to bring the media of a stream.
@@ -142,7 +142,7 @@ type (
 	arrived  struct{ p *publication } // its media is what viewers get
 	left     struct{ p *publication }
 	kick     struct{ why string }
-	unpack   struct{ of *holder } // time to see whether anybody wants segments of a foreign stream
+	unpack   struct{ of *holder } // time to see whether anybody wants segments of a external stream
 	check    struct{ of *core }   // time to see whether anybody needs the stream, for that incarnation
 )
 

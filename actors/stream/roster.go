@@ -15,7 +15,7 @@ const (
 	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
 	handover = 10 * time.Second
 
-	// packLinger is how long segments of a foreign stream are made after they were last asked for: longer than any
+	// packLinger is how long segments of a external stream are made after they were last asked for: longer than any
 	// player waits before it asks for the next playlist.
 	packLinger = 30 * time.Second
 

@@ -42,7 +42,7 @@ type (
 	// inherited is what became of an heir's question.
 	inherited struct {
 		to     *heir
-		legacy *cmaf.Legacy // nil: nothing
+		legacy *cmaf.Handover // nil: nothing
 	}
 	reclaim struct{ of *handed }
 )
@@ -75,7 +75,7 @@ func (h *holder) inherit(ctx actor.Context) {
 	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	h.Env.After(inheritLimit, self, inherited{heir, nil})
-	h.cfg.Inherit(ctx, h.spec.Name, heir.from, func(l *cmaf.Legacy) { root.Send(self, inherited{heir, l}) })
+	h.cfg.Inherit(ctx, h.spec.Name, heir.from, func(l *cmaf.Handover) { root.Send(self, inherited{heir, l}) })
 }
 
 // inherited goes on from the segments of the predecessor, or from a number that it has not reached.

@@ -24,7 +24,7 @@ type maker struct {
 }
 
 // newMaker makes a bench; ask is what a capture does that follows another node's.
-func newMaker(t *testing.T, ask func(from string, done func(*cmaf.Legacy))) *maker {
+func newMaker(t *testing.T, ask func(from string, done func(*cmaf.Handover))) *maker {
 	t.Helper()
 	m := &maker{cam: camera{tracks: tracks}}
 	m.bench = newBenchWith(t, func(c *stream.Config) {
@@ -34,7 +34,7 @@ func newMaker(t *testing.T, ask func(from string, done func(*cmaf.Legacy))) *mak
 			m.told = append(m.told, n)
 		}
 		if ask != nil {
-			c.Inherit = func(_ actor.Context, _, from string, done func(*cmaf.Legacy)) { ask(from, done) }
+			c.Inherit = func(_ actor.Context, _, from string, done func(*cmaf.Handover)) { ask(from, done) }
 		}
 	}, stream.Spec{Name: "x", Inputs: []stream.Input{m.cam.input("cam", 1, 0)}})
 	return m
@@ -54,9 +54,9 @@ func (m *maker) numbers() []packager.Numbered {
 }
 
 // legacy is what a store leaves, as another node reads it.
-func legacy(s *cmaf.Store) *cmaf.Legacy {
+func legacy(s *cmaf.Store) *cmaf.Handover {
 	w := s.Window()
-	l := &cmaf.Legacy{Record: s.Record(), Before: w.Discontinuities()}
+	l := &cmaf.Handover{Record: s.Record(), Before: w.Discontinuities()}
 	for _, seg := range w.Segments {
 		l.Segments = append(l.Segments, seg.Outline().Segment([2][]byte{cmaf.TS: {byte(seg.Number)}}))
 	}
@@ -123,7 +123,7 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 		if n := old.Next(); n == 0 {
 			t.Fatal("the first owner has made no segments")
 		}
-		second := newMaker(t, func(from string, done func(*cmaf.Legacy)) {
+		second := newMaker(t, func(from string, done func(*cmaf.Handover)) {
 			if from != "first" {
 				t.Errorf("%s is asked, want first", from)
 			}

@@ -396,9 +396,9 @@ func TestPublisherIsToldWhenItsStreamEnds(t *testing.T) {
 func TestSegmentsOfAForeignStreamAreMadeWhileTheyAreWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		ask := func(foreign bool) stream.Snapshot {
+		ask := func(external bool) stream.Snapshot {
 			reply := make(chan *stream.Live, 1)
-			b.send(stream.Want{Stream: "far", Pack: true, Foreign: foreign, Reply: reply})
+			b.send(stream.Want{Stream: "far", Pack: true, External: external, Reply: reply})
 			<-reply
 			_, is, _ := b.registry.Get("far")
 			return is

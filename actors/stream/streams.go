@@ -37,7 +37,7 @@ type Config struct {
 
 	// Inherit asks the node from for the segments that it has made of a stream, and to make no more. done is called once,
 	// from any goroutine, with nil if there is nothing to go on from. Nil: no node can be asked.
-	Inherit func(ctx actor.Context, stream, from string, done func(*cmaf.Legacy))
+	Inherit func(ctx actor.Context, stream, from string, done func(*cmaf.Handover))
 
 	// Answer is offered each message from another node that is addressed to a stream, and returns the reply; nil for
 	// none, or for one that later gets, once, from any goroutine. It must not block.

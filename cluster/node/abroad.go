@@ -219,7 +219,7 @@ func (d *desk) foreign(ctx context.Context, r listen.Request, vh *srs.Vhost, a l
 		return nowhere(err)
 	}
 	for {
-		live := d.ask(ctx, stream.Want{Stream: a.Stream, Pack: pack, Foreign: true})
+		live := d.ask(ctx, stream.Want{Stream: a.Stream, Pack: pack, External: true})
 		if live == nil {
 			a.Verdict, a.RetryAfter, a.Reason = listen.Unavailable, retryAfter, "the stream could not be fetched in time"
 			return a, nil, true

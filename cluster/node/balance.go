@@ -448,25 +448,25 @@ type hlsRouter struct {
 	name string
 }
 
-var _ hls.Router = hlsRouter{}
+var _ hls.Balancer = hlsRouter{}
 
 func (h hlsRouter) wish(r listen.Request) wish {
 	return wish{stream: r.Streams[0], request: r}
 }
 
-// Route implements [hls.Router].
+// Route implements [hls.Balancer].
 func (h hlsRouter) Route(r listen.Request, avoid []string) (hls.Place, bool) {
 	t, ok := h.all.choose(h.name, h.wish(r), avoid)
 	return place(t), ok
 }
 
-// Place implements [hls.Router].
+// Place implements [hls.Balancer].
 func (h hlsRouter) Place(r listen.Request, server string) (hls.Place, bool) {
 	t, ok := h.all.usable(h.name, server, h.wish(r))
 	return place(t), ok
 }
 
-// Failed implements [hls.Router].
+// Failed implements [hls.Balancer].
 func (h hlsRouter) Failed(server string) { h.all.failed(server) }
 
 func place(t target) hls.Place {

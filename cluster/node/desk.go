@@ -46,18 +46,18 @@ type desk struct {
 }
 
 var (
-	_ listen.Desk    = (*desk)(nil)
-	_ listen.Doorman = (*desk)(nil)
-	_ hls.Desk       = (*desk)(nil)
+	_ listen.Router     = (*desk)(nil)
+	_ listen.Authorizer = (*desk)(nil)
+	_ hls.Router        = (*desk)(nil)
 )
 
-// Connect implements [listen.Doorman].
+// Connect implements [listen.Authorizer].
 func (d *desk) Connect(ctx context.Context, r listen.Request) error {
 	r, vh := d.abroad.Resolve(r)
 	return d.hooks.Connect(ctx, vh, r)
 }
 
-// Play implements [listen.Desk].
+// Play implements [listen.Router].
 func (d *desk) Play(ctx context.Context, r listen.Request) listen.Answer {
 	if r.Protocol != listen.Relay {
 		named, vh := d.abroad.Resolve(r)
@@ -74,7 +74,7 @@ func (d *desk) Play(ctx context.Context, r listen.Request) listen.Answer {
 	return a
 }
 
-// Window implements [hls.Desk].
+// Window implements [hls.Router].
 func (d *desk) Window(ctx context.Context, r listen.Request) (*cmaf.Store, listen.Answer) {
 	if strings.HasSuffix(r.Path, ".m3u8") { // segments are known by their playlists
 		named, vh := d.abroad.Resolve(r)
@@ -193,7 +193,7 @@ func (d *desk) ask(ctx context.Context, w stream.Want) *stream.Live {
 	}
 }
 
-// Publish implements [listen.Desk].
+// Publish implements [listen.Router].
 func (d *desk) Publish(ctx context.Context, r listen.Request) (listen.Publication, error) {
 	p, err := d.publish(ctx, r)
 	if err != nil {

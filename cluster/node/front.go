@@ -109,7 +109,7 @@ type front struct {
 // hall sends clients to the sessions' supervisor.
 type hall struct{ enter func(listen.Client) }
 
-// Enter implements [listen.Hall].
+// Enter implements [listen.Sessions].
 func (h hall) Enter(c listen.Client) { h.enter(c) }
 
 // Limits of HTTP requests.
@@ -132,7 +132,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 		names:       func(name string) error { return conf.CheckName(name, n.file().BalancerNames()) },
 		abroad:      n.abroad.cluster, hooks: n.abroad.hooks,
 	}
-	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Hall: f.hall, Transport: n.keys.base, Log: n.log})
+	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Sessions: f.hall, Transport: n.keys.base, Log: n.log})
 	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)
 	for _, k := range s.list {
 		if k.kind == "rtsp" {
@@ -160,7 +160,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 			api:   newAPI(n),
 			srs:   n.srsAPI(),
 			state: guard(peer.Handler(n.entitled(askState(func(m any) { n.sys.Root.Send(n.pid(actors.Control), m) }))), false),
-			relay: guard(&relay.Handler{Desk: f.desk, Hall: f.hall, Log: n.log}, true),
+			relay: guard(&relay.Handler{Router: f.desk, Sessions: f.hall, Log: n.log}, true),
 			ts:    httpts.New(f.desk, f.hall, n.log),
 			flv:   httpflv.New(f.desk, f.hall),
 			hls:   f.hls,

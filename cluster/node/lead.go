@@ -37,7 +37,7 @@ func (h *web) serveBalanced(w http.ResponseWriter, r *http.Request, name, rest s
 
 // balancedHLS is the part of an HLS server that answers below balancers.
 type balancedHLS interface {
-	ServeBalanced(w http.ResponseWriter, r *http.Request, rt hls.Router, balancer, stream, file string)
+	ServeBalanced(w http.ResponseWriter, r *http.Request, rt hls.Balancer, balancer, stream, file string)
 }
 
 var methods = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"

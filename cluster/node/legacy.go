@@ -120,8 +120,8 @@ func generationIn(g *wire.Generation) (*cmaf.Generation, error) {
 }
 
 // outlines understands a window of another node.
-func outlines(w *wire.Windowed) (cmaf.Legacy, []cmaf.Outline, error) {
-	l := cmaf.Legacy{Record: cmaf.Record{Next: int64(w.NextSequence), TargetDuration: int(w.TargetDurationMs / 1000)}}
+func outlines(w *wire.Windowed) (cmaf.Handover, []cmaf.Outline, error) {
+	l := cmaf.Handover{Record: cmaf.Record{Next: int64(w.NextSequence), TargetDuration: int(w.TargetDurationMs / 1000)}}
 	if w.NextSequence == 0 || w.NextSequence > largestNumber || w.DiscontinuitySequence > largestNumber {
 		return l, nil, fmt.Errorf("%w: next is segment %d", errWindow, w.NextSequence)
 	}
@@ -153,7 +153,7 @@ func outlines(w *wire.Windowed) (cmaf.Legacy, []cmaf.Outline, error) {
 }
 
 // inherit asks the node that has captured a stream, beside the actors, for its segments.
-func (n *Node) inherit(ctx actor.Context, name, from string, done func(*cmaf.Legacy)) {
+func (n *Node) inherit(ctx actor.Context, name, from string, done func(*cmaf.Handover)) {
 	n.env.Go(ctx.Self(), func(c context.Context) error {
 		c, cancel := context.WithTimeout(c, legacyTime)
 		defer cancel()
@@ -172,7 +172,7 @@ func (n *Node) inherit(ctx actor.Context, name, from string, done func(*cmaf.Leg
 
 // legacy fetches the window of a stream from the node that has made it, which makes no more of it. Without time, or
 // room, for all of its segments, it is the newest.
-func (n *Node) legacy(ctx context.Context, name, from string) (*cmaf.Legacy, error) {
+func (n *Node) legacy(ctx context.Context, name, from string) (*cmaf.Handover, error) {
 	v, view := n.view.get(), (*control.PeerView)(nil)
 	if v != nil {
 		view = v.Peer(from)

@@ -349,7 +349,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	if n.front != nil {
 		children = append(children,
 			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.watchers(n.file()))},
-			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Desk: n.front.desk, Registry: n.sessions, Left: n.left, Ended: n.ended})},
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.front.desk, Registry: n.sessions, Left: n.left, Ended: n.ended})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
 	return actors.Spawn(n.sys, n.env, children, func(reason any) {

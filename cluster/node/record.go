@@ -85,7 +85,7 @@ type endedSession struct {
 }
 
 // ended writes a session down. It runs in the mailbox of the sessions' supervisor.
-func (n *Node) ended(s session.Seat, lasted time.Duration) {
+func (n *Node) ended(s session.Info, lasted time.Duration) {
 	if n.records.sessions == nil {
 		return
 	}

@@ -55,7 +55,7 @@ func (*desk) Publish(context.Context, listen.Request) (listen.Publication, error
 	return nil, listen.ErrDenied
 }
 
-type hall struct{ desk listen.Desk }
+type hall struct{ desk listen.Router }
 
 func (h hall) Enter(c listen.Client) {
 	go func() {
@@ -75,7 +75,7 @@ func TestRelayOfMediaIsProvedInBothDirections(t *testing.T) {
 	d := &desk{}
 	var wrong atomic.Int32
 	log := slog.New(slog.DiscardHandler)
-	s := httptest.NewServer(key.Handler(&relay.Handler{Desk: d, Hall: hall{d}, Log: log}, trust.Options{
+	s := httptest.NewServer(key.Handler(&relay.Handler{Router: d, Sessions: hall{d}, Log: log}, trust.Options{
 		Streaming: func(r *http.Request) bool { _, ok := relay.Stream(r); return ok },
 		WrongKey:  func(netip.Addr) { wrong.Add(1) },
 		Log:       log,

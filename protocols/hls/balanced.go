@@ -13,9 +13,9 @@ import (
 	"weir/protocols/listen"
 )
 
-// A Router says which server of a balancer serves a viewer. Its methods do not block, and may be called by any
+// A Balancer says which server of a balancer serves a viewer. Its methods do not block, and may be called by any
 // goroutine.
-type Router interface {
+type Balancer interface {
 	// Route chooses a server for a viewer, none of those to avoid; ok is false when none is left.
 	Route(r listen.Request, avoid []string) (p Place, ok bool)
 
@@ -28,7 +28,7 @@ type Router interface {
 
 // A Place is where a server is.
 type Place struct {
-	Server string // how the router calls it
+	Server string // how the balancer calls it
 	Here   bool   // it is this node
 
 	// Upstream is the URL at which this node fetches from it, and Public that at which viewers do, both without path.
@@ -100,12 +100,12 @@ func (t *tours) sweep(now time.Time) {
 // the next playlist is another one's, with numbers that go on. The rest is as in [Server.ServeStream].
 //
 // The viewer counts where the segments come from: their URLs have his session in the query.
-func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, rt Router, balancer, stream, name string) {
+func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, rt Balancer, under, stream, name string) {
 	q, ok := s.admit(w, r, stream, name)
 	if !ok {
 		return
 	}
-	b := &balanced{query: q, router: rt, prefix: escape(balancer), session: sessionOf(q.Query)}
+	b := &balanced{query: q, balancer: rt, prefix: escape(under), session: sessionOf(q.Query)}
 	switch {
 	case b.session != "":
 	case q.file.kind == multivariant:
@@ -118,7 +118,7 @@ func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, rt Router
 		sum := sha256.Sum256([]byte(q.Remote.Addr().String() + "\x00" + q.Agent + "\x00" + stream))
 		b.session = hex.EncodeToString(sum[:sessionDigits/2])
 	}
-	b.tour = s.tours.of(balancer+"\x00"+stream+"\x00"+b.session, time.Now())
+	b.tour = s.tours.of(under+"\x00"+stream+"\x00"+b.session, time.Now())
 	switch q.file.kind {
 	case multivariant, mediaPlaylist:
 		s.balancedPlaylist(b)
@@ -130,11 +130,11 @@ func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, rt Router
 // A balanced is a request below a balancer in the course of being answered.
 type balanced struct {
 	*query
-	router  Router
-	prefix  string // of URLs below the balancer, escaped, with a slash before and after
-	session string
-	tour    *tour
-	avoid   []string // servers that have been tried in vain
+	balancer Balancer
+	prefix   string // of URLs below the balancer, escaped, with a slash before and after
+	session  string
+	tour     *tour
+	avoid    []string // servers that have been tried in vain
 }
 
 // place says which server the viewer has now, and chooses one if he has none; ok is false when there is none.
@@ -151,11 +151,11 @@ func (b *balanced) place() (Place, bool) {
 		return false
 	}
 	if server != "" && !tried(server) {
-		if p, ok := b.router.Place(b.Request, server); ok {
+		if p, ok := b.balancer.Place(b.Request, server); ok {
 			return p, true
 		}
 	}
-	p, ok := b.router.Route(b.Request, b.avoid)
+	p, ok := b.balancer.Route(b.Request, b.avoid)
 	if !ok {
 		return p, false
 	}
@@ -242,7 +242,7 @@ func (s *Server) elsewhere(b *balanced, p Place, err error, shown bool) bool {
 	case p.Here:
 		return false
 	default:
-		b.router.Failed(p.Server)
+		b.balancer.Failed(p.Server)
 	}
 	b.avoid = append(b.avoid, p.Server)
 	return true
@@ -318,7 +318,7 @@ func (s *Server) repeatBalanced(b *balanced) {
 	b.tour.mu.Lock()
 	t, l, server := b.tour.shown, b.tour.line, b.tour.server
 	b.tour.mu.Unlock()
-	p, _ := b.router.Place(b.Request, server)
+	p, _ := b.balancer.Place(b.Request, server)
 	pl, err := parseLines(t.relative)
 	if err != nil {
 		refuse(b.w, err)

@@ -14,8 +14,8 @@ import (
 	"weir/protocols/listen"
 )
 
-// A router knows servers by name and gives the first that is usable.
-type router struct {
+// A chooser knows servers by name and gives the first that is usable.
+type chooser struct {
 	mu     sync.Mutex
 	places []Place
 	down   map[string]bool
@@ -23,7 +23,7 @@ type router struct {
 	asked  []listen.Request
 }
 
-func (r *router) Route(q listen.Request, avoid []string) (Place, bool) {
+func (r *chooser) Route(q listen.Request, avoid []string) (Place, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, q)
@@ -35,7 +35,7 @@ func (r *router) Route(q listen.Request, avoid []string) (Place, bool) {
 	return Place{}, false
 }
 
-func (r *router) Place(_ listen.Request, server string) (Place, bool) {
+func (r *chooser) Place(_ listen.Request, server string) (Place, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.places {
@@ -46,13 +46,13 @@ func (r *router) Place(_ listen.Request, server string) (Place, bool) {
 	return Place{}, false
 }
 
-func (r *router) Failed(server string) {
+func (r *chooser) Failed(server string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed = append(r.failed, server)
 }
 
-func (r *router) close(server string) {
+func (r *chooser) close(server string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.down[server] = true
@@ -95,16 +95,16 @@ func (g *guests) count() int {
 // farm is an asked node and two servers, each of which has the stream.
 type farm struct {
 	asked, first, second *node
-	rt                   *router
+	rt                   *chooser
 	guests               [3]guests // of the asked node and the servers
 	stores               [2]*cmaf.Store
 }
 
 func newFarm(t *testing.T, c Config) *farm {
-	f := &farm{rt: &router{down: map[string]bool{}}}
-	f.asked = newNode(t, c, Around{Hall: &f.guests[0]})
+	f := &farm{rt: &chooser{down: map[string]bool{}}}
+	f.asked = newNode(t, c, Around{Sessions: &f.guests[0]})
 	for i, n := range []**node{&f.first, &f.second} {
-		*n = newNode(t, c, Around{Hall: &f.guests[i+1]})
+		*n = newNode(t, c, Around{Sessions: &f.guests[i+1]})
 		f.stores[i] = stored(t, noon)
 		(*n).serve(f.stores[i])
 		f.rt.places = append(f.rt.places, Place{Server: []string{"a", "b"}[i], Upstream: (*n).http.URL, Public: (*n).http.URL})
@@ -161,11 +161,11 @@ func TestViewerOfABalancerGetsSegmentsOfOneServerAndCountsThere(t *testing.T) {
 	}
 }
 
-// questions are the requests that the node's desk was asked about.
+// questions are the requests that the node's router was asked about.
 func (n *node) questions() []listen.Request {
-	n.desk.mu.Lock()
-	defer n.desk.mu.Unlock()
-	return slices.Clone(n.desk.asked)
+	n.router.mu.Lock()
+	defer n.router.mu.Unlock()
+	return slices.Clone(n.router.asked)
 }
 
 func TestViewerWhoseServerDiesGoesOnFromAnotherWithoutAReload(t *testing.T) {
@@ -281,7 +281,7 @@ func TestThisNodeServesTheViewersWhoChoseIt(t *testing.T) {
 	fetchURL(t, "GET", f.asked.http.URL+uris[0]).is(t, 200)
 	f.guests[0].become(t, 1)
 	if got := f.asked.questions(); !got[0].Here {
-		t.Errorf("the desk was asked %+v, want one who is served here", got[0])
+		t.Errorf("the router was asked %+v, want one who is served here", got[0])
 	}
 }
 

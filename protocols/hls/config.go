@@ -11,9 +11,9 @@ import (
 	"weir/protocols/listen"
 )
 
-// A Desk decides where a stream's segments come from. Its method blocks until there is an answer, until its hold limit,
+// A Router decides where a stream's segments come from. Its method blocks until there is an answer, until its hold limit,
 // or until ctx ends, when the answer is Unavailable. It is called by any number of goroutines, for every request.
-type Desk interface {
+type Router interface {
 	// Window finds the stream that a viewer asks for. With the verdict Serve the store is not nil and a packager fills
 	// it, although it may still be empty. With Proxy the stream is fetched from Answer.Upstream, and with Redirect too
 	// if Answer.Upstream is set and the request is not for a multivariant playlist: a reload is never redirected.
@@ -78,10 +78,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Around is what a server needs from its surroundings besides the desk.
+// Around is what a server needs from its surroundings besides the router.
 type Around struct {
-	// Hall takes the viewers in as sessions. Nil: nobody counts them.
-	Hall listen.Hall
+	// Sessions takes the viewers in as sessions. Nil: nobody counts them.
+	Sessions listen.Sessions
 
 	// Transport fetches from other nodes. Nil: a transport of the server's own.
 	Transport http.RoundTripper

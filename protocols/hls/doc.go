@@ -1,8 +1,8 @@
 // Package hls serves streams as HTTP Live Streaming (RFC 8216): playlists over the segments that package cmaf holds,
 // and, on a node that does not have the stream, the playlists and segments of the node that has it.
 //
-// It knows no cluster and no actor. Where a stream is, the node says through [Desk]; who watches, this package says
-// through [listen.Hall].
+// It knows no cluster and no actor. Where a stream is, the node says through [Router]; who watches, this package says
+// through [listen.Sessions].
 //
 // Below the URL of a stream there are
 //

@@ -277,9 +277,9 @@ func TestOneRequestIsUnderWayHoweverManyViewersAsk(t *testing.T) {
 		})
 	}
 	for {
-		n.desk.mu.Lock()
+		n.router.mu.Lock()
 		asked := len(n.asked)
-		n.desk.mu.Unlock()
+		n.router.mu.Unlock()
 		if asked == 20 {
 			break
 		}
@@ -305,7 +305,7 @@ func TestTwoNodesThatPointAtEachOtherDoNotAskForEver(t *testing.T) {
 
 func TestSecureViewerIsNotLedToPlainHTTP(t *testing.T) {
 	o := owner(t, noon)
-	d := &desk{}
+	d := &router{}
 	s := New(patient, d, Around{})
 	defer s.Close()
 	for _, test := range []struct {
@@ -455,7 +455,7 @@ func TestPageKeepsItsNumbersButNotForEver(t *testing.T) {
 func TestManyViewersWhileTheOwnerChanges(t *testing.T) {
 	a, b := owner(t, noon), owner(t, noon)
 	local := stored(t, noon)
-	n := newNode(t, Config{Hold: time.Minute, FetchTimeout: quick.FetchTimeout}, Around{Hall: &hall{ctx: t.Context()}})
+	n := newNode(t, Config{Hold: time.Minute, FetchTimeout: quick.FetchTimeout}, Around{Sessions: &sessions{ctx: t.Context()}})
 	n.holds = true
 	n.elsewhere(a.http.URL, "")
 	ctx, cancel := context.WithCancel(t.Context())

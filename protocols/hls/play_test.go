@@ -49,8 +49,8 @@ func growing(t *testing.T) *node {
 	next := int64(noon)
 	n.before(func(path string) {
 		if strings.HasSuffix(path, "/ts.m3u8") || strings.HasSuffix(path, "/cmaf.m3u8") {
-			n.desk.mu.Lock()
-			defer n.desk.mu.Unlock()
+			n.router.mu.Lock()
+			defer n.router.mu.Unlock()
 			next++
 			pack(t, store, next)
 		}
@@ -114,7 +114,7 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 		case 2:
 			n.elsewhere(dead, "") // the owner is gone
 		case 3:
-			n.serve(pack(t, local, o.desk.store.Window().Last()+2)) // this node has taken over
+			n.serve(pack(t, local, o.router.store.Window().Last()+2)) // this node has taken over
 		default:
 			if i > 3 {
 				pack(t, local, local.Window().Last()+2)

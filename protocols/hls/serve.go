@@ -68,7 +68,7 @@ func (s *Server) servePlaylist(q *query) {
 	}
 }
 
-// currentText asks the desk where the stream is and takes the playlist from there. An error that is no outcome
+// currentText asks the router where the stream is and takes the playlist from there. An error that is no outcome
 // passes.
 func (s *Server) currentText(ctx context.Context, q *query) (*text, error) {
 	store, a := s.ask(ctx, q)
@@ -220,7 +220,7 @@ func (s *Server) serveMedia(q *query) {
 	}
 }
 
-// atHand returns media that this node holds whatever the desk says: of a store that it served before the stream moved,
+// atHand returns media that this node holds whatever the router says: of a store that it served before the stream moved,
 // or fetched from another node.
 func (s *Server) atHand(k *known, f file) []byte {
 	if k == nil {
@@ -251,7 +251,7 @@ func fromWindow(w *cmaf.Window, f file) []byte {
 	return nil
 }
 
-// currentMedia asks the desk where the stream is and takes the file from there; body is what is at hand already. An
+// currentMedia asks the router where the stream is and takes the file from there; body is what is at hand already. An
 // error that is no outcome passes.
 func (s *Server) currentMedia(ctx context.Context, q *query, body []byte) ([]byte, error) {
 	store, a := s.ask(ctx, q)

@@ -120,7 +120,7 @@ func TestSegmentsAreServedAsLongAsTheStoreHasThem(t *testing.T) {
 
 func TestNextSegmentIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &desk{}
+		d := &router{}
 		store := stored(t, noon)
 		d.serve(store)
 		s := New(Config{}, d, Around{})
@@ -140,7 +140,7 @@ func TestNextSegmentIsWaitedFor(t *testing.T) {
 
 func TestFirstViewerWaitsForTheFirstSegment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &desk{}
+		d := &router{}
 		store := cmaf.NewStore(cmaf.Config{})
 		d.serve(store)
 		s := New(Config{}, d, Around{})
@@ -254,15 +254,15 @@ func TestCodecsThatTransportStreamsDoNotCarryGoIntoFragments(t *testing.T) {
 	entry.get(t, "ts.m3u8").is(t, 415)
 }
 
-// A hall serves whoever enters, as a node does.
-type hall struct {
+// A sessions serves whoever enters, as a node does.
+type sessions struct {
 	ctx context.Context
 	mu  sync.Mutex
 	in  []listen.Client
 	out int
 }
 
-func (h *hall) Enter(c listen.Client) {
+func (h *sessions) Enter(c listen.Client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.in = append(h.in, c)
@@ -274,7 +274,7 @@ func (h *hall) Enter(c listen.Client) {
 	}()
 }
 
-func (h *hall) counts() (in, out int) {
+func (h *sessions) counts() (in, out int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.in), h.out
@@ -306,10 +306,10 @@ func (r *recorder) Write(b []byte) (int, error) { r.size += len(b); return len(b
 func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) {
 	store := stored(t, noon)
 	synctest.Test(t, func(t *testing.T) {
-		h := &hall{ctx: t.Context()}
-		d := &desk{}
+		h := &sessions{ctx: t.Context()}
+		d := &router{}
 		d.serve(store)
-		s := New(Config{Viewers: 3}, d, Around{Hall: h})
+		s := New(Config{Viewers: 3}, d, Around{Sessions: h})
 		defer s.Close()
 		id := "?session=" + strings.Repeat("a", 32)
 		size := 0
@@ -355,7 +355,7 @@ func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) 
 func TestForgottenStreamsLeaveNothing(t *testing.T) {
 	store := stored(t, noon)
 	synctest.Test(t, func(t *testing.T) {
-		d := &desk{}
+		d := &router{}
 		d.serve(store)
 		s := New(Config{}, d, Around{})
 		defer s.Close()
@@ -385,11 +385,11 @@ func TestForgottenStreamsLeaveNothing(t *testing.T) {
 	})
 }
 
-// BenchmarkPlaylist is a reload of a media playlist: what is allocated is net/http's request, its copy for the desk
+// BenchmarkPlaylist is a reload of a media playlist: what is allocated is net/http's request, its copy for the router
 // and the hold limit; nothing grows with the playlist.
 func BenchmarkPlaylist(b *testing.B) {
 	d := &quietDesk{stored(b, noon)}
-	s := New(Config{}, d, Around{Hall: &hall{ctx: b.Context()}})
+	s := New(Config{}, d, Around{Sessions: &sessions{ctx: b.Context()}})
 	defer s.Close()
 	r, err := http.NewRequest(http.MethodGet, "http://node/cam/ts.m3u8?session="+strings.Repeat("a", 32), nil)
 	if err != nil {

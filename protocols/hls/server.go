@@ -21,7 +21,7 @@ import (
 // a third node, not held for long, and its sender is no viewer.
 const entryHeader = "Weir-Entry"
 
-// retryPause is how long a request that is held waits before it asks the desk again.
+// retryPause is how long a request that is held waits before it asks the router again.
 const retryPause = 250 * time.Millisecond
 
 // sweepPeriod is how often what nobody asks for is forgotten.
@@ -30,7 +30,7 @@ const sweepPeriod = 30 * time.Second
 // A Server answers the requests below the URLs of all streams. Its methods may be called by any number of goroutines.
 type Server struct {
 	config  Config
-	desk    Desk
+	router  Router
 	log     *slog.Logger
 	peers   *peers
 	viewers *viewers
@@ -61,7 +61,7 @@ type Stats struct {
 }
 
 // New returns a server that asks d.
-func New(c Config, d Desk, around Around) *Server {
+func New(c Config, d Router, around Around) *Server {
 	c = c.withDefaults()
 	if around.Random == nil {
 		around.Random = rand.Reader
@@ -70,9 +70,9 @@ func New(c Config, d Desk, around Around) *Server {
 		around.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		config: c, desk: d, log: around.Log, source: around.Random,
+		config: c, router: d, log: around.Log, source: around.Random,
 		streams: make(map[string]*known),
-		viewers: newViewers(around.Hall, c.Viewers),
+		viewers: newViewers(around.Sessions, c.Viewers),
 	}
 	s.peers = newPeers(&s.config, around.Transport)
 	s.tours.limit = c.Viewers
@@ -105,7 +105,7 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// known is what a server remembers of a stream that the desk has found.
+// known is what a server remembers of a stream that the router has found.
 type known struct {
 	stream string
 	escape string // the stream's name as it stands in URLs, with a slash before and after
@@ -162,8 +162,8 @@ func (s *Server) find(key string) *known {
 // maxKnown bounds the streams that a server remembers: below a balancer it may be told of any name.
 const maxKnown = 20_000
 
-// remember returns what is known of a stream that the desk has found, from now on if need be. stream is the name that the
-// desk gave.
+// remember returns what is known of a stream that the router has found, from now on if need be. stream is the name that the
+// router gave.
 func (s *Server) remember(q *query, stream string, now time.Time) *known {
 	key := q.key()
 	k := s.find(key)
@@ -308,9 +308,9 @@ func (s *Server) hold(q *query, atHand bool) time.Duration {
 	return s.config.Hold
 }
 
-// ask asks the desk. What it returns is Serve with a store, Proxy with an upstream, or a refusal.
+// ask asks the router. What it returns is Serve with a store, Proxy with an upstream, or a refusal.
 func (s *Server) ask(ctx context.Context, q *query) (*cmaf.Store, listen.Answer) {
-	store, a := s.desk.Window(ctx, q.Request)
+	store, a := s.router.Window(ctx, q.Request)
 	if a.Stream == "" {
 		a.Stream = q.stream
 	}

@@ -17,8 +17,8 @@ const linger = 3
 // viewers are those who have asked for a media playlist lately. Each is a [listen.Client] without a connection of its
 // own: a series of requests with one session identifier, or from one address if they carry none.
 type viewers struct {
-	hall  listen.Hall
-	limit int
+	sessions listen.Sessions
+	limit    int
 
 	mu     sync.Mutex
 	all    map[identity]*viewer // guarded by mu
@@ -34,8 +34,8 @@ type identity struct {
 	remote  netip.Addr // only if there is no session
 }
 
-func newViewers(hall listen.Hall, limit int) *viewers {
-	return &viewers{hall: hall, limit: limit, all: make(map[identity]*viewer)}
+func newViewers(sessions listen.Sessions, limit int) *viewers {
+	return &viewers{sessions: sessions, limit: limit, all: make(map[identity]*viewer)}
 }
 
 func (v *viewers) count(st *Stats) {
@@ -44,9 +44,9 @@ func (v *viewers) count(st *Stats) {
 	st.Viewers, st.Untracked = len(v.all), v.untracked.Load()
 }
 
-// seen counts a playlist that a viewer has got. The first makes him enter the hall.
+// seen counts a playlist that a viewer has got. The first makes him enter the sessions.
 func (v *viewers) seen(q *query, target time.Duration, n int) {
-	if v.hall == nil {
+	if v.sessions == nil {
 		return
 	}
 	id := identity{stream: q.stream, session: sessionOf(q.Query)}
@@ -71,11 +71,11 @@ func (v *viewers) seen(q *query, target time.Duration, n int) {
 	v.mu.Unlock()
 	w.bytes.Add(uint64(n))
 	if enters {
-		v.hall.Enter(w)
+		v.sessions.Enter(w)
 	}
 }
 
-// sweep forgets viewers whom nobody serves, because the hall did not take them.
+// sweep forgets viewers whom nobody serves, because the sessions did not take them.
 func (v *viewers) sweep(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -114,7 +114,7 @@ type viewer struct {
 
 // Serve implements [listen.Client]: it waits until the viewer has not asked for anything for three target durations.
 // The requests themselves are answered by the goroutines that they come in.
-func (w *viewer) Serve(ctx context.Context, _ listen.Desk) error {
+func (w *viewer) Serve(ctx context.Context, _ listen.Router) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

@@ -98,8 +98,8 @@ func stored(tb testing.TB, number int64) *cmaf.Store {
 	return pack(tb, cmaf.NewStore(cmaf.Config{}), number)
 }
 
-// A desk gives the answer that was set last.
-type desk struct {
+// A router gives the answer that was set last.
+type router struct {
 	mu      sync.Mutex
 	store   *cmaf.Store
 	a       listen.Answer
@@ -108,7 +108,7 @@ type desk struct {
 	holds   bool          // requests are held while the stream is unavailable, as a node does
 }
 
-func (d *desk) Window(ctx context.Context, r listen.Request) (*cmaf.Store, listen.Answer) {
+func (d *router) Window(ctx context.Context, r listen.Request) (*cmaf.Store, listen.Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, r)
@@ -129,7 +129,7 @@ func (d *desk) Window(ctx context.Context, r listen.Request) (*cmaf.Store, liste
 	return d.store, d.a
 }
 
-func (d *desk) set(store *cmaf.Store, a listen.Answer) {
+func (d *router) set(store *cmaf.Store, a listen.Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.store, d.a = store, a
@@ -139,16 +139,16 @@ func (d *desk) set(store *cmaf.Store, a listen.Answer) {
 	}
 }
 
-func (d *desk) serve(store *cmaf.Store) { d.set(store, listen.Answer{Verdict: listen.Serve}) }
+func (d *router) serve(store *cmaf.Store) { d.set(store, listen.Answer{Verdict: listen.Serve}) }
 
 // elsewhere says that the stream is at upstream, and viewers reach it at public.
-func (d *desk) elsewhere(upstream, public string) {
+func (d *router) elsewhere(upstream, public string) {
 	d.set(nil, listen.Answer{Verdict: listen.Proxy, Upstream: upstream, Public: public})
 }
 
 // A node is a server behind real HTTP.
 type node struct {
-	*desk
+	*router
 	server *Server
 	http   *httptest.Server
 
@@ -159,8 +159,8 @@ type node struct {
 
 func newNode(tb testing.TB, c Config, around Around) *node {
 	tb.Helper()
-	n := &node{desk: &desk{}}
-	n.server = New(c, n.desk, around)
+	n := &node{router: &router{}}
+	n.server = New(c, n.router, around)
 	n.http = httptest.NewServer(http.HandlerFunc(n.answer))
 	tb.Cleanup(func() {
 		n.http.CloseClientConnections()

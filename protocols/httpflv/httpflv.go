@@ -13,16 +13,16 @@ import (
 
 // A Server answers such requests. Its methods may be called by any goroutine.
 type Server struct {
-	desk listen.Desk
-	hall listen.Hall
+	router   listen.Router
+	sessions listen.Sessions
 }
 
 // New returns a Server that asks d about its clients and enters those who are served into h.
-func New(d listen.Desk, h listen.Hall) *Server { return &Server{desk: d, hall: h} }
+func New(d listen.Router, h listen.Sessions) *Server { return &Server{router: d, sessions: h} }
 
 // ServeStream answers a request whose path names stream, unescaped.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
-	listen.Body(w, r, s.desk, s.hall, listen.BodyForm{
+	listen.Body(w, r, s.router, s.sessions, listen.BodyForm{
 		Protocol:    listen.FLV,
 		Name:        flv.Form,
 		ContentType: "video/x-flv",

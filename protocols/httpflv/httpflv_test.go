@@ -61,23 +61,23 @@ func (f *feed) Next(_ context.Context, bufs [][]byte) ([][]byte, error) {
 func (f *feed) Dropped() uint64 { return 0 }
 func (f *feed) Close()          {}
 
-type desk struct{ answer listen.Answer }
+type router struct{ answer listen.Answer }
 
-func (d desk) Play(_ context.Context, r listen.Request) listen.Answer {
+func (d router) Play(_ context.Context, r listen.Request) listen.Answer {
 	if r.Protocol != listen.FLV || len(r.Streams) != 1 || r.Streams[0] != "cam1" {
 		return listen.Answer{Verdict: listen.NotFound}
 	}
 	return d.answer
 }
 
-func (desk) Publish(context.Context, listen.Request) (listen.Publication, error) {
+func (router) Publish(context.Context, listen.Request) (listen.Publication, error) {
 	return nil, listen.ErrDenied
 }
 
-// A hall serves each client once.
-type hall struct{ ctx context.Context }
+// A sessions serves each client once.
+type sessions struct{ ctx context.Context }
 
-func (h hall) Enter(c listen.Client) {
+func (h sessions) Enter(c listen.Client) {
 	go func() {
 		_ = c.Serve(h.ctx, nil)
 		_ = c.Close()
@@ -105,7 +105,7 @@ func serve(t *testing.T) (url string, s *source) {
 			t.Fatal(err)
 		}
 	}
-	server := httpflv.New(desk{listen.Answer{Verdict: listen.Serve, Source: s}}, hall{t.Context()})
+	server := httpflv.New(router{listen.Answer{Verdict: listen.Serve, Source: s}}, sessions{t.Context()})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/cam1.flv", func(w http.ResponseWriter, r *http.Request) { server.ServeStream(w, r, "cam1") })
 	mux.HandleFunc("/other.flv", func(w http.ResponseWriter, r *http.Request) { server.ServeStream(w, r, "other") })

@@ -26,19 +26,19 @@ var form = listen.BodyForm{
 
 // A Server answers viewers of HTTP MPEG-TS.
 type Server struct {
-	desk listen.Desk
-	hall listen.Hall
-	log  *slog.Logger
+	router   listen.Router
+	sessions listen.Sessions
+	log      *slog.Logger
 }
 
 // New makes a server that asks d about its viewers and enters them into h.
-func New(d listen.Desk, h listen.Hall, log *slog.Logger) *Server {
-	return &Server{desk: d, hall: h, log: log}
+func New(d listen.Router, h listen.Sessions, log *slog.Logger) *Server {
+	return &Server{router: d, sessions: h, log: log}
 }
 
-// ServeStream answers a request for the stream of this name, unescaped. It may block for as long as the desk does, and
+// ServeStream answers a request for the stream of this name, unescaped. It may block for as long as the router does, and
 // with HTTP/2 for as long as the viewer watches.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
 	s.log.Debug("viewer asks", slog.String("proto", string(listen.TS)), slog.String("stream", stream), slog.String("peer", r.RemoteAddr))
-	listen.Body(w, r, s.desk, s.hall, form, stream)
+	listen.Body(w, r, s.router, s.sessions, form, stream)
 }

@@ -22,7 +22,7 @@ import (
 	"weir/protocols/listen"
 )
 
-// A stream is a desk that serves itself, and the source: the test pattern's segments from one on, then the end.
+// A stream is a router that serves itself, and the source: the test pattern's segments from one on, then the end.
 type stream struct {
 	tracks codecs.Tracks
 	units  []*codecs.AccessUnit
@@ -70,10 +70,10 @@ func (f *feed) Next(_ context.Context, bufs [][]byte) ([][]byte, error) {
 func (f *feed) Dropped() uint64 { return 0 }
 func (f *feed) Close()          {}
 
-// A hall serves each client on a goroutine of its own.
-type hall struct{ t *testing.T }
+// A sessions serves each client on a goroutine of its own.
+type sessions struct{ t *testing.T }
 
-func (h hall) Enter(c listen.Client) {
+func (h sessions) Enter(c listen.Client) {
 	go func() {
 		if err := c.Serve(context.Background(), nil); err != nil {
 			h.t.Errorf("Serve() = %v", err)
@@ -84,7 +84,7 @@ func (h hall) Enter(c listen.Client) {
 
 func serve(t *testing.T, s *stream) (url string) {
 	t.Helper()
-	ts := httpts.New(s, hall{t}, slog.New(slog.DiscardHandler))
+	ts := httpts.New(s, sessions{t}, slog.New(slog.DiscardHandler))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{stream}/mpegts", func(w http.ResponseWriter, r *http.Request) { ts.ServeStream(w, r, r.PathValue("stream")) })
 	server := httptest.NewServer(mux)

@@ -56,7 +56,7 @@ type BodyForm struct {
 // With HTTP/1 the connection is taken over, and Body returns when the client has entered; the body is then written
 // with gathering writes, without net/http in between, and ends with the connection (RFC 9112, 6.3). Otherwise, as with
 // HTTP/2, Body returns when the client has been closed or the other side has gone.
-func Body(w http.ResponseWriter, r *http.Request, d Desk, h Hall, b BodyForm, stream string) {
+func Body(w http.ResponseWriter, r *http.Request, d Router, h Sessions, b BodyForm, stream string) {
 	CORS(w.Header())
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -151,8 +151,8 @@ type bodyClient struct {
 	dropping  atomic.Uint64 // by the feed that is being served
 }
 
-// Serve implements [Client]. The desk is not asked again: a source outlives the failures of the session.
-func (c *bodyClient) Serve(ctx context.Context, _ Desk) error {
+// Serve implements [Client]. The router is not asked again: a source outlives the failures of the session.
+func (c *bodyClient) Serve(ctx context.Context, _ Router) error {
 	c.listening.Do(func() { go c.listen() })
 	if c.here.Err() != nil {
 		return nil
@@ -234,7 +234,7 @@ func (f *countedFeed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error)
 }
 
 // through serves c through a response writer that does not give its connection away, and returns when it ended.
-func through(w http.ResponseWriter, r *http.Request, h Hall, c *bodyClient) {
+func through(w http.ResponseWriter, r *http.Request, h Sessions, c *bodyClient) {
 	conn := &responseConn{
 		w: w, control: http.NewResponseController(w), done: make(chan struct{}),
 		remote: net.TCPAddrFromAddrPort(c.remote), local: &net.TCPAddr{},
@@ -461,7 +461,7 @@ func WithoutHops(query string) string {
 	return strings.Join(parts, "&")
 }
 
-// withHops sets the hops in a redirect's URL, whether or not the desk has.
+// withHops sets the hops in a redirect's URL, whether or not the router has.
 func withHops(location string, n int) string {
 	before, query, _ := strings.Cut(location, "?")
 	return before + "?" + WithHops(query, n)

@@ -20,29 +20,29 @@ import (
 	"weir/protocols/listen"
 )
 
-// A desk gives everybody the same answer and keeps what was asked last.
-type desk struct {
+// A router gives everybody the same answer and keeps what was asked last.
+type router struct {
 	answer listen.Answer
 
 	mu    sync.Mutex
 	asked listen.Request
 }
 
-func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
+func (d *router) Play(_ context.Context, r listen.Request) listen.Answer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = r
 	return d.answer
 }
 
-func (d *desk) Publish(context.Context, listen.Request) (listen.Publication, error) {
+func (d *router) Publish(context.Context, listen.Request) (listen.Publication, error) {
 	return nil, listen.ErrNotFound
 }
 
-// A hall hands each client to the test, which serves it.
-type hall chan listen.Client
+// A sessions hands each client to the test, which serves it.
+type sessions chan listen.Client
 
-func (h hall) Enter(c listen.Client) { h <- c }
+func (h sessions) Enter(c listen.Client) { h <- c }
 
 // A source gives each feed the texts that the test sends, after a prologue.
 type source struct {
@@ -96,7 +96,7 @@ func (e encoder) Prologue(codecs.Tracks) []byte    { return fmt.Appendf(nil, "[%
 func (e encoder) Encode(*codecs.AccessUnit) []byte { return nil }
 func newEncoder(base int64) codecs.Encoder         { return encoder{base} }
 func refuseAll(codecs.Tracks) error                { return errors.New("no text in it") }
-func handler(d listen.Desk, h listen.Hall) http.Handler {
+func handler(d listen.Router, h listen.Sessions) http.Handler {
 	form := listen.BodyForm{Protocol: listen.TS, Name: "text", ContentType: "text/x-form", New: newEncoder, Check: refuseAll}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { listen.Body(w, r, d, h, form, "cam/1") })
 }
@@ -145,7 +145,7 @@ var verdictTests = []struct {
 func TestEveryAnswerHasItsStatusAndCORS(t *testing.T) {
 	for _, test := range verdictTests {
 		t.Run(test.name, func(t *testing.T) {
-			s := httptest.NewServer(handler(&desk{answer: test.answer}, make(hall, 1)))
+			s := httptest.NewServer(handler(&router{answer: test.answer}, make(sessions, 1)))
 			defer s.Close()
 			path := test.path
 			if path == "" {
@@ -194,8 +194,8 @@ type open struct {
 // ask opens a body over HTTP/1.1 with a plain socket.
 func ask(t *testing.T, s *source) open {
 	t.Helper()
-	h := make(hall, 1)
-	server := httptest.NewServer(handler(&desk{answer: listen.Answer{Verdict: listen.Serve, Source: s}}, h))
+	h := make(sessions, 1)
+	server := httptest.NewServer(handler(&router{answer: listen.Answer{Verdict: listen.Serve, Source: s}}, h))
 	t.Cleanup(server.Close)
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -293,7 +293,7 @@ func TestViewerThatLeavesASilentStreamIsNoticed(t *testing.T) {
 	}
 }
 
-// A serving hall serves each client at once, as the node does.
+// A serving sessions serves each client at once, as the node does.
 type serving struct{ served chan error }
 
 func (h serving) Enter(c listen.Client) {
@@ -308,7 +308,7 @@ func (h serving) Enter(c listen.Client) {
 func askTwo(t *testing.T, s *source) (*http.Response, serving) {
 	t.Helper()
 	h := serving{make(chan error, 1)}
-	server := httptest.NewUnstartedServer(handler(&desk{answer: listen.Answer{Verdict: listen.Serve, Source: s}}, h))
+	server := httptest.NewUnstartedServer(handler(&router{answer: listen.Answer{Verdict: listen.Serve, Source: s}}, h))
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -350,9 +350,9 @@ func TestViewerThatLeavesOverHTTP2IsNoticed(t *testing.T) {
 
 func TestViewerThatDoesNotReadOverHTTP2HoldsNobodyUp(t *testing.T) {
 	s := newSource()
-	h := make(hall, 1)
+	h := make(sessions, 1)
 	returned := make(chan struct{})
-	inner := handler(&desk{answer: listen.Answer{Verdict: listen.Serve, Source: s}}, h)
+	inner := handler(&router{answer: listen.Answer{Verdict: listen.Serve, Source: s}}, h)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(returned)
 		inner.ServeHTTP(w, r)

@@ -2,7 +2,7 @@
 // client, and the one loop that carries a stream to a socket.
 //
 // It knows no protocol and no actor. A protocol turns bytes into a [Request] and obeys the [Answer]; the node behind
-// the [Desk] decides.
+// the [Router] decides.
 package listen
 
 import (
@@ -103,9 +103,9 @@ type Answer struct {
 	RetryAfter time.Duration
 }
 
-// A Desk decides about clients. Its methods block until there is an answer, at most for the hold limit of a request,
+// A Router decides about clients. Its methods block until there is an answer, at most for the hold limit of a request,
 // and may be called by any goroutine but an actor's.
-type Desk interface {
+type Router interface {
 	// Play finds the stream that a viewer asks for.
 	Play(ctx context.Context, r Request) Answer
 
@@ -114,9 +114,9 @@ type Desk interface {
 	Publish(ctx context.Context, r Request) (Publication, error)
 }
 
-// A Doorman is a [Desk] that is also asked about clients that have not yet said what they want. Only RTMP has such a
+// A Authorizer is a [Router] that is also asked about clients that have not yet said what they want. Only RTMP has such a
 // moment: its connect.
-type Doorman interface {
+type Authorizer interface {
 	// Connect returns an error, which the client is told, if it must go. Streams of the request is empty.
 	Connect(ctx context.Context, r Request) error
 }
@@ -214,7 +214,7 @@ type Client interface {
 	// Serve runs the connection until it ends or ctx does. When it is called again for a connection that had been
 	// served before, because its session was restarted, it goes on: a viewer at the next random access point, a
 	// publisher with the next message. It returns nil when the other side left in order.
-	Serve(ctx context.Context, d Desk) error
+	Serve(ctx context.Context, d Router) error
 
 	// Close ends the connection, from any goroutine, at any time, any number of times.
 	Close() error
@@ -225,9 +225,9 @@ type Client interface {
 
 // A Mover is a [Client] that can be told, in the middle of its session, to go on at another node.
 type Mover interface {
-	// Move asks the desk where the stream is now and sends the client there. It reports whether there was a place and
+	// Move asks the router where the stream is now and sends the client there. It reports whether there was a place and
 	// the client was told; the session ends then. Any goroutine may call it.
-	Move(ctx context.Context, d Desk) bool
+	Move(ctx context.Context, d Router) bool
 }
 
 // ClientStats describes a connection.
@@ -241,7 +241,7 @@ type ClientStats struct {
 	Dropped           uint64 // access units skipped because the viewer was too slow
 }
 
-// A Hall admits connections: each client that enters becomes a session, is served, and is closed when that ends.
-type Hall interface {
+// A Sessions admits connections: each client that enters becomes a session, is served, and is closed when that ends.
+type Sessions interface {
 	Enter(Client)
 }

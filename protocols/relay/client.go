@@ -24,7 +24,7 @@ type client struct {
 	request listen.Request
 	log     *slog.Logger
 
-	source  listen.Source // for the first Serve, which consumes it; later ones ask the desk
+	source  listen.Source // for the first Serve, which consumes it; later ones ask the router
 	after   *int64        // what the other node has already, for the first Serve; nil: nothing
 	sent    atomic.Uint64
 	read    atomic.Uint64
@@ -34,7 +34,7 @@ type client struct {
 }
 
 // Serve implements [listen.Client].
-func (c *client) Serve(ctx context.Context, d listen.Desk) error {
+func (c *client) Serve(ctx context.Context, d listen.Router) error {
 	source, after := c.source, c.after
 	c.source, c.after = nil, nil
 	if source == nil {

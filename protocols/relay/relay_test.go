@@ -105,25 +105,25 @@ func (c *cursor) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
 func (*cursor) Dropped() uint64 { return 0 }
 func (*cursor) Close()          {}
 
-// desk answers every request alike and keeps the last.
-type desk struct {
+// router answers every request alike and keeps the last.
+type router struct {
 	answer listen.Answer
 	last   atomic.Pointer[listen.Request]
 }
 
-func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
+func (d *router) Play(_ context.Context, r listen.Request) listen.Answer {
 	d.last.Store(&r)
 	return d.answer
 }
 
-func (*desk) Publish(context.Context, listen.Request) (listen.Publication, error) {
+func (*router) Publish(context.Context, listen.Request) (listen.Publication, error) {
 	return nil, listen.ErrDenied
 }
 
-// hall serves clients as a session does, and can restart them.
-type hall struct {
-	desk listen.Desk
-	wg   sync.WaitGroup
+// sessions serves clients as a session does, and can restart them.
+type sessions struct {
+	router listen.Router
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	clients []listen.Client
@@ -131,9 +131,9 @@ type hall struct {
 	ended   chan error
 }
 
-func newHall(d listen.Desk) *hall { return &hall{desk: d, ended: make(chan error, 16)} }
+func newHall(d listen.Router) *sessions { return &sessions{router: d, ended: make(chan error, 16)} }
 
-func (h *hall) Enter(c listen.Client) {
+func (h *sessions) Enter(c listen.Client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.clients = append(h.clients, c)
@@ -142,20 +142,20 @@ func (h *hall) Enter(c listen.Client) {
 }
 
 // serve starts Serve of the i-th client; h.mu is held.
-func (h *hall) serve(i int) {
+func (h *sessions) serve(i int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancels[i] = cancel
 	c := h.clients[i]
-	h.wg.Go(func() { h.ended <- c.Serve(ctx, h.desk) })
+	h.wg.Go(func() { h.ended <- c.Serve(ctx, h.router) })
 }
 
-func (h *hall) client(i int) listen.Client {
+func (h *sessions) client(i int) listen.Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.clients[i]
 }
 
-func (h *hall) restart(t *testing.T, i int) {
+func (h *sessions) restart(t *testing.T, i int) {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -166,7 +166,7 @@ func (h *hall) restart(t *testing.T, i int) {
 	h.serve(i)
 }
 
-func (h *hall) close() {
+func (h *sessions) close() {
 	h.mu.Lock()
 	for i, c := range h.clients {
 		c.Close()
@@ -176,10 +176,10 @@ func (h *hall) close() {
 	h.wg.Wait()
 }
 
-func serveRelay(t *testing.T, d *desk) (base string, h *hall) {
+func serveRelay(t *testing.T, d *router) (base string, h *sessions) {
 	t.Helper()
 	h = newHall(d)
-	s := httptest.NewServer(&Handler{Desk: d, Hall: h, Log: quiet})
+	s := httptest.NewServer(&Handler{Router: d, Sessions: h, Log: quiet})
 	t.Cleanup(func() { h.close(); s.Close() })
 	return s.URL, h
 }
@@ -216,7 +216,7 @@ func unit(n int64) *codecs.AccessUnit {
 
 func TestRelayBringsMediaUntilTheStreamEnds(t *testing.T) {
 	src := newSource("live/cam 1", tracks)
-	d := &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
+	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	base, h := serveRelay(t, d)
 	s, ended := pullInto(t.Context(), URL(base, "live/cam 1", 2), Options{})
 	expect(t, s, ended, tracks)
@@ -233,7 +233,7 @@ func TestRelayBringsMediaUntilTheStreamEnds(t *testing.T) {
 	}
 	r := d.last.Load()
 	if r.Protocol != listen.Relay || r.Hops != 2 || !reflect.DeepEqual(r.Streams, []string{"live/cam 1"}) || !r.Remote.IsValid() {
-		t.Errorf("the desk was asked %+v", r)
+		t.Errorf("the router was asked %+v", r)
 	}
 	st := h.client(0).Stats()
 	if st.Protocol != listen.Relay || st.Stream != "live/cam 1" || st.BytesOut == 0 || st.Remote == (netip.AddrPort{}) {
@@ -243,7 +243,7 @@ func TestRelayBringsMediaUntilTheStreamEnds(t *testing.T) {
 
 func TestTwoPullersShareOneEncoder(t *testing.T) {
 	src := newSource("a", tracks)
-	d := &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
+	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	base, _ := serveRelay(t, d)
 	s1, e1 := pullInto(t.Context(), URL(base, "a", 1), Options{})
 	s2, e2 := pullInto(t.Context(), URL(base, "a", 1), Options{})
@@ -259,7 +259,7 @@ func TestTwoPullersShareOneEncoder(t *testing.T) {
 
 func TestRestartedSessionGoesOnAndAStreamThatLeftIsMoved(t *testing.T) {
 	src := newSource("a", tracks)
-	d := &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
+	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	base, h := serveRelay(t, d)
 	s, ended := pullInto(t.Context(), URL(base, "a", 1), Options{})
 	expect(t, s, ended, tracks)
@@ -288,7 +288,7 @@ func (r *resumer) JoinAfter(form string, mk func(int64) codecs.Encoder, dts int6
 
 func TestRelayGoesOnAfterWhatTheAskerHas(t *testing.T) {
 	src := &resumer{newSource("a", tracks), make(chan int64, 1)}
-	base, h := serveRelay(t, &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
+	base, h := serveRelay(t, &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
 	const newest = -90_000 * 1_795_000_000
 	s, ended := pullInto(t.Context(), After(URL(base, "a", 1), newest), Options{})
 	expect(t, s, ended, tracks)
@@ -306,7 +306,7 @@ func TestRelayGoesOnAfterWhatTheAskerHas(t *testing.T) {
 
 func TestServeReturnsNilWhenThePullerLeaves(t *testing.T) {
 	src := newSource("a", tracks)
-	base, h := serveRelay(t, &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
+	base, h := serveRelay(t, &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
 	ctx, cancel := context.WithCancel(t.Context())
 	s, ended := pullInto(ctx, URL(base, "a", 1), Options{})
 	expect(t, s, ended, tracks)
@@ -321,7 +321,7 @@ func TestServeReturnsNilWhenThePullerLeaves(t *testing.T) {
 
 func TestClosedClientEndsThePull(t *testing.T) {
 	src := newSource("a", tracks)
-	base, h := serveRelay(t, &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
+	base, h := serveRelay(t, &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
 	s, ended := pullInto(t.Context(), URL(base, "a", 1), Options{})
 	expect(t, s, ended, tracks)
 	h.client(0).Close()
@@ -356,7 +356,7 @@ var refusalTests = []struct {
 func TestRefusalSaysWhatTheAskerShouldDo(t *testing.T) {
 	for _, c := range refusalTests {
 		t.Run(c.name, func(t *testing.T) {
-			d := &desk{answer: c.answer}
+			d := &router{answer: c.answer}
 			base, _ := serveRelay(t, d)
 			url := base + Path + "a" + c.query
 			res, err := http.Get(url)
@@ -369,7 +369,7 @@ func TestRefusalSaysWhatTheAskerShouldDo(t *testing.T) {
 					res.StatusCode, res.Header.Get("Retry-After"), res.Header.Get("Location"), c.status, c.retry)
 			}
 			if c.query != "" && d.last.Load() != nil {
-				t.Error("the desk was asked although the request was refused")
+				t.Error("the router was asked although the request was refused")
 			}
 			if err := Pull(t.Context(), http.DefaultTransport, url, make(sink), Options{}); !errors.Is(err, c.err) {
 				t.Errorf("Pull = %v, want %v", err, c.err)
@@ -395,9 +395,9 @@ func TestOnlyOneSegmentIsAStream(t *testing.T) {
 
 func TestHeadersOfTheHandlersAroundAreSent(t *testing.T) {
 	src := newSource("a", tracks)
-	d := &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
+	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	h := newHall(d)
-	inner := &Handler{Desk: d, Hall: h, Log: quiet}
+	inner := &Handler{Router: d, Sessions: h, Log: quiet}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Proof", "abc")
 		inner.ServeHTTP(w, r)
@@ -495,10 +495,10 @@ func (l pipeListener) dial(context.Context, string, string) (net.Conn, error) {
 func TestIdleStreamIsKeptAliveAndASilentNodeIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("a", tracks)
-		d := &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
+		d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 		h := newHall(d)
 		l := make(pipeListener)
-		server := &http.Server{Handler: &Handler{Desk: d, Hall: h, Log: quiet}}
+		server := &http.Server{Handler: &Handler{Router: d, Sessions: h, Log: quiet}}
 		go func() { _ = server.Serve(l) }()
 
 		s, ended := make(sink), make(chan error, 1)
@@ -554,7 +554,7 @@ func (busy) Close()                                                  {}
 
 func TestEdgeIsKnownFromAPeer(t *testing.T) {
 	src := newSource("a/b", tracks)
-	d := &desk{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
+	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	base, h := serveRelay(t, d)
 	for i, url := range []string{URL(base, "a/b", 1), EdgeURL(base, "a/b")} {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -33,9 +33,9 @@ const headTimeout = 5 * time.Second
 // A Handler answers the requests of other nodes for streams. It implements [http.Handler] for URLs below [Path]. Who
 // asks has been proved before.
 type Handler struct {
-	Desk listen.Desk
-	Hall listen.Hall
-	Log  *slog.Logger
+	Router   listen.Router
+	Sessions listen.Sessions
+	Log      *slog.Logger
 }
 
 // ServeHTTP implements [http.Handler].
@@ -57,7 +57,7 @@ func Stream(r *http.Request) (string, bool) {
 }
 
 // ServeStream answers a request for the stream of that name: with its media if it is captured on this node, else with
-// an error that says what the asker should do. It returns as soon as the connection is with the hall.
+// an error that says what the asker should do. It returns as soon as the connection is with the sessions.
 func (h *Handler) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
@@ -99,7 +99,7 @@ func (h *Handler) ServeStream(w http.ResponseWriter, r *http.Request, stream str
 		Hops:     hops,
 		Edge:     r.URL.Query().Get("edge") == "1",
 	}
-	answer := h.Desk.Play(r.Context(), request)
+	answer := h.Router.Play(r.Context(), request)
 	if answer.Verdict != listen.Serve || answer.Source == nil {
 		refuse(w, answer)
 		return
@@ -115,7 +115,7 @@ func (h *Handler) ServeStream(w http.ResponseWriter, r *http.Request, stream str
 		_ = conn.Close()
 		return
 	}
-	h.Hall.Enter(&client{conn: conn, request: request, source: answer.Source, after: after, log: h.Log})
+	h.Sessions.Enter(&client{conn: conn, request: request, source: answer.Source, after: after, log: h.Log})
 }
 
 // refuse tells an asker why there is no relay. It is never redirected: only a fresh look-up knows who owns the stream.

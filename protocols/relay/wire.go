@@ -1,7 +1,7 @@
 // Package relay carries the media of a stream from one node to another: weir's own framing of tracks and access units
 // in an endless HTTP body, the handler that serves it and the client that pulls it.
 //
-// It does not know where a stream is or who may have it: the [listen.Desk] of the asked node says so. Nor does it prove
+// It does not know where a stream is or who may have it: the [listen.Router] of the asked node says so. Nor does it prove
 // who asks and who answers; that is the business of the http.Handler around it and of the http.RoundTripper that the
 // client is given.
 //

@@ -97,7 +97,7 @@ func (r countingReader) Read(b []byte) (int, error) {
 }
 
 // Serve implements [listen.Client].
-func (c *Conn) Serve(ctx context.Context, d listen.Desk) (err error) {
+func (c *Conn) Serve(ctx context.Context, d listen.Router) (err error) {
 	c.mu.Lock()
 	if c.over || c.closed || c.serving {
 		defer c.mu.Unlock()
@@ -184,7 +184,7 @@ func (c *Conn) Stats() listen.ClientStats {
 }
 
 // serve goes on where the connection stands.
-func (c *Conn) serve(ctx context.Context, d listen.Desk) error {
+func (c *Conn) serve(ctx context.Context, d listen.Router) error {
 	c.deadline = time.Time{}
 	for {
 		var err error
@@ -321,7 +321,7 @@ func (c *Conn) housekeeping(p packet) (bool, error) {
 }
 
 // commands obeys a client until it has said what it wants.
-func (c *Conn) commands(ctx context.Context, d listen.Desk) error {
+func (c *Conn) commands(ctx context.Context, d listen.Router) error {
 	for c.phase == phaseCommands {
 		c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
 		p, err := c.chunks.next()
@@ -353,7 +353,7 @@ func (c *Conn) commands(ctx context.Context, d listen.Desk) error {
 }
 
 // command obeys one command before media runs.
-func (c *Conn) command(ctx context.Context, d listen.Desk, p packet) error {
+func (c *Conn) command(ctx context.Context, d listen.Router, p packet) error {
 	cmd, err := parseCommand(p)
 	if err != nil {
 		return err
@@ -383,9 +383,9 @@ func (c *Conn) command(ctx context.Context, d listen.Desk, p packet) error {
 	return c.smallTalk(cmd)
 }
 
-// admit asks the desk, where it wants to be asked, whether the client may stay.
-func (c *Conn) admit(ctx context.Context, d listen.Desk) error {
-	door, ok := d.(listen.Doorman)
+// admit asks the router, where it wants to be asked, whether the client may stay.
+func (c *Conn) admit(ctx context.Context, d listen.Router) error {
+	door, ok := d.(listen.Authorizer)
 	if !ok {
 		return nil
 	}

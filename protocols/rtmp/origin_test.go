@@ -261,9 +261,9 @@ func TestEdgeOfSRSPlaysAndPublishes(t *testing.T) {
 	}
 }
 
-// A door is a desk that is asked at connect.
+// A door is a router that is asked at connect.
 type door struct {
-	*desk
+	*router
 	err  error
 	came chan listen.Request
 }

@@ -15,14 +15,14 @@ import (
 
 // A playState is what outlives the session of a viewer.
 type playState struct {
-	source listen.Source // nil until the desk has answered
+	source listen.Source // nil until the router has answered
 	feed   listen.Feed   // of the session before; nil for the first
 	told   bool          // the client knows that it plays
 	left   atomic.Bool   // the client has gone, or wants to
 }
 
 // playing serves a viewer until it leaves, the stream ends or ctx does.
-func (c *Conn) playing(ctx context.Context, d listen.Desk) error {
+func (c *Conn) playing(ctx context.Context, d listen.Router) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan any, 1)

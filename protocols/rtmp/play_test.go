@@ -199,9 +199,9 @@ func TestRedirectComesAfterThePlayWasAcceptedAndClientIsGivenTime(t *testing.T) 
 	}
 }
 
-// A holding desk answers when the client is no longer there.
+// A holding router answers when the client is no longer there.
 type holding struct {
-	*desk
+	*router
 	gone chan struct{}
 }
 

@@ -25,7 +25,7 @@ type mediaState struct {
 }
 
 // publishing serves a publisher until it leaves, is sent away or ctx ends.
-func (c *Conn) publishing(ctx context.Context, d listen.Desk) error {
+func (c *Conn) publishing(ctx context.Context, d listen.Router) error {
 	p, err := c.claim(ctx, d)
 	if err != nil {
 		return err
@@ -62,8 +62,8 @@ func (c *Conn) publishing(ctx context.Context, d listen.Desk) error {
 	}
 }
 
-// claim returns the publication: the one from before the session was restarted, or a new one from the desk.
-func (c *Conn) claim(ctx context.Context, d listen.Desk) (listen.Publication, error) {
+// claim returns the publication: the one from before the session was restarted, or a new one from the router.
+func (c *Conn) claim(ctx context.Context, d listen.Router) (listen.Publication, error) {
 	c.mu.Lock()
 	p := c.publication
 	c.mu.Unlock()

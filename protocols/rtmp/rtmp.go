@@ -1,7 +1,7 @@
 // Package rtmp is RTMP, server and client: the chunk layer, the commands, and the way between messages and access
 // units, for publishers and players of any make.
 //
-// It knows no stream and no other client: what a client may do is the [listen.Desk]'s to say, and how many clients
+// It knows no stream and no other client: what a client may do is the [listen.Router]'s to say, and how many clients
 // there are is the listener's. A [Conn] is one client, from accept to close.
 //
 // Whatever arrives is somebody's until proven otherwise: chunk streams, messages, partial messages, nesting, counts and

@@ -15,7 +15,7 @@ import (
 type session struct {
 	t      *testing.T
 	c      *Conn
-	d      listen.Desk
+	d      listen.Router
 	cancel context.CancelFunc
 	ended  chan error
 }
@@ -33,7 +33,7 @@ func (s *session) start() {
 	}()
 }
 
-func supervised(t *testing.T, d listen.Desk) (*session, *peer) {
+func supervised(t *testing.T, d listen.Router) (*session, *peer) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,7 +95,7 @@ func TestRestartedSessionOfAViewerGoesOnOnItsSocket(t *testing.T) {
 		t.Errorf("after the restart: timestamp %d, first byte %#x, want 10000, a random access point", m.timestamp, m.body[0])
 	}
 	if len(d.asked) != 1 || h.joined.Load() != 2 {
-		t.Errorf("the desk was asked %d times, %d joins, want 1, 2", len(d.asked), h.joined.Load())
+		t.Errorf("the router was asked %d times, %d joins, want 1, 2", len(d.asked), h.joined.Load())
 	}
 }
 
@@ -135,7 +135,7 @@ func TestRestartedSessionOfAPublisherGoesOnWithTheNextMessage(t *testing.T) {
 		t.Errorf("DTS = %d, want %d", got, 120*90)
 	}
 	if len(d.asked) != 1 || h.closed {
-		t.Errorf("the desk was asked %d times, closed %v, want once, open", len(d.asked), h.closed)
+		t.Errorf("the router was asked %d times, closed %v, want once, open", len(d.asked), h.closed)
 	}
 	if err := s.c.Close(); err != nil {
 		t.Errorf("Close: %v", err)

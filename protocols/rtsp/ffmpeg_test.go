@@ -31,16 +31,16 @@ func TestFFprobeReadsTheStreamOverTCPAndUDP(t *testing.T) {
 			if transport == "tcp" && (!strings.Contains(out, "|nb_read_packets=200\n") || errs != "") {
 				t.Errorf("ffprobe printed\n%s%swant 200 pictures and no complaint", out, errs)
 			}
-			if err := <-n.hall.ended; err != nil {
+			if err := <-n.sessions.ended; err != nil {
 				t.Errorf("Serve = %v, want nil", err)
 			}
-			st := n.hall.client(0).Stats()
+			st := n.sessions.client(0).Stats()
 			if st.Protocol != listen.RTSP || st.Stream != "live/cam 1" || st.BytesOut == 0 || !st.Remote.IsValid() {
 				t.Errorf("Stats = %+v", st)
 			}
-			r := n.desk.requests()[0]
+			r := n.router.requests()[0]
 			if r.Path != "/live/cam%201" || r.Query != "token=a%20b" || r.Host != n.addr || r.Protocol != listen.RTSP {
-				t.Errorf("the desk was asked %+v", r)
+				t.Errorf("the router was asked %+v", r)
 			}
 		})
 	}
@@ -100,7 +100,7 @@ func TestSoundAndPictureKeepTheirTime(t *testing.T) {
 func TestFFprobeFollowsARedirectToTheNodeThatHasTheStream(t *testing.T) {
 	src := pattern(t, "a", 1)
 	owner := start(t, serving(src))
-	entry := start(t, &desk{answers: map[string]listen.Answer{
+	entry := start(t, &router{answers: map[string]listen.Answer{
 		"a": {Verdict: listen.Redirect, Location: owner.url("a?user=x")},
 	}})
 	go func() {
@@ -111,7 +111,7 @@ func TestFFprobeFollowsARedirectToTheNodeThatHasTheStream(t *testing.T) {
 	if !strings.Contains(out, "h264") || !strings.Contains(out, "aac") {
 		t.Errorf("ffprobe printed %q", out)
 	}
-	r := owner.desk.requests()[0]
+	r := owner.router.requests()[0]
 	if r.Hops != 1 || !strings.Contains(r.Query, "user=x") {
 		t.Errorf("the owner was asked with query %q, hops %d; want user=x kept, and 1", r.Query, r.Hops)
 	}
@@ -130,7 +130,7 @@ func TestFFprobeReadsOverTLS(t *testing.T) {
 	if !strings.Contains(out, "h264,100") {
 		t.Errorf("ffprobe printed %q, want 100 pictures", out)
 	}
-	if r := n.desk.requests()[0]; !r.Secure {
-		t.Error("the desk was not told that the client came over TLS")
+	if r := n.router.requests()[0]; !r.Secure {
+		t.Error("the router was not told that the client came over TLS")
 	}
 }

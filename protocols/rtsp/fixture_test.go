@@ -176,14 +176,14 @@ func pattern(t *testing.T, name string, segments int) *source {
 	return s
 }
 
-// desk answers by the name of the stream; unknown ones are not found.
-type desk struct {
+// router answers by the name of the stream; unknown ones are not found.
+type router struct {
 	mu      sync.Mutex
 	answers map[string]listen.Answer
 	asked   []listen.Request
 }
 
-func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
+func (d *router) Play(_ context.Context, r listen.Request) listen.Answer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, r)
@@ -193,36 +193,36 @@ func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
 	return listen.Answer{Verdict: listen.NotFound, Reason: "no stream " + r.Streams[0]}
 }
 
-func (d *desk) requests() []listen.Request {
+func (d *router) requests() []listen.Request {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return append([]listen.Request(nil), d.asked...)
 }
 
-func (*desk) Publish(context.Context, listen.Request) (listen.Publication, error) {
+func (*router) Publish(context.Context, listen.Request) (listen.Publication, error) {
 	return nil, listen.ErrDenied
 }
 
-func serving(sources ...*source) *desk {
-	d := &desk{answers: map[string]listen.Answer{}}
+func serving(sources ...*source) *router {
+	d := &router{answers: map[string]listen.Answer{}}
 	for _, s := range sources {
 		d.answers[s.name] = listen.Answer{Verdict: listen.Serve, Stream: s.name, Source: s}
 	}
 	return d
 }
 
-// hall serves clients as sessions do, and can restart them.
-type hall struct {
-	desk  listen.Desk
-	ended chan error
-	wg    sync.WaitGroup
+// sessions serves clients as sessions do, and can restart them.
+type sessions struct {
+	router listen.Router
+	ended  chan error
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	clients []listen.Client
 	cancels []context.CancelFunc
 }
 
-func (h *hall) Enter(c listen.Client) {
+func (h *sessions) Enter(c listen.Client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.clients = append(h.clients, c)
@@ -230,20 +230,20 @@ func (h *hall) Enter(c listen.Client) {
 	h.serve(len(h.clients) - 1)
 }
 
-func (h *hall) serve(i int) {
+func (h *sessions) serve(i int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancels[i] = cancel
 	c := h.clients[i]
-	h.wg.Go(func() { h.ended <- c.Serve(ctx, h.desk) })
+	h.wg.Go(func() { h.ended <- c.Serve(ctx, h.router) })
 }
 
-func (h *hall) client(i int) listen.Client {
+func (h *sessions) client(i int) listen.Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.clients[i]
 }
 
-func (h *hall) restart(t *testing.T, i int) {
+func (h *sessions) restart(t *testing.T, i int) {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -257,26 +257,26 @@ func (h *hall) restart(t *testing.T, i int) {
 // A node is a running server.
 type node struct {
 	*Server
-	hall *hall
-	desk *desk
-	addr string
+	sessions *sessions
+	router   *router
+	addr     string
 }
 
 func (n *node) url(stream string) string { return "rtsp://" + n.addr + "/" + stream }
 
-func start(t *testing.T, d *desk) *node {
+func start(t *testing.T, d *router) *node {
 	t.Helper()
 	return startWith(t, d, Config{}, func(l net.Listener) net.Listener { return l })
 }
 
-func startWith(t *testing.T, d *desk, cfg Config, wrap func(net.Listener) net.Listener) *node {
+func startWith(t *testing.T, d *router, cfg Config, wrap func(net.Listener) net.Listener) *node {
 	t.Helper()
 	l, err := listen.Bind("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hall{desk: d, ended: make(chan error, 64)}
-	n := &node{Server: NewServer(cfg, d, h, quiet), hall: h, desk: d, addr: l.Addr().String()}
+	h := &sessions{router: d, ended: make(chan error, 64)}
+	n := &node{Server: NewServer(cfg, d, h, quiet), sessions: h, router: d, addr: l.Addr().String()}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- n.Serve(ctx, wrap(l)) }()

@@ -47,7 +47,7 @@ func (h *handler) find(c *conn, r *base.Request, path, query string) (target, *b
 	if agent := r.Header["User-Agent"]; len(agent) > 0 {
 		request.Agent = agent[0]
 	}
-	answer := h.s.desk.Play(h.s.ctx, request)
+	answer := h.s.router.Play(h.s.ctx, request)
 	if answer.Verdict == listen.Redirect && answer.Location != "" {
 		before, q, _ := strings.Cut(answer.Location, "?")
 		answer.Location = before + "?" + listen.WithHops(q, request.Hops+1)
@@ -66,7 +66,7 @@ func (h *handler) find(c *conn, r *base.Request, path, query string) (target, *b
 	return target{request: request, source: answer.Source, layout: l}, nil
 }
 
-// OnDescribe answers DESCRIBE. It may block for as long as the desk holds a request.
+// OnDescribe answers DESCRIBE. It may block for as long as the router holds a request.
 func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	c, ok := ctx.Conn.NetConn().(*conn)
 	if !ok {
@@ -112,7 +112,7 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 			return response(base.StatusInternalServerError, "the session cannot be set up"), nil, nil
 		}
 		ctx.Session.SetUserData(s)
-		h.s.hall.Enter(s)
+		h.s.sessions.Enter(s)
 	}
 	c.setup = &setup{session: s, medium: trackID(ctx.Request.URL)}
 	return &base.Response{StatusCode: base.StatusOK}, s.stream, nil

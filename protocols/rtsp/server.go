@@ -1,7 +1,7 @@
 // Package rtsp holds the RTSP server: it describes streams, sets sessions up over TCP and UDP, and sends each of them
 // the stream's RTP packets, which are made once for all.
 //
-// It does not know which streams there are or where; the [listen.Desk] says so. Requests, sessions and RTP payload
+// It does not know which streams there are or where; the [listen.Router] says so. Requests, sessions and RTP payload
 // formats are the library's (gortsplib); the media is not: as with the other protocols each session follows the hub
 // with a cursor of its own and sends what is pending with one write, so that it starts at a random access point, a slow
 // one loses whole GOPs, and none holds up another.
@@ -40,10 +40,10 @@ const udpBuffer = 4 << 20
 // A Server serves RTSP on any number of listeners. Its sessions outlive their listener: Serve can fail and be called
 // again without any viewer noticing.
 type Server struct {
-	cfg  Config
-	desk listen.Desk
-	hall listen.Hall
-	log  *slog.Logger
+	cfg      Config
+	router   listen.Router
+	sessions listen.Sessions
+	log      *slog.Logger
 
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
@@ -55,10 +55,10 @@ type Server struct {
 }
 
 // NewServer returns a server that has nothing open yet.
-func NewServer(cfg Config, d listen.Desk, h listen.Hall, log *slog.Logger) *Server {
+func NewServer(cfg Config, d listen.Router, h listen.Sessions, log *slog.Logger) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
-		cfg: cfg, desk: d, hall: h, log: log, ctx: ctx, cancel: cancel,
+		cfg: cfg, router: d, sessions: h, log: log, ctx: ctx, cancel: cancel,
 		funnel: &funnel{conns: make(chan net.Conn), done: ctx.Done()},
 	}
 }

@@ -113,8 +113,8 @@ func (s *session) end(err error) {
 	close(s.closed)
 }
 
-// Serve implements [listen.Client]. The desk is not asked again: a source outlives the failures of the session.
-func (s *session) Serve(ctx context.Context, _ listen.Desk) error {
+// Serve implements [listen.Client]. The router is not asked again: a source outlives the failures of the session.
+func (s *session) Serve(ctx context.Context, _ listen.Router) error {
 	for {
 		playing, c, stop := s.begin(ctx)
 		if c == nil {
@@ -292,7 +292,7 @@ func (s *session) bye(c *conn) {
 }
 
 // Move implements [listen.Mover]: REDIRECT (RFC 2326, 10.10). What the client answers no longer matters.
-func (s *session) Move(ctx context.Context, d listen.Desk) bool {
+func (s *session) Move(ctx context.Context, d listen.Router) bool {
 	a := d.Play(ctx, s.request)
 	s.mu.Lock()
 	c := s.conn

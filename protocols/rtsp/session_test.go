@@ -44,7 +44,7 @@ var refusalTests = []struct {
 }
 
 func TestRefusalsSayWhyOnDescribeAndOnSetup(t *testing.T) {
-	d := &desk{answers: map[string]listen.Answer{}}
+	d := &router{answers: map[string]listen.Answer{}}
 	for _, c := range refusalTests {
 		d.answers[c.stream] = c.answer
 	}
@@ -172,7 +172,7 @@ func TestRestartedSessionGoesOnOnItsConnection(t *testing.T) {
 	p.play()
 	<-src.joined
 	p.packet()
-	n.hall.restart(t, 0)
+	n.sessions.restart(t, 0)
 	<-src.joined
 	src.end()
 	end := false
@@ -186,7 +186,7 @@ func TestRestartedSessionGoesOnOnItsConnection(t *testing.T) {
 	if !end {
 		t.Error("the connection did not end with the BYE of the restarted session")
 	}
-	if err := <-n.hall.ended; err != nil {
+	if err := <-n.sessions.ended; err != nil {
 		t.Errorf("Serve = %v, want nil", err)
 	}
 }
@@ -205,7 +205,7 @@ func TestPauseStopsTheMediaAndPlayGoesOn(t *testing.T) {
 		t.Errorf("after PLAY comes channel %d, want the report on 1", channel)
 	}
 	p.ok(base.Teardown, "")
-	if err := <-n.hall.ended; err != nil {
+	if err := <-n.sessions.ended; err != nil {
 		t.Errorf("Serve after TEARDOWN = %v, want nil", err)
 	}
 }
@@ -245,7 +245,7 @@ func TestOnlyNewParameterSetsKeepASession(t *testing.T) {
 			break
 		}
 	}
-	if err := <-n.hall.ended; err != nil {
+	if err := <-n.sessions.ended; err != nil {
 		t.Errorf("Serve after a change of tracks = %v, want nil", err)
 	}
 }
@@ -256,14 +256,14 @@ func TestClosedClientEndsItsSession(t *testing.T) {
 	p := dial(t, n, "a")
 	p.play()
 	<-src.joined
-	n.hall.client(0).Close()
-	n.hall.client(0).Close()
+	n.sessions.client(0).Close()
+	n.sessions.client(0).Close()
 	for {
 		if channel, _ := p.packet(); channel < 0 {
 			break
 		}
 	}
-	if err := <-n.hall.ended; err != nil {
+	if err := <-n.sessions.ended; err != nil {
 		t.Errorf("Serve = %v, want nil", err)
 	}
 }
@@ -352,8 +352,8 @@ func TestUDPIsRefusedWhereItIsOff(t *testing.T) {
 	p.play()
 }
 
-// elsewhere is a desk that knows the stream at another node.
-type elsewhere struct{ listen.Desk }
+// elsewhere is a router that knows the stream at another node.
+type elsewhere struct{ listen.Router }
 
 func (elsewhere) Play(context.Context, listen.Request) listen.Answer {
 	return listen.Answer{Verdict: listen.Redirect, Location: "rtsp://n2.example:8554/a?weir_hops=1"}
@@ -367,7 +367,7 @@ func TestViewerIsSentToAnotherNodeInTheMiddleOfItsSession(t *testing.T) {
 	p.ok(base.Setup, "/trackID=1", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
 	p.ok(base.Play, "")
 	p.packet()
-	m, ok := n.hall.client(0).(listen.Mover)
+	m, ok := n.sessions.client(0).(listen.Mover)
 	if !ok {
 		t.Fatal("an RTSP session cannot be moved")
 	}

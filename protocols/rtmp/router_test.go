@@ -146,17 +146,17 @@ func (f *feed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
 func (f *feed) Dropped() uint64 { return f.hub.dropped }
 func (f *feed) Close()          {}
 
-// A desk answers from what the test put into it.
-type desk struct {
+// A router answers from what the test put into it.
+type router struct {
 	hub    *hub
 	answer listen.Answer // instead of hub
 	refuse error
 	asked  chan listen.Request
 }
 
-func newDesk(h *hub) *desk { return &desk{hub: h, asked: make(chan listen.Request, 16)} }
+func newDesk(h *hub) *router { return &router{hub: h, asked: make(chan listen.Request, 16)} }
 
-func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
+func (d *router) Play(_ context.Context, r listen.Request) listen.Answer {
 	d.asked <- r
 	if d.answer.Verdict != 0 {
 		return d.answer
@@ -164,7 +164,7 @@ func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
 	return listen.Answer{Verdict: listen.Serve, Source: d.hub, Stream: d.hub.name}
 }
 
-func (d *desk) Publish(_ context.Context, r listen.Request) (listen.Publication, error) {
+func (d *router) Publish(_ context.Context, r listen.Request) (listen.Publication, error) {
 	d.asked <- r
 	if d.refuse != nil {
 		return nil, fmt.Errorf("%s: %w", r.Streams[0], d.refuse)
@@ -179,7 +179,7 @@ type server struct {
 	ended chan error // what each Serve returned
 }
 
-func serve(t testing.TB, d listen.Desk, cfg Config) *server {
+func serve(t testing.TB, d listen.Router, cfg Config) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

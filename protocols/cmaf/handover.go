@@ -2,8 +2,8 @@ package cmaf
 
 import "slices"
 
-// A Legacy is what a store leaves to that of another node, which goes on from there.
-type Legacy struct {
+// A Handover is what a store leaves to that of another node, which goes on from there.
+type Handover struct {
 	Record
 
 	// Segments are the listed ones, oldest first, with consecutive numbers up to Next. There may be none.
@@ -46,7 +46,7 @@ func (o Outline) Segment(bytes [2][]byte) *Segment {
 
 // Inherit continues the window of another node: its numbers, and its segments above the store's own. Nothing changes
 // unless it has come further than the store.
-func (s *Store) Inherit(l Legacy) {
+func (s *Store) Inherit(l Handover) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own, base := s.record, s.base

@@ -8,9 +8,9 @@ import (
 )
 
 // sent is what is left of a window on the way to another node.
-func sent(s *Store, skip int) Legacy {
+func sent(s *Store, skip int) Handover {
 	w := s.Window()
-	l := Legacy{Record: s.Record(), Before: w.Discontinuities()}
+	l := Handover{Record: s.Record(), Before: w.Discontinuities()}
 	for i, seg := range w.Segments {
 		if i < skip {
 			if seg.Discontinuity {
