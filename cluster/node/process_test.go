@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -231,7 +230,7 @@ func (p *proc) must(t *testing.T, o order) account {
 // group starts three nodes of one file, which is given their HTTP ports.
 func group(t *testing.T, streams func(entry [3]string) string) (nodes [3]*proc) {
 	t.Helper()
-	entry := freeAddresses(t)
+	entry := [3]string(freeAddresses(t, 3))
 	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"
 	for _, e := range entry {
 		text += "peer " + e + " { fetch_timeout 500; stale_timeout 3000; }\n"
@@ -244,21 +243,6 @@ func group(t *testing.T, streams func(entry [3]string) string) (nodes [3]*proc) 
 		nodes[i] = p
 	}
 	return nodes
-}
-
-// freeAddresses are three free ports of the loopback interface; all are held until all are known, so that none comes
-// twice.
-func freeAddresses(t *testing.T) (addrs [3]string) {
-	t.Helper()
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs[i] = l.Addr().String()
-	}
-	return addrs
 }
 
 // soon waits until ok returns nil.

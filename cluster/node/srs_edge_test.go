@@ -19,15 +19,7 @@ import (
 )
 
 // dead is an address at which nobody listens.
-func dead(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+func dead(t *testing.T) string { return freeAddresses(t, 1)[0] }
 
 // hole is an address that accepts connections and says nothing.
 func hole(t *testing.T) string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -333,12 +332,7 @@ func TestRelayFollowsRedirectsButNotInCircles(t *testing.T) {
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "x"); width != 304 {
 		t.Errorf("by way of a redirect the player gets a picture %d wide, %q", width, code)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
+	addr := dead(t)
 	loop := standin.Start(t, standin.Config{Redirect: addr, Addr: addr})
 	m := lone(t, edgeOf(loop.RTMP))
 	if _, code := plainPlay(t, m.rtmpAddr(), "live", "x"); code != "NetStream.Play.StreamNotFound" {
