@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -12,7 +13,7 @@ import (
 type Registry struct {
 	mu     sync.Mutex
 	open   map[string]listen.Client
-	closed map[listen.Protocol]Total
+	closed map[protocols.Protocol]Total
 }
 
 // A Info is one open session.
@@ -36,7 +37,7 @@ func (t *Total) add(s listen.ClientStats) {
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{open: map[string]listen.Client{}, closed: map[listen.Protocol]Total{}}
+	return &Registry{open: map[string]listen.Client{}, closed: map[protocols.Protocol]Total{}}
 }
 
 // List returns the open sessions in no order.
@@ -53,7 +54,7 @@ func (r *Registry) Clients() []listen.Client {
 }
 
 // Totals returns the sums by protocol.
-func (r *Registry) Totals() map[listen.Protocol]Total {
+func (r *Registry) Totals() map[protocols.Protocol]Total {
 	infos, sums := r.look()
 	for _, s := range infos {
 		t := sums[s.Protocol]
@@ -65,7 +66,7 @@ func (r *Registry) Totals() map[listen.Protocol]Total {
 }
 
 // look returns the open sessions and the sums of those that have ended, of one moment: no session is in both.
-func (r *Registry) look() ([]Info, map[listen.Protocol]Total) {
+func (r *Registry) look() ([]Info, map[protocols.Protocol]Total) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	infos := make([]Info, 0, len(r.open))

@@ -12,6 +12,7 @@ import (
 
 	"weir/actors/act"
 	"weir/actors/session"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -35,7 +36,7 @@ func (c *caller) Serve(ctx context.Context, _ listen.Router) error {
 func (c *caller) Close() error { c.closed.Store(true); return nil }
 
 func (c *caller) Stats() listen.ClientStats {
-	return listen.ClientStats{Protocol: listen.RTMP, Stream: "cam", BytesOut: 100}
+	return listen.ClientStats{Protocol: protocols.RTMP, Stream: "cam", BytesOut: 100}
 }
 
 func enter(t *testing.T, c *caller) (*actor.ActorSystem, *actor.PID, *session.Registry) {
@@ -71,7 +72,7 @@ func TestSessionEndsWithItsConnectionAndIsCounted(t *testing.T) {
 		if got := r.List(); len(got) != 0 || !c.closed.Load() {
 			t.Errorf("sessions = %v and closed = %v after the client left, want none and true", got, c.closed.Load())
 		}
-		if got := r.Totals()[listen.RTMP]; got.Open != 0 || got.BytesOut != 100 {
+		if got := r.Totals()[protocols.RTMP]; got.Open != 0 || got.BytesOut != 100 {
 			t.Errorf("totals = %+v, want none open and 100 bytes out", got)
 		}
 		end(sys, pid)

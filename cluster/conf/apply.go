@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"weir/protocols"
 )
 
 // A peerDraft is a peer whose block is being read.
@@ -53,10 +55,21 @@ var (
 	partitions = []string{string(Available), string(Exclusive)}
 	hlsModes   = []string{string(HLSPlaylist), string(HLSRelay), string(HLSRedirect)}
 
-	// protocols are those of which it can be said whether they redirect; HLS and DASH have their modes.
-	protocols      = []string{"flv", "mpegts", "rtmp", "rtsp"}
+	// forwarded are the protocols that the directives redirect and relay may name; HLS and DASH have their modes.
+	forwarded      = forwardedProtocols()
 	laterProtocols = []string{"srt", "whep", "whip"}
 )
+
+func forwardedProtocols() []string {
+	var names []string
+	for _, d := range protocols.All() {
+		if d.Forward {
+			names = append(names, string(d.Protocol))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 func applyName(b *builder, _ *scope, c *call) *scope {
 	w := c.arg(0)
@@ -437,7 +450,7 @@ func applyForward(b *builder, sc *scope, c *call) *scope {
 	for _, w := range c.args {
 		for p := range strings.SplitSeq(w.text, ",") {
 			if p == "always" && c.name == "redirect" { // as SRS does it
-				for _, each := range protocols {
+				for _, each := range forwarded {
 					if !slices.Contains(*into, each) && !slices.Contains(other, each) {
 						*into = append(*into, each)
 					}
@@ -450,11 +463,11 @@ func applyForward(b *builder, sc *scope, c *call) *scope {
 			case slices.Contains(laterProtocols, p):
 				b.add(Unsupported, w.pos, "`%s` of %s", c.name, p)
 			case p == "hls" || p == "dash":
-				b.errorf(w.pos, "found %s in `%s`, expected %s; for HLS and DASH write `hls %s;`", quote(p), c.name, oneOf(protocols), c.name)
+				b.errorf(w.pos, "found %s in `%s`, expected %s; for HLS and DASH write `hls %s;`", quote(p), c.name, oneOf(forwarded), c.name)
 			case slices.Contains(*into, p):
 				b.warnf(w.pos, "%s stands twice in `%s`", p, c.name)
 			default:
-				if _, err := parseWord(p, protocols); err != nil {
+				if _, err := parseWord(p, forwarded); err != nil {
 					b.refuse(w.pos, c.name, err)
 					continue
 				}

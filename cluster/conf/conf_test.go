@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"weir/protocols/listen"
 )
 
 const key = "cluster_key 0123456789abcdef0123456789abcdef;\n"
@@ -575,17 +573,6 @@ func TestMaskedShowsNoSecret(t *testing.T) {
 	}
 	if !strings.Contains(got, "cluster_key ****;") || !strings.Contains(got, "rtmp://u:****@h/x") {
 		t.Errorf("Masked() leaves out that there is one:\n%s", got)
-	}
-}
-
-func TestProtocolsAreThoseOfTheListeners(t *testing.T) {
-	var want []string
-	for _, p := range []listen.Protocol{listen.FLV, listen.RTMP, listen.RTSP, listen.TS} {
-		want = append(want, string(p))
-	}
-	slices.Sort(want)
-	if !slices.Equal(protocols, want) {
-		t.Errorf("protocols = %v, want %v", protocols, want)
 	}
 }
 

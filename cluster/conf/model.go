@@ -282,7 +282,7 @@ const (
 type Delivery struct {
 	HLS HLSMode
 
-	// The protocols, in the words of listen.Protocol, whose viewers are sent away and those whose viewers are served
+	// The protocols, as package protocols names them, whose viewers are sent away and those whose viewers are served
 	// through the asked node, whatever is the rule for the protocol. No protocol is in both; both are sorted.
 	Redirect, Relay []string
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -76,7 +77,7 @@ func (v *View) Decide(r listen.Request) Decision {
 		d.Kind, d.Why = Hold, "it is about to start"
 		return d
 	}
-	if r.Protocol == listen.Relay && !r.Edge { // a peer takes its media from the owner, never from a third
+	if r.Protocol == protocols.Relay && !r.Edge { // a peer takes its media from the owner, never from a third
 		d.Kind, d.Why = NotFound, "not captured here"
 		return d
 	}
@@ -139,7 +140,7 @@ func (v *View) owner(s Stream) string {
 func (v *View) relay(d *Decision, r listen.Request, n Node) {
 	d.Kind = Follow
 	switch {
-	case r.Protocol != listen.HLS:
+	case r.Protocol != protocols.HLS:
 	case n.Private == nil:
 		d.Kind, d.Why = Hold, "its owner has no address yet"
 	default:
@@ -149,7 +150,7 @@ func (v *View) relay(d *Decision, r listen.Request, n Node) {
 
 // lead fills in how the client gets to the stream at peer n.
 func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
-	if r.Protocol == listen.Relay {
+	if r.Protocol == protocols.Relay {
 		d.Kind = Follow
 		return
 	}
@@ -157,14 +158,14 @@ func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
 		d.Kind, d.Why = Hold, "its owner has no address yet"
 		return
 	}
-	plain := r.Protocol == listen.RTSP || r.Protocol == listen.RTMP
+	plain := r.Protocol == protocols.RTSP || r.Protocol == protocols.RTMP
 	downgrade := r.Secure && (plain || n.Public.Scheme != "https")
-	if r.Protocol == listen.HLS {
+	if r.Protocol == protocols.HLS {
 		d.Kind = Proxy
 		d.Upstream = n.Private.String()
 		switch {
-		case s.Policy.Relay[listen.HLS], s.Policy.HLS == RelayAll, downgrade:
-		case s.Policy.Redirect[listen.HLS], s.Policy.HLS == RedirectAll:
+		case s.Policy.Relay[protocols.HLS], s.Policy.HLS == RelayAll, downgrade:
+		case s.Policy.Redirect[protocols.HLS], s.Policy.HLS == RedirectAll:
 			d.Kind, d.Location = Redirect, location(r, n)
 		default:
 			d.Public = n.Public.String()
@@ -175,7 +176,7 @@ func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
 	if s.Policy.Relay[r.Protocol] || downgrade {
 		return
 	}
-	follows := r.Protocol != listen.RTMP || r.Redirects
+	follows := r.Protocol != protocols.RTMP || r.Redirects
 	if follows || s.Policy.Redirect[r.Protocol] {
 		if to := location(r, n); to != "" {
 			d.Kind, d.Location = Redirect, to
@@ -187,9 +188,9 @@ func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
 func location(r listen.Request, n Node) string {
 	u := url.URL{Scheme: n.Public.Scheme, Host: n.Public.Host}
 	switch r.Protocol {
-	case listen.RTSP, listen.RTMP:
+	case protocols.RTSP, protocols.RTMP:
 		port, usual := n.RTSP, 554
-		if r.Protocol == listen.RTMP {
+		if r.Protocol == protocols.RTMP {
 			port, usual = n.RTMP, 1935
 		}
 		if port == 0 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"weir/cluster/directory"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -39,12 +40,12 @@ func view(t *testing.T, public string, p directory.Policy, change func(*director
 	return v
 }
 
-func ask(p listen.Protocol, path string) listen.Request {
+func ask(p protocols.Protocol, path string) listen.Request {
 	return listen.Request{Protocol: p, Streams: []string{"cam"}, Path: path, Query: token, Host: "n.example.com"}
 }
 
-func only(ps ...listen.Protocol) map[listen.Protocol]bool {
-	m := map[listen.Protocol]bool{}
+func only(ps ...protocols.Protocol) map[protocols.Protocol]bool {
+	m := map[protocols.Protocol]bool{}
 	for _, p := range ps {
 		m[p] = true
 	}
@@ -56,87 +57,87 @@ var leadTests = []struct {
 	public  string
 	policy  directory.Policy
 	request func(listen.Request) listen.Request
-	proto   listen.Protocol
+	proto   protocols.Protocol
 	path    string
 	want    directory.Decision
 }{
 	{
-		name: "HTTP MPEG-TS is redirected with path, query and token as they are", public: "http://cdn.example.com:8080", proto: listen.TS, path: "/cam/mpegts",
+		name: "HTTP MPEG-TS is redirected with path, query and token as they are", public: "http://cdn.example.com:8080", proto: protocols.TS, path: "/cam/mpegts",
 		want: directory.Decision{Kind: directory.Redirect, Location: "http://cdn.example.com:8080/cam/mpegts?token=a%2Fb&x=1&weir_hops=1"},
 	},
 	{
-		name: "the public URL's scheme counts, not the client's", public: "https://cdn.example.com", proto: listen.FLV, path: "/cam.flv",
+		name: "the public URL's scheme counts, not the client's", public: "https://cdn.example.com", proto: protocols.FLV, path: "/cam.flv",
 		want: directory.Decision{Kind: directory.Redirect, Location: "https://cdn.example.com/cam.flv?token=a%2Fb&x=1&weir_hops=1"},
 	},
 	{
-		name: "RTSP takes the public host and the advertised port", public: "https://cdn.example.com:8443", proto: listen.RTSP, path: "/cam",
+		name: "RTSP takes the public host and the advertised port", public: "https://cdn.example.com:8443", proto: protocols.RTSP, path: "/cam",
 		want: directory.Decision{Kind: directory.Redirect, Location: "rtsp://cdn.example.com/cam?token=a%2Fb&x=1&weir_hops=1"},
 	},
 	{
-		name: "an IPv6 host keeps its brackets", public: "http://[2001:db8::1]:80", proto: listen.RTSP, path: "/cam",
+		name: "an IPv6 host keeps its brackets", public: "http://[2001:db8::1]:80", proto: protocols.RTSP, path: "/cam",
 		want: directory.Decision{Kind: directory.Redirect, Location: "rtsp://[2001:db8::1]/cam?token=a%2Fb&x=1&weir_hops=1"},
 	},
 	{
-		name: "a client that a balancer has sent here is not sent on", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		name: "a client that a balancer has sent here is not sent on", public: "http://cdn.example.com", proto: protocols.TS, path: "/cam/mpegts",
 		request: func(r listen.Request) listen.Request { r.Here = true; return r },
 		want:    directory.Decision{Kind: directory.Follow},
 	},
 	{
-		name: "and gets segments from here too", public: "http://cdn.example.com", proto: listen.HLS, path: "/cam/ts.m3u8",
+		name: "and gets segments from here too", public: "http://cdn.example.com", proto: protocols.HLS, path: "/cam/ts.m3u8",
 		request: func(r listen.Request) listen.Request { r.Here, r.Hops = true, 9; return r },
 		want:    directory.Decision{Kind: directory.Proxy, Upstream: private},
 	},
 	{
-		name: "RTMP is relayed", public: "http://cdn.example.com", proto: listen.RTMP, path: "/live/cam",
+		name: "RTMP is relayed", public: "http://cdn.example.com", proto: protocols.RTMP, path: "/live/cam",
 		want: directory.Decision{Kind: directory.Follow},
 	},
 	{
-		name: "RTMP to a client that is known to follow is redirected", public: "http://cdn.example.com", proto: listen.RTMP, path: "/live/cam",
+		name: "RTMP to a client that is known to follow is redirected", public: "http://cdn.example.com", proto: protocols.RTMP, path: "/live/cam",
 		request: func(r listen.Request) listen.Request { r.Redirects = true; return r },
 		want:    directory.Decision{Kind: directory.Redirect, Location: "rtmp://cdn.example.com:1936/live/cam?token=a%2Fb&x=1&weir_hops=1"},
 	},
 	{
-		name: "redirect=rtmp", public: "http://cdn.example.com", policy: directory.Policy{Redirect: only(listen.RTMP)}, proto: listen.RTMP, path: "/live/cam",
+		name: "redirect=rtmp", public: "http://cdn.example.com", policy: directory.Policy{Redirect: only(protocols.RTMP)}, proto: protocols.RTMP, path: "/live/cam",
 		want: directory.Decision{Kind: directory.Redirect, Location: "rtmp://cdn.example.com:1936/live/cam?token=a%2Fb&x=1&weir_hops=1"},
 	},
 	{
-		name: "relay=mpegts", public: "http://cdn.example.com", policy: directory.Policy{Relay: only(listen.TS)}, proto: listen.TS, path: "/cam/mpegts",
+		name: "relay=mpegts", public: "http://cdn.example.com", policy: directory.Policy{Relay: only(protocols.TS)}, proto: protocols.TS, path: "/cam/mpegts",
 		want: directory.Decision{Kind: directory.Follow},
 	},
 	{
-		name: "an https viewer is not sent to plain http", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		name: "an https viewer is not sent to plain http", public: "http://cdn.example.com", proto: protocols.TS, path: "/cam/mpegts",
 		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
 		want:    directory.Decision{Kind: directory.Follow},
 	},
 	{
-		name: "HLS: playlists from here, segments from the public URL", public: "http://cdn.example.com", proto: listen.HLS, path: "/cam/index.m3u8",
+		name: "HLS: playlists from here, segments from the public URL", public: "http://cdn.example.com", proto: protocols.HLS, path: "/cam/index.m3u8",
 		want: directory.Decision{Kind: directory.Proxy, Upstream: private, Public: "http://cdn.example.com"},
 	},
 	{
-		name: "hls=relay", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RelayAll}, proto: listen.HLS, path: "/cam/index.m3u8",
+		name: "hls=relay", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RelayAll}, proto: protocols.HLS, path: "/cam/index.m3u8",
 		want: directory.Decision{Kind: directory.Proxy, Upstream: private},
 	},
 	{
-		name: "HLS over https with a plain public URL: all through here", public: "http://cdn.example.com", proto: listen.HLS, path: "/cam/index.m3u8",
+		name: "HLS over https with a plain public URL: all through here", public: "http://cdn.example.com", proto: protocols.HLS, path: "/cam/index.m3u8",
 		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
 		want:    directory.Decision{Kind: directory.Proxy, Upstream: private},
 	},
 	{
-		name: "hls=redirect", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RedirectAll}, proto: listen.HLS, path: "/cam/index.m3u8",
+		name: "hls=redirect", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RedirectAll}, proto: protocols.HLS, path: "/cam/index.m3u8",
 		want: directory.Decision{Kind: directory.Redirect, Location: "http://cdn.example.com/cam/index.m3u8?token=a%2Fb&x=1&weir_hops=1", Upstream: private},
 	},
 	{
-		name: "a client that has been sent on once may be sent on again", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		name: "a client that has been sent on once may be sent on again", public: "http://cdn.example.com", proto: protocols.TS, path: "/cam/mpegts",
 		request: func(r listen.Request) listen.Request { r.Hops, r.Query = 1, "weir_hops=1"; return r },
 		want:    directory.Decision{Kind: directory.Redirect, Location: "http://cdn.example.com/cam/mpegts?weir_hops=2"},
 	},
 	{
-		name: "but not a third time", public: "http://cdn.example.com", proto: listen.TS, path: "/cam/mpegts",
+		name: "but not a third time", public: "http://cdn.example.com", proto: protocols.TS, path: "/cam/mpegts",
 		request: func(r listen.Request) listen.Request { r.Hops = 2; return r },
 		want:    directory.Decision{Kind: directory.Loop},
 	},
 	{
-		name: "another node takes its media from the owner, never from here", public: "http://cdn.example.com", proto: listen.Relay, path: "/cluster/relay/cam",
+		name: "another node takes its media from the owner, never from here", public: "http://cdn.example.com", proto: protocols.Relay, path: "/cluster/relay/cam",
 		want: directory.Decision{Kind: directory.NotFound},
 	},
 }
@@ -197,7 +198,7 @@ func TestWhereAStreamIs(t *testing.T) {
 		}, directory.Redirect, "q"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := view(t, "http://cdn.example.com", directory.Policy{}, tt.change).Decide(ask(listen.TS, "/cam/mpegts"))
+			got := view(t, "http://cdn.example.com", directory.Policy{}, tt.change).Decide(ask(protocols.TS, "/cam/mpegts"))
 			if got.Kind != tt.kind || got.Peer != tt.peer {
 				t.Errorf("Decide = %+v, want kind %d at %q", got, tt.kind, tt.peer)
 			}
@@ -220,7 +221,7 @@ func TestAnotherNodeIsServedByWhoCapturesUnlessItIsAnEdge(t *testing.T) {
 		{"an edge, on demand", directory.Stream{OnDemand: true}, true, directory.Decision{Kind: directory.Hold, OnDemand: true}},
 	} {
 		v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) { v.Streams["cam"] = tt.stream })
-		r := ask(listen.Relay, "/cluster/relay/cam")
+		r := ask(protocols.Relay, "/cluster/relay/cam")
 		r.Hops, r.Edge = 1, tt.edge
 		if got := v.Decide(r); got.Kind != tt.want.Kind || got.OnDemand != tt.want.OnDemand || got.Location != "" {
 			t.Errorf("%s: Decide = %+v, want %+v", tt.name, got, tt.want)
@@ -232,7 +233,7 @@ func TestFirstNameThatIsKnownIsMeant(t *testing.T) {
 	v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) {
 		v.Streams["live/cam"] = directory.Stream{Here: true, Running: true}
 	})
-	r := ask(listen.RTMP, "/live/cam")
+	r := ask(protocols.RTMP, "/live/cam")
 	r.Streams = []string{"live/cam", "cam"}
 	if got := v.Decide(r); got.Stream != "live/cam" {
 		t.Errorf("with both streams %q is meant, want live/cam", got.Stream)

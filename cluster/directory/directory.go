@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"sync/atomic"
 
-	"weir/protocols/listen"
+	"weir/protocols"
 )
 
 // A View is what this node knows of the cluster at one instant. It is immutable.
@@ -88,7 +88,7 @@ type Policy struct {
 	HLS HLSMode
 
 	// Redirect and Relay force one or the other for a protocol. Relay wins where both name it.
-	Redirect, Relay map[listen.Protocol]bool
+	Redirect, Relay map[protocols.Protocol]bool
 }
 
 // A Directory gives the newest view to whoever asks. Any goroutine may use it.

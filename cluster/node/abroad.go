@@ -16,6 +16,7 @@ import (
 	"weir/cluster/directory"
 	"weir/cluster/srs"
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -169,7 +170,7 @@ func (n *Node) fetch(ctx context.Context, name string, w input.Writer) (done boo
 // they do, or at least that nothing more is to be waited for.
 func (d *desk) beyond(ctx context.Context, r listen.Request, vh *srs.Vhost, dec directory.Decision, pack bool) (a listen.Answer, live *stream.Live, done bool) {
 	a = listen.Answer{Stream: dec.Stream}
-	if vh == nil || r.Protocol == listen.Relay || d.names(dec.Stream) != nil || !vh.Remote && !vh.OriginCluster {
+	if vh == nil || r.Protocol == protocols.Relay || d.names(dec.Stream) != nil || !vh.Remote && !vh.OriginCluster {
 		return a, nil, false
 	}
 	if r.Hops >= directory.HopLimit {
@@ -201,7 +202,7 @@ func (d *desk) beyond(ctx context.Context, r listen.Request, vh *srs.Vhost, dec 
 func (d *desk) follows(r listen.Request) bool {
 	view, _ := d.dir.View()
 	p := view.Default
-	return r.Protocol == listen.RTMP && !r.Secure && (r.Redirects || p.Redirect[listen.RTMP]) && !p.Relay[listen.RTMP]
+	return r.Protocol == protocols.RTMP && !r.Secure && (r.Redirects || p.Redirect[protocols.RTMP]) && !p.Relay[protocols.RTMP]
 }
 
 // foreign serves a stream that is fetched from SRS servers.

@@ -15,6 +15,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/identity"
 	"weir/cluster/wire"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -109,7 +110,7 @@ func (r *responder) describe(q *wire.Describe, live *stream.Live, is stream.Snap
 // watches says whether a session is a client of this node's: a viewer, or a node outside the group that restreams. What
 // a peer relays is counted there.
 func watches(s listen.ClientStats) bool {
-	return !s.Publisher && (s.Protocol != listen.Relay || s.Edge)
+	return !s.Publisher && (s.Protocol != protocols.Relay || s.Edge)
 }
 
 // viewers counts the sessions here that watch a stream.

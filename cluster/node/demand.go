@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
-	"weir/protocols/listen"
+	"weir/protocols"
 )
 
 // A demand counts the requests that wait for on-demand streams. Those who are served already are among the sessions.
@@ -50,7 +50,7 @@ func (n *Node) wanted() []string {
 			continue
 		}
 		sv := v.Stream(s.Stream)
-		if sv == nil || !sv.OnDemand || s.Protocol == listen.Relay && !s.Edge && sv.Clustered {
+		if sv == nil || !sv.OnDemand || s.Protocol == protocols.Relay && !s.Edge && sv.Clustered {
 			continue
 		}
 		names[s.Stream] = true

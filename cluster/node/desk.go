@@ -14,6 +14,7 @@ import (
 	"weir/actors/stream"
 	"weir/cluster/directory"
 	"weir/cluster/srs"
+	"weir/protocols"
 	"weir/protocols/cmaf"
 	"weir/protocols/hls"
 	"weir/protocols/listen"
@@ -59,7 +60,7 @@ func (d *desk) Connect(ctx context.Context, r listen.Request) error {
 
 // Play implements [listen.Router].
 func (d *desk) Play(ctx context.Context, r listen.Request) listen.Answer {
-	if r.Protocol != listen.Relay {
+	if r.Protocol != protocols.Relay {
 		named, vh := d.abroad.Resolve(r)
 		if err := d.hooks.Play(ctx, vh, named); err != nil {
 			return listen.Answer{Verdict: listen.Refused, Reason: err.Error()}
@@ -68,7 +69,7 @@ func (d *desk) Play(ctx context.Context, r listen.Request) listen.Answer {
 	a, live := d.find(ctx, r, false)
 	if live != nil {
 		a.Source = live.Hub
-	} else if r.Protocol != listen.RTMP { // what is answered over HTTP and not served becomes no session
+	} else if r.Protocol != protocols.RTMP { // what is answered over HTTP and not served becomes no session
 		d.hooks.Left(r.Remote, 0, 0)
 	}
 	return a

@@ -10,6 +10,7 @@ import (
 	"weir/actors"
 	"weir/actors/act"
 	"weir/cluster/control"
+	"weir/protocols"
 	"weir/protocols/api"
 	"weir/protocols/listen"
 )
@@ -137,7 +138,7 @@ func (n *Node) depart(ctx context.Context) {
 	defer cancel()
 	for _, c := range n.sessions.Clients() {
 		s := c.Stats()
-		if s.Protocol == listen.Relay {
+		if s.Protocol == protocols.Relay {
 			continue
 		}
 		if m, ok := c.(listen.Mover); ok && m.Move(ask, n.front.desk) {
@@ -179,7 +180,7 @@ func (d *drainage) follow(by int) {
 func (n *Node) direct() (viewers, relays int) {
 	for _, s := range n.sessions.List() {
 		switch {
-		case s.Protocol == listen.Relay:
+		case s.Protocol == protocols.Relay:
 			relays++
 		case !s.Publisher:
 			viewers++

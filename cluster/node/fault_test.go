@@ -22,8 +22,8 @@ import (
 	"github.com/pion/rtp"
 
 	"weir/codecs/flv"
+	"weir/protocols"
 	"weir/protocols/api"
-	"weir/protocols/listen"
 	"weir/protocols/rtmp"
 )
 
@@ -206,7 +206,7 @@ func watchRTSP(t *testing.T, n *proc, stream string) *viewer {
 }
 
 // sessionOf is the id of the only session of a protocol at n that watches a stream.
-func sessionOf(t *testing.T, n *proc, p listen.Protocol, stream string) string {
+func sessionOf(t *testing.T, n *proc, p protocols.Protocol, stream string) string {
 	t.Helper()
 	var ids []string
 	for _, s := range n.must(t, order{Do: "sessions"}).Sessions {
@@ -310,9 +310,9 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	}{
 		{"core", "node/streams/cam/core", cam, true},
 		{"input", "node/streams/cam/inputs/1", cam, false},
-		{"RTMP session", sessionOf(t, n, listen.RTMP, "third"), third[:1], false},
-		{"HTTP MPEG-TS session", sessionOf(t, n, listen.TS, "third"), third[1:2], false},
-		{"RTSP session", sessionOf(t, n, listen.RTSP, "third"), third[2:], false},
+		{"RTMP session", sessionOf(t, n, protocols.RTMP, "third"), third[:1], false},
+		{"HTTP MPEG-TS session", sessionOf(t, n, protocols.TS, "third"), third[1:2], false},
+		{"RTSP session", sessionOf(t, n, protocols.RTSP, "third"), third[2:], false},
 		{"peer link", "node/peers/" + url.PathEscape(nodes[1].http), cam, true},
 		{"packager", "node/streams/cam/packager", cam, true},
 		{"control", "node/control", cam, true},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/cluster/directory"
+	"weir/protocols"
 	"weir/protocols/hls"
 	"weir/protocols/listen"
 )
@@ -95,12 +96,12 @@ func (h *web) lead(w http.ResponseWriter, r *http.Request, name, rest string, rt
 }
 
 // protocolOf is the protocol of a form of a stream; empty for one that has no viewers here yet.
-func protocolOf(rt route) listen.Protocol {
+func protocolOf(rt route) protocols.Protocol {
 	switch rt.kind {
 	case routeTS:
-		return listen.TS
+		return protocols.TS
 	case routeFLV:
-		return listen.FLV
+		return protocols.FLV
 	}
 	return ""
 }

@@ -11,7 +11,7 @@ import (
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/geo"
-	"weir/protocols/listen"
+	"weir/protocols"
 )
 
 // weighed is what was last measured of this node.
@@ -69,7 +69,7 @@ func (n *Node) load() control.Load {
 // the HLS server counts.
 func (n *Node) sent() (bytes uint64) {
 	for proto, t := range n.sessions.Totals() {
-		if proto != listen.HLS {
+		if proto != protocols.HLS {
 			bytes += t.BytesOut
 		}
 	}

@@ -21,7 +21,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/identity"
 	"weir/cluster/wire"
-	"weir/protocols/listen"
+	"weir/protocols"
 )
 
 // boom makes the actor that takes it panic.
@@ -82,7 +82,7 @@ type (
 	}
 	seat struct {
 		ID, Stream string
-		Protocol   listen.Protocol
+		Protocol   protocols.Protocol
 	}
 )
 

@@ -12,8 +12,8 @@ import (
 	"weir/actors/act"
 	"weir/actors/session"
 	"weir/cluster/ledger"
+	"weir/protocols"
 	"weir/protocols/api"
-	"weir/protocols/listen"
 )
 
 // records are what a node writes down about its clients and itself, where its file says so.
@@ -70,18 +70,18 @@ func (n *Node) keepRecords(owner func(run func(context.Context) error) *act.Task
 
 // An endedSession is a line of the session log.
 type endedSession struct {
-	Ended     time.Time       `json:"ended"`
-	Seconds   float64         `json:"seconds"` // how long it was
-	Node      string          `json:"node"`
-	Session   string          `json:"session"`
-	Protocol  listen.Protocol `json:"proto"`
-	Stream    string          `json:"stream,omitempty"`
-	Remote    netip.AddrPort  `json:"remote"`
-	Country   string          `json:"country,omitempty"`
-	Publisher bool            `json:"publisher,omitempty"`
-	BytesIn   uint64          `json:"bytes_in"`
-	BytesOut  uint64          `json:"bytes_out"`
-	Dropped   uint64          `json:"dropped,omitempty"` // access units skipped because the viewer was too slow
+	Ended     time.Time          `json:"ended"`
+	Seconds   float64            `json:"seconds"` // how long it was
+	Node      string             `json:"node"`
+	Session   string             `json:"session"`
+	Protocol  protocols.Protocol `json:"proto"`
+	Stream    string             `json:"stream,omitempty"`
+	Remote    netip.AddrPort     `json:"remote"`
+	Country   string             `json:"country,omitempty"`
+	Publisher bool               `json:"publisher,omitempty"`
+	BytesIn   uint64             `json:"bytes_in"`
+	BytesOut  uint64             `json:"bytes_out"`
+	Dropped   uint64             `json:"dropped,omitempty"` // access units skipped because the viewer was too slow
 }
 
 // ended writes a session down. It runs in the mailbox of the sessions' supervisor.
@@ -120,7 +120,7 @@ func (n *Node) minute(sent uint64) api.Minute {
 	}
 	watched := map[string]int{}
 	for _, s := range n.sessions.List() {
-		if !s.Publisher && s.Protocol != listen.Relay && s.Stream != "" {
+		if !s.Publisher && s.Protocol != protocols.Relay && s.Stream != "" {
 			watched[s.Stream]++
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"weir/actors/session"
 	"weir/cluster/srs"
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/api"
 	"weir/protocols/listen"
 )
@@ -54,7 +55,7 @@ func (s srsShown) words(name string) (vhost, app, stream string) {
 // seats are the sessions of clients, in the order of their identifiers.
 func (s srsShown) seats() []session.Info {
 	list := s.n.sessions.List()
-	list = slices.DeleteFunc(list, func(c session.Info) bool { return c.Protocol == listen.Relay || c.Stream == "" })
+	list = slices.DeleteFunc(list, func(c session.Info) bool { return c.Protocol == protocols.Relay || c.Stream == "" })
 	slices.SortFunc(list, func(a, b session.Info) int {
 		if d := len(a.ID) - len(b.ID); d != 0 {
 			return d

@@ -11,7 +11,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/directory"
 	"weir/cluster/identity"
-	"weir/protocols/listen"
+	"weir/protocols"
 )
 
 // entry is how the control plane calls a peer of the file: with its port, whether or not the file gives it.
@@ -148,15 +148,15 @@ func policy(d conf.Delivery) directory.Policy {
 	p := directory.Policy{HLS: directory.HLSMode(d.HLS)}
 	for _, name := range d.Redirect {
 		if p.Redirect == nil {
-			p.Redirect = map[listen.Protocol]bool{}
+			p.Redirect = map[protocols.Protocol]bool{}
 		}
-		p.Redirect[listen.Protocol(name)] = true
+		p.Redirect[protocols.Protocol(name)] = true
 	}
 	for _, name := range d.Relay {
 		if p.Relay == nil {
-			p.Relay = map[listen.Protocol]bool{}
+			p.Relay = map[protocols.Protocol]bool{}
 		}
-		p.Relay[listen.Protocol(name)] = true
+		p.Relay[protocols.Protocol(name)] = true
 	}
 	return p
 }

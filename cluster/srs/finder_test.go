@@ -18,6 +18,7 @@ import (
 
 	"weir/cluster/srs"
 	"weir/cluster/srs/standin"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -42,7 +43,7 @@ func among(t *testing.T, owner func(string) (srs.Owner, bool), coworkers ...stri
 func wants(app, name string) listen.Request {
 	name, query, _ := strings.Cut(name, "?")
 	return listen.Request{
-		Protocol: listen.RTMP, Streams: []string{app + "/" + name}, App: app, Name: name, Query: query, Host: "127.0.0.1:1935",
+		Protocol: protocols.RTMP, Streams: []string{app + "/" + name}, App: app, Name: name, Query: query, Host: "127.0.0.1:1935",
 		Remote: netip.MustParseAddrPort("127.0.0.1:4000"),
 	}
 }

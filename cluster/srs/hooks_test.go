@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/cluster/srs"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -210,7 +211,7 @@ func TestViewerOfPlaylistsIsAskedAboutOnce(t *testing.T) {
 			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(says)), Header: http.Header{}}, nil
 		}))
 		vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{"on_play": {"http://h"}, "on_stop": {"http://h"}}}
-		r := listen.Request{Protocol: listen.HLS, Streams: []string{"live/x"}, Path: "/live/x/index.m3u8", Remote: netip.MustParseAddrPort("127.0.0.1:4000")}
+		r := listen.Request{Protocol: protocols.HLS, Streams: []string{"live/x"}, Path: "/live/x/index.m3u8", Remote: netip.MustParseAddrPort("127.0.0.1:4000")}
 		for i := range 20 { // two minutes of it, each playlist over another connection
 			r.Remote = netip.AddrPortFrom(r.Remote.Addr(), uint16(4000+i))
 			r.Query = "session=" + strings.Repeat("a", 32)

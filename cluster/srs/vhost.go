@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -108,7 +109,7 @@ func vhostOf(query string) string {
 // placeOf is what a request is about in the words of SRS; false if that cannot be said, because there is no app.
 func placeOf(v *Vhost, r *listen.Request) (Place, bool) {
 	p := Place{Vhost: v.Name, App: r.App, Stream: strings.Trim(r.Name, "/")}
-	if r.Protocol != listen.RTMP && len(r.Streams) > 0 {
+	if r.Protocol != protocols.RTMP && len(r.Streams) > 0 {
 		name := strings.TrimPrefix(r.Streams[0], v.prefix())
 		cut := strings.LastIndexByte(name, '/')
 		p.App, p.Stream = name[:max(cut, 0)], name[cut+1:]

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/cmaf"
 	"weir/protocols/listen"
 )
@@ -322,7 +323,7 @@ func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) 
 			t.Fatalf("%d entered and %d left, want 1 and 0", in, out)
 		}
 		st := h.in[0].Stats()
-		if st.Protocol != listen.HLS || st.Stream != "cam" || st.BytesOut != uint64(size) || st.Remote.String() != "192.0.2.1:1000" {
+		if st.Protocol != protocols.HLS || st.Stream != "cam" || st.BytesOut != uint64(size) || st.Remote.String() != "192.0.2.1:1000" {
 			t.Errorf("Stats() = %+v, want hls, cam, %d bytes", st, size)
 		}
 		time.Sleep(2 * time.Second)

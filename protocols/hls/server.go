@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/cmaf"
 	"weir/protocols/listen"
 )
@@ -261,7 +262,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, stream, name stri
 		fail(w, http.StatusRequestURITooLong, "The query is too long.")
 		return nil, false
 	}
-	return &query{w: w, r: r, file: f, stream: stream, Request: listen.HTTPRequest(r, listen.HLS, stream)}, true
+	return &query{w: w, r: r, file: f, stream: stream, Request: listen.HTTPRequest(r, protocols.HLS, stream)}, true
 }
 
 // maxQuery bounds the query of a request, in bytes: it is repeated in the multivariant playlist.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -162,6 +163,6 @@ func (w *viewer) Close() error {
 // its URL is the same for all, and it may have come from another node. [Server.Stats] counts segments.
 func (w *viewer) Stats() listen.ClientStats {
 	return listen.ClientStats{
-		Protocol: listen.HLS, Remote: w.remote, Stream: w.id.stream, BytesOut: w.bytes.Load(),
+		Protocol: protocols.HLS, Remote: w.remote, Stream: w.id.stream, BytesOut: w.bytes.Load(),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"weir/codecs/flv"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -23,7 +24,7 @@ func New(d listen.Router, h listen.Sessions) *Server { return &Server{router: d,
 // ServeStream answers a request whose path names stream, unescaped.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
 	listen.Body(w, r, s.router, s.sessions, listen.BodyForm{
-		Protocol:    listen.FLV,
+		Protocol:    protocols.FLV,
 		Name:        flv.Form,
 		ContentType: "video/x-flv",
 		Head:        flv.FileHeader,

@@ -14,6 +14,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/flv"
+	"weir/protocols"
 	"weir/protocols/httpflv"
 	"weir/protocols/listen"
 )
@@ -64,7 +65,7 @@ func (f *feed) Close()          {}
 type router struct{ answer listen.Answer }
 
 func (d router) Play(_ context.Context, r listen.Request) listen.Answer {
-	if r.Protocol != listen.FLV || len(r.Streams) != 1 || r.Streams[0] != "cam1" {
+	if r.Protocol != protocols.FLV || len(r.Streams) != 1 || r.Streams[0] != "cam1" {
 		return listen.Answer{Verdict: listen.NotFound}
 	}
 	return d.answer

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"weir/codecs/mpegts"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -17,7 +18,7 @@ const ContentType = "video/mp2t"
 
 // form is shared by all viewers of a stream on a node.
 var form = listen.BodyForm{
-	Protocol:    listen.TS,
+	Protocol:    protocols.TS,
 	Name:        "mpegts",
 	ContentType: ContentType,
 	New:         mpegts.NewEncoder,
@@ -39,6 +40,6 @@ func New(d listen.Router, h listen.Sessions, log *slog.Logger) *Server {
 // ServeStream answers a request for the stream of this name, unescaped. It may block for as long as the router does, and
 // with HTTP/2 for as long as the viewer watches.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
-	s.log.Debug("viewer asks", slog.String("proto", string(listen.TS)), slog.String("stream", stream), slog.String("peer", r.RemoteAddr))
+	s.log.Debug("viewer asks", slog.String("proto", string(protocols.TS)), slog.String("stream", stream), slog.String("peer", r.RemoteAddr))
 	listen.Body(w, r, s.router, s.sessions, form, stream)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/protocols"
 )
 
 // HopsParameter is the query parameter in which a redirect tells the next node how many nodes have sent the client on
@@ -35,7 +36,7 @@ const headDeadline = 5 * time.Second
 
 // A BodyForm is a wire form that is sent as an HTTP body without end.
 type BodyForm struct {
-	Protocol    Protocol
+	Protocol    protocols.Protocol
 	Name        string // of the form, as in [Source.Join]
 	ContentType string
 
@@ -375,7 +376,7 @@ func plain(w http.ResponseWriter, status int, line string) {
 }
 
 // HTTPRequest is what an HTTP client asks for: stream, which the caller found in the path, by protocol p.
-func HTTPRequest(r *http.Request, p Protocol, stream string) Request {
+func HTTPRequest(r *http.Request, p protocols.Protocol, stream string) Request {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // none, for what is no address, such as a pipe
 	return Request{
 		Protocol: p,

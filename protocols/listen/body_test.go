@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -97,7 +98,7 @@ func (e encoder) Encode(*codecs.AccessUnit) []byte { return nil }
 func newEncoder(base int64) codecs.Encoder         { return encoder{base} }
 func refuseAll(codecs.Tracks) error                { return errors.New("no text in it") }
 func handler(d listen.Router, h listen.Sessions) http.Handler {
-	form := listen.BodyForm{Protocol: listen.TS, Name: "text", ContentType: "text/x-form", New: newEncoder, Check: refuseAll}
+	form := listen.BodyForm{Protocol: protocols.TS, Name: "text", ContentType: "text/x-form", New: newEncoder, Check: refuseAll}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { listen.Body(w, r, d, h, form, "cam/1") })
 }
 
@@ -243,7 +244,7 @@ func TestBodyIsSentUntilTheStreamEnds(t *testing.T) {
 	}
 	st := o.client.Stats()
 	remote := netip.MustParseAddrPort(o.conn.LocalAddr().String())
-	if st.Protocol != listen.TS || st.Stream != "cam/1" || st.BytesOut != 13 || st.Dropped != 2 || st.Remote != remote || st.Publisher {
+	if st.Protocol != protocols.TS || st.Stream != "cam/1" || st.BytesOut != 13 || st.Dropped != 2 || st.Remote != remote || st.Publisher {
 		t.Errorf("stats %+v", st)
 	}
 	if err := errors.Join(o.client.Close(), o.client.Close()); err != nil {
@@ -404,9 +405,9 @@ func TestHTTPRequestIsUnderstood(t *testing.T) {
 		if test.name == "absolute" {
 			r.URL.Path = "/x"
 		}
-		got := listen.HTTPRequest(r, listen.FLV, "cam")
+		got := listen.HTTPRequest(r, protocols.FLV, "cam")
 		w := test.want
-		if got.Path != w.Path || got.Query != w.Query || got.Hops != w.Hops || got.Protocol != listen.FLV || len(got.Streams) != 1 || got.Streams[0] != "cam" ||
+		if got.Path != w.Path || got.Query != w.Query || got.Hops != w.Hops || got.Protocol != protocols.FLV || len(got.Streams) != 1 || got.Streams[0] != "cam" ||
 			got.Remote != netip.MustParseAddrPort("192.0.2.7:999") || got.Secure || got.Agent != "vlc" {
 			t.Errorf("HTTPRequest(%s) = %+v, want %+v", test.name, got, w)
 		}
@@ -440,7 +441,7 @@ func FuzzHops(f *testing.F) {
 		n = min(max(n, 0), 100)
 		out := listen.WithHops(query, n)
 		r := &http.Request{URL: &url.URL{RawQuery: out}}
-		if got := listen.HTTPRequest(r, listen.TS, "").Hops; got != n {
+		if got := listen.HTTPRequest(r, protocols.TS, "").Hops; got != n {
 			t.Errorf("a request with %q has %d hops, want %d", out, got, n)
 		}
 		if again := listen.WithHops(out, n); again != out {

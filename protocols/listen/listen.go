@@ -12,25 +12,12 @@ import (
 	"time"
 
 	"weir/codecs"
-)
-
-// A Protocol names the way in which a client speaks to a node. The values stand in configuration files (redirect=,
-// relay=) and in statistics.
-type Protocol string
-
-// The protocols that listeners speak.
-const (
-	RTMP  Protocol = "rtmp"
-	RTSP  Protocol = "rtsp"
-	HLS   Protocol = "hls"
-	TS    Protocol = "mpegts"
-	FLV   Protocol = "flv"
-	Relay Protocol = "relay" // another node
+	"weir/protocols"
 )
 
 // A Request is what a client wants, as its listener understood it.
 type Request struct {
-	Protocol Protocol
+	Protocol protocols.Protocol
 
 	// Streams are the names that the client may mean, unescaped, the best first. RTMP's rtmp://node/APP/NAME means
 	// APP/NAME if there is such a stream and NAME otherwise; the other protocols give one.
@@ -232,7 +219,7 @@ type Mover interface {
 
 // ClientStats describes a connection.
 type ClientStats struct {
-	Protocol          Protocol
+	Protocol          protocols.Protocol
 	Remote            netip.AddrPort
 	Stream            string // empty until it is known
 	Publisher         bool

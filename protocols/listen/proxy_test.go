@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"weir/protocols"
 )
 
 func loopback(a netip.Addr) bool { return a.IsLoopback() || a == netip.MustParseAddr("10.0.0.1") }
@@ -148,7 +150,7 @@ func TestClientsAddressComesFromTrustedProxiesOnly(t *testing.T) {
 			r.Header.Add("X-Forwarded-For", h)
 		}
 		r.Header.Set("X-Forwarded-Proto", tt.proto)
-		got := HTTPRequest(Forwarded(r, loopback), TS, "cam")
+		got := HTTPRequest(Forwarded(r, loopback), protocols.TS, "cam")
 		if got.Remote.String() != tt.want || got.Secure != tt.secure {
 			t.Errorf("from %s with %q, %q: client %s, TLS %t, want %s, %t", tt.remote, tt.header, tt.proto, got.Remote, got.Secure, tt.want, tt.secure)
 		}

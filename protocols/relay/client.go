@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -117,7 +118,7 @@ func (c *client) Close() error {
 // Stats implements [listen.Client].
 func (c *client) Stats() listen.ClientStats {
 	return listen.ClientStats{
-		Protocol: listen.Relay,
+		Protocol: protocols.Relay,
 		Remote:   c.request.Remote,
 		Stream:   c.request.Streams[0],
 		Edge:     c.request.Edge,

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -232,11 +233,11 @@ func TestRelayBringsMediaUntilTheStreamEnds(t *testing.T) {
 		t.Errorf("Serve = %v, want nil", err)
 	}
 	r := d.last.Load()
-	if r.Protocol != listen.Relay || r.Hops != 2 || !reflect.DeepEqual(r.Streams, []string{"live/cam 1"}) || !r.Remote.IsValid() {
+	if r.Protocol != protocols.Relay || r.Hops != 2 || !reflect.DeepEqual(r.Streams, []string{"live/cam 1"}) || !r.Remote.IsValid() {
 		t.Errorf("the router was asked %+v", r)
 	}
 	st := h.client(0).Stats()
-	if st.Protocol != listen.Relay || st.Stream != "live/cam 1" || st.BytesOut == 0 || st.Remote == (netip.AddrPort{}) {
+	if st.Protocol != protocols.Relay || st.Stream != "live/cam 1" || st.BytesOut == 0 || st.Remote == (netip.AddrPort{}) {
 		t.Errorf("Stats = %+v", st)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -88,7 +89,7 @@ func (h *Handler) ServeStream(w http.ResponseWriter, r *http.Request, stream str
 	}
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 	request := listen.Request{
-		Protocol: listen.Relay,
+		Protocol: protocols.Relay,
 		Streams:  []string{stream},
 		Path:     r.URL.EscapedPath(),
 		Query:    r.URL.RawQuery,

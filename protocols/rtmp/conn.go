@@ -22,6 +22,7 @@ import (
 
 	"weir/codecs/flv"
 	"weir/codecs/flv/amf"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -173,7 +174,7 @@ func (c *Conn) Close() error {
 // Stats implements [listen.Client].
 func (c *Conn) Stats() listen.ClientStats {
 	return listen.ClientStats{
-		Protocol:  listen.RTMP,
+		Protocol:  protocols.RTMP,
 		Remote:    c.remote,
 		Stream:    *c.stream.Load(),
 		Publisher: c.publisher.Load(),
@@ -225,7 +226,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	}
 	if err != nil {
 		if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-			c.log.Debug("not an RTMP client", "proto", listen.RTMP, "peer", c.remote.String(), "err", err)
+			c.log.Debug("not an RTMP client", "proto", protocols.RTMP, "peer", c.remote.String(), "err", err)
 		}
 		return fmt.Errorf("handshake: %w", err)
 	}

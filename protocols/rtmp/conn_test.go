@@ -21,6 +21,7 @@ import (
 	"weir/codecs"
 	"weir/codecs/flv"
 	"weir/codecs/flv/amf"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -186,7 +187,7 @@ func TestObsPublishes(t *testing.T) {
 		t.Fatalf("answers = %v, want %v", got, want)
 	}
 	if r := receive(t, d.asked, "request"); !reflect.DeepEqual(r.Streams, []string{"live/cam1", "cam1"}) || r.Query != "user=bob" ||
-		r.Path != "/live/cam1" || r.Host != "node" || r.Protocol != listen.RTMP || !strings.HasPrefix(r.Agent, "FMLE") || !r.Remote.IsValid() {
+		r.Path != "/live/cam1" || r.Host != "node" || r.Protocol != protocols.RTMP || !strings.HasPrefix(r.Agent, "FMLE") || !r.Remote.IsValid() {
 		t.Errorf("request = %+v", r)
 	}
 

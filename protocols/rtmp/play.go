@@ -10,6 +10,7 @@ import (
 	"github.com/yutopp/go-rtmp/message"
 
 	"weir/codecs/flv/amf"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -108,7 +109,7 @@ func (c *Conn) drain(watching context.Context) {
 		if watching.Err() == nil {
 			c.play.left.Store(true)
 			if err != nil && !gone(err) {
-				c.log.Debug("a viewer broke the protocol", "proto", listen.RTMP, "err", err)
+				c.log.Debug("a viewer broke the protocol", "proto", protocols.RTMP, "err", err)
 			}
 		}
 		return

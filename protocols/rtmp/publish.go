@@ -10,6 +10,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/flv"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -40,7 +41,7 @@ func (c *Conn) publishing(ctx context.Context, d listen.Router) error {
 	}
 	defer func() {
 		if c.media.skipped > 0 || c.ignored > 0 || c.chunks.abandoned > 0 {
-			c.log.Debug("publisher sent what was not used", "proto", listen.RTMP, "stream", *c.stream.Load(),
+			c.log.Debug("publisher sent what was not used", "proto", protocols.RTMP, "stream", *c.stream.Load(),
 				"dropped", c.media.skipped+c.ignored+c.chunks.abandoned)
 		}
 	}()
@@ -156,7 +157,7 @@ func (c *Conn) tag(t flv.Tag, p listen.Publication) error {
 			}
 			if len(c.media.refused) < maxBadTags { // a name is the publisher's to invent
 				c.media.refused[unsupported.Name] = true
-				c.log.Warn("a track is left out", "proto", listen.RTMP, "stream", *c.stream.Load(), "err", err)
+				c.log.Warn("a track is left out", "proto", protocols.RTMP, "stream", *c.stream.Load(), "err", err)
 			}
 		}
 		c.media.skipped++
@@ -169,7 +170,7 @@ func (c *Conn) tag(t flv.Tag, p listen.Publication) error {
 // malformed counts a tag that makes no sense; too many in a row are an error.
 func (c *Conn) malformed(err error) error {
 	if c.media.bad == 0 {
-		c.log.Debug("a publisher's media is skipped", "proto", listen.RTMP, "stream", *c.stream.Load(), "err", err)
+		c.log.Debug("a publisher's media is skipped", "proto", protocols.RTMP, "stream", *c.stream.Load(), "err", err)
 	}
 	c.media.skipped++
 	if c.media.bad++; c.media.bad > maxBadTags {

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"weir/codecs/flv/amf"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -111,7 +112,7 @@ func (g greeting) request(name string, remote netip.AddrPort, secure bool) (list
 // arrival is what is known of a client that has not yet said what it wants.
 func (g greeting) arrival(remote netip.AddrPort, secure bool) listen.Request {
 	return listen.Request{
-		Protocol: listen.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Secure: secure, Agent: g.agent,
+		Protocol: protocols.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Secure: secure, Agent: g.agent,
 		App: g.app, TCURL: g.tcURL, PageURL: g.pageURL, Hops: hops(g.query), Redirects: g.redirects,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -35,11 +36,11 @@ func TestFFprobeReadsTheStreamOverTCPAndUDP(t *testing.T) {
 				t.Errorf("Serve = %v, want nil", err)
 			}
 			st := n.sessions.client(0).Stats()
-			if st.Protocol != listen.RTSP || st.Stream != "live/cam 1" || st.BytesOut == 0 || !st.Remote.IsValid() {
+			if st.Protocol != protocols.RTSP || st.Stream != "live/cam 1" || st.BytesOut == 0 || !st.Remote.IsValid() {
 				t.Errorf("Stats = %+v", st)
 			}
 			r := n.router.requests()[0]
-			if r.Path != "/live/cam%201" || r.Query != "token=a%20b" || r.Host != n.addr || r.Protocol != listen.RTSP {
+			if r.Path != "/live/cam%201" || r.Query != "token=a%20b" || r.Host != n.addr || r.Protocol != protocols.RTSP {
 				t.Errorf("the router was asked %+v", r)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -35,7 +36,7 @@ type setup struct {
 // find asks for the stream of a request; the response is nil if it can be played.
 func (h *handler) find(c *conn, r *base.Request, path, query string) (target, *base.Response) {
 	request := listen.Request{
-		Protocol: listen.RTSP,
+		Protocol: protocols.RTSP,
 		Streams:  []string{strings.TrimPrefix(path, "/")},
 		Path:     escapedPath(r.URL, path),
 		Query:    query,

@@ -18,6 +18,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -320,7 +321,7 @@ func (s *session) Close() error {
 // Stats implements [listen.Client].
 func (s *session) Stats() listen.ClientStats {
 	return listen.ClientStats{
-		Protocol: listen.RTSP,
+		Protocol: protocols.RTSP,
 		Remote:   s.request.Remote,
 		Stream:   s.name(),
 		BytesOut: s.sent.Load(),

@@ -1,0 +1,105 @@
+// Package protocols lists the protocols in which clients speak to a node, one row each: names, listeners and ports,
+// URLs, and whether clients follow redirects. Everything that lists protocols reads this table.
+//
+// It knows no connection, no stream and no node. The wire formats are in the packages below it.
+package protocols
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A Protocol names the way in which a client speaks to a node. The names stand in configuration files, in the API, in
+// metrics and logs, and listeners' names also in the state that nodes send each other.
+type Protocol string
+
+// The protocols.
+const (
+	HTTP  Protocol = "http" // the listener of the protocols that come over HTTP; no session has it
+	HTTPS Protocol = "https"
+	HLS   Protocol = "hls"
+	RTMP  Protocol = "rtmp"
+	RTSP  Protocol = "rtsp"
+	TS    Protocol = "mpegts"
+	FLV   Protocol = "flv"
+	Relay Protocol = "relay" // another node
+)
+
+// A Descriptor is the row of one protocol.
+type Descriptor struct {
+	Protocol Protocol
+
+	// Title is what people read.
+	Title string
+
+	// Listener is the protocol whose listener accepts the clients: the row's own, or HTTP.
+	Listener Protocol
+
+	// Port is the usual port of the row's own listener, which URLs leave out; 0 without one.
+	Port int
+
+	// On says that a node listens at Port although nothing in its configuration says so.
+	On bool
+
+	// Later says that configurations may name the listener but no node opens it yet.
+	Later bool
+
+	// Path is the path of a stream's URL, with STREAM for the stream's name; empty for what people do not play.
+	Path string
+
+	// Follows says that clients follow redirects. A viewer of a stream that another node has is redirected there if it
+	// does, and served here by a relay if it does not.
+	Follows bool
+
+	// Forward says that the directives redirect and relay may name the protocol, to force the one or the other. HLS has
+	// a directive of its own for that.
+	Forward bool
+}
+
+var table = []Descriptor{
+	{Protocol: HTTP, Title: "HTTP", Listener: HTTP, Port: 80, On: true},
+	{Protocol: HTTPS, Title: "HTTPS", Listener: HTTPS, Port: 443, Later: true},
+	{Protocol: HLS, Title: "HLS", Listener: HTTP, Path: "/STREAM/index.m3u8", Follows: true},
+	{Protocol: RTMP, Title: "RTMP", Listener: RTMP, Port: 1935, On: true, Path: "/static/STREAM", Forward: true},
+	{Protocol: RTSP, Title: "RTSP", Listener: RTSP, Port: 554, On: true, Path: "/STREAM", Follows: true, Forward: true},
+	{Protocol: TS, Title: "HTTP-TS", Listener: HTTP, Path: "/STREAM/mpegts", Follows: true, Forward: true},
+	{Protocol: FLV, Title: "HTTP-FLV", Listener: HTTP, Path: "/STREAM.flv", Follows: true, Forward: true},
+	{Protocol: Relay, Title: "relay", Listener: HTTP},
+}
+
+// All gives the rows. Those with a listener of their own come in the order in which listeners are listed everywhere.
+func All() []Descriptor { return slices.Clone(table) }
+
+// Listeners gives the rows that have a listener of their own.
+func Listeners() []Descriptor {
+	return slices.DeleteFunc(All(), func(d Descriptor) bool { return d.Listener != d.Protocol })
+}
+
+// Of gives the row of a protocol; the zero Descriptor if there is none.
+func Of(p Protocol) Descriptor {
+	for _, d := range table {
+		if d.Protocol == p {
+			return d
+		}
+	}
+	return Descriptor{}
+}
+
+// Directive is the name of the directive that sets the addresses of the row's own listener.
+func (d Descriptor) Directive() string { return string(d.Protocol) }
+
+// Flag is the flag of the command line that stands for the directive.
+func (d Descriptor) Flag() string { return "--" + d.Directive() }
+
+// Variable is the environment's variable that stands for the directive.
+func (d Descriptor) Variable() string { return "WEIR_" + strings.ToUpper(d.Directive()) }
+
+// Scheme is that of the protocol's URLs.
+func (d Descriptor) Scheme() string { return string(d.Listener) }
+
+// URL is where the stream of that name is at a node: host is HOST or HOST:PORT of the row's listener.
+func (d Descriptor) URL(host, stream string) string {
+	escaped := (&url.URL{Path: stream}).EscapedPath()
+	return d.Scheme() + "://" + host + strings.Replace(d.Path, "STREAM", escaped, 1)
+}
