@@ -32,7 +32,7 @@ type core struct {
 
 	known   bool   // the holder has said who is here
 	early   []any  // what arrived before it had
-	told    role   // as the holder knows it
+	told    Role   // as the holder knows it
 	took    uint64 // messages of the holder's parent that have been dealt with
 	unwatch func()
 }
@@ -83,11 +83,11 @@ func (c *core) Receive(ctx actor.Context) {
 func (c *core) catchUp(ctx actor.Context, is facts) {
 	switch wish := is.wish.(type) {
 	case capture:
-		if is.role != capturing {
+		if is.role != Capturing {
 			c.act(ctx, wish)
 		}
 	case release:
-		if is.role == capturing {
+		if is.role == Capturing {
 			c.act(ctx, wish)
 		}
 	}

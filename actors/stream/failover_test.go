@@ -203,7 +203,7 @@ func TestSegmentsAskedForBeforeThePublisherIsBackBeginWithIt(t *testing.T) {
 			t.Errorf("the stream is %+v, want no segments of what is not captured here", is)
 		}
 		p := publish(0)
-		if _, is, _ := b.registry.Get("live"); !is.Packing || is.Role != "capturing" {
+		if _, is, _ := b.registry.Get("live"); !is.Packing || is.Role != stream.Capturing {
 			t.Errorf("the stream is %+v, want it captured and packed", is)
 		}
 		p.Close()

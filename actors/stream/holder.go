@@ -28,7 +28,7 @@ import (
 
 // facts are what the holder remembers of a stream, whatever happens to the core.
 type facts struct {
-	role        role
+	role        Role
 	heard       int // the input whose media viewers get, or -1
 	running     []int
 	publication *publication
@@ -101,7 +101,7 @@ func (h *holder) end(ctx actor.Context, s Status) {
 	if h.is.publication != nil {
 		h.is.publication.dismiss("the stream was ended")
 		h.cfg.Report(ctx, Status{Stream: h.spec.Name, State: Unpublished})
-	} else if s.State == Failed && (h.is.role == capturing || h.is.role == releasing) {
+	} else if s.State == Failed && (h.is.role == Capturing || h.is.role == Releasing) {
 		h.cfg.Report(ctx, s)
 	}
 }
@@ -166,7 +166,7 @@ func (h *holder) take(ctx actor.Context) {
 	case reclaim:
 		h.reclaim(ctx, m)
 	case packager.Numbered:
-		if h.is.role == capturing && h.cfg.Numbered != nil {
+		if h.is.role == Capturing && h.cfg.Numbered != nil {
 			h.cfg.Numbered(ctx, h.spec.Name, m)
 		}
 	case packager.Finished:
@@ -203,7 +203,7 @@ func (h *holder) want(ctx actor.Context, m Want) {
 }
 
 // captures says whether the stream's own inputs, or a publisher, bring the media.
-func (h *holder) captures() bool { return h.is.role == capturing || h.is.role == releasing }
+func (h *holder) captures() bool { return h.is.role == Capturing || h.is.role == Releasing }
 
 // packUp starts the packager if segments are wanted and can be made here. One that was asked for before the capture
 // begins with it.
@@ -342,7 +342,7 @@ func (h *holder) show() {
 }
 
 func (h *holder) snapshot() Snapshot {
-	s := Snapshot{Role: h.is.role.String(), Packing: h.packer != nil}
+	s := Snapshot{Role: h.is.role, Packing: h.packer != nil}
 	if p := h.is.publication; p != nil && !p.closed() {
 		s.Publisher = p.session
 	}

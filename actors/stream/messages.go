@@ -122,7 +122,7 @@ type (
 	recalled struct{ is facts } // the answer
 	obey     struct {           // core → holder
 		order
-		role role
+		role Role
 		took uint64 // messages of the holder's parent that the core had dealt with
 	}
 	capture struct {

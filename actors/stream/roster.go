@@ -30,14 +30,15 @@ const relayIndex = 0
 // outranked is why a publisher must go whose name another node has.
 const outranked = "the stream is published at another node"
 
-// role is what a stream is here for.
-type role uint8
+// A Role is what this node does with a stream.
+type Role uint8
 
+// Roles.
 const (
-	idle      role = iota
-	capturing      // its own inputs, or a publisher, bring the media
-	following      // another node's capture is relayed for the viewers here
-	releasing      // another node has it, our inputs go on until its media has arrived
+	Idle      Role = iota
+	Capturing      // its own inputs, or a publisher, bring the media
+	Following      // another node's capture is relayed for the viewers here
+	Releasing      // another node has it, our inputs go on until its media has arrived
 )
 
 // An order is what the roster wants done.
@@ -55,7 +56,7 @@ type roster struct {
 	ranks     []int // of the configured inputs, which have the indices 1 … len(ranks); 1 is the best
 	published bool
 
-	role      role
+	role      Role
 	running   map[int]bool  // the inputs that have been started
 	heard     int           // the input whose media viewers get, or -1
 	fails     map[int]int   // failures in a row, by configured input
@@ -95,14 +96,14 @@ func (r *roster) tell(s State, err error) order {
 
 // capture starts what the stream has of its own.
 func (r *roster) capture(now time.Duration) (os []order) {
-	if r.role == capturing {
+	if r.role == Capturing {
 		if r.heard > relayIndex || r.publisher {
 			return []order{r.tell(Running, nil)}
 		}
 		return nil
 	}
-	wasReleasing := r.role == releasing
-	r.role, r.since = capturing, now
+	wasReleasing := r.role == Releasing
+	r.role, r.since = Capturing, now
 	if wasReleasing { // the inputs never stopped
 		if r.running[relayIndex] {
 			os = append(os, r.end(relayIndex))
@@ -137,7 +138,7 @@ func (r *roster) better(i, j int) bool { return r.ranks[i-1] < r.ranks[j-1] }
 
 // release ends the capture in favour of another node; at once, if its source allows one connection.
 func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool) (os []order) {
-	if r.role != capturing && r.role != releasing {
+	if r.role != Capturing && r.role != Releasing {
 		if r.present { // it lost the name before its media came
 			os = append(os, order{start: -1, stop: -1, dismiss: outranked})
 		}
@@ -152,11 +153,11 @@ func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool)
 		return os
 	}
 	if viewers > 0 && elsewhere && !r.publisher {
-		r.role = releasing
+		r.role = Releasing
 		return r.begin(relayIndex)
 	}
 	os = r.quit(now)
-	if viewers == 0 && !elsewhere && r.role == idle && !r.present {
+	if viewers == 0 && !elsewhere && r.role == Idle && !r.present {
 		os = append(os, order{start: -1, stop: -1, letGo: true}) // whoever comes later begins with what is on air then
 	}
 	return os
@@ -165,9 +166,9 @@ func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool)
 // quit stops everything of the stream's own at once.
 func (r *roster) quit(now time.Duration) (os []order) {
 	os = r.endOwn()
-	r.role, r.since = idle, now
+	r.role, r.since = Idle, now
 	if r.running[relayIndex] {
-		r.role = following
+		r.role = Following
 	}
 	if r.present {
 		os = append(os, order{start: -1, stop: -1, dismiss: outranked})
@@ -189,10 +190,10 @@ func (r *roster) endOwn() (os []order) {
 // want makes a stream that is not captured here follow its owner.
 func (r *roster) want(now time.Duration) []order {
 	r.since = now
-	if r.role != idle || r.present {
+	if r.role != Idle || r.present {
 		return nil
 	}
-	r.role = following
+	r.role = Following
 	return r.begin(relayIndex)
 }
 
@@ -202,17 +203,17 @@ func (r *roster) up(now time.Duration, i int) (os []order) {
 	r.heard = i
 	delete(r.fails, i)
 	switch {
-	case r.role == releasing && i == relayIndex:
+	case r.role == Releasing && i == relayIndex:
 		return r.quit(now)
 	case i > relayIndex && r.running[relayIndex]:
 		os = append(os, r.end(relayIndex))
 	}
 	for j := 1; j <= len(r.ranks); j++ {
-		if j != i && r.running[j] && r.role == capturing && (i == relayIndex || !r.better(j, i)) {
+		if j != i && r.running[j] && r.role == Capturing && (i == relayIndex || !r.better(j, i)) {
 			os = append(os, r.end(j))
 		}
 	}
-	if i > relayIndex && r.role == capturing {
+	if i > relayIndex && r.role == Capturing {
 		os = append(os, r.tell(Running, nil))
 	}
 	return os
@@ -225,7 +226,7 @@ func (r *roster) down(now time.Duration, i int, err error) (os []order) {
 	if r.heard == i {
 		r.heard = -1
 	}
-	if i == relayIndex || r.role != capturing {
+	if i == relayIndex || r.role != Capturing {
 		return nil
 	}
 	r.fails[i]++
@@ -249,7 +250,7 @@ func (r *roster) down(now time.Duration, i int, err error) (os []order) {
 		return nil
 	}
 	os = r.endOwn()
-	r.role, r.since = idle, now
+	r.role, r.since = Idle, now
 	return append(os, r.tell(Failed, err))
 }
 
@@ -259,7 +260,7 @@ func (r *roster) admitted(now time.Duration) { r.present, r.since = true, now }
 // arrived notes that viewers get the publisher's media.
 func (r *roster) arrived(now time.Duration) (os []order) {
 	r.present, r.publisher = true, true
-	r.role, r.since = capturing, now
+	r.role, r.since = Capturing, now
 	if r.running[relayIndex] {
 		os = append(os, r.end(relayIndex))
 	}
@@ -270,8 +271,8 @@ func (r *roster) arrived(now time.Duration) (os []order) {
 func (r *roster) left(now time.Duration) []order {
 	r.present, r.publisher = false, false
 	r.since = now
-	if r.role == capturing {
-		r.role = idle
+	if r.role == Capturing {
+		r.role = Idle
 	}
 	return []order{r.tell(Unpublished, nil)}
 }
@@ -282,18 +283,18 @@ func (r *roster) check(now time.Duration, viewers int) (os []order) {
 	case r.present:
 		r.since = now
 		return nil
-	case viewers > 0 && r.role != releasing:
+	case viewers > 0 && r.role != Releasing:
 		r.since = now
-		if r.role == idle {
+		if r.role == Idle {
 			return r.want(now)
 		}
 		return nil
-	case r.role == releasing && (now-r.since >= handover || viewers == 0):
+	case r.role == Releasing && (now-r.since >= handover || viewers == 0):
 		return r.quit(now)
-	case r.role == capturing || r.role == releasing || now-r.since < linger:
+	case r.role == Capturing || r.role == Releasing || now-r.since < linger:
 		return nil
-	case r.role == following:
-		r.role = idle
+	case r.role == Following:
+		r.role = Idle
 		if r.running[relayIndex] {
 			os = append(os, r.end(relayIndex))
 		}

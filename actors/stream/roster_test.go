@@ -315,7 +315,7 @@ func TestSourceOfOneConnectionIsLetGoOfAtOnce(t *testing.T) {
 
 func TestRestoredRosterGoesOnWhereTheFormerOneWas(t *testing.T) {
 	r := newRoster(Spec{Name: "a", Inputs: make([]Input, 1)})
-	r.restore(facts{role: capturing, heard: 1, running: []int{1}}, 0)
+	r.restore(facts{role: Capturing, heard: 1, running: []int{1}}, 0)
 	if got := orders(r.capture(0)); got != "running" {
 		t.Errorf("capture again = %q, want %q: it runs already", got, "running")
 	}

@@ -162,7 +162,7 @@ func (h *holder) yield(ctx actor.Context) {
 func (h *holder) reclaim(ctx actor.Context, m reclaim) {
 	switch {
 	case m.of != h.handed:
-	case h.is.role == releasing, h.packer != nil: // the other node runs it, or the last segment is not closed yet
+	case h.is.role == Releasing, h.packer != nil: // the other node runs it, or the last segment is not closed yet
 		h.Env.After(reclaimAfter, ctx.Self(), m)
 	case h.captures():
 		shortest := h.cfg.Pack.Store.Shortest

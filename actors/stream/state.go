@@ -17,13 +17,14 @@ func (s State) String() string {
 	return "unknown"
 }
 
-func (r role) String() string {
+// String gives the word that events and pages use.
+func (r Role) String() string {
 	switch r {
-	case capturing:
+	case Capturing:
 		return "capturing"
-	case following:
+	case Following:
 		return "following"
-	case releasing:
+	case Releasing:
 		return "releasing"
 	}
 	return "idle"

@@ -212,7 +212,7 @@ func TestViewerOfAReleasedStreamSeesEveryAccessUnit(t *testing.T) {
 			t.Errorf("status = %v, want stopped", b.last())
 		}
 		_, snap, _ := b.registry.Get("cam")
-		if snap.Role != "following" {
+		if snap.Role != stream.Following {
 			t.Errorf("role = %s, want following", snap.Role)
 		}
 		b.send(stream.Capture{Stream: "cam"}) // and back
@@ -406,7 +406,7 @@ func TestSegmentsOfAForeignStreamAreMadeWhileTheyAreWanted(t *testing.T) {
 		for range 20 { // a player that asks for a playlist now and then
 			ask(true)
 			time.Sleep(8 * time.Second)
-			if _, is, _ := b.registry.Get("far"); !is.Packing || is.Role != "following" {
+			if _, is, _ := b.registry.Get("far"); !is.Packing || is.Role != stream.Following {
 				t.Fatalf("while it is wanted the stream is %+v, want it to be relayed and packed", is)
 			}
 		}

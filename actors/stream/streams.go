@@ -207,7 +207,7 @@ type registered struct {
 
 // A Snapshot is what a stream last said of itself.
 type Snapshot struct {
-	Role      string // idle, capturing, following, releasing
+	Role      Role
 	Publisher string // session, or empty
 	Packing   bool   // segments are being made
 	Inputs    []InputState

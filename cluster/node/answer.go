@@ -47,7 +47,7 @@ func (r *responder) answer(live *stream.Live, is stream.Snapshot, msg any, later
 		}})
 		return nil
 	}
-	if is.Role != "capturing" && is.Publisher == "" {
+	if is.Role != stream.Capturing && is.Publisher == "" {
 		return wire.Refuse(q, wire.Refused_WHY_ELSEWHERE, "this node does not capture the stream")
 	}
 	switch q := msg.(type) {

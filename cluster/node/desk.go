@@ -175,7 +175,7 @@ func (d *desk) find(ctx context.Context, r listen.Request, pack bool) (listen.An
 // want gives a stream, asking the supervisor of streams unless it is captured here already, as it is for most requests;
 // nil if the context ends first.
 func (d *desk) want(ctx context.Context, name string, pack bool) *stream.Live {
-	if live, is, ok := d.registry.Get(name); ok && is.Role == "capturing" && (is.Packing || !pack) && !live.Hub.Closed() {
+	if live, is, ok := d.registry.Get(name); ok && is.Role == stream.Capturing && (is.Packing || !pack) && !live.Hub.Closed() {
 		return live
 	}
 	return d.ask(ctx, stream.Want{Stream: name, Pack: pack})

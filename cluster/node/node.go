@@ -422,10 +422,10 @@ func (n *Node) captures() []control.Capture {
 	var cs []control.Capture
 	for _, name := range slices.Sorted(slices.Values(n.streams.Names())) {
 		live, snap, ok := n.streams.Get(name)
-		if !ok || snap.Role != "capturing" && snap.Publisher == "" {
+		if !ok || snap.Role != stream.Capturing && snap.Publisher == "" {
 			continue
 		}
-		up := snap.Publisher != "" && snap.Role == "capturing" && live.Hub.Written() > 0
+		up := snap.Publisher != "" && snap.Role == stream.Capturing && live.Hub.Written() > 0
 		for _, in := range snap.Inputs {
 			up = up || in.Own && in.Active
 		}

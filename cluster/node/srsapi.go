@@ -11,6 +11,7 @@ import (
 
 	"weir/actors"
 	"weir/actors/session"
+	"weir/actors/stream"
 	"weir/cluster/srs"
 	"weir/codecs"
 	"weir/protocols"
@@ -72,7 +73,7 @@ func (s srsShown) Streams() []srs.Stream {
 	out := make([]srs.Stream, 0, len(names))
 	for _, name := range names {
 		live, is, ok := s.n.streams.Get(name)
-		if !ok || live.Hub.Written() == 0 || is.Role == "idle" {
+		if !ok || live.Hub.Written() == 0 || is.Role == stream.Idle {
 			continue
 		}
 		vhost, app, stream := s.words(name)
