@@ -138,21 +138,21 @@ func (b *builder) room(c *call, have int) bool {
 }
 
 func applyListen(b *builder, _ *scope, c *call) *scope {
-	w, kind := c.arg(0), c.name
-	if !b.room(c, len(b.listens[kind])) {
+	w, at, list := c.arg(0), protocols.Protocol(c.name), b.file.Listeners
+	if !b.room(c, len(list[at])) {
 		return nil
 	}
 	if w.text == "off" {
-		b.off[kind] = c.pos
+		b.off[at] = c.pos
 		return &scope{}
 	}
 	l, err := parseListen(w.text)
 	if err != nil {
-		b.refuse(w.pos, kind, fmt.Errorf("%w%s", err, didYouMean(w.text, []string{"off"})))
+		b.refuse(w.pos, c.name, fmt.Errorf("%w%s", err, didYouMean(w.text, []string{"off"})))
 		return &scope{}
 	}
 	l.Pos = c.pos
-	b.listens[kind] = append(b.listens[kind], l)
+	list[at] = append(list[at], l)
 	return &scope{}
 }
 

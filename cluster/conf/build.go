@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/participle/v2/lexer"
+
+	"weir/protocols"
 )
 
 // A word is one word behind the name of a directive.
@@ -86,9 +88,8 @@ type builder struct {
 	vhosts    []*vhostDraft
 	sources   []*sourceDraft
 	balancers []*balancerDraft
-	listens   map[string][]Listen
-	off       map[string]Pos
-	keyless   []keyless // what needs a cluster key and has none of its own
+	off       map[protocols.Protocol]Pos // where a listener is switched off
+	keyless   []keyless                  // what needs a cluster key and has none of its own
 	global    delivery
 }
 

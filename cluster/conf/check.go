@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"weir/protocols"
 )
 
 // finish fills in defaults and checks what can be judged only when the whole file has been read. Self are names by
@@ -34,40 +36,25 @@ func (b *builder) finish(self []string) {
 	}
 }
 
-// kinds are the listeners, and the ports of those that run even when the file does not name them.
-var kinds = []struct {
-	name string
-	port int // 0 means none
-}{{"http", 80}, {"https", 0}, {"rtmp", 1935}, {"rtsp", 554}}
-
 func (b *builder) finishListens() {
 	type taken struct {
 		kind string
 		at   Listen
 	}
 	var all []taken
-	for _, k := range kinds {
-		list := b.listens[k.name]
-		off, isOff := b.off[k.name]
+	for _, d := range protocols.Listeners() {
+		list := b.file.Listeners[d.Protocol]
+		off, isOff := b.off[d.Protocol]
 		switch {
 		case isOff && len(list) > 0:
 			b.errorf(off, "found `%s off` beside `%s %s` at %s, expected one or the other",
-				k.name, k.name, list[0].Addr(), list[0].Pos.place())
-		case !isOff && len(list) == 0 && k.port != 0:
-			list = []Listen{{Port: k.port}}
+				d.Directive(), d.Directive(), list[0].Addr(), list[0].Pos.place())
+		case !isOff && len(list) == 0 && d.On:
+			list = []Listen{{Port: d.Port}}
+			b.file.Listeners[d.Protocol] = list
 		}
 		for _, l := range list {
-			all = append(all, taken{k.name, l})
-		}
-		switch k.name {
-		case "http":
-			b.file.HTTP = list
-		case "https":
-			b.file.HTTPS = list
-		case "rtmp":
-			b.file.RTMP = list
-		case "rtsp":
-			b.file.RTSP = list
+			all = append(all, taken{d.Directive(), l})
 		}
 	}
 	if b.file.Remote.Port != 0 {
@@ -140,7 +127,7 @@ func (b *builder) finishPeers() {
 	for _, p := range b.peers {
 		b.checkTimeouts(p, max(2, len(f.Peers)))
 	}
-	if len(f.HTTPS) == 0 {
+	if len(f.Listeners[protocols.HTTPS]) == 0 {
 		return
 	}
 	for _, p := range b.peers {

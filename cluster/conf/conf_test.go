@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/protocols"
 )
 
 const key = "cluster_key 0123456789abcdef0123456789abcdef;\n"
@@ -247,9 +249,9 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 	global := Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms}
 	want := &File{
 		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, RebalanceRate: DefaultRebalanceRate, LogLevel: "debug",
-		HTTP:   []Listen{{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}},
-		HTTPS:  []Listen{{Port: 8443}},
-		RTSP:   []Listen{{Host: "127.0.0.1"}},
+		Listeners: map[protocols.Protocol][]Listen{
+			"http": {{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}}, "https": {{Port: 8443}}, "rtsp": {{Host: "127.0.0.1"}},
+		},
 		Remote: Listen{Host: "127.0.0.1", Port: 7000},
 		Vods:   []Vod{{Name: "clips", Root: "/srv/my clips"}, {Name: "vod", Root: DefaultVodRoot}},
 		Peers: []Peer{
@@ -356,10 +358,9 @@ func withoutPositions(f *File) *File {
 			list[i].Pos = Pos{}
 		}
 	}
-	clear(f.HTTP)
-	clear(f.HTTPS)
-	clear(f.RTMP)
-	clear(f.RTSP)
+	for _, list := range f.Listeners {
+		clear(list)
+	}
 	f.Remote.Pos = Pos{}
 	for i := range f.Vods {
 		f.Vods[i].Pos = Pos{}
@@ -450,15 +451,12 @@ func TestDefaultPortsHoldWhereNoneIsGiven(t *testing.T) {
 			continue
 		}
 		var got []string
-		for _, k := range []struct {
-			name string
-			list []Listen
-		}{{"http", f.HTTP}, {"https", f.HTTPS}, {"rtmp", f.RTMP}, {"rtsp", f.RTSP}} {
-			got = append(got, k.name)
-			for _, l := range k.list {
+		for _, p := range []protocols.Protocol{"http", "https", "rtmp", "rtsp"} {
+			got = append(got, string(p))
+			for _, l := range f.Listeners[p] {
 				got = append(got, addrWords(l))
 			}
-			if len(k.list) == 0 {
+			if len(f.Listeners[p]) == 0 {
 				got = append(got, "off")
 			}
 		}

@@ -4,7 +4,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"weir/protocols"
 )
+
+// addrs are addresses of listeners.
+type addrs = map[protocols.Protocol][]string
 
 func TestFlagsMeanWhatTheFileMeans(t *testing.T) {
 	const k = "cluster_key 0123456789abcdef;"
@@ -16,8 +21,8 @@ func TestFlagsMeanWhatTheFileMeans(t *testing.T) {
 	}{
 		{"name", "", Flags{Name: "n1"}, "name n1;"},
 		{"name over the file's", "name n2;", Flags{Name: "n1"}, "name n1;"},
-		{"listeners replace", "http 80; http 81; rtmp 1936;", Flags{HTTP: []string{"8080", "127.0.0.1:8081"}, RTSP: []string{"off"}}, "http 8080; http 127.0.0.1:8081; rtmp 1936; rtsp off;"},
-		{"https and rtmp", "", Flags{HTTPS: []string{":443"}, RTMP: []string{"off"}}, "https 443; rtmp off;"},
+		{"listeners replace", "http 80; http 81; rtmp 1936;", Flags{Listeners: addrs{"http": {"8080", "127.0.0.1:8081"}, "rtsp": {"off"}}}, "http 8080; http 127.0.0.1:8081; rtmp 1936; rtsp off;"},
+		{"https and rtmp", "", Flags{Listeners: addrs{"https": {":443"}, "rtmp": {"off"}}}, "https 443; rtmp off;"},
 		{"remote", "remote 1;", Flags{Remote: "127.0.0.1:7000"}, "remote 127.0.0.1:7000;"},
 		{"key", "cluster_key aaaaaaaaaaaaaaaaaaaa;", Flags{ClusterKey: "0123456789abcdef"}, k},
 		{"key with signs", "", Flags{ClusterKey: `0123456789 ;{}"'#=`}, `cluster_key "0123456789 ;{}\"'#=";`},
@@ -33,7 +38,7 @@ func TestFlagsMeanWhatTheFileMeans(t *testing.T) {
 		{"vod", "", Flags{Vods: []string{"testdata/vod", "clips=/srv/a=b"}}, `vod vod { root testdata/vod; } vod clips { root "/srv/a=b"; }`},
 		{"geoip over the file's", "geoip /a;", Flags{GeoIP: "/b c"}, `geoip "/b c";`},
 		{"vod replaces", "vod vod { root /a; }", Flags{Vods: []string{"./b=c"}}, `vod vod { root "./b=c"; }`},
-		{"empty flags say nothing", "name a; http 81;", Flags{HTTP: []string{""}, Peers: []string{""}}, "name a; http 81;"},
+		{"empty flags say nothing", "name a; http 81;", Flags{Listeners: addrs{"http": {""}}, Peers: []string{""}}, "name a; http 81;"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, problems := Load("f", []byte(tt.file), tt.flags)
@@ -56,8 +61,8 @@ func TestFlagsAreHeldToTheRulesOfTheFile(t *testing.T) {
 		flags Flags
 		want  string
 	}{
-		{Flags{HTTP: []string{"eighty"}}, "--http: error: `http`: found \"eighty\""},
-		{Flags{HTTP: []string{"8080", "8080"}}, "--http: error: found `http 8080`, but the port is taken by `http 8080` at --http"},
+		{Flags{Listeners: addrs{"http": {"eighty"}}}, "--http: error: `http`: found \"eighty\""},
+		{Flags{Listeners: addrs{"http": {"8080", "8080"}}}, "--http: error: found `http 8080`, but the port is taken by `http 8080` at --http"},
 		{Flags{Peers: []string{"a"}}, "--peer: error: found `peer` without a cluster key"},
 		{Flags{Peers: []string{"a { publik b; }"}}, "--peer: error: found \"publik\""},
 		{Flags{Peers: []string{"a {"}}, "--peer: error: found the end of the flag inside `peer a {`"},

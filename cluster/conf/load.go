@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/participle/v2/lexer"
+
+	"weir/protocols"
 )
 
 // Flags are the settings of a command line, in the form in which they are typed. Each is understood exactly as the
@@ -13,7 +15,7 @@ import (
 type Flags struct {
 	// These replace what the file says.
 	Name, Remote, ClusterKey, LogLevel, ReturnHolddown, GeoIP string
-	HTTP, HTTPS, RTMP, RTSP                                   []string
+	Listeners                                                 map[protocols.Protocol][]string
 
 	// These add to the file, and replace the entry of the same name. A peer is HOST[:PORT], with a block behind it if it
 	// needs one; a stream is NAME=URL, with further directives behind a semicolon; a vod is DIR or NAME=DIR.
@@ -32,9 +34,10 @@ func Parse(filename string, src []byte) (*File, Problems) {
 // Load is [Parse] with flags laid over the file. A node that runs by flags alone has no src.
 func Load(filename string, src []byte, flags Flags) (*File, Problems) {
 	b := &builder{
-		file:    &File{ReturnHolddown: DefaultReturnHolddown, RebalanceRate: DefaultRebalanceRate},
-		listens: map[string][]Listen{},
-		off:     map[string]Pos{},
+		file: &File{
+			ReturnHolddown: DefaultReturnHolddown, RebalanceRate: DefaultRebalanceRate, Listeners: map[protocols.Protocol][]Listen{},
+		},
+		off: map[protocols.Protocol]Pos{},
 	}
 	doc := parseText(filename, src, &b.report)
 	if b.fatal > 0 {
@@ -72,10 +75,9 @@ func (b *builder) overlay(list []*entry, flags Flags) []*entry {
 	replace("loglevel", "--log", flags.LogLevel)
 	replace("return_holddown", "--return-holddown", flags.ReturnHolddown)
 	replace("geoip", "--geoip", flags.GeoIP)
-	replace("http", "--http", flags.HTTP...)
-	replace("https", "--https", flags.HTTPS...)
-	replace("rtmp", "--rtmp", flags.RTMP...)
-	replace("rtsp", "--rtsp", flags.RTSP...)
+	for _, d := range protocols.Listeners() {
+		replace(d.Directive(), d.Flag(), flags.Listeners[d.Protocol]...)
+	}
 
 	for _, group := range []struct {
 		directive, flag string

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/protocols"
 )
 
 // What holds where the file says nothing.
@@ -47,9 +49,9 @@ type File struct {
 	// Journal is the file in which everything that the control plane meets and does is written down; empty means none.
 	Journal string
 
-	// The addresses to listen at. An empty list means that there is none: it was switched off, or, for HTTPS, never
-	// switched on.
-	HTTP, HTTPS, RTMP, RTSP []Listen
+	// Listeners are the addresses to listen at, by the protocol that listens there. No entry means that there is none: it
+	// was switched off, or never switched on.
+	Listeners map[protocols.Protocol][]Listen
 
 	// Remote is where other nodes' actors connect; port 0 means any free one, as it is advertised anyway.
 	Remote Listen

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"weir/protocols"
 )
 
 // masked stands where a secret was.
@@ -36,15 +38,13 @@ func (f *File) render(mask bool) string {
 	if f.Journal != "" {
 		p.line("journal", f.Journal)
 	}
-	for _, k := range []struct {
-		name string
-		list []Listen
-	}{{"http", f.HTTP}, {"https", f.HTTPS}, {"rtmp", f.RTMP}, {"rtsp", f.RTSP}} {
-		for _, l := range k.list {
-			p.line(k.name, addrWords(l))
+	for _, d := range protocols.Listeners() {
+		list := f.Listeners[d.Protocol]
+		for _, l := range list {
+			p.line(d.Directive(), addrWords(l))
 		}
-		if len(k.list) == 0 {
-			p.line(k.name, "off")
+		if len(list) == 0 {
+			p.line(d.Directive(), "off")
 		}
 	}
 	if f.Remote.Host != "" || f.Remote.Port != 0 {

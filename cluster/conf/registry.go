@@ -1,6 +1,10 @@
 package conf
 
-import "slices"
+import (
+	"slices"
+
+	"weir/protocols"
+)
 
 // A context is a set of places in which directives stand.
 type context uint32
@@ -107,7 +111,7 @@ func (s spec) alias(same string) spec       { s.same = same; return s }
 func (s spec) withBlock(block context) spec { s.block = block; return s }
 
 // registry is every directive that is known.
-var registry = slices.Concat(globals(), streamDirectives(), peerDirectives(), vhostDirectives(), balancerDirectives(), laterDirectives())
+var registry = slices.Concat(globals(), listenerDirectives(), streamDirectives(), peerDirectives(), vhostDirectives(), balancerDirectives(), laterDirectives())
 
 func globals() []spec {
 	return []spec{
@@ -123,10 +127,6 @@ func globals() []spec {
 		obeyed("session_log", inFile, "DIRECTORY", 1, 1, applyDirectory),
 		obeyed("pulsedb", inFile, "DIRECTORY", 1, 1, applyDirectory),
 		obeyed("peer", inFile, "HOST[:PORT]", 1, 1, applyPeer).repeated().withBlock(inPeer),
-		obeyed("http", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
-		obeyed("https", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
-		obeyed("rtmp", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
-		obeyed("rtsp", inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener),
 		obeyed("remote", inFile, "[HOST:]PORT", 1, 1, applyRemote),
 		obeyed("advertise", inFile, "HOST[:PORT]", 1, 1, applyAdvertise),
 		obeyed("loglevel", inFile, "debug, info, warn or error", 1, 1, applyLogLevel),
@@ -135,6 +135,13 @@ func globals() []spec {
 		obeyed("root", inVod, "DIRECTORY", 1, 1, applyRoot),
 		obeyed("stream", inFile, "NAME", 1, 1, applyStream).repeated().withBlock(inStream),
 	}
+}
+
+func listenerDirectives() (list []spec) {
+	for _, d := range protocols.Listeners() {
+		list = append(list, obeyed(d.Directive(), inFile, "[HOST:]PORT or off", 1, 1, applyListen).repeated().withBlock(inListener))
+	}
+	return list
 }
 
 func streamDirectives() []spec {

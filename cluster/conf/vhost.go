@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"weir/protocols"
 )
 
 // DefaultVhost is the name of the virtual host of clients that name none, or one that the file does not have.
@@ -360,12 +362,13 @@ func (b *builder) checkReach(v *vhostDraft) {
 		host, _, _ := parsePeerName(c)
 		return !loopback(host)
 	})
-	here := len(b.file.HTTP) > 0 && !slices.ContainsFunc(b.file.HTTP, func(l Listen) bool { return !loopback(l.Host) })
+	list := b.file.Listeners[protocols.HTTP]
+	here := len(list) > 0 && !slices.ContainsFunc(list, func(l Listen) bool { return !loopback(l.Host) })
 	switch {
-	case len(b.file.HTTP) == 0:
+	case len(list) == 0:
 		b.warnf(v.coworkersPos(), "`vhost %s` has `origin_cluster on`, but with `http off` no coworker can ask this node", v.Name)
 	case away && here:
-		b.warnf(v.coworkersPos(), "coworkers of `vhost %s` on other machines cannot ask this node: its `http` listens at %s only", v.Name, addrWords(b.file.HTTP[0]))
+		b.warnf(v.coworkersPos(), "coworkers of `vhost %s` on other machines cannot ask this node: its `http` listens at %s only", v.Name, addrWords(list[0]))
 	}
 }
 

@@ -81,7 +81,7 @@ func (n *Node) owner(name string) (srs.Owner, bool) {
 	f := n.file()
 	o := srs.Owner{Name: node, Host: f.Advertise, Port: f.AdvertisePort}
 	if o.Port == 0 {
-		o.Port = n.sockets().port("rtmp")
+		o.Port = n.sockets().port(protocols.RTMP)
 	}
 	if o.Host == "" && len(v.Entries) > 0 {
 		if p := peersByEntry(f)[v.Entries[0]]; p.PublicGiven {
@@ -90,8 +90,8 @@ func (n *Node) owner(name string) (srs.Owner, bool) {
 			}
 		}
 	}
-	if o.Host == "" && len(f.RTMP) > 0 && !nobody(f.RTMP[0].Host) {
-		o.Host = f.RTMP[0].Host
+	if list := f.Listeners[protocols.RTMP]; o.Host == "" && len(list) > 0 && !nobody(list[0].Host) {
+		o.Host = list[0].Host
 	}
 	return o, true
 }
@@ -109,7 +109,7 @@ func (n *Node) ownAddress(host, port string) bool {
 		return true
 	}
 	mine := slices.ContainsFunc(n.sockets().list, func(k *socket) bool {
-		return k.kind == "rtmp" && strconv.Itoa(portOf(k.l)) == port
+		return k.of.Protocol == protocols.RTMP && strconv.Itoa(portOf(k.l)) == port
 	})
 	if !mine {
 		return false

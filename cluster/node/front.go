@@ -20,6 +20,7 @@ import (
 	"weir/cluster/conf"
 	"weir/cluster/peer"
 	"weir/cluster/trust"
+	"weir/protocols"
 	"weir/protocols/hls"
 	"weir/protocols/httpflv"
 	"weir/protocols/httpts"
@@ -31,7 +32,7 @@ import (
 
 // A socket is one address that the node listens at.
 type socket struct {
-	kind string // http, rtmp, rtsp
+	of   protocols.Descriptor
 	addr string
 	l    net.Listener
 	wrap func(net.Listener) net.Listener
@@ -49,19 +50,16 @@ func openSockets(f *conf.File, wrap func(net.Listener) net.Listener) (_ *sockets
 			s.close()
 		}
 	}()
-	if len(f.HTTPS) > 0 {
-		return nil, fmt.Errorf("%s: https is not supported yet", f.HTTPS[0].Pos)
-	}
-	for _, group := range []struct {
-		kind string
-		list []conf.Listen
-	}{{"http", f.HTTP}, {"rtmp", f.RTMP}, {"rtsp", f.RTSP}} {
-		for _, at := range group.list {
+	for _, d := range protocols.Listeners() {
+		for _, at := range f.Listeners[d.Protocol] {
+			if d.Later {
+				return nil, fmt.Errorf("%s: %s is not supported yet", at.Pos, d.Directive())
+			}
 			l, err := listen.Bind(at.Addr())
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", group.kind, err)
+				return nil, fmt.Errorf("%s: %w", d.Directive(), err)
 			}
-			s.list = append(s.list, &socket{kind: group.kind, addr: l.Addr().String(), l: wrap(l), wrap: wrap})
+			s.list = append(s.list, &socket{of: d, addr: l.Addr().String(), l: wrap(l), wrap: wrap})
 		}
 	}
 	return s, nil
@@ -73,10 +71,10 @@ func (s *sockets) close() {
 	}
 }
 
-// port is the first one of that kind; 0 if there is none.
-func (s *sockets) port(kind string) int {
+// port is the first one at which a protocol's clients connect; 0 if there is none.
+func (s *sockets) port(p protocols.Protocol) int {
 	for _, k := range s.list {
-		if k.kind == kind {
+		if k.of.Protocol == p {
 			return portOf(k.l)
 		}
 	}
@@ -135,7 +133,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Sessions: f.hall, Transport: n.keys.base, Log: n.log})
 	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)
 	for _, k := range s.list {
-		if k.kind == "rtsp" {
+		if k.of.Protocol == protocols.RTSP {
 			host, _, _ := net.SplitHostPort(k.addr)
 			if err := f.rtsp.Open(host); err != nil {
 				return nil, err
@@ -192,7 +190,7 @@ func (f *front) close() {
 func (f *front) addresses() map[string][]string {
 	m := map[string][]string{}
 	for _, k := range f.sockets.list {
-		m[k.kind] = append(m[k.kind], k.addr)
+		m[k.of.Directive()] = append(m[k.of.Directive()], k.addr)
 	}
 	return m
 }
@@ -201,23 +199,23 @@ func (f *front) addresses() map[string][]string {
 func (f *front) listeners(env act.Env) []actors.Child {
 	children := make([]actors.Child, 0, len(f.sockets.list))
 	for _, k := range f.sockets.list {
-		name := k.kind + ":" + k.addr
+		name := k.of.Directive() + ":" + k.addr
 		children = append(children, actors.Child{Name: name, Props: listener.Props(env, listener.Config{
-			Name: name, Open: k.open, Serve: f.serve(k.kind),
+			Name: name, Open: k.open, Serve: f.serve(k.of.Protocol),
 		})})
 	}
 	return children
 }
 
-func (f *front) serve(kind string) func(ctx context.Context, l net.Listener) error {
-	switch kind {
-	case "rtmp":
+func (f *front) serve(p protocols.Protocol) func(ctx context.Context, l net.Listener) error {
+	switch p {
+	case protocols.RTMP:
 		return func(ctx context.Context, l net.Listener) error {
 			return listen.Accept(ctx, l, listen.Limits{}, f.log, func(c net.Conn) {
 				f.hall.Enter(rtmp.NewConn(c, rtmp.Config{}, f.log))
 			})
 		}
-	case "rtsp":
+	case protocols.RTSP:
 		return f.rtsp.Serve
 	}
 	return f.serveHTTP

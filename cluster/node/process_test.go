@@ -117,9 +117,14 @@ func runNode(name string) int {
 	}
 }
 
+// listeners are the addresses of a node's listeners.
+func listeners(http, rtmp, rtsp string) map[protocols.Protocol][]string {
+	return map[protocols.Protocol][]string{protocols.HTTP: {http}, protocols.RTMP: {rtmp}, protocols.RTSP: {rtsp}}
+}
+
 func startNode(name string, o order) (*Node, error) {
 	file, problems := conf.Load("test", []byte(o.Config), conf.Flags{
-		Name: name, HTTP: []string{o.HTTP}, RTMP: []string{"127.0.0.1:0"}, RTSP: []string{"127.0.0.1:0"}, Remote: "127.0.0.1:0",
+		Name: name, Listeners: listeners(o.HTTP, "127.0.0.1:0", "127.0.0.1:0"), Remote: "127.0.0.1:0",
 	})
 	if problems.Failed() {
 		return nil, errors.New(problems.String())

@@ -40,7 +40,7 @@ func TestSessionsAndMinutesAreWrittenIntoOneDirectory(t *testing.T) {
 	started := func() *Node {
 		t.Helper()
 		file, problems := conf.Load("test", []byte("session_log "+dir+"; pulsedb "+dir+"; stream cam { input fake://fake?size=256x144; }"), conf.Flags{
-			Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"},
+			Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"),
 		})
 		if problems.Failed() {
 			t.Fatal(problems)
@@ -134,7 +134,7 @@ func TestDatabaseThatBreaksRaisesAnAlarmAndStaysInUse(t *testing.T) {
 	}
 	_ = f.Close()
 	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123; geoip "+path+"; balancer b { server 127.0.0.1:9 countries=CN countries_default=true; }"), conf.Flags{
-		Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0",
+		Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"), Remote: "127.0.0.1:0",
 	})
 	if problems.Failed() {
 		t.Fatal(problems)

@@ -11,6 +11,7 @@ import (
 	"weir/actors"
 	"weir/cluster/conf"
 	"weir/cluster/peer"
+	"weir/protocols"
 )
 
 // fileHolder gives the configuration in effect to whoever asks: what was read, and that with the streams that come and
@@ -70,10 +71,6 @@ func needRestart(old, f *conf.File) (what []string) {
 	}{
 		{"name", old.Name != f.Name},
 		{"cluster_key", old.ClusterKey != f.ClusterKey},
-		{"http", !slices.Equal(addrs(old.HTTP), addrs(f.HTTP))},
-		{"https", !slices.Equal(addrs(old.HTTPS), addrs(f.HTTPS))},
-		{"rtmp", !slices.Equal(addrs(old.RTMP), addrs(f.RTMP))},
-		{"rtsp", !slices.Equal(addrs(old.RTSP), addrs(f.RTSP))},
 		{"remote", old.Remote.Addr() != f.Remote.Addr()},
 		{"loglevel", old.LogLevel != f.LogLevel},
 		{"journal", old.Journal != f.Journal},
@@ -84,6 +81,11 @@ func needRestart(old, f *conf.File) (what []string) {
 	} {
 		if d.differs {
 			what = append(what, d.name)
+		}
+	}
+	for _, d := range protocols.Listeners() {
+		if !slices.Equal(addrs(old.Listeners[d.Protocol]), addrs(f.Listeners[d.Protocol])) {
+			what = append(what, d.Directive())
 		}
 	}
 	for _, s := range f.Sources {
@@ -112,7 +114,7 @@ func sameCredentials(a, b *conf.Credentials) bool {
 func keep(f, old *conf.File) {
 	f.Name, f.ClusterKey, f.Remote, f.LogLevel, f.Journal, f.EditAuth = old.Name, old.ClusterKey, old.Remote, old.LogLevel, old.Journal, old.EditAuth
 	f.ViewAuth, f.SessionLog, f.Pulsedb = old.ViewAuth, old.SessionLog, old.Pulsedb
-	f.HTTP, f.HTTPS, f.RTMP, f.RTSP = old.HTTP, old.HTTPS, old.RTMP, old.RTSP
+	f.Listeners = old.Listeners
 }
 
 // links are the actors of the peers.

@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 func parseFile(t *testing.T, text string) *conf.File {
 	t.Helper()
 	file, problems := conf.Load("test", []byte(text), conf.Flags{
-		Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"127.0.0.1:0"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0",
+		Name: "n1", Listeners: listeners("127.0.0.1:0", "127.0.0.1:0", "off"), Remote: "127.0.0.1:0",
 	})
 	if problems.Failed() {
 		t.Fatal(problems)

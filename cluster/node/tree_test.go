@@ -39,7 +39,7 @@ func drawn(t *testing.T) []string {
 
 func TestLiveTreeIsTheOneThatIsDrawn(t *testing.T) {
 	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:1;\nbalancer lb { server 127.0.0.1:2; }\nstream a/b { input fake://fake; }\n"), conf.Flags{
-		Name: "n1", HTTP: []string{"127.0.0.1:0"}, RTMP: []string{"off"}, RTSP: []string{"off"}, Remote: "127.0.0.1:0",
+		Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"), Remote: "127.0.0.1:0",
 	})
 	if problems.Failed() {
 		t.Fatal(problems)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"weir/cluster/conf"
+	"weir/protocols"
 )
 
 // A cli is the command line.
@@ -114,7 +115,9 @@ func (*VersionCmd) Help() string {
 func (c *NodeCmd) flags() conf.Flags {
 	return conf.Flags{
 		Name: c.Name, Remote: c.Remote, ClusterKey: c.ClusterKey, LogLevel: c.Log, ReturnHolddown: c.ReturnHolddown, GeoIP: c.GeoIP,
-		HTTP: c.HTTP, HTTPS: c.HTTPS, RTMP: c.RTMP, RTSP: c.RTSP,
+		Listeners: map[protocols.Protocol][]string{
+			protocols.HTTP: c.HTTP, protocols.HTTPS: c.HTTPS, protocols.RTMP: c.RTMP, protocols.RTSP: c.RTSP,
+		},
 		Peers: c.Peer, Streams: lines(c.Stream), Vods: lines(c.Vod),
 		Self: hostnames(),
 	}

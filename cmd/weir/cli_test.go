@@ -127,7 +127,7 @@ func TestEveryFlagOfANodeIsCompared(t *testing.T) {
 
 // withoutPositions makes files comparable that say the same in different places.
 func withoutPositions(f *conf.File) *conf.File {
-	for _, list := range [][]conf.Listen{f.HTTP, f.HTTPS, f.RTMP, f.RTSP} {
+	for _, list := range f.Listeners {
 		for i := range list {
 			list[i].Pos = conf.Pos{}
 		}
