@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/cluster/owner"
 )
 
 // A fault is an action that is on.
@@ -575,7 +576,7 @@ func (m *machine) publisher(s *streamTruth) {
 	if !m.runs() {
 		return
 	}
-	m.process.publish(&feed{m: m, s: s, boots: m.boots, pub: true}, "")
+	m.process.publish(&feed{m: m, s: s, boots: m.boots, pub: true, claim: owner.Claim{Stream: s.name}}, "")
 }
 
 func (m *machine) publisherLeaves(s *streamTruth) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/cluster/owner"
 )
 
 // A streamTruth is the truth about one stream: who really captures it.
@@ -54,6 +55,7 @@ type feed struct {
 	least  int64         // the number that another has said to begin with
 	to     *machine      // for which it makes way, once it stops
 	ref    any           // the process's own
+	claim  owner.Claim   // of a publisher that has not begun
 }
 
 // delivers says whether its media flows.

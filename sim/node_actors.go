@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/cluster"
 	"github.com/asynkron/protoactor-go/remote"
+	"google.golang.org/protobuf/proto"
 
 	"weir/actors/act"
 	"weir/actors/hub"
@@ -39,7 +40,7 @@ type actorProcess struct {
 	asker *actor.PID
 
 	flights map[uint64]*exchange // fetches whose answer is on its way through the link's actor
-	asks    map[uint64]func(answer any)
+	asks    map[uint64]func(answer proto.Message)
 	lastAsk uint64
 	ended   bool
 }
@@ -54,7 +55,7 @@ const noGossip = 365 * 24 * time.Hour
 func newActors(m *machine) {
 	w := m.w
 	p := &actorProcess{
-		m: m, w: w, boots: m.boots, boxes: map[string]*mailbox{}, flights: map[uint64]*exchange{}, asks: map[uint64]func(any){},
+		m: m, w: w, boots: m.boots, boxes: map[string]*mailbox{}, flights: map[uint64]*exchange{}, asks: map[uint64]func(proto.Message){},
 	}
 	m.process = p
 	p.sys = w.actors.system(m)
@@ -314,13 +315,13 @@ func (p *actorProcess) publish(f *feed, free string) {
 	w.trace.cause = w.trace.line(w.now, m.name, "publish").text("stream", s.name).text("free", free).end()
 	p.node.WantPublish(s.name, free, act.ReplyFunc(func(a control.PublishAnswer) {
 		w.trace.line(w.now, m.name, "publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
-		switch a.Verdict {
-		case control.Granted:
-			p.publishes(f)
-		case control.AskNode:
-			p.askClaim(f, a.Node)
-		default:
+		switch ask, err := f.claim.Verdict(a); {
+		case err != nil:
 			w.refused(m, s, a.Verdict)
+		case ask != "":
+			p.askClaim(f, ask)
+		default:
+			p.publishes(f)
 		}
 	}))
 	w.actors.pump()

@@ -8,6 +8,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/wire"
 )
 
 // A core is a process of which only the control plane runs. What the node's actors would do between it and the world
@@ -185,26 +186,21 @@ func (c *core) answer(e control.PublishAnswer) {
 		return
 	}
 	w.trace.line(w.now, m.name, "publisher").text("stream", f.s.name).text("verdict", e.Verdict.String()).text("at", e.Node).end()
-	switch e.Verdict {
-	case control.Granted:
+	switch ask, err := f.claim.Verdict(e); {
+	case err != nil:
+		w.refused(m, f.s, e.Verdict)
+	case ask != "":
+		c.askClaimant(f, ask)
+	default:
 		g := m.open(f.s, string(control.PublishedHere))
 		g.pub, g.epoch = true, e.Epoch
 		m.pubs[f.s.name] = g
-	case control.AskNode:
-		c.askClaimant(f, e.Node)
-	default:
-		w.refused(m, f.s, e.Verdict)
 	}
 }
 
 // askClaimant asks the node that is said to have a publisher, as the node does through the stream's actor.
 func (c *core) askClaimant(f *feed, name string) {
 	w, m := c.w, c.m
-	f.quiet++
-	if f.quiet > 3 {
-		w.refused(m, f.s, control.AskNode)
-		return
-	}
 	again := func() { (*coreProcess)(c).publish(f, name) }
 	to := w.announcer(name)
 	limit := m.clock.when(m.clock.at(w.now)+300*time.Millisecond, w.now) - w.now
@@ -230,7 +226,7 @@ func (c *core) askClaimant(f *feed, name string) {
 				return
 			}
 			done = true
-			if has {
+			if f.claim.Answered(&wire.Claimed{Granted: !has}) != nil {
 				w.refused(m, f.s, control.Busy)
 			} else {
 				again()

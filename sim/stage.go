@@ -331,7 +331,7 @@ const (
 
 // askStream puts a question to whoever owns a stream, as package identity does, without waiting: done is told the answer, or
 // nil.
-func (p *actorProcess) askStream(name string, question func() proto.Message, done func(answer any)) {
+func (p *actorProcess) askStream(name string, question func() proto.Message, done func(answer proto.Message)) {
 	try := 0
 	var again func()
 	ask := func() {
@@ -348,7 +348,7 @@ func (p *actorProcess) askStream(name string, question func() proto.Message, don
 		id := p.lastAsk
 		q := question()
 		stamp(q, id)
-		p.asks[id] = func(answer any) {
+		p.asks[id] = func(answer proto.Message) {
 			delete(p.asks, id)
 			if r, ok := answer.(*wire.Refused); answer == nil || ok && r.GetWhy() == wire.Refused_WHY_ELSEWHERE {
 				p.m.timer(askPause, again)
@@ -386,9 +386,9 @@ func stamp(q proto.Message, id uint64) {
 
 // takeAnswer is the actor that takes the answers.
 func (p *actorProcess) takeAnswer(ctx actor.Context) {
-	if a, ok := ctx.Message().(interface{ GetAsk() uint64 }); ok {
+	if a, ok := ctx.Message().(wire.Answer); ok {
 		if take := p.asks[a.GetAsk()]; take != nil {
-			take(ctx.Message())
+			take(a)
 		}
 	}
 }
@@ -396,7 +396,7 @@ func (p *actorProcess) takeAnswer(ctx actor.Context) {
 func (p *actorProcess) askRelease(self *actor.PID, e control.AskRelease) {
 	p.askStream(e.Stream, func() proto.Message {
 		return &wire.Release{Protocol: wire.Protocol, Stream: e.Stream, Node: p.m.announced}
-	}, func(answer any) {
+	}, func(answer proto.Message) {
 		if _, ok := answer.(*wire.Released); ok {
 			p.sys.Root.Send(self, control.Released(e))
 			p.w.actors.pump()
@@ -406,14 +406,10 @@ func (p *actorProcess) askRelease(self *actor.PID, e control.AskRelease) {
 
 // askClaim asks the node that is said to have a publisher.
 func (p *actorProcess) askClaim(f *feed, name string) {
-	if f.quiet++; f.quiet > 3 {
-		p.w.refused(p.m, f.s, control.AskNode)
-		return
-	}
 	p.askStream(f.s.name, func() proto.Message {
 		return &wire.Claim{Protocol: wire.Protocol, Stream: f.s.name, Node: p.m.announced}
-	}, func(answer any) {
-		if a, ok := answer.(*wire.Claimed); ok && !a.GetGranted() {
+	}, func(answer proto.Message) {
+		if f.claim.Answered(answer) != nil {
 			p.w.refused(p.m, f.s, control.Busy)
 			return
 		}

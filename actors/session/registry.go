@@ -22,6 +22,10 @@ type Info struct {
 	listen.ClientStats
 }
 
+// Watches says whether the session is a client of this node's own: a viewer, or a node outside the group that restreams.
+// The viewers of a stream that a peer relays from here are counted at that peer.
+func (i Info) Watches() bool { return !i.Publisher && (i.Protocol != protocols.Relay || i.Edge) }
+
 // A Total sums up the sessions of one protocol, those that have ended included.
 type Total struct {
 	Open              int
@@ -44,6 +48,16 @@ func NewRegistry() *Registry {
 func (r *Registry) List() []Info {
 	infos, _ := r.look()
 	return infos
+}
+
+// Viewers counts the sessions that watch a stream.
+func (r *Registry) Viewers(stream string) (n int) {
+	for _, i := range r.List() {
+		if i.Stream == stream && i.Watches() {
+			n++
+		}
+	}
+	return n
 }
 
 // Clients returns the open connections in no order.

@@ -41,9 +41,9 @@ func (s shown) Streams() []api.Stream {
 		return nil
 	}
 	watched := map[string]int{}
-	for _, seat := range s.n.sessions.List() {
-		if watches(seat.ClientStats) {
-			watched[seat.Stream]++
+	for _, is := range s.n.sessions.List() {
+		if is.Watches() {
+			watched[is.Stream]++
 		}
 	}
 	out := make([]api.Stream, 0, len(v.Streams))
@@ -107,7 +107,7 @@ func (s shown) Stream(ctx context.Context, name string) (api.Stream, error) {
 		return api.Stream{}, fmt.Errorf("%w: %s", api.ErrNotFound, name)
 	}
 	st := s.stream(v, sv)
-	st.Clients = viewers(s.n.sessions, name)
+	st.Clients = s.n.sessions.Viewers(name)
 	if sv.Owner != "" && sv.Owner != v.Self && s.n.cluster != nil {
 		q := &wire.Describe{Protocol: wire.Protocol, Stream: name}
 		if a, err := identity.Ask(ctx, s.n.cluster, name, q); err == nil {

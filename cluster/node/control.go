@@ -269,9 +269,8 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 
 // askRelease asks the owner of a stream, beside the actors, to let go of it.
 func (n *Node) askRelease(self *actor.PID, e control.AskRelease) {
-	claims := &claimer{self: n.name, cluster: n.cluster}
 	n.env.Go(self, func(ctx context.Context) error {
-		if err := claims.release(ctx, e.Stream); err != nil {
+		if err := n.asker().Release(ctx, e.Stream); err != nil {
 			return err // control starts without an answer, later
 		}
 		n.sys.Root.Send(self, control.Released(e))

@@ -18,6 +18,7 @@ import (
 	"weir/actors/listener"
 	"weir/actors/session"
 	"weir/cluster/conf"
+	"weir/cluster/control"
 	"weir/cluster/peer"
 	"weir/cluster/trust"
 	"weir/protocols"
@@ -120,10 +121,9 @@ const (
 func newFront(n *Node, s *sockets) (*front, error) {
 	sessions := n.pid(actors.Sessions)
 	f := &front{sockets: s, log: n.log, hall: hall{func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }}}
-	claims := &claimer{self: n.name, cluster: n.cluster, control: func(m any) { n.sys.Root.Send(n.pid(actors.Control), m) }}
 	f.desk = &desk{
-		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), registry: n.streams, log: n.log, hold: n.hold(), claim: claims.claim,
-		unclaim: claims.unclaim,
+		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), registry: n.streams, log: n.log, hold: n.hold(), claim: n.asker().Claim,
+		unclaim: func(name string) { n.sys.Root.Send(n.Control(), control.PublishEnded{Stream: name}) },
 		demand:  n.want,
 
 		instantiate: n.instantiate,

@@ -32,7 +32,7 @@ func (n *Node) load() control.Load {
 	b := n.cfg.Outside.Burden()
 	l := control.Load{Uptime: int64(now.Seconds()), CPU: b.CPU, Memory: b.Memory, Interface: b.Interface}
 	for _, s := range n.sessions.List() {
-		if watches(s.ClientStats) {
+		if s.Watches() {
 			l.Clients++
 		}
 	}

@@ -322,9 +322,6 @@ func (n *Node) wall() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 
 // spawn starts the actor tree.
 func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) {
 	streams, ctl := n.pid(actors.Streams), n.pid(actors.Control)
-	answers := &responder{
-		self: n.name, send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }, streams: streams, control: ctl, sessions: n.sessions,
-	}
 	children := []actors.Child{
 		{Name: actors.Streams, Props: stream.Supervisor(n.env, stream.Config{
 			Specs:    specs,
@@ -335,7 +332,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 			Report:   report(ctl),
 			Numbered: numbered(ctl),
 			Inherit:  n.inherit,
-			Answer:   answers.answer,
+			Answer:   n.answerer().Answer,
 			Registry: n.streams,
 		})},
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},

@@ -1,0 +1,122 @@
+package owner
+
+import (
+	"fmt"
+	"slices"
+
+	"weir/actors/stream"
+	"weir/cluster/wire"
+	"weir/protocols/cmaf"
+)
+
+// An Answerer answers other nodes for the streams that this node captures. Its functions must not block.
+type Answerer struct {
+	Self func() string // the announced name of this node
+
+	// Streams sends a message to the supervisor of all streams.
+	Streams func(msg any)
+
+	// Release asks this node's control plane to let go of a stream; see [control.ReleaseAsked]. Any goroutine may call
+	// answer.
+	Release func(stream, from string, answer func(released bool))
+
+	// Viewers counts the sessions of this node that watch a stream.
+	Viewers func(stream string) int
+
+	// Window describes the segments of a stream, to which none is added any more.
+	Window func(q *wire.Window, self string, store *cmaf.Store) *wire.Windowed
+}
+
+// Answer is [stream.Config.Answer]: it is called in the mailbox of the stream, and gives nil for a message that is answered
+// later, or not at all.
+func (a *Answerer) Answer(live *stream.Live, is stream.Snapshot, msg any, later func(any)) any {
+	q, ok := msg.(wire.Question)
+	if !ok {
+		return nil
+	}
+	if err := wire.Check(q); err != nil {
+		return wire.Refuse(q, wire.Refused_WHY_PROTOCOL, err.Error())
+	}
+	if w, ok := msg.(*wire.Window); ok { // this node may no longer own the stream
+		a.handOver(w, live, later)
+		return nil
+	}
+	if is.Role != stream.Capturing && is.Publisher == "" {
+		return wire.Refuse(q, wire.Refused_WHY_ELSEWHERE, "this node does not capture the stream")
+	}
+	switch q := msg.(type) {
+	case *wire.Describe:
+		return a.describe(q, live, is)
+	case *wire.Claim:
+		return a.claimed(q, is)
+	case *wire.Kick:
+		return a.kick(q, is)
+	case *wire.Release:
+		a.Release(q.Stream, q.Node, func(released bool) {
+			if !released {
+				later(wire.Refuse(q, wire.Refused_WHY_NOT_NOW, "this node comes first for the stream"))
+				return
+			}
+			later(&wire.Released{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: a.Self()})
+		})
+		return nil
+	}
+	return wire.Refuse(q, wire.Refused_WHY_UNSUPPORTED, fmt.Sprintf("%T is not answered by this version", msg))
+}
+
+func (a *Answerer) handOver(q *wire.Window, live *stream.Live, later func(any)) {
+	a.Streams(stream.HandOver{Stream: q.Stream, To: q.Node, Reply: func(handed bool) {
+		if !handed {
+			later(wire.Refuse(q, wire.Refused_WHY_NOT_NOW, "this node makes no segments of the stream"))
+			return
+		}
+		later(a.Window(q, a.Self(), live.Store))
+	}})
+}
+
+// claimed says whether a publisher of another node may have the name: not while this node has a publisher, or media from an
+// input of its own.
+func (a *Answerer) claimed(q *wire.Claim, is stream.Snapshot) *wire.Claimed {
+	c := &wire.Claimed{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: a.Self()}
+	switch {
+	case is.Publisher != "":
+		c.Reason = "it is published at " + c.Node
+	case slices.ContainsFunc(is.Inputs, func(i stream.InputState) bool { return i.Own && i.Active }):
+		c.Reason = c.Node + " captures it from an input of its own"
+	default:
+		c.Granted = true
+	}
+	return c
+}
+
+func (a *Answerer) kick(q *wire.Kick, is stream.Snapshot) wire.Answer {
+	if q.Session != "" {
+		return wire.Refuse(q, wire.Refused_WHY_UNSUPPORTED, "only the publisher can be kicked from another node")
+	}
+	k := &wire.Kicked{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream}
+	if is.Publisher != "" {
+		k.Sessions = 1
+		a.Streams(stream.Kick{Stream: q.Stream, Why: "kicked: " + q.Reason})
+	}
+	return k
+}
+
+func (a *Answerer) describe(q *wire.Describe, live *stream.Live, is stream.Snapshot) *wire.Description {
+	d := &wire.Description{
+		Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: a.Self(),
+		State: wire.State_STATE_STARTING, Publisher: is.Publisher, Clients: uint64(a.Viewers(q.Stream)),
+	}
+	if live.Hub.Written() > 0 {
+		d.State = wire.State_STATE_RUNNING
+	}
+	for _, in := range is.Inputs {
+		d.Inputs = append(d.Inputs, &wire.Input{Url: in.URL, Active: in.Active, Error: in.Err})
+	}
+	for _, t := range live.Hub.Tracks() {
+		d.Tracks = append(d.Tracks, &wire.Track{
+			Codec: t.Codec.String(), Width: uint32(t.Width), Height: uint32(t.Height),
+			SampleRate: uint32(t.SampleRate), Channels: uint32(t.Channels),
+		})
+	}
+	return d
+}

@@ -1,0 +1,139 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"weir/actors/act"
+	"weir/cluster/control"
+	"weir/cluster/identity"
+	"weir/cluster/wire"
+	"weir/protocols/listen"
+)
+
+func ask(node string) control.PublishAnswer {
+	return control.PublishAnswer{Verdict: control.AskNode, Node: node}
+}
+
+var (
+	granted = control.PublishAnswer{Verdict: control.Granted}
+	free    = &wire.Claimed{Granted: true}
+	taken   = &wire.Claimed{Reason: "it is published at n2"}
+)
+
+// A reply is what the node that is asked says.
+type reply struct {
+	answer proto.Message
+	err    error
+}
+
+var claimTests = []struct {
+	name     string
+	verdicts []control.PublishAnswer
+	answers  []reply
+	free     []string // what the control plane is told, question by question
+	want     error
+}{
+	{"nobody else has it", []control.PublishAnswer{granted}, nil, []string{""}, nil},
+	{"it has a publisher here", []control.PublishAnswer{{Verdict: control.Busy}}, nil, []string{""}, listen.ErrBusy},
+	{"it is published elsewhere only", []control.PublishAnswer{{Verdict: control.Elsewhere, Node: "n2"}}, nil, []string{""}, listen.ErrNotFound},
+	{"no file has it", []control.PublishAnswer{{Verdict: control.NotFound}}, nil, []string{""}, listen.ErrNotFound},
+	{"the owner has a publisher", []control.PublishAnswer{ask("n2")}, []reply{{taken, nil}}, []string{""}, listen.ErrBusy},
+	{"the owner has none", []control.PublishAnswer{ask("n2"), granted}, []reply{{free, nil}}, []string{"", "n2"}, nil},
+	{"the owner is silent", []control.PublishAnswer{ask("n2"), granted}, []reply{{nil, identity.ErrNoAnswer}}, []string{"", "n2"}, nil},
+	{"the owner is gone", []control.PublishAnswer{ask("n2"), granted}, []reply{{nil, identity.ErrNoOwner}}, []string{"", "n2"}, nil},
+	{
+		"the owner has let go of it",
+		[]control.PublishAnswer{ask("n2"), granted},
+		[]reply{{nil, &identity.RefusedError{Why: wire.Refused_WHY_ELSEWHERE}}},
+		[]string{"", "n2"},
+		nil,
+	},
+	{
+		"the owner speaks another protocol",
+		[]control.PublishAnswer{ask("n2")},
+		[]reply{{nil, &identity.RefusedError{Why: wire.Refused_WHY_PROTOCOL}}},
+		[]string{""},
+		listen.ErrUnavailable,
+	},
+	{
+		"the owner changes twice",
+		[]control.PublishAnswer{ask("n2"), ask("n3"), ask("n2"), granted},
+		[]reply{{free, nil}, {free, nil}, {free, nil}},
+		[]string{"", "n2", "n3", "n2"},
+		nil,
+	},
+	{
+		"the owner changes again and again",
+		[]control.PublishAnswer{ask("n2"), ask("n3"), ask("n2"), ask("n3")},
+		[]reply{{free, nil}, {free, nil}, {free, nil}},
+		[]string{"", "n2", "n3", "n2"},
+		listen.ErrUnavailable,
+	},
+}
+
+func TestPublisherIsAdmittedOnceNobodyElsePublishes(t *testing.T) {
+	for _, tt := range claimTests {
+		t.Run(tt.name, func(t *testing.T) {
+			verdicts, answers, told := tt.verdicts, tt.answers, []string(nil)
+			k := &Asker{
+				Self: func() string { return "n1" },
+				Want: func(stream, free string, reply *act.Reply[control.PublishAnswer]) {
+					told = append(told, free)
+					reply.Give(verdicts[0])
+					verdicts = verdicts[1:]
+				},
+				Ask: func(_ context.Context, stream string, q proto.Message) (proto.Message, error) {
+					if c := q.(*wire.Claim); c.Stream != "cam" || stream != "cam" || c.Node != "n1" {
+						t.Errorf("asked about %q for %q: %v", stream, c.Node, c)
+					}
+					a := answers[0]
+					answers = answers[1:]
+					return a.answer, a.err
+				},
+			}
+			if err := k.Claim(t.Context(), "cam"); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+				t.Errorf("Claim = %v, want %v", err, tt.want)
+			}
+			if !slices.Equal(told, tt.free) {
+				t.Errorf("the control plane was told of %q, want %q", told, tt.free)
+			}
+			if len(verdicts) > 0 || len(answers) > 0 {
+				t.Errorf("%d verdicts and %d answers were not asked for", len(verdicts), len(answers))
+			}
+		})
+	}
+}
+
+func TestClaimEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	k := &Asker{Want: func(string, string, *act.Reply[control.PublishAnswer]) { cancel() }}
+	if err := k.Claim(ctx, "cam"); !errors.Is(err, listen.ErrUnavailable) {
+		t.Errorf("Claim = %v, want %v", err, listen.ErrUnavailable)
+	}
+}
+
+func TestReleaseByANodeWithoutTheStreamIsARelease(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		ok   bool
+	}{
+		{"released", nil, true},
+		{"not captured there", &identity.RefusedError{Why: wire.Refused_WHY_ELSEWHERE}, true},
+		{"kept", &identity.RefusedError{Why: wire.Refused_WHY_NOT_NOW}, false},
+		{"silent", identity.ErrNoAnswer, false},
+	} {
+		k := &Asker{
+			Self: func() string { return "n1" },
+			Ask:  func(context.Context, string, proto.Message) (proto.Message, error) { return nil, tt.err },
+		}
+		if err := k.Release(t.Context(), "cam"); (err == nil) != tt.ok {
+			t.Errorf("%s: Release = %v", tt.name, err)
+		}
+	}
+}
