@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -35,7 +37,6 @@ var stay = &http.Client{
 // interface. They are no peers of each other.
 func seedServers(t *testing.T) (c *cluster, records string) {
 	t.Helper()
-	need(t, "ffmpeg", "ffprobe")
 	ports := freePorts(t, 3)
 	dir := t.TempDir()
 	records = filepath.Join(dir, "records")
@@ -660,7 +661,6 @@ func TestPublishersAndPlayersOfWebRTCAreSentOnWithTheirMethod(t *testing.T) {
 }
 
 func TestServerThatWasChosenServesAStreamOfAnotherNodeItself(t *testing.T) {
-	need(t, "ffprobe")
 	c := start(t, 2, func(_ int, ports []int) string {
 		return peers(ports) + fmt.Sprintf(
 			"balancer lb { server 127.0.0.1:%d; }\nstream cam { input fake://fake?size=256x144; cluster_ingest capture_at=127.0.0.1:%d; }\n", ports[1], ports[0])

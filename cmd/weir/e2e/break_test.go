@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -10,7 +12,6 @@ import (
 // A stream of handover=break returns to its node: the other ends its capture before this one begins, because it was
 // asked to, and its viewers are kept.
 func TestReturnOfASourceOfOneConnection(t *testing.T) {
-	need(t, "ffmpeg")
 	c := start(t, 2, func(_ int, ports []int) string {
 		return peers(ports) + fmt.Sprintf("stream cam { input fake://fake; cluster_ingest capture_at=127.0.0.1:%d handover=break; }\n", ports[0])
 	})

@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -29,6 +31,12 @@ var raceDetector bool
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	for _, tool := range []string{"ffmpeg", "ffprobe"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			fmt.Fprintf(os.Stderr, "the end-to-end tests need %s: %v\n", tool, err)
+			return 1
+		}
+	}
 	dir, err := os.MkdirTemp("", "weir-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -45,19 +53,6 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
-}
-
-// need skips the test without the tools that it names; in CI it fails.
-func need(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("%s is missing: %v", tool, err)
-			}
-			t.Skipf("left out: %s is not installed", tool)
-		}
-	}
 }
 
 // eventually waits until ok returns nil, and fails the test with its last error after limit.

@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -48,7 +50,6 @@ func drain(n *node, deadline time.Duration) (d drained, err error) {
 // The owner of a stream is drained while its own viewers and those of another node watch: nobody misses an access unit,
 // and the owner's own viewers are waited for, then closed and counted.
 func TestDrainOfAnOwnerLosesNoAccessUnit(t *testing.T) {
-	need(t, "ffmpeg")
 	c := start(t, 3, func(_ int, ports []int) string {
 		return peers(ports) + fmt.Sprintf("stream cam { input fake://fake; cluster_ingest capture_at=127.0.0.1:%d; }\n", ports[0]) +
 			"stream other { input fake://fake; cluster_ingest; }\nstream third { input fake://fake; cluster_ingest; }\n"

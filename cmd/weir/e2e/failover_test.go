@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -30,7 +32,6 @@ func threeNodes(t *testing.T) *cluster {
 }
 
 func TestEveryNodeAndProtocolLeadsToTheStream(t *testing.T) {
-	need(t, "ffprobe")
 	c := threeNodes(t)
 	at := c.settle(20*time.Second, c.nodes, channelNames)
 	for _, name := range []string{"clip", "a/clock4"} {
@@ -72,7 +73,6 @@ func TestSilenceOfAnOwnerIsSurvivedAndItsReturnToo(t *testing.T) {
 
 // losesANode takes n1 away by a signal while players watch its streams at n2, and gives it back.
 func losesANode(t *testing.T, how syscall.Signal) {
-	need(t, "ffmpeg", "ffprobe")
 	c := threeNodes(t)
 	before := c.settle(20*time.Second, c.nodes, channelNames)
 	victim, rest := c.by("n1")

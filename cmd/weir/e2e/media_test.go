@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -103,7 +105,6 @@ func publish(t *testing.T, url string) (done <-chan error, said func() string) {
 }
 
 func TestPublisherAtOneNodeIsSeenAtAnotherAndASecondOneIsRefusedAtAThird(t *testing.T) {
-	need(t, "ffmpeg", "ffprobe")
 	c := start(t, 3, func(_ int, ports []int) string {
 		return peers(ports) + "stream live/show { input publish://; }\n"
 	})
@@ -156,7 +157,6 @@ func TestPublisherAtOneNodeIsSeenAtAnotherAndASecondOneIsRefusedAtAThird(t *test
 }
 
 func TestThreeNodesWithThreeFilesLeadEveryClientRight(t *testing.T) {
-	need(t, "ffprobe")
 	c := start(t, 3, func(i int, ports []int) string {
 		return peers(ports) + fmt.Sprintf("stream only%d { input file://vod/bunny.mp4; }\n", i+1)
 	})

@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -105,7 +107,6 @@ func (f flushing) Write(b []byte) (int, error) {
 }
 
 func TestInputsArePulledFromServersOfEveryKind(t *testing.T) {
-	need(t, "ffmpeg", "ffprobe")
 	source := newTSServer(t)
 	origin := start(t, 1, func(int, []int) string {
 		return "stream clip { input file://vod/bunny.mp4; }\nstream clock { input fake://fake; }\n"
@@ -151,7 +152,6 @@ func TestInputsArePulledFromServersOfEveryKind(t *testing.T) {
 }
 
 func TestViewersStayWhenTheMainInputDiesAndComesBack(t *testing.T) {
-	need(t, "ffmpeg")
 	source := newTSServer(t)
 	origin := start(t, 1, func(int, []int) string { return "stream spare { input fake://fake; }\n" }).nodes[0]
 	main, spare := "tshttp://"+source.addr+"/main", "rtmp://"+origin.rtmp+"/static/spare"
@@ -279,7 +279,6 @@ func (c *crowd) end() {
 }
 
 func TestOnDemandStreamIsPulledForItsClientsOnly(t *testing.T) {
-	need(t, "ffmpeg", "ffprobe")
 	source := newTSServer(t)
 	c := start(t, 1, func(int, []int) string {
 		return fmt.Sprintf("ondemand 1 {\ndisabled false;\ninput tshttp://%s/espn/123456;\ntitle ESPN;\nclients_timeout 3;\n}\n", source.addr)
@@ -321,7 +320,6 @@ func TestOnDemandStreamIsPulledForItsClientsOnly(t *testing.T) {
 }
 
 func TestStormOfFirstClientsMakesOneCapture(t *testing.T) {
-	need(t, "ffmpeg")
 	source := newTSServer(t)
 	c := start(t, 3, func(_ int, ports []int) string {
 		return peers(ports) + fmt.Sprintf("ondemand espn { input tshttp://%s/espn; clients_timeout 4; cluster_ingest; }\n", source.addr)
@@ -371,7 +369,6 @@ func TestStormOfFirstClientsMakesOneCapture(t *testing.T) {
 }
 
 func TestEdgeTakesEachStreamOfItsOriginOnce(t *testing.T) {
-	need(t, "ffmpeg", "ffprobe")
 	source := newTSServer(t)
 	const key = "cluster_key for-the-test-only-0123;\n"
 	origin := start(t, 1, func(int, []int) string {
@@ -465,7 +462,6 @@ source http://%s/a { only clip; prefix flv; }
 }
 
 func TestTemplateMakesStreamsForPublishers(t *testing.T) {
-	need(t, "ffmpeg", "ffprobe")
 	c := start(t, 2, func(_ int, ports []int) string {
 		return peers(ports) + "template talks { prefix talk; input publish://; }\n"
 	})

@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -13,7 +15,6 @@ import (
 // A reload touches only what differs: a stream that is watched goes on without a break while others come, change and
 // go; and a file with an error changes nothing.
 func TestReloadTouchesOnlyWhatDiffers(t *testing.T) {
-	need(t, "ffmpeg")
 	const kept, changed, gone, came = "stream kept { input fake://fake; cluster_ingest; }\n", "stream changed { input fake://fake; }\n",
 		"stream gone { input fake://fake; }\n", "stream came { input fake://fake; cluster_ingest; }\n"
 	var head string

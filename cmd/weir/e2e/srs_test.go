@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -70,7 +72,6 @@ func TestAnyNodeAnswersSRSForTheWholeCluster(t *testing.T) {
 }
 
 func TestPlayersGetFromHereWhatSRSHas(t *testing.T) {
-	need(t, "ffprobe")
 	o := standin.Start(t, standin.Config{})
 	c := start(t, 1, func(int, []int) string {
 		return "vhost __defaultVhost__ { cluster { origin_cluster on; coworkers " + o.API + "; } }\n"

@@ -1,3 +1,5 @@
+//go:build e2e
+
 package e2e
 
 import (
@@ -33,7 +35,6 @@ func reach(t *testing.T, readers []*reader, what string, least int64, number fun
 // The owner of a stream that is no function of time is drained while its playlists are read at the other nodes: the new
 // owner goes on with its numbers and lists its segments, which outlive it.
 func TestDrainOfALiveStreamGoesOnWithItsSegments(t *testing.T) {
-	need(t, "ffmpeg")
 	source := newTSServer(t)
 	c := start(t, 3, func(_ int, ports []int) string {
 		return peers(ports) + fmt.Sprintf("stream cam { input tshttp://%s/cam; cluster_ingest capture_at=127.0.0.1:%d; }\n", source.addr, ports[0])
@@ -81,7 +82,6 @@ func TestDrainOfALiveStreamGoesOnWithItsSegments(t *testing.T) {
 // The owner of such a stream is killed: the new one makes segments although nobody has asked it for any, with numbers a
 // little above those that the dead one can have used. When that one is back it goes on with the segments of the other.
 func TestSegmentsOfADeadOwnerGoOnForwardAndReturnWithIt(t *testing.T) {
-	need(t, "ffmpeg")
 	for _, option := range []string{"handover=make", "handover=break"} {
 		t.Run(option, func(t *testing.T) { diesAndReturns(t, option) })
 	}
