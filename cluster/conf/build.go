@@ -5,46 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/participle/v2/lexer"
-
 	"weir/protocols"
 )
-
-// A word is one word behind the name of a directive.
-type word struct {
-	text   string
-	pos    Pos
-	option bool // `key=value`, unquoted at the key
-}
-
-// An entry is a directive before it is understood.
-type entry struct {
-	name  string
-	pos   Pos
-	words []word
-	kids  []*entry
-	head  string // how messages show it
-
-	hasBlock bool
-	unclosed bool // the file ends before its block does
-	blamed   bool // a message has already said that its brace may be missing
-	end      Pos  // of the closing brace
-}
-
-func entries(list []*directive) []*entry {
-	es := make([]*entry, 0, len(list))
-	for _, d := range list {
-		e := &entry{name: d.Name.Value, pos: d.pos(), head: short(d.head()), kids: entries(d.inner())}
-		for _, a := range d.Args {
-			e.words = append(e.words, word{text: a.text(), pos: a.pos(), option: a.Token.Type == tokOption})
-		}
-		if d.Body != nil {
-			e.hasBlock, e.unclosed, e.end = true, d.unclosed(), fromLexer(d.Body.Close.Pos)
-		}
-		es = append(es, e)
-	}
-	return es
-}
 
 // A scope is a block being read: where its directives stand, and the part of the model that they describe.
 type scope struct {
@@ -154,7 +116,7 @@ func (b *builder) sortWords(c *call) ([]*entry, bool) {
 			continue
 		}
 		key, value, _ := strings.Cut(w.text, "=")
-		options = append(options, &entry{name: key, pos: w.pos, head: short(key), words: []word{{text: value, pos: w.pos}}})
+		options = append(options, &entry{name: key, pos: w.pos, words: []word{{text: value, pos: w.pos}}})
 	}
 	if options != nil {
 		kids = slices.Concat(options, kids)
@@ -210,7 +172,7 @@ func (b *builder) misplaced(sc *scope, e *entry) {
 		}
 		open.entry.blamed = true
 		b.errorf(e.pos, "found `%s` inside `%s {`, which was opened at %s and probably not closed; expected `}` before it",
-			short(e.head), open.entry.head, open.entry.pos.place())
+			e.head(), open.entry.head(), open.entry.pos.place())
 		b.walk(outer, e)
 		return
 	}
@@ -246,7 +208,7 @@ func (b *builder) elsewhere(name string) string {
 // checkClosed reports a block that lasts to the end of the file, unless it has been said where it should have ended.
 func (b *builder) checkClosed(e *entry) {
 	if e.unclosed && !e.blamed {
-		b.errorf(e.end, "found %s inside `%s {`, which was opened at %s; expected `}`", theEnd(e.end), e.head, e.pos.place())
+		b.errorf(e.end, "found %s inside `%s {`, which was opened at %s; expected `}`", theEnd(e.end), e.head(), e.pos.place())
 	}
 }
 
@@ -257,13 +219,4 @@ func (b *builder) refuse(at Pos, name string, err error) {
 		return
 	}
 	b.errorf(at, "`%s`: %v", name, err)
-}
-
-// bareTokens cuts the text of a flag into tokens without line numbers and without the end.
-func bareTokens(flag, text string) ([]lexer.Token, error) {
-	list, err := tokenize(flag, []byte(text), false)
-	if err != nil {
-		return nil, err
-	}
-	return list[:len(list)-1], nil
 }

@@ -2,12 +2,9 @@ package conf
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/alecthomas/participle/v2/lexer"
 )
 
 // The limits of a file. The largest real one, 2,000 streams, has 200 kB.
@@ -17,117 +14,52 @@ const (
 	maxDepth  = 16      // nested blocks; the deepest directive known needs 4
 )
 
-// The kinds of tokens. A word is anything up to white space, `;`, `{` or `}`. An option is a word that begins with
-// `key=`, key being an identifier; whether it is taken for an option or for text is up to the directive, so that keys
-// that end in `=` need no quotes.
+// A kind is the kind of a token. An unquoted word is anything up to white space, `;`, `{` or `}`. An option is a word that
+// begins with `key=`, key being an identifier; the directive decides whether it is an option or text, so that keys that
+// end in `=` need no quotes.
+type kind uint8
+
 const (
-	tokWord lexer.TokenType = -(iota + 2)
-	tokQuoted
-	tokOption
-	tokSemicolon
-	tokOpen
-	tokClose
+	wordToken kind = iota
+	quotedToken
+	optionToken
+	semicolon
+	openBrace
+	closeBrace
+	endOfText
 )
 
-// A rules value is the lexer definition that the grammar is built on.
-type rules struct{}
-
-// Symbols implements [lexer.Definition].
-func (rules) Symbols() map[string]lexer.TokenType {
-	return map[string]lexer.TokenType{
-		"EOF":       lexer.EOF,
-		"Word":      tokWord,
-		"Quoted":    tokQuoted,
-		"Option":    tokOption,
-		"Semicolon": tokSemicolon,
-		"Open":      tokOpen,
-		"Close":     tokClose,
-	}
+// A token is a word of a file or of a flag, or a sign between words.
+type token struct {
+	kind kind
+	text string // of a word, without quotes
+	pos  Pos
 }
 
-// Lex implements [lexer.Definition]. The parser itself is fed from a slice of tokens; this is for participle's own use.
-func (rules) Lex(filename string, r io.Reader) (lexer.Lexer, error) {
-	src, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", filename, err)
-	}
-	toks, err := tokenize(filename, src, true)
-	if err != nil {
-		return nil, err
-	}
-	return &tokens{list: toks}, nil
-}
-
-// tokens is a lexer over what has been read already.
-type tokens struct {
-	list []lexer.Token
-	next int
-}
-
-// Next implements [lexer.Lexer].
-func (t *tokens) Next() (lexer.Token, error) {
-	if t.next >= len(t.list) {
-		var at lexer.Position
-		if n := len(t.list); n > 0 {
-			at = t.list[n-1].Pos
-		}
-		return lexer.EOFToken(at), nil
-	}
-	t.next++
-	return t.list[t.next-1], nil
-}
-
-// A scanner cuts a file into tokens.
+// A scanner cuts a text into tokens.
 type scanner struct {
-	file      string
-	src       string
-	at        int // byte offset of the next character
-	line, col int // of the next character; zero throughout for the text of a flag
-	counting  bool
+	src   string
+	at    int // byte offset of the next character
+	pos   Pos // of the next character; its line and column stay 0 in the text of a flag
+	count int // of the tokens so far
 }
 
-// A lexError is text that is no token.
-type lexError struct {
+// newScanner makes the scanner of a text that begins at pos.
+func newScanner(src []byte, pos Pos) *scanner {
+	return &scanner{src: strings.TrimPrefix(string(src), "\ufeff"), pos: pos}
+}
+
+// A textError is text that cannot be cut into tokens, or tokens that make no directives.
+type textError struct {
 	pos  Pos
 	text string
 }
 
-func (e *lexError) Error() string { return e.pos.String() + ": " + e.text }
+// Error implements error.
+func (e *textError) Error() string { return e.pos.String() + ": " + e.text }
 
-// tokenize cuts src into tokens; the last one is EOF. Without counting, all positions are line 0, as for a flag. Its
-// error is a *lexError.
-func tokenize(file string, src []byte, counting bool) ([]lexer.Token, error) {
-	s := &scanner{file: file, src: strings.TrimPrefix(string(src), "\ufeff"), counting: counting}
-	if counting {
-		s.line, s.col = 1, 1
-	}
-	if len(src) > maxFile {
-		return nil, s.errorf(s.pos(), "found a file of %d bytes, expected at most %d", len(src), maxFile)
-	}
-	var list []lexer.Token
-	for {
-		t, err := s.scan()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, t)
-		if t.Type == lexer.EOF {
-			return list, nil
-		}
-		if len(list) > maxTokens {
-			return nil, s.errorf(t.Pos, "found more than %d words, expected a smaller file", maxTokens)
-		}
-	}
-}
-
-func fromLexer(p lexer.Position) Pos { return Pos{File: p.Filename, Line: p.Line, Col: p.Column} }
-
-func (s *scanner) pos() lexer.Position {
-	return lexer.Position{Filename: s.file, Offset: s.at, Line: s.line, Column: s.col}
-}
-
-func (s *scanner) errorf(at lexer.Position, format string, args ...any) error {
-	return &lexError{pos: fromLexer(at), text: fmt.Sprintf(format, args...)}
+func errorAt(at Pos, format string, args ...any) error {
+	return &textError{at, fmt.Sprintf(format, args...)}
 }
 
 // peek gives the next character without taking it, or -1 at the end.
@@ -142,16 +74,16 @@ func (s *scanner) peek() rune {
 func (s *scanner) take() (rune, error) {
 	r, n := utf8.DecodeRuneInString(s.src[s.at:])
 	if r == utf8.RuneError && n < 2 {
-		return 0, s.errorf(s.pos(), "found byte 0x%02x, expected UTF-8 text", s.src[s.at])
+		return 0, errorAt(s.pos, "found byte 0x%02x, expected UTF-8 text", s.src[s.at])
 	}
 	if unicode.IsControl(r) && !isSpace(r) {
-		return 0, s.errorf(s.pos(), "found control character U+%04X, expected text", r)
+		return 0, errorAt(s.pos, "found control character U+%04X, expected text", r)
 	}
 	s.at += n
-	if s.counting {
-		s.col++
+	if s.pos.Line > 0 {
+		s.pos.Col++
 		if r == '\n' {
-			s.line, s.col = s.line+1, 1
+			s.pos.Line, s.pos.Col = s.pos.Line+1, 1
 		}
 	}
 	return r, nil
@@ -162,26 +94,36 @@ func isSpace(r rune) bool { return r == ' ' || r == '\t' || r == '\n' || r == '\
 // endsWord reports whether r, or the end of the file, ends a word.
 func endsWord(r rune) bool { return r < 0 || isSpace(r) || r == ';' || r == '{' || r == '}' }
 
-func (s *scanner) scan() (lexer.Token, error) {
+// next gives the next token; the last one is endOfText. Its error is a *textError.
+func (s *scanner) next() (token, error) {
 	if err := s.skip(); err != nil {
-		return lexer.Token{}, err
+		return token{}, err
 	}
-	t := lexer.Token{Pos: s.pos()}
-	switch r := s.peek(); r {
-	case -1:
-		return lexer.EOFToken(t.Pos), nil
-	case ';', '{', '}':
-		t.Type = map[rune]lexer.TokenType{';': tokSemicolon, '{': tokOpen, '}': tokClose}[r]
-		t.Value = string(r)
-		_, err := s.take()
-		return t, err
+	r := s.peek()
+	t := token{pos: s.pos, text: string(r)}
+	if r < 0 {
+		t.kind = endOfText
+		return t, nil
+	}
+	if s.count++; s.count > maxTokens {
+		return t, errorAt(t.pos, "found more than %d words, expected a smaller file", maxTokens)
+	}
+	switch r {
+	case ';':
+		t.kind = semicolon
+	case '{':
+		t.kind = openBrace
+	case '}':
+		t.kind = closeBrace
 	case '"', '\'':
 		text, err := s.quoted()
-		t.Type, t.Value = tokQuoted, text
+		t.kind, t.text = quotedToken, text
 		return t, err
 	default:
 		return s.word(t)
 	}
+	_, err := s.take()
+	return t, err
 }
 
 // skip passes white space and comments. A comment begins only where a word could, so a URL may contain `#`.
@@ -204,9 +146,8 @@ func (s *scanner) skip() error {
 	return nil
 }
 
-// word reads an unquoted word into t; a quote directly behind `key=` quotes the value.
-func (s *scanner) word(t lexer.Token) (lexer.Token, error) {
-	t.Type = tokWord
+// word reads an unquoted word into t; a quote directly behind `key=` begins a quoted value.
+func (s *scanner) word(t token) (token, error) {
 	var b strings.Builder
 	key := true // what was read so far may be the key of an option
 	for !endsWord(s.peek()) {
@@ -217,7 +158,7 @@ func (s *scanner) word(t lexer.Token) (lexer.Token, error) {
 		b.WriteRune(r)
 		if r == '=' && key && b.Len() > 1 {
 			key = false
-			t.Type = tokOption
+			t.kind = optionToken
 			if q := s.peek(); q == '"' || q == '\'' {
 				text, err := s.quoted()
 				if err != nil {
@@ -229,7 +170,7 @@ func (s *scanner) word(t lexer.Token) (lexer.Token, error) {
 		}
 		key = key && isIdentifier(r, b.Len() == 1)
 	}
-	t.Value = b.String()
+	t.text = b.String()
 	return t, nil
 }
 
@@ -240,7 +181,7 @@ func isIdentifier(r rune, first bool) bool {
 
 // quoted reads a quoted string, which ends on its line and is followed by the end of the word.
 func (s *scanner) quoted() (string, error) {
-	open := s.pos()
+	open := s.pos
 	q, err := s.take()
 	if err != nil {
 		return "", err
@@ -249,13 +190,13 @@ func (s *scanner) quoted() (string, error) {
 	for {
 		switch r := s.peek(); {
 		case r < 0 || r == '\n':
-			return "", s.errorf(open, "found a string that is not closed on its line, expected a closing %c", q)
+			return "", errorAt(open, "found a string that is not closed on its line, expected a closing %c", q)
 		case r == q:
 			if _, err := s.take(); err != nil {
 				return "", err
 			}
 			if after := s.peek(); !endsWord(after) {
-				return "", s.errorf(s.pos(), "found %q directly after a quoted string, expected white space, `;` or `{`", after)
+				return "", errorAt(s.pos, "found %q directly after a quoted string, expected white space, `;` or `{`", after)
 			}
 			return b.String(), nil
 		case r == '\\':
@@ -275,7 +216,7 @@ func (s *scanner) quoted() (string, error) {
 
 // escape reads a backslash and what it stands before.
 func (s *scanner) escape() (rune, error) {
-	at := s.pos()
+	at := s.pos
 	if _, err := s.take(); err != nil {
 		return 0, err
 	}
@@ -289,7 +230,7 @@ func (s *scanner) escape() (rune, error) {
 	case 'r':
 		r = '\r'
 	default:
-		return 0, s.errorf(at, `found a backslash in a string, expected one of \" \' \\ \n \t \r`)
+		return 0, errorAt(at, `found a backslash in a string, expected one of \" \' \\ \n \t \r`)
 	}
 	if _, err := s.take(); err != nil {
 		return 0, err

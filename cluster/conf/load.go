@@ -1,11 +1,8 @@
 package conf
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/alecthomas/participle/v2/lexer"
 
 	"weir/protocols"
 )
@@ -39,11 +36,12 @@ func Load(filename string, src []byte, flags Flags) (*File, Problems) {
 		},
 		off: map[protocols.Protocol]Pos{},
 	}
-	doc := parseText(filename, src, &b.report)
-	if b.fatal > 0 {
+	list, err := parse(src, Pos{File: filename, Line: 1, Col: 1})
+	if err != nil {
+		b.unreadable(err)
 		return b.file, b.sorted() // half a file would only bring messages that are wrong
 	}
-	list := b.overlay(entries(doc.Directives), flags)
+	list = b.overlay(list, flags)
 	top := &scope{context: inFile, seen: map[string]Pos{}}
 	for _, e := range list {
 		b.walk(top, e)
@@ -66,7 +64,7 @@ func (b *builder) overlay(list []*entry, flags Flags) []*entry {
 		})
 		for _, v := range values {
 			at := Pos{File: flag}
-			list = append(list, &entry{name: directive, pos: at, words: []word{{text: v, pos: at}}, head: directive})
+			list = append(list, &entry{name: directive, pos: at, words: []word{{text: v, pos: at}}})
 		}
 	}
 	replace("name", "--name", flags.Name)
@@ -82,18 +80,23 @@ func (b *builder) overlay(list []*entry, flags Flags) []*entry {
 	for _, group := range []struct {
 		directive, flag string
 		values          []string
-		tokens          func(flag, text string) ([]lexer.Token, error)
+		read            func(text string, at Pos) (*entry, error)
 	}{
-		{"vod", "--vod", flags.Vods, vodTokens},
-		{"peer", "--peer", flags.Peers, peerTokens},
-		{"stream", "--stream", flags.Streams, streamTokens},
+		{"vod", "--vod", flags.Vods, vodFlag},
+		{"peer", "--peer", flags.Peers, peerFlag},
+		{"stream", "--stream", flags.Streams, streamFlag},
 	} {
 		var added []*entry
 		for _, v := range group.values {
 			if v == "" {
 				continue
 			}
-			added = append(added, b.flagEntries(group.directive, group.flag, v, group.tokens)...)
+			e, err := group.read(v, Pos{File: group.flag})
+			if err != nil {
+				b.unreadable(err)
+				continue
+			}
+			added = append(added, e)
 		}
 		list = slices.DeleteFunc(list, func(e *entry) bool {
 			return e.name == group.directive && slices.ContainsFunc(added, func(a *entry) bool { return sameName(a, e) })
@@ -116,74 +119,40 @@ func sameName(a, b *entry) bool {
 	return aerr == nil && berr == nil && ah == bh && ap == bp
 }
 
-// flagEntries reads the directive that a flag stands for.
-func (b *builder) flagEntries(directive, flag, text string, cut func(flag, text string) ([]lexer.Token, error)) []*entry {
-	list, err := cut(flag, text)
+// peerFlag reads HOST[:PORT], with or without a block behind it.
+func peerFlag(text string, at Pos) (*entry, error) {
+	list, err := parse([]byte("peer "+text), at)
+	if err == nil && len(list) != 1 {
+		err = errorAt(at, "found %d directives, expected one peer", len(list))
+	}
 	if err != nil {
-		reportLex(err, &b.report)
-		return nil
+		return nil, err
 	}
-	at := lexer.Position{Filename: flag}
-	list = slices.Concat([]lexer.Token{{Type: tokWord, Value: directive, Pos: at}}, list)
-	list = append(ended(list, flag), lexer.EOFToken(at))
-	for i := range list {
-		list[i].Pos.Offset = i // no two tokens in one place, so that a message is about the right one
-	}
-	before := b.fatal
-	es := entries(parseTokens(list, &b.report).Directives)
-	if b.fatal > before {
-		return nil
-	}
-	if len(es) != 1 {
-		b.errorf(Pos{File: flag}, "found %d directives, expected one %s", len(es), directive)
-		return nil
-	}
-	return es
+	return list[0], nil
 }
 
-func peerTokens(flag, text string) ([]lexer.Token, error) { return bareTokens(flag, text) }
-
-// vodTokens turns DIR or NAME=DIR into the words of `vod NAME { root DIR; }`.
-func vodTokens(flag, text string) ([]lexer.Token, error) {
+// vodFlag reads DIR or NAME=DIR.
+func vodFlag(text string, at Pos) (*entry, error) {
 	name, dir, ok := strings.Cut(text, "=")
 	if !ok || strings.ContainsAny(name, "/.\\") {
 		name, dir = DefaultVod, text
 	}
-	return []lexer.Token{
-		flagToken(flag, tokQuoted, name), flagToken(flag, tokOpen, "{"),
-		flagToken(flag, tokWord, "root"), flagToken(flag, tokQuoted, dir), flagToken(flag, tokSemicolon, ";"),
-		flagToken(flag, tokClose, "}"),
-	}, nil
+	return &entry{name: "vod", pos: at, words: []word{{text: name, pos: at}}, hasBlock: true, kids: []*entry{
+		{name: "root", pos: at, words: []word{{text: dir, pos: at}}},
+	}}, nil
 }
 
-// streamTokens turns NAME=URL[; DIRECTIVE …] into the words of `stream NAME { input URL; DIRECTIVE … }`.
-func streamTokens(flag, text string) ([]lexer.Token, error) {
+// streamFlag reads NAME=URL[; DIRECTIVE …].
+func streamFlag(text string, at Pos) (*entry, error) {
 	name, rest, ok := strings.Cut(text, "=")
 	if !ok {
-		return nil, &lexError{pos: Pos{File: flag}, text: fmt.Sprintf("found %s, expected NAME=URL", quote(maskURL(text)))}
+		return nil, errorAt(at, "found %s, expected NAME=URL", quote(text))
 	}
 	url, more, _ := strings.Cut(rest, ";")
-	list := []lexer.Token{
-		flagToken(flag, tokQuoted, name), flagToken(flag, tokOpen, "{"),
-		flagToken(flag, tokWord, "input"), flagToken(flag, tokQuoted, strings.TrimSpace(url)), flagToken(flag, tokSemicolon, ";"),
-	}
-	inner, err := bareTokens(flag, more)
+	kids, err := parse([]byte(more), at)
 	if err != nil {
 		return nil, err
 	}
-	return append(ended(append(list, inner...), flag), flagToken(flag, tokClose, "}")), nil
-}
-
-// ended supplies the semicolon that may be left out at the end of a flag.
-func ended(list []lexer.Token, flag string) []lexer.Token {
-	switch list[len(list)-1].Type {
-	case tokSemicolon, tokOpen, tokClose:
-		return list
-	default:
-		return append(list, flagToken(flag, tokSemicolon, ";"))
-	}
-}
-
-func flagToken(flag string, kind lexer.TokenType, text string) lexer.Token {
-	return lexer.Token{Type: kind, Value: text, Pos: lexer.Position{Filename: flag}}
+	input := &entry{name: "input", pos: at, words: []word{{text: strings.TrimSpace(url), pos: at}}}
+	return &entry{name: "stream", pos: at, words: []word{{text: name, pos: at}}, hasBlock: true, kids: append([]*entry{input}, kids...)}, nil
 }

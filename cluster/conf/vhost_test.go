@@ -103,29 +103,6 @@ func TestVhostsMeanWhatTheyMeanToSRS(t *testing.T) {
 	}
 }
 
-var badVhosts = []struct{ name, src, want string }{
-	{"edge without origins", "vhost __defaultVhost__ { cluster { mode remote; } }", "f:1:36: error: found `mode remote` in `vhost __defaultVhost__` without an origin"},
-	{"twice", "vhost a { } vhost a { }", "found `vhost a` a second time"},
-	{"a name that is an URL of the node's", "vhost streamer { }", "reserved"},
-	{"no host", "vhost a_b/c { }", "in the host name"},
-	{"unknown mode", "vhost a { cluster { mode lokal; } }", `expected local or remote; did you mean "local"?`},
-	{"unknown hook", "vhost a { http_hooks { on_plai http://h; } }", "did you mean `on_play`?"},
-	{"hook that is not sent", "vhost a { http_hooks { on_dvr http://h; } }", "not supported yet: `on_dvr`"},
-	{"hook that is no URL", "vhost a { http_hooks { on_play h; } }", `found "h", expected an http or https URL`},
-	{"URL as origin", "vhost a { cluster { mode remote; origin rtmp://h; } }", "expected HOST or HOST:PORT"},
-	{"HTTP-FLV elsewhere", "vhost a { http_remux { enabled on; mount /x.flv; } }", "not supported yet: `http_remux`"},
-	{"what SRS has beside", "vhost a { hls { enabled on; } }", "not supported yet: `hls`"},
-}
-
-func TestVhostsThatCannotBeObeyedAreRefused(t *testing.T) {
-	for _, tt := range badVhosts {
-		_, problems := Parse("f", []byte(tt.src))
-		if !problems.Failed() || !strings.Contains(problems.String(), tt.want) {
-			t.Errorf("%s: problems = %s, want %q", tt.name, problems, tt.want)
-		}
-	}
-}
-
 func TestRedirectAlwaysMeansEveryProtocol(t *testing.T) {
 	f, problems := Parse("f", []byte("relay rtsp; redirect always;"))
 	if problems.Failed() || !reflect.DeepEqual(f.Delivery.Redirect, []string{"flv", "mpegts", "rtmp"}) {

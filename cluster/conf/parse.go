@@ -1,0 +1,135 @@
+package conf
+
+import (
+	"fmt"
+)
+
+// A word is one word behind the name of a directive.
+type word struct {
+	text   string
+	pos    Pos
+	option bool // `key=value`, unquoted at the key
+}
+
+// An entry is a directive before it is understood: `name args key=value … ;`, or the same with a block in place of the
+// semicolon.
+type entry struct {
+	name  string
+	pos   Pos
+	words []word
+	kids  []*entry // of its block
+
+	hasBlock bool
+	unclosed bool // the text ends before the block does
+	blamed   bool // a message has already said that the block's closing brace may be missing
+	end      Pos  // of the closing brace
+}
+
+// head shows the beginning of a directive in a message: its name and its first word, if that may be shown.
+func (e *entry) head() string {
+	if len(e.words) == 0 || e.words[0].option || isSecret(e.name) {
+		return short(e.name)
+	}
+	return short(e.name + " " + maskURL(e.words[0].text))
+}
+
+// parse makes the directives of a text that begins at a position; line 0 is that of a flag's text, in which the last
+// semicolon may be left out. A *textError ends it: what follows would be guesswork.
+func parse(src []byte, at Pos) ([]*entry, error) {
+	if len(src) > maxFile {
+		return nil, errorAt(at, "found a file of %d bytes, expected at most %d", len(src), maxFile)
+	}
+	list, end, err := newScanner(src, at).list(0)
+	if err == nil && end.kind == closeBrace {
+		err = errorAt(end.pos, "found `}` where no block is open, expected a directive or the end of the file")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// list reads directives up to the brace that ends their block, or to the end of the text, and gives what ended them.
+func (s *scanner) list(depth int) (list []*entry, end token, err error) {
+	for {
+		t, err := s.next()
+		switch {
+		case err != nil:
+			return nil, t, err
+		case t.kind == endOfText, t.kind == closeBrace:
+			return list, t, nil
+		case t.kind == optionToken, t.kind == quotedToken:
+			return nil, t, errorAt(t.pos, "found %s, expected the name of a directive", t)
+		case t.kind != wordToken:
+			return nil, t, errorAt(t.pos, "found %s, expected a directive", t)
+		}
+		e := &entry{name: t.text, pos: t.pos}
+		if err := s.rest(e, depth); err != nil {
+			return nil, t, err
+		}
+		list = append(list, e)
+	}
+}
+
+// rest reads what follows the name of a directive.
+func (s *scanner) rest(e *entry, depth int) error {
+	last := e.pos // of the word before t
+	for {
+		t, err := s.next()
+		if err != nil {
+			return err
+		}
+		switch t.kind {
+		case wordToken, quotedToken, optionToken:
+			e.words = append(e.words, word{text: t.text, pos: t.pos, option: t.kind == optionToken})
+			last = t.pos
+			continue
+		case semicolon:
+			return nil
+		case openBrace:
+			if depth++; depth > maxDepth {
+				return errorAt(t.pos, "found a block %d levels deep, expected at most %d", depth, maxDepth)
+			}
+			e.hasBlock = true
+			e.kids, t, err = s.list(depth)
+			e.end, e.unclosed = t.pos, t.kind == endOfText
+			return err
+		}
+		if t.pos.Line == 0 {
+			if t.kind == endOfText {
+				return nil
+			}
+			return errorAt(t.pos, "found %s, expected `;` or `{` to follow `%s`", t, short(e.name))
+		}
+		return errorAt(t.pos, "found %s, expected `;` or `{` to follow `%s` (its last word is at %s)", t, short(e.name), last.place())
+	}
+}
+
+// String shows a token in a message.
+func (t token) String() string {
+	switch t.kind {
+	case endOfText:
+		return theEnd(t.pos)
+	case wordToken, quotedToken, optionToken:
+		return quote(t.text)
+	default:
+		return fmt.Sprintf("`%s`", t.text)
+	}
+}
+
+// theEnd names what ends at a position.
+func theEnd(at Pos) string {
+	if at.Line == 0 {
+		return "the end of the flag"
+	}
+	return "the end of the file"
+}
+
+// short shows a word of the file within a message: cut if long, with the password of a URL hidden.
+func short(word string) string {
+	word = maskURL(word)
+	if r := []rune(word); len(r) > 40 {
+		return string(r[:40]) + "…"
+	}
+	return word
+}
