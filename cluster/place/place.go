@@ -81,22 +81,6 @@ func Before(stream, pin, home, a, b string) bool {
 	return a < b
 }
 
-// Order returns the nodes in the static total order of a stream, first choice first; see [Before]. The argument is not
-// changed.
-func Order(stream, pin, home string, nodes []string) []string {
-	o := slices.Clone(nodes)
-	slices.SortFunc(o, func(a, b string) int {
-		switch {
-		case Before(stream, pin, home, a, b):
-			return -1
-		case Before(stream, pin, home, b, a):
-			return 1
-		}
-		return 0
-	})
-	return o
-}
-
 // A Plan holds the homes of a set of streams and answers where each belongs while some nodes are dead. It belongs to
 // one goroutine. It keeps the slices that it was made from; they must not change.
 type Plan struct {

@@ -416,6 +416,21 @@ func (p *Plan) homeLoad(node int) (n int) {
 	return n
 }
 
+// order gives the nodes in the static total order of a stream, first choice first.
+func order(stream, pin, home string, nodes []string) []string {
+	o := slices.Clone(nodes)
+	slices.SortFunc(o, func(a, b string) int {
+		switch {
+		case Before(stream, pin, home, a, b):
+			return -1
+		case Before(stream, pin, home, b, a):
+			return 1
+		}
+		return 0
+	})
+	return o
+}
+
 func TestStaticOrderIsPinThenHomeThenScore(t *testing.T) {
 	nodes := names("n%d", 6)
 	for _, tt := range []struct {
@@ -427,13 +442,13 @@ func TestStaticOrderIsPinThenHomeThenScore(t *testing.T) {
 		{"n3", "n3", []string{"n3"}},
 		{"gone", "", nil},
 	} {
-		got := Order("cam", tt.pin, tt.home, nodes)
+		got := order("cam", tt.pin, tt.home, nodes)
 		if !slices.Equal(got[:len(tt.first)], tt.first) {
-			t.Errorf("Order(pin %q, home %q) = %v, want %v first", tt.pin, tt.home, got, tt.first)
+			t.Errorf("order(pin %q, home %q) = %v, want %v first", tt.pin, tt.home, got, tt.first)
 		}
 		for i := len(tt.first) + 1; i < len(got); i++ {
 			if Score("cam", got[i-1]) < Score("cam", got[i]) {
-				t.Errorf("Order(pin %q, home %q) = %v, want falling scores at %d", tt.pin, tt.home, got, i)
+				t.Errorf("order(pin %q, home %q) = %v, want falling scores at %d", tt.pin, tt.home, got, i)
 			}
 		}
 		for i, a := range got {
@@ -458,10 +473,10 @@ func TestRankFollowsTheStaticOrderOfTheLive(t *testing.T) {
 		if p.Pin(i) >= 0 {
 			pin = nodes[p.Pin(i)]
 		}
-		order := Order(s.Name, pin, nodes[p.Home(i)], nodes)
-		first := slices.Index(nodes, order[2])
+		sorted := order(s.Name, pin, nodes[p.Home(i)], nodes)
+		first := slices.Index(nodes, sorted[2])
 		want := 1
-		for _, name := range order {
+		for _, name := range sorted {
 			k := slices.Index(nodes, name)
 			if k == first {
 				if got := p.Rank(i, k, first, live); got != 0 {
@@ -473,7 +488,7 @@ func TestRankFollowsTheStaticOrderOfTheLive(t *testing.T) {
 				continue
 			}
 			if got := p.Rank(i, k, first, live); got != want {
-				t.Errorf("Rank(%s, %s) = %d, want %d in %v", s.Name, name, got, want, order)
+				t.Errorf("Rank(%s, %s) = %d, want %d in %v", s.Name, name, got, want, sorted)
 			}
 			want++
 		}
