@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -329,13 +328,13 @@ func (c *checks) over(t *trouble) {
 	got := c.w.now - max(t.from, c.since)
 	switch {
 	case t.many:
-		c.measure("I18", "B4", "F(1+j)/(1-ρ) + 2d + σ + t_dn", b.b4(), got)
+		c.measure(I18, b.b4(), got)
 	case c.cold:
-		c.measure("I21", "B6", "F/2 + 6d + t_up if all answer, else S + t_up", b.b6(c.everybody()), got)
+		c.measure(I21, b.b6(c.everybody()), got)
 	case t.first && c.period == failure:
-		c.measure("I17", "B2", "S/(1-ρ) + 3d + σ + t_up", b.b2(), got)
+		c.measure(I17, b.b2(), got)
 	default:
-		c.measure("I20", "B7", "S + n·G", b.b7(), got)
+		c.measure(I20, b.b7(), got)
 	}
 }
 
@@ -353,7 +352,7 @@ func (c *checks) everybody() bool {
 }
 
 // limit is how long a trouble may last, and the invariant that says so.
-func (c *checks) limit(t *trouble, b *bounds) (time.Duration, string) {
+func (c *checks) limit(t *trouble, b *bounds) (time.Duration, Invariant) {
 	from := max(t.from, c.since)
 	late := time.Duration(0)
 	if t.s.failed > 0 && c.w.now-t.s.failed < 3*time.Minute {
@@ -361,13 +360,13 @@ func (c *checks) limit(t *trouble, b *bounds) (time.Duration, string) {
 	}
 	switch {
 	case t.many:
-		return from + b.b4(), "I18"
+		return from + b.b4(), I18
 	case c.cold:
-		return from + b.b6(c.everybody()) + late, "I21"
+		return from + b.b6(c.everybody()) + late, I21
 	case t.first && c.period == failure && c.uniform && late == 0 && !c.limited():
-		return from + b.b2(), "I17"
+		return from + b.b2(), I17
 	}
-	return from + b.b7() + late, "I20"
+	return from + b.b7() + late, I20
 }
 
 // limited says whether a node has limits: who is full leaves streams to others, which learn of that only then.
@@ -464,16 +463,16 @@ func (c *checks) dueCalm() {
 	b := c.bounds()
 	for i := range c.trouble {
 		t := &c.trouble[i]
-		at, name := c.limit(t, &b)
+		at, rule := c.limit(t, &b)
 		if t.told || w.now <= at {
 			continue
 		}
 		t.told = true
 		if t.many && w.now > c.since+b.s+b.d+b.up+2*b.b4() {
-			c.hold("I1", false, t.s, c.owners(t.s), "several owners in one stable part")
+			c.hold(I1, false, t.s, c.owners(t.s), "several owners in one stable part")
 		}
-		c.hold(name, false, t.s, c.owners(t.s), fmt.Sprintf("%s since %d ms, want at most %d ms (%s)", word(t.many),
-			(w.now-max(t.from, c.since))/time.Millisecond, (at-max(t.from, c.since))/time.Millisecond, c.state()))
+		c.hold(rule, false, t.s, c.owners(t.s), "%s since %d ms, want at most %d ms (%s)", word(t.many),
+			(w.now-max(t.from, c.since))/time.Millisecond, (at-max(t.from, c.since))/time.Millisecond, c.state())
 	}
 	if !c.doneAgree && w.now > c.agreeAt(&b) {
 		c.doneAgree = true
@@ -531,7 +530,7 @@ func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
 	recent := c.w.now-c.w.lastSourceFault() < 2*time.Minute
 	switch c.period {
 	case calmed:
-		c.hold("I28", recent || c.w.byLoss(c), s, who, fmt.Sprintf("%s starts %s (%s) although nothing happened", m.name, s.name, e.Why))
+		c.hold(I28, recent || c.w.byLoss(c), s, who, "%s starts %s (%s) although nothing happened", m.name, s.name, e.Why)
 	case failure:
 		if !c.uniform || recent {
 			return
@@ -542,12 +541,12 @@ func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
 				had = had || s.last == q.name
 			}
 		}
-		c.hold("I24", had, s, who, fmt.Sprintf("%s starts %s, which no failed node had", m.name, s.name))
+		c.hold(I24, had, s, who, "%s starts %s, which no failed node had", m.name, s.name)
 	case homing:
 		if !c.uniform || recent {
 			return
 		}
-		c.hold("I24", slices.Contains(c.returned, m), s, who, fmt.Sprintf("%s starts %s, though another came back", m.name, s.name))
+		c.hold(I24, slices.Contains(c.returned, m), s, who, "%s starts %s, though another came back", m.name, s.name)
 	}
 }
 
@@ -578,7 +577,7 @@ func (c *checks) ordered(m, to *machine, s *streamTruth) {
 	if !ok && (!c.uniform || c.edits > 0 || c.period == wild) { // they may have disagreed about pin or home
 		ok = place.Before(s.name, "", "", to.announced, m.announced)
 	}
-	c.hold("I4", ok, s, []string{m.name, to.name}, fmt.Sprintf("%s yields %s to %s, which comes after it", m.name, s.name, to.name))
+	c.hold(I4, ok, s, []string{m.name, to.name}, "%s yields %s to %s, which comes after it", m.name, s.name, to.name)
 }
 
 // countPolls is I27: how many polls a calm time has seen.
@@ -603,7 +602,7 @@ func (c *checks) countPolls() {
 		}
 	}
 	limit := links * (int(d*10/(least*9)) + 2)
-	c.hold("I27", c.polled <= limit, nil, nil, fmt.Sprintf("%d polls in %d ms, want at most %d", c.polled, d/time.Millisecond, limit))
+	c.hold(I27, c.polled <= limit, nil, nil, "%d polls in %d ms, want at most %d", c.polled, d/time.Millisecond, limit)
 }
 
 func (c *checks) edited(m *machine) {

@@ -1,49 +1,12 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"weir/cluster/control"
 )
-
-// Invariants, by name, and what they say.
-var rules = [...]struct{ name, rule string }{
-	{"I1", "one owner in each stable part of the group"},
-	{"I2", "no take-over before the evidence is stale"},
-	{"I3", "no claim while warming up"},
-	{"I4", "the first claimant of the order never yields"},
-	{"I5", "yield only to a claim that is direct and running"},
-	{"I6", "a pin that is there has its stream"},
-	{"I7", "at most one capture (partition=exclusive)"},
-	{"I8", "self-fence without a majority (partition=exclusive)"},
-	{"I9", "evidence never goes back, and is relayed once"},
-	{"I10", "limits are kept unless all are full"},
-	{"I11", "effects fit what is"},
-	{"I12", "a wrong key changes nothing"},
-	{"I13", "the wall clock changes nothing"},
-	{"I14", "a redirect leads to who has the stream, in two hops at most"},
-	{"I15", "segment numbers go forward from owner to owner"},
-	{"I16", "epochs go forward downstream"},
-	{"I17", "a take-over takes no longer than B2"},
-	{"I18", "an overlap lasts no longer than B4"},
-	{"I19", "home by B5 after a return"},
-	{"I20", "no orphan longer than B7"},
-	{"I21", "captured by B6 after a cold start"},
-	{"I22", "a look-up is answered in time"},
-	{"I23", "in quiet all agree on who owns what"},
-	{"I24", "a failure or return moves only what it must (B8)"},
-	{"I25", "balanced (B9)"},
-	{"I26", "flapping moves little (B10)"},
-	{"I27", "few and short messages"},
-	{"I28", "calm is silent"},
-}
-
-// notApplicable are the invariants of work that is not done yet.
-var notApplicable = []string{"I7", "I8", "I16"}
 
 // An order is how new evidence is: which boot of the machine, and which answer.
 type order struct {
@@ -89,16 +52,9 @@ type claim struct {
 
 // checks holds the invariants of one run.
 type checks struct {
-	w     *world
-	next  time.Duration // of the next check that waits for an instant
-	marks [len(rules)]struct {
-		checks uint64
-		failed int
-		bound  time.Duration
-		worst  time.Duration
-		sum    string
-	}
-	claims     [][]claim // by machine and stream
+	w          *world
+	next       time.Duration // of the next check that waits for an instant
+	claims     [][]claim     // by machine and stream
 	refusedKey uint64
 	began      []time.Duration // by machine: its clock when its control plane began
 	edit       []time.Duration // by machine: its clock when its file was last edited
@@ -129,68 +85,6 @@ func newChecks(w *world) *checks {
 }
 
 const never = time.Duration(1<<63 - 1)
-
-// number gives the place of an invariant in rules.
-func number(name string) int {
-	n, _ := strconv.Atoi(strings.TrimPrefix(name, "I"))
-	return n - 1
-}
-
-// hold counts a check and reports a violation if it failed.
-func (c *checks) hold(name string, ok bool, s *streamTruth, nodes []string, text string) {
-	m := &c.marks[number(name)]
-	m.checks++
-	if ok {
-		return
-	}
-	m.failed++
-	v := Violation{Invariant: name, Nodes: nodes, Text: text}
-	if s != nil {
-		v.Stream = s.name
-	}
-	c.w.violate(v)
-}
-
-// ok counts a check that held.
-func (c *checks) ok(name string) { c.marks[number(name)].checks++ }
-
-// measure compares a value with its bound, and keeps the pair that came nearest.
-func (c *checks) measure(name, bound, formula string, limit, got time.Duration) {
-	m := &c.marks[number(name)]
-	m.checks++
-	if m.sum == "" || got-limit > m.worst-m.bound {
-		m.bound, m.worst, m.sum = limit, got, formula
-	}
-	x := c.w.result.Measures[bound]
-	if x.Count == 0 || got-limit > x.Worst-x.Bound {
-		x.Bound, x.Worst = limit, got
-	}
-	x.Name, x.Formula = bound, formula
-	x.Count++
-	if len(x.All) < 4096 {
-		x.All = append(x.All, got)
-	}
-	c.w.result.Measures[bound] = x
-}
-
-// finish turns the counts into verdicts.
-func (c *checks) finish() {
-	for i, r := range rules {
-		m := c.marks[i]
-		v := Verdict{Name: r.name, Rule: r.rule, Checks: m.checks, Failed: m.failed, Bound: m.bound, Worst: m.worst, Formula: m.sum}
-		switch {
-		case slices.Contains(notApplicable, r.name):
-			v.State = "not applicable"
-		case m.failed > 0:
-			v.State = "violated"
-		case m.checks == 0:
-			v.State = "not exercised"
-		default:
-			v.State = "pass"
-		}
-		c.w.result.Verdicts = append(c.w.result.Verdicts, v)
-	}
-}
 
 // bootsOf reads the number out of an instance.
 func bootsOf(instance string) int {
@@ -289,9 +183,9 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 			c.stops(m, local, e, asked)
 		case control.WakeAt:
 			if e.At <= now {
-				c.hold("I11", false, nil, []string{m.name}, "asks to be woken in the past")
+				c.hold(I11, false, nil, []string{m.name}, "asks to be woken in the past")
 			} else {
-				c.ok("I11")
+				c.ok(I11)
 			}
 		case control.Fetch:
 			c.polls(m, local, e)
@@ -299,7 +193,7 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 			c.notes(m, local, e)
 		case control.PublishAnswer:
 			name, ok := c.wants[m.index][e.Token]
-			c.hold("I11", ok, nil, []string{m.name}, "answers a publisher that nobody asked for")
+			c.hold(I11, ok, nil, []string{m.name}, "answers a publisher that nobody asked for")
 			delete(c.wants[m.index], e.Token)
 			if e.Verdict == control.Granted {
 				c.turn(m, name, control.Starting)
@@ -355,13 +249,13 @@ func (c *checks) heard(m *machine, local time.Duration, e control.Fetched, out [
 	}
 	if late || old {
 		if ex.control == m.control {
-			c.hold("I9", ignored, nil, []string{m.name, q.name}, "takes a late or old answer for news")
+			c.hold(I9, ignored, nil, []string{m.name, q.name}, "takes a late or old answer for news")
 		}
 		if late {
 			return
 		}
 	} else {
-		c.ok("I9")
+		c.ok(I9)
 	}
 	if !st.Naming {
 		k.answered = true
@@ -437,7 +331,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		return
 	}
 	x := &c.claims[m.index][s.index]
-	c.hold("I11", x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
+	c.hold(I11, x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
 	x.state, x.since, x.why = control.Starting, w.now, e.Why
 	c.weigh(m)
 	if e.Why == control.NotClustered || e.Why == control.PublishedHere {
@@ -462,12 +356,12 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		back = true
 		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned || e.Why == control.OnDemand)
 		if !mayBack {
-			c.hold("I2", false, s, []string{m.name, q.name}, fmt.Sprintf("%s takes %s over from %s, whose evidence is %d ms old",
-				m.name, s.name, q.name, (local-m.known[q.index].heard)/time.Millisecond))
+			c.hold(I2, false, s, []string{m.name, q.name}, "%s takes %s over from %s, whose evidence is %d ms old",
+				m.name, s.name, q.name, (local-m.known[q.index].heard)/time.Millisecond)
 		}
 	}
 	if !back {
-		c.ok("I2")
+		c.ok(I2)
 	} else {
 		c.takenBack(m, s, x, local)
 	}
@@ -481,9 +375,9 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Duration) {
 	hold := m.file.ReturnHolddown
 	up := local - m.bootClock
-	c.hold("I26", up >= hold, s, []string{m.name}, fmt.Sprintf("%s takes %s back %d ms after its boot", m.name, s.name, up/time.Millisecond))
+	c.hold(I26, up >= hold, s, []string{m.name}, "%s takes %s back %d ms after its boot", m.name, s.name, up/time.Millisecond)
 	if x.back >= 0 && x.fails > 0 {
-		c.hold("I26", local-x.back >= hold, s, []string{m.name}, "takes it back twice within the hold-down")
+		c.hold(I26, local-x.back >= hold, s, []string{m.name}, "takes it back twice within the hold-down")
 	}
 	x.back, x.fails = local, 0
 	c.w.sometimes["taken back"]++
@@ -493,7 +387,7 @@ func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Dura
 func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
 	stale, _ := m.stale()
 	if local-c.began[m.index] >= stale || c.edit[m.index] > c.began[m.index] { // whom an edit adds is not waited for
-		c.ok("I3")
+		c.ok(I3)
 		return
 	}
 	for _, p := range m.controlConfig().Peers {
@@ -502,11 +396,11 @@ func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
 			continue
 		}
 		if q == nil || !m.known[q.index].answered {
-			c.hold("I3", false, s, []string{m.name}, "claims while it warms up, without an answer of "+p.Entry)
+			c.hold(I3, false, s, []string{m.name}, "claims while it warms up, without an answer of %s", p.Entry)
 			return
 		}
 	}
-	c.ok("I3")
+	c.ok(I3)
 }
 
 // stops checks that m may stop a capture. Asked says that the other node has asked for it, and so does not run it yet.
@@ -516,14 +410,14 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 		return
 	}
 	x := &c.claims[m.index][s.index]
-	c.hold("I11", x.state == control.Starting || x.state == control.Running, s, []string{m.name}, "stops what it does not have")
+	c.hold(I11, x.state == control.Starting || x.state == control.Running, s, []string{m.name}, "stops what it does not have")
 	c.turn(m, e.Stream, control.Stopping)
 	if e.To == "" || e.Why == control.Removed {
 		return
 	}
 	q := w.announcer(e.To)
 	if q == nil {
-		c.hold("I5", false, s, []string{m.name}, "yields to nobody known: "+e.To)
+		c.hold(I5, false, s, []string{m.name}, "yields to nobody known: %s", e.To)
 		return
 	}
 	_, direct := c.fresh(m, q, local, c.patience(m, q))
@@ -532,7 +426,7 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	if m.known[q.index].said.boots != q.boots { // of an instance that is over
 		running = true
 	}
-	c.hold("I5", direct && running || asked, s, []string{m.name, q.name}, fmt.Sprintf("yields to a claim that is not direct and running (direct %t, running %t)", direct, running))
+	c.hold(I5, direct && running || asked, s, []string{m.name, q.name}, "yields to a claim that is not direct and running (direct %t, running %t)", direct, running)
 	if e.Why == control.Yielded {
 		c.ordered(m, q, s)
 	}
@@ -550,7 +444,7 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 		c.believes(m, q, false)
 		s, _ := m.stale()
 		if !m.trusts(q) && w.now-max(c.keyed[q.index], c.keyed[m.index]) > 3*s {
-			c.hold("I12", false, nil, []string{m.name, q.name}, "takes a node with another key for alive")
+			c.hold(I12, false, nil, []string{m.name, q.name}, "takes a node with another key for alive")
 		}
 	case control.NoteStale:
 		if q := w.announcer(e.Node); q != nil && q != m {
@@ -558,13 +452,13 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 			s := c.patience(m, q)
 			k := &m.known[q.index]
 			recent := local-c.edit[m.index] < s // it may have been added again, and what others told before that is lost
-			c.hold("I2", !k.ever || recent || local-k.heard >= s-s/100, nil, []string{m.name, q.name},
-				fmt.Sprintf("takes a node for dead whose evidence is %d ms old", (local-k.heard)/time.Millisecond))
+			c.hold(I2, !k.ever || recent || local-k.heard >= s-s/100, nil, []string{m.name, q.name},
+				"takes a node for dead whose evidence is %d ms old", (local-k.heard)/time.Millisecond)
 		}
 	case control.NoteWarm:
 		m.settled = true
 	case control.NoteRefused:
-		c.ok("I12")
+		c.ok(I12)
 	case control.NoteBumped:
 		w.sometimes["inc raised"]++
 	case control.NoteOverslept:
@@ -621,11 +515,11 @@ func (c *checks) replies(m *machine, st *control.State) {
 		k := &m.known[q.index]
 		o := order{bootsOf(a.Instance), a.Inc, a.Seq}
 		if !k.met || k.said != o || time.Duration(a.Age)*time.Millisecond < local-k.direct {
-			c.hold("I9", false, nil, []string{m.name, q.name}, "passes on what it has not heard itself")
+			c.hold(I9, false, nil, []string{m.name, q.name}, "passes on what it has not heard itself")
 			return
 		}
 	}
-	c.ok("I9")
+	c.ok(I9)
 }
 
 // polls checks how often m asks.
@@ -638,7 +532,7 @@ func (c *checks) polls(m *machine, local time.Duration, e control.Fetch) {
 	last, ok := (*key)[e.Peer]
 	(*key)[e.Peer] = local
 	if ok && local-last < 0 {
-		c.hold("I27", false, nil, []string{m.name}, "polls before its last poll")
+		c.hold(I27, false, nil, []string{m.name}, "polls before its last poll")
 	}
 }
 
@@ -648,5 +542,5 @@ func (c *checks) weighed(m *machine, st *control.State, raw []byte) {
 		return
 	}
 	limit := 300 + 110*len(st.Ages)
-	c.hold("I27", len(raw) <= limit, nil, []string{m.name}, fmt.Sprintf("an unchanged answer of %d bytes, want at most %d", len(raw), limit))
+	c.hold(I27, len(raw) <= limit, nil, []string{m.name}, "an unchanged answer of %d bytes, want at most %d", len(raw), limit)
 }

@@ -70,7 +70,7 @@ func (c *checks) dueExpectations() {
 		i--
 		if why := c.wrong(&p); why != "" {
 			w.violate(Violation{
-				Invariant: "expect", Text: why, Step: p.Line, Fingerprint: fmt.Sprintf("expect %T", p.Expect),
+				Invariant: Expected, Text: why, Step: p.Line, Fingerprint: fmt.Sprintf("expect %T", p.Expect),
 			})
 		}
 	}
@@ -370,13 +370,13 @@ func (c *checks) lookUp(p *probe, b *bounds) bool {
 	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
 		c.redirect(p, x, b)
 		if c.period == calmed || c.period == failure {
-			c.measure("I22", "look-up", "S/(1-ρ) + d + t_up + F(1+j) + 2d", limit, w.now-p.since)
+			c.measure(I22, limit, w.now-p.since)
 		}
 		return true
 	}
 	from := max(p.since, c.since)
 	if (c.period == failure || c.period == calmed) && w.now-from > limit && c.groups(p.s) && w.now-w.lastSourceFault() > 3*time.Minute {
-		c.hold("I22", false, p.s, []string{p.m.name}, fmt.Sprintf("a viewer waits for %v, want at most %v", w.now-from, limit))
+		c.hold(I22, false, p.s, []string{p.m.name}, "a viewer waits for %v, want at most %v", w.now-from, limit)
 		return true
 	}
 	return w.now-p.since > time.Minute
@@ -391,25 +391,25 @@ func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 		to := w.announcer(x.Owner)
 		if to == at {
 			y := c.claims[at.index][p.s.index]
-			c.hold("I14", at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
-				[]string{at.name}, at.name+" keeps a viewer of a stream that it does not have")
+			c.hold(I14, at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
+				[]string{at.name}, "%s keeps a viewer of a stream that it does not have", at.name)
 			return
 		}
 		if to == nil {
-			c.hold("I14", false, p.s, []string{at.name}, "leads to nobody known: "+x.Owner)
+			c.hold(I14, false, p.s, []string{at.name}, "leads to nobody known: %s", x.Owner)
 			return
 		}
 		y := c.claims[to.index][p.s.index]
 		s, _ := at.stale()
 		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
 		if c.period == calmed || c.period == failure {
-			c.hold("I14", held, p.s, []string{at.name, to.name}, fmt.Sprintf("%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name))
+			c.hold(I14, held, p.s, []string{at.name, to.name}, "%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name)
 		}
 		if !to.runs() || c.period != calmed {
 			return
 		}
 		if hops == 2 {
-			c.hold("I14", false, p.s, []string{p.m.name}, "more than two hops")
+			c.hold(I14, false, p.s, []string{p.m.name}, "more than two hops")
 			return
 		}
 		at = to
@@ -437,7 +437,7 @@ func (c *checks) numbered(f *feed) {
 	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == failure || c.period == calmed || c.period == homing) {
 		return
 	}
-	c.hold("I15", f.first > s.lastSegment, s, []string{f.m.name}, fmt.Sprintf("begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner))
+	c.hold(I15, f.first > s.lastSegment, s, []string{f.m.name}, "begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner)
 }
 
 // capacity is I10.
@@ -448,12 +448,12 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 	}
 	n := c.claimed(m)
 	if n <= limit {
-		c.ok("I10")
+		c.ok(I10)
 		return
 	}
 	if c.crowded(m) {
 		c.w.sometimes["all at limit"]++
-		c.ok("I10")
+		c.ok(I10)
 		return
 	}
 	local, b := m.clock.at(c.w.now), c.bounds()
@@ -462,12 +462,12 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 			continue // none, or m cannot know
 		}
 		if any, _ := c.fresh(m, q, local, c.patience(m, q)); any {
-			c.hold("I10", c.period == wild, s, []string{m.name, q.name},
-				fmt.Sprintf("%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name))
+			c.hold(I10, c.period == wild, s, []string{m.name, q.name},
+				"%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name)
 			return
 		}
 	}
-	c.ok("I10")
+	c.ok(I10)
 }
 
 // weigh notes since when a machine has room for another stream.

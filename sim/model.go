@@ -533,7 +533,7 @@ type Line struct {
 
 // A Violation is an invariant or an expectation that did not hold.
 type Violation struct {
-	Invariant   string // I1 … or "expect"
+	Invariant   Invariant
 	At          time.Duration
 	Stream      string
 	Nodes       []string
@@ -541,18 +541,6 @@ type Violation struct {
 	Text        string // for people
 	Fingerprint string // the same for the same fault whatever the names are
 	Step        int    // the line in the scenario of a failed expectation; 0 otherwise
-}
-
-// A Verdict says how an invariant fared.
-type Verdict struct {
-	Name    string // I1 …
-	Rule    string // in a few words
-	State   string // "pass", "violated", "not applicable", or "not exercised"
-	Checks  uint64
-	Failed  int
-	Formula string        // of a bounded one
-	Bound   time.Duration // its value, the one that Worst came nearest to
-	Worst   time.Duration // measured
 }
 
 // A Measure compares a bound with what was measured.

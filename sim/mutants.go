@@ -14,7 +14,7 @@ type MutantResult struct {
 	Name      string
 	What      string
 	Killed    bool
-	By        string // the invariant
+	By        Invariant
 	Scenario  string // that caught it first
 	At        time.Duration
 	Violation Violation

@@ -87,7 +87,7 @@ func newActors(m *machine) {
 		},
 	})
 	if err != nil {
-		w.violate(Violation{Invariant: "I11", Nodes: []string{m.name}, Text: "the node does not start: " + err.Error()})
+		w.checks.hold(I11, false, nil, []string{m.name}, "the node does not start: %v", err)
 		return
 	}
 	p.node = n
@@ -369,7 +369,7 @@ func (p *actorProcess) edit(f *conf.File) {
 		return
 	}
 	if _, err := p.node.Reload(f); err != nil {
-		p.w.violate(Violation{Invariant: "I11", Nodes: []string{p.m.name}, Text: "a reload fails: " + err.Error()})
+		p.w.checks.hold(I11, false, nil, []string{p.m.name}, "a reload fails: %v", err)
 	}
 	p.w.actors.pump()
 }
@@ -431,7 +431,7 @@ func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
 	} else if !st.Same || m.answers%sampleEvery == 0 {
 		raw, err := json.Marshal(st)
 		if err != nil {
-			w.violate(Violation{Invariant: "I27", Nodes: []string{m.name}, Text: "a state that has no form on the wire: " + err.Error()})
+			w.checks.hold(I27, false, nil, []string{m.name}, "a state that has no form on the wire: %v", err)
 			return
 		}
 		size = len(raw)

@@ -14,16 +14,15 @@ func TestStandardPackReachesEveryStateAndExercisesEveryRule(t *testing.T) {
 		t.Skip("runs dozens of groups")
 	}
 	const most, step = 300, 20
-	var missing, idle []string
+	var missing []string
+	var idle []Invariant
 	for from := uint64(1); from <= most; from += step {
 		r := Pack(SweepOptions{From: from, Seeds: step})
 		if from == 1 {
 			missing, idle = r.Missing, r.Idle
 		}
-		unseen := func(list []string) func(string) bool {
-			return func(name string) bool { return !slices.Contains(list, name) }
-		}
-		missing, idle = slices.DeleteFunc(missing, unseen(r.Missing)), slices.DeleteFunc(idle, unseen(r.Idle))
+		missing = slices.DeleteFunc(missing, func(name string) bool { return !slices.Contains(r.Missing, name) })
+		idle = slices.DeleteFunc(idle, func(i Invariant) bool { return !slices.Contains(r.Idle, i) })
 		if len(missing)+len(idle) == 0 {
 			t.Logf("all within %d seeds", from+step-1)
 			return

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"fmt"
-
 	"weir/cluster/control"
 )
 
@@ -18,7 +16,7 @@ func (c *checks) agreement() {
 			if n > 1 {
 				continue // I18 tells
 			}
-			c.ok("I1")
+			c.ok(I1)
 			for _, m := range w.machines {
 				if c.parts[m.index] != part || m.process == nil {
 					continue
@@ -41,7 +39,7 @@ func (c *checks) agreement() {
 				default:
 					ok = said == one.announced
 				}
-				c.hold("I23", ok, s, []string{m.name}, fmt.Sprintf("%s takes %q for the owner of %s, captured by %v", m.name, said, s.name, c.owners(s)))
+				c.hold(I23, ok, s, []string{m.name}, "%s takes %q for the owner of %s, captured by %v", m.name, said, s.name, c.owners(s))
 			}
 		}
 	}
@@ -74,10 +72,10 @@ func (c *checks) home() {
 			}
 			load[one.index]++
 			if p != nil && c.parts[p.index] == part && c.eligible(p, s) {
-				c.hold("I6", one == p, s, []string{one.name, p.name}, s.name+" is not at its pin")
+				c.hold(I6, one == p, s, []string{one.name, p.name}, "%s is not at its pin", s.name)
 			}
 			if h != nil && c.parts[h.index] == part && c.eligible(h, s) && c.edits == 0 {
-				c.hold("I19", one == h, s, []string{one.name, h.name}, fmt.Sprintf("%s is at %s, want it at home at %s", s.name, one.name, h.name))
+				c.hold(I19, one == h, s, []string{one.name, h.name}, "%s is at %s, want it at home at %s", s.name, one.name, h.name)
 			}
 		}
 	}
@@ -99,7 +97,7 @@ func (c *checks) measureReturn(b *bounds) {
 		}
 	}
 	if k > 0 {
-		c.measure("I19", "B5", "max(W, 8R) + F + 2d + ⌈k/4⌉·t_up + B4", b.b5(k), last-c.since)
+		c.measure(I19, b.b5(k), last-c.since)
 	}
 }
 
@@ -125,7 +123,7 @@ func (c *checks) balance(load, pinnedTo []int, free int) {
 			if pins := c.homeless(); pins > 0 {
 				limit += pins
 			}
-			c.hold("I25", load[m.index] <= limit, nil, []string{m.name}, fmt.Sprintf("%s captures %d streams, want at most %d", m.name, load[m.index], limit))
+			c.hold(I25, load[m.index] <= limit, nil, []string{m.name}, "%s captures %d streams, want at most %d", m.name, load[m.index], limit)
 		}
 	}
 }

@@ -291,7 +291,7 @@ func (l wireLink) send(to *actor.PID, msg any, system bool) {
 		}
 		in := pm.ProtoReflect().Type().New().Interface()
 		if err := proto.Unmarshal(raw, in); err != nil {
-			w.violate(Violation{Invariant: "I11", Nodes: []string{m.name}, Text: "a message does not survive the wire: " + err.Error()})
+			w.checks.hold(I11, false, nil, []string{m.name}, "a message does not survive the wire: %v", err)
 			return
 		}
 		pid := actor.NewPID(address, id)

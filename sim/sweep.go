@@ -59,8 +59,8 @@ type SweepResult struct {
 	Verdicts  []Verdict // the worst of each
 	Measures  map[string]Measure
 	Sometimes map[string]int
-	Missing   []string // states of [SometimesStates] that never occurred
-	Idle      []string // invariants that nothing exercised, of those that apply
+	Missing   []string    // states of [SometimesStates] that never occurred
+	Idle      []Invariant // invariants that nothing exercised, of those that apply
 	Events    uint64
 	Messages  uint64
 	TakeOvers int
@@ -274,7 +274,7 @@ func many(o SweepOptions, scenario func(seed uint64) *Scenario) *SweepResult {
 }
 
 func newSweepResult() *SweepResult {
-	return &SweepResult{Measures: map[string]Measure{}, Sometimes: map[string]int{}}
+	return &SweepResult{Verdicts: newVerdicts(), Measures: map[string]Measure{}, Sometimes: map[string]int{}}
 }
 
 func (r *SweepResult) progress(seeds uint64, elapsed time.Duration) Progress {
@@ -314,28 +314,11 @@ func (r *SweepResult) add(s *Scenario, x *Result) {
 		y.All, y.Count = all[:min(len(all), 100_000)], count
 		r.Measures[name] = y
 	}
-	if r.Verdicts == nil {
-		r.Verdicts = slices.Clone(x.Verdicts)
-		return
-	}
 	for i := range r.Verdicts {
-		r.Verdicts[i].merge(&x.Verdicts[i])
+		v := &r.Verdicts[i]
+		v.Checks += x.Verdicts[i].Checks
+		v.Outcome = max(v.Outcome, x.Verdicts[i].Outcome)
 	}
-}
-
-// merge adds what another run showed of the same invariant.
-func (v *Verdict) merge(o *Verdict) {
-	rank := func(state string) int {
-		return slices.Index([]string{"not exercised", "pass", "not applicable", "violated"}, state)
-	}
-	if rank(o.State) > rank(v.State) {
-		v.State = o.State
-	}
-	if o.Formula != "" && (v.Formula == "" || o.Worst-o.Bound > v.Worst-v.Bound) {
-		v.Formula, v.Bound, v.Worst = o.Formula, o.Bound, o.Worst
-	}
-	v.Checks += o.Checks
-	v.Failed += o.Failed
 }
 
 func (r *SweepResult) finish() {
@@ -345,8 +328,8 @@ func (r *SweepResult) finish() {
 		}
 	}
 	for _, v := range r.Verdicts {
-		if v.State == "not exercised" {
-			r.Idle = append(r.Idle, v.Name)
+		if v.Outcome == NotExercised {
+			r.Idle = append(r.Idle, v.Invariant)
 		}
 	}
 }

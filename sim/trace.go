@@ -1,9 +1,12 @@
 package sim
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -149,4 +152,25 @@ func (t *tracer) finish(now time.Duration) string {
 		t.line(now, "-", "sha256").text("sum", h).end()
 	}
 	return h
+}
+
+// Causes are the lines of the trace that led to a line, with it, the first cause first, at most so many. A timer that led
+// to the next timer is left out: it explains nothing.
+func (r *Result) Causes(line uint64, most int) []Line {
+	var chain []Line
+	for line != 0 && len(chain) < most {
+		i, ok := slices.BinarySearchFunc(r.Trace, line, func(l Line, n uint64) int { return cmp.Compare(l.Number, n) })
+		if !ok {
+			break
+		}
+		if len(chain) == 0 || !strings.HasSuffix(r.Trace[i].Text, " tick") {
+			chain = append(chain, r.Trace[i])
+		}
+		if r.Trace[i].Cause >= line {
+			break
+		}
+		line = r.Trace[i].Cause
+	}
+	slices.Reverse(chain)
+	return chain
 }

@@ -156,7 +156,7 @@ func Run(s *Scenario, o Options) *Result {
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
 		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{}, entries: map[string]*machine{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
-		result: &Result{Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
+		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
 	}
 	w.random = w.rng("world")
 	w.wallClock = o.Mutant == string(control.WallClock)
@@ -541,7 +541,6 @@ func (m *machine) runs() bool { return m.up && m.frozen == 0 }
 func (w *world) finish() *Result {
 	r := w.result
 	w.trace.cause = 0
-	w.checks.finish()
 	w.checks.open()
 	r.Hash = w.trace.finish(w.now)
 	r.Trace = w.trace.lines
@@ -561,13 +560,13 @@ func (w *world) finish() *Result {
 
 func (w *world) violate(v Violation) {
 	v.At = w.now
-	t := w.trace.line(w.now, "-", "violation").text("invariant", v.Invariant).text("stream", v.Stream)
+	t := w.trace.line(w.now, "-", "violation").text("invariant", v.Invariant.String()).text("stream", v.Stream)
 	for _, n := range v.Nodes {
 		t.text("node", n)
 	}
 	v.Line = t.text("says", v.Text).end()
 	if v.Fingerprint == "" {
-		v.Fingerprint = v.Invariant
+		v.Fingerprint = v.Invariant.String()
 	}
 	w.result.Violations = append(w.result.Violations, v)
 	if w.o.First {

@@ -93,8 +93,8 @@ func (c *SimExplainCmd) text(list []told) string {
 
 func (c *SimExplainCmd) violations(r *sim.Result, p painter) (list []told) {
 	for _, v := range r.Violations {
-		text := fmt.Sprintf("%s at %s: %s", p.red(v.Invariant), v.At, v.Text)
-		list = append(list, told{v.At.Seconds(), text, c.chain(r.Trace, v.Line), v.At})
+		text := fmt.Sprintf("%s at %s: %s", p.red(v.Invariant.String()), v.At, v.Text)
+		list = append(list, told{v.At.Seconds(), text, c.chain(r, v.Line), v.At})
 	}
 	return list
 }
@@ -137,7 +137,7 @@ func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list [
 	for _, e := range events {
 		t := told{e.at.Seconds(), e.text, []string{}, e.at}
 		if e.line != nil {
-			t.Causes = c.chain(r.Trace, e.line.Number)
+			t.Causes = c.chain(r, e.line.Number)
 		}
 		list = append(list, t)
 	}
@@ -178,29 +178,10 @@ func lineOf(trace []sim.Line, at time.Duration, node, stream string) *sim.Line {
 }
 
 // chain gives the lines that led to one, the first cause first.
-func (c *SimExplainCmd) chain(trace []sim.Line, number uint64) []string {
+func (c *SimExplainCmd) chain(r *sim.Result, line uint64) []string {
 	lines := []string{}
-	for number != 0 && len(lines) < max(c.Depth, 1) {
-		i, ok := slices.BinarySearchFunc(trace, number, func(l sim.Line, n uint64) int {
-			switch {
-			case l.Number < n:
-				return -1
-			case l.Number > n:
-				return 1
-			}
-			return 0
-		})
-		if !ok {
-			break
-		}
-		if len(lines) == 0 || !strings.HasSuffix(trace[i].Text, " tick") { // that a timer led to the next one explains nothing
-			lines = append(lines, trace[i].Text)
-		}
-		if trace[i].Cause >= number {
-			break
-		}
-		number = trace[i].Cause
+	for _, l := range r.Causes(line, max(c.Depth, 1)) {
+		lines = append(lines, l.Text)
 	}
-	slices.Reverse(lines)
 	return lines
 }

@@ -77,7 +77,7 @@ func mutantsText(list []sim.MutantResult, pack *sim.SweepResult, p painter) stri
 	rows := [][]cell{{{text: "planted fault"}, {text: "what it is"}, {text: "caught by"}, {text: "in"}, {text: "after"}, {text: "runs"}}}
 	caught := 0
 	for _, m := range list {
-		by, where, after := cell{text: m.By}, m.Scenario, millis(m.At)
+		by, where, after := cell{text: m.By.String()}, m.Scenario, millis(m.At)
 		if m.Killed {
 			caught++
 		} else {
@@ -96,7 +96,7 @@ func mutantsText(list []sim.MutantResult, pack *sim.SweepResult, p painter) stri
 		fmt.Fprintf(&b, "every state that matters was reached in the %d runs of the standard pack\n", pack.Runs)
 	}
 	if len(pack.Idle) > 0 {
-		fmt.Fprintf(&b, "%s: %s\n", p.red("never exercised"), strings.Join(pack.Idle, " "))
+		fmt.Fprintf(&b, "%s: %s\n", p.red("never exercised"), strings.Trim(fmt.Sprint(pack.Idle), "[]"))
 	} else {
 		b.WriteString("every invariant that applies was exercised\n")
 	}
@@ -109,20 +109,20 @@ func mutantsText(list []sim.MutantResult, pack *sim.SweepResult, p painter) stri
 // mutantsReport is the same for programs.
 func mutantsReport(list []sim.MutantResult, pack *sim.SweepResult) any {
 	type mutant struct {
-		Name     string  `json:"name"`
-		What     string  `json:"what"`
-		Killed   bool    `json:"caught"`
-		By       string  `json:"by,omitempty"`
-		Scenario string  `json:"scenario,omitempty"`
-		At       float64 `json:"after_seconds,omitempty"`
-		Runs     int     `json:"runs"`
+		Name     string        `json:"name"`
+		What     string        `json:"what"`
+		Killed   bool          `json:"caught"`
+		By       sim.Invariant `json:"by,omitempty"`
+		Scenario string        `json:"scenario,omitempty"`
+		At       float64       `json:"after_seconds,omitempty"`
+		Runs     int           `json:"runs"`
 	}
 	out := struct {
-		Mutants  []mutant `json:"mutants"`
-		Missing  []string `json:"never_reached"`
-		Idle     []string `json:"never_exercised"`
-		Violated []uint64 `json:"failed_seeds"`
-	}{[]mutant{}, []string{}, []string{}, []uint64{}}
+		Mutants  []mutant        `json:"mutants"`
+		Missing  []string        `json:"never_reached"`
+		Idle     []sim.Invariant `json:"never_exercised"`
+		Violated []uint64        `json:"failed_seeds"`
+	}{[]mutant{}, []string{}, []sim.Invariant{}, []uint64{}}
 	if pack != nil {
 		out.Missing, out.Idle = append(out.Missing, pack.Missing...), append(out.Idle, pack.Idle...)
 		for _, f := range pack.Failures {

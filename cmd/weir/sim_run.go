@@ -156,7 +156,7 @@ func differs(want, got []string) (sim.Violation, bool) {
 		}
 		if w != g {
 			return sim.Violation{
-				Invariant: "expect.trace", Line: uint64(i + 1), Text: fmt.Sprintf("line %d is %q, want %q", i+1, g, w), Fingerprint: "trace",
+				Invariant: sim.ExpectedTrace, Line: uint64(i + 1), Text: fmt.Sprintf("line %d is %q, want %q", i+1, g, w), Fingerprint: "trace",
 			}, true
 		}
 	}
@@ -196,7 +196,7 @@ func runLine(s *sim.Scenario, r *sim.Result, p painter) string {
 		r.Simulated, r.Events, r.Starts, r.Moves, r.TakeOvers)
 	switch {
 	case len(r.Violations) > 0:
-		return p.red("violation") + " " + r.Violations[0].Invariant + "  " + facts
+		return p.red("violation") + " " + r.Violations[0].Invariant.String() + "  " + facts
 	case r.Unknown:
 		return p.yellow("unknown") + "  " + facts + ": " + r.Why
 	}
@@ -231,21 +231,21 @@ func byNumber(a, b string) int {
 
 // verdictList says how each invariant fared: those that held and those that say nothing, each on a line.
 func verdictList(verdicts []sim.Verdict, p painter) string {
-	by := map[string][]string{}
+	by := map[sim.Outcome][]string{}
 	for _, v := range verdicts {
-		by[v.State] = append(by[v.State], v.Name)
+		by[v.Outcome] = append(by[v.Outcome], v.Invariant.String())
 	}
 	var b strings.Builder
 	b.WriteByte('\n')
-	for _, state := range []string{"pass", "violated", "not exercised", "not applicable"} {
-		if len(by[state]) == 0 {
+	for _, outcome := range []sim.Outcome{sim.Held, sim.Violated, sim.NotExercised, sim.NotApplicable} {
+		if len(by[outcome]) == 0 {
 			continue
 		}
-		label := fmt.Sprintf("%-15s", state)
-		if state == "violated" {
+		label := fmt.Sprintf("%-15s", outcome)
+		if outcome == sim.Violated {
 			label = p.red(label)
 		}
-		b.WriteString("  " + label + strings.Join(by[state], " ") + "\n")
+		b.WriteString("  " + label + strings.Join(by[outcome], " ") + "\n")
 	}
 	b.WriteByte('\n')
 	return b.String()
@@ -265,20 +265,31 @@ type simReport struct {
 	Moves      int               `json:"moves"`
 	TakeOvers  int               `json:"false_takeovers"`
 	Violations []violationReport `json:"violations"`
-	Invariants map[string]string `json:"invariants"`
+	Invariants outcomes          `json:"invariants"`
 	Measures   []measureReport   `json:"measures"`
 	Sometimes  map[string]int    `json:"sometimes,omitempty"`
 }
 
+// outcomes are how invariants fared.
+type outcomes map[sim.Invariant]sim.Outcome
+
+func outcomesOf(verdicts []sim.Verdict) outcomes {
+	by := outcomes{}
+	for _, v := range verdicts {
+		by[v.Invariant] = v.Outcome
+	}
+	return by
+}
+
 type violationReport struct {
-	Invariant   string   `json:"invariant"`
-	At          float64  `json:"at_seconds"`
-	Stream      string   `json:"stream,omitempty"`
-	Nodes       []string `json:"nodes,omitempty"`
-	Line        uint64   `json:"trace_line"`
-	Step        int      `json:"scenario_line,omitempty"`
-	Text        string   `json:"text"`
-	Fingerprint string   `json:"fingerprint"`
+	Invariant   sim.Invariant `json:"invariant"`
+	At          float64       `json:"at_seconds"`
+	Stream      string        `json:"stream,omitempty"`
+	Nodes       []string      `json:"nodes,omitempty"`
+	Line        uint64        `json:"trace_line"`
+	Step        int           `json:"scenario_line,omitempty"`
+	Text        string        `json:"text"`
+	Fingerprint string        `json:"fingerprint"`
 }
 
 type measureReport struct {
@@ -293,7 +304,7 @@ func runJSON(s *sim.Scenario, r *sim.Result) simReport {
 	out := simReport{
 		Scenario: s.Name, Seed: s.Seed, Verdict: "pass", Why: r.Why, Hash: r.Hash, Simulated: r.Simulated.Seconds(), Events: r.Events,
 		Messages: r.Messages, Starts: r.Starts, Moves: r.Moves, TakeOvers: r.TakeOvers, Violations: []violationReport{},
-		Invariants: map[string]string{}, Measures: measureReports(r.Measures), Sometimes: r.Sometimes,
+		Invariants: outcomesOf(r.Verdicts), Measures: measureReports(r.Measures), Sometimes: r.Sometimes,
 	}
 	if r.Unknown {
 		out.Verdict = "unknown"
@@ -303,9 +314,6 @@ func runJSON(s *sim.Scenario, r *sim.Result) simReport {
 	}
 	for _, v := range r.Violations {
 		out.Violations = append(out.Violations, reportOf(v))
-	}
-	for _, v := range r.Verdicts {
-		out.Invariants[v.Name] = v.State
 	}
 	return out
 }

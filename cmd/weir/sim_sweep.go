@@ -135,23 +135,23 @@ func (c *SimSwarmCmd) Run(ctx context.Context, std stdio) error {
 
 // A sweepReport is what a sweep has found, for programs.
 type sweepReport struct {
-	Runs       int               `json:"runs"`
-	Failed     int               `json:"failed"`
-	Unknown    int               `json:"unknown"`
-	Seeds      []uint64          `json:"failed_seeds"`
-	Differing  []uint64          `json:"nondeterministic_seeds"`
-	Invariants map[string]string `json:"invariants"`
-	Simulated  float64           `json:"simulated_seconds"`
-	Elapsed    float64           `json:"elapsed_seconds"`
-	Speed      float64           `json:"times_real_time"`
-	Events     uint64            `json:"events"`
-	Messages   uint64            `json:"messages"`
-	TakeOvers  int               `json:"false_takeovers"`
-	Measures   []measureReport   `json:"measures"`
-	Sometimes  map[string]int    `json:"sometimes"`
-	Never      []string          `json:"never"`
-	First      *violationReport  `json:"first_violation,omitempty"`
-	Scenario   string            `json:"shrunk_scenario,omitempty"`
+	Runs       int              `json:"runs"`
+	Failed     int              `json:"failed"`
+	Unknown    int              `json:"unknown"`
+	Seeds      []uint64         `json:"failed_seeds"`
+	Differing  []uint64         `json:"nondeterministic_seeds"`
+	Invariants outcomes         `json:"invariants"`
+	Simulated  float64          `json:"simulated_seconds"`
+	Elapsed    float64          `json:"elapsed_seconds"`
+	Speed      float64          `json:"times_real_time"`
+	Events     uint64           `json:"events"`
+	Messages   uint64           `json:"messages"`
+	TakeOvers  int              `json:"false_takeovers"`
+	Measures   []measureReport  `json:"measures"`
+	Sometimes  map[string]int   `json:"sometimes"`
+	Never      []string         `json:"never"`
+	First      *violationReport `json:"first_violation,omitempty"`
+	Scenario   string           `json:"shrunk_scenario,omitempty"`
 }
 
 // twice is how many seeds of a sweep are run a second time.
@@ -199,15 +199,12 @@ func (c *SweepFlags) sweep(ctx context.Context, std stdio, runs func(sim.SweepOp
 
 func newSweepReport(r *sim.SweepResult) *sweepReport {
 	rep := &sweepReport{
-		Runs: r.Runs, Failed: r.Failed, Unknown: r.Unknown, Seeds: []uint64{}, Differing: []uint64{}, Invariants: map[string]string{},
+		Runs: r.Runs, Failed: r.Failed, Unknown: r.Unknown, Seeds: []uint64{}, Differing: []uint64{}, Invariants: outcomesOf(r.Verdicts),
 		Simulated: r.Simulated.Seconds(), Elapsed: r.Elapsed.Seconds(), Speed: r.Rate(), Events: r.Events, Messages: r.Messages,
 		TakeOvers: r.TakeOvers, Measures: measureReports(r.Measures), Sometimes: r.Sometimes, Never: append([]string{}, r.Missing...),
 	}
 	for _, f := range r.Failures {
 		rep.Seeds = append(rep.Seeds, f.Seed)
-	}
-	for _, v := range r.Verdicts {
-		rep.Invariants[v.Name] = v.State
 	}
 	return rep
 }
@@ -263,7 +260,7 @@ func sweepText(r *sim.SweepResult, rep *sweepReport, p painter) string {
 		if len(rep.Seeds) > 1 {
 			fmt.Fprintf(&b, "\nseeds with a violation: %v\n", rep.Seeds)
 		}
-		fmt.Fprintf(&b, "\nseed %d, %s at %s: %s\n\n%s", f.Seed, p.red(f.Violation.Invariant), f.Violation.At, f.Violation.Text, replayWith(rep.Scenario))
+		fmt.Fprintf(&b, "\nseed %d, %s at %s: %s\n\n%s", f.Seed, p.red(f.Violation.Invariant.String()), f.Violation.At, f.Violation.Text, replayWith(rep.Scenario))
 	}
 	return b.String()
 }

@@ -214,7 +214,7 @@ func (p *page) drawPins() {
 	p.label("violations", "label red")
 	for _, v := range p.pins {
 		p.s(`<a href="#v%d"><g class=pin data-a="%d" transform="translate(%.1f,%d)"><path d="M0 12 L-6 2 A7 7 0 1 1 6 2 Z"/><text y="1">%d</text><title>%s at %s: %s</title></g></a>`,
-			v.number, v.At.Microseconds(), p.x(v.At), p.y+3, v.number, esc(v.Invariant), seconds(v.At), esc(v.Text))
+			v.number, v.At.Microseconds(), p.x(v.At), p.y+3, v.number, v.Invariant, seconds(v.At), esc(v.Text))
 	}
 	p.y += laneHeight
 }
@@ -362,11 +362,11 @@ func (p *page) violations() {
 	p.f("<section><h2>What was broken</h2>\n")
 	for _, v := range p.pins {
 		p.f(`<article id=v%d class=violation><h3><b>%d</b> %s <span>at %s</span> <button type=button data-go="%d">show</button></h3><p>%s</p>`,
-			v.number, v.number, esc(v.Invariant), seconds(v.At), v.At.Microseconds(), esc(v.Text))
+			v.number, v.number, v.Invariant, seconds(v.At), v.At.Microseconds(), esc(v.Text))
 		if v.Step > 0 {
 			p.f(`<p>Expected in <a href="#s%d">line %d</a> of the scenario.</p>`, v.Step, v.Step)
 		}
-		if chain := causes(p.result.Trace, v.Line, 12); len(chain) > 0 {
+		if chain := p.result.Causes(v.Line, 12); len(chain) > 0 {
 			p.f("<p>What led to it, the cause first:</p><pre>")
 			for _, l := range chain {
 				p.f(`<a href="#L%d">%s</a>`+"\n", l.Number, esc(l.Text))
@@ -399,7 +399,7 @@ func (p *page) tables() {
 	if len(p.result.Verdicts) > 0 {
 		p.f("<section><h2>Invariants</h2><ul class=verdicts>")
 		for _, v := range p.result.Verdicts {
-			p.f(`<li class="%s"><b>%s</b> %s<em>%s</em>`, strings.ReplaceAll(v.State, " ", "-"), esc(v.Name), esc(v.Rule), esc(v.State))
+			p.f(`<li class="%s"><b>%s</b> %s<em>%s</em>`, strings.ReplaceAll(v.Outcome.String(), " ", "-"), v.Invariant, esc(v.Invariant.Rule()), v.Outcome)
 		}
 		p.f("</ul></section>\n")
 	}
@@ -442,7 +442,7 @@ func (p *page) trace() {
 	if len(lines) > wholeTrace {
 		near := map[uint64]bool{}
 		for _, v := range p.pins {
-			for _, l := range causes(lines, v.Line, 12) {
+			for _, l := range p.result.Causes(v.Line, 12) {
 				near[l.Number] = true
 			}
 		}

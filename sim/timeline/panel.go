@@ -167,7 +167,7 @@ func (p *page) marks() []mark {
 		}
 	}
 	for _, v := range p.pins {
-		list = append(list, mark{v.At.Microseconds(), v.Invariant + ": " + v.Text})
+		list = append(list, mark{v.At.Microseconds(), v.Invariant.String() + ": " + v.Text})
 	}
 	for _, l := range p.streams {
 		for i, c := range l.pieces {

@@ -348,41 +348,12 @@ func (t *text) drawKey() {
 
 func (t *text) drawViolations() {
 	for _, p := range t.pins {
-		fmt.Fprintf(&t.b, "\n%s at %s: %s\n", t.paint("1;31", p.Invariant), seconds(p.At), p.Text)
+		fmt.Fprintf(&t.b, "\n%s at %s: %s\n", t.paint("1;31", p.Invariant.String()), seconds(p.At), p.Text)
 		if p.Step > 0 {
 			fmt.Fprintf(&t.b, "  expected in line %d of the scenario\n", p.Step)
 		}
-		for _, l := range causes(t.result.Trace, p.Line, 8) {
+		for _, l := range t.result.Causes(p.Line, 8) {
 			fmt.Fprintf(&t.b, "  %s\n", l.Text)
 		}
 	}
-}
-
-// causes is the chain of lines that led to one, the first cause first, at most so many. Timers that led to the next
-// timer are left out: they explain nothing.
-func causes(trace []sim.Line, number uint64, most int) []sim.Line {
-	var chain []sim.Line
-	for number != 0 && len(chain) < most {
-		i, ok := slices.BinarySearchFunc(trace, number, func(l sim.Line, n uint64) int {
-			switch {
-			case l.Number < n:
-				return -1
-			case l.Number > n:
-				return 1
-			}
-			return 0
-		})
-		if !ok {
-			break
-		}
-		if len(chain) == 0 || !strings.HasSuffix(trace[i].Text, " tick") {
-			chain = append(chain, trace[i])
-		}
-		if trace[i].Cause >= number {
-			break
-		}
-		number = trace[i].Cause
-	}
-	slices.Reverse(chain)
-	return chain
 }

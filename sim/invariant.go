@@ -1,0 +1,179 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// An Invariant is a rule of the cluster that every run is checked against, by its number.
+type Invariant uint8
+
+// The invariants, and what else a run can violate.
+const (
+	// Expected stands for an expectation of the scenario.
+	Expected Invariant = iota
+	I1
+	I2
+	I3
+	I4
+	I5
+	I6
+	I7
+	I8
+	I9
+	I10
+	I11
+	I12
+	I13
+	I14
+	I15
+	I16
+	I17
+	I18
+	I19
+	I20
+	I21
+	I22
+	I23
+	I24
+	I25
+	I26
+	I27
+	I28
+	// ExpectedTrace stands for the trace that the scenario's file says the run has to give.
+	ExpectedTrace
+)
+
+// invariants has a row for each: the rule as a sentence; whether what it speaks of is not built yet, so that it applies
+// to no run; and of a rule that bounds a time the name of the bound and its formula.
+var invariants = [...]struct {
+	rule           string
+	pending        bool
+	bound, formula string
+}{
+	I1:  {rule: "one owner in each stable part of the group"},
+	I2:  {rule: "no take-over before the evidence is stale"},
+	I3:  {rule: "no claim while warming up"},
+	I4:  {rule: "the first claimant of the order never yields"},
+	I5:  {rule: "yield only to a claim that is direct and running"},
+	I6:  {rule: "a pin that is there has its stream"},
+	I7:  {rule: "at most one capture (partition=exclusive)", pending: true},
+	I8:  {rule: "self-fence without a majority (partition=exclusive)", pending: true},
+	I9:  {rule: "evidence never goes back, and is relayed once"},
+	I10: {rule: "limits are kept unless all are full"},
+	I11: {rule: "effects fit what is"},
+	I12: {rule: "a wrong key changes nothing"},
+	I13: {rule: "the wall clock changes nothing"},
+	I14: {rule: "a redirect leads to who has the stream, in two hops at most"},
+	I15: {rule: "segment numbers go forward from owner to owner"},
+	I16: {rule: "epochs go forward downstream", pending: true},
+	I17: {rule: "a take-over takes no longer than B2", bound: "B2", formula: "S/(1-ρ) + 3d + σ + t_up"},
+	I18: {rule: "an overlap lasts no longer than B4", bound: "B4", formula: "F(1+j)/(1-ρ) + 2d + σ + t_dn"},
+	I19: {rule: "home by B5 after a return", bound: "B5", formula: "max(W, 8R) + F + 2d + ⌈k/4⌉·t_up + B4"},
+	I20: {rule: "no orphan longer than B7", bound: "B7", formula: "S + n·G"},
+	I21: {rule: "captured by B6 after a cold start", bound: "B6", formula: "F/2 + 6d + t_up if all answer, else S + t_up"},
+	I22: {rule: "a look-up is answered in time", bound: "look-up", formula: "S/(1-ρ) + d + t_up + F(1+j) + 2d"},
+	I23: {rule: "in quiet all agree on who owns what"},
+	I24: {rule: "a failure or return moves only what it must (B8)"},
+	I25: {rule: "balanced (B9)"},
+	I26: {rule: "flapping moves little (B10)"},
+	I27: {rule: "few and short messages"},
+	I28: {rule: "calm is silent"},
+}
+
+// Rule is the invariant as a sentence.
+func (i Invariant) Rule() string { return invariants[i].rule }
+
+// String gives the invariant's name: I and its number, or the word of a scenario for what the scenario expects.
+func (i Invariant) String() string {
+	switch i {
+	case Expected:
+		return "expect"
+	case ExpectedTrace:
+		return "expect.trace"
+	}
+	return "I" + strconv.Itoa(int(i))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (i Invariant) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
+// An Outcome says how an invariant fared in a run, or in several. Of two outcomes the greater is that of both together.
+type Outcome uint8
+
+// Outcomes.
+const (
+	NotExercised  Outcome = iota // nothing happened that it speaks of
+	Held                         // every check held
+	NotApplicable                // what it speaks of is not built yet
+	Violated
+)
+
+// String gives the words that pages and JSON use.
+func (o Outcome) String() string {
+	return [...]string{"not exercised", "pass", "not applicable", "violated"}[o]
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// A Verdict says how an invariant fared.
+type Verdict struct {
+	Invariant Invariant
+	Outcome   Outcome
+	Checks    uint64
+}
+
+// newVerdicts gives a verdict for each invariant, in the order of their numbers.
+func newVerdicts() []Verdict {
+	list := make([]Verdict, 0, len(invariants)-1)
+	for i := I1; int(i) < len(invariants); i++ {
+		v := Verdict{Invariant: i}
+		if invariants[i].pending {
+			v.Outcome = NotApplicable
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// check counts a check of an invariant.
+func (r *Result) check(i Invariant, outcome Outcome) {
+	v := &r.Verdicts[i-I1]
+	v.Checks++
+	v.Outcome = max(v.Outcome, outcome)
+}
+
+// hold counts a check and reports a violation if it failed. The stream is nil if the check is about none.
+func (c *checks) hold(i Invariant, ok bool, s *streamTruth, nodes []string, format string, args ...any) {
+	if ok {
+		c.ok(i)
+		return
+	}
+	c.w.result.check(i, Violated)
+	v := Violation{Invariant: i, Nodes: nodes, Text: fmt.Sprintf(format, args...)}
+	if s != nil {
+		v.Stream = s.name
+	}
+	c.w.violate(v)
+}
+
+// ok counts a check that held.
+func (c *checks) ok(i Invariant) { c.w.result.check(i, Held) }
+
+// measure compares a value with the bound of an invariant, and keeps the pair that came nearest.
+func (c *checks) measure(i Invariant, limit, got time.Duration) {
+	c.ok(i)
+	r := c.w.result
+	x := r.Measures[invariants[i].bound]
+	if x.Count == 0 || got-limit > x.Worst-x.Bound {
+		x.Bound, x.Worst = limit, got
+	}
+	x.Name, x.Formula = invariants[i].bound, invariants[i].formula
+	x.Count++
+	if len(x.All) < 4096 {
+		x.All = append(x.All, got)
+	}
+	r.Measures[x.Name] = x
+}
