@@ -33,7 +33,8 @@ type Descriptor struct {
 	// Title is what people read.
 	Title string
 
-	// Listener is the protocol whose listener accepts the clients: the row's own, or HTTP.
+	// Listener is the protocol whose listener accepts the clients: the row's own, or HTTP. One that is a row's own has a
+	// field in [Ports].
 	Listener Protocol
 
 	// Port is the usual port of the row's own listener, which URLs leave out; 0 without one.
@@ -84,6 +85,33 @@ func Of(p Protocol) Descriptor {
 		}
 	}
 	return Descriptor{}
+}
+
+// Ports are the first port of each listener of a node, in the form in which nodes tell each other; 0 where it does not
+// listen. RTMPS, RTSPS and SRT are for nodes of later versions.
+type Ports struct {
+	HTTP  int `json:"http,omitempty"`
+	HTTPS int `json:"https,omitempty"`
+	RTMP  int `json:"rtmp,omitempty"`
+	RTMPS int `json:"rtmps,omitempty"`
+	RTSP  int `json:"rtsp,omitempty"`
+	RTSPS int `json:"rtsps,omitempty"`
+	SRT   int `json:"srt,omitempty"`
+}
+
+// At gives the place of a listener's port. The protocol must be the Listener of some row.
+func (p *Ports) At(listener Protocol) *int {
+	switch listener {
+	case HTTP:
+		return &p.HTTP
+	case HTTPS:
+		return &p.HTTPS
+	case RTMP:
+		return &p.RTMP
+	case RTSP:
+		return &p.RTSP
+	}
+	panic("no listener: " + listener)
 }
 
 // Directive is the name of the directive that sets the addresses of the row's own listener.

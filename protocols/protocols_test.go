@@ -1,6 +1,8 @@
 package protocols_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,5 +75,16 @@ func TestURL(t *testing.T) {
 	}
 	if d := protocols.Of(protocols.RTMP); d.Flag() != "--rtmp" || d.Variable() != "WEIR_RTMP" || d.Directive() != "rtmp" {
 		t.Errorf("flag %q, variable %q, directive %q", d.Flag(), d.Variable(), d.Directive())
+	}
+}
+
+func TestEveryListenerHasItsPortInTheState(t *testing.T) {
+	for i, d := range protocols.Listeners() {
+		var p protocols.Ports
+		*p.At(d.Protocol) = 1000 + i
+		got, err := json.Marshal(p)
+		if want := fmt.Sprintf(`{"%s":%d}`, d.Protocol, 1000+i); err != nil || string(got) != want {
+			t.Errorf("a port for %s is told as %s, %v, want %s", d.Protocol, got, err, want)
+		}
 	}
 }

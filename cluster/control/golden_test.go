@@ -7,6 +7,8 @@ import (
 	"os"
 	"reflect"
 	"testing"
+
+	"weir/protocols"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -26,7 +28,7 @@ func stateOfThisVersion() *State {
 		Hash: "aa", Channels: 40,
 		Advert: Advert{
 			Build: "v1", Remote: "n1:9090", SysID: "s", API: "http://n1", Public: "http://cdn", Private: "http://10.0.0.1",
-			HTTP: 80, HTTPS: 443, RTMP: 1935, RTMPS: 443, RTSP: 554, RTSPS: 322, SRT: 9000,
+			Ports: protocols.Ports{HTTP: 80, HTTPS: 443, RTMP: 1935, RTMPS: 443, RTSP: 554, RTSPS: 322, SRT: 9000},
 		},
 		ListHash: "bb.1", List: []Listed{{Name: "cam01", Pin: "n3", Published: true, Clustered: true, OnDemand: true, Restreamed: true}},
 		Claims: []Claim{claim}, Names: []Known{{Entry: "n2:80", Node: "n2", List: "bb.1"}},

@@ -20,7 +20,7 @@ var (
 	pureFolders = []string{".", "../place"}
 	pureImports = []string{
 		"cmp", "errors", "fmt", "math", "slices", "strconv", "strings", "unicode/utf8", "net/netip", "net/url",
-		"weir/cluster/place",
+		"weir/cluster/place", "weir/protocols",
 	}
 )
 

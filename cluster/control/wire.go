@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"weir/protocols"
 )
 
 // Protocol is the version of [State] that this build speaks. A node understands its predecessor's, so that a group is
@@ -69,8 +71,7 @@ type Load struct {
 	Age       int64 `json:"age,omitempty"`       // ms since all this was measured; set by who sends it
 }
 
-// Advert is what a node tells of itself so that others, and their clients, can reach it. Ports are zero if the node
-// does not listen.
+// Advert is what a node tells of itself so that others, and their clients, can reach it.
 type Advert struct {
 	Build   string `json:"build,omitempty"`
 	Remote  string `json:"remote,omitempty"` // host:port of protoactor's remote; the host may be empty
@@ -78,13 +79,7 @@ type Advert struct {
 	API     string `json:"api,omitempty"`
 	Public  string `json:"public,omitempty"`
 	Private string `json:"private,omitempty"`
-	HTTP    int    `json:"http,omitempty"`
-	HTTPS   int    `json:"https,omitempty"`
-	RTMP    int    `json:"rtmp,omitempty"`
-	RTMPS   int    `json:"rtmps,omitempty"`
-	RTSP    int    `json:"rtsp,omitempty"`
-	RTSPS   int    `json:"rtsps,omitempty"`
-	SRT     int    `json:"srt,omitempty"`
+	protocols.Ports
 }
 
 // An Age is direct evidence that the answering node has of a third one. It is passed on once: nobody relays what was

@@ -158,8 +158,8 @@ func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
 		d.Kind, d.Why = Hold, "its owner has no address yet"
 		return
 	}
-	plain := r.Protocol == protocols.RTSP || r.Protocol == protocols.RTMP
-	downgrade := r.Secure && (plain || n.Public.Scheme != "https")
+	by := protocols.Of(r.Protocol)
+	downgrade := r.Secure && (by.Listener != protocols.HTTP || n.Public.Scheme != "https")
 	if r.Protocol == protocols.HLS {
 		d.Kind = Proxy
 		d.Upstream = n.Private.String()
@@ -176,8 +176,7 @@ func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
 	if s.Policy.Relay[r.Protocol] || downgrade {
 		return
 	}
-	follows := r.Protocol != protocols.RTMP || r.Redirects
-	if follows || s.Policy.Redirect[r.Protocol] {
+	if by.Follows || r.Redirects || s.Policy.Redirect[r.Protocol] {
 		if to := location(r, n); to != "" {
 			d.Kind, d.Location = Redirect, to
 		}
@@ -187,17 +186,13 @@ func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
 // location is the URL of the request at node n; empty if n does not speak the protocol.
 func location(r listen.Request, n Node) string {
 	u := url.URL{Scheme: n.Public.Scheme, Host: n.Public.Host}
-	switch r.Protocol {
-	case protocols.RTSP, protocols.RTMP:
-		port, usual := n.RTSP, 554
-		if r.Protocol == protocols.RTMP {
-			port, usual = n.RTMP, 1935
-		}
+	if by := protocols.Of(r.Protocol); by.Listener != protocols.HTTP {
+		port := *n.Ports.At(by.Listener)
 		if port == 0 {
 			return ""
 		}
-		u.Scheme, u.Host = string(r.Protocol), n.Public.Hostname()
-		if port != usual {
+		u.Scheme, u.Host = by.Scheme(), n.Public.Hostname()
+		if port != by.Port {
 			u.Host = net.JoinHostPort(u.Host, strconv.Itoa(port))
 		} else if strings.Contains(u.Host, ":") {
 			u.Host = "[" + u.Host + "]"

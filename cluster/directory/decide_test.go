@@ -29,7 +29,7 @@ func view(t *testing.T, public string, p directory.Policy, change func(*director
 	v := &directory.View{
 		Self: "n", Warm: true,
 		Nodes: map[string]directory.Node{
-			"p": {Name: "p", Alive: true, Public: parse(t, public), Private: parse(t, private), RTMP: 1936, RTSP: 554},
+			"p": {Name: "p", Alive: true, Public: parse(t, public), Private: parse(t, private), Ports: protocols.Ports{RTMP: 1936, RTSP: 554}},
 			"q": {Name: "q", Alive: true, Public: parse(t, "http://q.example.com"), Private: parse(t, "http://10.0.0.3"), Clients: 3},
 		},
 		Streams: map[string]directory.Stream{"cam": {Owner: "p", OwnerRunning: true, Configured: true, Policy: p}},

@@ -34,8 +34,7 @@ type Node struct {
 	// Public is the URL under which clients reach the node, without path; Private the one for media between nodes.
 	Public, Private *url.URL
 
-	// RTMP and RTSP are the ports that the node advertises; 0 when it does not listen.
-	RTMP, RTSP int
+	Ports protocols.Ports // as it advertises them
 
 	Clients int
 }

@@ -72,7 +72,7 @@ func (n *Node) owner(name string) (srs.Owner, bool) {
 		if p.Public == nil {
 			return srs.Owner{}, false
 		}
-		return srs.Owner{Name: node, Host: p.Public.Hostname(), Port: p.RTMP}, true
+		return srs.Owner{Name: node, Host: p.Public.Hostname(), Port: p.Ports.RTMP}, true
 	}
 	v := n.view.get()
 	if v == nil || v.Draining {
@@ -81,7 +81,7 @@ func (n *Node) owner(name string) (srs.Owner, bool) {
 	f := n.file()
 	o := srs.Owner{Name: node, Host: f.Advertise, Port: f.AdvertisePort}
 	if o.Port == 0 {
-		o.Port = n.sockets().port(protocols.RTMP)
+		o.Port = n.sockets().ports().RTMP
 	}
 	if o.Host == "" && len(v.Entries) > 0 {
 		if p := peersByEntry(f)[v.Entries[0]]; p.PublicGiven {

@@ -72,14 +72,14 @@ func (s *sockets) close() {
 	}
 }
 
-// port is the first one at which a protocol's clients connect; 0 if there is none.
-func (s *sockets) port(p protocols.Protocol) int {
+// ports are the first of each protocol.
+func (s *sockets) ports() (ports protocols.Ports) {
 	for _, k := range s.list {
-		if k.of.Protocol == p {
-			return portOf(k.l)
+		if p := ports.At(k.of.Protocol); *p == 0 {
+			*p = portOf(k.l)
 		}
 	}
-	return 0
+	return ports
 }
 
 // open gives the socket that was opened at start, and later a new one on the same address.

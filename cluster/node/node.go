@@ -34,7 +34,6 @@ import (
 	"weir/cluster/origin"
 	"weir/cluster/peer"
 	"weir/cluster/trust"
-	"weir/protocols"
 	"weir/protocols/api"
 	"weir/protocols/listen"
 )
@@ -376,7 +375,7 @@ func (n *Node) controlConfig(s *sockets) control.Config {
 }
 
 func (n *Node) advert(s *sockets) control.Advert {
-	a := control.Advert{Build: n.cfg.Build, SysID: n.sys.ID, HTTP: s.port(protocols.HTTP), RTMP: s.port(protocols.RTMP), RTSP: s.port(protocols.RTSP)}
+	a := control.Advert{Build: n.cfg.Build, SysID: n.sys.ID, Ports: s.ports()}
 	if n.cluster != nil {
 		a.Remote = n.sys.Address()
 	}

@@ -102,7 +102,7 @@ func directoryView(v *control.View, f *conf.File) *directory.View {
 		d.Nodes[p.Name] = directory.Node{
 			Name: p.Name, Alive: p.Alive, Draining: p.Status == control.Draining,
 			Public: mustURL(c.Public), Private: mustURL(c.Private),
-			RTMP: p.Advert.RTMP, RTSP: p.Advert.RTSP, Clients: p.Load.Clients,
+			Ports: p.Advert.Ports, Clients: p.Load.Clients,
 		}
 	}
 	for i := range v.Streams {

@@ -307,21 +307,17 @@ func (d *demo) names() []string {
 
 // printJSON prints the line that programs read.
 func (d *demo) printJSON() error {
-	type node struct {
-		Name string `json:"name"`
-		PID  int    `json:"pid"`
-		HTTP string `json:"http"`
-		RTMP string `json:"rtmp"`
-		RTSP string `json:"rtsp"`
-	}
 	var line struct {
-		Nodes   []node   `json:"nodes"`
-		Config  string   `json:"config"`
-		Streams []string `json:"streams"`
+		Nodes   []map[string]any `json:"nodes"`
+		Config  string           `json:"config"`
+		Streams []string         `json:"streams"`
 	}
 	for _, c := range d.children {
-		p := c.node.ports
-		line.Nodes = append(line.Nodes, node{c.node.name, c.pid(), loopbackAddr(p.http), loopbackAddr(p.rtmp), loopbackAddr(p.rtsp)})
+		node := map[string]any{"name": c.node.name, "pid": c.pid()}
+		for _, l := range demoListeners() {
+			node[string(l.Protocol)] = c.node.addr(l.Protocol)
+		}
+		line.Nodes = append(line.Nodes, node)
 	}
 	line.Config = d.config
 	for _, s := range d.streams {

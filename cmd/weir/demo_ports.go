@@ -3,28 +3,39 @@ package main
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+
+	"weir/protocols"
 )
 
 // loopback is where the demonstration listens: nobody outside this machine reaches it.
 const loopback = "127.0.0.1"
 
-// demoPorts are the ports of one node.
-type demoPorts struct{ http, rtmp, rtsp int }
+// demoListeners are the listeners of each node of the demonstration: those that run by default.
+func demoListeners() []protocols.Descriptor {
+	return slices.DeleteFunc(protocols.Listeners(), func(d protocols.Descriptor) bool { return !d.On })
+}
 
-// The ports from which each kind is counted up: what people expect, as far as no privileges are needed.
-const (
-	firstHTTP = 8081
-	firstRTMP = 1935
-	firstRTSP = 8554
-)
+// firstPort is the port from which those of a listener are counted up: what people expect, without privileges. The HTTP
+// ports end in the numbers of the nodes.
+func firstPort(d protocols.Descriptor) int {
+	switch {
+	case d.Protocol == protocols.HTTP:
+		return 8081
+	case d.Port < 1024:
+		return 8000 + d.Port
+	default:
+		return d.Port
+	}
+}
 
-// portsTried is how many ports of each kind are looked at before any free one will do.
+// portsTried is how many ports of each listener are looked at before any free one will do.
 const portsTried = 50
 
 // pickPorts chooses the ports of n nodes, the same at each start unless others have them. Free says whether a port can
 // be listened at; anyFree gives one that can, by the machine's choice.
-func pickPorts(n int, free func(int) bool, anyFree func() (int, error)) ([]demoPorts, error) {
+func pickPorts(n int, free func(int) bool, anyFree func() (int, error)) ([]protocols.Ports, error) {
 	taken := map[int]bool{}
 	pick := func(first int) (int, error) {
 		for port := first; port < first+portsTried; port++ {
@@ -45,21 +56,14 @@ func pickPorts(n int, free func(int) bool, anyFree func() (int, error)) ([]demoP
 		}
 		return 0, fmt.Errorf("no port above %d is free", first)
 	}
-	nodes := make([]demoPorts, n)
-	for _, kind := range []struct {
-		first int
-		of    func(*demoPorts) *int
-	}{
-		{firstHTTP, func(p *demoPorts) *int { return &p.http }},
-		{firstRTMP, func(p *demoPorts) *int { return &p.rtmp }},
-		{firstRTSP, func(p *demoPorts) *int { return &p.rtsp }},
-	} {
+	nodes := make([]protocols.Ports, n)
+	for _, d := range demoListeners() {
 		for i := range nodes {
-			port, err := pick(kind.first)
+			port, err := pick(firstPort(d))
 			if err != nil {
 				return nil, fmt.Errorf("choosing ports: %w", err)
 			}
-			*kind.of(&nodes[i]) = port
+			*nodes[i].At(d.Protocol) = port
 		}
 	}
 	return nodes, nil

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"weir/protocols"
 )
 
 // stopGrace is how long a node that was asked to end may take before it is killed. An orphaned one gives itself as long.
@@ -18,19 +20,30 @@ const stopGrace = 5 * time.Second
 // A demoNode is what one node of the demonstration is started with.
 type demoNode struct {
 	name  string
-	ports demoPorts
+	ports protocols.Ports
 	log   string // file that gets the node's log
 }
 
+// addr is where a listener of the node listens.
+func (n demoNode) addr(listener protocols.Protocol) string {
+	return loopbackAddr(*n.ports.At(listener))
+}
+
 // url is where the node answers over HTTP.
-func (n demoNode) url() string { return "http://" + loopbackAddr(n.ports.http) }
+func (n demoNode) url() string { return "http://" + n.addr(protocols.HTTP) }
+
+// streamURL is where a protocol plays a stream at the node.
+func (n demoNode) streamURL(d protocols.Descriptor, stream string) string {
+	return d.URL(n.addr(d.Listener), stream)
+}
 
 // args is the command line of the node, without the program.
 func (n demoNode) args(config string) []string {
-	return []string{
-		"node", "--config", config, "--name", n.name, "--http", loopbackAddr(n.ports.http), "--rtmp", loopbackAddr(n.ports.rtmp),
-		"--rtsp", loopbackAddr(n.ports.rtsp),
+	args := []string{"node", "--config", config, "--name", n.name}
+	for _, d := range demoListeners() {
+		args = append(args, d.Flag(), n.addr(d.Protocol))
 	}
+	return args
 }
 
 // A child is a process that the demonstration has started.

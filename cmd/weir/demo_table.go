@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"weir/protocols"
 )
 
 // A screen is where the demonstration speaks.
@@ -130,16 +133,17 @@ func (d *demo) printTable(s sight) error {
 }
 
 func (d *demo) nodeTable() string {
-	rows := [][]cell{{{"node", d.screen.dim}, {"pid", d.screen.dim}, {"http", d.screen.dim}, {"rtmp", d.screen.dim}, {"rtsp", d.screen.dim}}}
+	head := []cell{{"node", d.screen.dim}, {"pid", d.screen.dim}}
+	for _, l := range demoListeners() {
+		head = append(head, cell{string(l.Protocol), d.screen.dim})
+	}
+	rows := [][]cell{head}
 	for _, c := range d.children {
-		p := c.node.ports
-		rows = append(rows, []cell{
-			{c.node.name, d.screen.node},
-			{text: strconv.Itoa(c.pid())},
-			{text: c.node.url()},
-			{text: "rtmp://" + loopbackAddr(p.rtmp)},
-			{text: "rtsp://" + loopbackAddr(p.rtsp)},
-		})
+		row := []cell{{c.node.name, d.screen.node}, {text: strconv.Itoa(c.pid())}}
+		for _, l := range demoListeners() {
+			row = append(row, cell{text: l.Scheme() + "://" + c.node.addr(l.Protocol)})
+		}
+		rows = append(rows, row)
 	}
 	return table(rows)
 }
@@ -158,31 +162,22 @@ func (d *demo) example(s sight) (stream, owner string, entry demoNode) {
 // playTable lists where a stream can be played through a node that is not its owner, and what becomes of the players.
 func (d *demo) playTable(stream, owner string, n demoNode) string {
 	var rows [][]cell
-	for _, u := range playURLs(stream, n) {
+	for _, p := range played() {
 		how := "redirected to " + owner + ": open it again if " + owner + " dies"
-		switch u.form {
-		case "HLS":
+		switch {
+		case p.Protocol == protocols.HLS:
 			how = "playlists by " + n.name + ", segments by " + owner + ": goes on if " + owner + " dies"
-		case "RTMP":
+		case !p.Follows:
 			how = "relayed by " + n.name + ": goes on if " + owner + " dies"
 		}
-		rows = append(rows, []cell{{text: u.form}, {text: u.url}, {how, d.screen.dim}})
+		rows = append(rows, []cell{{text: p.Title}, {text: n.streamURL(p, stream)}, {how, d.screen.dim}})
 	}
 	return table(rows) + d.screen.dim("  paste a URL behind ffplay or mpv, or into VLC's Open Network Stream") + "\n"
 }
 
-// A playURL is where a stream can be played in one form.
-type playURL struct{ form, url string }
-
-// playURLs are all forms in which a node plays a stream.
-func playURLs(stream string, n demoNode) []playURL {
-	return []playURL{
-		{"HLS", n.url() + "/" + stream + "/index.m3u8"},
-		{"RTMP", "rtmp://" + loopbackAddr(n.ports.rtmp) + "/static/" + stream},
-		{"RTSP", "rtsp://" + loopbackAddr(n.ports.rtsp) + "/" + stream},
-		{"HTTP-TS", n.url() + "/" + stream + "/mpegts"},
-		{"HTTP-FLV", n.url() + "/" + stream + ".flv"},
-	}
+// played are the protocols in which people play streams.
+func played() []protocols.Descriptor {
+	return slices.DeleteFunc(protocols.All(), func(d protocols.Descriptor) bool { return d.Path == "" })
 }
 
 // streamTable lists for each node what it captures, and what is special about some streams.
@@ -211,7 +206,7 @@ func (d *demo) streamTable(s sight) string {
 // publishCommand publishes a test picture of ffmpeg's, which looks different from weir's own.
 func (d *demo) publishCommand(n demoNode) string {
 	return "ffmpeg -re -f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi -i sine=frequency=440 -c:v libx264 -preset veryfast" +
-		" -tune zerolatency -pix_fmt yuv420p -g 50 -c:a aac -f flv rtmp://" + loopbackAddr(n.ports.rtmp) + "/static/" + demoLive
+		" -tune zerolatency -pix_fmt yuv420p -g 50 -c:a aac -f flv " + n.streamURL(protocols.Of(protocols.RTMP), demoLive)
 }
 
 func (d *demo) breakTable() string {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/protocols"
 	"weir/protocols/api"
 	"weir/protocols/pull"
 )
@@ -29,16 +30,16 @@ func TestPortsAreTheUsualOnesUnlessTaken(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		taken func(int) bool
-		want  []demoPorts
+		want  []protocols.Ports
 	}{
-		{"all free", func(int) bool { return false }, []demoPorts{{8081, 1935, 8554}, {8082, 1936, 8555}, {8083, 1937, 8556}}},
+		{"all free", func(int) bool { return false }, []protocols.Ports{{HTTP: 8081, RTMP: 1935, RTSP: 8554}, {HTTP: 8082, RTMP: 1936, RTSP: 8555}, {HTTP: 8083, RTMP: 1937, RTSP: 8556}}},
 		{
 			"some taken", func(p int) bool { return p == 8082 || p == 1935 },
-			[]demoPorts{{8081, 1936, 8554}, {8083, 1937, 8555}, {8084, 1938, 8556}},
+			[]protocols.Ports{{HTTP: 8081, RTMP: 1936, RTSP: 8554}, {HTTP: 8083, RTMP: 1937, RTSP: 8555}, {HTTP: 8084, RTMP: 1938, RTSP: 8556}},
 		},
 		{
-			"the usual ones taken", func(p int) bool { return p >= firstHTTP && p < firstHTTP+portsTried },
-			[]demoPorts{{20000, 1935, 8554}, {20001, 1936, 8555}, {20002, 1937, 8556}},
+			"the usual ones taken", func(p int) bool { return p >= 8081 && p < 8081+portsTried },
+			[]protocols.Ports{{HTTP: 20000, RTMP: 1935, RTSP: 8554}, {HTTP: 20001, RTMP: 1936, RTSP: 8555}, {HTTP: 20002, RTMP: 1937, RTSP: 8556}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,7 +101,7 @@ func TestDemoConfigurationIsUnderstood(t *testing.T) {
 		t.Errorf("%d peers and %d streams, want 3 and 13", len(f.Peers), len(f.Streams))
 	}
 	for i, p := range f.Peers {
-		if p.APIURL != fmt.Sprintf("http://127.0.0.1:%d", firstHTTP+i) || p.FetchTimeout != time.Second || p.StaleTimeout != 3*time.Second {
+		if p.APIURL != fmt.Sprintf("http://127.0.0.1:%d", 8081+i) || p.FetchTimeout != time.Second || p.StaleTimeout != 3*time.Second {
 			t.Errorf("peer %s: %s, %v, %v", p.Name(), p.APIURL, p.FetchTimeout, p.StaleTimeout)
 		}
 	}

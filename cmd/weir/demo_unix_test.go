@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/protocols"
 )
 
 // patience is how long a test waits for what must happen. Slow machines take their time; none takes that long.
@@ -196,7 +197,7 @@ func probeElsewhere(t *testing.T, found demoLine) {
 	defer w.close()
 	var nodes []demoNode
 	for _, n := range found.Nodes {
-		nodes = append(nodes, demoNode{name: n.Name, ports: demoPorts{portOf(t, n.HTTP), portOf(t, n.RTMP), portOf(t, n.RTSP)}})
+		nodes = append(nodes, demoNode{name: n.Name, ports: protocols.Ports{HTTP: portOf(t, n.HTTP), RTMP: portOf(t, n.RTMP), RTSP: portOf(t, n.RTSP)}})
 	}
 	s, err := w.look(t.Context(), nodes[0])
 	if err != nil {
@@ -205,11 +206,12 @@ func probeElsewhere(t *testing.T, found demoLine) {
 	for _, stream := range []string{"cam01", "clip-mp4"} {
 		owner := string(s.stream(stream).Owner)
 		i := slices.IndexFunc(nodes, func(n demoNode) bool { return n.name != owner })
-		for _, p := range playURLs(stream, nodes[i]) {
-			got, complaints, err := probe(t.Context(), p.url)
+		for _, p := range played() {
+			url := nodes[i].streamURL(p, stream)
+			got, complaints, err := probe(t.Context(), url)
 			// HLS lists its tracks again for the programme.
 			if got = slices.Compact(got); err != nil || !slices.Equal(got, []string{"aac", "h264"}) {
-				t.Errorf("%s of %s at %s, owned by %s: ffprobe %s finds %v, %v: %s", p.form, stream, nodes[i].name, owner, p.url, got, err, complaints)
+				t.Errorf("%s of %s at %s, owned by %s: ffprobe %s finds %v, %v: %s", p.Title, stream, nodes[i].name, owner, url, got, err, complaints)
 			}
 		}
 	}
@@ -333,7 +335,7 @@ func startOne(t *testing.T, config string, http int) error {
 	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := demoNode{name: "n1", ports: demoPorts{http: http}, log: filepath.Join(dir, "n1.log")}
+	n := demoNode{name: "n1", ports: protocols.Ports{HTTP: http}, log: filepath.Join(dir, "n1.log")}
 	c, err := startChild(d.program, d.config, d.level, n)
 	if err != nil {
 		t.Fatal(err)
