@@ -26,7 +26,7 @@ test *args:
 
 # the tests of the architecture, which the test cache cannot see
 layers:
-    go test -count=1 -run 'Downwards|Outside|Planted|Machine|Bubble' ./cmd/weir
+    go test -count=1 -run 'Downwards|Outside|Planted|Machine|Bubble|Program' ./cmd/weir
 
 # clusters of real processes, with ffmpeg as publisher and player: just e2e -run Drain
 e2e *args:

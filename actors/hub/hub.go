@@ -53,7 +53,6 @@ type Hub struct {
 	readers         atomic.Int64
 	dropped         atomic.Uint64
 	written         atomic.Uint64
-	repeated        atomic.Uint64
 	volume          atomic.Uint64
 	closed          atomic.Bool
 
@@ -139,10 +138,6 @@ func (h *Hub) Written() uint64 { return h.written.Load() }
 
 // Volume is the payload written so far, in bytes.
 func (h *Hub) Volume() uint64 { return h.volume.Load() }
-
-// Repeated is the number of access units that inputs wrote a second time, as a new input does that follows on another
-// one, and that were left out.
-func (h *Hub) Repeated() uint64 { return h.repeated.Load() }
 
 // Closed says whether the stream has ended for good.
 func (h *Hub) Closed() bool { return h.closed.Load() }

@@ -146,13 +146,6 @@ func (w *Writer) Close() {
 	}
 }
 
-// Active says whether this writer is heard.
-func (w *Writer) Active() bool {
-	w.h.mu.Lock()
-	defer w.h.mu.Unlock()
-	return w.active && !w.gone
-}
-
 // rival is the writer that goes on unless w has the better rank; nil if w may take over. The caller holds mu.
 func (w *Writer) rival() *Writer {
 	old := w.h.writer
@@ -307,7 +300,6 @@ func (w *Writer) put(au *codecs.AccessUnit) {
 	if last := h.last[au.Track]; au.DTS <= last {
 		back := last - au.DTS
 		if back <= farBehind { // the former writer has delivered it, or the input repeats itself
-			h.repeated.Add(1)
 			return
 		}
 		by := back + codecs.ClockRate/25

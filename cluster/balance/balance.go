@@ -164,9 +164,6 @@ func New(cfg Config) *Balancer {
 	return &Balancer{cfg: cfg, pending: make([][]slot, len(cfg.Servers)), told: make([]told, len(cfg.Servers)), chosen: make([]uint64, len(cfg.Servers))}
 }
 
-// Config is what the balancer was made with.
-func (b *Balancer) Config() Config { return b.cfg }
-
 // Adopt takes over what another balancer remembers of servers of the same names: a reload does not start a stampede.
 func (b *Balancer) Adopt(old *Balancer) {
 	for i, e := range b.cfg.Servers {

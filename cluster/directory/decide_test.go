@@ -246,18 +246,17 @@ func TestFirstNameThatIsKnownIsMeant(t *testing.T) {
 
 func TestWhoWaitsIsWokenByANewView(t *testing.T) {
 	d := directory.New("n")
-	type answer struct {
-		peer, private string
-		err           error
-	}
-	got := make(chan answer, 1)
+	_, changed := d.View()
+	got := make(chan [2]string, 1)
 	go func() {
-		p, u, err := d.Await(t.Context(), "cam")
-		got <- answer{p, u, err}
+		<-changed
+		v, _ := d.View()
+		peer, url := v.Upstream("cam")
+		got <- [2]string{peer, url}
 	}()
 	d.Publish(view(t, "http://cdn.example.com", directory.Policy{}, nil))
-	if a := <-got; a != (answer{"p", private, nil}) {
-		t.Errorf("Await = %+v, want p at %s", a, private)
+	if a, want := <-got, [2]string{"p", private}; a != want {
+		t.Errorf("Upstream in the new view = %q, want %q", a, want)
 	}
 	ctx, cancel := d.While(t.Context(), "cam", "p", private)
 	defer cancel()

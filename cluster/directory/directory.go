@@ -152,21 +152,6 @@ func (v *View) Upstream(stream string) (peer, private string) {
 	return "", ""
 }
 
-// Await waits until a peer captures the stream and returns its name and private URL. The error is the context's.
-func (d *Directory) Await(ctx context.Context, stream string) (peer, private string, err error) {
-	for {
-		view, changed := d.View()
-		if peer, private = view.Upstream(stream); peer != "" {
-			return peer, private, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return "", "", ctx.Err()
-		}
-	}
-}
-
 // While returns a context that ends, besides with ctx, once the stream is no longer to be had from that peer at that
 // URL. The caller must cancel it.
 func (d *Directory) While(ctx context.Context, stream, peer, private string) (context.Context, context.CancelFunc) {

@@ -166,9 +166,6 @@ func (d *Database) Country(a netip.Addr) string {
 	return code
 }
 
-// Built is when the database that is in use was made.
-func (d *Database) Built() time.Time { return d.now.Load().Metadata.BuildTime() }
-
 // Broken says why the file that is there now is not in use, although an earlier one is; empty if all is well.
 func (d *Database) Broken() string {
 	if d == nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/maxmind/mmdbwriter"
@@ -127,23 +128,25 @@ func TestFileThatChangesIsReadAgainAndABrokenOneIsNot(t *testing.T) {
 }
 
 func TestWatchSeesAChange(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "c.mmdb")
-	write(t, path, world(t))
-	d, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	told := make(chan error, 1)
-	go d.Watch(t.Context(), func() bool { return false }, func(err error) { told <- err })
-	write(t, path, []byte("no database"))
-	select {
-	case err := <-told:
-		if err == nil || d.Broken() == "" {
-			t.Errorf("told %v, broken %q, want an error", err, d.Broken())
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "c.mmdb")
+		write(t, path, world(t))
+		d, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("the change was not seen")
-	}
+		told := make(chan error, 1)
+		go d.Watch(t.Context(), func() bool { return false }, func(err error) { told <- err })
+		write(t, path, []byte("no database"))
+		select {
+		case err := <-told:
+			if err == nil || d.Broken() == "" {
+				t.Errorf("told %v, broken %q, want an error", err, d.Broken())
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the change was not seen")
+		}
+	})
 }
 
 func TestDatabaseIsLookedForWhereItUsuallyIs(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/cluster/srs/standin"
+	"weir/cluster/srs/srstest"
 	"weir/protocols/rtmp"
 )
 
@@ -34,7 +34,7 @@ func hole(t *testing.T) string {
 
 // D6, D7: an edge plays from the first origin that works, HTTP-FLV included.
 func TestEdgePlaysFromTheFirstOriginThatWorks(t *testing.T) {
-	a, waits := standin.Start(t, standin.Config{}), standin.Start(t, standin.Config{})
+	a, waits := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	mustPublish(t, a.RTMP, "live", "x", 288)
 	n := lone(t, edgeOf(dead(t), hole(t), waits.RTMP, a.RTMP))
 	if width, err := playFLV(t.Context(), "http://"+n.httpAddr()+"/live/x.flv?token=1"); width != 288 {
@@ -46,7 +46,7 @@ func TestEdgePlaysFromTheFirstOriginThatWorks(t *testing.T) {
 }
 
 func TestEdgeGoesOnAtTheNextOriginWhenOneDies(t *testing.T) {
-	a, b := standin.Start(t, standin.Config{}), standin.Start(t, standin.Config{})
+	a, b := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	mustPublish(t, a.RTMP, "live", "x", 256)
 	mustPublish(t, b.RTMP, "live", "x", 320)
 	n := lone(t, edgeOf(a.RTMP, b.RTMP))
@@ -71,7 +71,7 @@ func TestEdgeGoesOnAtTheNextOriginWhenOneDies(t *testing.T) {
 
 // The weakness of SRS's edge: with the first origin dead, an encoder is dropped at every attempt.
 func TestEdgePublishesToTheFirstOriginThatWorks(t *testing.T) {
-	b := standin.Start(t, standin.Config{})
+	b := srstest.Start(t, srstest.Config{})
 	n := lone(t, edgeOf(dead(t), hole(t), b.RTMP))
 	mustPublish(t, n.rtmpAddr(), "live", "x?key=1", 304)
 	if !b.Publishing("live/x") {
@@ -89,7 +89,7 @@ func TestEdgePublishesToTheFirstOriginThatWorks(t *testing.T) {
 }
 
 func TestPublisherAtTheEdgeOutlivesItsOrigin(t *testing.T) {
-	a, b := standin.Start(t, standin.Config{}), standin.Start(t, standin.Config{})
+	a, b := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	n := lone(t, edgeOf(a.RTMP, b.RTMP))
 	mustPublish(t, n.rtmpAddr(), "live", "x", 304)
 	if !a.Publishing("live/x") {
@@ -109,7 +109,7 @@ func TestPublisherAtTheEdgeOutlivesItsOrigin(t *testing.T) {
 
 // An origin that refuses is believed: there must not be two publishers of one name at two origins.
 func TestEdgeDoesNotTakeAPublisherElsewhereWhoseNameIsTaken(t *testing.T) {
-	a, b := standin.Start(t, standin.Config{}), standin.Start(t, standin.Config{})
+	a, b := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	mustPublish(t, a.RTMP, "live", "x", 256)
 	n := lone(t, edgeOf(a.RTMP, b.RTMP))
 	c, err := rtmp.Dial(t.Context(), "rtmp://"+n.rtmpAddr()+"/live/x", rtmp.ClientConfig{})
@@ -148,7 +148,7 @@ func TestOriginDecidesAboutViewersOfTheEdge(t *testing.T) {
 		fmt.Fprint(w, "1")
 	}))
 	defer hook.Close()
-	a := standin.Start(t, standin.Config{OnConnect: hook.URL})
+	a := srstest.Start(t, srstest.Config{OnConnect: hook.URL})
 	mustPublish(t, a.RTMP, "live", "x", 256)
 	n := lone(t, "vhost __defaultVhost__ { cluster { mode remote; origin "+a.RTMP+"; token_traverse on; } }\n")
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "x?token=good"); width != 256 {
@@ -161,7 +161,7 @@ func TestOriginDecidesAboutViewersOfTheEdge(t *testing.T) {
 
 // D9: everything of a cluster can be changed while the node runs, and streams go on.
 func TestReloadOfACluster(t *testing.T) {
-	a, b := standin.Start(t, standin.Config{}), standin.Start(t, standin.Config{})
+	a, b := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	mustPublish(t, a.RTMP, "live", "x", 256)
 	mustPublish(t, b.RTMP, "live", "x", 320)
 	n := lone(t, "vhost __defaultVhost__ { }\n")
@@ -169,7 +169,7 @@ func TestReloadOfACluster(t *testing.T) {
 		t.Errorf("origin_cluster is off, and the player is told %q", code)
 	}
 	mustPublish(t, n.rtmpAddr(), "live", "mine", 272)
-	if addr, _ := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "mine"); addr != "" {
+	if addr, _ := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "mine"); addr != "" {
 		t.Errorf("origin_cluster is off, and a coworker is told %s", addr)
 	}
 
@@ -177,7 +177,7 @@ func TestReloadOfACluster(t *testing.T) {
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "x"); width != 320 {
 		t.Errorf("with b as the coworker: a picture %d wide, %q", width, code)
 	}
-	within(t, "a coworker is told of the stream here", func() error { _, err := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "mine"); return err })
+	within(t, "a coworker is told of the stream here", func() error { _, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "mine"); return err })
 
 	n.reload(t, originCluster(a.API))
 	mustPublish(t, a.RTMP, "live", "y", 256)
@@ -209,7 +209,7 @@ func TestReloadOfACluster(t *testing.T) {
 
 // D8: a name is published once in the mixed cluster.
 func TestNameThatIsPublishedAtSRSIsRefusedHere(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(dead(t), a.API))
 	stop := mustPublish(t, a.RTMP, "live", "x", 256)
 	if _, err := publish(t, n.rtmpAddr(), "live", "x", 272); err == nil {
@@ -233,10 +233,10 @@ func TestSecondPublisherHereIsRefused(t *testing.T) {
 func TestNameThatIsPublishedHereIsRefusedAtSRSWhoseHookLeadsHere(t *testing.T) {
 	n := lone(t, originCluster())
 	hook := "http://" + n.httpAddr() + "/api/v1/srs/claim"
-	a, b := standin.Start(t, standin.Config{OnPublish: hook}), standin.Start(t, standin.Config{OnPublish: hook})
+	a, b := srstest.Start(t, srstest.Config{OnPublish: hook}), srstest.Start(t, srstest.Config{OnPublish: hook})
 	n.reload(t, originCluster(a.API, b.API))
 	stop := mustPublish(t, n.rtmpAddr(), "live", "x", 256)
-	within(t, "the node says that it has the stream", func() error { _, err := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); return err })
+	within(t, "the node says that it has the stream", func() error { _, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); return err })
 	if _, err := publish(t, a.RTMP, "live", "x", 272); err == nil || a.Refused() != 1 {
 		t.Errorf("SRS took the second publisher: %v", err)
 	}
@@ -249,7 +249,7 @@ func TestNameThatIsPublishedHereIsRefusedAtSRSWhoseHookLeadsHere(t *testing.T) {
 	// At one instant: neither has it yet, and only one is promised it.
 	var both sync.WaitGroup
 	errs := make([]error, 2)
-	for i, o := range []*standin.Origin{a, b} {
+	for i, o := range []*srstest.Origin{a, b} {
 		both.Go(func() { _, errs[i] = publish(t, o.RTMP, "live", "race", 256) })
 	}
 	both.Wait()
@@ -260,7 +260,7 @@ func TestNameThatIsPublishedHereIsRefusedAtSRSWhoseHookLeadsHere(t *testing.T) {
 
 // Without the hook nothing can stop SRS: each side serves its own, and neither is sent in circles.
 func TestWithoutTheHookEachSideServesItsOwn(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
 	a.Know(n.httpAddr())
 	mustPublish(t, n.rtmpAddr(), "live", "x", 256)
@@ -268,30 +268,30 @@ func TestWithoutTheHookEachSideServesItsOwn(t *testing.T) {
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "x"); width != 256 {
 		t.Errorf("here: a picture %d wide, %q; want this node's", width, code)
 	}
-	e := &standin.Edge{Origins: []string{a.RTMP}}
+	e := &srstest.Edge{Origins: []string{a.RTMP}}
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	if tags, err := e.Play(ctx, "live", "x"); err != nil || standin.Width(tags) != 272 || !slices.Equal(e.Visits, []string{a.RTMP}) {
-		t.Errorf("there: a picture %d wide, %v, by way of %v", standin.Width(tags), err, e.Visits)
+	if tags, err := e.Play(ctx, "live", "x"); err != nil || srstest.Width(tags) != 272 || !slices.Equal(e.Visits, []string{a.RTMP}) {
+		t.Errorf("there: a picture %d wide, %v, by way of %v", srstest.Width(tags), err, e.Visits)
 	}
 }
 
 // A redirect that leads back does not run in circles here, as it does between SRS servers.
 func TestNodeDoesNotSendAnEdgeBackToWhereItCameFrom(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
 	a.Know(n.httpAddr())
 	stop := mustPublish(t, n.rtmpAddr(), "live", "x", 256)
-	within(t, "the node says that it has the stream", func() error { _, err := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); return err })
+	within(t, "the node says that it has the stream", func() error { _, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); return err })
 	stop()
 	// The publisher has gone: the node says so at once, and its own answer names nobody.
 	within(t, "the node no longer says so", func() error {
-		if addr, _ := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); addr != "" {
+		if addr, _ := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); addr != "" {
 			return errors.New(addr)
 		}
 		return nil
 	})
-	e := &standin.Edge{Origins: []string{n.rtmpAddr()}, Pause: time.Hour}
+	e := &srstest.Edge{Origins: []string{n.rtmpAddr()}, Pause: time.Hour}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if _, err := e.Play(ctx, "live", "x"); err == nil || len(e.Visits) != 1 || len(e.Failures) != 1 || e.Failures[0] != "NetStream.Play.StreamNotFound" && e.Failures[0] != "NetStream.Play.Failed" {
@@ -302,7 +302,7 @@ func TestNodeDoesNotSendAnEdgeBackToWhereItCameFrom(t *testing.T) {
 	if width, _ := plainPlay(t, n.rtmpAddr(), "live", "y"); width != 272 {
 		t.Fatal("not relayed")
 	}
-	if addr, _ := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "y"); addr != "" {
+	if addr, _ := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "y"); addr != "" {
 		t.Errorf("SRS is told that its own stream is at %s", addr)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
-	"weir/cluster/srs/standin"
+	"weir/cluster/srs/srstest"
 	"weir/codecs/flv"
 	"weir/protocols/rtmp"
 )
@@ -88,7 +88,7 @@ func within(t *testing.T, what string, ok func() error) {
 func publish(t *testing.T, addr, app, stream string, width int) (stop context.CancelFunc, err error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done, err := (&standin.Edge{Origins: []string{addr}}).Publish(ctx, app, stream, standin.Tags(t, width))
+	done, err := (&srstest.Edge{Origins: []string{addr}}).Publish(ctx, app, stream, srstest.Tags(t, width))
 	if err != nil {
 		cancel()
 		return func() {}, err
@@ -125,11 +125,11 @@ func widthOf(next func() (flv.Tag, error)) (int, error) {
 	for {
 		tag, err := next()
 		if err != nil {
-			return standin.Width(tags), err
+			return srstest.Width(tags), err
 		}
 		tags = append(tags, tag)
 		if tag.Type == flv.TypeVideo && len(tag.Body) > 1 && tag.Body[1] == 1 {
-			return standin.Width(tags), nil
+			return srstest.Width(tags), nil
 		}
 	}
 }
@@ -189,12 +189,12 @@ func edgeOf(origins ...string) string {
 
 // T1: SRS has weir as its coworker, and sends its players here.
 func TestSRSOriginRedirectsToTheNodeThatHasTheStream(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
 	a.Know(n.httpAddr())
 	mustPublish(t, n.rtmpAddr(), "live", "livestream", 256)
 	within(t, "the node says that it has the stream", func() error {
-		_, err := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "livestream")
+		_, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "livestream")
 		return err
 	})
 	c, err := rtmp.Dial(t.Context(), "rtmp://"+a.RTMP+"/live/livestream?token=1", rtmp.ClientConfig{})
@@ -214,26 +214,26 @@ func TestSRSOriginRedirectsToTheNodeThatHasTheStream(t *testing.T) {
 
 // T2: an SRS edge of SRS gets the media that is here.
 func TestSRSEdgeGetsMediaFromHereByWayOfSRS(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
 	a.Know(n.httpAddr())
 	mustPublish(t, n.rtmpAddr(), "live", "livestream", 272)
 	within(t, "the node says that it has the stream", func() error {
-		_, err := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "livestream")
+		_, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "livestream")
 		return err
 	})
-	e := &standin.Edge{Origins: []string{a.RTMP}}
+	e := &srstest.Edge{Origins: []string{a.RTMP}}
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	tags, err := e.Play(ctx, "live", "livestream")
-	if err != nil || standin.Width(tags) != 272 || !slices.Equal(e.Visits, []string{a.RTMP, n.rtmpAddr()}) {
-		t.Errorf("Play = a picture %d wide, %v, by way of %v", standin.Width(tags), err, e.Visits)
+	if err != nil || srstest.Width(tags) != 272 || !slices.Equal(e.Visits, []string{a.RTMP, n.rtmpAddr()}) {
+		t.Errorf("Play = a picture %d wide, %v, by way of %v", srstest.Width(tags), err, e.Visits)
 	}
 }
 
 // T3: what SRS has is relayed to those who do not follow redirects, in every protocol, and others are redirected.
 func TestStreamOfSRSIsServedHere(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
 	mustPublish(t, a.RTMP, "live", "livestream", 288)
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "livestream?token=1"); width != 288 || code != "" {
@@ -259,18 +259,18 @@ func TestStreamOfSRSIsServedHere(t *testing.T) {
 		}
 		return nil
 	})
-	e := &standin.Edge{Origins: []string{n.rtmpAddr()}}
+	e := &srstest.Edge{Origins: []string{n.rtmpAddr()}}
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	tags, err := e.Play(ctx, "live", "livestream")
-	if err != nil || standin.Width(tags) != 288 || !slices.Equal(e.Visits, []string{n.rtmpAddr(), a.RTMP}) {
-		t.Errorf("an SRS edge gets a picture %d wide, %v, by way of %v; want to be redirected", standin.Width(tags), err, e.Visits)
+	if err != nil || srstest.Width(tags) != 288 || !slices.Equal(e.Visits, []string{n.rtmpAddr(), a.RTMP}) {
+		t.Errorf("an SRS edge gets a picture %d wide, %v, by way of %v; want to be redirected", srstest.Width(tags), err, e.Visits)
 	}
 }
 
 // D4: redirect=always sends every RTMP player away, as SRS does.
 func TestRedirectAlwaysSendsEveryRTMPPlayerAway(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, "redirect always;\n"+originCluster(a.API))
 	mustPublish(t, a.RTMP, "live", "livestream", 256)
 	if _, code := plainPlay(t, n.rtmpAddr(), "live", "livestream?k=1"); code != "302 rtmp://"+a.RTMP+"/live/livestream?k=1&weir_hops=1" {
@@ -280,7 +280,7 @@ func TestRedirectAlwaysSendsEveryRTMPPlayerAway(t *testing.T) {
 
 // T4, D5: a stream that nobody has.
 func TestUnknownStreamIsAnsweredWithAStatus(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API, "127.0.0.1:1"))
 	a.Know(n.httpAddr())
 	if _, code := plainPlay(t, n.rtmpAddr(), "live", "nothing"); code != "NetStream.Play.StreamNotFound" {
@@ -297,13 +297,13 @@ func TestUnknownStreamIsAnsweredWithAStatus(t *testing.T) {
 
 // T5: the one in the middle does not have it.
 func TestThirdCoworkerIsAskedToo(t *testing.T) {
-	a, b := standin.Start(t, standin.Config{}), standin.Start(t, standin.Config{})
+	a, b := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API, b.API))
 	a.Know(n.httpAddr(), b.API)
 	mustPublish(t, b.RTMP, "live", "x", 256)
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	e := &standin.Edge{Origins: []string{a.RTMP}}
+	e := &srstest.Edge{Origins: []string{a.RTMP}}
 	if _, err := e.Play(ctx, "live", "x"); err != nil || e.Visits[len(e.Visits)-1] != b.RTMP {
 		t.Errorf("Play = %v by way of %v, want to end at %s: the node is asked first and does not have it", err, e.Visits, b.RTMP)
 	}
@@ -311,12 +311,12 @@ func TestThirdCoworkerIsAskedToo(t *testing.T) {
 
 // T6: this node dies between its answer and the edge's coming.
 func TestEdgeRecoversWhenTheNodeThatWasNamedIsGone(t *testing.T) {
-	gone := standin.Start(t, standin.Config{})
+	gone := srstest.Start(t, srstest.Config{})
 	addr := gone.RTMP
 	gone.Stop()
-	b := standin.Start(t, standin.Config{})
+	b := srstest.Start(t, srstest.Config{})
 	mustPublish(t, b.RTMP, "live", "x", 256)
-	liar := standin.Start(t, standin.Config{Redirect: addr})
+	liar := srstest.Start(t, srstest.Config{Redirect: addr})
 	n := lone(t, edgeOf(liar.RTMP, b.RTMP))
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "x"); width != 256 {
 		t.Errorf("the edge's player gets a picture %d wide, %q; want it from the next origin", width, code)
@@ -325,15 +325,15 @@ func TestEdgeRecoversWhenTheNodeThatWasNamedIsGone(t *testing.T) {
 
 // T7: the relay follows redirects, but not in circles.
 func TestRelayFollowsRedirectsButNotInCircles(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	mustPublish(t, a.RTMP, "live", "x", 304)
-	b := standin.Start(t, standin.Config{Redirect: a.RTMP})
+	b := srstest.Start(t, srstest.Config{Redirect: a.RTMP})
 	n := lone(t, edgeOf(b.RTMP))
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "x"); width != 304 {
 		t.Errorf("by way of a redirect the player gets a picture %d wide, %q", width, code)
 	}
 	addr := dead(t)
-	loop := standin.Start(t, standin.Config{Redirect: addr, Addr: addr})
+	loop := srstest.Start(t, srstest.Config{Redirect: addr, Addr: addr})
 	m := lone(t, edgeOf(loop.RTMP))
 	if _, code := plainPlay(t, m.rtmpAddr(), "live", "x"); code != "NetStream.Play.StreamNotFound" {
 		t.Errorf("the player of a stream that runs in circles is told %q", code)
@@ -345,7 +345,7 @@ func TestRelayFollowsRedirectsButNotInCircles(t *testing.T) {
 
 // T8: SRS compares the bytes of names.
 func TestNamesAreAskedForRawAndThenDecoded(t *testing.T) {
-	a := standin.Start(t, standin.Config{})
+	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
 	a.Know(n.httpAddr())
 	for i, name := range []string{"caf\xc3\xa9", "na%C3%AFve", "50%", "a+b"} {
@@ -367,13 +367,13 @@ func TestNamesAreAskedForRawAndThenDecoded(t *testing.T) {
 
 	mustPublish(t, n.rtmpAddr(), "live", "\xd0\xb6", 256)
 	for _, stream := range []string{"\xd0\xb6", "%D0%B6"} {
-		within(t, "the node knows "+stream, func() error { _, err := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", stream); return err })
+		within(t, "the node knows "+stream, func() error { _, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", stream); return err })
 	}
 }
 
 // T9: every form of a virtual host.
 func TestVirtualHostsAreKeptApart(t *testing.T) {
-	a := standin.Start(t, standin.Config{Vhosts: []string{"v.example.com"}})
+	a := srstest.Start(t, srstest.Config{Vhosts: []string{"v.example.com"}})
 	cluster := "cluster { origin_cluster on; coworkers " + a.API + "; }"
 	n := lone(t, "vhost __defaultVhost__ { "+cluster+" }\nvhost v.example.com { "+cluster+" }\n")
 	mustPublish(t, n.rtmpAddr(), "live", "x?vhost=v.example.com", 272)
@@ -397,13 +397,13 @@ func TestVirtualHostsAreKeptApart(t *testing.T) {
 		t.Errorf("HTTP-FLV by weir's name: a picture %d wide, %v", width, err)
 	}
 	for vhost, port := range map[string]bool{"v.example.com": true, "__defaultVhost__": true, "": true, "unknown.example.com": true} {
-		if addr, err := standin.Ask(n.httpAddr(), vhost, "x", "live", "x"); port != (addr == n.rtmpAddr()) {
+		if addr, err := srstest.Ask(n.httpAddr(), vhost, "x", "live", "x"); port != (addr == n.rtmpAddr()) {
 			t.Errorf("asked in vhost %q: %s, %v", vhost, addr, err)
 		}
 	}
 
 	// And the other way round: by the host of the URL, which SRS's edges put there.
-	if _, err := (&standin.Edge{Origins: []string{a.RTMP}, Vhost: "v.example.com"}).Publish(t.Context(), "live", "y", standin.Tags(t, 320)); err != nil {
+	if _, err := (&srstest.Edge{Origins: []string{a.RTMP}, Vhost: "v.example.com"}).Publish(t.Context(), "live", "y", srstest.Tags(t, 320)); err != nil {
 		t.Fatal(err)
 	}
 	if width, err := playRTMP(t.Context(), "rtmp://"+n.rtmpAddr()+"/live/y?vhost=v.example.com"); err != nil || width != 320 {
@@ -412,11 +412,11 @@ func TestVirtualHostsAreKeptApart(t *testing.T) {
 	if _, code := plainPlay(t, n.rtmpAddr(), "live", "y"); code != "NetStream.Play.StreamNotFound" {
 		t.Errorf("in the default vhost: %q", code)
 	}
-	e := &standin.Edge{Origins: []string{n.rtmpAddr()}, Vhost: "v.example.com"}
+	e := &srstest.Edge{Origins: []string{n.rtmpAddr()}, Vhost: "v.example.com"}
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	if tags, err := e.Play(ctx, "live", "y"); err != nil || standin.Width(tags) != 320 {
-		t.Errorf("an SRS edge that names the vhost by the host of its URL gets a picture %d wide, %v", standin.Width(tags), err)
+	if tags, err := e.Play(ctx, "live", "y"); err != nil || srstest.Width(tags) != 320 {
+		t.Errorf("an SRS edge that names the vhost by the host of its URL gets a picture %d wide, %v", srstest.Width(tags), err)
 	}
 }
 
@@ -424,7 +424,7 @@ func TestAdvertisedAddressIsTheOneThatSRSIsTold(t *testing.T) {
 	n := lone(t, "advertise 203.0.113.5:1936;\n"+originCluster())
 	mustPublish(t, n.rtmpAddr(), "live", "x", 256)
 	within(t, "the node says that it has the stream", func() error {
-		addr, err := standin.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x")
+		addr, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x")
 		if err == nil && addr != "203.0.113.5:1936" {
 			err = errors.New(addr)
 		}

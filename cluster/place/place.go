@@ -137,9 +137,6 @@ func NewPlan(streams []Stream, nodes []string) *Plan {
 // Home returns the index of the home of stream i, or -1 if no node may have it.
 func (p *Plan) Home(i int) int { return p.home[i] }
 
-// Pin returns the index of the node that stream i is pinned to, or -1.
-func (p *Plan) Pin(i int) int { return p.pin[i] }
-
 // May says whether the file of a node has stream i.
 func (p *Plan) May(i, node int) bool { return p.streams[i].On.Has(node) }
 

@@ -470,8 +470,8 @@ func TestRankFollowsTheStaticOrderOfTheLive(t *testing.T) {
 	live[1] = false
 	for i, s := range list {
 		pin := ""
-		if p.Pin(i) >= 0 {
-			pin = nodes[p.Pin(i)]
+		if p.pin[i] >= 0 {
+			pin = nodes[p.pin[i]]
 		}
 		sorted := order(s.Name, pin, nodes[p.Home(i)], nodes)
 		first := slices.Index(nodes, sorted[2])

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"weir/cluster/srs"
-	"weir/cluster/srs/standin"
+	"weir/cluster/srs/srstest"
 	"weir/protocols"
 	"weir/protocols/listen"
 )
@@ -60,7 +60,7 @@ func says(t *testing.T, status int, body string) (addr string) {
 }
 
 func TestQuestionIsAskedInTheFormOfSRS(t *testing.T) {
-	o := standin.Start(t, standin.Config{})
+	o := srstest.Start(t, srstest.Config{})
 	c, vh := among(t, nil, o.API)
 	if _, ok := c.Find(t.Context(), vh, wants("live", "caf\xc3\xa9?k=1")); ok {
 		t.Error("found where there is nothing")
@@ -208,7 +208,7 @@ func TestRawNameIsAskedForAndThenTheDecodedOne(t *testing.T) {
 	for name, want := range map[string][]string{
 		"x": {"x"}, "a%20b": {"a%20b"}, "a%2Bb": {"a%2Bb", "a+b"}, "50%": {"50%"}, "a&b": nil, "a b": nil, "a#b": nil, "a\x01": nil, "": nil,
 	} {
-		o := standin.Start(t, standin.Config{})
+		o := srstest.Start(t, srstest.Config{})
 		c, vh := among(t, nil, o.API)
 		r := wants("live", "x")
 		r.Name = name
@@ -251,7 +251,7 @@ func TestNodeThatListsItselfKnowsIt(t *testing.T) {
 }
 
 func TestServersThatSendHeartbeatsAreCoworkers(t *testing.T) {
-	o := standin.Start(t, standin.Config{Says: func(string) string { return answers[0].body }})
+	o := srstest.Start(t, srstest.Config{Says: func(string) string { return answers[0].body }})
 	c, _ := among(t, nil)
 	heartbeat := fmt.Sprintf(`{"device_id":"dev-c","ip":"127.0.0.1","server":"vid-3s0d6es","service":"2b8u6e8t","pid":"31453","rtmp":["127.0.0.1:19352"],"http":["127.0.0.1:18362"],"api":[%q]}`,
 		strings.Replace(o.API, "127.0.0.1", "0.0.0.0", 1))
@@ -309,16 +309,16 @@ func TestCoworkerIsAnsweredInTheFormOfSRS(t *testing.T) {
 		{"live", "nothing", body("live", "nothing", "null")},
 		{"live", "mute", body("live", "mute", "null")},
 	} {
-		request := strings.Replace(standin.Request("10.1.2.3:9090", "__defaultVhost__", "127.0.0.1", tt.app, tt.stream), "Host: 10.1.2.3:9090", "Host: "+at, 1)
+		request := strings.Replace(srstest.Request("10.1.2.3:9090", "__defaultVhost__", "127.0.0.1", tt.app, tt.stream), "Host: 10.1.2.3:9090", "Host: "+at, 1)
 		for _, method := range []string{"POST", "GET"} {
-			got, err := standin.AskRaw(at, strings.Replace(request, "POST", method, 1))
+			got, err := srstest.AskRaw(at, strings.Replace(request, "POST", method, 1))
 			if err != nil || got != tt.want {
 				t.Errorf("%s %s: %s, %v, want %s", method, tt.stream, got, err, tt.want)
 			}
 		}
 	}
 	for vhost, want := range map[string]string{"v": "10.0.0.2:1935", "off": "", "unknown": "", "__defaultVhost__": ""} {
-		if got, _ := standin.Ask(at, vhost, "x", "live", "x"); got != want {
+		if got, _ := srstest.Ask(at, vhost, "x", "live", "x"); got != want {
 			t.Errorf("in vhost %s: %q, want %q", vhost, got, want)
 		}
 	}

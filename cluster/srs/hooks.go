@@ -67,9 +67,6 @@ func NewHooks(node, instance string, log *slog.Logger) *Hooks {
 	}
 }
 
-// Over makes hooks be sent by t instead of the network. It is called before anything is sent.
-func (h *Hooks) Over(t http.RoundTripper) { h.client.Transport = t }
-
 // Server is the identity of the node that outlives restarts.
 func (h *Hooks) Server() string { return h.server }
 

@@ -68,37 +68,3 @@ func Check(m Question) error {
 func Refuse(q Question, why Refused_Why, reason string) *Refused {
 	return &Refused{Protocol: Protocol, Ask: q.GetAsk(), Stream: q.GetStream(), Why: why, Reason: reason}
 }
-
-var stateWords = map[State]string{
-	State_STATE_STARTING: "starting", State_STATE_RUNNING: "running", State_STATE_WAITING: "waiting",
-	State_STATE_FAILED: "failed", State_STATE_MOVING: "moving", State_STATE_DISABLED: "disabled",
-}
-
-// Word is how pages, the API and logs name the state; empty for one that a newer node invented.
-func (s State) Word() string { return stateWords[s] }
-
-// StateOf finds the state that a word names.
-func StateOf(word string) State { return find(stateWords, word) }
-
-var reasonWords = map[Reason]string{
-	Reason_REASON_PINNED: "pinned", Reason_REASON_HOME: "home", Reason_REASON_SPILL: "spill",
-	Reason_REASON_FALLBACK: "fallback", Reason_REASON_FULL_ELSEWHERE: "full elsewhere",
-	Reason_REASON_PUBLISHED_HERE: "published here", Reason_REASON_ON_DEMAND: "on demand",
-	Reason_REASON_NOT_CLUSTERED: "not clustered",
-}
-
-// Word is how pages, the API and logs name the reason; empty for one that a newer node invented.
-func (r Reason) Word() string { return reasonWords[r] }
-
-// ReasonOf finds the reason that a word names.
-func ReasonOf(word string) Reason { return find(reasonWords, word) }
-
-// find looks a word up; the zero value stands for an unknown one. Words are unique, so the order does not matter.
-func find[E comparable](words map[E]string, word string) (found E) {
-	for e, w := range words {
-		if w == word {
-			found = e
-		}
-	}
-	return found
-}

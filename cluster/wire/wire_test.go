@@ -71,22 +71,6 @@ func TestRefusalBelongsToItsQuestion(t *testing.T) {
 	}
 }
 
-func TestWordsAndValuesAgree(t *testing.T) {
-	for n := range wire.State_name {
-		if s := wire.State(n); s != 0 && (s.Word() == "" || wire.StateOf(s.Word()) != s) {
-			t.Errorf("state %v: word %q leads to %v", s, s.Word(), wire.StateOf(s.Word()))
-		}
-	}
-	for n := range wire.Reason_name {
-		if r := wire.Reason(n); r != 0 && (r.Word() == "" || wire.ReasonOf(r.Word()) != r) {
-			t.Errorf("reason %v: word %q leads to %v", r, r.Word(), wire.ReasonOf(r.Word()))
-		}
-	}
-	if got := wire.StateOf("no such word"); got != 0 {
-		t.Errorf("StateOf(%q) = %v, want 0", "no such word", got)
-	}
-}
-
 // A newer node's fields and enum values must not make its messages unreadable.
 func TestUnknownFieldsAndValuesAreCarried(t *testing.T) {
 	b, err := proto.Marshal(&wire.Description{Protocol: 1, Stream: "cam01", State: 99})
@@ -95,7 +79,7 @@ func TestUnknownFieldsAndValuesAreCarried(t *testing.T) {
 	}
 	b = append(b, 0xf8, 0x07, 0x01) // field 127, varint 1
 	var d wire.Description
-	if err := proto.Unmarshal(b, &d); err != nil || d.GetStream() != "cam01" || d.GetState().Word() != "" {
+	if err := proto.Unmarshal(b, &d); err != nil || d.GetStream() != "cam01" || d.GetState() != 99 {
 		t.Errorf("Unmarshal = %v, %v", &d, err)
 	}
 }

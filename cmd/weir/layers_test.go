@@ -132,6 +132,32 @@ func TestImportsRunDownwards(t *testing.T) {
 	}
 }
 
+// TestPackagesForTestsStayOutsideProduction: a package whose name ends in "test" is for tests.
+func TestPackagesForTestsStayOutsideProduction(t *testing.T) {
+	for _, p := range goList(t, module+"/...") {
+		for _, to := range p.Imports {
+			if strings.HasPrefix(to, module+"/") && forTests(to) && !forTests(p.ImportPath) {
+				t.Errorf("%s must not import %s, which is for tests", p.ImportPath, to)
+			}
+		}
+	}
+}
+
+func TestEveryOtherPackageIsPartOfTheProgram(t *testing.T) {
+	part := map[string]bool{}
+	for _, p := range goList(t, "-deps", module+"/cmd/weir") {
+		part[p.ImportPath] = true
+	}
+	for _, p := range goList(t, module+"/...") {
+		if !part[p.ImportPath] && !forTests(p.ImportPath) && p.ImportPath != module+"/cmd/weir/e2e" {
+			t.Errorf("the program does not contain %s; a package for tests has a name that ends in test", p.ImportPath)
+		}
+	}
+}
+
+// forTests says whether a package is for tests, as net/http/httptest is.
+func forTests(pkg string) bool { return strings.HasSuffix(path.Base(pkg), "test") }
+
 // TestPlantedImportsAreReported proves that the policy above has teeth.
 func TestPlantedImportsAreReported(t *testing.T) {
 	for _, tt := range []struct {

@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"weir/cluster/srs/standin"
+	"weir/cluster/srs/srstest"
 )
 
 // send publishes a picture of that width until the test ends or stop is called.
 func send(t *testing.T, addr, stream string, width int) (stop func(), err error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done, err := (&standin.Edge{Origins: []string{addr}}).Publish(ctx, "live", stream, standin.Tags(t, width))
+	done, err := (&srstest.Edge{Origins: []string{addr}}).Publish(ctx, "live", stream, srstest.Tags(t, width))
 	if err != nil {
 		cancel()
 		return func() {}, err
@@ -40,7 +40,7 @@ func widthSeen(t *testing.T, url string) (string, error) {
 
 // asked says what a node answers a coworker about live/stream; empty for nowhere.
 func asked(api, stream string) string {
-	addr, _ := standin.Ask(api, "__defaultVhost__", "127.0.0.1", "live", stream)
+	addr, _ := srstest.Ask(api, "__defaultVhost__", "127.0.0.1", "live", stream)
 	return addr
 }
 
@@ -61,18 +61,18 @@ func TestAnyNodeAnswersSRSForTheWholeCluster(t *testing.T) {
 	if _, err := send(t, one.rtmp, "x", 272); err == nil {
 		t.Error("a second publisher of the name, at the other node, was accepted")
 	}
-	e := &standin.Edge{Origins: []string{one.rtmp}}
+	e := &srstest.Edge{Origins: []string{one.rtmp}}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if tags, err := e.Play(ctx, "live", "x"); err != nil || standin.Width(tags) != 256 || e.Visits[len(e.Visits)-1] != two.rtmp {
-		t.Errorf("an SRS edge of the first node: a picture %d wide, %v, by way of %v", standin.Width(tags), err, e.Visits)
+	if tags, err := e.Play(ctx, "live", "x"); err != nil || srstest.Width(tags) != 256 || e.Visits[len(e.Visits)-1] != two.rtmp {
+		t.Errorf("an SRS edge of the first node: a picture %d wide, %v, by way of %v", srstest.Width(tags), err, e.Visits)
 	}
 	stop()
 	eventually(t, 20*time.Second, "the name is free for the first node", func() error { _, err := send(t, one.rtmp, "x", 272); return err })
 }
 
 func TestPlayersGetFromHereWhatSRSHas(t *testing.T) {
-	o := standin.Start(t, standin.Config{})
+	o := srstest.Start(t, srstest.Config{})
 	c := start(t, 1, func(int, []int) string {
 		return "vhost __defaultVhost__ { cluster { origin_cluster on; coworkers " + o.API + "; } }\n"
 	})

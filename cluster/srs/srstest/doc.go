@@ -1,6 +1,6 @@
-// Package standin is an SRS origin and an SRS edge for tests: their wire forms, byte for byte where these were recorded
+// Package srstest is an SRS origin and an SRS edge for tests: their wire forms, byte for byte where these were recorded
 // (SRS 7.0.18), and their habits, bad ones included: coworkers asked one after the other, a player without a stream let
 // go without a word, a redirect followed without end.
 //
 // It shares no RTMP with the program under test, and does no more than the tests need.
-package standin
+package srstest
