@@ -20,6 +20,7 @@ import (
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/identity"
+	"weir/cluster/load"
 	"weir/cluster/node"
 	"weir/cluster/peer"
 	"weir/codecs"
@@ -74,7 +75,7 @@ func newActors(m *machine) {
 		Outside: node.Outside{
 			Wall:      func() time.Time { return time.Unix(1_700_000_000, 0).Add(m.clock.at(w.now) + m.clock.wall) },
 			Instance:  m.instance,
-			Burden:    func() node.Burden { return node.Burden{CPU: m.load} },
+			Burden:    func() load.Burden { return load.Burden{CPU: m.load} },
 			Suspended: func() time.Duration { return m.asleep },
 			World: &node.World{
 				System: p.sys, Env: p.env, Cluster: p.clus, Provider: p.prov, Fetcher: p,

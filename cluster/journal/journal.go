@@ -1,7 +1,7 @@
-// Package journal writes down everything that a control plane meets and does, one line of compact JSON each, and steps
-// such a journal through the state machine again to see whether it does the same.
+// Package journal writes down each event and each effect of a control plane as a line of compact JSON, and steps such a
+// journal through the state machine again to see whether it does the same.
 //
-// It knows neither files nor actors: lines go where the caller says. A journal holds no key and no media.
+// It knows no actor. A journal holds no key and no media.
 package journal
 
 import (

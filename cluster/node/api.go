@@ -259,16 +259,10 @@ func (s shown) Actors() []api.Actor {
 var errNotWarm = errors.New("this node is still asking its peers what they have")
 
 // Live implements [api.Node]: the control plane answers.
-func (s shown) Live(ctx context.Context) error {
-	reply := make(chan struct{}, 1)
-	s.n.sys.Root.Send(s.n.pid("control"), ping{reply})
-	select {
-	case <-reply:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("the control plane does not answer: %w", ctx.Err())
-	}
-}
+func (s shown) Live(ctx context.Context) error { return s.n.controller().Ping(ctx) }
+
+// Pulse implements [api.Node].
+func (s shown) Pulse(minutes int) []api.Minute { return s.n.history.Minutes(minutes) }
 
 // Ready implements [api.Node].
 func (s shown) Ready() error {
@@ -284,7 +278,7 @@ func (s shown) Ready() error {
 
 // totals are the figures of /metrics that are read when somebody looks.
 func (n *Node) totals() api.Totals {
-	t := api.Totals{Clients: map[string]int{}, BytesOut: map[string]uint64{}, Restarts: n.env.Tree().Restarts(), Captures: len(n.captures())}
+	t := api.Totals{Clients: map[string]int{}, BytesOut: map[string]uint64{}, Restarts: n.env.Tree().Restarts(), Captures: n.captures()}
 	for p, c := range n.sessions.Totals() {
 		t.Clients[string(p)] = c.Open
 		t.BytesOut[string(p)] = c.BytesOut

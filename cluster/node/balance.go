@@ -14,7 +14,6 @@ import (
 	"weir/cluster/balance"
 	"weir/cluster/conf"
 	"weir/cluster/control"
-	"weir/cluster/geo"
 	"weir/cluster/peer"
 	"weir/protocols/api"
 	"weir/protocols/hls"
@@ -233,7 +232,7 @@ func runs(sv *control.StreamView, node string) bool {
 // self makes a target of this node.
 func (b *balancers) self(t target, v *control.View, sv *control.StreamView, now time.Duration) target {
 	t.self, t.name, t.public, t.private = true, v.Self, "", ""
-	load, at := b.n.measured()
+	load, at := b.n.load.Load()
 	t.is = figures(load, balance.Instant(at))
 	t.is.Has, t.is.Full = runs(sv, v.Self), v.Full
 	switch {
@@ -325,7 +324,7 @@ func (b *balancers) choose(name string, w wish, avoid []string) (t target, ok bo
 		Country: b.country(w.request.Remote.Addr()), Publish: w.publish, Weight: b.weight(now),
 		// Not the identifier of a viewer's session: a player that is reloaded stays where it was.
 		Session: balance.Session(w.request.Remote.Addr().String(), w.request.Agent, w.stream),
-		Bits:    b.n.rateOf(w.stream),
+		Bits:    b.n.load.Rate(w.stream),
 	}
 	at := is.core.Choose(balance.Instant(now), servers, r)
 	if at < 0 {
@@ -481,23 +480,3 @@ func location(t target, path string, r listen.Request) (string, error) {
 	}
 	return u.Scheme + "://" + u.Host + path + "?" + listen.WithHere(listen.WithHops(r.Query, r.Hops+1)), nil
 }
-
-// countries looks up countries in the database of the file in effect.
-type countries struct {
-	mu sync.Mutex
-	db *geo.Database // nil: none is used
-}
-
-func (c *countries) get() *geo.Database {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.db
-}
-
-func (c *countries) set(db *geo.Database) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.db = db
-}
-
-func (c *countries) of(a netip.Addr) string { return c.get().Country(a) }

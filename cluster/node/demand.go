@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/cluster/controller"
 	"weir/protocols"
 )
 
@@ -26,7 +27,7 @@ func (n *Node) want(stream string, least time.Duration) (enough func()) {
 	}
 	d.waiting[stream]++
 	d.mu.Unlock()
-	n.sys.Root.Send(n.pid("control"), control.Demanded{Stream: stream, Fresh: max(demandFresh, control.Instant(least))})
+	n.sys.Root.Send(n.pid("control"), control.Demanded{Stream: stream, Fresh: max(controller.DemandFresh, control.Instant(least))})
 	return func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()

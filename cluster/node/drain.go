@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"weir/actors"
-	"weir/actors/act"
 	"weir/cluster/control"
 	"weir/protocols"
 	"weir/protocols/api"
@@ -112,7 +111,7 @@ func (n *Node) handOver(ctx context.Context) {
 		n.drain.mu.Unlock()
 		viewers, relays := n.direct()
 		st := n.drain.update(func(s *api.Drain) {
-			s.Streams, s.Viewers, s.Relays = len(n.captures()), viewers, relays
+			s.Streams, s.Viewers, s.Relays = n.captures(), viewers, relays
 			if handed {
 				s.State, s.Left, s.Alone = "waiting", left.Left, left.Alone
 			}
@@ -197,12 +196,10 @@ func (n *Node) servedSegments() uint64 {
 
 // Explain implements [api.Control].
 func (s shown) Explain(ctx context.Context, stream string) (any, error) {
-	reply := act.NewReply[*control.Explanation]()
-	s.n.sys.Root.Send(s.n.pid(actors.Control), explain{stream, reply})
-	x, err := reply.Wait(ctx)
+	x, err := s.n.controller().Explain(ctx, stream)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("asking the control plane: %w", err)
+		return nil, err
 	case x == nil:
 		return nil, fmt.Errorf("%w: %s", api.ErrNotFound, stream)
 	}
@@ -211,13 +208,7 @@ func (s shown) Explain(ctx context.Context, stream string) (any, error) {
 
 // Plan implements [api.Control].
 func (s shown) Plan(ctx context.Context, without []string) (any, error) {
-	reply := act.NewReply[*control.Forecast]()
-	s.n.sys.Root.Send(s.n.pid(actors.Control), forecast{without, reply})
-	f, err := reply.Wait(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("asking the control plane: %w", err)
-	}
-	return f, nil
+	return s.n.controller().Forecast(ctx, without)
 }
 
 // Alarms implements [api.Control].
@@ -230,7 +221,7 @@ func (s shown) Alarms() (out []api.Alarm) {
 	for _, a := range v.Alarms {
 		out = append(out, api.Alarm{Kind: string(a.Kind), Node: a.Node, Since: seconds(now - a.Since), Text: a.Text})
 	}
-	if db := s.n.geo.get(); db.Broken() != "" {
+	if db := s.n.geo.Database(); db.Broken() != "" {
 		why, since := db.Broken(), db.BrokenFor()
 		out = append(out, api.Alarm{
 			Kind: "geoip", Node: v.Self, Since: int64(since.Seconds()),

@@ -157,7 +157,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 		Handler: &web{
 			api:   newAPI(n),
 			srs:   n.srsAPI(),
-			state: guard(peer.Handler(n.entitled(askState(func(m any) { n.sys.Root.Send(n.pid(actors.Control), m) }))), false),
+			state: guard(peer.Handler(n.entitled(n.controller().State)), false),
 			relay: guard(&relay.Handler{Router: f.desk, Sessions: f.hall, Log: n.log}, true),
 			ts:    httpts.New(f.desk, f.hall, n.log),
 			flv:   httpflv.New(f.desk, f.hall),

@@ -10,8 +10,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"weir/actors/packager"
-	"weir/actors/stream"
 	"weir/cluster/control"
 	"weir/cluster/identity"
 	"weir/cluster/wire"
@@ -29,43 +27,6 @@ const (
 )
 
 var errWindow = errors.New("not a window of this program")
-
-// numbered translates what a stream says of its segments. It is called in the stream's mailbox.
-func numbered(to *actor.PID) func(actor.Context, string, packager.Numbered) {
-	return func(ctx actor.Context, name string, n packager.Numbered) {
-		ctx.Send(to, control.MediaChanged{Stream: name, Media: control.Media{
-			Sequence: n.Number, Period: n.Period.Milliseconds(), Age: n.Age.Milliseconds(),
-		}})
-	}
-}
-
-// captureOf is what a stream is told that is to be captured. If segments of it have been made elsewhere it goes on with
-// their numbers, and with the segments themselves if whoever made them lives.
-func captureOf(e control.StartCapture, v *control.View, packs bool) stream.Capture {
-	c := stream.Capture{Stream: e.Stream}
-	if m := e.Media; packs && m != (control.Media{}) {
-		c.Least = func(later time.Duration) int64 { return m.After(control.Instant(later)) }
-		c.From = predecessor(v, e.Stream)
-	}
-	return c
-}
-
-// predecessor is the live node other than this one that captures a stream, or has just been asked to stop.
-func predecessor(v *control.View, name string) string {
-	s := v.Stream(name)
-	if s == nil {
-		return ""
-	}
-	for _, c := range s.Claimants {
-		switch c.State {
-		case control.ClaimRunning, control.ClaimDraining, control.ClaimStopping:
-			if c.Node != v.Self {
-				return c.Node
-			}
-		}
-	}
-	return ""
-}
 
 // windowed describes a store to which nothing is added any more.
 func windowed(q *wire.Window, self string, store *cmaf.Store) *wire.Windowed {

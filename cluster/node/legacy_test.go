@@ -4,11 +4,9 @@ import (
 	"errors"
 	"reflect"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
-	"weir/cluster/control"
 	"weir/cluster/wire"
 	"weir/codecs"
 	"weir/protocols/cmaf"
@@ -102,25 +100,6 @@ func TestWindowThatMakesNoSenseIsRefused(t *testing.T) {
 		spoil(w)
 		if _, _, err := outlines(w); !errors.Is(err, errWindow) {
 			t.Errorf("%s: %v, want it refused", name, err)
-		}
-	}
-}
-
-func TestCaptureFollowsALivePredecessor(t *testing.T) {
-	media := control.Media{Sequence: 50, Period: 4000, Age: 1000}
-	view := &control.View{Self: "n2", Streams: []control.StreamView{{Name: "x", Claimants: []control.ClaimView{
-		{Node: "n0", State: control.ClaimFailed}, {Node: "n2", State: control.ClaimStarting}, {Node: "n3", State: control.ClaimDraining},
-	}}}}
-	c := captureOf(control.StartCapture{Stream: "x", Media: media}, view, true)
-	if c.From != "n3" || c.Least == nil || c.Least(8*time.Second) != 54 {
-		t.Errorf("captures %+v, want it to follow n3, from 54 on after 8 s", c)
-	}
-	for name, c := range map[string]struct {
-		media control.Media
-		packs bool
-	}{"nobody has made segments": {control.Media{}, true}, "a node without viewers": {media, false}} {
-		if got := captureOf(control.StartCapture{Stream: "x", Media: c.media}, view, c.packs); got.Least != nil || got.From != "" {
-			t.Errorf("%s: captures %+v, want nothing to go on from", name, got)
 		}
 	}
 }

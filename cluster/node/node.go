@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -29,8 +28,13 @@ import (
 	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/controller"
 	"weir/cluster/directory"
+	"weir/cluster/geo"
+	"weir/cluster/history"
 	"weir/cluster/identity"
+	"weir/cluster/journal"
+	"weir/cluster/load"
 	"weir/cluster/origin"
 	"weir/cluster/peer"
 	"weir/cluster/trust"
@@ -65,7 +69,9 @@ type Node struct {
 	streams   *stream.Registry
 	sessions  *session.Registry
 	metrics   *api.Metrics
-	gaps      gaps
+	outages   load.Outages
+	load      *load.Meter
+	history   *history.History
 	published published
 	demand    demand
 	origins   origin.Directory
@@ -75,9 +81,7 @@ type Node struct {
 	failed    chan error
 
 	balance *balancers // nil in a [World]
-	geo     countries
-	weighed weighed
-	records records
+	geo     geo.Current
 
 	current   fileHolder
 	reloading sync.Mutex
@@ -89,8 +93,8 @@ type Node struct {
 	stepped func(now control.Instant, ev control.Event, out []control.Effect) // nil: nobody looks on
 	hub     hub.Config
 
-	journal *diary      // nil without one
-	tasks   []*act.Task // that end after the actors
+	journal *journal.Writer // nil without one
+	tasks   []*act.Task     // that end after the actors
 
 	view viewHolder
 }
@@ -123,10 +127,14 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.openGeo(cfg.File); err != nil {
+	if err := n.useCountries(cfg.File); err != nil {
 		return nil, err
 	}
-	if err := n.openRecords(); err != nil {
+	n.load = n.newLoad()
+	if n.history, err = history.Open(history.Config{
+		SessionLog: cfg.File.SessionLog, Pulse: cfg.File.Pulsedb, Wall: cfg.Outside.Wall, Wait: cfg.Outside.Clock.Wait,
+		Node: n.name, Country: n.geo.Country, Load: n.load, Sessions: n.sessions, Streams: n.streams, Log: n.log,
+	}); err != nil {
 		return nil, err
 	}
 	sockets, err := openSockets(cfg.File, func(l net.Listener) net.Listener { return listen.Behind(l, n.trusted, n.log) })
@@ -141,7 +149,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	}()
 	n.sys = act.NewSystem(n.log)
 	n.env = cfg.Outside.Env(act.NewReal(n.sys, n.event))
-	n.balance = newBalancers(n, n.geo.of)
+	n.balance = newBalancers(n, n.geo.Country)
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}
@@ -150,18 +158,20 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.journal, err = newDiary(cfg.File.Journal, cfg.Build, n.log); err != nil {
-		return nil, err
+	if n.journal, err = journal.Open(cfg.File.Journal, cfg.Build, n.log); err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
 	if n.root, err = n.spawn(specs, sockets); err != nil {
 		return nil, err
 	}
-	// The control actor is told of the end of these and does not care.
+	tasks := n.history.Tasks()
 	if n.journal != nil {
-		n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.journal.run))
+		tasks = append(tasks, n.journal.Run)
 	}
-	n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), n.watchGeo))
-	n.keepRecords(func(run func(context.Context) error) *act.Task { return n.env.Go(n.pid(actors.Control), run) })
+	tasks = append(tasks, func(ctx context.Context) error { return n.geo.Watch(ctx, n.log) })
+	for _, run := range tasks { // the control actor is told of their end and does nothing about it
+		n.tasks = append(n.tasks, n.env.Go(n.pid(actors.Control), run))
+	}
 	return n, nil
 }
 
@@ -328,25 +338,24 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 			Pack:     packager.Config{Wall: n.cfg.Outside.Wall, Log: n.log},
 			Relay:    n.relay,
 			Wall:     n.wall,
-			Report:   report(ctl),
-			Numbered: numbered(ctl),
+			Report:   controller.Report(ctl),
+			Numbered: controller.Numbered(ctl),
 			Inherit:  n.inherit,
 			Answer:   n.answerer().Answer,
 			Registry: n.streams,
 		})},
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},
-		{Name: actors.Control, Props: controlProps(n.env, controlConfig{
-			config:  n.config(sockets),
-			streams: streams, peers: n.pid(actors.Peers), captures: n.captures, name: n.name, publish: n.publish, note: n.note, load: n.load, wanted: n.wanted,
-			journal: n.journal, suspended: n.cfg.Outside.Suspended, stepped: n.stepped,
-			release: n.release, packs: n.front != nil,
-			drained: n.drain.drained, draining: n.drain.draining,
+		{Name: actors.Control, Props: controller.Props(n.env, controller.Config{
+			Control: n.config(sockets), Name: n.name, Streams: streams, Registry: n.streams, Peers: n.pid(actors.Peers),
+			Publish: n.publish, Note: n.note, Load: n.measure, Wanted: n.wanted, Packs: n.front != nil, Release: n.release,
+			Stepped: n.stepped, Suspended: n.cfg.Outside.Suspended, Journal: n.journal,
+			Drained: n.drain.drained, Draining: n.drain.draining,
 		})},
 	}
 	if n.front != nil {
 		children = append(children,
 			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.watchers(n.file()))},
-			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.front.desk, Registry: n.sessions, Left: n.left, Ended: n.ended})},
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.front.desk, Registry: n.sessions, Left: n.left, Ended: n.history.Ended})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
 	return actors.Spawn(n.sys, n.env, children, func(reason any) {
@@ -414,21 +423,31 @@ func (n *Node) name() string {
 	return n.cfg.Hostname
 }
 
-// captures are the streams that this node captures now, for a control plane that begins after another one has failed.
-func (n *Node) captures() []control.Capture {
-	var cs []control.Capture
-	for _, name := range slices.Sorted(slices.Values(n.streams.Names())) {
-		live, snap, ok := n.streams.Get(name)
-		if !ok || snap.Role != stream.Capturing && snap.Publisher == "" {
-			continue
+// captures is how many streams this node captures now.
+func (n *Node) captures() int { return len(controller.Captures(n.streams)) }
+
+// newLoad makes what measures the load of this node.
+func (n *Node) newLoad() *load.Meter {
+	return load.New(load.Config{
+		Sessions: n.sessions, Streams: n.streams, Burden: n.cfg.Outside.Burden,
+		Captures: n.captures, Playlists: n.playlists, Chosen: n.chosen,
+	})
+}
+
+// controller puts questions to the control actor.
+func (n *Node) controller() controller.Client {
+	return controller.Client{Send: func(m any) { n.sys.Root.Send(n.Control(), m) }}
+}
+
+// askRelease asks the owner of a stream, beside the actors, to let go of it.
+func (n *Node) askRelease(self *actor.PID, e control.AskRelease) {
+	n.env.Go(self, func(ctx context.Context) error {
+		if err := n.asker().Release(ctx, e.Stream); err != nil {
+			return err // control starts without an answer, later
 		}
-		up := snap.Publisher != "" && snap.Role == stream.Capturing && live.Hub.Written() > 0
-		for _, in := range snap.Inputs {
-			up = up || in.Own && in.Active
-		}
-		cs = append(cs, control.Capture{Stream: name, Up: up})
-	}
-	return cs
+		n.sys.Root.Send(self, control.Released(e))
+		return nil
+	})
 }
 
 // fetched counts what became of a fetch.
@@ -475,7 +494,7 @@ func failedInput(reason any) bool {
 
 // note logs what the control plane has to say.
 func (n *Node) note(o control.Note) {
-	n.gaps.noted(o)
+	n.outages.Noted(o)
 	switch o.Kind {
 	case control.NoteClaimed:
 		n.metrics.Moved(o.Detail)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/actors/act"
+	"weir/cluster/load"
 	"weir/protocols/pull"
 )
 
@@ -31,7 +32,7 @@ type Outside struct {
 	World *World
 
 	// Burden measures what the machine carries. It is asked every two seconds, by one goroutine at a time.
-	Burden func() Burden
+	Burden func() load.Burden
 }
 
 func (o Outside) complete() Outside {
@@ -55,8 +56,8 @@ func (o Outside) complete() Outside {
 		o.Env = func(e act.Env) act.Env { return e }
 	}
 	if o.Burden == nil {
-		g := newGauge()
-		o.Burden = func() Burden { return g.measure(time.Now()) }
+		m := load.NewMachine()
+		o.Burden = func() load.Burden { return m.Measure(time.Now()) }
 	}
 	return o
 }

@@ -62,9 +62,13 @@ func TestSessionsAndMinutesAreWrittenIntoOneDirectory(t *testing.T) {
 	_ = viewer.Body.Close()
 	n.Stop()
 
-	var session endedSession
+	var session struct {
+		Stream, Proto, Node string
+		BytesOut            int `json:"bytes_out"`
+		Ended               time.Time
+	}
 	line(t, filepath.Join(dir, "sessions.jsonl"), 1, &session)
-	if session.Stream != "cam" || session.Protocol != "mpegts" || session.Node != "n1" || session.BytesOut < 188 || session.Ended.IsZero() {
+	if session.Stream != "cam" || session.Proto != "mpegts" || session.Node != "n1" || session.BytesOut < 188 || session.Ended.IsZero() {
 		t.Errorf("the session log says %+v", session)
 	}
 	var minute api.Minute
@@ -163,7 +167,7 @@ func TestDatabaseThatBreaksRaisesAnAlarmAndStaysInUse(t *testing.T) {
 	if a := (shown{n}).Alarms()[0]; a.Kind != "geoip" || !strings.Contains(a.Text, "the file is gone") {
 		t.Errorf("the alarm is %+v", a)
 	}
-	if got := n.geo.of(netip.MustParseAddr("1.2.3.4")); got != "CN" {
+	if got := n.geo.Country(netip.MustParseAddr("1.2.3.4")); got != "CN" {
 		t.Errorf("country %q, want that of the former database", got)
 	}
 }

@@ -34,7 +34,7 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 		return nil, err
 	}
 	if n.front != nil {
-		if err := n.openGeo(&next); err != nil {
+		if err := n.useCountries(&next); err != nil {
 			return nil, err
 		}
 	}

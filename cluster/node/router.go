@@ -25,7 +25,7 @@ func (n *Node) answerer() *owner.Answerer {
 		Self: n.name, Viewers: n.sessions.Viewers, Window: windowed,
 		Streams: func(m any) { n.sys.Root.Send(n.Streams(), m) },
 		Release: func(stream, from string, answer func(bool)) {
-			n.sys.Root.Send(n.Control(), releaseAsked{stream, from, answer})
+			n.controller().AskRelease(stream, from, answer)
 		},
 	}
 }

@@ -54,7 +54,7 @@ func (n *Node) publish(v *control.View) {
 		return
 	}
 	n.published.directory = directoryView(v, f)
-	n.gaps.changed(v, n.env.Now(), n.metrics.Gap)
+	n.outages.Changed(v, n.env.Now(), n.metrics.Gap)
 	n.dir.Publish(n.published.directory)
 	if n.provider != nil {
 		n.provider.Publish(identityView(v, identity.Member{Addr: n.sys.Address(), SysID: n.sys.ID}))

@@ -59,6 +59,7 @@ func startIn(cfg Config) (*Node, error) {
 		keys: newKeyring(&file), sys: w.System, env: w.Env, cluster: w.Cluster, provider: w.Provider,
 		fetcher: w.Fetcher, relay: w.Relay, release: w.Release, stepped: w.Stepped, hub: w.Hub,
 	}
+	n.load = n.newLoad()
 	n.current.read.Store(&file)
 	n.current.p.Store(&file)
 	n.metrics = api.NewMetrics(cfg.Build, n.totals)
@@ -99,12 +100,12 @@ func (n *Node) Streams() *actor.PID { return n.pid("streams") }
 
 // AskState puts a peer's question to the control plane. It is what the HTTP handler of peers does.
 func (n *Node) AskState(from string, seen control.Seen, want []string, reply *act.Reply[*control.State]) {
-	n.sys.Root.Send(n.Control(), stateAsked{from, seen, want, reply})
+	n.controller().AskState(from, seen, want, reply)
 }
 
 // WantPublish asks the control plane whether a publisher may have a stream here. It is what a session's claim does.
 func (n *Node) WantPublish(name, free string, reply *act.Reply[control.PublishAnswer]) {
-	n.sys.Root.Send(n.Control(), publishWanted{stream: name, free: free, reply: reply})
+	n.controller().WantPublish(name, free, reply)
 }
 
 // BeginDrain makes the node hand its streams over, without waiting for viewers.

@@ -36,8 +36,11 @@ var clock = []string{"Now", "Since", "Until", "After", "AfterFunc", "Tick", "New
 
 var rules = []rule{
 	{
-		name:     "actors that the simulator runs",
-		packages: []string{"actors", "cluster/peer", "cluster/identity", "cluster/node"},
+		name: "actors that the simulator runs",
+		packages: []string{
+			"actors", "cluster/peer", "cluster/identity", "cluster/node", "cluster/controller", "cluster/load", "cluster/history",
+			"cluster/journal", "cluster/logfile",
+		},
 		except: []string{
 			"actors/act", // the door itself
 			"actors/hub", // carries media beside the mailboxes; the simulator has no media

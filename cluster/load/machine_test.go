@@ -1,4 +1,4 @@
-package node
+package load
 
 import (
 	"testing"
@@ -9,9 +9,9 @@ import (
 
 func TestInterfaceLoadIsThatOfTheBusierDirectionOfTheBusiestLink(t *testing.T) {
 	counters := []net.IOCountersStat{{Name: "eth0"}, {Name: "eth1"}, {Name: "lo"}, {Name: "tun0"}}
-	g := newGauge()
-	g.links = func() ([]net.IOCountersStat, error) { return counters, nil }
-	g.speed = func(name string) int64 { return map[string]int64{"eth0": 1e9, "eth1": 10e9}[name] }
+	m := NewMachine()
+	m.links = func() ([]net.IOCountersStat, error) { return counters, nil }
+	m.speed = func(name string) int64 { return map[string]int64{"eth0": 1e9, "eth1": 10e9}[name] }
 	start := time.Now()
 	for _, tt := range []struct {
 		name       string
@@ -30,20 +30,20 @@ func TestInterfaceLoadIsThatOfTheBusierDirectionOfTheBusiestLink(t *testing.T) {
 		counters[1].BytesSent += tt.eth1 * 1e6
 		counters[2].BytesSent += 9e12 // the loopback's does not count
 		start = start.Add(2 * time.Second)
-		if got := g.network(start); got != tt.want {
+		if got := m.network(start); got != tt.want {
 			t.Errorf("%s: load %d ‰, want %d", tt.name, got, tt.want)
 		}
 	}
 	counters[0].BytesSent = 0 // the counter began anew
-	if got := g.network(start.Add(time.Second)); got != 0 {
+	if got := m.network(start.Add(time.Second)); got != 0 {
 		t.Errorf("after a restart of the counter: %d ‰, want 0", got)
 	}
 }
 
 func TestBurdenIsMeasuredHere(t *testing.T) {
-	g := newGauge()
-	g.measure(time.Now())
-	b := g.measure(time.Now().Add(time.Second))
+	m := NewMachine()
+	m.Measure(time.Now())
+	b := m.Measure(time.Now().Add(time.Second))
 	if b.Memory <= 0 || b.Memory > 1000 || b.CPU < 0 || b.CPU > 1000 || b.Interface < 0 {
 		t.Errorf("burden %+v, want shares in permille and some memory in use", b)
 	}

@@ -1,4 +1,4 @@
-package node
+package load
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestMeterAveragesOverItsWindow(t *testing.T) {
-	var m meter
+	var g growth
 	for _, tt := range []struct {
 		at    time.Duration
 		count uint64
@@ -22,14 +22,14 @@ func TestMeterAveragesOverItsWindow(t *testing.T) {
 		{26 * time.Second, 500, 0}, // begun anew
 		{28 * time.Second, 1500, 100},
 	} {
-		if got := m.ramp(tt.at, tt.count); got != tt.want {
+		if got := g.ramp(tt.at, tt.count); got != tt.want {
 			t.Errorf("at %v with %d: %d a second, want %d", tt.at, tt.count, got, tt.want)
 		}
 	}
 }
 
 func TestRateIsOverTheTimeMeasured(t *testing.T) {
-	var m meter
+	var g growth
 	for _, tt := range []struct {
 		at    time.Duration
 		count uint64
@@ -41,7 +41,7 @@ func TestRateIsOverTheTimeMeasured(t *testing.T) {
 		{12 * time.Second, 13_000, 1000},
 		{22 * time.Second, 13_000, 0},
 	} {
-		if got := m.rate(tt.at, tt.count); got != tt.want {
+		if got := g.rate(tt.at, tt.count); got != tt.want {
 			t.Errorf("at %v with %d: %d a second, want %d", tt.at, tt.count, got, tt.want)
 		}
 	}

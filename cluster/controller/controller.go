@@ -1,0 +1,250 @@
+// Package controller is the actor around the control plane's state machine: it takes events as messages, steps the machine,
+// and applies the effects. A [Client] puts questions to it from beside the actors.
+//
+// It decides nothing; that is package control's. It knows no socket, no file, and no configuration file: what the effects
+// reach outside the actor tree are functions of its [Config].
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors"
+	"weir/actors/act"
+	"weir/actors/stream"
+	"weir/cluster/control"
+	"weir/cluster/journal"
+)
+
+type wake struct{ n uint64 }
+
+// Config is what the control actor needs. Its functions are called in the actor's mailbox and must not block.
+type Config struct {
+	// Control makes the configuration of a state machine by the file that is in effect. Instance and seed are the same
+	// each time.
+	Control func() control.Config
+
+	// Name is the announced name of this node by now.
+	Name func() string
+
+	Streams  *actor.PID       // the supervisor of all streams
+	Registry *stream.Registry // of these streams
+	Peers    *actor.PID       // the group of the links to peers
+
+	// Publish is given the view whenever it has changed.
+	Publish func(*control.View)
+
+	Note func(control.Note)
+
+	// Load measures what this node carries; it is called every [LoadEvery].
+	Load func() control.Load
+
+	// Wanted lists the on-demand streams that clients of this node want now.
+	Wanted func() []string
+
+	// Packs says that this node has viewers, for whom segments are made.
+	Packs bool
+
+	// Release asks the owner of a stream to let go of it, and sends self [control.Released] once it has.
+	Release func(self *actor.PID, e control.AskRelease)
+
+	// Stepped, if not nil, is told of every step before its effects are applied.
+	Stepped func(now control.Instant, ev control.Event, out []control.Effect)
+
+	// Suspended is for how long the machine has been suspended so far.
+	Suspended func() time.Duration
+
+	Journal *journal.Writer // nil: none is written
+
+	// Drained is told what became of a drain. Draining says that the node drains, to a state machine that begins after
+	// another one has failed.
+	Drained  func(control.Drained)
+	Draining func() bool
+}
+
+// leastSuspend is how much two clocks have to differ to mean a suspend.
+const leastSuspend = 100 * time.Millisecond
+
+// LoadEvery is how often the control plane is told of this node's load and of the streams that its clients want.
+const LoadEvery = 2 * time.Second
+
+// DemandFresh is how long a stream counts as wanted after it was said to be: until it is said again, and a little longer.
+const DemandFresh = control.Instant(LoadEvery + time.Second)
+
+// Props describes the control actor. It takes each [control.Event] as a message.
+func Props(env act.Env, c Config) *actor.Props {
+	incarnation := uint64(0)
+	return act.Props(env, "control", func() actor.Actor {
+		incarnation++
+		return &controller{env: env, cfg: c, incarnation: incarnation}
+	})
+}
+
+type controller struct {
+	env         act.Env
+	cfg         Config
+	incarnation uint64
+
+	node    *control.Node
+	version uint64          // of the view that was published
+	blank   control.Instant // until then nothing is published unless it is warm
+	wakes   uint64
+	cancel  func()
+	token   uint64
+	asleep  time.Duration
+
+	measuredAt control.Instant // of the load
+
+	asked  map[uint64]*act.Reply[*control.State]
+	wanted map[uint64]publishWanted
+	asking map[uint64]func(released bool)
+}
+
+// relearning is how long the last view of a failed state machine stays published while the next one asks the peers: it
+// knows no peer at first, and clients would find no stream of another node.
+const relearning = control.Second
+
+type measure struct{ of *controller }
+
+func (c *controller) now() control.Instant { return control.Instant(c.env.Now()) }
+
+// Receive implements [actor.Actor].
+func (c *controller) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		c.start(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		if c.cancel != nil {
+			c.cancel()
+		}
+	case wake:
+		if m.n == c.wakes {
+			c.step(ctx, control.Tick{})
+		}
+	case measure:
+		if m.of == c {
+			c.env.After(LoadEvery, ctx.Self(), m)
+			c.measure(ctx)
+			for _, name := range c.cfg.Wanted() {
+				c.step(ctx, control.Demanded{Stream: name, Fresh: DemandFresh})
+			}
+		}
+	case act.Ended: // of a question to another node
+		if act.Panicked(m.Err) {
+			panic(m.Err)
+		}
+	case stateAsked:
+		c.token++
+		c.asked[c.token] = m.reply
+		c.step(ctx, control.StateAsked{From: m.from, Token: c.token, Seen: m.seen, Want: m.want})
+	case publishWanted:
+		c.token++
+		c.wanted[c.token] = m
+		c.step(ctx, control.PublishWanted{Stream: m.stream, Token: c.token, Free: m.free})
+	case releaseAsked:
+		c.token++
+		c.asking[c.token] = m.answer
+		c.step(ctx, control.ReleaseAsked{Stream: m.stream, From: m.from, Token: c.token})
+	case explain:
+		m.reply.Give(c.node.Explain(m.stream, c.now()))
+	case forecast:
+		m.reply.Give(c.node.Forecast(m.without))
+	case ping:
+		m.reply.Give(struct{}{})
+	case control.Event:
+		c.step(ctx, m)
+	}
+}
+
+// start makes the state machine. One that follows a failed one is told which captures go on, and warms up again; the
+// captures are not touched meanwhile.
+func (c *controller) start(ctx actor.Context) {
+	cfg := c.cfg.Control()
+	cfg.Inc += c.incarnation - 1
+	if c.incarnation > 1 {
+		cfg.Self, cfg.Named = c.cfg.Name(), true // what it is called by now, not what it was started as
+	}
+	c.node = control.New(cfg, c.now())
+	c.asleep = c.cfg.Suspended()
+	c.cfg.Journal.Begin(c.node)
+	c.asked, c.wanted = map[uint64]*act.Reply[*control.State]{}, map[uint64]publishWanted{}
+	c.asking = map[uint64]func(bool){}
+	if c.incarnation > 1 {
+		c.blank = c.now() + relearning
+		c.step(ctx, control.Resumed{Captures: Captures(c.cfg.Registry), Up: c.now()})
+	}
+	c.measure(ctx)
+	if c.cfg.Draining() {
+		c.step(ctx, control.Drain{})
+	}
+	c.step(ctx, control.Tick{})
+	c.env.After(LoadEvery, ctx.Self(), measure{c})
+}
+
+func (c *controller) measure(ctx actor.Context) {
+	c.measuredAt = c.now()
+	c.step(ctx, control.Measured{Load: c.cfg.Load()})
+}
+
+func (c *controller) step(ctx actor.Context, ev control.Event) {
+	if asleep := c.cfg.Suspended(); asleep-c.asleep >= leastSuspend {
+		was := c.asleep
+		c.asleep = asleep
+		c.step(ctx, control.Suspended{For: control.Instant(asleep - was)})
+	}
+	now := c.now()
+	c.cfg.Journal.Event(c.node, now, ev)
+	out := c.node.Step(now, ev)
+	// The view is published before the effects are applied, so that what an effect reaches sees its cause.
+	if v := c.node.View(); v.Version != c.version && (v.Warm || now >= c.blank) {
+		c.version = v.Version
+		c.cfg.Publish(v)
+	}
+	if c.cfg.Stepped != nil {
+		c.cfg.Stepped(now, ev, out)
+	}
+	for _, e := range out {
+		c.cfg.Journal.Effect(e)
+		c.do(ctx, e)
+	}
+}
+
+func (c *controller) do(ctx actor.Context, e control.Effect) {
+	switch e := e.(type) {
+	case control.Fetch:
+		ctx.Send(c.cfg.Peers, actors.Forward{Child: e.Peer, Msg: e})
+	case control.Reply:
+		e.State.Load.Age = int64((c.now() - c.measuredAt) / control.Millisecond)
+		c.asked[e.Token].Give(e.State)
+		delete(c.asked, e.Token)
+	case control.StartCapture:
+		ctx.Send(c.cfg.Streams, captureOf(e, c.node.View(), c.cfg.Packs))
+	case control.StopCapture:
+		ctx.Send(c.cfg.Streams, stream.Release{Stream: e.Stream, To: e.To, Now: e.Now})
+	case control.PublishAnswer:
+		wanted := c.wanted[e.Token]
+		delete(c.wanted, e.Token)
+		if !wanted.reply.Give(e) && e.Verdict == control.Granted { // the publisher has given up
+			ctx.Send(ctx.Self(), control.PublishEnded{Stream: wanted.stream})
+		}
+	case control.AskRelease:
+		c.cfg.Release(ctx.Self(), e)
+	case control.ReleaseAnswer:
+		c.asking[e.Token](e.Released)
+		delete(c.asking, e.Token)
+	case control.WakeAt:
+		if c.cancel != nil {
+			c.cancel()
+		}
+		c.wakes++
+		c.cancel = c.env.After(time.Duration(e.At-c.now()), ctx.Self(), wake{c.wakes})
+	case control.Note:
+		c.cfg.Note(e)
+	case control.Drained:
+		c.cfg.Drained(e)
+	default:
+		panic(fmt.Errorf("control: an effect that nobody applies: %T", e))
+	}
+}

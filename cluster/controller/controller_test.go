@@ -1,0 +1,175 @@
+package controller_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors"
+	"weir/actors/act"
+	"weir/actors/stream"
+	"weir/cluster/control"
+	"weir/cluster/controller"
+)
+
+// A host is what surrounds the control actor of one node with the stream "cam" and no peers.
+type host struct {
+	sys    *actor.ActorSystem
+	root   *actor.PID
+	client controller.Client
+
+	mu       sync.Mutex
+	view     *control.View
+	events   []control.Event
+	captures []string // that were started
+	drained  int
+	asleep   time.Duration
+}
+
+// locked calls f while nobody else looks.
+func (h *host) locked(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+}
+
+// count is how many events were of the type of one.
+func (h *host) count(of control.Event) (n int) {
+	h.locked(func() {
+		for _, ev := range h.events {
+			if reflect.TypeOf(ev) == reflect.TypeOf(of) {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+var errBoom = errors.New("boom")
+
+func start(t *testing.T, load func() control.Load) *host {
+	t.Helper()
+	h := &host{sys: act.NewSystem(nil)}
+	env := act.NewReal(h.sys, nil)
+	streams := h.sys.Root.Spawn(act.Props(env, "streams", func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			switch m := ctx.Message().(type) {
+			case stream.Capture:
+				h.locked(func() { h.captures = append(h.captures, m.Stream) })
+			case stream.Release:
+				h.client.Send(control.CaptureStopped{Stream: m.Stream})
+			}
+		})
+	}))
+	props := controller.Props(env, controller.Config{
+		Control: func() control.Config {
+			return control.Config{
+				Self: "n1", Named: true, Instance: "i1", Seed: 1,
+				Streams: []control.Stream{{Name: "cam", Kind: control.Kept, Clustered: true}},
+			}
+		},
+		Name: func() string { return "n1" }, Streams: streams, Registry: stream.NewRegistry(), Peers: streams,
+		Publish: func(v *control.View) { h.locked(func() { h.view = v }) },
+		Note:    func(control.Note) {},
+		Load:    load, Wanted: func() []string { return nil },
+		Stepped: func(_ control.Instant, ev control.Event, _ []control.Effect) {
+			h.locked(func() { h.events = append(h.events, ev) })
+		},
+		Suspended: func() (d time.Duration) {
+			h.locked(func() { d = h.asleep })
+			return d
+		},
+		Drained: func(control.Drained) { h.locked(func() { h.drained++ }) }, Draining: func() bool { return false },
+	})
+	root, err := actors.Spawn(h.sys, env, []actors.Child{{Name: actors.Control, Props: props}}, func(any) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.root = root
+	pid := actor.NewPID(h.sys.Address(), actors.RootName+"/"+actors.Control)
+	h.client = controller.Client{Send: func(m any) { h.sys.Root.Send(pid, m) }}
+	t.Cleanup(func() {
+		_ = h.sys.Root.StopFuture(h.root).Wait()
+		time.Sleep(time.Hour) // goroutines that protoactor starts for dead letters
+	})
+	return h
+}
+
+func idle() control.Load { return control.Load{} }
+
+func TestQuestionsAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, func() control.Load { return control.Load{Clients: 7} })
+		time.Sleep(10 * time.Second)
+		h.client.Send(control.CaptureUp{Stream: "cam"})
+		if err := h.client.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.locked(func() {
+			if !slices.Equal(h.captures, []string{"cam"}) || h.view == nil || h.view.Stream("cam").Owner != "n1" {
+				t.Errorf("captures %v, view %+v; want cam captured here", h.captures, h.view)
+			}
+		})
+		if st, err := h.client.State(t.Context(), "n2", control.Seen{}, nil); err != nil || st.Node != "n1" || st.Load.Clients != 7 {
+			t.Errorf("the state is %+v, %v; want that of n1 with its load", st, err)
+		}
+		if x, err := h.client.Explain(t.Context(), "cam"); err != nil || x == nil {
+			t.Errorf("Explain = %v, %v, want an explanation", x, err)
+		}
+		if x, err := h.client.Explain(t.Context(), "none"); err != nil || x != nil {
+			t.Errorf("Explain of no stream = %v, %v, want nil", x, err)
+		}
+		if f, err := h.client.Forecast(t.Context(), nil); err != nil || f == nil {
+			t.Errorf("Forecast = %v, %v, want one", f, err)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := (controller.Client{Send: func(any) {}}).Ping(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("without an answer: %v, want %v", err, context.Canceled)
+		}
+	})
+}
+
+func TestStateMachineThatFailsIsFollowedByOneThatIsToldOfTheCaptures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		h := start(t, func() control.Load {
+			if calls++; calls == 3 {
+				panic(errBoom)
+			}
+			return control.Load{}
+		})
+		time.Sleep(time.Minute)
+		if n := h.count(control.Resumed{}); n != 1 {
+			t.Errorf("%d state machines were told what goes on, want 1", n)
+		}
+		if err := h.client.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSuspendAndDrainReachTheStateMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, idle)
+		time.Sleep(time.Second)
+		h.locked(func() { h.asleep = time.Hour })
+		h.client.Send(control.Drain{})
+		time.Sleep(10 * time.Second)
+		if h.count(control.Suspended{}) != 1 || h.count(control.Drain{}) != 1 {
+			t.Errorf("events %v, want one of a suspend and one of a drain", h.events)
+		}
+		h.locked(func() {
+			if h.drained == 0 {
+				t.Error("the drain is not said to be through")
+			}
+		})
+	})
+}

@@ -1,0 +1,82 @@
+package controller
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors/packager"
+	"weir/actors/stream"
+	"weir/cluster/control"
+)
+
+// Report is [stream.Config.Report]: it tells the control actor of captures.
+func Report(to *actor.PID) func(actor.Context, stream.Status) {
+	return func(ctx actor.Context, s stream.Status) {
+		switch s.State {
+		case stream.Running:
+			ctx.Send(to, control.CaptureUp{Stream: s.Stream})
+		case stream.Failed:
+			ctx.Send(to, control.CaptureDown{Stream: s.Stream, Why: s.Err.Error()})
+		case stream.Stopped:
+			ctx.Send(to, control.CaptureStopped{Stream: s.Stream})
+		case stream.Unpublished:
+			ctx.Send(to, control.PublishEnded{Stream: s.Stream})
+		}
+	}
+}
+
+// Numbered is [stream.Config.Numbered]: it tells the control actor how segments are numbered.
+func Numbered(to *actor.PID) func(actor.Context, string, packager.Numbered) {
+	return func(ctx actor.Context, name string, n packager.Numbered) {
+		ctx.Send(to, control.MediaChanged{Stream: name, Media: control.Media{
+			Sequence: n.Number, Period: n.Period.Milliseconds(), Age: n.Age.Milliseconds(),
+		}})
+	}
+}
+
+// captureOf is the message that makes the streams' supervisor capture a stream. If segments of it were made elsewhere,
+// their numbers are continued here, and the segments too if the node that made them lives.
+func captureOf(e control.StartCapture, v *control.View, packs bool) stream.Capture {
+	c := stream.Capture{Stream: e.Stream}
+	if m := e.Media; packs && m != (control.Media{}) {
+		c.Least = func(later time.Duration) int64 { return m.After(control.Instant(later)) }
+		c.From = predecessor(v, e.Stream)
+	}
+	return c
+}
+
+// predecessor is the live node other than this one that captures a stream, or has just been asked to stop.
+func predecessor(v *control.View, name string) string {
+	s := v.Stream(name)
+	if s == nil {
+		return ""
+	}
+	for _, c := range s.Claimants {
+		switch c.State {
+		case control.ClaimRunning, control.ClaimDraining, control.ClaimStopping:
+			if c.Node != v.Self {
+				return c.Node
+			}
+		}
+	}
+	return ""
+}
+
+// Captures are the streams that this node captures now.
+func Captures(r *stream.Registry) []control.Capture {
+	var cs []control.Capture
+	for _, name := range slices.Sorted(slices.Values(r.Names())) {
+		live, snap, ok := r.Get(name)
+		if !ok || snap.Role != stream.Capturing && snap.Publisher == "" {
+			continue
+		}
+		up := snap.Publisher != "" && snap.Role == stream.Capturing && live.Hub.Written() > 0
+		for _, in := range snap.Inputs {
+			up = up || in.Own && in.Active
+		}
+		cs = append(cs, control.Capture{Stream: name, Up: up})
+	}
+	return cs
+}

@@ -1,0 +1,192 @@
+// Package history writes down, in files of lines of JSON, each session that has ended and what each minute was like, and
+// remembers the minutes of the last day.
+//
+// It measures nothing itself, and does not know who reads the files.
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/actors/session"
+	"weir/actors/stream"
+	"weir/cluster/load"
+	"weir/cluster/logfile"
+	"weir/protocols"
+	"weir/protocols/api"
+)
+
+const (
+	// kept is how many earlier files of each kind stay.
+	kept = 9
+
+	// remembered is how many minutes are remembered: a day.
+	remembered = 24 * 60
+)
+
+// Config says what is written down, and where the figures come from.
+type Config struct {
+	SessionLog string // the directory of the file of sessions; empty: they are not written down
+	Pulse      string // that of the file of minutes, which may be the same; empty: minutes are not counted
+
+	Wall    func() time.Time
+	Wait    func(ctx context.Context, d time.Duration) error // returns after d, or when ctx ends
+	Node    func() string                                    // the announced name of this node
+	Country func(netip.Addr) string
+
+	Load     *load.Meter
+	Sessions *session.Registry
+	Streams  *stream.Registry
+	Log      *slog.Logger
+}
+
+// A History is what a node writes down. Any goroutine may use it.
+type History struct {
+	cfg      Config
+	sessions *logfile.Writer // nil: not written
+	pulse    *logfile.Writer // nil: not written
+
+	mu      sync.Mutex
+	minutes []api.Minute // the last ones, oldest first
+}
+
+// Open opens the files, and reads the minutes that were written before.
+func Open(c Config) (h *History, err error) {
+	h = &History{cfg: c}
+	if h.sessions, err = open(c.SessionLog, "sessions", c.Log); err != nil {
+		return nil, err
+	}
+	if h.pulse, err = open(c.Pulse, "pulse", c.Log); err != nil || h.pulse == nil {
+		return h, err
+	}
+	lines, err := h.pulse.Tail(remembered)
+	for _, l := range lines {
+		m := api.Minute{}
+		if json.Unmarshal(l, &m) == nil && !m.Time.IsZero() { // not the count of lost lines
+			h.add(m)
+		}
+	}
+	return h, err
+}
+
+// open opens the file NAME.jsonl in a directory; nil without one. Its readers are a group: addresses of people are in it.
+func open(dir, name string, log *slog.Logger) (*logfile.Writer, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	return logfile.Open(logfile.Config{
+		Path: filepath.Join(dir, name+".jsonl"), Mode: 0o640, Kept: kept, Size: logfile.Size, Log: log,
+	})
+}
+
+// Tasks are the functions that count and write. Each runs in a goroutine of its own, until its context ends; they are to
+// be ended in this order.
+func (h *History) Tasks() (tasks []func(context.Context) error) {
+	if h.pulse != nil {
+		tasks = append(tasks, h.count, h.pulse.Run)
+	}
+	if h.sessions != nil {
+		tasks = append(tasks, h.sessions.Run)
+	}
+	return tasks
+}
+
+// An endedSession is a line of the session log.
+type endedSession struct {
+	Ended     time.Time          `json:"ended"`
+	Seconds   float64            `json:"seconds"` // how long it was
+	Node      string             `json:"node"`
+	Session   string             `json:"session"`
+	Protocol  protocols.Protocol `json:"proto"`
+	Stream    string             `json:"stream,omitempty"`
+	Remote    netip.AddrPort     `json:"remote"`
+	Country   string             `json:"country,omitempty"`
+	Publisher bool               `json:"publisher,omitempty"`
+	BytesIn   uint64             `json:"bytes_in"`
+	BytesOut  uint64             `json:"bytes_out"`
+	Dropped   uint64             `json:"dropped,omitempty"` // access units skipped because the viewer was too slow
+}
+
+// Ended writes a session down that has ended. It does not block.
+func (h *History) Ended(s session.Info, lasted time.Duration) {
+	if h.sessions == nil {
+		return
+	}
+	put(h.sessions, endedSession{
+		Ended: h.cfg.Wall().UTC().Truncate(time.Millisecond), Seconds: lasted.Round(time.Millisecond).Seconds(),
+		Node: h.cfg.Node(), Session: s.ID, Protocol: s.Protocol, Stream: s.Stream, Remote: s.Remote,
+		Country: h.cfg.Country(s.Remote.Addr()), Publisher: s.Publisher,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Dropped: s.Dropped,
+	})
+}
+
+func put(w *logfile.Writer, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		w.Lose(1, err)
+		return
+	}
+	w.Put(append(text, '\n'), false)
+}
+
+// count writes down what each minute was like, until ctx ends.
+func (h *History) count(ctx context.Context) error {
+	before := h.cfg.Load.Sent()
+	for h.cfg.Wait(ctx, time.Minute) == nil {
+		now := h.cfg.Load.Sent()
+		m := h.minute(now - min(before, now))
+		before = now
+		put(h.pulse, m)
+		h.add(m)
+	}
+	return nil
+}
+
+// minute describes the minute that ends now, in which so many bytes were sent.
+func (h *History) minute(sent uint64) api.Minute {
+	is, _ := h.cfg.Load.Load()
+	m := api.Minute{
+		Time: h.cfg.Wall().UTC().Truncate(time.Second), Node: h.cfg.Node(), Clients: is.Clients, Captures: is.Captures,
+		OutputBits: int64(sent) * 8 / 60, CPUUsage: float64(is.CPU) / 10, MemoryUsage: float64(is.Memory) / 10,
+		BandwidthUsage: float64(is.Interface) / 10,
+	}
+	clients := map[string]int{}
+	for _, s := range h.cfg.Sessions.List() {
+		if !s.Publisher && s.Protocol != protocols.Relay && s.Stream != "" {
+			clients[s.Stream]++
+		}
+	}
+	for _, name := range h.cfg.Streams.Names() {
+		clients[name] += 0
+	}
+	for name, n := range clients {
+		m.Streams = append(m.Streams, api.StreamMinute{Name: name, Clients: n, InputBits: h.cfg.Load.Rate(name)})
+	}
+	slices.SortFunc(m.Streams, func(a, b api.StreamMinute) int { return strings.Compare(a.Name, b.Name) })
+	return m
+}
+
+// add remembers a minute, without its streams, which are in the file only.
+func (h *History) add(m api.Minute) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m.Streams = nil
+	h.minutes = append(h.minutes, m)
+	if over := len(h.minutes) - remembered; over > 0 {
+		h.minutes = slices.Delete(h.minutes, 0, over)
+	}
+}
+
+// Minutes are the last ones that are remembered, at most so many, the oldest first.
+func (h *History) Minutes(most int) []api.Minute {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.minutes[max(0, len(h.minutes)-most):])
+}

@@ -1,0 +1,64 @@
+package journal
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"weir/cluster/control"
+	"weir/cluster/logfile"
+)
+
+func TestJournalGoesOnBehindAGapWhenTheDiskDoesNotKeepUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	w, err := Open(path, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, now := control.New(control.Config{Self: "n1", Named: true, Instance: "i1"}, 5), control.Instant(5)
+	w.Begin(n)
+	step := func(ev control.Event) {
+		now += control.Second
+		w.Event(n, now, ev)
+		for _, e := range n.Step(now, ev) {
+			w.Effect(e)
+		}
+	}
+	run := func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := w.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range logfile.Queue { // an event and its effects are several lines
+		step(control.StateAsked{From: "n2"})
+	}
+	run()
+	step(control.Tick{})
+	run()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(text), `"gap":true`); got != 1 {
+		t.Errorf("%d gaps in the journal, want 1", got)
+	}
+	d, events, err := Replay(strings.NewReader(string(text)))
+	if d != nil || err != nil || events < logfile.Queue/4 {
+		t.Errorf("replay: %v after %d events, %v; want no difference after many", d, events, err)
+	}
+}
+
+func TestWithoutAPathNothingIsWritten(t *testing.T) {
+	w, err := Open("", "test", nil)
+	if w != nil || err != nil {
+		t.Fatalf("Open = %v, %v, want none", w, err)
+	}
+	w.Begin(nil)
+	w.Event(nil, 1, control.Tick{})
+	w.Effect(control.Note{})
+}

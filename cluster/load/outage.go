@@ -1,0 +1,71 @@
+package load
+
+import (
+	"time"
+
+	"weir/cluster/control"
+)
+
+// Outages measures for how long streams had no media before this node took them over. It belongs to one goroutine. The zero
+// Outages is ready to use.
+type Outages struct {
+	silences map[string]time.Duration // of a peer that was given up: how long nothing had been heard of it
+	open     map[string]outage        // by stream
+	before   *control.View
+}
+
+type outage struct {
+	began time.Duration // by this node's clock
+	cause string
+}
+
+// Noted takes in what the control plane says of peers.
+func (o *Outages) Noted(n control.Note) {
+	if n.Kind == control.NoteStale {
+		if o.silences == nil {
+			o.silences = map[string]time.Duration{}
+		}
+		o.silences[n.Node] = time.Duration(n.Age)
+	}
+}
+
+// Changed takes in a new view of the control plane, and reports the outages that this node has ended.
+func (o *Outages) Changed(v *control.View, now time.Duration, report func(cause string, d time.Duration)) {
+	before := o.before
+	o.before = v
+	if before == nil {
+		return
+	}
+	for i := range v.Streams {
+		s := &v.Streams[i]
+		was := before.Stream(s.Name)
+		switch {
+		case s.OwnerState == control.ClaimRunning || s.OwnerState == control.ClaimDraining:
+			if out, ok := o.open[s.Name]; ok {
+				delete(o.open, s.Name)
+				if s.Owner == v.Self {
+					report(out.cause, now-out.began)
+				}
+			}
+		case was != nil && was.Owner != "" && was.OwnerState == control.ClaimRunning && s.Kind == control.Kept:
+			o.begin(s.Name, was.Owner, v, now)
+		}
+	}
+	for name := range o.open {
+		if v.Stream(name) == nil {
+			delete(o.open, name)
+		}
+	}
+}
+
+// begin takes in that nobody runs a stream any more. The media of a dead owner ended when it was last heard.
+func (o *Outages) begin(stream, owner string, v *control.View, now time.Duration) {
+	out := outage{now, "release"}
+	if p := v.Peer(owner); p != nil && !p.Alive {
+		out = outage{now - o.silences[owner], "crash"}
+	}
+	if o.open == nil {
+		o.open = map[string]outage{}
+	}
+	o.open[stream] = out
+}
