@@ -149,3 +149,13 @@ type Encoder interface {
 	// Encode returns the bytes of one access unit; none if the form leaves it out.
 	Encode(au *AccessUnit) []byte
 }
+
+// A Writer takes the media of a stream, in the stream's order. One goroutine at a time calls it.
+type Writer interface {
+	// SetTracks announces the tracks of all access units that follow. It comes before the first of them, and again when
+	// the tracks change.
+	SetTracks(Tracks)
+
+	// Write takes one access unit, which nobody changes from then on. After an error the caller writes no more.
+	Write(*AccessUnit) error
+}

@@ -18,13 +18,13 @@ type counted struct {
 	anchor *anchor // nil: the timestamps are instants already
 }
 
-// SetTracks implements [Writer].
+// SetTracks implements [codecs.Writer].
 func (c *counted) SetTracks(tracks codecs.Tracks) {
 	c.video.Store(int64(tracks.Video()))
 	c.Writer.SetTracks(tracks)
 }
 
-// Write implements [Writer].
+// Write implements [codecs.Writer].
 func (c *counted) Write(au *codecs.AccessUnit) error {
 	if v := c.video.Load(); v < 0 || int64(au.Track) == v {
 		c.n.Add(1)

@@ -24,11 +24,9 @@ type Source interface {
 	Start(env act.Env, owner *actor.PID, w Writer) *act.Task
 }
 
-// A Writer takes the media of a source: SetTracks before the first access unit and whenever they change. Write
-// returns an error when the source is to end.
+// A Writer takes the media of a source. An error of Write ends the source.
 type Writer interface {
-	SetTracks(codecs.Tracks)
-	Write(*codecs.AccessUnit) error
+	codecs.Writer
 
 	// Rejoin says that what follows comes from elsewhere than what was written before. newest is the DTS of the last
 	// access unit that viewers have, so that it can follow from there; ok is false if they have none.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/codecs"
 	"weir/codecs/flv"
 	"weir/protocols/rtmp"
 )
@@ -47,7 +48,7 @@ type spring struct {
 func (s *spring) close() { s.once.Do(s.stop) }
 
 // copy hands the media to sink until the stream ends; the error is never nil.
-func (s *spring) copy(sink flv.Sink) error {
+func (s *spring) copy(sink codecs.Writer) error {
 	var d flv.Demuxer
 	bad := 0
 	for {

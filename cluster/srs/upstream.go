@@ -15,8 +15,7 @@ import (
 
 // A Writer takes what is fetched. The actors' inputs are such.
 type Writer interface {
-	SetTracks(codecs.Tracks)
-	Write(*codecs.AccessUnit) error
+	codecs.Writer
 
 	// Rejoin says that what follows comes from elsewhere than what was written before. newest is the DTS of the last
 	// access unit that viewers have; ok is false if they have none.
@@ -304,10 +303,10 @@ type anchored struct {
 
 var errRefusedByWriter = errors.New("nobody takes the stream any more")
 
-// SetTracks implements [flv.Sink].
+// SetTracks implements [codecs.Writer].
 func (a *anchored) SetTracks(t codecs.Tracks) { a.w.SetTracks(t) }
 
-// Write implements [flv.Sink].
+// Write implements [codecs.Writer].
 func (a *anchored) Write(au *codecs.AccessUnit) error {
 	if !a.begun {
 		a.begun, a.shift = true, a.from-au.DTS

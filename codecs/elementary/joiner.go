@@ -12,15 +12,6 @@ import (
 	"weir/codecs"
 )
 
-// A Sink takes what the streams turn out to be.
-type Sink interface {
-	// SetTracks announces the tracks of all access units that follow; it is called again when they change.
-	SetTracks(codecs.Tracks)
-
-	// Write takes one access unit, which nobody changes from then on.
-	Write(*codecs.AccessUnit) error
-}
-
 // ErrNoParameterSets says that a video stream does not tell how it is coded.
 var ErrNoParameterSets = errors.New("the video comes without parameter sets, so nobody can decode it")
 
@@ -35,7 +26,7 @@ const (
 
 // A Joiner joins at most one video and one audio stream. It belongs to one goroutine.
 type Joiner struct {
-	sink  Sink
+	sink  codecs.Writer
 	clock clock
 	video *Video
 	audio *Audio
@@ -55,7 +46,7 @@ const (
 
 // New makes a joiner without streams. Wrap is the number of bits of the container's timestamps, 33 for transport
 // streams; zero means that they do not wrap.
-func New(sink Sink, wrap uint) *Joiner { return &Joiner{sink: sink, clock: clock{wrap: wrap}} }
+func New(sink codecs.Writer, wrap uint) *Joiner { return &Joiner{sink: sink, clock: clock{wrap: wrap}} }
 
 // Streams says whether any stream has been added.
 func (j *Joiner) Streams() bool { return j.video != nil || j.audio != nil }

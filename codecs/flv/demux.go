@@ -8,14 +8,6 @@ import (
 	"weir/codecs/flv/amf"
 )
 
-// A Sink takes what a publisher's tags turn out to be.
-type Sink interface {
-	// SetTracks announces the tracks of the access units that follow; it is called again when they change.
-	SetTracks(codecs.Tracks)
-	// Write takes one access unit, whose DTS and PTS count from zero.
-	Write(*codecs.AccessUnit) error
-}
-
 // How long a publisher's tracks are waited for. Nothing says how many there will be; onMetaData hints.
 const (
 	waitUnhinted = 500  // ms of media
@@ -66,7 +58,7 @@ type half struct {
 // The errors are: sink's, unchanged; [ErrNoTracks], after which the publisher should go; [*UnsupportedError], when
 // the tag belongs to a track that is left out; [ErrMalformed], when the tag was skipped. After the latter two the next
 // tag can be given.
-func (d *Demuxer) Tag(t Tag, sink Sink) error {
+func (d *Demuxer) Tag(t Tag, sink codecs.Writer) error {
 	switch t.Type {
 	case TypeVideo:
 		b, err := parseVideo(t.Body)
@@ -136,7 +128,7 @@ func (d *Demuxer) script(b []byte) error {
 	return nil
 }
 
-func (d *Demuxer) take(h *half, role int, ts uint32, b body, sink Sink) error {
+func (d *Demuxer) take(h *half, role int, ts uint32, b body, sink codecs.Writer) error {
 	switch b.kind {
 	case kindConfig:
 		changed, err := h.configure(b)
@@ -155,7 +147,7 @@ func (d *Demuxer) take(h *half, role int, ts uint32, b body, sink Sink) error {
 }
 
 // changed tells the sink about new tracks, unless it still waits for the first.
-func (d *Demuxer) changed(sink Sink) error {
+func (d *Demuxer) changed(sink codecs.Writer) error {
 	if d.decided {
 		d.announce(sink)
 		return nil
@@ -163,7 +155,7 @@ func (d *Demuxer) changed(sink Sink) error {
 	return d.decide(sink, false)
 }
 
-func (d *Demuxer) announce(sink Sink) {
+func (d *Demuxer) announce(sink codecs.Writer) {
 	d.list = nil
 	if d.video.known {
 		d.list = append(d.list, d.video.track)
@@ -176,7 +168,7 @@ func (d *Demuxer) announce(sink Sink) {
 
 // decide tells the sink the tracks once both are known, or no other is to be expected; late says that enough has
 // been waited.
-func (d *Demuxer) decide(sink Sink, late bool) error {
+func (d *Demuxer) decide(sink codecs.Writer, late bool) error {
 	some := d.video.known || d.audio.known
 	both := d.video.known && d.audio.known
 	alone := d.hinted && (d.video.known && !d.hintAudio || d.audio.known && !d.hintVideo)
@@ -202,7 +194,7 @@ func (d *Demuxer) decide(sink Sink, late bool) error {
 }
 
 // emit gives an access unit, whose Track is a role, to the sink.
-func (d *Demuxer) emit(au *codecs.AccessUnit, sink Sink) error {
+func (d *Demuxer) emit(au *codecs.AccessUnit, sink codecs.Writer) error {
 	if au.Track == roleAudio {
 		au.Track = len(d.list) - 1
 		au.RandomAccess = !d.video.known
@@ -210,7 +202,7 @@ func (d *Demuxer) emit(au *codecs.AccessUnit, sink Sink) error {
 	return sink.Write(au)
 }
 
-func (d *Demuxer) media(h *half, role int, ts uint32, b body, sink Sink) error {
+func (d *Demuxer) media(h *half, role int, ts uint32, b body, sink codecs.Writer) error {
 	ms, broken := d.clock.time(&h.clock, ts)
 	h.broken = h.broken || broken && h.any
 	d.begin(ms)

@@ -65,7 +65,7 @@ var (
 	slice     = []byte{0x41, 4, 5}
 )
 
-// A recorder is a Sink that keeps what it is told.
+// A recorder is a [codecs.Writer] that keeps what it is told.
 type recorder struct {
 	lists []codecs.Tracks
 	units []codecs.AccessUnit

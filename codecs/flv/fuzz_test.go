@@ -12,7 +12,7 @@ import (
 	"weir/codecs/flv"
 )
 
-// strict is a Sink that fails the test when a publisher makes the demuxer break its word.
+// strict is a [codecs.Writer] that fails the test when a publisher makes the demuxer break its word.
 type strict struct {
 	t      *testing.T
 	tracks codecs.Tracks

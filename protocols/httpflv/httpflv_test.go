@@ -19,7 +19,7 @@ import (
 	"weir/protocols/listen"
 )
 
-// A source is a finished stream of access units; it is a [flv.Sink] too, which is how it is filled.
+// A source is a finished stream of access units; it is a [codecs.Writer] too, which is how it is filled.
 type source struct {
 	tracks codecs.Tracks
 	units  []*codecs.AccessUnit

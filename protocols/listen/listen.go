@@ -182,15 +182,11 @@ type UnitFeed interface {
 	Close()
 }
 
-// A Publication takes the media of one publisher. It belongs to one goroutine.
+// A Publication takes the media of one publisher. It belongs to one goroutine. The DTS and PTS of what is written count
+// from any zero: the publication anchors them to the wall clock. Write returns an error when the publisher must go: it
+// was kicked, or lost the name to another node.
 type Publication interface {
-	// SetTracks announces the tracks of all access units that follow. It must be called before the first of them, and
-	// may be called again.
-	SetTracks(codecs.Tracks)
-
-	// Write takes one access unit, whose DTS and PTS count from any zero: the publication anchors them to the wall
-	// clock. It returns an error when the publisher must go: it was kicked, or lost the name to another node.
-	Write(*codecs.AccessUnit) error
+	codecs.Writer
 
 	// Close ends the publication; Write fails from then on. It may be called twice.
 	Close()

@@ -1,6 +1,6 @@
 // Package pull holds the inputs that fetch their media: files so far, looped as linear channels.
 //
-// It knows no stream and no actor: what it reads is written to a [Writer], and the input that owns the goroutine
+// It knows no stream and no actor: what it reads is written to a [codecs.Writer], and the input that owns the goroutine
 // decides what follows when reading ends.
 package pull
 

@@ -22,7 +22,7 @@ const heldReload = 20 * time.Second
 // HLS reads the playlist at an http or https URL, multivariant or not, and writes what it lists until it ends, and says
 // why it did; the error is never nil. Of several variants it takes the one with the greatest bandwidth that it can
 // carry. Timestamps are those of the media, without jumps and wraps.
-func HLS(ctx context.Context, rawURL string, o Options, out Writer) error {
+func HLS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error {
 	o = o.complete()
 	client, end := o.client(heldReload + o.Connect)
 	defer end()
@@ -72,7 +72,7 @@ func playlistEnd(p *playlistPull, err error) error {
 
 // A playlistPull hands the media of a playlist on. The library calls it from a goroutine for each track.
 type playlistPull struct {
-	out    Writer
+	out    codecs.Writer
 	note   func(string)
 	failed chan error // the first error that is not the library's own
 

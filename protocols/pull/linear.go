@@ -9,15 +9,6 @@ import (
 	"weir/codecs/linear"
 )
 
-// A Writer takes the media of an input. Only the goroutine that plays calls it.
-type Writer interface {
-	// SetTracks announces the tracks of all access units that follow.
-	SetTracks(codecs.Tracks)
-
-	// Write takes one access unit, which nobody changes from then on. An error ends the input.
-	Write(*codecs.AccessUnit) error
-}
-
 // A Clock tells and waits for the time.
 type Clock interface {
 	// Wall is the date and time.
@@ -52,7 +43,7 @@ const (
 //
 // If the process was stopped and is more than 30 s late, the segments missed are skipped, and the next access unit is
 // marked as a discontinuity.
-func Play(ctx context.Context, t linear.Timeline, from int64, clock Clock, out Writer) error {
+func Play(ctx context.Context, t linear.Timeline, from int64, clock Clock, out codecs.Writer) error {
 	origin := clock.Now()
 	anchor := wallTicks(clock.Wall())
 	now := func() int64 { return anchor + ticksOf(clock.Now()-origin) }

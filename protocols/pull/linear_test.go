@@ -28,7 +28,7 @@ type written struct {
 	at time.Duration // since the recorder was made
 }
 
-// A recorder is a Writer that ends the input after so many access units.
+// A recorder is a [codecs.Writer] that ends the input after so many access units.
 type recorder struct {
 	start  time.Time
 	most   int

@@ -33,19 +33,19 @@ var (
 
 // TS reads the transport stream at an http or https URL and writes it until it ends, and says why it did; the error is
 // never nil. Timestamps are those of the stream, without jumps and wraps.
-func TS(ctx context.Context, rawURL string, o Options, out Writer) error {
+func TS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error {
 	o = o.complete()
 	return o.body(ctx, rawURL, func(r io.Reader) error { return ReadTS(r, o.Note, out) })
 }
 
 // FLV reads the FLV stream at an http or https URL, as [TS] does a transport stream. Timestamps count from zero.
-func FLV(ctx context.Context, rawURL string, o Options, out Writer) error {
+func FLV(ctx context.Context, rawURL string, o Options, out codecs.Writer) error {
 	o = o.complete()
 	return o.body(ctx, rawURL, func(r io.Reader) error { return ReadFLV(r, o.Note, out) })
 }
 
 // ReadFLV reads an FLV stream, as [ReadTS] does a transport stream.
-func ReadFLV(r io.Reader, note func(string), out Writer) error {
+func ReadFLV(r io.Reader, note func(string), out codecs.Writer) error {
 	reader := flv.NewReader(bufio.NewReaderSize(r, 64<<10))
 	var demuxer flv.Demuxer
 	noted := false
@@ -96,7 +96,7 @@ func (o Options) body(ctx context.Context, rawURL string, read func(io.Reader) e
 
 // ReadTS reads a transport stream from a connection and writes it until it ends, and says why it did; the error is
 // never nil. Note is told of tracks that are left out.
-func ReadTS(r io.Reader, note func(string), out Writer) error {
+func ReadTS(r io.Reader, note func(string), out codecs.Writer) error {
 	limited := &probe{r: bufio.NewReaderSize(r, 64<<10), left: maxProbe}
 	reader := &mpegts.Reader{R: limited}
 	if err := reader.Initialize(); err != nil {

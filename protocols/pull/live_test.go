@@ -223,7 +223,7 @@ func TestAnswersOtherThanAStreamAreSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = away.Close()
-	for name, read := range map[string]func(context.Context, string, pull.Options, pull.Writer) error{"TS": pull.TS, "FLV": pull.FLV, "HLS": pull.HLS} {
+	for name, read := range map[string]func(context.Context, string, pull.Options, codecs.Writer) error{"TS": pull.TS, "FLV": pull.FLV, "HLS": pull.HLS} {
 		for _, tt := range []struct{ url, says string }{
 			{gone.URL + "/x?token=secret", "404"},
 			{circle.URL + "/x?token=secret", "more than 5 redirects"},
@@ -293,7 +293,7 @@ func TestContextEndsAPull(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, c)
 			})
-			for name, read := range map[string]func(context.Context, string, pull.Options, pull.Writer) error{"TS": pull.TS, "FLV": pull.FLV, "HLS": pull.HLS} {
+			for name, read := range map[string]func(context.Context, string, pull.Options, codecs.Writer) error{"TS": pull.TS, "FLV": pull.FLV, "HLS": pull.HLS} {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				if err := read(ctx, "http://node/x", pull.Options{Transport: rt}, &taker{}); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%s = %v, want %v", name, err, context.DeadlineExceeded)
@@ -364,7 +364,7 @@ func TestPlaylistThatIsNoneIsSaid(t *testing.T) {
 }
 
 func TestURLThatIsNoneIsAnErrorWithoutIt(t *testing.T) {
-	for _, read := range []func(context.Context, string, pull.Options, pull.Writer) error{pull.TS, pull.HLS} {
+	for _, read := range []func(context.Context, string, pull.Options, codecs.Writer) error{pull.TS, pull.HLS} {
 		err := read(t.Context(), "http://user:secret@[::1", pull.Options{}, &taker{})
 		if e := (*url.Error)(nil); err == nil || errors.As(err, &e) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("error %v, want one without the URL", err)

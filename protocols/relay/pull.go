@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/codecs"
 )
 
 // The reasons for which a relay ends or does not begin. Others are [ErrMalformed], the errors of the connection, of the
@@ -51,7 +53,7 @@ func EdgeURL(base, stream string) string { return URL(base, stream, 1) + "&edge=
 
 // Pull asks for the relay at url and hands what it brings to out until it ends, and says why it did; the error is never
 // nil. out is called by the calling goroutine only.
-func Pull(ctx context.Context, rt http.RoundTripper, url string, out Writer, o Options) error {
+func Pull(ctx context.Context, rt http.RoundTripper, url string, out codecs.Writer, o Options) error {
 	if o.Answer <= 0 {
 		o.Answer = 5 * time.Second
 	}
@@ -71,7 +73,7 @@ func Pull(ctx context.Context, rt http.RoundTripper, url string, out Writer, o O
 }
 
 // pull calls alive whenever something has arrived.
-func pull(ctx context.Context, rt http.RoundTripper, url string, out Writer, alive func()) error {
+func pull(ctx context.Context, rt http.RoundTripper, url string, out codecs.Writer, alive func()) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -13,13 +13,6 @@ import (
 // bufferSize is how much a reader takes from the socket at once; larger payloads go past the buffer.
 const bufferSize = 64 << 10
 
-// A Writer takes what a relay brings; a [listen.Publication] does. Its methods are called by one goroutine, SetTracks
-// before the first Write. The error of Write ends the relay.
-type Writer interface {
-	SetTracks(codecs.Tracks)
-	Write(*codecs.AccessUnit) error
-}
-
 // A Reader reads the body of a relay. It belongs to one goroutine.
 type Reader struct {
 	r      *bufio.Reader
@@ -35,7 +28,7 @@ func NewReader(r io.Reader) *Reader {
 // Next hands the next tracks or access unit to w. The error is [ErrEnded] or [ErrMoved] when the other node ended the
 // relay in order, [ErrMalformed], that of w, or that of the connection; all but the first two wrapped. The end of the
 // connection, wherever it comes, is io.ErrUnexpectedEOF. After an error there is no next.
-func (r *Reader) Next(w Writer) error {
+func (r *Reader) Next(w codecs.Writer) error {
 	if !r.begun {
 		if err := r.begin(); err != nil {
 			return err
@@ -92,7 +85,7 @@ func (r *Reader) begin() error {
 	return nil
 }
 
-func (r *Reader) newTracks(w Writer, length uint64) error {
+func (r *Reader) newTracks(w codecs.Writer, length uint64) error {
 	body, err := r.body(kindTracks, length, maxTracks)
 	if err != nil {
 		return err
@@ -106,7 +99,7 @@ func (r *Reader) newTracks(w Writer, length uint64) error {
 	return nil
 }
 
-func (r *Reader) unit(w Writer, length uint64) error {
+func (r *Reader) unit(w codecs.Writer, length uint64) error {
 	if length > MaxUnit+maxHead {
 		return malformed("an access unit of %d bytes", length)
 	}

@@ -185,7 +185,7 @@ func serveRelay(t *testing.T, d *router) (base string, h *sessions) {
 	return s.URL, h
 }
 
-// A sink is a Writer that sends on what it gets.
+// A sink is a [codecs.Writer] that sends on what it gets.
 type sink chan any
 
 func (s sink) SetTracks(t codecs.Tracks)         { s <- t }

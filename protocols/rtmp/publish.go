@@ -190,10 +190,10 @@ type sink struct {
 	err error
 }
 
-// SetTracks implements [flv.Sink].
+// SetTracks implements [codecs.Writer].
 func (s *sink) SetTracks(t codecs.Tracks) { s.p.SetTracks(t) }
 
-// Write implements [flv.Sink].
+// Write implements [codecs.Writer].
 func (s *sink) Write(au *codecs.AccessUnit) error {
 	s.err = s.p.Write(au)
 	return s.err

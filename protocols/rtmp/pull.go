@@ -10,23 +10,14 @@ import (
 	"weir/codecs/flv"
 )
 
-// A Writer takes the media of a pulled stream. Only the goroutine that pulls calls it.
-type Writer interface {
-	// SetTracks announces the tracks of all access units that follow.
-	SetTracks(codecs.Tracks)
-
-	// Write takes one access unit, whose DTS and PTS count from zero. An error ends the pulling.
-	Write(*codecs.AccessUnit) error
-}
-
 var (
 	errEnded   = errors.New("the server has ended the stream")
 	errDropped = errors.New("the server has closed the connection in the middle of a message")
 )
 
 // Pull plays the stream at an rtmp or rtmps URL into out until it ends, and says why it did; the error is never nil. It
-// follows redirects as [Play] does. Note, if not nil, is told of what is left out.
-func Pull(ctx context.Context, rawURL string, cfg ClientConfig, note func(string), out Writer) error {
+// follows redirects as [Play] does. Timestamps count from zero. Note, if not nil, is told of what is left out.
+func Pull(ctx context.Context, rawURL string, cfg ClientConfig, note func(string), out codecs.Writer) error {
 	c, err := Play(ctx, rawURL, cfg)
 	if err != nil {
 		return err
@@ -41,7 +32,7 @@ func Pull(ctx context.Context, rawURL string, cfg ClientConfig, note func(string
 	return err
 }
 
-func (c *Client) pull(note func(string), out Writer) error {
+func (c *Client) pull(note func(string), out codecs.Writer) error {
 	c.patience = c.silence
 	var demuxer flv.Demuxer
 	noted := false

@@ -23,15 +23,6 @@ import (
 	"weir/codecs/elementary"
 )
 
-// A Writer takes the media of a pulled stream. Its methods are called one after the other.
-type Writer interface {
-	// SetTracks announces the tracks of all access units that follow.
-	SetTracks(codecs.Tracks)
-
-	// Write takes one access unit, whose timestamps count from anywhere. An error ends the pulling.
-	Write(*codecs.AccessUnit) error
-}
-
 // A PullConfig says how [Pull] connects. Zero fields take the defaults.
 type PullConfig struct {
 	// Timeout is the patience with the server: for the connection, for each reply, and for silence while playing.
@@ -57,8 +48,8 @@ var (
 )
 
 // Pull plays the stream at an rtsp or rtsps URL over TCP into out until it ends, and says why it did; the error is
-// never nil. A user and password in the URL are proved as the server asks, by Digest or Basic.
-func Pull(ctx context.Context, rawURL string, cfg PullConfig, out Writer) error {
+// never nil. Timestamps count from anywhere. A user and password in the URL are proved as the server asks, by Digest or Basic.
+func Pull(ctx context.Context, rawURL string, cfg PullConfig, out codecs.Writer) error {
 	u, err := base.ParseURL(rawURL)
 	if err != nil {
 		return errors.New("not an RTSP URL") // the library's error shows the URL, which may hold a password
@@ -106,7 +97,7 @@ type pulling struct {
 	once   sync.Once
 }
 
-func newPull(u *base.URL, cfg PullConfig, out Writer) *pulling {
+func newPull(u *base.URL, cfg PullConfig, out codecs.Writer) *pulling {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 10 * time.Second
 	}
