@@ -18,6 +18,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/cluster"
+	"google.golang.org/protobuf/proto"
 
 	"weir/actors"
 	"weir/actors/act"
@@ -31,6 +32,7 @@ import (
 	"weir/cluster/controller"
 	"weir/cluster/directory"
 	"weir/cluster/geo"
+	"weir/cluster/handover"
 	"weir/cluster/history"
 	"weir/cluster/identity"
 	"weir/cluster/journal"
@@ -38,7 +40,9 @@ import (
 	"weir/cluster/origin"
 	"weir/cluster/peer"
 	"weir/cluster/trust"
+	"weir/cluster/wire"
 	"weir/protocols/api"
+	"weir/protocols/cmaf"
 	"weir/protocols/listen"
 )
 
@@ -340,7 +344,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 			Wall:     n.wall,
 			Report:   controller.Report(ctl),
 			Numbered: controller.Numbered(ctl),
-			Inherit:  n.inherit,
+			Inherit:  handover.Inherit(n.env, n.handover()),
 			Answer:   n.answerer().Answer,
 			Registry: n.streams,
 		})},
@@ -448,6 +452,36 @@ func (n *Node) askRelease(self *actor.PID, e control.AskRelease) {
 		n.sys.Root.Send(self, control.Released(e))
 		return nil
 	})
+}
+
+// handover says how the window of a stream is fetched from another node.
+func (n *Node) handover() handover.Config {
+	return handover.Config{
+		Self: n.name, Log: n.log,
+		Ask: func(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error) {
+			v, peer := n.view.get(), (*control.PeerView)(nil)
+			if v != nil {
+				peer = v.Peer(node)
+			}
+			switch {
+			case n.cluster == nil:
+				return nil, errNoKey
+			case peer == nil:
+				return nil, fmt.Errorf("%s is not known", node)
+			}
+			return identity.AskAt(ctx, n.cluster, peer.Advert.Remote, stream, q)
+		},
+		Private: func(node string) string {
+			d, _ := n.dir.View()
+			if u := d.Nodes[node].Private; u != nil {
+				return u.String()
+			}
+			return ""
+		},
+		Segment: func(ctx context.Context, private, stream string, f cmaf.Form, number int64) ([]byte, error) {
+			return n.front.hls.Fetch(ctx, private, stream, f, number)
+		},
+	}
 }
 
 // fetched counts what became of a fetch.

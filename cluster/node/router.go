@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"weir/cluster/handover"
 	"weir/cluster/identity"
 	"weir/cluster/owner"
 )
@@ -22,7 +23,7 @@ func (n *Node) asker() *owner.Asker {
 // answerer answers other nodes for the streams that this node captures.
 func (n *Node) answerer() *owner.Answerer {
 	return &owner.Answerer{
-		Self: n.name, Viewers: n.sessions.Viewers, Window: windowed,
+		Self: n.name, Viewers: n.sessions.Viewers, Window: handover.Window,
 		Streams: func(m any) { n.sys.Root.Send(n.Streams(), m) },
 		Release: func(stream, from string, answer func(bool)) {
 			n.controller().AskRelease(stream, from, answer)

@@ -1,4 +1,4 @@
-package node
+package handover
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"weir/protocols/cmaf"
 )
 
-var legacyTracks = codecs.Tracks{
+var tracks = codecs.Tracks{
 	{Codec: codecs.H264, Config: []byte{1, 2, 3}, Width: 640, Height: 360},
 	{Codec: codecs.AAC, Config: []byte{4}, SampleRate: 48000, Channels: 2},
 }
@@ -22,7 +22,7 @@ func left(t *testing.T) *cmaf.Store {
 	t.Helper()
 	s := cmaf.NewStore(cmaf.Config{})
 	s.Import(cmaf.Record{Next: 41, Discontinuities: 7})
-	first, second := cmaf.NewGeneration(legacyTracks), cmaf.NewGeneration(legacyTracks[:1])
+	first, second := cmaf.NewGeneration(tracks), cmaf.NewGeneration(tracks[:1])
 	for i := range int64(4) {
 		g := first
 		if i >= 2 {
@@ -56,7 +56,7 @@ func over(t *testing.T, w *wire.Windowed) *wire.Windowed {
 
 func TestWindowIsTheSameOnTheOtherNode(t *testing.T) {
 	store := left(t)
-	w := over(t, windowed(&wire.Window{Ask: 5, Stream: "a/b", Node: "n2"}, "n1", store))
+	w := over(t, Window(&wire.Window{Ask: 5, Stream: "a/b", Node: "n2"}, "n1", store))
 	if w.Ask != 5 || w.Stream != "a/b" || w.Node != "n1" || wire.Check(w) != nil {
 		t.Errorf("the answer is %v", w)
 	}
@@ -96,7 +96,7 @@ func TestWindowThatMakesNoSenseIsRefused(t *testing.T) {
 		"unknown codec":  func(w *wire.Windowed) { w.Generations[0].Tracks[0].Codec = "VP8" },
 		"below one":      func(w *wire.Windowed) { w.NextSequence = 2 },
 	} {
-		w := over(t, windowed(&wire.Window{Stream: "x"}, "n1", left(t)))
+		w := over(t, Window(&wire.Window{Stream: "x"}, "n1", left(t)))
 		spoil(w)
 		if _, _, err := outlines(w); !errors.Is(err, errWindow) {
 			t.Errorf("%s: %v, want it refused", name, err)
