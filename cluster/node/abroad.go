@@ -2,22 +2,17 @@ package node
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"weir/actors/input"
-	"weir/actors/stream"
 	"weir/cluster/conf"
-	"weir/cluster/directory"
 	"weir/cluster/srs"
 	"weir/codecs"
 	"weir/protocols"
-	"weir/protocols/listen"
 )
 
 // An abroad is what the node has to do with SRS servers and with the virtual hosts of its file.
@@ -26,9 +21,6 @@ type abroad struct {
 	hooks   *srs.Hooks
 	meter   srs.Meter
 }
-
-// foreignHold is how long a viewer waits for a stream that is fetched from an SRS server.
-const foreignHold = 6 * time.Second
 
 func (n *Node) newAbroad() *abroad {
 	a := &abroad{}
@@ -164,79 +156,4 @@ func (n *Node) fetch(ctx context.Context, name string, w input.Writer) (done boo
 	defer cancel()
 	err = n.abroad.cluster.Pull(while, name, w)
 	return while.Err() == nil || ctx.Err() != nil, err
-}
-
-// beyond answers a viewer for whose stream no node of this cluster has media, if SRS servers have it; done says whether
-// they do, or at least that nothing more is to be waited for.
-func (d *desk) beyond(ctx context.Context, r listen.Request, vh *srs.Vhost, dec directory.Decision, pack bool) (a listen.Answer, live *stream.Live, done bool) {
-	a = listen.Answer{Stream: dec.Stream}
-	if vh == nil || r.Protocol == protocols.Relay || d.names(dec.Stream) != nil || !vh.Remote && !vh.OriginCluster {
-		return a, nil, false
-	}
-	if r.Hops >= directory.HopLimit {
-		a.Verdict, a.RetryAfter = listen.Unavailable, retryAfter
-		a.Reason = "too many servers have passed this request on"
-		return a, nil, true
-	}
-	ctx, cancel := context.WithTimeout(ctx, foreignHold)
-	defer cancel()
-	if vh.Remote {
-		if err := d.abroad.Admit(ctx, vh, r); err != nil {
-			a.Verdict, a.Reason = listen.Refused, err.Error()
-			return a, nil, true
-		}
-	} else if follows := d.follows(r); follows || !d.abroad.Fetching(dec.Stream) {
-		found, ok := d.abroad.Find(ctx, vh, r)
-		switch {
-		case ok && follows:
-			a.Verdict, a.Location = listen.Redirect, found.Location(r)
-			return a, nil, true
-		case !ok && !d.abroad.Fetching(dec.Stream):
-			return a, nil, false
-		}
-	}
-	return d.foreign(ctx, r, vh, a, pack)
-}
-
-// follows says whether a viewer is sent to another server rather than served here.
-func (d *desk) follows(r listen.Request) bool {
-	view, _ := d.dir.View()
-	p := view.Default
-	return r.Protocol == protocols.RTMP && !r.Secure && (r.Redirects || p.Redirect[protocols.RTMP]) && !p.Relay[protocols.RTMP]
-}
-
-// foreign serves a stream that is fetched from SRS servers.
-func (d *desk) foreign(ctx context.Context, r listen.Request, vh *srs.Vhost, a listen.Answer, pack bool) (listen.Answer, *stream.Live, bool) {
-	nowhere := func(err error) (listen.Answer, *stream.Live, bool) {
-		a.Verdict, a.Reason = listen.NotFound, "there is no such stream: "+a.Stream
-		d.log.Debug("not found at SRS servers", slog.String("stream", a.Stream), slog.Any("err", err))
-		return a, nil, true
-	}
-	up, err := d.abroad.Expect(a.Stream, vh, r)
-	if err != nil {
-		return nowhere(err)
-	}
-	if err := up.Err(); err != nil {
-		return nowhere(err)
-	}
-	for {
-		live := d.ask(ctx, stream.Want{Stream: a.Stream, Pack: pack, External: true})
-		if live == nil {
-			a.Verdict, a.RetryAfter, a.Reason = listen.Unavailable, retryAfter, "the stream could not be fetched in time"
-			return a, nil, true
-		}
-		select {
-		case <-live.Hub.Ready():
-			if live.Hub.Closed() {
-				continue
-			}
-			a.Verdict = listen.Serve
-			return a, live, true
-		case <-up.Failed():
-			return nowhere(up.Err())
-		case <-ctx.Done():
-			a.Verdict, a.RetryAfter, a.Reason = listen.Unavailable, retryAfter, "the stream could not be fetched in time"
-			return a, nil, true
-		}
-	}
 }

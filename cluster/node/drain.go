@@ -140,7 +140,7 @@ func (n *Node) depart(ctx context.Context) {
 		if s.Protocol == protocols.Relay {
 			continue
 		}
-		if m, ok := c.(listen.Mover); ok && m.Move(ask, n.front.desk) {
+		if m, ok := c.(listen.Mover); ok && m.Move(ask, n.front.router.Locate) {
 			moved++
 			continue
 		}

@@ -18,8 +18,8 @@ import (
 	"weir/actors/listener"
 	"weir/actors/session"
 	"weir/cluster/conf"
-	"weir/cluster/control"
 	"weir/cluster/peer"
+	"weir/cluster/router"
 	"weir/cluster/trust"
 	"weir/protocols"
 	"weir/protocols/hls"
@@ -96,7 +96,7 @@ func (k *socket) open() (l net.Listener, err error) {
 
 // A front is all that clients and peers meet.
 type front struct {
-	desk    *desk
+	router  *router.Router
 	sockets *sockets
 	http    *http.Server
 	hls     *hls.Server
@@ -121,17 +121,9 @@ const (
 func newFront(n *Node, s *sockets) (*front, error) {
 	sessions := n.pid(actors.Sessions)
 	f := &front{sockets: s, log: n.log, hall: hall{func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }}}
-	f.desk = &desk{
-		sys: n.sys, dir: n.dir, streams: n.pid(actors.Streams), registry: n.streams, log: n.log, hold: n.hold(), claim: n.asker().Claim,
-		unclaim: func(name string) { n.sys.Root.Send(n.Control(), control.PublishEnded{Stream: name}) },
-		demand:  n.want,
-
-		instantiate: n.instantiate,
-		names:       func(name string) error { return conf.CheckName(name, n.file().BalancerNames()) },
-		abroad:      n.abroad.cluster, hooks: n.abroad.hooks,
-	}
-	f.hls = hls.New(hls.Config{Hold: n.hold() + startUp}, f.desk, hls.Around{Sessions: f.hall, Transport: n.keys.base, Log: n.log})
-	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.desk, f.hall, n.log)
+	f.router = n.newRouter()
+	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, f.router, hls.Around{Sessions: f.hall, Transport: n.keys.base, Log: n.log})
+	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.router, f.hall, n.log)
 	for _, k := range s.list {
 		if k.of.Protocol == protocols.RTSP {
 			host, _, _ := net.SplitHostPort(k.addr)
@@ -158,9 +150,9 @@ func newFront(n *Node, s *sockets) (*front, error) {
 			api:   newAPI(n),
 			srs:   n.srsAPI(),
 			state: guard(peer.Handler(n.entitled(n.controller().State)), false),
-			relay: guard(&relay.Handler{Router: f.desk, Sessions: f.hall, Log: n.log}, true),
-			ts:    httpts.New(f.desk, f.hall, n.log),
-			flv:   httpflv.New(f.desk, f.hall),
+			relay: guard(&relay.Handler{Router: f.router, Sessions: f.hall, Log: n.log}, true),
+			ts:    httpts.New(f.router, f.hall, n.log),
+			flv:   httpflv.New(f.router, f.hall),
 			hls:   f.hls,
 
 			balanced: f.hls, balance: n.balance, trusted: n.trusted,

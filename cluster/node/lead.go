@@ -58,7 +58,7 @@ func (h *web) lead(w http.ResponseWriter, r *http.Request, name, rest string, rt
 	req := listen.HTTPRequest(r, protocolOf(rt), rt.stream)
 	if req.Hops >= directory.HopLimit {
 		listen.Refuse(w, listen.Answer{
-			Verdict: listen.Unavailable, RetryAfter: retryAfter, Reason: "too many nodes have passed this request on",
+			Verdict: listen.Unavailable, RetryAfter: 2 * time.Second, Reason: "too many nodes have passed this request on",
 		})
 		return
 	}
@@ -73,7 +73,7 @@ func (h *web) lead(w http.ResponseWriter, r *http.Request, name, rest string, rt
 	}
 	if !ok {
 		listen.Refuse(w, listen.Answer{
-			Verdict: listen.Unavailable, RetryAfter: retryAfter, Reason: "No server of this balancer takes clients now.",
+			Verdict: listen.Unavailable, RetryAfter: 2 * time.Second, Reason: "No server of this balancer takes clients now.",
 		})
 		return
 	}

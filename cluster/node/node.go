@@ -39,6 +39,7 @@ import (
 	"weir/cluster/load"
 	"weir/cluster/origin"
 	"weir/cluster/peer"
+	"weir/cluster/router"
 	"weir/cluster/trust"
 	"weir/cluster/wire"
 	"weir/protocols/api"
@@ -77,9 +78,8 @@ type Node struct {
 	load      *load.Meter
 	history   *history.History
 	published published
-	demand    demand
 	origins   origin.Directory
-	instances instances
+	instances *router.Instances
 	front     *front
 	abroad    *abroad // nil in a world of its own
 	failed    chan error
@@ -124,6 +124,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.relay = func(name string) input.Source { return n.follow(name) }
 	n.release = func(self *actor.PID, e control.AskRelease) { n.askRelease(self, e) }
 	n.origins.Sources(sourceNames(cfg.File))
+	n.instances = n.newInstances()
 	n.current.read.Store(cfg.File)
 	n.current.p.Store(cfg.File.With(n.derived(cfg.File)))
 	n.metrics = api.NewMetrics(cfg.Build, n.totals)
@@ -359,7 +360,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	if n.front != nil {
 		children = append(children,
 			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.watchers(n.file()))},
-			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.front.desk, Registry: n.sessions, Left: n.left, Ended: n.history.Ended})},
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.front.router, Registry: n.sessions, Left: n.left, Ended: n.history.Ended})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
 	return actors.Spawn(n.sys, n.env, children, func(reason any) {

@@ -19,6 +19,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/origin"
 	"weir/cluster/peer"
+	"weir/cluster/router"
 	"weir/protocols/relay"
 )
 
@@ -59,7 +60,7 @@ func (n *Node) derived(f *conf.File) (out []conf.Stream) {
 			out = append(out, s.Restream(st.Origin, in, !st.OnDemand))
 		}
 	}
-	return append(out, n.instances.streams(f)...)
+	return append(out, n.made(f)...)
 }
 
 // putInEffect makes a file that was read the one in effect, with the streams derived from it. The caller holds
@@ -158,7 +159,7 @@ func (n *Node) restreamFrom(ctx context.Context, name string, up origin.Upstream
 	defer cancel()
 	w.Rejoin() // the former origin may have been another one
 	err := relay.Pull(while, n.keys.transport(sourceKey(up.Source)), relay.EdgeURL(n.sourceURL(up.Source), up.Stream), w,
-		relay.Options{Silence: relaySilence, Answer: n.hold() + startUp + relaySilence})
+		relay.Options{Silence: relaySilence, Answer: n.hold() + router.StartUp + relaySilence})
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/cluster/router"
 	"weir/cluster/srs/srstest"
 	"weir/codecs/flv"
 	"weir/protocols/rtmp"
@@ -435,39 +436,26 @@ func TestAdvertisedAddressIsTheOneThatSRSIsTold(t *testing.T) {
 func TestNameWithoutAStreamIsForgottenSomeTimeAfterItsPublisher(t *testing.T) {
 	n := lone(t, "vhost __defaultVhost__ { }\n")
 	stop := mustPublish(t, n.rtmpAddr(), "live", "x", 256)
-	age := func() {
-		n.instances.mu.Lock()
-		defer n.instances.mu.Unlock()
-		n.instances.seen["live/x"] -= 2 * forgotten
-	}
-	names := func() (list []string) {
-		for _, s := range n.instances.streams(n.file()) {
-			list = append(list, s.Name)
-		}
-		return list
-	}
-	publisher := func() string { _, is, _ := n.streams.Get("live/x"); return is.Publisher }
+	age := func(by time.Duration) { n.instances.Sweep(n.env.Now()+by, n.publishes) }
 	within(t, "the publisher is there", func() error {
-		if publisher() == "" {
+		if !n.publishes("live/x") {
 			return errors.New("it is not")
 		}
 		return nil
 	})
-	age()
-	n.forgetInstances()
-	if got := names(); len(got) != 1 {
+	age(2 * router.InstanceLinger)
+	if got := n.instances.Names(); len(got) != 1 {
 		t.Errorf("names = %v while one is published, want it", got)
 	}
 	stop()
 	within(t, "the publisher has gone", func() error {
-		if p := publisher(); p != "" {
-			return errors.New(p)
+		if n.publishes("live/x") {
+			return errors.New("it has not")
 		}
 		return nil
 	})
-	age()
-	n.forgetInstances()
-	if got := names(); len(got) != 0 {
+	age(4 * router.InstanceLinger)
+	if got := n.instances.Names(); len(got) != 0 {
 		t.Errorf("names = %v long after the last was published, want none", got)
 	}
 	within(t, "the stream is unknown again", func() error {

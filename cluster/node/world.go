@@ -60,6 +60,7 @@ func startIn(cfg Config) (*Node, error) {
 		fetcher: w.Fetcher, relay: w.Relay, release: w.Release, stepped: w.Stepped, hub: w.Hub,
 	}
 	n.load = n.newLoad()
+	n.instances = n.newInstances()
 	n.current.read.Store(&file)
 	n.current.p.Store(&file)
 	n.metrics = api.NewMetrics(cfg.Build, n.totals)

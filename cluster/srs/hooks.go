@@ -55,7 +55,8 @@ type Visit struct {
 
 	Publisher, Player bool
 
-	hooks map[string][]string
+	connected bool // it was asked about when it connected, so that it has a session
+	hooks     map[string][]string
 }
 
 // NewHooks returns hooks of the node of that name and of this run of the process.
@@ -173,7 +174,7 @@ func describe(v *Visit, vh *Vhost, r *listen.Request) {
 
 // Connect asks whether a client may connect. The error is [listen.ErrDenied] if not.
 func (h *Hooks) Connect(ctx context.Context, vh *Vhost, r listen.Request) error {
-	v := h.visit(vh, &r, func(*Visit) {})
+	v := h.visit(vh, &r, func(v *Visit) { v.connected = true })
 	return h.ask(ctx, v, "on_connect", hookConnect{hookHead: h.head("on_connect", v), Stream: v.Stream, Param: v.Param, TCURL: v.TCURL, PageURL: v.PageURL})
 }
 
@@ -198,6 +199,13 @@ func (h *Hooks) ask(ctx context.Context, v *Visit, action string, body any) erro
 		}
 	}
 	return nil
+}
+
+// Dismissed tells that a client was not served. One that has no session is gone by that.
+func (h *Hooks) Dismissed(remote netip.AddrPort) {
+	if v, ok := h.Visit(remote); ok && !v.connected {
+		h.Left(remote, 0, 0)
+	}
 }
 
 // Left tells that a client has gone. It returns at once.

@@ -208,9 +208,9 @@ type Client interface {
 
 // A Mover is a [Client] that can be told, in the middle of its session, to go on at another node.
 type Mover interface {
-	// Move asks the router where the stream is now and sends the client there. It reports whether there was a place and
-	// the client was told; the session ends then. Any goroutine may call it.
-	Move(ctx context.Context, d Router) bool
+	// Move asks locate where the stream is now, which admits nobody anew, and sends the client there. It reports whether
+	// there was a place and the client was told; the session ends then. Any goroutine may call it.
+	Move(ctx context.Context, locate func(context.Context, Request) Answer) bool
 }
 
 // ClientStats describes a connection.

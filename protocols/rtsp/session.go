@@ -293,8 +293,8 @@ func (s *session) bye(c *conn) {
 }
 
 // Move implements [listen.Mover]: REDIRECT (RFC 2326, 10.10). What the client answers no longer matters.
-func (s *session) Move(ctx context.Context, d listen.Router) bool {
-	a := d.Play(ctx, s.request)
+func (s *session) Move(ctx context.Context, locate func(context.Context, listen.Request) listen.Answer) bool {
+	a := locate(ctx, s.request)
 	s.mu.Lock()
 	c := s.conn
 	s.mu.Unlock()

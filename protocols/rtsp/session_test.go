@@ -371,10 +371,10 @@ func TestViewerIsSentToAnotherNodeInTheMiddleOfItsSession(t *testing.T) {
 	if !ok {
 		t.Fatal("an RTSP session cannot be moved")
 	}
-	if m.Move(t.Context(), serving(src)) {
+	if m.Move(t.Context(), serving(src).Play) {
 		t.Error("the session says that it moved although the stream is here")
 	}
-	if !m.Move(t.Context(), elsewhere{}) {
+	if !m.Move(t.Context(), elsewhere{}.Play) {
 		t.Fatal("the session says that it did not move")
 	}
 	for {

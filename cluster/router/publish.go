@@ -1,0 +1,117 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"weir/actors/act"
+	"weir/actors/stream"
+	"weir/cluster/directory"
+	"weir/protocols/listen"
+)
+
+// Publish implements [listen.Router].
+func (r *Router) Publish(ctx context.Context, q listen.Request) (listen.Publication, error) {
+	p, err := r.publish(ctx, r.resolve(q))
+	if err != nil {
+		r.cfg.Log.Info("publisher refused", slog.String("proto", string(q.Protocol)),
+			slog.String("stream", strings.Join(q.Streams, " or ")), slog.String("client", q.Remote.String()), slog.Any("err", err))
+	}
+	return p, err
+}
+
+func (r *Router) publish(ctx context.Context, c request) (listen.Publication, error) {
+	if err := r.cfg.Hooks.Publish(ctx, c.vhost, c.Request); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Hold())
+	defer cancel()
+	name, err := r.publishable(r.view(), c.Streams)
+	if c.vhost != nil && c.vhost.Remote && errors.Is(err, listen.ErrNotFound) {
+		return r.cfg.SRS.Publish(ctx, c.vhost, c.Request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cfg.Claim(ctx, name); err != nil {
+		return nil, err
+	}
+	release, err := r.cfg.SRS.Free(ctx, c.vhost, c.Request)
+	if err != nil {
+		r.cfg.Unclaim(name)
+		return nil, err
+	}
+	p, err := r.admit(ctx, name, c.Remote.String())
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return &publication{p, name, release}, nil
+}
+
+// admit brings the publisher to the stream whose name was granted to it.
+func (r *Router) admit(ctx context.Context, name, session string) (listen.Publication, error) {
+	reply := act.NewReply[stream.Published]()
+	r.cfg.Streams(stream.Publish{Stream: name, Session: session, Reply: reply})
+	p, err := reply.Wait(ctx)
+	switch {
+	case err != nil:
+		r.cfg.Unclaim(name)
+		return nil, fmt.Errorf("%w: the stream %q did not answer: %w", listen.ErrUnavailable, name, err)
+	case p.Err == nil:
+		return p.Publication, nil
+	case !errors.Is(p.Err, listen.ErrBusy): // otherwise the name is another publisher's
+		r.cfg.Unclaim(name)
+	}
+	return nil, p.Err
+}
+
+// A publication keeps its name towards SRS servers until it is closed.
+type publication struct {
+	listen.Publication
+	name    string
+	release func()
+}
+
+// Name is the name of the stream that is published.
+func (p *publication) Name() string { return p.name }
+
+// Close implements [listen.Publication].
+func (p *publication) Close() {
+	p.Publication.Close()
+	p.release()
+}
+
+// publishable is the first of the names that this node's file has, else the first of which it can make a stream.
+func (r *Router) publishable(v *directory.View, names []string) (string, error) {
+	var reserved error
+	elsewhere := false
+	for _, n := range names {
+		s, known := v.Streams[n]
+		if known && s.Configured {
+			if s.Disabled {
+				return "", fmt.Errorf("%w: stream %q is disabled", listen.ErrDenied, n)
+			}
+			return n, nil
+		}
+		elsewhere = elsewhere || known
+		if err := r.cfg.Reserved(n); err != nil {
+			reserved = err
+		}
+	}
+	for _, n := range names {
+		if err := r.cfg.Instances.Make(n); !errors.Is(err, listen.ErrNotFound) {
+			return n, err
+		}
+	}
+	switch {
+	case reserved != nil:
+		return "", fmt.Errorf("%w: %w", listen.ErrReserved, reserved)
+	case elsewhere:
+		return "", fmt.Errorf("%w on this node: %s", listen.ErrNotFound, strings.Join(names, " or "))
+	}
+	return "", fmt.Errorf("%w: %s; add `stream NAME { input publish://; }` to the file", listen.ErrNotFound, strings.Join(names, " or "))
+}
