@@ -9,6 +9,7 @@ package router
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"weir/actors/stream"
@@ -32,7 +33,7 @@ type Config struct {
 	Registry  *stream.Registry // the streams that are here
 	Instances *Instances
 	SRS       *srs.Cluster
-	Hooks     *srs.Hooks
+	Hooks     Hooks
 	Log       *slog.Logger
 
 	// Streams sends a message to the supervisor of all streams.
@@ -51,6 +52,20 @@ type Config struct {
 	// publication came of that. The error is one of [listen.Router]'s Publish.
 	Claim   func(ctx context.Context, stream string) error
 	Unclaim func(stream string)
+}
+
+// Hooks are asked once about each client, and may turn it away: the error wraps [listen.ErrDenied]. vh is the virtual host
+// of the request, or nil. [srs.Hooks] implements it.
+type Hooks interface {
+	Connect(ctx context.Context, vh *srs.Vhost, q listen.Request) error
+	Publish(ctx context.Context, vh *srs.Vhost, q listen.Request) error
+	Play(ctx context.Context, vh *srs.Vhost, q listen.Request) error
+
+	// Watch is Play for viewers of playlists, each of whom sends many requests.
+	Watch(ctx context.Context, vh *srs.Vhost, q listen.Request) error
+
+	// Dismissed is told of a client that Play let pass and that is not served.
+	Dismissed(remote netip.AddrPort)
 }
 
 // A Router decides about clients. Its methods run in the goroutines of sessions and listeners, never in an actor's.

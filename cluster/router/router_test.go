@@ -2,10 +2,9 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -37,19 +36,17 @@ type fake struct {
 	after time.Duration // when it does
 
 	mu    sync.Mutex
-	told  []string // messages and hooks, in order
-	hooks string   // what hooks answer
+	told  []string // messages, in order
+	hooks fakeHooks
 }
 
 // newFake is a node that knows cam as s says, and has the peer p.
 func newFake(s directory.Stream, vhosts ...srs.Vhost) *fake {
-	f := &fake{dir: directory.New("n"), hooks: "0"}
+	f := &fake{dir: directory.New("n")}
 	log := slog.New(slog.DiscardHandler)
-	hooks := srs.NewHooks("n", "i", log)
-	hooks.Over(f)
 	i, _, _ := newInstances()
 	f.Router = New(Config{
-		Directory: f.dir, Registry: stream.NewRegistry(), Instances: i, Hooks: hooks, Log: log,
+		Directory: f.dir, Registry: stream.NewRegistry(), Instances: i, Hooks: &f.hooks, Log: log,
 		SRS:      srs.New(srs.Config{Vhosts: vhosts, Node: func() string { return "n" }, Log: log}),
 		Streams:  f.streams,
 		Hold:     func() time.Duration { return hold },
@@ -93,14 +90,30 @@ func (f *fake) streams(msg any) {
 	}
 }
 
-// RoundTrip answers hooks.
-func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, _ := io.ReadAll(r.Body)
-	_, action, _ := strings.Cut(string(body), `"action":"`)
-	action, _, _ = strings.Cut(action, `"`)
-	f.tell(action)
-	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(f.hooks)), Header: http.Header{}}, nil
+// fakeHooks notes what they are asked.
+type fakeHooks struct {
+	asked []string
+	says  error
 }
+
+func (h *fakeHooks) ask(what string) error {
+	h.asked = append(h.asked, what)
+	return h.says
+}
+
+func (h *fakeHooks) Connect(context.Context, *srs.Vhost, listen.Request) error {
+	return h.ask("connect")
+}
+
+func (h *fakeHooks) Publish(context.Context, *srs.Vhost, listen.Request) error {
+	return h.ask("publish")
+}
+
+func (h *fakeHooks) Play(context.Context, *srs.Vhost, listen.Request) error { return h.ask("play") }
+
+func (h *fakeHooks) Watch(context.Context, *srs.Vhost, listen.Request) error { return h.ask("watch") }
+
+func (h *fakeHooks) Dismissed(netip.AddrPort) { _ = h.ask("dismissed") }
 
 type fakePublication struct{ listen.Publication }
 
@@ -253,15 +266,6 @@ func TestSegmentsOfAnOnDemandStreamAreWaitedForWithoutViewers(t *testing.T) {
 	})
 }
 
-// hooked is the default virtual host with all hooks.
-func hooked() srs.Vhost {
-	v := srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{}}
-	for _, action := range []string{"on_connect", "on_close", "on_publish", "on_unpublish", "on_play", "on_stop"} {
-		v.Hooks[action] = []string{"http://hooks.example.com/"}
-	}
-	return v
-}
-
 func TestHooksAreAskedOnceAboutAClient(t *testing.T) {
 	here, there := directory.Stream{Here: true, Running: true, Configured: true}, directory.Stream{Owner: "p", OwnerRunning: true, Configured: true}
 	play := func(p protocols.Protocol, path string) func(context.Context, *fake) any {
@@ -273,52 +277,46 @@ func TestHooksAreAskedOnceAboutAClient(t *testing.T) {
 			return a.Verdict
 		}
 	}
+	publish := func(ctx context.Context, f *fake) any {
+		_, err := f.Publish(ctx, ask(protocols.RTMP, "/live/cam"))
+		return errors.Is(err, listen.ErrDenied)
+	}
 	for _, tt := range []struct {
 		name   string
 		stream directory.Stream
 		do     func(ctx context.Context, f *fake) any
-		says   string
+		says   error
 		want   any
-		hooks  []string
+		asked  []string
 	}{
-		{"a viewer that is served", here, play(protocols.TS, "/cam/mpegts"), "0", listen.Serve, []string{"on_play"}},
-		{"a viewer that is sent on has gone", there, play(protocols.TS, "/cam/mpegts"), "0", listen.Redirect, []string{"on_play", "on_stop", "on_close"}},
-		{"a viewer that must not", here, play(protocols.TS, "/cam/mpegts"), "1", listen.Refused, []string{"on_play"}},
-		{"another node", here, play(protocols.Relay, "/cluster/relay/cam"), "0", listen.Serve, nil},
-		{"a playlist, twice", here, func(ctx context.Context, f *fake) any {
-			window("/cam/index.m3u8")(ctx, f)
-			return window("/cam/index.m3u8")(ctx, f)
-		}, "0", listen.Serve, []string{"on_play"}},
-		{"a segment", here, window("/cam/s1.ts"), "0", listen.Serve, nil},
+		{"a viewer that is served", here, play(protocols.TS, "/cam/mpegts"), nil, listen.Serve, []string{"play"}},
+		{"a viewer that is sent on", there, play(protocols.TS, "/cam/mpegts"), nil, listen.Redirect, []string{"play", "dismissed"}},
+		{"a viewer that must not", here, play(protocols.TS, "/cam/mpegts"), listen.ErrDenied, listen.Refused, []string{"play"}},
+		{"another node", here, play(protocols.Relay, "/cluster/relay/cam"), nil, listen.Serve, nil},
+		{"a playlist", here, window("/cam/index.m3u8"), nil, listen.Serve, []string{"watch"}},
+		{"a playlist that must not be had", here, window("/cam/index.m3u8"), listen.ErrDenied, listen.Refused, []string{"watch"}},
+		{"a segment", here, window("/cam/s1.ts"), nil, listen.Serve, nil},
 		{"a viewer that is to go on elsewhere", there, func(ctx context.Context, f *fake) any {
 			return f.Locate(ctx, ask(protocols.TS, "/cam/mpegts")).Verdict
-		}, "0", listen.Redirect, nil},
-		{"a client that has connected stays one", there, func(ctx context.Context, f *fake) any {
-			_ = f.Connect(ctx, listen.Request{Protocol: protocols.RTMP, Remote: ask(protocols.RTMP, "").Remote})
-			q := ask(protocols.RTMP, "/live/x")
-			q.Streams = []string{"live/x"}
-			return f.Play(ctx, q).Verdict
-		}, "0", listen.NotFound, []string{"on_connect", "on_play"}},
-		{"a publisher", here, func(ctx context.Context, f *fake) any {
-			_, err := f.Publish(ctx, ask(protocols.RTMP, "/live/cam"))
-			return err
-		}, "0", nil, []string{"on_publish"}},
+		}, nil, listen.Redirect, nil},
+		{"a client that connects", here, func(ctx context.Context, f *fake) any {
+			return f.Connect(ctx, ask(protocols.RTMP, "/live"))
+		}, listen.ErrDenied, listen.ErrDenied, []string{"connect"}},
+		{"a publisher", here, publish, nil, false, []string{"publish"}},
+		{"a publisher that must not", here, publish, listen.ErrDenied, true, []string{"publish"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFake(tt.stream, hooked())
-				f.hooks = tt.says
+				f := newFake(tt.stream)
+				f.hooks.says = tt.says
 				live, media := running()
 				f.live = live
 				media()
-				got := tt.do(t.Context(), f)
-				synctest.Wait() // hooks that ask nothing are sent beside the caller
-				if got != tt.want {
+				if got := tt.do(t.Context(), f); got != tt.want {
 					t.Errorf("it is answered with %v, want %v", got, tt.want)
 				}
-				hooks := slices.DeleteFunc(f.told, func(s string) bool { return !strings.HasPrefix(s, "on_") })
-				if !slices.Equal(hooks, tt.hooks) {
-					t.Errorf("hooks %q, want %q", hooks, tt.hooks)
+				if !slices.Equal(f.hooks.asked, tt.asked) {
+					t.Errorf("hooks %q, want %q", f.hooks.asked, tt.asked)
 				}
 			})
 		})

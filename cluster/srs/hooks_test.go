@@ -187,6 +187,29 @@ func TestClientThatWasNeverServedIsForgotten(t *testing.T) {
 	}
 }
 
+func TestClientThatIsNotServedHasGoneUnlessItHasConnected(t *testing.T) {
+	k := newSink(t)
+	h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
+	vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{"on_stop": {k.url}}}
+	connected, other := wants("live", "connected"), wants("live", "other")
+	other.Remote = netip.MustParseAddrPort("127.0.0.1:4001")
+	if err := h.Connect(t.Context(), vh, connected); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []listen.Request{connected, other} {
+		if err := h.Play(t.Context(), vh, r); err != nil {
+			t.Fatal(err)
+		}
+		h.Dismissed(r.Remote)
+	}
+	if body := k.next(t); !strings.Contains(body, `"stream":"other"`) {
+		t.Errorf("told %s, want on_stop of the one without a session", body)
+	}
+	if _, ok := h.Visit(connected.Remote); !ok {
+		t.Error("a client with a session is forgotten")
+	}
+}
+
 func TestViewerOfPlaylistsIsAskedAboutOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
