@@ -112,7 +112,7 @@ func (c *core) do(e control.Effect) {
 
 // note writes down what a control plane has to say.
 func (w *world) note(m *machine, e control.Note) {
-	t := w.trace.line(w.now, m.name, "note").text("kind", string(e.Kind)).text("peer", e.Node).text("stream", e.Stream)
+	t := w.trace.line(w.now, m.name, "note").text("kind", e.Kind.String()).text("peer", e.Node).text("stream", e.Stream)
 	if e.Age != 0 {
 		t.num("age", int64(e.Age))
 	}

@@ -223,20 +223,17 @@ func (e *actorEnv) Go(owner *actor.PID, _ func(context.Context) error) *act.Task
 }
 
 // Event implements [act.Env].
-func (e *actorEnv) Event(kind string, kv ...any) {
+func (e *actorEnv) Event(ev act.Event) {
 	w := e.p.w
-	t := w.trace.line(w.now, e.p.m.name, kind)
-	for i := 0; i+1 < len(kv); i += 2 {
-		key, _ := kv[i].(string)
-		switch v := kv[i+1].(type) {
+	t := w.trace.line(w.now, e.p.m.name, ev.Kind)
+	for _, a := range ev.Attrs {
+		switch v := a.Value.Any().(type) {
 		case string:
-			t.text(key, v)
+			t.text(a.Key, v)
 		case time.Duration:
-			t.num(key, int64(v))
+			t.num(a.Key, int64(v))
 		case error:
-			if v != nil {
-				t.text(key, v.Error())
-			}
+			t.text(a.Key, v.Error())
 		}
 	}
 	t.end()

@@ -53,12 +53,12 @@ func (b *Backoff) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, chil
 	k.last = now
 	b.Env.Tree().failed(child.Id, reason)
 	if b.closing || b.Limit > 0 && k.fails > b.Limit {
-		b.Env.Event(EventGaveUp, "actor", child.Id, "err", reason)
+		b.Env.Event(gaveUp(child.Id, reason))
 		sup.StopChildren(child) // the parent learns of it by Terminated
 		return
 	}
 	d := Delay(b.Min, b.Max, k.fails, b.Env.Rand())
-	b.Env.Event(EventRestart, "actor", child.Id, "err", reason, "in", d)
+	b.Env.Event(restarting(child.Id, reason, d))
 	k.cancel = b.Env.After(d, b.self, restartDue{child, k})
 }
 

@@ -31,20 +31,12 @@ type Env interface {
 	// everything that blocks (sockets, files, media) is attached to an actor; the actor's own context must not be used in it.
 	Go(owner *actor.PID, run func(context.Context) error) *Task
 
-	// Event tells the log, the metrics and the trace of something that happened to an actor. Keys come from the closed
-	// list of the project: stream session node peer proto err bytes dropped, and actor and input.
-	Event(kind string, kv ...any)
+	// Event tells the log, the metrics and the trace of something that happened to an actor.
+	Event(e Event)
 
 	// Tree is where actors register as they start and stop.
 	Tree() *Tree
 }
-
-// Kinds of [Env.Event] that this package reports itself.
-const (
-	EventRestart   = "actor_restart"    // a child failed and will be restarted
-	EventGaveUp    = "actor_gave_up"    // a child failed too often, or its parent is stopping
-	EventStopPanic = "actor_stop_panic" // an actor failed while it was being stopped
-)
 
 // Props describes an actor. Every actor is made by it: a mailbox of the environment's, registration in the tree, and
 // guarded against panics while it is being stopped, which protoactor would turn into a revival or a parent that waits
@@ -82,7 +74,7 @@ func (g *guarded) Receive(ctx actor.Context) {
 
 func (g *guarded) contain(ctx actor.Context) {
 	if r := recover(); r != nil {
-		g.env.Event(EventStopPanic, "actor", ctx.Self().Id, "err", r)
+		g.env.Event(stopPanicked(ctx.Self().Id, r))
 	}
 }
 
@@ -94,6 +86,6 @@ func (g *guarded) HandleFailure(sys *actor.ActorSystem, sup actor.Supervisor, ch
 		s.HandleFailure(sys, sup, child, rs, reason, msg)
 		return
 	}
-	g.env.Event(EventGaveUp, "actor", child.Id, "err", reason)
+	g.env.Event(gaveUp(child.Id, reason))
 	sup.StopChildren(child)
 }

@@ -15,13 +15,13 @@ type Real struct {
 	sys   *actor.ActorSystem
 	boot  time.Time
 	tree  *Tree
-	event func(kind string, kv ...any)
+	event func(Event)
 }
 
 // NewReal makes the environment of the actors in sys. event may be nil.
-func NewReal(sys *actor.ActorSystem, event func(kind string, kv ...any)) *Real {
+func NewReal(sys *actor.ActorSystem, event func(Event)) *Real {
 	if event == nil {
-		event = func(string, ...any) {}
+		event = func(Event) {}
 	}
 	return &Real{sys: sys, boot: time.Now(), tree: NewTree(), event: event}
 }
@@ -72,7 +72,7 @@ func (r *Real) Go(owner *actor.PID, run func(context.Context) error) *Task {
 }
 
 // Event implements [Env].
-func (r *Real) Event(kind string, kv ...any) { r.event(kind, kv...) }
+func (r *Real) Event(e Event) { r.event(e) }
 
 // Tree implements [Env].
 func (r *Real) Tree() *Tree { return r.tree }

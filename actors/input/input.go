@@ -97,6 +97,9 @@ func (f *Failure) Error() string { return "input " + f.URL + ": " + f.Err.Error(
 // Unwrap gives the error behind it.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// Expected implements [act.Expected]: all failures of sources are but panics.
+func (f *Failure) Expected() bool { return !act.Panicked(f.Err) }
+
 // ErrSilent is why an input is down that still has its source, which brings nothing.
 var ErrSilent = errors.New("no media")
 

@@ -98,7 +98,7 @@ func (s *sessions) enter(ctx actor.Context, c listen.Client) {
 	}), st.id)
 	if err != nil {
 		c.Close()
-		s.Env.Event("session_refused", "session", st.id, "err", err)
+		s.Env.Event(refused(st.id, err))
 		return
 	}
 	if s.open == nil {
@@ -129,7 +129,7 @@ func (s *session) Receive(ctx actor.Context) {
 		}
 		// What never asked for a stream, such as garbage on the port, the protocol has told of.
 		if st := s.entry.client.Stats(); st.Stream != "" {
-			s.env.Event("session_end", "session", s.entry.id, "proto", st.Protocol, "stream", st.Stream, "err", m.Err)
+			s.env.Event(ended(s.entry.id, st, m.Err))
 		}
 		ctx.Stop(ctx.Self())
 	case *actor.Restarting:

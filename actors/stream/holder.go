@@ -139,7 +139,7 @@ func (h *holder) take(ctx actor.Context) {
 		if h.is.heard == m.Index {
 			h.is.heard = -1
 			if m.Index != relayIndex && len(h.spec.Inputs) > 1 {
-				h.Env.Event("input_lost", "stream", h.spec.Name, "err", m.Err)
+				h.Env.Event(inputLost(h.spec.Name, m.Err))
 			}
 		}
 		ctx.Send(h.core, m)
@@ -184,7 +184,7 @@ func (h *holder) switched(index int) {
 		return
 	}
 	if h.last != relayIndex && h.last != index {
-		h.Env.Event("input_switched", "stream", h.spec.Name, "input", h.spec.Inputs[index-1].Config.URL)
+		h.Env.Event(inputSwitched(h.spec.Name, h.spec.Inputs[index-1].Config.URL))
 	}
 	h.last = index
 }
@@ -263,7 +263,7 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 		if s := o.status.State; s == Stopped || s == Failed || s == Unpublished {
 			h.is.wish = nil
 		}
-		h.Env.Event("stream_"+o.status.State.String(), "stream", h.spec.Name, "err", o.status.Err)
+		h.Env.Event(changed(*o.status))
 		h.cfg.Report(ctx, *o.status)
 	}
 	switch {

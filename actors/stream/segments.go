@@ -111,7 +111,7 @@ func (h *holder) handOver(ctx actor.Context, m HandOver) {
 		if h.handed == nil {
 			h.handed = &handed{at: h.Env.Now()}
 			h.Env.After(reclaimAfter, ctx.Self(), reclaim{h.handed})
-			h.Env.Event("segments_handed_over", "stream", h.spec.Name, "peer", m.To)
+			h.Env.Event(segmentsHandedOver(h.spec.Name, m.To))
 		}
 		h.handed.replies = append(h.handed.replies, m.Reply)
 		ctx.Send(h.packer, packager.Finish{})

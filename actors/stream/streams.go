@@ -123,7 +123,7 @@ func (s *streams) send(ctx actor.Context, name string, msg any) {
 		var err error
 		pid, err = ctx.SpawnNamed(holderProps(s.Env, s.cfg, spec), ActorName(name))
 		if err != nil {
-			s.Env.Event("stream_refused", "stream", name, "err", err)
+			s.Env.Event(refused(name, err))
 			return
 		}
 		s.holders[name] = pid
@@ -164,8 +164,9 @@ func (s *streams) configure(ctx actor.Context, specs []Spec) {
 		pid := s.holders[name]
 		if s.ending[name] == nil && !same(s.specs[name], next[name]) {
 			s.stop(ctx, name, pid)
-			s.Env.Event("stream_stopped", "stream", name)
-			s.cfg.Report(ctx, Status{Stream: name, State: Stopped})
+			stopped := Status{Stream: name, State: Stopped}
+			s.Env.Event(changed(stopped))
+			s.cfg.Report(ctx, stopped)
 		}
 	}
 	s.specs = next

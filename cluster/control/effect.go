@@ -108,45 +108,6 @@ type (
 		Left  int
 		Alone bool
 	}
-
-	// Note is something that the log, the journal or a counter should have.
-	Note struct {
-		Kind   NoteKind
-		Node   string // a peer, by name or, before it has one, by entry
-		Stream string
-		Detail string
-		Age    Instant
-	}
-)
-
-// A NoteKind says what a [Note] is about.
-type NoteKind string
-
-// Kinds of notes. Those that are faults of a configuration come once, not at every poll.
-const (
-	NoteWarm       NoteKind = "warm"           // claims may be made from now on; Age: since boot
-	NoteNamed      NoteKind = "named"          // the announced name is final
-	NoteOverslept  NoteKind = "overslept"      // this node did not run for Age
-	NoteSuspended  NoteKind = "suspended"      // the machine did not run for Age, and its clock stood still
-	NoteAlive      NoteKind = "peer alive"     //
-	NoteStale      NoteKind = "peer stale"     // no evidence for Age
-	NoteRestarted  NoteKind = "peer restarted" //
-	NoteRefused    NoteKind = "peer refused"   // a fetch fails otherwise than by silence; Detail: reason
-	NoteDrifted    NoteKind = "peer drifted"   // its configuration differs
-	NoteAlias      NoteKind = "peer alias"     // the entry Detail leads to the same node as another
-	NoteLate       NoteKind = "late reply"     // it came after its fetch was given up, and was ignored
-	NoteOld        NoteKind = "old reply"      // it is older than what is known, and was ignored
-	NoteBumped     NoteKind = "inc raised"     // peers remember an earlier instance of this node
-	NoteUnknownPin NoteKind = "unknown pin"    // Detail: the pin, and the nearest known name
-	NoteClaimed    NoteKind = "claimed"        // Detail: the reason
-	NoteRunning    NoteKind = "running"        //
-	NoteAsked      NoteKind = "release asked"  // of Node, which has the stream
-	NoteYielded    NoteKind = "yielded"        // Node: who has it now; Detail: the reason
-	NoteFailed     NoteKind = "capture failed" // Detail: why
-	NoteRebalanced NoteKind = "rebalanced"     // it is to come here from Node, which has more streams
-	NoteOverfull   NoteKind = "all full"       // every node is at its limits, and some beyond; Detail: over when it is over
-	NoteUnexpected NoteKind = "unexpected"     // an event that fits no state; Detail: which
-	NoteNotApplied NoteKind = "not applied"    // a part of a new configuration that needs a restart; Detail: which
 )
 
 func (Fetch) effect()         {}

@@ -498,67 +498,27 @@ func (n *Node) fetched(entry string, _ time.Duration, err error) {
 }
 
 // event logs what happens to actors.
-func (n *Node) event(kind string, kv ...any) {
-	level := slog.LevelDebug
-	switch kind {
-	case act.EventRestart, act.EventGaveUp, act.EventStopPanic, "stream_refused", "session_refused", "input_lost",
-		"source_lost", "source_failed":
-		level = slog.LevelWarn
-	case "input_switched", "source_found":
-		level = slog.LevelInfo
-	}
-	args := make([]any, 0, len(kv))
-	for i := 0; i+1 < len(kv); i += 2 {
-		if err, ok := kv[i+1].(error); (ok && err == nil) || kv[i+1] == nil {
-			continue
-		}
-		if kind == act.EventRestart && failedInput(kv[i+1]) { // the control plane tells of it, once for several tries
-			level = slog.LevelDebug
-		}
-		args = append(args, kv[i], kv[i+1])
-	}
-	n.log.Log(context.Background(), level, kind, args...)
-}
-
-// failedInput says whether a reason for a restart is that a source failed or ended, and no defect of ours.
-func failedInput(reason any) bool {
-	err, ok := reason.(error)
-	var f *input.Failure
-	return ok && errors.As(err, &f) && !act.Panicked(err)
+func (n *Node) event(e act.Event) {
+	n.log.LogAttrs(context.Background(), e.Level, e.Text, e.Attrs...)
 }
 
 // note logs what the control plane has to say.
 func (n *Node) note(o control.Note) {
 	n.outages.Noted(o)
-	switch o.Kind {
-	case control.NoteClaimed:
-		n.metrics.Moved(o.Detail)
-	case control.NoteYielded:
+	if o.Kind == control.NoteClaimed || o.Kind == control.NoteYielded {
 		n.metrics.Moved(o.Detail)
 	}
-	level := slog.LevelInfo
-	switch o.Kind {
-	case control.NoteStale, control.NoteRefused, control.NoteDrifted, control.NoteAlias, control.NoteUnknownPin,
-		control.NoteFailed, control.NoteOverslept, control.NoteNotApplied:
-		level = slog.LevelWarn
-	case control.NoteLate, control.NoteOld, control.NoteUnexpected:
-		level = slog.LevelDebug
-	}
-	text := string(o.Kind)
-	if o.Detail != "" {
-		text += ": " + o.Detail
+	var attrs []slog.Attr
+	node, detail := o.Kind.Keys()
+	for _, a := range []slog.Attr{slog.String(node, o.Node), slog.String("stream", o.Stream), slog.String(detail, o.Detail)} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
 	}
 	if o.Age != 0 {
-		text += fmt.Sprintf(" (%v)", time.Duration(o.Age).Round(time.Millisecond))
+		attrs = append(attrs, slog.Duration("age", time.Duration(o.Age).Round(time.Millisecond)))
 	}
-	var args []any
-	if o.Node != "" {
-		args = append(args, slog.String("peer", o.Node))
-	}
-	if o.Stream != "" {
-		args = append(args, slog.String("stream", o.Stream))
-	}
-	n.log.Log(context.Background(), level, text, args...)
+	n.log.LogAttrs(context.Background(), slog.Level(o.Kind.Level()), o.Kind.Text(), attrs...)
 }
 
 // Addresses are where this node listens, by kind of listener.

@@ -96,7 +96,7 @@ func (l *link) lose(ctx actor.Context, err error) {
 	}
 	l.there, l.known = false, true
 	l.env.Tree().Note(ctx.Self().Id, "silent")
-	l.env.Event("source_lost", "peer", l.cfg.Source, "err", err)
+	l.env.Event(lost(l.cfg.Source, err))
 	l.set(nil)
 }
 
@@ -108,7 +108,7 @@ func (l *link) answered(ctx actor.Context, a peer.Answer) {
 		}
 		if why != l.failed {
 			l.failed = why
-			l.env.Event("source_failed", "peer", l.cfg.Source, "err", a.Err)
+			l.env.Event(failed(l.cfg.Source, a.Err))
 		}
 		return
 	}
@@ -116,7 +116,7 @@ func (l *link) answered(ctx actor.Context, a peer.Answer) {
 	if !l.there {
 		l.there, l.known = true, true
 		l.env.Tree().Note(ctx.Self().Id, "connected")
-		l.env.Event("source_found", "peer", l.cfg.Source, "node", a.State.Node)
+		l.env.Event(found(l.cfg.Source, a.State.Node))
 	}
 	l.memo.take(a.State)
 	l.set(l.cfg.Rule.Restream(l.memo.list, l.memo.claims))

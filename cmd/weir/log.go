@@ -18,7 +18,12 @@ func newLogger(f *os.File, level string) *slog.Logger {
 	if isTerminal(f) {
 		return slog.New(tint.NewTextHandler(f, &tint.Options{Level: l, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""}))
 	}
-	return slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: l}))
+	return slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: l, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String()) // JSON would have the number of its nanoseconds
+		}
+		return a
+	}}))
 }
 
 // isTerminal reports whether a person may be reading: pipes, files and sockets of a service manager are no character

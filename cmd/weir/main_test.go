@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/cluster/conf"
 )
@@ -52,12 +53,12 @@ func TestLogIsJSONWhereNobodyLooksOn(t *testing.T) {
 	f, read := tempFile(t)
 	log := newLogger(f, "warn")
 	log.Info("not this")
-	log.Warn("this", slog.String("stream", "cam01"))
-	var line struct{ Level, Msg, Stream string }
+	log.Warn("this", slog.String("stream", "cam01"), slog.Duration("age", 1500*time.Millisecond))
+	var line struct{ Level, Msg, Stream, Age string }
 	if err := json.Unmarshal([]byte(read()), &line); err != nil {
 		t.Fatalf("the log is %q: %v", read(), err)
 	}
-	if line.Level != "WARN" || line.Msg != "this" || line.Stream != "cam01" {
+	if line.Level != "WARN" || line.Msg != "this" || line.Stream != "cam01" || line.Age != "1.5s" {
 		t.Errorf("the line says %+v", line)
 	}
 }

@@ -29,15 +29,8 @@ var Phrases = []Phrase{
 	{"note KIND [at NODE]", "a node reports this, such as peer-stale or unknown-pin"},
 }
 
-// kinds are the notes that can be expected.
-var kinds = []control.NoteKind{
-	control.NoteWarm, control.NoteNamed, control.NoteOverslept, control.NoteAlive, control.NoteStale, control.NoteRestarted,
-	control.NoteRefused, control.NoteDrifted, control.NoteAlias, control.NoteLate, control.NoteOld, control.NoteBumped,
-	control.NoteUnknownPin, control.NoteClaimed, control.NoteRunning, control.NoteAsked, control.NoteYielded,
-	control.NoteFailed, control.NoteOverfull, control.NoteRebalanced, control.NoteSuspended, control.NoteUnexpected, control.NoteNotApplied,
-}
-
-func kindWord(k control.NoteKind) string { return strings.ReplaceAll(string(k), " ", "-") }
+// kindWord is a kind of note as scenarios spell it.
+func kindWord(k control.NoteKind) string { return strings.ReplaceAll(k.String(), " ", "-") }
 
 // expectation reads what stands behind expect.
 func (p *parser) expectation() {
@@ -170,6 +163,7 @@ func (p *parser) moved() sim.Expectation {
 
 func (p *parser) noted() sim.Expectation {
 	t := p.take()
+	kinds := control.NoteKinds()
 	words := make([]string, 0, len(kinds))
 	for _, k := range kinds {
 		words = append(words, kindWord(k))

@@ -34,8 +34,8 @@ func TestReturnOfASourceOfOneConnection(t *testing.T) {
 		}
 		return err
 	})
-	asked, stopped := home.log.find("release asked", "cam", returned), other.log.find("stream_stopped", "cam", returned)
-	claimed := home.log.find("claimed", "cam", returned)
+	asked, stopped := home.log.find("release asked", "cam", returned), other.log.find("stream stopped", "cam", returned)
+	claimed := home.log.find("stream claimed", "cam", returned)
 	if len(asked) != 1 || len(stopped) != 1 || len(claimed) != 1 {
 		t.Fatalf("asked %d times, stopped %d times, claimed %d times; want once each", len(asked), len(stopped), len(claimed))
 	}

@@ -123,8 +123,8 @@ func TestDrainOfAnOwnerLosesNoAccessUnit(t *testing.T) {
 		}
 	}
 	next, _ := c.by(during["cam"])
-	running := next.log.find("running", "cam", began)
-	stopped := owner.log.find("stream_stopped", "cam", began)
+	running := next.log.find("capture running", "cam", began)
+	stopped := owner.log.find("stream stopped", "cam", began)
 	if len(running) == 0 || len(stopped) == 0 || stopped[0].Time.Before(running[0].Time) {
 		t.Errorf("the old owner stopped at %v, the new one ran at %v: want it to run first", stopped, running)
 	}

@@ -152,7 +152,7 @@ func losesANode(t *testing.T, how syscall.Signal) {
 	if how == syscall.SIGKILL {
 		handedOver(t, c, before, returned)
 	}
-	t.Logf("the take-over is in the logs: %d claims", len(entry.log.find("claimed", "", taken)))
+	t.Logf("the take-over is in the logs: %d claims", len(entry.log.find("stream claimed", "", taken)))
 }
 
 // step is the distance of two video packets of the clips in the time base of what the player reads: 25 a second in
@@ -172,13 +172,13 @@ func handedOver(t *testing.T, c *cluster, before map[string]string, since time.T
 			continue
 		}
 		home, others := c.by(owner)
-		running := home.log.find("running", name, since)
+		running := home.log.find("capture running", name, since)
 		if len(running) == 0 {
 			t.Errorf("%s: %s does not say that it runs again", name, owner)
 			continue
 		}
 		for _, n := range others {
-			for _, stopped := range n.log.find("stream_stopped", name, since) {
+			for _, stopped := range n.log.find("stream stopped", name, since) {
 				if stopped.Time.Before(running[0].Time) {
 					t.Errorf("%s: %s let go at %v, %s had media at %v: a moment without owner", name, n.name,
 						stopped.Time.Format(time.StampMilli), owner, running[0].Time.Format(time.StampMilli))

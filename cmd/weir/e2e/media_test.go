@@ -71,7 +71,7 @@ stream fake { input fake://fake?fps=30&rate=44100; }
 
 // watchedFor is for how many seconds a node has run, by its own word.
 func watchedFor(n *node) float64 {
-	entries := n.log.find("running", "", time.Time{})
+	entries := n.log.find("capture running", "", time.Time{})
 	if len(entries) == 0 {
 		return 0
 	}
@@ -334,10 +334,10 @@ func TestBrokenInputShowsItsErrorAndDisturbsNobody(t *testing.T) {
 		return nil
 	})
 	pause(3 * time.Second)
-	for _, e := range n.log.find("stream_failed", "clock", time.Time{}) {
+	for _, e := range n.log.find("stream failed", "clock", time.Time{}) {
 		t.Errorf("the good stream failed too: %v", e.Err)
 	}
-	tries := len(n.log.find("stream_failed", "gone", time.Time{}))
+	tries := len(n.log.find("stream failed", "gone", time.Time{}))
 	if tries == 0 || tries > 6 {
 		t.Errorf("the broken one was tried %d times, want a few with growing pauses", tries)
 	}

@@ -200,7 +200,7 @@ func TestViewersStayWhenTheMainInputDiesAndComesBack(t *testing.T) {
 		p.forward(t, step(p))
 		t.Logf("%s: %d packets", p.url, len(p.video()))
 	}
-	lost, switched := n.log.find("input_lost", "cam", died), n.log.find("input_switched", "cam", died)
+	lost, switched := n.log.find("the active input has failed", "cam", died), n.log.find("another input is active", "cam", died)
 	if len(lost) == 0 || lost[0].Level != "WARN" || lost[0].Time.After(back) {
 		t.Errorf("the loss is not in the log: %+v", lost)
 	}

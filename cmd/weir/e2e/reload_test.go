@@ -50,15 +50,15 @@ func TestReloadTouchesOnlyWhatDiffers(t *testing.T) {
 		if s := state("changed"); s != "running" {
 			return fmt.Errorf("changed is %q", s)
 		}
-		if len(n.log.find("stream_stopped", "gone", since)) == 0 {
+		if len(n.log.find("stream stopped", "gone", since)) == 0 {
 			return fmt.Errorf("gone is still captured")
 		}
 		return nil
 	})
-	if got := len(n.log.find("stream_running", "changed", since)); got == 0 {
+	if got := len(n.log.find("stream running", "changed", since)); got == 0 {
 		t.Error("the changed stream was not begun anew")
 	}
-	if got := n.log.find("stream_", "kept", since); len(got) != 0 {
+	if got := n.log.find("stream ", "kept", since); len(got) != 0 {
 		t.Errorf("the stream that did not change met %v", got)
 	}
 

@@ -1,0 +1,41 @@
+package stream
+
+import (
+	"log/slog"
+
+	"weir/actors/act"
+)
+
+// texts are what the log says of a stream that has come into a state.
+var texts = map[State]string{
+	Starting:    "stream starting",
+	Running:     "stream running",
+	Failed:      "stream failed",
+	Stopped:     "stream stopped",
+	Unpublished: "stream unpublished",
+}
+
+// changed says that a stream has come into a state.
+func changed(s Status) act.Event {
+	return act.Debug("stream_"+s.State.String(), texts[s.State], slog.String("stream", s.Stream), act.Err(s.Err))
+}
+
+// refused says that the actor of a stream could not be started.
+func refused(stream string, err error) act.Event {
+	return act.Warn("stream_refused", "a stream cannot be started", slog.String("stream", stream), act.Err(err))
+}
+
+// inputLost says that the input whose media viewers got has failed, and that the stream has others.
+func inputLost(stream string, err error) act.Event {
+	return act.Warn("input_lost", "the active input has failed", slog.String("stream", stream), act.Err(err))
+}
+
+// inputSwitched says that viewers get the media of another input than before.
+func inputSwitched(stream, url string) act.Event {
+	return act.Info("input_switched", "another input is active", slog.String("stream", stream), slog.String("input", url))
+}
+
+// segmentsHandedOver says that another node makes the segments of a stream from now on.
+func segmentsHandedOver(stream, peer string) act.Event {
+	return act.Debug("segments_handed_over", "segments are handed over", slog.String("stream", stream), slog.String("peer", peer))
+}

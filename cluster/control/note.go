@@ -1,0 +1,116 @@
+package control
+
+import "fmt"
+
+// A Note is an effect: something that the log, the journal or a counter should have.
+type Note struct {
+	Kind   NoteKind
+	Node   string // a peer, by name or, before it has one, by entry
+	Stream string
+	Detail string
+	Age    Instant
+}
+
+// A NoteKind says what a [Note] is about. In scenarios, traces and journals it is a word.
+type NoteKind uint8
+
+// Kinds of notes. Those that are faults of a configuration come once, not at every poll.
+const (
+	NoteWarm       NoteKind = iota + 1 // Age: since boot
+	NoteNamed                          // Node: the name
+	NoteOverslept                      // Age: for how long
+	NoteSuspended                      // Age: for how long
+	NoteAlive                          // Node
+	NoteStale                          // Node; Age: since the newest evidence
+	NoteRestarted                      // Node
+	NoteRefused                        // Node; Detail: why
+	NoteDrifted                        // Node
+	NoteAlias                          // Node; Detail: the entry
+	NoteLate                           // Node
+	NoteOld                            // Node
+	NoteBumped                         // Node
+	NoteUnknownPin                     // Stream; Detail: the pin, and the nearest name that is known
+	NoteClaimed                        // Stream; Detail: the reason
+	NoteRunning                        // Stream
+	NoteAsked                          // Stream; Node: who has it
+	NoteYielded                        // Stream; Node: who has it now; Detail: the reason
+	NoteFailed                         // Stream; Detail: why
+	NoteRebalanced                     // Stream; Node, which has more streams
+	NoteOverfull                       // Detail: over when it is over
+	NoteUnexpected                     // Stream; Detail: which event
+	NoteNotApplied                     // Detail: which part
+)
+
+// Levels of notes, in the numbers of log/slog.
+const (
+	debug = -4
+	info  = 0
+	warn  = 4
+)
+
+// noteKinds say of each kind its word, the level and the sentence of its line in the log, and which attributes the Node
+// and the Detail are there.
+var noteKinds = [...]struct {
+	word         string
+	level        int
+	text         string
+	node, detail string
+}{
+	NoteWarm:       {"warm", info, "streams may be claimed from now on", "", ""},
+	NoteNamed:      {"named", info, "the name that this node announces is final", "node", ""},
+	NoteOverslept:  {"overslept", warn, "this node did not run for a while", "", ""},
+	NoteSuspended:  {"suspended", info, "the machine was suspended for a while", "", ""},
+	NoteAlive:      {"peer alive", info, "peer alive", "peer", ""},
+	NoteStale:      {"peer stale", warn, "peer stale: no node has heard it", "peer", ""},
+	NoteRestarted:  {"peer restarted", info, "peer restarted", "peer", ""},
+	NoteRefused:    {"peer refused", warn, "peer refused: its state cannot be fetched", "peer", "err"},
+	NoteDrifted:    {"peer drifted", warn, "peer drifted: its configuration differs", "peer", ""},
+	NoteAlias:      {"peer alias", warn, "peer alias: two entries lead to one node", "peer", "entry"},
+	NoteLate:       {"late reply", debug, "late reply: its fetch was given up", "peer", ""},
+	NoteOld:        {"old reply", debug, "old reply: newer ones are known", "peer", ""},
+	NoteBumped:     {"inc raised", info, "incarnation raised above the one that a peer remembers", "peer", ""},
+	NoteUnknownPin: {"unknown pin", warn, "unknown pin: no node has that name", "", "pin"},
+	NoteClaimed:    {"claimed", info, "stream claimed", "", "reason"},
+	NoteRunning:    {"running", info, "capture running", "", ""},
+	NoteAsked:      {"release asked", info, "release asked of the owner", "peer", ""},
+	NoteYielded:    {"yielded", info, "stream yielded", "peer", "reason"},
+	NoteFailed:     {"capture failed", warn, "capture failed", "", "err"},
+	NoteRebalanced: {"rebalanced", info, "stream rebalanced: it comes here from a node that has more", "peer", ""},
+	NoteOverfull:   {"all full", info, "all nodes are full, or no longer", "", "reason"},
+	NoteUnexpected: {"unexpected", debug, "unexpected event", "", "reason"},
+	NoteNotApplied: {"not applied", warn, "a change of the configuration needs a restart", "", "err"},
+}
+
+// NoteKinds are all kinds, in their order.
+func NoteKinds() (all []NoteKind) {
+	for k := NoteWarm; int(k) < len(noteKinds); k++ {
+		all = append(all, k)
+	}
+	return all
+}
+
+// String is the word.
+func (k NoteKind) String() string { return noteKinds[k].word }
+
+// Level is that of the line in the log, in the numbers of log/slog.
+func (k NoteKind) Level() int { return noteKinds[k].level }
+
+// Text is the message of the line in the log: the same for every note of the kind.
+func (k NoteKind) Text() string { return noteKinds[k].text }
+
+// Keys are the attributes that Node and Detail are in the log.
+func (k NoteKind) Keys() (node, detail string) { return noteKinds[k].node, noteKinds[k].detail }
+
+// MarshalText writes the word.
+func (k NoteKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the word.
+func (k *NoteKind) UnmarshalText(b []byte) error {
+	for _, kind := range NoteKinds() {
+		if kind.String() == string(b) {
+			*k = kind
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no kind of note", b)
+}
