@@ -31,6 +31,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/controller"
 	"weir/cluster/directory"
+	"weir/cluster/drain"
 	"weir/cluster/geo"
 	"weir/cluster/handover"
 	"weir/cluster/history"
@@ -89,7 +90,7 @@ type Node struct {
 
 	current   fileHolder
 	reloading sync.Mutex
-	drain     drainage
+	drain     *drain.Drain
 	// What joins the node to others and to its sources; see [World].
 	fetcher peer.Fetcher
 	relay   func(stream string) input.Source
@@ -116,7 +117,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		return startIn(cfg)
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Log, failed: make(chan error, 1), drain: drainage{over: make(chan struct{})},
+		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
@@ -163,6 +164,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	n.drain = n.newDrain()
 	if n.journal, err = journal.Open(cfg.File.Journal, cfg.Build, n.log); err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
@@ -354,7 +356,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 			Control: n.config(sockets), Name: n.name, Streams: streams, Registry: n.streams, Peers: n.pid(actors.Peers),
 			Publish: n.publish, Note: n.note, Load: n.measure, Wanted: n.wanted, Packs: n.front != nil, Release: n.release,
 			Stepped: n.stepped, Suspended: n.cfg.Outside.Suspended, Journal: n.journal,
-			Drained: n.drain.drained, Draining: n.drain.draining,
+			Drained: n.drain.Handed, Draining: n.drain.Draining,
 		})},
 	}
 	if n.front != nil {

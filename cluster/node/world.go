@@ -54,12 +54,12 @@ func startIn(cfg Config) (*Node, error) {
 		file.Peers[i].ClusterKey = ""
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Log, failed: make(chan error, 1), drain: drainage{over: make(chan struct{})},
+		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(), dir: directory.New(cfg.Hostname),
 		keys: newKeyring(&file), sys: w.System, env: w.Env, cluster: w.Cluster, provider: w.Provider,
 		fetcher: w.Fetcher, relay: w.Relay, release: w.Release, stepped: w.Stepped, hub: w.Hub,
 	}
-	n.load = n.newLoad()
+	n.load, n.drain = n.newLoad(), n.newDrain()
 	n.instances = n.newInstances()
 	n.current.read.Store(&file)
 	n.current.p.Store(&file)
@@ -107,12 +107,4 @@ func (n *Node) AskState(from string, seen control.Seen, want []string, reply *ac
 // WantPublish asks the control plane whether a publisher may have a stream here. It is what a session's claim does.
 func (n *Node) WantPublish(name, free string, reply *act.Reply[control.PublishAnswer]) {
 	n.controller().WantPublish(name, free, reply)
-}
-
-// BeginDrain makes the node hand its streams over, without waiting for viewers.
-func (n *Node) BeginDrain() {
-	n.drain.mu.Lock()
-	n.drain.begun = true
-	n.drain.mu.Unlock()
-	n.sys.Root.Send(n.Control(), control.Drain{})
 }
