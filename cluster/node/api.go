@@ -241,7 +241,7 @@ func streamerStatus(s control.Status) string {
 }
 
 // Balancers implements [api.Node].
-func (s shown) Balancers() []api.Balancer { return s.n.balance.report() }
+func (s shown) Balancers() []api.Balancer { return s.n.balancers.Report() }
 
 // Actors implements [api.Node].
 func (s shown) Actors() []api.Actor {
@@ -284,8 +284,8 @@ func (n *Node) totals() api.Totals {
 		t.BytesOut[string(p)] = c.BytesOut
 		t.Dropped += c.Dropped
 	}
-	if n.balance != nil {
-		t.Balancers = n.balance.report()
+	if n.balancers != nil {
+		t.Balancers = n.balancers.Report()
 	}
 	if v := n.view.get(); v != nil {
 		for _, p := range v.Peers {

@@ -155,7 +155,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 			flv:   httpflv.New(f.router, f.hall),
 			hls:   f.hls,
 
-			balanced: f.hls, balance: n.balance, trusted: n.trusted,
+			balanced: f.hls, balancers: n.balancers, trusted: n.trusted,
 		},
 		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		ErrorLog: log.New(debugLines{n.log}, "", 0),

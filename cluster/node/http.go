@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"weir/cluster/balancer"
 	"weir/cluster/peer"
 	"weir/cluster/srs"
 	"weir/protocols/hls"
@@ -92,16 +93,16 @@ type web struct {
 	hls                    interface {
 		ServeStream(w http.ResponseWriter, r *http.Request, stream, file string)
 	}
-	balanced balancedHLS
-	balance  *balancers
-	trusted  func(netip.Addr) bool // proxies that say whom they speak for
+	balanced  balancedHLS
+	balancers *balancer.Balancers
+	trusted   func(netip.Addr) bool // proxies that say whom they speak for
 }
 
 // ServeHTTP implements [http.Handler].
 func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = listen.Forwarded(r, h.trusted)
 	path := r.URL.EscapedPath()
-	if name, rest, ok := h.balance.below(path); ok {
+	if name, rest, ok := h.below(path); ok {
 		h.serveBalanced(w, r, name, rest)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/cluster/balancer"
 	"weir/cluster/directory"
 	"weir/protocols"
 	"weir/protocols/hls"
@@ -13,10 +14,10 @@ import (
 )
 
 // below takes the name of a balancer off an escaped path; ok is false if it does not begin with one.
-func (b *balancers) below(escaped string) (name, rest string, ok bool) {
+func (h *web) below(escaped string) (name, rest string, ok bool) {
 	first, rest, found := strings.Cut(strings.TrimPrefix(escaped, "/"), "/")
 	name, err := url.PathUnescape(first)
-	if !found || err != nil || !b.has(name) {
+	if !found || err != nil || !h.balancers.Has(name) {
 		return "", "", false
 	}
 	return name, "/" + rest, true
@@ -28,7 +29,7 @@ func (h *web) serveBalanced(w http.ResponseWriter, r *http.Request, name, rest s
 	rt := parseRoute(rest)
 	switch {
 	case rt.kind == routeHLS:
-		h.balanced.ServeBalanced(w, r, hlsRouter{h.balance, name}, name, rt.stream, rt.file)
+		h.balanced.ServeBalanced(w, r, h.balancers.OfPlaylists(name), name, rt.stream, rt.file)
 	case rt.kind == routeTS, rt.kind == routeFLV, rt.kind == routeLater && rt.file != "embed.html":
 		h.lead(w, r, name, rest, rt)
 	default:
@@ -62,13 +63,13 @@ func (h *web) lead(w http.ResponseWriter, r *http.Request, name, rest string, rt
 		})
 		return
 	}
-	wanted := wish{stream: rt.stream, publish: rt.file == "whip", sent: true, request: req}
-	t, ok := h.balance.choose(name, wanted, nil)
-	here := t.self
+	wanted := balancer.Request{Request: req, Publish: rt.file == "whip", Redirected: true}
+	t, ok := h.balancers.Choose(name, wanted, nil)
+	here := t.Here
 	if !ok && req.Secure {
 		// No server speaks https. A client that came by it is not led to http: this node serves it.
-		wanted.sent = false
-		_, ok = h.balance.choose(name, wanted, nil)
+		wanted.Redirected = false
+		_, ok = h.balancers.Choose(name, wanted, nil)
 		here = true
 	}
 	if !ok {
@@ -104,4 +105,13 @@ func protocolOf(rt route) protocols.Protocol {
 		return protocols.FLV
 	}
 	return ""
+}
+
+// location is the URL of a request below a balancer at the server that was chosen for it.
+func location(c balancer.Choice, path string, r listen.Request) (string, error) {
+	u, err := url.Parse(c.Public)
+	if err != nil {
+		return "", err
+	}
+	return u.Scheme + "://" + u.Host + path + "?" + listen.WithHere(listen.WithHops(r.Query, r.Hops+1)), nil
 }

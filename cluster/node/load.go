@@ -29,10 +29,10 @@ func (n *Node) playlists() uint64 {
 
 // chosen is how many clients per second were sent to other servers.
 func (n *Node) chosen(now time.Duration) int {
-	if n.balance == nil {
+	if n.balancers == nil {
 		return 0
 	}
-	return n.balance.perSecond(now)
+	return n.balancers.PerSecond(now)
 }
 
 // trusted says whether the proxy at an address is believed what it says about its clients.

@@ -27,6 +27,7 @@ import (
 	"weir/actors/packager"
 	"weir/actors/session"
 	"weir/actors/stream"
+	"weir/cluster/balancer"
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/controller"
@@ -85,8 +86,8 @@ type Node struct {
 	abroad    *abroad // nil in a world of its own
 	failed    chan error
 
-	balance *balancers // nil in a [World]
-	geo     geo.Current
+	balancers *balancer.Balancers // nil in a [World]
+	geo       geo.Current
 
 	current   fileHolder
 	reloading sync.Mutex
@@ -155,7 +156,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	}()
 	n.sys = act.NewSystem(n.log)
 	n.env = cfg.Outside.Env(act.NewReal(n.sys, n.event))
-	n.balance = newBalancers(n, n.geo.Country)
+	n.balancers = n.newBalancers()
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}
@@ -361,7 +362,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 	}
 	if n.front != nil {
 		children = append(children,
-			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.watchers(n.file()))},
+			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.serverLinks(n.file()))},
 			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.front.router, Registry: n.sessions, Left: n.left, Ended: n.history.Ended})},
 			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
 	}
@@ -404,12 +405,8 @@ func (n *Node) apiURL(e string) string {
 	if p, ok := peersByEntry(f)[e]; ok {
 		return p.APIURL
 	}
-	for _, s := range outsiders(f) {
-		if serverKey(s) == e {
-			return s.URL()
-		}
-	}
-	return ""
+	_, urls := otherServers(f)
+	return urls[e]
 }
 
 // relayTransport proves the key of the link to the peer of that name.

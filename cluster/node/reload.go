@@ -46,8 +46,8 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 		n.abroad.cluster.Configure(vhosts(&next))
 	}
 	if n.front != nil {
-		n.balance.configure(&next)
-		n.sys.Root.Send(n.pid(actors.Servers), actors.Set{Children: n.watchers(&next)})
+		n.balancers.Configure(balancersOf(&next))
+		n.sys.Root.Send(n.pid(actors.Servers), actors.Set{Children: n.serverLinks(&next)})
 	}
 	n.sys.Root.Send(n.pid(actors.Peers), actors.Set{Children: n.links(&next)})
 	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
