@@ -45,9 +45,14 @@ type Expected interface{ Expected() bool }
 // restarting says that a child has failed and is started again after a delay.
 func restarting(actor string, reason any, in time.Duration) Event {
 	attrs := []slog.Attr{slog.String("actor", actor), Err(reason), slog.Duration("in", in)}
-	var e Expected
-	if err, ok := reason.(error); ok && errors.As(err, &e) && e.Expected() {
+	err, _ := reason.(error)
+	var expected Expected
+	if errors.As(err, &expected) && expected.Expected() {
 		return Debug("actor_restart", "an actor tries again", attrs...)
+	}
+	var panicked *PanicError
+	if errors.As(err, &panicked) {
+		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}
 	return Warn("actor_restart", "an actor has failed and will be restarted", attrs...)
 }

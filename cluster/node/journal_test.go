@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/cluster/control"
 	"weir/cluster/journal"
 )
 
@@ -127,27 +128,30 @@ func TestSuspendOfTheMachineReachesTheControlPlane(t *testing.T) {
 	}
 	asleep.Store(int64(time.Hour))
 	select {
-	case text := <-noted:
-		if text != "suspended (1h0m0s)" {
-			t.Errorf("the log says %q", text)
+	case attr := <-noted:
+		if attr != "age=1h0m0s" {
+			t.Errorf("the log says %q", attr)
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("the control plane does not know of the suspend")
 	}
 }
 
-// An eavesdropper tells of log lines about a suspend.
+// An eavesdropper tells the attributes of log lines about a suspend.
 type eavesdropper struct{ noted chan string }
 
 func (*eavesdropper) Enabled(context.Context, slog.Level) bool { return true }
 func (l *eavesdropper) WithAttrs([]slog.Attr) slog.Handler     { return l }
 func (l *eavesdropper) WithGroup(string) slog.Handler          { return l }
 func (l *eavesdropper) Handle(_ context.Context, r slog.Record) error {
-	if strings.HasPrefix(r.Message, "suspended") {
-		select {
-		case l.noted <- r.Message:
-		default:
-		}
+	if r.Message == control.NoteSuspended.Text() {
+		r.Attrs(func(a slog.Attr) bool {
+			select {
+			case l.noted <- a.String():
+			default:
+			}
+			return true
+		})
 	}
 	return nil
 }
