@@ -259,23 +259,23 @@ type ofPlaylists struct {
 	name string
 }
 
-// Route implements [hls.Balancer].
-func (p ofPlaylists) Route(r listen.Request, avoid []string) (hls.Place, bool) {
+// Choose implements [hls.Balancer].
+func (p ofPlaylists) Choose(r listen.Request, avoid []string) (hls.Target, bool) {
 	c, ok := p.all.Choose(p.name, Request{Request: r}, avoid)
-	return c.place(), ok
+	return c.target(), ok
 }
 
-// Place implements [hls.Balancer].
-func (p ofPlaylists) Place(r listen.Request, server string) (hls.Place, bool) {
+// Target implements [hls.Balancer].
+func (p ofPlaylists) Target(r listen.Request, server string) (hls.Target, bool) {
 	c, ok := p.all.Usable(p.name, server, Request{Request: r})
-	return c.place(), ok
+	return c.target(), ok
 }
 
 // Failed implements [hls.Balancer].
 func (p ofPlaylists) Failed(server string) { p.all.Failed(server) }
 
-func (c Choice) place() hls.Place {
-	return hls.Place{Server: c.Server, Here: c.Here, Upstream: c.Private, Public: c.Public}
+func (c Choice) target() hls.Target {
+	return hls.Target{Server: c.Server, Here: c.Here, Upstream: c.Private, Public: c.Public}
 }
 
 // secure says whether a URL is of https.

@@ -122,7 +122,7 @@ func newFront(n *Node, s *sockets) (*front, error) {
 	sessions := n.pid(actors.Sessions)
 	f := &front{sockets: s, log: n.log, hall: hall{func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }}}
 	f.router = n.newRouter()
-	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, f.router, hls.Around{Sessions: f.hall, Transport: n.keys.base, Log: n.log})
+	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: f.hall, Transport: n.keys.base, Log: n.log})
 	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.router, f.hall, n.log)
 	for _, k := range s.list {
 		if k.of.Protocol == protocols.RTSP {

@@ -234,8 +234,8 @@ type Window struct {
 	changed chan struct{}
 
 	rendered [8]struct {
-		once sync.Once
-		text []byte
+		once  sync.Once
+		value any
 	}
 }
 
@@ -295,12 +295,12 @@ func (w *Window) Generation(name string) *Generation {
 	return nil
 }
 
-// Rendered returns what render makes of the window, which it is asked for once per slot, of which there are eight. The
-// packages above agree on theirs: hls has 0 to 3, dash 4 to 7. The result is shared and never changed.
-func (w *Window) Rendered(slot int, render func(*Window) []byte) []byte {
+// Rendered returns what render makes of the window. It is called once per slot, and its result is shared and never
+// changed. Of the eight slots hls has 0 to 3 and dash 4 to 7.
+func (w *Window) Rendered(slot int, render func(*Window) any) any {
 	r := &w.rendered[slot]
-	r.once.Do(func() { r.text = render(w) })
-	return r.text
+	r.once.Do(func() { r.value = render(w) })
+	return r.value
 }
 
 // Rates returns the largest bit rate of a listed segment and the average of all, in bits per second.

@@ -2,6 +2,7 @@ package hls
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"net/http"
@@ -29,8 +30,8 @@ type Config struct {
 	// players wait for a playlist. Default 800 ms.
 	FetchTimeout time.Duration
 
-	// Forget is how long after its last change a playlist is known: repeated while the stream cannot be had, and a
-	// bound below which no sequence number is served. Default 10 min.
+	// Forget is how long after its last change a playlist is kept: it is repeated while the stream cannot be had, and no
+	// lower sequence number is served. Default 10 min.
 	Forget time.Duration
 
 	// Stubborn is how long a playlist is repeated although only one with lower numbers is to be had. Players of the
@@ -51,36 +52,28 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	durations := []struct {
-		d *time.Duration
-		v time.Duration
-	}{
-		{&c.Hold, 12 * time.Second},
-		{&c.FetchTimeout, 800 * time.Millisecond},
-		{&c.Forget, 10 * time.Minute},
-		{&c.Stubborn, time.Minute},
-		{&c.WriteDeadline, listen.WriteDeadline},
-	}
-	for _, x := range durations {
-		if *x.d <= 0 {
-			*x.d = x.v
-		}
-	}
-	if c.CacheBytes <= 0 {
-		c.CacheBytes = 256 << 20
-	}
-	if c.SegmentBytes <= 0 {
-		c.SegmentBytes = 128 << 20
-	}
-	if c.Viewers <= 0 {
-		c.Viewers = 100_000
-	}
+	orDefault(&c.Hold, 12*time.Second)
+	orDefault(&c.FetchTimeout, 800*time.Millisecond)
+	orDefault(&c.Forget, 10*time.Minute)
+	orDefault(&c.Stubborn, time.Minute)
+	orDefault(&c.CacheBytes, 256<<20)
+	orDefault(&c.SegmentBytes, 128<<20)
+	orDefault(&c.Viewers, 100_000)
+	orDefault(&c.WriteDeadline, listen.WriteDeadline)
 	return c
 }
 
-// Around is what a server needs from its surroundings besides the router.
-type Around struct {
-	// Sessions takes the viewers in as sessions. Nil: nobody counts them.
+func orDefault[T ~int | ~int64](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// Deps are what a server is given of the node.
+type Deps struct {
+	Router Router
+
+	// Sessions takes the viewers in as sessions. Nil: they are not counted.
 	Sessions listen.Sessions
 
 	// Transport fetches from other nodes. Nil: a transport of the server's own.
@@ -89,6 +82,22 @@ type Around struct {
 	// Random gives session identifiers; it is read by one goroutine at a time. Nil: crypto/rand.
 	Random io.Reader
 
-	// Log is told what failed at other nodes. Nil: nobody.
+	// Log is told what failed at other nodes. Nil: nothing is logged.
 	Log *slog.Logger
+}
+
+func (d Deps) withDefaults(c Config) Deps {
+	if d.Random == nil {
+		d.Random = rand.Reader
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Transport == nil {
+		d.Transport = &http.Transport{
+			MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true,
+			ResponseHeaderTimeout: c.Hold,
+		}
+	}
+	return d
 }

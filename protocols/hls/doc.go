@@ -1,8 +1,17 @@
-// Package hls serves streams as HTTP Live Streaming (RFC 8216): playlists over the segments that package cmaf holds,
-// and, on a node that does not have the stream, the playlists and segments of the node that has it.
+// Package hls serves streams as HTTP Live Streaming (RFC 8216).
 //
-// It knows no cluster and no actor. Where a stream is, the node says through [Router]; who watches, this package says
-// through [listen.Sessions].
+// It knows no cluster and no actor. A [Router] says which node has a stream, a [Balancer] which server of a balancer
+// serves a viewer, and [listen.Sessions] takes the viewers in. A stream of this node is served from the segments that
+// package cmaf holds. A stream of another node is served from what package edge fetches there. Package playlist has the
+// form of all playlists.
+//
+//   - server.go: the server, its limits and counts
+//   - request.go: what every request has in common: who is asked, for how long, and what a refusal looks like
+//   - reload.go: the answer to a request for a playlist
+//   - segment.go: the answer to a request for a segment
+//   - stream.go: what is kept of a stream; the last good playlist, which is repeated while its owner is silent
+//   - session.go: the identifiers of viewers, and the viewers as sessions
+//   - balancer.go: viewers who are moved from server to server of a balancer
 //
 // Below the URL of a stream there are
 //
@@ -18,105 +27,3 @@
 // fetched from the node that has them. The bytes of a media playlist are shared by all viewers; the multivariant
 // playlist is made for each, because it gives the viewer a session identifier in the query of the variant's URI.
 package hls
-
-import (
-	"strconv"
-	"strings"
-
-	"weir/protocols/cmaf"
-)
-
-// A kind is what a URL below a stream names.
-type kind uint8
-
-const (
-	multivariant kind = iota
-	mediaPlaylist
-	segment
-	initSegment
-)
-
-// A file is a parsed last component of a URL.
-type file struct {
-	name       string
-	kind       kind
-	form       cmaf.Form
-	any        bool   // a multivariant playlist that leaves the form to the stream
-	number     int64  // of a segment
-	generation string // of an init segment
-}
-
-// parseFile understands the last component of a URL. Each file has one name: no leading zeros, no capitals.
-func parseFile(name string) (file, bool) {
-	f := file{name: name}
-	switch name {
-	case "index.m3u8":
-		f.kind, f.any = multivariant, true
-		return f, true
-	case "index.fmp4.m3u8":
-		f.kind, f.form = multivariant, cmaf.CMAF
-		return f, true
-	case "ts.m3u8":
-		f.kind, f.form = mediaPlaylist, cmaf.TS
-		return f, true
-	case "cmaf.m3u8":
-		f.kind, f.form = mediaPlaylist, cmaf.CMAF
-		return f, true
-	}
-	if len(name) < 4 || len(name) > 32 {
-		return file{}, false
-	}
-	stem, ok := "", false
-	switch rest := name[1:]; name[0] {
-	case 's':
-		f.kind = segment
-		if stem, ok = strings.CutSuffix(rest, ".ts"); !ok {
-			f.form = cmaf.CMAF
-			stem, ok = strings.CutSuffix(rest, ".m4s")
-		}
-		if ok {
-			f.number, ok = parseNumber(stem)
-		}
-	case 'i':
-		f.kind, f.form = initSegment, cmaf.CMAF
-		f.generation, ok = strings.CutSuffix(rest, ".mp4")
-		ok = ok && hexadecimal(f.generation, 16)
-	}
-	if !ok {
-		return file{}, false
-	}
-	return f, true
-}
-
-// parseNumber reads a media sequence number as this package writes it.
-func parseNumber(s string) (int64, bool) {
-	if s == "" || len(s) > 18 || s[0] == '0' && len(s) > 1 {
-		return 0, false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil
-}
-
-// hexadecimal says whether s is n lower-case hexadecimal digits.
-func hexadecimal(s string, n int) bool {
-	if len(s) != n {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-// Serves says whether the last component of a URL is one of this package's.
-func Serves(name string) bool {
-	_, ok := parseFile(name)
-	return ok
-}

@@ -43,7 +43,7 @@ func run(t *testing.T, path string, arguments ...string) string {
 // growing serves the test pattern, one segment more with each reload, so that a player never waits.
 func growing(t *testing.T) *node {
 	t.Helper()
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	store := stored(t, noon)
 	n.serve(store)
 	next := int64(noon)
@@ -68,10 +68,10 @@ func TestFFmpegPlaysBothForms(t *testing.T) {
 				n := growing(t)
 				switch o := n; through {
 				case "playlist":
-					n = newNode(t, patient, Around{})
+					n = newNode(t, patient, Deps{})
 					n.elsewhere(o.http.URL, o.http.URL)
 				case "relay":
-					n = newNode(t, patient, Around{})
+					n = newNode(t, patient, Deps{})
 					n.elsewhere(o.http.URL, "")
 				}
 				url := n.http.URL + "/cam/" + index
@@ -101,7 +101,7 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 	t.Parallel()
 	ffmpeg := tool(t, "ffmpeg")
 	o := growing(t)
-	n := newNode(t, Config{FetchTimeout: quick.FetchTimeout}, Around{})
+	n := newNode(t, Config{FetchTimeout: quick.FetchTimeout}, Deps{})
 	n.elsewhere(o.http.URL, "")
 	local := cmaf.NewStore(cmaf.Config{})
 	dead := nobody(t)
@@ -138,7 +138,7 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 }
 
 func TestTwoNodesServeTheSameBytes(t *testing.T) {
-	a, b := newNode(t, patient, Around{}), newNode(t, patient, Around{})
+	a, b := newNode(t, patient, Deps{}), newNode(t, patient, Deps{})
 	early := stored(t, noon-8)
 	for n := int64(noon - 7); n <= noon; n++ {
 		pack(t, early, n)

@@ -15,34 +15,21 @@ import (
 	"time"
 
 	"weir/protocols/cmaf"
+	"weir/protocols/hls/playlist"
 	"weir/protocols/listen"
 )
 
 // owner is a node that serves the test pattern up to the segment before number.
 func owner(t *testing.T, number int64) *node {
 	t.Helper()
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.serve(stored(t, number))
 	return n
 }
 
-// settle lets the next reload ask the owner again rather than take what came a moment ago.
-func (n *node) settle() {
-	n.server.mu.RLock()
-	defer n.server.mu.RUnlock()
-	for _, k := range n.server.streams {
-		for i := range k.pages {
-			p := &k.pages[i]
-			p.mu.Lock()
-			p.fresh, p.failed = time.Time{}, time.Time{}
-			p.mu.Unlock()
-		}
-	}
-}
-
 func TestEntryAnswersPlaylistsWhoseSegmentsAreAtTheOwner(t *testing.T) {
 	o := owner(t, noon)
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.elsewhere(o.http.URL, "http://public.example:8080/")
 	url := n.http.URL + "/a%20b/%C3%BC%3F/"
 	variant := fetchURL(t, "GET", url+"index.m3u8?token=x").is(t, 200).uris()[0]
@@ -85,7 +72,7 @@ func TestOwnerThatChangesNeverTakesNumbersBack(t *testing.T) {
 					}
 					return o.http.URL
 				}
-				n := newNode(t, patient, Around{})
+				n := newNode(t, patient, Deps{})
 				n.elsewhere(a.http.URL, public(a))
 				first := n.get(t, "ts.m3u8")
 				if got := first.starts(t); got != noon-6 {
@@ -101,8 +88,11 @@ func TestOwnerThatChangesNeverTakesNumbersBack(t *testing.T) {
 				}
 				// The new owner catches up.
 				pack(t, b.store, noon+3)
-				n.settle()
-				if got := n.get(t, "ts.m3u8").starts(t); got != noon-3 {
+				got := n.get(t, "ts.m3u8").starts(t)
+				for got == test.want { // until what was fetched a moment ago is too old
+					got = n.get(t, "ts.m3u8").starts(t)
+				}
+				if got != noon-3 {
 					t.Errorf("media sequence after catching up = %d, want %d", got, noon-3)
 				}
 			})
@@ -113,7 +103,7 @@ func TestOwnerThatChangesNeverTakesNumbersBack(t *testing.T) {
 func TestPlaylistIsRepeatedWhileTheOwnerIsSilentOrDead(t *testing.T) {
 	for _, where := range []func(*testing.T) string{silence, nobody} {
 		o := owner(t, noon)
-		n := newNode(t, quick, Around{})
+		n := newNode(t, quick, Deps{})
 		n.elsewhere(o.http.URL, o.http.URL)
 		first := n.get(t, "ts.m3u8").is(t, 200)
 		n.get(t, "index.m3u8").is(t, 200)
@@ -141,7 +131,7 @@ func TestPlaylistIsRepeatedWhileTheOwnerIsSilentOrDead(t *testing.T) {
 
 func TestNewViewerIsHeldUntilTheNewOwnerAnswers(t *testing.T) {
 	o := owner(t, noon)
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.elsewhere(nobody(t), "")
 	got := make(chan reply)
 	go func() { got <- n.get(t, "index.m3u8") }()
@@ -156,7 +146,7 @@ func TestNewViewerIsHeldUntilTheNewOwnerAnswers(t *testing.T) {
 
 func TestEntryThatBecomesTheOwnerGoesOnFromWhatItServed(t *testing.T) {
 	o := owner(t, noon)
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.elsewhere(o.http.URL, o.http.URL)
 	first := n.get(t, "ts.m3u8").is(t, 200)
 	behind := stored(t, noon-1)
@@ -179,7 +169,7 @@ func TestEntryThatBecomesTheOwnerGoesOnFromWhatItServed(t *testing.T) {
 
 func TestRelayFetchesEachSegmentOnceAndBeforeAnybodyAsks(t *testing.T) {
 	o := owner(t, noon)
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.elsewhere(o.http.URL, "")
 	asked := make(chan string, 100)
 	o.before(func(path string) { asked <- path })
@@ -218,16 +208,16 @@ func TestRelayFetchesEachSegmentOnceAndBeforeAnybodyAsks(t *testing.T) {
 }
 
 func mustNumber(t *testing.T, uri string) int64 {
-	f, ok := parseFile(uri)
+	f, ok := playlist.ParseFile(uri)
 	if !ok {
 		t.Errorf("%q is no segment", uri)
 	}
-	return f.number
+	return f.Number
 }
 
 func TestSegmentOnlyTheDeadOwnerHadIsHeldAndThenPutOff(t *testing.T) {
 	a := owner(t, noon)
-	n := newNode(t, quick, Around{})
+	n := newNode(t, quick, Deps{})
 	n.elsewhere(a.http.URL, a.http.URL) // segments are not fetched ahead
 	uris := n.get(t, "ts.m3u8").is(t, 200).uris()
 	b := owner(t, noon+100)
@@ -244,7 +234,7 @@ func TestSegmentOnlyTheDeadOwnerHadIsHeldAndThenPutOff(t *testing.T) {
 
 func TestSegmentIsHeldUntilTheNewOwnerHasIt(t *testing.T) {
 	a := owner(t, noon)
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.elsewhere(a.http.URL, a.http.URL)
 	n.get(t, "ts.m3u8").is(t, 200)
 	n.elsewhere(nobody(t), "")
@@ -264,7 +254,7 @@ func TestOneRequestIsUnderWayHoweverManyViewersAsk(t *testing.T) {
 	o := owner(t, noon)
 	release := make(chan struct{})
 	o.before(func(string) { <-release })
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.elsewhere(o.http.URL, "http://public")
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -293,7 +283,7 @@ func TestOneRequestIsUnderWayHoweverManyViewersAsk(t *testing.T) {
 }
 
 func TestTwoNodesThatPointAtEachOtherDoNotAskForEver(t *testing.T) {
-	a, b := newNode(t, quick, Around{}), newNode(t, quick, Around{})
+	a, b := newNode(t, quick, Deps{}), newNode(t, quick, Deps{})
 	a.elsewhere(b.http.URL, "")
 	b.elsewhere(a.http.URL, "")
 	a.get(t, "index.m3u8").is(t, 503)
@@ -306,7 +296,7 @@ func TestTwoNodesThatPointAtEachOtherDoNotAskForEver(t *testing.T) {
 func TestSecureViewerIsNotLedToPlainHTTP(t *testing.T) {
 	o := owner(t, noon)
 	d := &router{}
-	s := New(patient, d, Around{})
+	s := New(patient, Deps{Router: d})
 	defer s.Close()
 	for _, test := range []struct {
 		public string
@@ -350,7 +340,7 @@ var badUpstreams = []struct {
 	{"wrong number", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\ns6.ts\n", 200},
 	{"two sequences", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\ns5.ts\n", 200},
 	{"key elsewhere", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXT-X-KEY:URI=\"http://evil\"\n#EXTINF:4,\ns5.ts\n", 200},
-	{"too long", "#EXTM3U\n" + strings.Repeat("#\n", maxPlaylist/2), 200},
+	{"too long", "#EXTM3U\n" + strings.Repeat("#\n", playlist.MaxBytes/2), 200},
 }
 
 func TestPlaylistsThatAreNoneAreNotPassedOn(t *testing.T) {
@@ -363,7 +353,7 @@ func TestPlaylistsThatAreNoneAreNotPassedOn(t *testing.T) {
 				_, _ = io.WriteString(w, test.body)
 			}))
 			defer bad.Close()
-			n := newNode(t, quick, Around{})
+			n := newNode(t, quick, Deps{})
 			n.elsewhere(bad.URL, "")
 			n.get(t, "ts.m3u8").is(t, 503)
 			n.get(t, "index.m3u8").is(t, 503)
@@ -383,7 +373,7 @@ func TestSegmentsBeyondTheLimitsAreNotTaken(t *testing.T) {
 		_, _ = w.Write(make([]byte, size))
 	}))
 	defer big.Close()
-	n := newNode(t, c, Around{})
+	n := newNode(t, c, Deps{})
 	n.elsewhere(big.URL, "")
 	for _, chunked = range []bool{false, true} {
 		size = 1001
@@ -407,7 +397,7 @@ func TestOwnerThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
 	}))
 	defer half.Close()
 	defer close(stop)
-	n := newNode(t, quick, Around{})
+	n := newNode(t, quick, Deps{})
 	n.elsewhere(half.URL, "")
 	n.get(t, "s1.ts").is(t, 503)
 	if n.server.Stats().Failed == 0 {
@@ -415,13 +405,17 @@ func TestOwnerThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestPageKeepsItsNumbersButNotForEver(t *testing.T) {
+func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 	c := Config{}.withDefaults()
-	var p page
+	var cached cachedPlaylist
 	now := time.Now()
-	texts := map[string]*text{
-		"old": {first: 100, last: 105}, "new": {first: 101, last: 106},
-		"shorter": {first: 102, last: 104}, "low": {first: 3, last: 8},
+	playlists := map[string]*playlist.Playlist{}
+	for name, numbers := range map[string][2]int64{"old": {100, 105}, "new": {101, 106}, "shorter": {102, 104}, "low": {3, 8}} {
+		p := &playlist.Playlist{}
+		for n := numbers[0]; n <= numbers[1]; n++ {
+			p.Segments = append(p.Segments, playlist.Segment{Number: n})
+		}
+		playlists[name] = p
 	}
 	for i, step := range []struct {
 		after time.Duration
@@ -442,12 +436,12 @@ func TestPageKeepsItsNumbersButNotForEver(t *testing.T) {
 		{10 * time.Minute, "low", "low"}, // forgotten
 	} {
 		now = now.Add(step.after)
-		if got := p.offer(texts[step.offer], now, &c); got != texts[step.want] {
-			t.Errorf("step %d: offer(%s) = %v, want %s", i, step.offer, got, step.want)
+		if got := cached.offer(playlists[step.offer], "/cam/", "", now, &c); got.Playlist != playlists[step.want] {
+			t.Errorf("step %d: offer(%s) = %d to %d, want %s", i, step.offer, got.First(), got.Last(), step.want)
 		}
 	}
-	if p.known(now.Add(c.Forget-1), &c) == nil || p.known(now.Add(c.Forget), &c) != nil {
-		t.Error("a playlist is not known for exactly Forget")
+	if cached.last(now.Add(c.Forget-1), &c) == nil || cached.last(now.Add(c.Forget), &c) != nil {
+		t.Error("a playlist is not kept for exactly Forget")
 	}
 }
 
@@ -455,7 +449,7 @@ func TestPageKeepsItsNumbersButNotForEver(t *testing.T) {
 func TestManyViewersWhileTheOwnerChanges(t *testing.T) {
 	a, b := owner(t, noon), owner(t, noon)
 	local := stored(t, noon)
-	n := newNode(t, Config{Hold: time.Minute, FetchTimeout: quick.FetchTimeout}, Around{Sessions: &sessions{ctx: t.Context()}})
+	n := newNode(t, Config{Hold: time.Minute, FetchTimeout: quick.FetchTimeout}, Deps{Sessions: &sessions{ctx: t.Context()}})
 	n.holds = true
 	n.elsewhere(a.http.URL, "")
 	ctx, cancel := context.WithCancel(t.Context())

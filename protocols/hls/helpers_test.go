@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -157,10 +158,11 @@ type node struct {
 	hook     func(path string)
 }
 
-func newNode(tb testing.TB, c Config, around Around) *node {
+func newNode(tb testing.TB, c Config, d Deps) *node {
 	tb.Helper()
 	n := &node{router: &router{}}
-	n.server = New(c, n.router, around)
+	d.Router = n.router
+	n.server = New(c, d)
 	n.http = httptest.NewServer(http.HandlerFunc(n.answer))
 	tb.Cleanup(func() {
 		n.http.CloseClientConnections()
@@ -250,8 +252,8 @@ func (r reply) starts(tb testing.TB) int64 {
 	tb.Helper()
 	for line := range strings.Lines(r.is(tb, http.StatusOK).body) {
 		if v, ok := strings.CutPrefix(line, "#EXT-X-MEDIA-SEQUENCE:"); ok {
-			n, ok := parseNumber(strings.TrimSpace(v))
-			if ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+			if err == nil {
 				return n
 			}
 		}

@@ -16,34 +16,34 @@ import (
 
 // A chooser knows servers by name and gives the first that is usable.
 type chooser struct {
-	mu     sync.Mutex
-	places []Place
-	down   map[string]bool
-	failed []string
-	asked  []listen.Request
+	mu      sync.Mutex
+	targets []Target
+	down    map[string]bool
+	failed  []string
+	asked   []listen.Request
 }
 
-func (r *chooser) Route(q listen.Request, avoid []string) (Place, bool) {
+func (r *chooser) Choose(q listen.Request, avoid []string) (Target, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, q)
-	for _, p := range r.places {
+	for _, p := range r.targets {
 		if !r.down[p.Server] && !slices.Contains(avoid, p.Server) && !slices.Contains(r.failed, p.Server) {
 			return p, true
 		}
 	}
-	return Place{}, false
+	return Target{}, false
 }
 
-func (r *chooser) Place(_ listen.Request, server string) (Place, bool) {
+func (r *chooser) Target(_ listen.Request, server string) (Target, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range r.places {
+	for _, p := range r.targets {
 		if p.Server == server {
 			return p, !r.down[server] && !slices.Contains(r.failed, server)
 		}
 	}
-	return Place{}, false
+	return Target{}, false
 }
 
 func (r *chooser) Failed(server string) {
@@ -102,12 +102,12 @@ type farm struct {
 
 func newFarm(t *testing.T, c Config) *farm {
 	f := &farm{rt: &chooser{down: map[string]bool{}}}
-	f.asked = newNode(t, c, Around{Sessions: &f.guests[0]})
+	f.asked = newNode(t, c, Deps{Sessions: &f.guests[0]})
 	for i, n := range []**node{&f.first, &f.second} {
-		*n = newNode(t, c, Around{Sessions: &f.guests[i+1]})
+		*n = newNode(t, c, Deps{Sessions: &f.guests[i+1]})
 		f.stores[i] = stored(t, noon)
 		(*n).serve(f.stores[i])
-		f.rt.places = append(f.rt.places, Place{Server: []string{"a", "b"}[i], Upstream: (*n).http.URL, Public: (*n).http.URL})
+		f.rt.targets = append(f.rt.targets, Target{Server: []string{"a", "b"}[i], Upstream: (*n).http.URL, Public: (*n).http.URL})
 	}
 	f.asked.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rest, ok := strings.CutPrefix(r.URL.Path, "/lb/")
@@ -272,7 +272,7 @@ func TestThisNodeServesTheViewersWhoChoseIt(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, patient)
 	f.asked.serve(f.stores[0])
-	f.rt.places = []Place{{Server: "self", Here: true}}
+	f.rt.targets = []Target{{Server: "self", Here: true}}
 	url := f.media(t, "")
 	uris := fetchURL(t, "GET", url).is(t, 200).uris()
 	if !strings.HasPrefix(uris[0], "/cam/s") {

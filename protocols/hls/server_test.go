@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,11 +15,12 @@ import (
 	"weir/codecs"
 	"weir/protocols"
 	"weir/protocols/cmaf"
+	"weir/protocols/hls/playlist"
 	"weir/protocols/listen"
 )
 
 func TestPlaylistsAreAsAgreed(t *testing.T) {
-	n := newNode(t, patient, Around{Random: bytes.NewReader(make([]byte, 64))})
+	n := newNode(t, patient, Deps{Random: bytes.NewReader(make([]byte, 64))})
 	n.serve(stored(t, noon))
 	for _, name := range []string{"ts.m3u8", "cmaf.m3u8", "index.m3u8", "index.fmp4.m3u8"} {
 		r := n.get(t, name+"?token=a%2Fb&weir_hops=1").is(t, http.StatusOK)
@@ -28,6 +30,24 @@ func TestPlaylistsAreAsAgreed(t *testing.T) {
 		}
 		if got := r.Header.Get("Cache-Control"); !strings.HasPrefix(got, "no-") {
 			t.Errorf("%s: Cache-Control = %q, want none", name, got)
+		}
+	}
+}
+
+func TestRenderedPlaylistsAreParsed(t *testing.T) {
+	w := stored(t, noon).Window()
+	for _, name := range []string{"ts.m3u8", "cmaf.m3u8", "index.m3u8", "index.fmp4.m3u8"} {
+		f, _ := playlist.ParseFile(name)
+		want := playlist.Of(w, f)
+		if again := playlist.Of(w, f); again != want {
+			t.Errorf("%s is made twice for one window", name)
+		}
+		got, err := playlist.Parse(want.Text, f)
+		if err != nil || !bytes.Equal(got.Text, want.Text) || !slices.Equal(got.Files(), want.Files()) || got.Target != want.Target {
+			t.Errorf("%s: Parse() = %+v, %v, want %+v", name, got, err, want)
+		}
+		if f.Kind == playlist.MediaFile && (got.First() != noon-6 || got.Last() != noon-1 || got.Target != 4*time.Second) {
+			t.Errorf("%s: segments %d to %d, target duration %s, want %d to %d, 4s", name, got.First(), got.Last(), got.Target, noon-6, noon-1)
 		}
 	}
 }
@@ -53,7 +73,7 @@ func TestBrokenStreamHasDiscontinuitiesAndNewInitSegments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.serve(store)
 	r := n.get(t, "cmaf.m3u8").is(t, http.StatusOK)
 	golden(t, "broken.m3u8", []byte(r.body))
@@ -65,7 +85,7 @@ func TestBrokenStreamHasDiscontinuitiesAndNewInitSegments(t *testing.T) {
 }
 
 func TestVariantCarriesSessionAndTokens(t *testing.T) {
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.serve(stored(t, noon))
 	session := func(query string) string {
 		uris := n.get(t, "index.m3u8"+query).is(t, http.StatusOK).uris()
@@ -87,7 +107,7 @@ func TestVariantCarriesSessionAndTokens(t *testing.T) {
 }
 
 func TestSegmentsAreServedAsLongAsTheStoreHasThem(t *testing.T) {
-	n := newNode(t, quick, Around{})
+	n := newNode(t, quick, Deps{})
 	store := stored(t, noon)
 	n.serve(store)
 	for _, test := range []struct {
@@ -124,7 +144,7 @@ func TestNextSegmentIsWaitedFor(t *testing.T) {
 		d := &router{}
 		store := stored(t, noon)
 		d.serve(store)
-		s := New(Config{}, d, Around{})
+		s := New(Config{}, Deps{Router: d})
 		defer s.Close()
 		got := make(chan *recorder)
 		go func() { got <- record(s, fmt.Sprintf("/cam/s%d.ts", noon), "192.0.2.1:1000") }()
@@ -144,7 +164,7 @@ func TestFirstViewerWaitsForTheFirstSegment(t *testing.T) {
 		d := &router{}
 		store := cmaf.NewStore(cmaf.Config{})
 		d.serve(store)
-		s := New(Config{}, d, Around{})
+		s := New(Config{}, Deps{Router: d})
 		defer s.Close()
 		got := make(chan *recorder)
 		go func() { got <- record(s, "/cam/index.m3u8", "192.0.2.1:1000") }()
@@ -160,7 +180,7 @@ func TestFirstViewerWaitsForTheFirstSegment(t *testing.T) {
 }
 
 func TestMethodsAndHeadersArePlayersCompatible(t *testing.T) {
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.serve(stored(t, noon))
 	url := n.http.URL + "/cam/ts.m3u8"
 	if r := fetchURL(t, http.MethodOptions, url).is(t, 204); r.Header.Get("Access-Control-Allow-Methods") == "" {
@@ -177,7 +197,7 @@ func TestMethodsAndHeadersArePlayersCompatible(t *testing.T) {
 	fetchURL(t, http.MethodGet, url+"?"+strings.Repeat("x", maxQuery+1)).is(t, 414)
 }
 
-func TestRefusalsOfTheDesk(t *testing.T) {
+func TestRefusalsOfTheRouter(t *testing.T) {
 	for _, test := range []struct {
 		answer listen.Answer
 		status int
@@ -188,7 +208,7 @@ func TestRefusalsOfTheDesk(t *testing.T) {
 		{listen.Answer{Verdict: listen.Redirect, Location: "http://other/cam/index.m3u8?token=x"}, 302},
 		{listen.Answer{}, 500},
 	} {
-		n := newNode(t, quick, Around{})
+		n := newNode(t, quick, Deps{})
 		n.set(nil, test.answer)
 		for _, f := range []string{"index.m3u8", "ts.m3u8", "s1.ts"} {
 			r := n.get(t, f).is(t, test.status)
@@ -203,9 +223,9 @@ func TestRefusalsOfTheDesk(t *testing.T) {
 }
 
 func TestReloadIsNotRedirected(t *testing.T) {
-	owner := newNode(t, patient, Around{})
+	owner := newNode(t, patient, Deps{})
 	owner.serve(stored(t, noon))
-	n := newNode(t, patient, Around{})
+	n := newNode(t, patient, Deps{})
 	n.set(nil, listen.Answer{Verdict: listen.Redirect, Location: owner.http.URL + "/cam/index.m3u8", Upstream: owner.http.URL})
 	n.get(t, "index.m3u8").is(t, 302)
 	if got := n.get(t, "ts.m3u8").starts(t); got != noon-6 {
@@ -214,7 +234,7 @@ func TestReloadIsNotRedirected(t *testing.T) {
 }
 
 func TestKnownPlaylistIsRepeatedWhileTheStreamCannotBeHad(t *testing.T) {
-	n := newNode(t, quick, Around{})
+	n := newNode(t, quick, Deps{})
 	n.serve(stored(t, noon))
 	before := n.get(t, "ts.m3u8").is(t, 200)
 	n.get(t, "index.m3u8").is(t, 200)
@@ -242,7 +262,7 @@ func TestCodecsThatTransportStreamsDoNotCarryGoIntoFragments(t *testing.T) {
 	if err := cmaf.Pack(t.Context(), &script{codecs.Tracks{opus}, units}, store, cmaf.Options{Start: 5}); err != nil {
 		t.Fatal(err)
 	}
-	n := newNode(t, quick, Around{})
+	n := newNode(t, quick, Deps{})
 	n.serve(store)
 	if r := n.get(t, "index.m3u8").is(t, 200); !strings.HasPrefix(r.uris()[0], "cmaf.m3u8?") || !strings.Contains(r.body, `CODECS="opus"`) {
 		t.Errorf("index.m3u8 = %q, want the CMAF variant", r.body)
@@ -250,7 +270,7 @@ func TestCodecsThatTransportStreamsDoNotCarryGoIntoFragments(t *testing.T) {
 	n.get(t, "ts.m3u8").is(t, 415)
 	n.get(t, "cmaf.m3u8").is(t, 200)
 
-	entry := newNode(t, quick, Around{})
+	entry := newNode(t, quick, Deps{})
 	entry.elsewhere(n.http.URL, "")
 	entry.get(t, "ts.m3u8").is(t, 415)
 }
@@ -310,7 +330,7 @@ func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) 
 		h := &sessions{ctx: t.Context()}
 		d := &router{}
 		d.serve(store)
-		s := New(Config{Viewers: 3}, d, Around{Sessions: h})
+		s := New(Config{Viewers: 3}, Deps{Router: d, Sessions: h})
 		defer s.Close()
 		id := "?session=" + strings.Repeat("a", 32)
 		size := 0
@@ -358,7 +378,7 @@ func TestForgottenStreamsLeaveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &router{}
 		d.serve(store)
-		s := New(Config{}, d, Around{})
+		s := New(Config{}, Deps{Router: d})
 		defer s.Close()
 		for i := range 20 {
 			record(s, fmt.Sprintf("/cam%d/ts.m3u8", i), "192.0.2.1:1000")
@@ -366,8 +386,8 @@ func TestForgottenStreamsLeaveNothing(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		s.mu.RLock()
-		for _, k := range s.streams {
-			if k.last() != nil {
+		for _, st := range s.streams {
+			if st.lastStore() != nil {
 				t.Error("a store is held although nobody has asked for minutes")
 			}
 		}
@@ -389,8 +409,8 @@ func TestForgottenStreamsLeaveNothing(t *testing.T) {
 // BenchmarkPlaylist is a reload of a media playlist: what is allocated is net/http's request, its copy for the router
 // and the hold limit; nothing grows with the playlist.
 func BenchmarkPlaylist(b *testing.B) {
-	d := &quietDesk{stored(b, noon)}
-	s := New(Config{}, d, Around{Sessions: &sessions{ctx: b.Context()}})
+	d := &quietRouter{stored(b, noon)}
+	s := New(Config{}, Deps{Router: d, Sessions: &sessions{ctx: b.Context()}})
 	defer s.Close()
 	r, err := http.NewRequest(http.MethodGet, "http://node/cam/ts.m3u8?session="+strings.Repeat("a", 32), nil)
 	if err != nil {
@@ -404,8 +424,8 @@ func BenchmarkPlaylist(b *testing.B) {
 	}
 }
 
-type quietDesk struct{ store *cmaf.Store }
+type quietRouter struct{ store *cmaf.Store }
 
-func (d *quietDesk) Window(context.Context, listen.Request) (*cmaf.Store, listen.Answer) {
+func (d *quietRouter) Window(context.Context, listen.Request) (*cmaf.Store, listen.Answer) {
 	return d.store, listen.Answer{Verdict: listen.Serve}
 }

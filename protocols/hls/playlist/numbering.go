@@ -1,0 +1,74 @@
+package playlist
+
+import (
+	"errors"
+	"time"
+)
+
+// A Numbering is how the playlists of one server are renumbered for one viewer. The zero Numbering changes nothing.
+//
+// Servers of a balancer that capture a stream each for itself number its segments each in its own way. A viewer who is
+// moved from one server to another must not see numbers go back (RFC 8216, 6.2.2). The viewer's playlist after the move
+// is the new server's with numbers that go on, and with a discontinuity at the first segment of the new server. Where
+// both servers number alike the numbering stays as it is.
+type Numbering struct {
+	moved           bool
+	from            int64 // the first segment that the viewer is shown, by the server's number; a discontinuity is before it
+	offset          int64 // is added to media sequence numbers
+	discontinuities int64 // is added to discontinuity sequence numbers
+}
+
+// ErrBehind says that a server has no segment yet that comes after those that a viewer was shown.
+var ErrBehind = errors.New("the server is behind the last playlist")
+
+const (
+	// tolerance is by how much two servers may differ about the instant at which one segment starts.
+	tolerance = 100 * time.Millisecond
+
+	// liveEdge is how many segments before the end a viewer goes on who has missed some.
+	liveEdge = 3
+)
+
+// Follow returns the numbering by which a viewer who was shown the playlist before, of another server, by n, is shown
+// after. The error is ErrBehind if after has nothing new; with force the viewer is shown the last segment all the same.
+func (n Numbering) Follow(before, after *Playlist, force bool) (Numbering, error) {
+	last := before.last()
+	end := last.Start.Add(last.Duration)
+	if same := after.at(last.Number); same != nil && alike(same.Start, last.Start) ||
+		after.First() == last.Number+1 && alike(after.Segments[0].Start, end) {
+		return n, nil // both servers number alike
+	}
+	newest := after.last()
+	if same := before.at(newest.Number); same != nil && alike(same.Start, newest.Start) && !force {
+		return n, ErrBehind // both servers number alike, and the new one is a little late
+	}
+	at := len(after.Segments)
+	for i, s := range after.Segments {
+		if !s.Start.Before(end.Add(-s.Duration / 2)) {
+			at = i
+			break
+		}
+	}
+	switch {
+	case at == len(after.Segments) && !force:
+		return n, ErrBehind
+	case at == len(after.Segments):
+		at--
+	case at == 0: // segments are missing in between, or the clocks of the servers differ
+		at = max(0, len(after.Segments)-liveEdge)
+	}
+	first := after.Segments[at]
+	return Numbering{
+		moved: true, from: first.Number,
+		offset:          last.Number + n.offset + 1 - first.Number,
+		discontinuities: last.sequence + n.discontinuities + 1 - first.sequence,
+	}, nil
+}
+
+func alike(a, b time.Time) bool { return !a.IsZero() && a.Sub(b).Abs() <= tolerance }
+
+// Shows says whether the viewer is shown any segment of a playlist.
+func (n Numbering) Shows(p *Playlist) bool { return !n.moved || p.Last() >= n.from }
+
+// breaks says whether a discontinuity stands before a segment.
+func (n Numbering) breaks(s Segment) bool { return s.Discontinuity || n.moved && s.Number == n.from }

@@ -1,0 +1,248 @@
+package hls
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/protocols"
+	"weir/protocols/cmaf"
+	"weir/protocols/hls/edge"
+	"weir/protocols/hls/playlist"
+	"weir/protocols/listen"
+)
+
+const (
+	// retryPause is how long a request that is held waits before it asks the router again.
+	retryPause = 250 * time.Millisecond
+
+	// maxQuery bounds the query of a request, in bytes: it is repeated in the multivariant playlist.
+	maxQuery = 8 << 10
+
+	// maxWrite is how much is written under one deadline.
+	maxWrite = 128 << 10
+)
+
+// Headers that never change, so that setting them allocates nothing.
+var (
+	playlistType = []string{"application/vnd.apple.mpegurl"}
+	tsType       = []string{"video/mp2t"}
+	mp4Type      = []string{"video/mp4"}
+	noCache      = []string{"no-cache"}
+	noStore      = []string{"no-store"}
+	immutable    = []string{"public, max-age=3600, immutable"}
+	allowed      = []string{"GET, HEAD, OPTIONS"}
+)
+
+// A request is one for a file of a stream in the course of being answered.
+type request struct {
+	listen.Request
+	w      http.ResponseWriter
+	r      *http.Request
+	file   playlist.File
+	key    streamKey
+	entry  bool // another node asks on behalf of its viewers
+	waited bool // it has been held
+}
+
+// ServeStream answers a request for a file of a stream; name is the last component of the URL's path, unescaped, and
+// stream what stands before it. [Serves] tells beforehand which files there are. Every answer carries CORS headers.
+func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream, name string) {
+	q := parseRequest(w, r, stream, name)
+	if q == nil {
+		return
+	}
+	q.entry = r.Header.Get(edge.Header) != ""
+	if q.isPlaylist() {
+		s.servePlaylist(q)
+	} else {
+		s.serveSegment(q)
+	}
+}
+
+// parseRequest understands a request. It answers one that names no file or asks for none, and returns nil.
+func parseRequest(w http.ResponseWriter, r *http.Request, stream, name string) *request {
+	h := w.Header()
+	listen.CORS(h)
+	f, ok := playlist.ParseFile(name)
+	switch {
+	case r.Method == http.MethodOptions:
+		h["Allow"] = allowed
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		h["Allow"] = allowed
+		fail(w, http.StatusMethodNotAllowed, "Only GET, HEAD and OPTIONS are answered here.")
+	case !ok:
+		fail(w, http.StatusNotFound, "A stream has no such file.")
+	case len(r.URL.RawQuery) > maxQuery:
+		fail(w, http.StatusRequestURITooLong, "The query is too long.")
+	default:
+		return &request{w: w, r: r, file: f, key: streamKey{name: stream}, Request: listen.HTTPRequest(r, protocols.HLS, stream)}
+	}
+	return nil
+}
+
+func (q *request) isPlaylist() bool {
+	return q.file.Kind == playlist.MultivariantFile || q.file.Kind == playlist.MediaFile
+}
+
+// answer calls try until it has answered the request, or says that it is of no use to try again, or the time is over for
+// which the request may be held. In the latter cases the request is refused with the last error. canRepeat says that
+// something is at hand with which the request can be answered.
+func (s *Server) answer(q *request, canRepeat bool, try func(context.Context) (again bool, err error)) {
+	limit := s.config.Hold
+	switch {
+	case q.entry:
+		limit = s.config.FetchTimeout / 2 // the other node knows better how long its viewers can wait
+	case canRepeat:
+		limit = s.config.FetchTimeout
+	}
+	ctx, cancel := context.WithTimeout(q.r.Context(), limit)
+	defer cancel()
+	for {
+		again, err := try(ctx)
+		if err == nil {
+			return
+		}
+		if again {
+			s.countHeld(q)
+			again = pause(ctx)
+		}
+		if !again {
+			refuse(q.w, err)
+			return
+		}
+	}
+}
+
+// countHeld counts a request that has to wait, once.
+func (s *Server) countHeld(q *request) {
+	if !q.waited {
+		q.waited = true
+		s.held.Add(1)
+	}
+}
+
+// pause waits a moment and says whether the request may try again.
+func pause(ctx context.Context) bool {
+	t := time.NewTimer(retryPause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// route asks the router. The answer is Serve with a store, Proxy with an upstream, or a refusal.
+func (s *Server) route(ctx context.Context, q *request) (*cmaf.Store, listen.Answer) {
+	store, a := s.deps.Router.Window(ctx, q.Request)
+	if a.Stream == "" {
+		a.Stream = q.key.name
+	}
+	if a.Verdict == listen.Redirect && a.Upstream != "" && q.file.Kind != playlist.MultivariantFile {
+		a.Verdict = listen.Proxy
+	}
+	switch {
+	case a.Verdict == listen.Proxy && q.entry && !q.Here:
+		// Two nodes that each believe the other has the stream would ask each other for ever. One that a balancer has
+		// chosen asks the owner, which is not told that it was chosen too.
+		return nil, listen.Answer{
+			Verdict: listen.Unavailable, Stream: a.Stream, RetryAfter: time.Second,
+			Reason: "The stream has moved on; ask again.",
+		}
+	case a.Verdict == listen.Redirect:
+		before, rest, _ := strings.Cut(a.Location, "?")
+		a.Location = before + "?" + listen.WithHops(rest, q.Hops+1)
+	case a.Verdict == listen.Serve && store == nil:
+		return nil, listen.Answer{Verdict: listen.Unavailable, Stream: a.Stream, RetryAfter: time.Second}
+	}
+	return store, a
+}
+
+// A refusal is an error with which a request is answered, unless something is repeated. All other errors may pass.
+type refusal struct {
+	answer listen.Answer
+	status int    // 0: as answer says
+	reason string // of a status
+}
+
+func (r *refusal) Error() string {
+	if r.status == 0 {
+		return r.answer.Reason
+	}
+	return r.reason
+}
+
+var (
+	errNoSegment = &refusal{status: http.StatusNotFound, reason: "There is no such segment, or not any more."}
+
+	errForm = &refusal{
+		status: http.StatusUnsupportedMediaType,
+		reason: "The codecs of this stream are not carried in this form; index.m3u8 names one that carries them.",
+	}
+)
+
+// refused returns the refusal in err, or nil.
+func refused(err error) *refusal {
+	var r *refusal
+	errors.As(err, &r)
+	return r
+}
+
+// unavailable says whether err is a refusal that may be another one a little later.
+func (r *refusal) unavailable() bool { return r.status == 0 && r.answer.Verdict == listen.Unavailable }
+
+// refuse answers with what err says. A client is told to come again for an error that may pass.
+func refuse(w http.ResponseWriter, err error) {
+	switch r := refused(err); {
+	case r == nil:
+		listen.Refuse(w, listen.Answer{Verdict: listen.Unavailable, RetryAfter: time.Second})
+	case r.status == 0:
+		listen.Refuse(w, r.answer)
+	default:
+		fail(w, r.status, r.reason)
+	}
+}
+
+// fail answers with one line of text.
+func fail(w http.ResponseWriter, status int, line string) {
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, line+"\n")
+}
+
+// write sends a body and returns how much of it was taken. A client that takes nothing for the write deadline is given
+// up; one that takes little is not.
+func (s *Server) write(q *request, body []byte) int {
+	q.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if q.r.Method == http.MethodHead {
+		q.w.WriteHeader(http.StatusOK)
+		return 0
+	}
+	control := http.NewResponseController(q.w)
+	// What was set here must not meet the connection's next response, so nothing may be left in a buffer either.
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	sent := 0
+	for sent < len(body) {
+		_ = control.SetWriteDeadline(time.Now().Add(s.config.WriteDeadline)) // a test's recorder has none
+		n, err := q.w.Write(body[sent:min(sent+maxWrite, len(body))])
+		sent += n
+		s.bytes.Add(uint64(n))
+		if err != nil {
+			return sent // the client has gone
+		}
+	}
+	_ = control.Flush()
+	return sent
+}
+
+func isSecure(url string) bool { return strings.HasPrefix(url, "https://") }

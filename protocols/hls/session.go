@@ -1,0 +1,226 @@
+package hls
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/protocols"
+	"weir/protocols/hls/playlist"
+	"weir/protocols/listen"
+)
+
+const (
+	// sessionParameter is the query parameter in which a viewer's playlist requests carry the identifier that the
+	// multivariant playlist gave.
+	sessionParameter = "session"
+
+	// sessionDigits is the length of a session identifier: 128 bits in hexadecimal.
+	sessionDigits = 32
+
+	// linger is how many target durations a viewer may be silent and still be one; a player has that much buffered.
+	linger = 3
+)
+
+// sessionIn returns the session identifier in a query, or nothing if there is none of ours.
+func sessionIn(query string) string {
+	for part := range strings.SplitSeq(query, "&") {
+		if id, ok := strings.CutPrefix(part, sessionParameter+"="); ok && playlist.Hexadecimal(id, sessionDigits) {
+			return id
+		}
+	}
+	return ""
+}
+
+// sessionOf returns the session identifier of a request, or a new one.
+func (s *Server) sessionOf(q *request) (string, error) {
+	if id := sessionIn(q.Query); id != "" {
+		return id, nil
+	}
+	var raw [sessionDigits / 2]byte
+	s.random.Lock()
+	_, err := io.ReadFull(s.deps.Random, raw[:])
+	s.random.Unlock()
+	if err != nil {
+		s.deps.Log.Error("no session identifier", slog.String("stream", q.key.name), slog.Any("err", err))
+		return "", fmt.Errorf("making a session identifier: %w", err)
+	}
+	return hex.EncodeToString(raw[:]), nil
+}
+
+// variantQuery is the query of a variant's URI: the session, and all that the request had, such as tokens. Hops count
+// redirects of one request.
+func variantQuery(session, asked string) string {
+	var b strings.Builder
+	b.WriteString("?" + sessionParameter + "=")
+	b.WriteString(session)
+	for part := range strings.SplitSeq(asked, "&") {
+		if part == "" || strings.HasPrefix(part, sessionParameter+"=") || strings.HasPrefix(part, listen.HopsParameter+"=") {
+			continue
+		}
+		b.WriteByte('&')
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// viewers are those who have asked for a media playlist lately. Each is a [listen.Client] without a connection of its
+// own: a series of requests with one session identifier, or from one address if they carry none.
+type viewers struct {
+	sessions listen.Sessions
+	limit    int
+
+	mu     sync.Mutex
+	all    map[viewerKey]*viewer // guarded by mu
+	closed bool                  // guarded by mu
+
+	untracked atomic.Uint64
+}
+
+// A viewerKey tells viewers apart.
+type viewerKey struct {
+	stream  string
+	session string     // empty for a player that was given the media playlist directly
+	remote  netip.Addr // only if there is no session
+}
+
+func (v *viewers) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.all)
+}
+
+// seen counts n bytes that a viewer has got. The first request makes the viewer a session.
+func (v *viewers) seen(q *request, target time.Duration, n int) {
+	if v.sessions == nil {
+		return
+	}
+	key := viewerKey{stream: q.key.name, session: sessionIn(q.Query)}
+	if key.session == "" {
+		key.remote = q.Remote.Addr()
+	}
+	now := time.Now()
+	v.mu.Lock()
+	w := v.all[key]
+	enters := w == nil
+	if enters {
+		if len(v.all) >= v.limit || v.closed {
+			v.mu.Unlock()
+			v.untracked.Add(1)
+			return
+		}
+		key.stream, key.session = strings.Clone(key.stream), strings.Clone(key.session) // not the whole URL
+		w = &viewer{key: key, all: v, remote: q.Remote, gone: make(chan struct{})}
+		v.all[key] = w
+	}
+	w.until = now.Add(linger * target)
+	v.mu.Unlock()
+	w.bytes.Add(uint64(n))
+	if enters {
+		v.sessions.Enter(w)
+	}
+}
+
+// sweep drops viewers that nothing serves, because the sessions did not take them.
+func (v *viewers) sweep(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for key, w := range v.all {
+		if now.After(w.until.Add(sweepPeriod)) {
+			delete(v.all, key)
+		}
+	}
+}
+
+// close ends all sessions.
+func (v *viewers) close() {
+	v.mu.Lock()
+	v.closed = true
+	all := make([]*viewer, 0, len(v.all))
+	for _, w := range v.all {
+		all = append(all, w)
+	}
+	v.mu.Unlock()
+	for _, w := range all {
+		_ = w.Close()
+	}
+}
+
+// A viewer is one that watches by playlist. It implements [listen.Client].
+type viewer struct {
+	key    viewerKey
+	all    *viewers
+	remote netip.AddrPort // of the first request
+	until  time.Time      // when the viewer has left unless another request comes; guarded by all.mu
+	bytes  atomic.Uint64  // see Stats
+
+	once sync.Once
+	gone chan struct{} // closed by Close
+}
+
+// Serve implements [listen.Client]: it waits until the viewer has not asked for anything for three target durations.
+// The requests themselves are answered by the goroutines that they come in.
+func (w *viewer) Serve(ctx context.Context, _ listen.Router) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			rest := w.rest(time.Now())
+			if rest <= 0 {
+				return w.Close()
+			}
+			timer.Reset(rest)
+		case <-w.gone:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// rest is how long the viewer may stay silent. A viewer that has no time left is dropped in the same moment, so that the
+// next request is a new viewer's.
+func (w *viewer) rest(now time.Time) time.Duration {
+	w.all.mu.Lock()
+	defer w.all.mu.Unlock()
+	rest := w.until.Sub(now)
+	if rest <= 0 {
+		w.dropLocked()
+	}
+	return rest
+}
+
+// dropLocked removes the viewer from the others. It is called with all.mu held.
+func (w *viewer) dropLocked() {
+	if w.all.all[w.key] == w {
+		delete(w.all.all, w.key)
+	}
+}
+
+// Close implements [listen.Client]. A viewer that goes on asking enters anew.
+func (w *viewer) Close() error {
+	w.once.Do(func() {
+		close(w.gone)
+		w.all.mu.Lock()
+		defer w.all.mu.Unlock()
+		w.dropLocked()
+	})
+	return nil
+}
+
+// Stats implements [listen.Client]. BytesOut are the playlists and those segments that this node served with the viewer's
+// session in the query, as a balancer asks for. Other segments have the same URL for all viewers, and may come from
+// another node. [Server.Stats] counts all.
+func (w *viewer) Stats() listen.ClientStats {
+	return listen.ClientStats{
+		Protocol: protocols.HLS, Remote: w.remote, Stream: w.key.stream, BytesOut: w.bytes.Load(),
+	}
+}

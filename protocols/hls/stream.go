@@ -1,0 +1,168 @@
+package hls
+
+import (
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/protocols/cmaf"
+	"weir/protocols/hls/edge"
+	"weir/protocols/hls/playlist"
+)
+
+// A streamKey tells streams apart.
+type streamKey struct {
+	name string // as in the request
+
+	// server is the URL of the server that a balancer has chosen, whose numbers may be its own. It is empty for the nodes
+	// of the group, which all serve the same segments.
+	server string
+}
+
+// A stream is what a server keeps of one stream that the router has found.
+type stream struct {
+	key  streamKey
+	name string // as the router has it
+	path string // of its URL, escaped, with a slash before and after
+
+	used      atomic.Int64      // Unix seconds of the last request
+	playlists [4]cachedPlaylist // index.m3u8, index.fmp4.m3u8, ts.m3u8, cmaf.m3u8
+
+	mu       sync.Mutex
+	store    *cmaf.Store // the last one that was served here; guarded by mu
+	servedAt time.Time   // when it was; guarded by mu
+}
+
+func newStream(key streamKey, name string) *stream {
+	key = streamKey{strings.Clone(key.name), strings.Clone(key.server)} // not the whole request
+	return &stream{key: key, name: name, path: escape(name)}
+}
+
+// escape writes a stream's name as a URL path that starts and ends with a slash; slashes within the name stay.
+func escape(name string) string {
+	var b strings.Builder
+	b.WriteByte('/')
+	for part := range strings.SplitSeq(name, "/") {
+		b.WriteString(url.PathEscape(part))
+		b.WriteByte('/')
+	}
+	return b.String()
+}
+
+// source is the stream at a node.
+func (st *stream) source(node string) edge.Source {
+	return edge.Source{Stream: st.name, Path: st.path, Node: node, Separate: st.key.server != ""}
+}
+
+// playlist returns what is kept of a playlist.
+func (st *stream) playlist(f playlist.File) *cachedPlaylist {
+	i := 0
+	switch {
+	case f.Kind != playlist.MultivariantFile:
+		i = 2 + int(f.Form)
+	case !f.AnyForm:
+		i = 1
+	}
+	return &st.playlists[i]
+}
+
+// lists says whether a segment is in the last playlist that was served. Of an init segment that is not known.
+func (st *stream) lists(f playlist.File) bool {
+	return f.Kind == playlist.InitFile || st.playlist(f).lists(f.Number)
+}
+
+// serve notes the store that serves the stream here, for viewers who hold a playlist of it when the stream has moved.
+func (st *stream) serve(store *cmaf.Store, now time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.store, st.servedAt = store, now
+}
+
+// lastStore is the store that served the stream here last, or nil.
+func (st *stream) lastStore() *cmaf.Store {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.store
+}
+
+// dropStore lets a store go that was not served since an instant.
+func (st *stream) dropStore(since time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.servedAt.Before(since) {
+		st.store = nil
+	}
+}
+
+// A servedPlaylist is a playlist in the form in which viewers get it. It is immutable.
+type servedPlaylist struct {
+	*playlist.Playlist
+	path string // of the stream's URL
+
+	// absolute is the text with URIs below base, the URL of the stream at the node that has it. Both are empty when
+	// segments come through this node.
+	absolute []byte
+	base     string
+}
+
+// textFor is the playlist for a viewer: without absolute URIs if those would lead from https to http.
+func (p *servedPlaylist) textFor(secure bool) []byte {
+	if p.absolute == nil || secure && !isSecure(p.base) {
+		return p.Text
+	}
+	return p.absolute
+}
+
+// A cachedPlaylist is the newest playlist that was served under one URL. It is served again while no newer one can be had,
+// and players are never shown numbers that go back: that stops a player for good.
+type cachedPlaylist struct {
+	reload edge.Reload
+
+	mu      sync.Mutex
+	newest  *servedPlaylist // nil before the first
+	changed time.Time       // when newest was last offered
+	lower   time.Time       // since when only lower numbers are offered; zero if not
+}
+
+// offer makes p the newest playlist unless its numbers are lower than those of the newest, and returns the one to serve.
+func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time.Time, limits *Config) *servedPlaylist {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.newest
+	same := old != nil && old.Playlist == p && old.base == base
+	if old != nil && !same && now.Sub(c.changed) < limits.Forget && (p.First() < old.First() || p.Last() < old.Last()) {
+		if c.lower.IsZero() {
+			c.lower = now
+		}
+		if now.Sub(c.lower) < limits.Stubborn {
+			return old
+		}
+	}
+	c.changed, c.lower = now, time.Time{}
+	if !same {
+		c.newest = &servedPlaylist{Playlist: p, path: path, base: base}
+		if base != "" && len(p.Segments) > 0 {
+			c.newest.absolute = p.Render(playlist.Numbering{}, base, "")
+		}
+	}
+	return c.newest
+}
+
+// last returns the newest playlist, or nil if there is none that may be repeated.
+func (c *cachedPlaylist) last(now time.Time, limits *Config) *servedPlaylist {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.newest == nil || now.Sub(c.changed) >= limits.Forget {
+		return nil
+	}
+	return c.newest
+}
+
+// lists says whether the newest playlist names the segment with this number.
+func (c *cachedPlaylist) lists(number int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newest != nil && c.newest.Lists(number)
+}
