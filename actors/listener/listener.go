@@ -32,7 +32,7 @@ func Props(env act.Env, c Config) *actor.Props {
 	return act.Props(env, "listener", func() actor.Actor { return &listener{env: env, cfg: c, address: served} })
 }
 
-// A address is what outlives a listener's failures: the goroutine that last had the address.
+// An address is what outlives the failures of a listener: the goroutine that last listened at the address.
 type address struct{ done <-chan struct{} }
 
 type listener struct {

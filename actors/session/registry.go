@@ -16,7 +16,7 @@ type Registry struct {
 	closed map[protocols.Protocol]Total
 }
 
-// A Info is one open session.
+// An Info is one open session.
 type Info struct {
 	ID string
 	listen.ClientStats

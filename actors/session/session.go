@@ -51,7 +51,7 @@ type sessions struct {
 	open map[string]*entry // by actor id
 }
 
-// A entry is what outlives a session's failures: its connection, and the goroutine that last served it.
+// An entry is what outlives a session's failures: its connection, and the goroutine that last served it.
 type entry struct {
 	id     string
 	since  time.Duration // when it entered

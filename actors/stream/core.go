@@ -12,7 +12,7 @@ import (
 	"weir/protocols/listen"
 )
 
-// checkEvery is how often a stream looks whether anybody still needs it.
+// checkEvery is the interval at which a stream checks whether it still has viewers or a publisher.
 const checkEvery = 2 * time.Second
 
 func coreProps(env act.Env, spec Spec, h *hub.Hub, wall func() int64) *actor.Props {
@@ -30,11 +30,11 @@ type core struct {
 	roster      *roster
 	publication *publication
 
-	known   bool   // the holder has said who is here
-	early   []any  // what arrived before it had
-	told    Role   // as the holder knows it
-	took    uint64 // messages of the holder's parent that have been dealt with
-	unwatch func()
+	ready    bool   // the holder's facts have arrived
+	queued   []any  // messages that arrived before them
+	reported Role   // the role that the holder was told last
+	took     uint64 // messages of the holder's parent that have been dealt with
+	unwatch  func() // cancels the timer of the next check
 }
 
 // Receive implements [actor.Actor].
@@ -48,21 +48,21 @@ func (c *core) Receive(ctx actor.Context) {
 		}
 	case *actor.Stopped:
 	case recalled:
-		c.roster.restore(m.is, c.env.Now())
-		c.publication = m.is.publication
-		c.known = true
+		c.roster.restore(m.facts, c.env.Now())
+		c.publication = m.facts.publication
+		c.ready = true
 		c.unwatch = c.env.After(checkEvery, ctx.Self(), check{c})
-		c.told = c.roster.role
-		c.catchUp(ctx, m.is)
-		early := c.early
-		c.early = nil
-		c.took = m.is.took // by now all of them have arrived
-		for _, msg := range early {
+		c.reported = c.roster.role
+		c.resume(ctx, m.facts)
+		queued := c.queued
+		c.queued = nil
+		c.took = m.facts.took // by now all of them have arrived
+		for _, msg := range queued {
 			if ofParent(msg) {
 				c.took--
 			}
 		}
-		for _, msg := range early {
+		for _, msg := range queued {
 			c.decide(ctx, msg)
 		}
 	case check:
@@ -71,32 +71,32 @@ func (c *core) Receive(ctx actor.Context) {
 			c.decide(ctx, m)
 		}
 	default:
-		if !c.known {
-			c.early = append(c.early, m)
+		if !c.ready {
+			c.queued = append(c.queued, m)
 			return
 		}
 		c.decide(ctx, m)
 	}
 }
 
-// catchUp does what a core that failed was asked to do and has not.
-func (c *core) catchUp(ctx actor.Context, is facts) {
-	switch wish := is.wish.(type) {
+// resume repeats the last capture or release that a failed core had not finished.
+func (c *core) resume(ctx actor.Context, f facts) {
+	switch m := f.request.(type) {
 	case capture:
-		if is.role != Capturing {
-			c.act(ctx, wish)
+		if f.role != Capturing {
+			c.act(ctx, m)
 		}
 	case release:
-		if is.role == Capturing {
-			c.act(ctx, wish)
+		if f.role == Capturing {
+			c.act(ctx, m)
 		}
 	}
-	if p := is.publication; p != nil && p.closed() {
+	if p := f.publication; p != nil && p.closed() {
 		c.act(ctx, left{p})
 	}
 }
 
-// ofParent says whether the holder has got a message from its parent.
+// ofParent says whether a message came to the holder from its parent, which counts those that it sends.
 func ofParent(msg any) bool {
 	switch msg.(type) {
 	case want, capture, release, publish, kick:
@@ -146,16 +146,16 @@ func (c *core) act(ctx actor.Context, msg any) {
 	case check:
 		os = r.check(now, c.hub.Readers())
 	}
-	if len(os) == 0 && r.role != c.told { // the holder remembers the role in any case
+	if len(os) == 0 && r.role != c.reported { // the holder keeps the role for the case that the core fails
 		os = []order{{start: -1, stop: -1}}
 	}
-	c.told = r.role
+	c.reported = r.role
 	for _, o := range os {
 		ctx.Send(ctx.Parent(), obey{o, r.role, c.took})
 	}
 }
 
-// publish lets a publisher in unless there is one.
+// publish admits a publisher unless the stream has one.
 func (c *core) publish(ctx actor.Context, m publish) {
 	answer := Published{}
 	switch {

@@ -1,12 +1,12 @@
 // Package stream holds the actors of one live stream: the holder, which keeps its hub and parents its inputs, and the
 // core, which decides.
 //
-// The holder does only bookkeeping, so that nothing in it can fail: when the core fails and restarts it finds hub,
-// inputs and viewers where they were, asks the holder who they are, and goes on. No access unit is lost, and no other
-// node learns of it. An input that fails restarts alone. Media never passes through either of them.
+// The holder does only bookkeeping, so that nothing in it can fail. When the core fails, the hub, the inputs and the
+// viewers stay; the restarted core asks the holder for them and goes on. No access unit is lost, and no other node learns
+// of the failure. An input that fails restarts alone. Media never passes through holder or core.
 //
-// The package does not know which node should capture what: it is told to capture and to release, and reports how
-// that goes.
+// The package does not know which node should capture a stream: it is told to capture and to release, and reports the
+// state of the capture.
 package stream
 
 import (
@@ -26,14 +26,14 @@ import (
 	"weir/protocols/cmaf"
 )
 
-// facts are what the holder remembers of a stream, whatever happens to the core.
+// facts are what the holder keeps of a stream, so that a restarted core can go on.
 type facts struct {
 	role        Role
-	heard       int // the input whose media viewers get, or -1
-	running     []int
+	active      int   // the input whose media viewers get, or -1
+	running     []int // the inputs that have been started
 	publication *publication
 	took        uint64 // messages of the parent that the core was given
-	wish        any    // the last capture or release that was asked for and has not ended; nil if none
+	request     any    // the last capture or release of the control plane that is not finished; nil if none
 }
 
 func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
@@ -46,7 +46,7 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 			cfg: c, spec: spec,
 			live:   &Live{Hub: hub.New(spec.Name, h), Store: cmaf.NewStore(c.Pack.Store)},
 			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, ending: map[int]bool{}, errs: map[int]string{},
-			is: facts{heard: -1},
+			facts: facts{active: -1},
 			Backoff: act.Backoff{
 				Env: env, Min: 250 * time.Millisecond, Max: 30 * time.Second, Quiet: time.Minute,
 			},
@@ -61,17 +61,17 @@ type holder struct {
 	live     *Live
 	core     *actor.PID
 	packer   *actor.PID
-	pack     bool // somebody has asked for segments, which are made where the stream is captured
+	pack     bool // segments have been asked for; they are made while the stream is captured here
 	inputs   map[int]*actor.PID
 	pending  map[int]bool   // inputs to start again once their former actor has stopped
 	ending   map[int]bool   // inputs that have been told to stop
 	errs     map[int]string // the last failure by input
 	took     uint64         // messages of the parent
-	last     int            // the configured input that was heard last, or 0
-	external bool           // whoever wanted it last said so
-	asked    time.Duration  // when somebody last wanted segments
+	last     int            // the configured input that was active last, or 0
+	external bool           // as in the last [Want]
+	asked    time.Duration  // when segments were last asked for
 	segments
-	is facts
+	facts facts
 }
 
 // Receive implements [actor.Actor].
@@ -93,15 +93,15 @@ func (h *holder) Receive(ctx actor.Context) {
 
 var errHolder = errors.New("its holder failed and begins anew")
 
-// end lets go of what the stream holds. A control plane that believes in a capture or a publisher here is told.
+// end closes the hub and dismisses the publisher. The control plane is told of a publisher or a capture that ends so.
 func (h *holder) end(ctx actor.Context, s Status) {
 	h.live.Hub.Close()
 	h.answerHandOver(false)
 	h.cfg.Registry.remove(h.spec.Name, h.live)
-	if h.is.publication != nil {
-		h.is.publication.dismiss("the stream was ended")
+	if h.facts.publication != nil {
+		h.facts.publication.dismiss("the stream was ended")
 		h.cfg.Report(ctx, Status{Stream: h.spec.Name, State: Unpublished})
-	} else if s.State == Failed && (h.is.role == Capturing || h.is.role == Releasing) {
+	} else if s.State == Failed && (h.facts.role == Capturing || h.facts.role == Releasing) {
 		h.cfg.Report(ctx, s)
 	}
 }
@@ -117,11 +117,11 @@ func (h *holder) take(ctx actor.Context) {
 	case capture:
 		h.took++
 		h.succeed(m)
-		h.is.wish = m
+		h.facts.request = m
 		ctx.Send(h.core, m)
 	case release:
 		h.took++
-		h.is.wish = m
+		h.facts.request = m
 		ctx.Send(h.core, m)
 	case publish, kick:
 		h.took++
@@ -130,14 +130,14 @@ func (h *holder) take(ctx actor.Context) {
 		ctx.Send(h.core, m)
 	case input.Up:
 		delete(h.errs, m.Index)
-		h.is.heard = m.Index
+		h.facts.active = m.Index
 		h.switched(m.Index)
 		ctx.Send(h.core, m)
 		h.show()
 	case input.Down:
 		h.errs[m.Index] = m.Err.Error()
-		if h.is.heard == m.Index {
-			h.is.heard = -1
+		if h.facts.active == m.Index {
+			h.facts.active = -1
 			if m.Index != relayIndex && len(h.spec.Inputs) > 1 {
 				h.Env.Event(inputLost(h.spec.Name, m.Err))
 			}
@@ -145,16 +145,16 @@ func (h *holder) take(ctx actor.Context) {
 		ctx.Send(h.core, m)
 		h.show()
 	case recall:
-		h.is.running = nil
+		h.facts.running = nil
 		for _, i := range slices.Sorted(maps.Keys(h.inputs)) {
 			if !h.ending[i] || h.pending[i] {
-				h.is.running = append(h.is.running, i)
+				h.facts.running = append(h.facts.running, i)
 			}
 		}
-		h.is.took = h.took
-		ctx.Send(h.core, recalled{h.is})
+		h.facts.took = h.took
+		ctx.Send(h.core, recalled{h.facts})
 	case admitted:
-		h.is.publication = m.p
+		h.facts.publication = m.p
 	case unpack:
 		h.unpack(ctx, m)
 	case obey:
@@ -166,7 +166,7 @@ func (h *holder) take(ctx actor.Context) {
 	case reclaim:
 		h.reclaim(ctx, m)
 	case packager.Numbered:
-		if h.is.role == Capturing && h.cfg.Numbered != nil {
+		if h.facts.role == Capturing && h.cfg.Numbered != nil {
 			h.cfg.Numbered(ctx, h.spec.Name, m)
 		}
 	case packager.Finished:
@@ -178,7 +178,7 @@ func (h *holder) take(ctx actor.Context) {
 	}
 }
 
-// switched tells of an input of the stream's own that viewers get from now on after another one.
+// switched reports that a configured input is active after another configured one.
 func (h *holder) switched(index int) {
 	if index == relayIndex {
 		return
@@ -198,18 +198,18 @@ func (h *holder) want(ctx actor.Context, m Want) {
 	}
 	select {
 	case m.Reply <- h.live:
-	default: // whoever asked gives no room: they asked wrongly and get nothing
+	default: // the caller gave a channel without room, against the contract of Want
 	}
 }
 
 // captures says whether the stream's own inputs, or a publisher, bring the media.
-func (h *holder) captures() bool { return h.is.role == Capturing || h.is.role == Releasing }
+func (h *holder) captures() bool { return h.facts.role == Capturing || h.facts.role == Releasing }
 
-// packUp starts the packager if segments are wanted and can be made here. One that was asked for before the capture
-// begins with it.
+// packUp starts the packager if segments have been asked for and can be made here. Where they were asked for before the
+// capture, it starts with the capture.
 func (h *holder) packUp(ctx actor.Context) {
 	if h.pack && h.packer == nil && !h.waits() && (h.captures() || h.external) {
-		if h.external { // nobody says when the last player has gone
+		if h.external { // its players have no sessions that end
 			h.Env.After(packLinger, ctx.Self(), unpack{h})
 		}
 		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
@@ -217,7 +217,7 @@ func (h *holder) packUp(ctx actor.Context) {
 	}
 }
 
-// past is how segments of the past can be made again, where an input can do that.
+// past gives the functions by which an input makes segments of the past again; the zero value if no input can.
 func (h *holder) past() packager.Past {
 	for _, in := range h.spec.Inputs {
 		if b, ok := in.Config.Source.(input.Linear); ok {
@@ -227,7 +227,8 @@ func (h *holder) past() packager.Past {
 	return packager.Past{}
 }
 
-// unpack ends the segments of a external stream that nobody has asked for in a while: they would keep it.
+// unpack stops the packager of an external stream whose segments have not been asked for in a while. As a reader of the
+// hub the packager would keep the stream.
 func (h *holder) unpack(ctx actor.Context, m unpack) {
 	switch quiet := h.Env.Now() - h.asked; {
 	case m.of != h || h.packer == nil || h.captures():
@@ -242,26 +243,26 @@ func (h *holder) unpack(ctx actor.Context, m unpack) {
 func (h *holder) obey(ctx actor.Context, m obey) {
 	o := m.order
 	captured := h.captures()
-	h.is.role = m.role
+	h.facts.role = m.role
 	if o.stop >= 0 {
 		delete(h.pending, o.stop)
 		if pid := h.inputs[o.stop]; pid != nil {
 			h.ending[o.stop] = true
 			h.Stop(ctx, pid)
 		}
-		if h.is.heard == o.stop {
-			h.is.heard = -1
+		if h.facts.active == o.stop {
+			h.facts.active = -1
 		}
 	}
 	if o.start >= 0 {
 		h.start(ctx, o.start)
 	}
-	if o.dismiss != "" && h.is.publication != nil {
-		h.is.publication.dismiss(o.dismiss)
+	if o.dismiss != "" && h.facts.publication != nil {
+		h.facts.publication.dismiss(o.dismiss)
 	}
 	if o.status != nil {
 		if s := o.status.State; s == Stopped || s == Failed || s == Unpublished {
-			h.is.wish = nil
+			h.facts.request = nil
 		}
 		h.Env.Event(changed(*o.status))
 		h.cfg.Report(ctx, *o.status)
@@ -275,7 +276,7 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 	case captured:
 		h.yield(ctx)
 	}
-	if o.letGo {
+	if o.dispensable {
 		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, m.took})
 	}
 	h.show()
@@ -336,22 +337,22 @@ func (h *holder) answer(ctx actor.Context, m proto.Message) {
 	}
 }
 
-// show lets goroutines beside the actors see the stream as it is now.
+// show puts the present state of the stream into the registry, for goroutines beside the actors.
 func (h *holder) show() {
 	h.cfg.Registry.set(h.spec.Name, h.live, h.snapshot())
 }
 
 func (h *holder) snapshot() Snapshot {
-	s := Snapshot{Role: h.is.role, Packing: h.packer != nil}
-	if p := h.is.publication; p != nil && !p.closed() {
+	s := Snapshot{Role: h.facts.role, Packing: h.packer != nil}
+	if p := h.facts.publication; p != nil && !p.closed() {
 		s.Publisher = p.session
 	}
 	if h.inputs[relayIndex] != nil {
-		s.Inputs = append(s.Inputs, InputState{URL: "relay", Active: h.is.heard == relayIndex, Err: h.errs[relayIndex]})
+		s.Inputs = append(s.Inputs, InputState{URL: "relay", Active: h.facts.active == relayIndex, Err: h.errs[relayIndex]})
 	}
 	for i, in := range h.spec.Inputs {
 		s.Inputs = append(s.Inputs, InputState{
-			URL: in.Config.URL, Own: true, Active: h.is.heard == i+1, Standby: h.inputs[i+1] == nil, Err: h.errs[i+1],
+			URL: in.Config.URL, Own: true, Active: h.facts.active == i+1, Standby: h.inputs[i+1] == nil, Err: h.errs[i+1],
 		})
 	}
 	return s

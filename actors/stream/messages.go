@@ -30,7 +30,8 @@ type Input struct {
 	Key string
 }
 
-// Messages to the supervisor of all streams; it hands them to the stream that they name, which it makes if need be.
+// Messages to the supervisor of all streams. It hands them to the stream that they name, and makes that stream if it does
+// not exist.
 type (
 	// Configure replaces the specifications of all streams. A stream whose specification did not change is not touched.
 	Configure struct{ Specs []Spec }
@@ -39,18 +40,20 @@ type (
 	Capture struct {
 		Stream string
 
-		// Least, if not nil, says that segments were made elsewhere, so that they are made here from the beginning, and
-		// gives a number above all of theirs so long after this message was made. It may be called by any goroutine. It
-		// does not matter to a stream that is a function of time, whose numbers are one too.
+		// Least, if not nil, says that another node has made segments. This node then makes some from the beginning of
+		// the capture. Least returns a number above all that the other node can have used when the given time has passed
+		// since this message was made. Any goroutine may call it. A stream that is a function of time ignores it, because
+		// its numbers follow from the time.
 		Least func(later time.Duration) int64
 
-		// From is the live node that captures the stream until it runs here, whose segments go on here; empty for none.
+		// From is the live node that captures the stream until it runs here; this node continues its segments. Empty for
+		// none.
 		From string
 	}
 
 	// HandOver says that the node To makes the stream's segments from now on. Reply is called once, by any goroutine,
-	// when no more are made here and the stream's store can be read; with false if there are none to be handed over. A
-	// stream that is not released soon goes on by itself.
+	// when this node makes no more and the stream's store can be read; with false if there are no segments to hand over.
+	// If the stream is not released soon after, this node goes on making segments.
 	HandOver struct {
 		Stream, To string
 		Reply      func(handed bool)
@@ -64,10 +67,10 @@ type (
 		Now        bool
 	}
 
-	// Want says that somebody here wants to watch, and is answered with the stream, which then follows its owner if
-	// it is not captured here. Pack asks for segments too: they are made where the stream is captured, and, of a External
-	// one, which no node captures because it is another system's, where they are wanted. The channel must have room for
-	// one answer.
+	// Want asks for a stream on behalf of a viewer and is answered with it. A stream that is not captured here then
+	// follows its owner. Pack asks for segments as well, which are made where the stream is captured. External says that
+	// no node captures the stream, because it is another system's; its segments are made where they are wanted. The
+	// channel must have room for one answer.
 	Want struct {
 		Stream         string
 		Pack, External bool
@@ -77,7 +80,7 @@ type (
 	// Publish asks to bring the media of a stream.
 	Publish struct {
 		Stream  string
-		Session string // who publishes, for logs
+		Session string // of the publisher, for logs
 		Reply   *act.Reply[Published]
 	}
 
@@ -91,7 +94,7 @@ type Published struct {
 	Err         error
 }
 
-// A Status tells the control plane what a capture is doing.
+// A Status tells the control plane the state of a capture.
 type Status struct {
 	Stream string
 	State  State
@@ -113,14 +116,14 @@ const (
 // Live is a stream as goroutines beside the actors see it.
 type Live struct {
 	Hub   *hub.Hub
-	Store *cmaf.Store // filled once somebody has asked for segments, here or where the stream was before
+	Store *cmaf.Store // empty until segments have been asked for, here or at an earlier owner
 }
 
 // Messages between a stream's holder and its core.
 type (
-	recall   struct{}           // core → holder: who is here?
-	recalled struct{ is facts } // the answer
-	obey     struct {           // core → holder
+	recall   struct{}              // core → holder: asks for the facts
+	recalled struct{ facts facts } // the answer
+	obey     struct {              // core → holder
 		order
 		role Role
 		took uint64 // messages of the holder's parent that the core had dealt with
@@ -142,12 +145,12 @@ type (
 	arrived  struct{ p *publication } // its media is what viewers get
 	left     struct{ p *publication }
 	kick     struct{ why string }
-	unpack   struct{ of *holder } // time to see whether anybody wants segments of a external stream
-	check    struct{ of *core }   // time to see whether anybody needs the stream, for that incarnation
+	unpack   struct{ of *holder } // timer: have segments of an external stream been asked for lately?
+	check    struct{ of *core }   // timer, of that incarnation: does the stream still have viewers?
 )
 
-// A dispensable stream is one that nobody needs here: its parent stops it, unless it has sent more to the stream
-// meanwhile than the stream had taken when it said so.
+// A dispensable stream has neither viewers nor a publisher and is not captured here. Its parent stops it, unless the
+// parent has sent it messages that the core had not dealt with when it decided.
 type dispensable struct {
 	name string
 	took uint64

@@ -18,7 +18,7 @@ type publication struct {
 	writer  *hub.Writer
 
 	anchored bool
-	anchor   int64 // what makes the publisher's zero an instant of the wall clock
+	anchor   int64 // added to the publisher's timestamps, which makes them instants of the wall clock
 
 	mu    sync.Mutex
 	taken bool
@@ -38,7 +38,7 @@ func newPublication(h *hub.Hub, session string, wall func() int64, tell func(any
 	return p
 }
 
-// Name is the name of the stream that is published, for those who were given several to choose from.
+// Name implements listen.Publication: the name of the stream that is published, out of those that the request allowed.
 func (p *publication) Name() string { return p.stream }
 
 // SetTracks implements listen.Publication.
@@ -64,7 +64,7 @@ func (p *publication) Write(au *codecs.AccessUnit) error {
 // Close implements listen.Publication.
 func (p *publication) Close() { p.end(errLeft) }
 
-// dismiss makes the publisher go, who is told why.
+// dismiss ends the publication; the publisher is told why.
 func (p *publication) dismiss(why string) { p.end(errors.New(why)) }
 
 func (p *publication) end(err error) {
@@ -86,7 +86,7 @@ func (p *publication) closed() bool {
 	return p.over != nil
 }
 
-func (p *publication) heard() bool {
+func (p *publication) active() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.taken

@@ -9,25 +9,25 @@ import (
 
 // Times of a stream's life, by the environment's clock.
 const (
-	// linger is how long a stream that nobody captures or watches here stays.
+	// linger is how long a stream stays that is neither captured nor watched here.
 	linger = 10 * time.Second
 
 	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
 	handover = 10 * time.Second
 
-	// packLinger is how long segments of a external stream are made after they were last asked for: longer than any
+	// packLinger is how long segments of an external stream are made after they were last asked for: longer than any
 	// player waits before it asks for the next playlist.
 	packLinger = 30 * time.Second
 
-	// patience is the number of failures in a row after which an input is given up. When all inputs are, so is the
-	// capture.
-	patience = 3
+	// maxFails is the number of failures in a row after which an input is given up. When all inputs have been given up,
+	// the capture has failed.
+	maxFails = 3
 )
 
 // relayIndex is the index of the input that follows the stream's owner on another node.
 const relayIndex = 0
 
-// outranked is why a publisher must go whose name another node has.
+// outranked is the reason that a publisher is told when another node owns the name.
 const outranked = "the stream is published at another node"
 
 // A Role is what this node does with a stream.
@@ -38,15 +38,15 @@ const (
 	Idle      Role = iota
 	Capturing      // its own inputs, or a publisher, bring the media
 	Following      // another node's capture is relayed for the viewers here
-	Releasing      // another node has it, our inputs go on until its media has arrived
+	Releasing      // another node has it; the inputs here go on until its media has arrived
 )
 
-// An order is what the roster wants done.
+// An order is what the holder has to do.
 type order struct {
-	start, stop int // index of an input, or -1
-	status      *Status
-	letGo       bool
-	dismiss     string // why the publisher must go; empty: stays
+	start, stop int     // index of an input, or -1
+	status      *Status // for the control plane, or nil
+	dispensable bool    // as in the message
+	dismiss     string  // why the publication is ended; empty: it goes on
 }
 
 // A roster is the rules of one stream: which inputs run, and what the control plane is told. It knows neither actors
@@ -58,15 +58,15 @@ type roster struct {
 
 	role      Role
 	running   map[int]bool  // the inputs that have been started
-	heard     int           // the input whose media viewers get, or -1
+	active    int           // the input whose media viewers get, or -1
 	fails     map[int]int   // failures in a row, by configured input
-	present   bool          // a publisher has been let in
+	present   bool          // a publisher has been admitted
 	publisher bool          // and its media is what viewers get
-	since     time.Duration // when the role, or the number of viewers, last gave a reason to stay
+	since     time.Duration // when a role, a viewer or a publisher last gave a reason to keep the stream
 }
 
 func newRoster(s Spec) *roster {
-	r := &roster{name: s.Name, published: s.Published, running: map[int]bool{}, heard: -1, fails: map[int]int{}}
+	r := &roster{name: s.Name, published: s.Published, running: map[int]bool{}, active: -1, fails: map[int]int{}}
 	for i, in := range s.Inputs {
 		rank := in.Config.Rank
 		if rank == 0 {
@@ -77,14 +77,14 @@ func newRoster(s Spec) *roster {
 	return r
 }
 
-// restore makes the roster what it was before the core failed, by what the holder remembers.
-func (r *roster) restore(is facts, now time.Duration) {
-	r.role, r.heard, r.since = is.role, is.heard, now
-	for _, i := range is.running {
+// restore makes the roster what it was before the core failed.
+func (r *roster) restore(f facts, now time.Duration) {
+	r.role, r.active, r.since = f.role, f.active, now
+	for _, i := range f.running {
 		r.running[i] = true
 	}
-	r.present = is.publication != nil && !is.publication.closed()
-	r.publisher = r.present && is.publication.heard()
+	r.present = f.publication != nil && !f.publication.closed()
+	r.publisher = r.present && f.publication.active()
 }
 
 func start(i int) order { return order{start: i, stop: -1} }
@@ -94,10 +94,10 @@ func (r *roster) tell(s State, err error) order {
 	return order{start: -1, stop: -1, status: &Status{Stream: r.name, State: s, Err: err}}
 }
 
-// capture starts what the stream has of its own.
+// capture starts the best configured input.
 func (r *roster) capture(now time.Duration) (os []order) {
 	if r.role == Capturing {
-		if r.heard > relayIndex || r.publisher {
+		if r.active > relayIndex || r.publisher {
 			return []order{r.tell(Running, nil)}
 		}
 		return nil
@@ -108,7 +108,7 @@ func (r *roster) capture(now time.Duration) (os []order) {
 		if r.running[relayIndex] {
 			os = append(os, r.end(relayIndex))
 		}
-		if r.heard > relayIndex {
+		if r.active > relayIndex {
 			return append(os, r.tell(Running, nil))
 		}
 	}
@@ -133,7 +133,7 @@ func (r *roster) next() int {
 	return best
 }
 
-// better says whether viewers are to return to configured input i from j.
+// better says whether configured input i has a better rank than j.
 func (r *roster) better(i, j int) bool { return r.ranks[i-1] < r.ranks[j-1] }
 
 // release ends the capture in favour of another node; at once, if its source allows one connection.
@@ -158,12 +158,12 @@ func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool)
 	}
 	os = r.quit(now)
 	if viewers == 0 && !elsewhere && r.role == Idle && !r.present {
-		os = append(os, order{start: -1, stop: -1, letGo: true}) // whoever comes later begins with what is on air then
+		os = append(os, order{start: -1, stop: -1, dispensable: true}) // a later viewer must not be given this old media
 	}
 	return os
 }
 
-// quit stops everything of the stream's own at once.
+// quit stops the configured inputs and ends the publication.
 func (r *roster) quit(now time.Duration) (os []order) {
 	os = r.endOwn()
 	r.role, r.since = Idle, now
@@ -197,10 +197,10 @@ func (r *roster) want(now time.Duration) []order {
 	return r.begin(relayIndex)
 }
 
-// up notes that viewers now get the media of input i, and ends those that were heard before. Better ones that have
-// failed go on trying: they take over at their next random access point.
+// up notes that input i is the active one, and stops inputs of no better rank. Better ones that have failed go on trying:
+// they take over at their next random access point.
 func (r *roster) up(now time.Duration, i int) (os []order) {
-	r.heard = i
+	r.active = i
 	delete(r.fails, i)
 	switch {
 	case r.role == Releasing && i == relayIndex:
@@ -219,34 +219,35 @@ func (r *roster) up(now time.Duration, i int) (os []order) {
 	return os
 }
 
-// down notes a failure of input i, which tries again by itself. If nobody is heard then, and all that run have failed,
-// the next one is started beside them, and the first that brings media is heard. When all have failed often, or one has
-// been silent and there is no other, the capture has failed, and the control plane decides who tries again, and when.
+// down notes a failure of input i, which tries again by itself. If no input is active then and all that run have failed,
+// the next one is started beside them; the first that brings media becomes active. When every input has failed maxFails
+// times, or the only one has been silent, the capture has failed, and the control plane decides which node tries again,
+// and when.
 func (r *roster) down(now time.Duration, i int, err error) (os []order) {
-	if r.heard == i {
-		r.heard = -1
+	if r.active == i {
+		r.active = -1
 	}
 	if i == relayIndex || r.role != Capturing {
 		return nil
 	}
 	r.fails[i]++
 	if errors.Is(err, input.ErrSilent) { // it has been waited for long enough already
-		r.fails[i] = max(r.fails[i], patience)
+		r.fails[i] = max(r.fails[i], maxFails)
 	}
-	if r.heard > relayIndex {
-		return nil // it was only tried again
+	if r.active > relayIndex {
+		return nil // another input is active
 	}
-	hopeless := true
+	allFailed := true
 	for j := 1; j <= len(r.ranks); j++ {
 		if r.running[j] && r.fails[j] == 0 {
 			return nil
 		}
-		hopeless = hopeless && r.fails[j] >= patience
+		allFailed = allFailed && r.fails[j] >= maxFails
 	}
 	if next := r.next(); next > relayIndex {
 		return r.begin(next)
 	}
-	if !hopeless {
+	if !allFailed {
 		return nil
 	}
 	os = r.endOwn()
@@ -254,7 +255,7 @@ func (r *roster) down(now time.Duration, i int, err error) (os []order) {
 	return append(os, r.tell(Failed, err))
 }
 
-// admitted notes that a publisher has been let in, whose media is to come.
+// admitted notes that a publisher has been admitted. Its media has not arrived yet.
 func (r *roster) admitted(now time.Duration) { r.present, r.since = true, now }
 
 // arrived notes that viewers get the publisher's media.
@@ -277,7 +278,7 @@ func (r *roster) left(now time.Duration) []order {
 	return []order{r.tell(Unpublished, nil)}
 }
 
-// check ends what nobody needs any more.
+// check ends a relay or a stream that has had no viewers for long enough, and a release that has taken too long.
 func (r *roster) check(now time.Duration, viewers int) (os []order) {
 	switch {
 	case r.present:
@@ -299,7 +300,7 @@ func (r *roster) check(now time.Duration, viewers int) (os []order) {
 			os = append(os, r.end(relayIndex))
 		}
 	}
-	return append(os, order{start: -1, stop: -1, letGo: true})
+	return append(os, order{start: -1, stop: -1, dispensable: true})
 }
 
 func (r *roster) begin(i int) []order {
@@ -312,8 +313,8 @@ func (r *roster) begin(i int) []order {
 
 func (r *roster) end(i int) order {
 	delete(r.running, i)
-	if r.heard == i {
-		r.heard = -1
+	if r.active == i {
+		r.active = -1
 	}
 	return stop(i)
 }

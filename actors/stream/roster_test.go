@@ -29,7 +29,7 @@ func orders(os []order) string {
 		if o.dismiss != "" {
 			words = append(words, "dismiss")
 		}
-		if o.letGo {
+		if o.dispensable {
 			words = append(words, "let go")
 		}
 	}
@@ -315,7 +315,7 @@ func TestSourceOfOneConnectionIsLetGoOfAtOnce(t *testing.T) {
 
 func TestRestoredRosterGoesOnWhereTheFormerOneWas(t *testing.T) {
 	r := newRoster(Spec{Name: "a", Inputs: make([]Input, 1)})
-	r.restore(facts{role: Capturing, heard: 1, running: []int{1}}, 0)
+	r.restore(facts{role: Capturing, active: 1, running: []int{1}}, 0)
 	if got := orders(r.capture(0)); got != "running" {
 		t.Errorf("capture again = %q, want %q: it runs already", got, "running")
 	}

@@ -18,77 +18,79 @@ const (
 	reclaimAfter = handover
 )
 
-// segments is how a holder passes the making of segments from node to node.
+// segments is the state of handing the making of segments over from one node to another.
 type segments struct {
-	heir   *heir
-	handed *handed
-	closed bool // the last capture here has ended, and what it left is in the store
+	successor *successor
+	handed    *handed
+	closed    bool // the last capture here has ended, and its segments are in the store
 }
 
-// An heir is a capture whose segments follow those of another node. Until that is settled none are made.
-type heir struct {
+// A successor is a capture whose segments follow those of another node. None are made until the other node has answered
+// or the wait for it has ended.
+type successor struct {
 	capture
 	at    time.Duration // when the message came
 	asked bool
 }
 
-// handed are segments that another node makes although the stream is still captured here.
+// handed says that another node makes the segments although the stream is still captured here.
 type handed struct {
 	at      time.Duration
-	replies []func(bool) // who waits for the packager to finish
+	replies []func(bool) // to be called when the packager has finished
 }
 
 type (
-	// inherited is what became of an heir's question.
+	// inherited is the answer to the question that the successor asked the other node.
 	inherited struct {
-		to     *heir
-		legacy *cmaf.Handover // nil: nothing
+		to     *successor
+		window *cmaf.Handover // nil: there is none
 	}
 	reclaim struct{ of *handed }
 )
 
 // waits says whether no segments may be made now although the stream is captured.
-func (h *holder) waits() bool { return h.heir != nil || h.handed != nil }
+func (h *holder) waits() bool { return h.successor != nil || h.handed != nil }
 
-// succeed notes that a capture begins, and whether it continues another node's segments. One that is here already
+// succeed notes that a capture begins, and whether it continues another node's segments. A capture that runs here already
 // continues its own.
 func (h *holder) succeed(m capture) {
 	if h.captures() {
 		return
 	}
-	h.heir, h.closed = nil, false
+	h.successor, h.closed = nil, false
 	if m.least != nil && h.past().Backfill == nil {
-		h.heir = &heir{capture: m, at: h.Env.Now()}
+		h.successor = &successor{capture: m, at: h.Env.Now()}
 	}
 }
 
-// inherit asks the predecessor for its segments as soon as the stream runs here. It makes no more from then on.
+// inherit asks the other node for its segments as soon as the stream runs here. The other node makes no more from then
+// on.
 func (h *holder) inherit(ctx actor.Context) {
-	heir := h.heir
-	if heir == nil || heir.asked {
+	successor := h.successor
+	if successor == nil || successor.asked {
 		return
 	}
-	heir.asked = true
-	if heir.from == "" || h.cfg.Inherit == nil {
-		h.inherited(ctx, inherited{heir, nil})
+	successor.asked = true
+	if successor.from == "" || h.cfg.Inherit == nil {
+		h.inherited(ctx, inherited{successor, nil})
 		return
 	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
-	h.Env.After(inheritLimit, self, inherited{heir, nil})
-	h.cfg.Inherit(ctx, h.spec.Name, heir.from, func(l *cmaf.Handover) { root.Send(self, inherited{heir, l}) })
+	h.Env.After(inheritLimit, self, inherited{successor, nil})
+	h.cfg.Inherit(ctx, h.spec.Name, successor.from, func(l *cmaf.Handover) { root.Send(self, inherited{successor, l}) })
 }
 
-// inherited goes on from the segments of the predecessor, or from a number that it has not reached.
+// inherited continues the segments of the other node, or begins at a number that the other node has not reached.
 func (h *holder) inherited(ctx actor.Context, m inherited) {
-	if m.to != h.heir {
+	if m.to != h.successor {
 		return
 	}
-	h.heir = nil
+	h.successor = nil
 	if !h.captures() {
 		return
 	}
-	if m.legacy != nil {
-		h.live.Store.Inherit(*m.legacy)
+	if m.window != nil {
+		h.live.Store.Inherit(*m.window)
 	} else {
 		h.above(m.to.least(h.Env.Now() - m.to.at))
 	}
@@ -132,7 +134,7 @@ func (h *holder) finished(ctx actor.Context) {
 	}
 }
 
-// answerHandOver tells those who wait for the last segment that it is there, or that it will not come.
+// answerHandOver calls the replies that wait for the last segment; there says whether it is in the store.
 func (h *holder) answerHandOver(there bool) {
 	if h.handed == nil {
 		return
@@ -149,7 +151,7 @@ func (h *holder) answerHandOver(there bool) {
 // yield ends the making of segments because the capture has ended. The one that is open becomes the last.
 func (h *holder) yield(ctx actor.Context) {
 	h.closed = h.packer != nil || h.handed != nil
-	h.pack, h.heir = false, nil
+	h.pack, h.successor = false, nil
 	if h.packer != nil {
 		ctx.Send(h.packer, packager.Finish{})
 	} else {
@@ -162,7 +164,7 @@ func (h *holder) yield(ctx actor.Context) {
 func (h *holder) reclaim(ctx actor.Context, m reclaim) {
 	switch {
 	case m.of != h.handed:
-	case h.is.role == Releasing, h.packer != nil: // the other node runs it, or the last segment is not closed yet
+	case h.facts.role == Releasing, h.packer != nil: // the other node runs it, or the last segment is not closed yet
 		h.Env.After(reclaimAfter, ctx.Self(), m)
 	case h.captures():
 		shortest := h.cfg.Pack.Store.Shortest

@@ -53,8 +53,8 @@ func (m *maker) numbers() []packager.Numbered {
 	return slices.Clone(m.told)
 }
 
-// legacy is what a store leaves, as another node reads it.
-func legacy(s *cmaf.Store) *cmaf.Handover {
+// window is what a store leaves, as another node reads it.
+func window(s *cmaf.Store) *cmaf.Handover {
 	w := s.Window()
 	l := &cmaf.Handover{Record: s.Record(), Before: w.Discontinuities()}
 	for _, seg := range w.Segments {
@@ -131,7 +131,7 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 				if !handed {
 					t.Error("the first owner does not hand over")
 				}
-				done(legacy(old))
+				done(window(old))
 			}})
 		})
 		defer second.end()

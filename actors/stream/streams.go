@@ -23,7 +23,7 @@ type Config struct {
 	Hub   hub.Config
 	Pack  packager.Config
 
-	// Relay makes the source that follows a stream's owner on another node, whoever that is at the time.
+	// Relay makes the source that brings a stream from the node that owns it at the time.
 	Relay func(stream string) input.Source
 
 	// Wall reads the wall clock, in ticks since the Unix epoch; a publisher's timeline is anchored to it.
@@ -32,11 +32,11 @@ type Config struct {
 	// Report is told the [Status] of captures.
 	Report func(ctx actor.Context, s Status)
 
-	// Numbered is told how the segments of a captured stream are numbered. Nil: nobody cares.
+	// Numbered, if not nil, is told how the segments of a captured stream are numbered.
 	Numbered func(ctx actor.Context, stream string, n packager.Numbered)
 
 	// Inherit asks the node from for the segments that it has made of a stream, and to make no more. done is called once,
-	// from any goroutine, with nil if there is nothing to go on from. Nil: no node can be asked.
+	// from any goroutine, with nil if there are none to continue. A nil Inherit says that no node can be asked.
 	Inherit func(ctx actor.Context, stream, from string, done func(*cmaf.Handover))
 
 	// Answer is offered each message from another node that is addressed to a stream, and returns the reply; nil for
@@ -64,7 +64,7 @@ type streams struct {
 	specs   map[string]Spec
 	holders map[string]*actor.PID // by stream
 	sent    map[string]uint64     // messages handed on, by stream
-	ending  map[string][]any      // mail for streams whose holder is still stopping
+	ending  map[string][]any      // messages for streams whose holder is still stopping
 }
 
 // Receive implements [actor.Actor].
@@ -140,7 +140,7 @@ func (s *streams) stop(ctx actor.Context, name string, pid *actor.PID) {
 	s.Stop(ctx, pid)
 }
 
-// terminated sends what has been asked of a stream while it was stopping to a new one.
+// terminated forgets a holder that has stopped. Messages that came while it was stopping go to a new one.
 func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
 	for name, pid := range s.holders {
 		if pid.Id == who.Id {
@@ -156,8 +156,8 @@ func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
 	}
 }
 
-// configure replaces the specifications; a stream whose own has changed begins anew, with the control plane to start
-// it again.
+// configure replaces the specifications. A stream whose specification has changed is stopped; the control plane, which is
+// told, starts it again.
 func (s *streams) configure(ctx actor.Context, specs []Spec) {
 	next := byName(specs)
 	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
@@ -180,8 +180,8 @@ func byName(specs []Spec) map[string]Spec {
 	return m
 }
 
-// same says whether two specifications ask for the same. Sources are functions, so an input is known by its key, its
-// URL and its times.
+// same says whether two specifications are equal. Sources are functions and cannot be compared; an input is identified by
+// its key, its URL and its times.
 func same(a, b Spec) bool {
 	plain := func(s Spec) Spec {
 		ins := make([]Input, len(s.Inputs))
@@ -206,7 +206,7 @@ type registered struct {
 	snap Snapshot
 }
 
-// A Snapshot is what a stream last said of itself.
+// A Snapshot is the state of a stream as its holder saw it last.
 type Snapshot struct {
 	Role      Role
 	Publisher string // session, or empty
@@ -217,9 +217,9 @@ type Snapshot struct {
 // An InputState is the state of one input of a stream here.
 type InputState struct {
 	URL    string
-	Own    bool // it is of this node's file, not the relay of another node
+	Own    bool // configured in the file, and not the relay of another node
 	Active bool // viewers get its media
-	// Standby says that it is not started, because another one is heard or the stream is not captured.
+	// Standby says that it is not started, because another one is active or the stream is not captured.
 	Standby bool
 	Err     string
 }
