@@ -2,16 +2,12 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
-	"time"
 
 	"weir/actors"
 	"weir/actors/act"
@@ -41,7 +37,7 @@ type socket struct {
 	once sync.Once
 }
 
-// sockets are all of a node's. They are opened before anything runs, so that a port in use ends the start.
+// sockets are those of a node, in the order of the table of protocols. They are opened before anything runs, so that a port in use ends the start.
 type sockets struct{ list []*socket }
 
 func openSockets(f *conf.File, wrap func(net.Listener) net.Listener) (_ *sockets, err error) {
@@ -82,6 +78,17 @@ func (s *sockets) ports() (ports protocols.Ports) {
 	return ports
 }
 
+// host is that of a protocol's first address; empty if there is none.
+func (s *sockets) host(p protocols.Protocol) string {
+	for _, k := range s.list {
+		if k.of.Protocol == p {
+			host, _, _ := net.SplitHostPort(k.addr)
+			return host
+		}
+	}
+	return ""
+}
+
 // open gives the socket that was opened at start, and later a new one on the same address.
 func (k *socket) open() (l net.Listener, err error) {
 	k.once.Do(func() { l = k.l })
@@ -94,45 +101,33 @@ func (k *socket) open() (l net.Listener, err error) {
 	return k.wrap(l), nil
 }
 
-// A front is all that clients and peers meet.
+// A front is the server of each protocol with the sockets that they share.
 type front struct {
 	router  *router.Router
 	sockets *sockets
-	http    *http.Server
 	hls     *hls.Server
-	rtsp    *rtsp.Server
-	hall    hall
-	log     *slog.Logger
+	serves  map[protocols.Protocol]server // of each protocol that has sockets
 }
 
-// hall sends clients to the sessions' supervisor.
-type hall struct{ enter func(listen.Client) }
+// A server serves the clients of a protocol on any number of sockets.
+type server interface {
+	Serve(ctx context.Context, l net.Listener) error
+}
+
+// entering sends clients to the sessions' supervisor.
+type entering func(listen.Client)
 
 // Enter implements [listen.Sessions].
-func (h hall) Enter(c listen.Client) { h.enter(c) }
+func (e entering) Enter(c listen.Client) { e(c) }
 
-// Limits of HTTP requests.
-const (
-	headTimeout = 10 * time.Second
-	idleTimeout = 2 * time.Minute
-	maxHead     = 64 << 10
-)
-
-func newFront(n *Node, s *sockets) (*front, error) {
+func newFront(n *Node, s *sockets) *front {
 	sessions := n.pid(actors.Sessions)
-	f := &front{sockets: s, log: n.log, hall: hall{func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }}}
-	f.router = n.newRouter()
-	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: f.hall, Transport: n.keys.base, Log: n.log})
-	f.rtsp = rtsp.NewServer(rtsp.Config{}, f.router, f.hall, n.log)
-	for _, k := range s.list {
-		if k.of.Protocol == protocols.RTSP {
-			host, _, _ := net.SplitHostPort(k.addr)
-			if err := f.rtsp.Open(host); err != nil {
-				return nil, err
-			}
-			break
-		}
+	f := &front{router: n.newRouter(), sockets: s}
+	d := listen.Deps{
+		Router: f.router, Log: n.log,
+		Sessions: entering(func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }),
 	}
+	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: d.Sessions, Transport: n.keys.base, Log: n.log})
 	guard := func(next http.Handler, streaming bool) http.Handler {
 		if n.cluster == nil {
 			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -145,37 +140,31 @@ func newFront(n *Node, s *sockets) (*front, error) {
 		}
 		return n.keys.own.Handler(next, o)
 	}
-	f.http = &http.Server{
-		Handler: &web{
+	f.serves = map[protocols.Protocol]server{
+		protocols.HTTP: listen.NewHTTPServer(&web{
 			api:   newAPI(n),
 			srs:   n.srsAPI(),
 			state: guard(peer.Handler(n.entitled(n.controller().State)), false),
-			relay: guard(&relay.Handler{Router: f.router, Sessions: f.hall, Log: n.log}, true),
-			ts:    httpts.New(f.router, f.hall, n.log),
-			flv:   httpflv.New(f.router, f.hall),
+			relay: guard(relay.New(d), true),
+			ts:    httpts.New(d),
+			flv:   httpflv.New(d),
 			hls:   f.hls,
 
 			balanced: f.hls, balancers: n.balancers, trusted: n.trusted,
-		},
-		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
-		ErrorLog: log.New(debugLines{n.log}, "", 0),
+		}, d),
+		protocols.RTMP: rtmp.New(rtmp.Config{}, d),
+		protocols.RTSP: rtsp.New(rtsp.Config{Host: s.host(protocols.RTSP)}, d),
 	}
-	(&strangers{log: n.log}).attach(f.http)
-	return f, nil
-}
-
-// debugLines writes what net/http complains of, such as garbage on its port, as debug lines.
-type debugLines struct{ log *slog.Logger }
-
-func (d debugLines) Write(b []byte) (int, error) {
-	d.log.Debug("http", slog.String("err", string(b)))
-	return len(b), nil
+	return f
 }
 
 func (f *front) close() {
-	_ = f.http.Close()
+	for _, d := range protocols.Listeners() {
+		if c, ok := f.serves[d.Protocol].(io.Closer); ok {
+			_ = c.Close()
+		}
+	}
 	_ = f.hls.Close()
-	f.rtsp.Close()
 	f.sockets.close()
 }
 
@@ -193,34 +182,8 @@ func (f *front) listeners(env act.Env) []actors.Child {
 	for _, k := range f.sockets.list {
 		name := k.of.Directive() + ":" + k.addr
 		children = append(children, actors.Child{Name: name, Props: listener.Props(env, listener.Config{
-			Name: name, Open: k.open, Serve: f.serve(k.of.Protocol),
+			Name: name, Open: k.open, Serve: f.serves[k.of.Protocol].Serve,
 		})})
 	}
 	return children
-}
-
-func (f *front) serve(p protocols.Protocol) func(ctx context.Context, l net.Listener) error {
-	switch p {
-	case protocols.RTMP:
-		return func(ctx context.Context, l net.Listener) error {
-			return listen.Accept(ctx, l, listen.Limits{}, f.log, func(c net.Conn) {
-				f.hall.Enter(rtmp.NewConn(c, rtmp.Config{}, f.log))
-			})
-		}
-	case protocols.RTSP:
-		return f.rtsp.Serve
-	}
-	return f.serveHTTP
-}
-
-// serveHTTP accepts until the context ends; requests that are under way go on.
-func (f *front) serveHTTP(ctx context.Context, l net.Listener) error {
-	l = listen.Guard(l, listen.Limits{}, f.log)
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
-	err := f.http.Serve(l)
-	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }

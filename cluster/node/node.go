@@ -161,10 +161,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.abroad = n.newAbroad()
-	n.front, err = newFront(n, sockets)
-	if err != nil {
-		return nil, err
-	}
+	n.front = newFront(n, sockets)
 	n.drain = n.newDrain()
 	if n.journal, err = journal.Open(cfg.File.Journal, cfg.Build, n.log); err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)

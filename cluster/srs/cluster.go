@@ -111,7 +111,8 @@ func (c *Cluster) Find(ctx context.Context, v *Vhost, r listen.Request) (Found, 
 
 // Location is where a client that follows redirects is sent to for a stream of another server.
 func (f Found) Location(r listen.Request) string {
-	return f.URL(withVhost(param(r.Query), f.Place.Vhost))
+	before, query, _ := strings.Cut(f.URL(withVhost(param(r.Query), f.Place.Vhost)), "?")
+	return before + "?" + listen.WithHops(query, r.Hops+1)
 }
 
 func (c *Cluster) coworkers(v *Vhost) []string {

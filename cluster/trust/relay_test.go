@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -75,8 +76,8 @@ func TestRelayOfMediaIsProvedInBothDirections(t *testing.T) {
 	d := &desk{}
 	var wrong atomic.Int32
 	log := slog.New(slog.DiscardHandler)
-	s := httptest.NewServer(key.Handler(&relay.Handler{Router: d, Sessions: hall{d}, Log: log}, trust.Options{
-		Streaming: func(r *http.Request) bool { _, ok := relay.Stream(r); return ok },
+	s := httptest.NewServer(key.Handler(relay.New(listen.Deps{Router: d, Sessions: hall{d}, Log: log}), trust.Options{
+		Streaming: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, relay.Path) },
 		WrongKey:  func(netip.Addr) { wrong.Add(1) },
 		Log:       log,
 	}))

@@ -1,7 +1,7 @@
-// Package httpflv answers requests for a stream as FLV in an HTTP body without end.
+// Package httpflv sends streams as HTTP-FLV: an FLV file as the body of a response, without end.
 //
-// It knows no path and no router: the name of the stream comes from its caller. What a tag holds is codecs/flv's, how
-// it reaches the socket is listen's.
+// It knows no route: its caller has found the stream's name in the URL. The tags are made by package flv, and sent by
+// package listen.
 package httpflv
 
 import (
@@ -12,23 +12,24 @@ import (
 	"weir/protocols/listen"
 )
 
-// A Server answers such requests. Its methods may be called by any goroutine.
-type Server struct {
-	router   listen.Router
-	sessions listen.Sessions
+// form is shared by all viewers of a stream on a node.
+var form = listen.BodyForm{
+	Protocol:    protocols.FLV,
+	Name:        flv.Form,
+	ContentType: "video/x-flv",
+	Head:        flv.FileHeader,
+	New:         flv.NewEncoder,
+	Check:       flv.Check,
 }
 
-// New returns a Server that asks d about its clients and enters those who are served into h.
-func New(d listen.Router, h listen.Sessions) *Server { return &Server{router: d, sessions: h} }
+// A Server answers viewers of HTTP-FLV. Its methods may be called by any goroutine.
+type Server struct{ deps listen.Deps }
 
-// ServeStream answers a request whose path names stream, unescaped.
+// New returns a server.
+func New(d listen.Deps) *Server { return &Server{d} }
+
+// ServeStream answers a request for the stream of this name, unescaped. It may block for as long as the router does, and
+// with HTTP/2 for as long as the viewer watches.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
-	listen.Body(w, r, s.router, s.sessions, listen.BodyForm{
-		Protocol:    protocols.FLV,
-		Name:        flv.Form,
-		ContentType: "video/x-flv",
-		Head:        flv.FileHeader,
-		New:         flv.NewEncoder,
-		Check:       flv.Check,
-	}, stream)
+	listen.Body(w, r, s.deps, form, stream)
 }

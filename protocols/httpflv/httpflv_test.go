@@ -106,7 +106,7 @@ func serve(t *testing.T) (url string, s *source) {
 			t.Fatal(err)
 		}
 	}
-	server := httpflv.New(router{listen.Answer{Verdict: listen.Serve, Source: s}}, sessions{t.Context()})
+	server := httpflv.New(listen.Deps{Router: router{listen.Answer{Verdict: listen.Serve, Source: s}}, Sessions: sessions{t.Context()}})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/cam1.flv", func(w http.ResponseWriter, r *http.Request) { server.ServeStream(w, r, "cam1") })
 	mux.HandleFunc("/other.flv", func(w http.ResponseWriter, r *http.Request) { server.ServeStream(w, r, "other") })

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -84,7 +83,7 @@ func (h sessions) Enter(c listen.Client) {
 
 func serve(t *testing.T, s *stream) (url string) {
 	t.Helper()
-	ts := httpts.New(s, sessions{t}, slog.New(slog.DiscardHandler))
+	ts := httpts.New(listen.Deps{Router: s, Sessions: sessions{t}})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{stream}/mpegts", func(w http.ResponseWriter, r *http.Request) { ts.ServeStream(w, r, r.PathValue("stream")) })
 	server := httptest.NewServer(mux)

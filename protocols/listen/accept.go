@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// keepAlive finds a client that vanished without a word: within a minute of the last packet.
+// keepAlive finds a client that has vanished without closing its connection, within a minute of the last packet.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
 // The pause after an error that may pass, such as a lack of file descriptors, doubles from the first to the last.
@@ -52,10 +52,10 @@ func Bind(addr string) (net.Listener, error) {
 	return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
 }
 
-// Accept calls serve for each connection that l accepts, within limits, until ctx ends or l fails, and closes l. serve
-// must not block; it owns the connection. The error is nil when ctx ended.
-func Accept(ctx context.Context, l net.Listener, limits Limits, log *slog.Logger, serve func(net.Conn)) error {
-	l = Guard(l, limits, log)
+// Accept calls serve for each connection that l accepts, within the limits, until ctx ends or l fails, and closes l.
+// serve must not block; it owns the connection. The error is nil when ctx ended.
+func Accept(ctx context.Context, l net.Listener, d Deps, serve func(net.Conn)) error {
+	l = Guard(l, d)
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	defer func() { _ = l.Close() }()
@@ -74,26 +74,15 @@ func Accept(ctx context.Context, l net.Listener, limits Limits, log *slog.Logger
 // Guard wraps l for servers that accept by themselves. Its Accept waits out errors that may pass, closes connections
 // above the limits, and returns connections that are a [*Conn], or a TLS connection around one where l came from
 // [Secure].
-func Guard(l net.Listener, limits Limits, log *slog.Logger) net.Listener {
+func Guard(l net.Listener, d Deps) net.Listener {
 	if s, ok := l.(*secured); ok {
-		return &secured{Listener: Guard(s.Listener, limits, log), config: s.config}
+		return &secured{Listener: Guard(s.Listener, d), config: s.config}
 	}
 	return &guarded{
-		Listener: l, limits: limits, log: log,
+		Listener: l, limits: d.Limits, log: d.Log,
 		byAddress: make(map[netip.Prefix]int),
 		closed:    make(chan struct{}),
 	}
-}
-
-// Rejected is the number of connections that a listener made by [Guard] has closed because of its limits.
-func Rejected(l net.Listener) uint64 {
-	switch l := l.(type) {
-	case *secured:
-		return Rejected(l.Listener)
-	case *guarded:
-		return l.refused.Load()
-	}
-	return 0
 }
 
 type guarded struct {
@@ -101,7 +90,6 @@ type guarded struct {
 
 	limits    Limits
 	log       *slog.Logger
-	refused   atomic.Uint64
 	closed    chan struct{}
 	closeOnce sync.Once
 
@@ -144,8 +132,7 @@ func (g *guarded) Accept() (net.Conn, error) {
 		}
 		key := network(RemoteAddr(inner))
 		if !g.admit(key) {
-			g.refused.Add(1)
-			g.log.Debug("connection refused, too many are open", slog.String("peer", inner.RemoteAddr().String()))
+			g.log.Debug("connection refused, too many are open", slog.String("client", inner.RemoteAddr().String()))
 			_ = inner.Close()
 			continue
 		}
@@ -177,7 +164,7 @@ func (g *guarded) leave(key netip.Prefix) {
 	}
 }
 
-// passes says whether accepting may work again later: the machine lacks something, or the client left too early.
+// passes says whether accepting may work again after an error: the machine lacks something, or the client left too early.
 func passes(err error) bool {
 	for _, e := range []error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR,

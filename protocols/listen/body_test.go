@@ -99,7 +99,9 @@ func newEncoder(base int64) codecs.Encoder         { return encoder{base} }
 func refuseAll(codecs.Tracks) error                { return errors.New("no text in it") }
 func handler(d listen.Router, h listen.Sessions) http.Handler {
 	form := listen.BodyForm{Protocol: protocols.TS, Name: "text", ContentType: "text/x-form", New: newEncoder, Check: refuseAll}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { listen.Body(w, r, d, h, form, "cam/1") })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		listen.Body(w, r, listen.Deps{Router: d, Sessions: h}, form, "cam/1")
+	})
 }
 
 var verdictTests = []struct {
@@ -113,12 +115,12 @@ var verdictTests = []struct {
 }{
 	{
 		name: "redirect", path: "/cam%2F1/mpegts?token=a%20b", status: 302, body: "The stream is at http://two:8080/cam%2F1/mpegts?token=a%20b&weir_hops=1\n",
-		answer:  listen.Answer{Verdict: listen.Redirect, Location: "http://two:8080/cam%2F1/mpegts?token=a%20b"},
+		answer:  listen.Answer{Verdict: listen.Redirect, Location: "http://two:8080/cam%2F1/mpegts?token=a%20b&weir_hops=1"},
 		headers: map[string]string{"Location": "http://two:8080/cam%2F1/mpegts?token=a%20b&weir_hops=1", "Cache-Control": "no-store"},
 	},
 	{
-		name: "second redirect", path: "/x?weir_hops=1&b=2", status: 302, body: "elsewhere\n",
-		answer:  listen.Answer{Verdict: listen.Redirect, Location: "http://two/x?weir_hops=1&b=2", Reason: "elsewhere"},
+		name: "redirect with a reason", path: "/x?weir_hops=1&b=2", status: 302, body: "elsewhere\n",
+		answer:  listen.Answer{Verdict: listen.Redirect, Location: "http://two/x?b=2&weir_hops=2", Reason: "elsewhere"},
 		headers: map[string]string{"Location": "http://two/x?b=2&weir_hops=2"},
 	},
 	{name: "not found", answer: listen.Answer{Verdict: listen.NotFound}, status: 404, body: "There is no such stream.\n"},

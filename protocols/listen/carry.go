@@ -17,7 +17,7 @@ import (
 const WriteDeadline = 10 * time.Second
 
 // cancelGrace is how long a write that is under way when the context ends may take to finish. A viewer that reads
-// takes what is in flight well within it, and the wire is left at a message boundary; one that does not is cut.
+// takes what is in flight well within it, and the connection is left at a message boundary; one that does not is cut.
 const cancelGrace = 250 * time.Millisecond
 
 // recordSize is the most plaintext that one TLS record holds (RFC 8446, 5.1). Connections that cannot gather are
@@ -40,7 +40,7 @@ type BuffersWriter interface {
 // took.
 //
 // It returns nil when the stream ended. When it returns an error that is [ErrCut], conn must be closed; after every
-// other return the wire is at a message boundary and the write deadline is off, so another Carry can go on with a new
+// other return the connection is at a message boundary and the write deadline is off, so another Carry can go on with a new
 // feed. The feed remains the caller's to close. While Carry runs nobody else may write to conn or set its write
 // deadline.
 func Carry(ctx context.Context, conn net.Conn, feed Feed, sent *atomic.Uint64) error {
@@ -204,4 +204,25 @@ func (c *carrier) cut(err error) error {
 		return fmt.Errorf("writing media: %w: %w (%w)", ErrCut, err, cause)
 	}
 	return fmt.Errorf("writing media: %w: %w", ErrCut, err)
+}
+
+// Counted returns feed, whose drops it adds to dropped as they happen, so that other goroutines see them.
+func Counted(feed Feed, dropped *atomic.Uint64) Feed {
+	return &countedFeed{Feed: feed, dropped: dropped}
+}
+
+type countedFeed struct {
+	Feed
+	dropped *atomic.Uint64
+	counted uint64 // of this feed's
+}
+
+// Next implements [Feed].
+func (f *countedFeed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
+	bufs, err := f.Feed.Next(ctx, bufs)
+	if n := f.Feed.Dropped(); n != f.counted {
+		f.dropped.Add(n - f.counted)
+		f.counted = n
+	}
+	return bufs, err
 }

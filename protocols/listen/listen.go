@@ -1,5 +1,5 @@
-// Package listen is what all listeners share: how connections are accepted, what a listener asks the node about a
-// client, and the one loop that carries a stream to a socket.
+// Package listen holds what the servers of all protocols share: how connections are accepted, what a server asks the
+// node about a client, and the one loop that carries a stream to a socket.
 //
 // It knows no protocol and no actor. A protocol turns bytes into a [Request] and obeys the [Answer]; the node behind
 // the [Router] decides.
@@ -8,6 +8,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -15,7 +16,15 @@ import (
 	"weir/protocols"
 )
 
-// A Request is what a client wants, as its listener understood it.
+// Deps are what a node gives the server of each protocol.
+type Deps struct {
+	Router   Router
+	Sessions Sessions
+	Limits   Limits // of each listener
+	Log      *slog.Logger
+}
+
+// A Request is what a client wants, as its server understood it.
 type Request struct {
 	Protocol protocols.Protocol
 
@@ -39,15 +48,15 @@ type Request struct {
 	// all as it sent them, App and Name without queries. They are empty for other protocols.
 	App, Name, TCURL, PageURL string
 
-	// Here says that this node was chosen to serve the client itself, by a balancer: he is not sent on, and gets segments
-	// from here too.
+	// Here says that a balancer has chosen this node to serve the client itself: the client is not sent on, and gets
+	// segments from here too.
 	Here bool
 
 	// Redirects says that this client is known to follow redirects although its protocol's clients generally do not.
 	Redirects bool
 
-	// Edge says of a request by another node that it is none of this node's group: its viewers are nobody else's, and
-	// it is a client like any other.
+	// Edge says that the client is a node, and one of another group: its viewers are counted by no other node of this
+	// group, and it is treated like any viewer.
 	Edge bool
 }
 
@@ -78,8 +87,8 @@ type Answer struct {
 
 	Source Source // Serve
 
-	// Location is the complete URL of a redirect in the client's protocol; its path and query are those of the
-	// request.
+	// Location is the complete URL of a redirect in the client's protocol; its path and query are those of the request,
+	// with one hop more (see [HopsParameter]).
 	Location string
 
 	// Upstream is where to fetch from for a Proxy: the private URL of the node that has the stream, without path.
@@ -101,7 +110,7 @@ type Router interface {
 	Publish(ctx context.Context, r Request) (Publication, error)
 }
 
-// A Authorizer is a [Router] that is also asked about clients that have not yet said what they want. Only RTMP has such a
+// An Authorizer is a [Router] that is also asked about clients that have not yet said what they want. Only RTMP has such a
 // moment: its connect.
 type Authorizer interface {
 	// Connect returns an error, which the client is told, if it must go. Streams of the request is empty.
@@ -126,7 +135,7 @@ type Source interface {
 	Tracks() codecs.Tracks
 
 	// Join adds a viewer who wants the stream in the wire form named form. All viewers of one form share one encoder;
-	// mk makes it for the first of them. base is the DTS that wire forms with short timestamps count from; it is the
+	// mk makes the encoder for the first of them. base is the DTS that wire forms with short timestamps count from; it is the
 	// same for all forms and viewers of the stream on this node.
 	Join(form string, mk func(base int64) codecs.Encoder) Feed
 
@@ -134,14 +143,14 @@ type Source interface {
 	Units() UnitFeed
 }
 
-// A Resumer is a [Source] that lets a viewer go on where another node's source of the same stream has left it.
+// A Resumer is a [Source] that lets a viewer go on where the source of the same stream at another node has ended.
 type Resumer interface {
 	// JoinAfter is Join for a viewer that has everything up to the instant dts: the feed starts at the last random access
 	// point that leaves nothing out, if that is still there and not long ago, else where Join starts.
 	JoinAfter(form string, mk func(base int64) codecs.Encoder, dts int64) Feed
 }
 
-// A Returner is a [Source] that knows its viewers again.
+// A Returner is a [Source] that lets a viewer go on where its own last feed has ended.
 type Returner interface {
 	// JoinAgain is Join for the viewer of a feed that has been closed, as when its session failed: the new feed starts at a
 	// random access point behind all that the old one brought. A feed of another source counts for nothing.
@@ -224,7 +233,7 @@ type ClientStats struct {
 	Dropped           uint64 // access units skipped because the viewer was too slow
 }
 
-// A Sessions admits connections: each client that enters becomes a session, is served, and is closed when that ends.
+// Sessions admit connections: each client that enters becomes a session, is served, and is closed when that ends.
 type Sessions interface {
 	Enter(Client)
 }

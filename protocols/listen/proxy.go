@@ -17,20 +17,19 @@ import (
 	"time"
 )
 
-// headerDeadline is how long a trusted proxy may take to say whose connection it is.
+// headerDeadline is how long a trusted proxy may take to send the header of a connection.
 const headerDeadline = 5 * time.Second
 
 // maxProxyHeader bounds the header of the PROXY protocol, in bytes. Version 1 has at most 107.
 const maxProxyHeader = 4 << 10
 
 // Behind wraps l so that connections from addresses that trusted says yes to may begin with a header of the PROXY
-// protocol, version 1 or 2: the address in it is then the connection's. A connection without one is what it is, so that
-// a proxy may also pass requests on. What is trusted is asked for each connection.
+// protocol, version 1 or 2: the address in it is then the connection's. A connection without a header keeps its own, so
+// that a proxy may also pass requests on. trusted is asked for each connection.
 //
-// Whoever closes the listener ends the goroutine that it has.
+// Closing the listener ends its goroutine.
 func Behind(l net.Listener, trusted func(netip.Addr) bool, log *slog.Logger) net.Listener {
-	b := &behind{Listener: l, trusted: trusted, log: log, ready: make(chan net.Conn), closed: make(chan struct{})}
-	return b
+	return &behind{Listener: l, trusted: trusted, log: log, ready: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 type behind struct {
@@ -58,7 +57,7 @@ func (b *behind) Accept() (net.Conn, error) {
 		if passes(err) {
 			go b.accept()
 		} else {
-			b.failed <- err // for whoever accepts once more
+			b.failed <- err // for the next Accept
 		}
 		return nil, err
 	case <-b.closed:
@@ -81,7 +80,7 @@ func (b *behind) accept() {
 			p, err := readProxyHeader(c)
 			if err != nil {
 				if !errors.Is(err, io.EOF) { // a health check opens and closes
-					b.log.Warn("a proxy's header cannot be read", slog.String("peer", c.RemoteAddr().String()), slog.Any("err", err))
+					b.log.Warn("a proxy's header cannot be read", slog.String("client", c.RemoteAddr().String()), slog.Any("err", err))
 				}
 				_ = c.Close()
 				return
@@ -163,7 +162,7 @@ func parseProxyHeader(r *bufio.Reader) (netip.AddrPort, error) {
 				return netip.AddrPort{}, errSilentClient
 			}
 			if errors.Is(err, io.EOF) && n > 1 {
-				return netip.AddrPort{}, nil // too short for a header, and somebody else's to judge
+				return netip.AddrPort{}, nil // too short for a header; the protocol judges it
 			}
 			return netip.AddrPort{}, err
 		}
@@ -246,9 +245,9 @@ func parseProxyBinary(r *bufio.Reader) (netip.AddrPort, error) {
 
 type secureKey struct{}
 
-// Forwarded gives the request as it is from the client's side: for one that comes from a proxy that is trusted, with the
-// client's address, which X-Forwarded-For tells, and with the knowledge that he uses TLS, which X-Forwarded-Proto does.
-// Of several addresses it is the last one that is no trusted proxy's: what stands before it the client may have made up.
+// Forwarded returns r as the client sent it: where r comes from a trusted proxy, it gets the client's address from
+// X-Forwarded-For, and counts as sent over TLS where X-Forwarded-Proto says so. Of several addresses the last one that is
+// no trusted proxy's counts, since the client may have made up those before it.
 func Forwarded(r *http.Request, trusted func(netip.Addr) bool) *http.Request {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !trusted(remote.Addr().Unmap()) {

@@ -19,6 +19,9 @@ import (
 // idle is after how long without media a keep-alive is sent. A reader's patience must be some times that.
 const idle = time.Second
 
+// endTimeout bounds how long the other node may leave the last record unread.
+const endTimeout = 5 * time.Second
+
 // A client is a node that pulls a stream from here. It implements [listen.Client].
 type client struct {
 	conn    net.Conn
@@ -41,19 +44,19 @@ func (c *client) Serve(ctx context.Context, d listen.Router) error {
 	if source == nil {
 		answer := d.Play(ctx, c.request)
 		if answer.Verdict != listen.Serve || answer.Source == nil {
-			return c.bye(endMoved)
+			return c.finish(endMoved)
 		}
 		source = answer.Source
 	}
 	present, left := c.watch(ctx)
 	defer left()
 
-	feed := newKeptAlive(c.join(source, after), &c.dropped)
+	feed := &keptAlive{Feed: listen.Counted(c.join(source, after), &c.dropped)}
 	defer feed.Close()
 	err := listen.Carry(present, c.conn, feed, &c.sent)
 	switch {
 	case err == nil:
-		return c.bye(endStream)
+		return c.finish(endStream)
 	case present.Err() != nil && ctx.Err() == nil: // the other node left, or Close was called
 		_ = c.Close()
 		return nil
@@ -71,10 +74,10 @@ func (c *client) join(source listen.Source, after *int64) listen.Feed {
 	return source.Join(Form, mk)
 }
 
-// bye says why the relay ends, and closes.
-func (c *client) bye(e end) error {
+// finish says why the relay ends, and closes.
+func (c *client) finish(e end) error {
 	defer func() { _ = c.Close() }()
-	if err := c.conn.SetWriteDeadline(time.Now().Add(headTimeout)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(endTimeout)); err != nil {
 		return fmt.Errorf("ending a relay: %w", err)
 	}
 	if _, err := c.conn.Write(e.record()); err != nil {
@@ -83,8 +86,8 @@ func (c *client) bye(e end) error {
 	return nil
 }
 
-// watch returns a context that ends, too, when the other side closes the connection; it says nothing otherwise. left
-// ends the watching and must be called.
+// watch returns a context that ends with ctx, and when the other side closes the connection; nothing else is expected from
+// there. left ends the watching and must be called.
 func (c *client) watch(ctx context.Context) (present context.Context, left func()) {
 	present, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -128,21 +131,15 @@ func (c *client) Stats() listen.ClientStats {
 	}
 }
 
-// keptAlive is a feed that brings a keep-alive when the one within it has brought nothing for a while.
+// keptAlive is a feed that brings a keep-alive when the feed within it has brought nothing for the length of idle.
 type keptAlive struct {
 	listen.Feed
-	dropped *atomic.Uint64 // of this feed and those before it
-	before  uint64
 
-	// The context under which the feed within waits. It ends when timer fires, which is put off whenever media comes,
-	// so that nothing is allocated while it does.
+	// waiting is the context under which the feed within waits. It ends when timer fires, which is put off whenever media
+	// comes, so that nothing is allocated while media flows.
 	waiting context.Context
 	cancel  context.CancelFunc
 	timer   *time.Timer
-}
-
-func newKeptAlive(f listen.Feed, dropped *atomic.Uint64) *keptAlive {
-	return &keptAlive{Feed: f, dropped: dropped, before: dropped.Load()}
 }
 
 // Next implements [listen.Feed]. All calls must have the same context.
@@ -154,7 +151,6 @@ func (k *keptAlive) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
 		k.timer.Reset(idle)
 	}
 	bufs, err := k.Feed.Next(k.waiting, bufs)
-	k.dropped.Store(k.before + k.Feed.Dropped())
 	if err != nil && k.waiting.Err() != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
 		k.cancel()
 		k.waiting = nil

@@ -180,7 +180,7 @@ func (h *sessions) close() {
 func serveRelay(t *testing.T, d *router) (base string, h *sessions) {
 	t.Helper()
 	h = newHall(d)
-	s := httptest.NewServer(&Handler{Router: d, Sessions: h, Log: quiet})
+	s := httptest.NewServer(New(listen.Deps{Router: d, Sessions: h, Log: quiet}))
 	t.Cleanup(func() { h.close(); s.Close() })
 	return s.URL, h
 }
@@ -388,8 +388,8 @@ func TestOnlyOneSegmentIsAStream(t *testing.T) {
 		"/cluster/state":      "",
 	} {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
-		if got, ok := Stream(r); got != want && ok || ok != (want != "") {
-			t.Errorf("Stream(%s) = %q, %v, want %q", path, got, ok, want)
+		if got, ok := streamOf(r); got != want && ok || ok != (want != "") {
+			t.Errorf("streamOf(%s) = %q, %v, want %q", path, got, ok, want)
 		}
 	}
 }
@@ -398,7 +398,7 @@ func TestHeadersOfTheHandlersAroundAreSent(t *testing.T) {
 	src := newSource("a", tracks)
 	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	h := newHall(d)
-	inner := &Handler{Router: d, Sessions: h, Log: quiet}
+	inner := New(listen.Deps{Router: d, Sessions: h, Log: quiet})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Proof", "abc")
 		inner.ServeHTTP(w, r)
@@ -499,7 +499,7 @@ func TestIdleStreamIsKeptAliveAndASilentNodeIsNot(t *testing.T) {
 		d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 		h := newHall(d)
 		l := make(pipeListener)
-		server := &http.Server{Handler: &Handler{Router: d, Sessions: h, Log: quiet}}
+		server := &http.Server{Handler: New(listen.Deps{Router: d, Sessions: h, Log: quiet})}
 		go func() { _ = server.Serve(l) }()
 
 		s, ended := make(sink), make(chan error, 1)
@@ -530,7 +530,7 @@ func TestIdleStreamIsKeptAliveAndASilentNodeIsNot(t *testing.T) {
 
 func TestKeepAlivesCostNothingWhileMediaFlows(t *testing.T) {
 	var dropped atomic.Uint64
-	k := newKeptAlive(busy{}, &dropped)
+	k := &keptAlive{Feed: listen.Counted(busy{}, &dropped)}
 	defer k.Close()
 	ctx := t.Context()
 	bufs := make([][]byte, 0, 4)

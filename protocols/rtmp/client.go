@@ -84,13 +84,6 @@ func (e *StatusError) Is(target error) bool {
 	return target == ErrNotFound && e.Code == "NetStream.Play.StreamNotFound"
 }
 
-// ErrNotFound is the reason of a play whose stream the server does not have. An SRS origin does not say so: it accepts
-// the play and closes the connection before any media.
-var ErrNotFound = errors.New("the server has no such stream")
-
-// maxRedirects is how often [Play] follows.
-const maxRedirects = 3
-
 // maxReplies bounds the messages that are read while an answer is awaited.
 const maxReplies = 256
 
@@ -103,33 +96,6 @@ func Dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 		return nil, fmt.Errorf("connecting to %s: %w", redact(rawURL), err)
 	}
 	return c, nil
-}
-
-// splitURL reads a URL up to its path, which is given as it is written, without slashes around it: a server compares
-// the bytes of names, and not all names are proper paths.
-func splitURL(rawURL string) (u *url.URL, path string, err error) {
-	scheme, rest, ok := strings.Cut(rawURL, "://")
-	if !ok {
-		return nil, "", errors.New("not a URL")
-	}
-	rest, query, _ := strings.Cut(rest, "?")
-	authority, path, _ := strings.Cut(rest, "/")
-	if u, err = url.Parse(scheme + "://" + authority); err != nil {
-		return nil, "", err
-	}
-	u.RawQuery = query
-	return u, strings.Trim(path, "/"), nil
-}
-
-// redact leaves out what may be secret in a URL.
-func redact(rawURL string) string {
-	u, path, err := splitURL(rawURL)
-	if err != nil {
-		before, _, _ := strings.Cut(rawURL, "?")
-		return before
-	}
-	u.RawQuery = ""
-	return u.Redacted() + "/" + path
 }
 
 func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error) {
@@ -239,21 +205,6 @@ func (c *Client) greet() error {
 	}
 	c.stream = uint32(id)
 	return c.conn.SetDeadline(time.Time{})
-}
-
-// tcURL is where the client says that it connects to. A virtual host stands there too, because servers look for it
-// before they are told the stream's name and query.
-func (c *Client) tcURL() string {
-	u := c.url.Scheme + "://" + c.url.Host + "/" + c.app
-	if c.early && c.url.RawQuery != "" {
-		return u + "?" + c.url.RawQuery
-	}
-	for part := range strings.SplitSeq(c.url.RawQuery, "&") {
-		if strings.HasPrefix(part, "vhost=") {
-			return u + "?" + part
-		}
-	}
-	return u
 }
 
 func at(vs []any, i int) any {
@@ -368,20 +319,6 @@ func (c *Client) refused(cmd command) error {
 	return nil
 }
 
-// keep keeps the tags of a message for ReadTag.
-func (c *Client) keep(p packet) error {
-	if tagBytes(c.waiting)+len(p.body) > maxPartial {
-		return fmt.Errorf("%w: more than %d bytes of media before an answer", errLimit, maxPartial)
-	}
-	if tagOf(p.typ) {
-		c.waiting = append(c.waiting, flv.Tag{Type: p.typ, Timestamp: p.timestamp, Body: p.body})
-		return nil
-	}
-	tags, _, err := splitTags(p)
-	c.waiting = append(c.waiting, tags...)
-	return err
-}
-
 // Publish begins to publish. The error may be a [*StatusError].
 func (c *Client) Publish() error {
 	b := say(nil, csCommand, 0, "releaseStream", 3, nil, c.name)
@@ -428,63 +365,6 @@ func (c *Client) Drain() error {
 // WriteTag sends one tag of what is published.
 func (c *Client) WriteTag(t flv.Tag) error { return c.write(appendTag(nil, c.stream, t)) }
 
-// Play begins to play. The error may be a [*RedirectError] or a [*StatusError].
-func (c *Client) Play() error {
-	b := say(nil, csData, c.stream, "play", 0, nil, c.name)
-	b = event(b, eventBufferLength, c.stream, 1000)
-	if err := c.write(b); err != nil {
-		return fmt.Errorf("playing from %s: %w", c.url.Host, err)
-	}
-	for {
-		s, err := c.await(0)
-		if err != nil {
-			return fmt.Errorf("playing from %s: %w", c.url.Host, err)
-		}
-		if s.object(1).String("code") == "NetStream.Play.Start" {
-			c.accepted = true
-			return nil
-		}
-	}
-}
-
-// ReadTag returns the next tag of what is played. It returns io.EOF when the stream has ended, and a [*RedirectError]
-// when the server sends the player on.
-func (c *Client) ReadTag() (flv.Tag, error) {
-	for {
-		if len(c.waiting) > 0 {
-			t := c.waiting[0]
-			c.waiting[0] = flv.Tag{}
-			c.waiting = c.waiting[1:]
-			return t, nil
-		}
-		c.waiting = nil
-		p, err := c.next()
-		if errors.Is(err, io.EOF) {
-			return flv.Tag{}, io.EOF
-		}
-		if err != nil {
-			return flv.Tag{}, fmt.Errorf("playing from %s: %w", c.url.Host, err)
-		}
-		if !isCommand(p) {
-			if err := c.keep(p); err != nil {
-				return flv.Tag{}, fmt.Errorf("playing from %s: %w", c.url.Host, err)
-			}
-			continue
-		}
-		cmd, err := parseCommand(p)
-		if err != nil {
-			return flv.Tag{}, fmt.Errorf("playing from %s: %w", c.url.Host, err)
-		}
-		if err := c.refused(cmd); err != nil {
-			return flv.Tag{}, fmt.Errorf("playing from %s: %w", c.url.Host, err)
-		}
-		switch cmd.object(1).String("code") {
-		case "NetStream.Play.Stop", "NetStream.Play.Complete", "NetStream.Play.UnpublishNotify":
-			return flv.Tag{}, io.EOF
-		}
-	}
-}
-
 // Close ends the connection, at any time, any number of times. A stream that is published or played ends in order.
 func (c *Client) Close() error {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(time.Second))
@@ -493,110 +373,4 @@ func (c *Client) Close() error {
 		return err
 	}
 	return nil
-}
-
-// Play connects to the server of a URL, plays, and follows redirects: at most three, and never back to where it was.
-// It waits for the first tag, because a redirect may come after the server has accepted the play. The error is
-// [ErrNotFound] when the server has no such stream.
-func Play(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error) {
-	been := map[string]bool{}
-	for range maxRedirects + 1 {
-		c, err := Dial(ctx, rawURL, cfg)
-		if c != nil {
-			if err = c.start(ctx); err == nil {
-				return c, nil
-			}
-			_ = c.Close()
-		}
-		var r *RedirectError
-		if !errors.As(err, &r) {
-			return nil, err
-		}
-		at, err := place(rawURL)
-		if err != nil {
-			return nil, err
-		}
-		been[at] = true
-		next := onceVhost(r.Location)
-		to, err := place(next)
-		if err != nil {
-			return nil, fmt.Errorf("playing from %s: redirected to %q: %w", at, redact(next), err)
-		}
-		if been[to] {
-			return nil, fmt.Errorf("playing from %s: redirected back to %s", at, to)
-		}
-		rawURL = next
-	}
-	return nil, fmt.Errorf("playing %s: more than %d redirects", redact(rawURL), maxRedirects)
-}
-
-// place is the server of a URL in one form, whether or not its port is written.
-func place(rawURL string) (string, error) {
-	u, _, err := splitURL(rawURL)
-	if err != nil {
-		return "", err
-	}
-	port := u.Port()
-	if port == "" {
-		port = defaultPorts[u.Scheme]
-	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port), nil
-}
-
-var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443"}
-
-// onceVhost mends a URL to which SRS has added the virtual host a second time, as ?vhost=x?vhost=x.
-func onceVhost(rawURL string) string {
-	path, query, _ := strings.Cut(rawURL, "?")
-	if !strings.Contains(query, "?") {
-		return rawURL
-	}
-	var parts []string
-	named := false
-	for part := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '?' || r == '&' }) {
-		if vhost := strings.HasPrefix(part, "vhost="); vhost && named {
-			continue
-		} else if vhost {
-			named = true
-		}
-		parts = append(parts, part)
-	}
-	return path + "?" + strings.Join(parts, "&")
-}
-
-// start begins to play and reads up to the first media.
-func (c *Client) start(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
-	defer stop()
-	err := c.Play()
-	var seen []flv.Tag
-	for n := 0; err == nil; n++ {
-		var t flv.Tag
-		if t, err = c.ReadTag(); err != nil {
-			break
-		}
-		seen = append(seen, t)
-		if t.Type != flv.TypeScript {
-			break
-		}
-		if n == maxReplies || tagBytes(seen) > maxPartial {
-			err = fmt.Errorf("playing from %s: %w: no media", c.url.Host, errLimit)
-		}
-	}
-	c.waiting = append(seen, c.waiting...)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if c.accepted && (errors.Is(err, io.ErrUnexpectedEOF) || err != nil && gone(err)) {
-		return fmt.Errorf("playing from %s: %w: it has ended the connection before any media", c.url.Host, ErrNotFound)
-	}
-	return err
-}
-
-func tagBytes(tags []flv.Tag) int {
-	n := 0
-	for i := range tags {
-		n += len(tags[i].Body)
-	}
-	return n
 }

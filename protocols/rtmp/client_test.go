@@ -22,7 +22,7 @@ import (
 
 func TestClientPublishesAndPlays(t *testing.T) {
 	h := newHub("live/cam1")
-	d := newDesk(h)
+	d := newRouter(h)
 	s := serve(t, d, Config{})
 	pub, err := Dial(t.Context(), s.url("/live/cam1?user=bob"), ClientConfig{})
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *recorder) Write(au *codecs.AccessUnit) error {
 }
 
 func TestClientReportsRefusals(t *testing.T) {
-	d := newDesk(nil)
+	d := newRouter(nil)
 	d.refuse = listen.ErrBusy
 	d.answer = listen.Answer{Verdict: listen.NotFound}
 	s := serve(t, d, Config{})
@@ -101,9 +101,9 @@ func TestClientReportsRefusals(t *testing.T) {
 }
 
 func TestClientFollowsRedirectsButNotInCircles(t *testing.T) {
-	last := serve(t, newDesk(liveHub()), Config{})
+	last := serve(t, newRouter(liveHub()), Config{})
 	to := func(url string) *server {
-		d := newDesk(nil)
+		d := newRouter(nil)
 		d.answer = listen.Answer{Verdict: listen.Redirect, Location: url}
 		return serve(t, d, Config{})
 	}
@@ -121,7 +121,7 @@ func TestClientFollowsRedirectsButNotInCircles(t *testing.T) {
 		t.Errorf("Play over four redirects = %v", err)
 	}
 
-	d := newDesk(nil)
+	d := newRouter(nil)
 	circle := serve(t, d, Config{})
 	d.answer = listen.Answer{Verdict: listen.Redirect, Location: circle.url("/live/cam1")}
 	if _, err := Play(t.Context(), circle.url("/live/cam1"), ClientConfig{}); err == nil || !strings.Contains(err.Error(), "back to") {
@@ -170,7 +170,7 @@ func TestClientPlaysOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	d := newDesk(liveHub())
+	d := newRouter(liveHub())
 	ended := make(chan error, 1)
 	go func() {
 		conn, err := l.Accept()
@@ -178,7 +178,7 @@ func TestClientPlaysOverTLS(t *testing.T) {
 			ended <- err
 			return
 		}
-		ended <- NewConn(conn, Config{}, slog.New(slog.DiscardHandler)).Serve(context.Background(), d)
+		ended <- newConn(conn, Config{}, slog.New(slog.DiscardHandler)).Serve(context.Background(), d)
 	}()
 	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig
 	c, err := Play(t.Context(), "rtmps://"+l.Addr().String()+"/live/cam1", ClientConfig{TLS: trust})

@@ -37,8 +37,8 @@ const (
 	phasePublish
 )
 
-// A Conn is one RTMP client. It implements [listen.Client].
-type Conn struct {
+// A conn is one RTMP client, from accept to close. It implements [listen.Client].
+type conn struct {
 	conn     net.Conn
 	cfg      Config
 	log      *slog.Logger
@@ -72,16 +72,15 @@ type Conn struct {
 	dropped   atomic.Uint64
 }
 
-// NewConn returns the client at the other end of c, which it owns from then on. The time that cfg grants begins now.
-func NewConn(c net.Conn, cfg Config, log *slog.Logger) *Conn {
-	conn := &Conn{conn: c, cfg: cfg.withDefaults(), log: log, accepted: time.Now(), window: windowSize}
-	if a, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
-		conn.remote = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+// newConn returns the client at the other end of c, which it owns from then on. The time that cfg grants begins now.
+func newConn(nc net.Conn, cfg Config, log *slog.Logger) *conn {
+	c := &conn{
+		conn: nc, cfg: cfg.withDefaults(), log: log, remote: listen.RemoteAddr(nc), accepted: time.Now(), window: windowSize,
 	}
-	_, conn.secure = c.(interface{ ConnectionState() tls.ConnectionState })
-	conn.stream.Store(new(string))
-	conn.chunks = newChunkReader(bufio.NewReaderSize(countingReader{c, &conn.in}, 4<<10))
-	return conn
+	_, c.secure = nc.(interface{ ConnectionState() tls.ConnectionState })
+	c.stream.Store(new(string))
+	c.chunks = newChunkReader(bufio.NewReaderSize(countingReader{nc, &c.in}, 4<<10))
+	return c
 }
 
 // A countingReader counts what is read through it.
@@ -98,7 +97,7 @@ func (r countingReader) Read(b []byte) (int, error) {
 }
 
 // Serve implements [listen.Client].
-func (c *Conn) Serve(ctx context.Context, d listen.Router) (err error) {
+func (c *conn) Serve(ctx context.Context, d listen.Router) (err error) {
 	c.mu.Lock()
 	if c.over || c.closed || c.serving {
 		defer c.mu.Unlock()
@@ -132,7 +131,7 @@ func (c *Conn) Serve(ctx context.Context, d listen.Router) (err error) {
 }
 
 // leave ends a Serve: for good, unless its context was over, in which case the connection waits for another.
-func (c *Conn) leave(over bool, err error) {
+func (c *conn) leave(over bool, err error) {
 	c.mu.Lock()
 	c.serving = false
 	if over || errors.Is(err, listen.ErrCut) {
@@ -153,7 +152,7 @@ func (c *Conn) leave(over bool, err error) {
 }
 
 // Close implements [listen.Client].
-func (c *Conn) Close() error {
+func (c *conn) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	var p listen.Publication
@@ -172,7 +171,7 @@ func (c *Conn) Close() error {
 }
 
 // Stats implements [listen.Client].
-func (c *Conn) Stats() listen.ClientStats {
+func (c *conn) Stats() listen.ClientStats {
 	return listen.ClientStats{
 		Protocol:  protocols.RTMP,
 		Remote:    c.remote,
@@ -185,7 +184,7 @@ func (c *Conn) Stats() listen.ClientStats {
 }
 
 // serve goes on where the connection stands.
-func (c *Conn) serve(ctx context.Context, d listen.Router) error {
+func (c *conn) serve(ctx context.Context, d listen.Router) error {
 	c.deadline = time.Time{}
 	for {
 		var err error
@@ -218,7 +217,7 @@ const version = 3
 
 // handshake does the handshake. A client that wants the "complex" one, whose second half is signed, gets the simple
 // one, which all of them accept.
-func (c *Conn) handshake(ctx context.Context) error {
+func (c *conn) handshake(ctx context.Context) error {
 	c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
 	first, err := c.chunks.r.Peek(1)
 	if err == nil && first[0] != version {
@@ -226,7 +225,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	}
 	if err != nil {
 		if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-			c.log.Debug("not an RTMP client", "proto", protocols.RTMP, "peer", c.remote.String(), "err", err)
+			c.log.Debug("not an RTMP client", "proto", protocols.RTMP, "client", c.remote.String(), "err", err)
 		}
 		return fmt.Errorf("handshake: %w", err)
 	}
@@ -237,7 +236,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	return nil
 }
 
-// A lockstep sends what has been written before it waits for an answer: the handshake writes in small pieces.
+// A lockstep flushes what has been written before it reads: the handshake writes in small pieces and then waits.
 type lockstep struct {
 	r io.Reader
 	w *bufio.Writer
@@ -262,7 +261,7 @@ func (f writerFunc) Write(b []byte) (int, error) {
 }
 
 // write sends b, which is complete messages.
-func (c *Conn) write(b []byte) error {
+func (c *conn) write(b []byte) error {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(replyTimeout))
 	n, err := c.conn.Write(b)
 	_ = c.conn.SetWriteDeadline(time.Time{})
@@ -273,8 +272,8 @@ func (c *Conn) write(b []byte) error {
 	return nil
 }
 
-// patience lets reading fail after d of silence.
-func (c *Conn) patience(ctx context.Context, d time.Duration) {
+// patience makes reading fail after d of silence.
+func (c *conn) patience(ctx context.Context, d time.Duration) {
 	now := time.Now()
 	// Setting a deadline costs as much as reading a message does; a quarter of the patience is not missed.
 	if left := c.deadline.Sub(now); left > d-d/4 && left <= d {
@@ -283,8 +282,8 @@ func (c *Conn) patience(ctx context.Context, d time.Duration) {
 	c.until(ctx, now.Add(d))
 }
 
-// until lets reading fail at an instant; never if it is zero. A context that has ended stays in force.
-func (c *Conn) until(ctx context.Context, deadline time.Time) {
+// until makes reading fail at an instant; never if it is zero. A context that has ended stays in force.
+func (c *conn) until(ctx context.Context, deadline time.Time) {
 	c.deadline = deadline
 	_ = c.conn.SetReadDeadline(deadline)
 	if ctx.Err() != nil {
@@ -293,7 +292,7 @@ func (c *Conn) until(ctx context.Context, deadline time.Time) {
 }
 
 // acknowledge tells the client how much has arrived, when it is due (RTMP 5.4.3).
-func (c *Conn) acknowledge() error {
+func (c *conn) acknowledge() error {
 	in := c.in.Load()
 	if in-c.acked < uint64(c.window) {
 		return nil
@@ -303,7 +302,7 @@ func (c *Conn) acknowledge() error {
 }
 
 // housekeeping does what the protocol's own messages ask for, and says whether p was one of them.
-func (c *Conn) housekeeping(p packet) (bool, error) {
+func (c *conn) housekeeping(p packet) (bool, error) {
 	switch message.TypeID(p.typ) {
 	case message.TypeIDSetChunkSize, message.TypeIDAbortMessage, message.TypeIDAck, message.TypeIDSetPeerBandwidth:
 		return true, nil
@@ -322,7 +321,7 @@ func (c *Conn) housekeeping(p packet) (bool, error) {
 }
 
 // commands obeys a client until it has said what it wants.
-func (c *Conn) commands(ctx context.Context, d listen.Router) error {
+func (c *conn) commands(ctx context.Context, d listen.Router) error {
 	for c.phase == phaseCommands {
 		c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
 		p, err := c.chunks.next()
@@ -354,7 +353,7 @@ func (c *Conn) commands(ctx context.Context, d listen.Router) error {
 }
 
 // command obeys one command before media runs.
-func (c *Conn) command(ctx context.Context, d listen.Router, p packet) error {
+func (c *conn) command(ctx context.Context, d listen.Router, p packet) error {
 	cmd, err := parseCommand(p)
 	if err != nil {
 		return err
@@ -385,12 +384,12 @@ func (c *Conn) command(ctx context.Context, d listen.Router, p packet) error {
 }
 
 // admit asks the router, where it wants to be asked, whether the client may stay.
-func (c *Conn) admit(ctx context.Context, d listen.Router) error {
-	door, ok := d.(listen.Authorizer)
+func (c *conn) admit(ctx context.Context, d listen.Router) error {
+	authorizer, ok := d.(listen.Authorizer)
 	if !ok {
 		return nil
 	}
-	if err := door.Connect(ctx, c.greeting.arrival(c.remote, c.secure)); err != nil {
+	if err := authorizer.Connect(ctx, c.greeting.arrival(c.remote, c.secure)); err != nil {
 		return fmt.Errorf("connecting to %s: %w", c.greeting.app, err)
 	}
 	return nil
@@ -406,7 +405,7 @@ func rejected(transaction float64, why error) []byte {
 }
 
 // smallTalk answers commands that need no more than an answer, at any time.
-func (c *Conn) smallTalk(cmd command) error {
+func (c *conn) smallTalk(cmd command) error {
 	var result any
 	switch cmd.name {
 	case "createStream":
@@ -437,7 +436,7 @@ func connected(transaction float64, g greeting) []byte {
 
 // sendAway says a last thing, lets the client take it and go, and returns err. A connection that is closed with
 // something unread is reset, and what was said last is lost.
-func (c *Conn) sendAway(last []byte, err error) error {
+func (c *conn) sendAway(last []byte, err error) error {
 	if werr := c.write(last); werr != nil {
 		return fmt.Errorf("%w (%w)", err, werr)
 	}

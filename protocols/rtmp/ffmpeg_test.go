@@ -82,7 +82,7 @@ func TestFfmpegPublishesAndFfprobePlays(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHub("live/cam1")
-			d := newDesk(h)
+			d := newRouter(h)
 			s := serve(t, d, Config{})
 			clip(t, s.url("/live/cam1?user=bob"), "-output_ts_offset", strconv.FormatInt(tt.shift, 10))
 			if err := receive(t, s.ended, "the end of the publisher"); err != nil {
@@ -132,7 +132,7 @@ func TestFfmpegPublishesAndFfprobePlays(t *testing.T) {
 }
 
 func TestFfmpegIsToldThatTheNameIsTaken(t *testing.T) {
-	d := newDesk(nil)
+	d := newRouter(nil)
 	d.refuse = os.ErrExist
 	s := serve(t, d, Config{})
 	out, err := exec.CommandContext(t.Context(), tool(t, "ffmpeg"), "-v", "error", "-nostdin", "-f", "lavfi", "-i", "sine=duration=1",

@@ -209,7 +209,7 @@ func TestSameServerUnderTwoSpellingsIsNotVisitedTwice(t *testing.T) {
 
 // TestEdgeOfSRSPlaysAndPublishes has the sequences that SRS 7 sends, in its order.
 func TestEdgeOfSRSPlaysAndPublishes(t *testing.T) {
-	d := newDesk(liveHub())
+	d := newRouter(liveHub())
 	s := serve(t, d, Config{})
 	greet := func(p *peer) {
 		p.say(0, "connect", 1, amf.Object{
@@ -274,7 +274,7 @@ func (d door) Connect(_ context.Context, r listen.Request) error {
 }
 
 func TestClientIsTurnedAwayAtTheDoor(t *testing.T) {
-	d := door{newDesk(liveHub()), errors.New("not today"), make(chan listen.Request, 1)}
+	d := door{newRouter(liveHub()), errors.New("not today"), make(chan listen.Request, 1)}
 	s := serve(t, d, Config{})
 	var refused *StatusError
 	_, err := Dial(t.Context(), s.url("/live/a?x=1"), ClientConfig{})

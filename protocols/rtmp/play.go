@@ -23,7 +23,7 @@ type playState struct {
 }
 
 // playing serves a viewer until it leaves, the stream ends or ctx does.
-func (c *Conn) playing(ctx context.Context, d listen.Router) error {
+func (c *conn) playing(ctx context.Context, d listen.Router) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan any, 1)
@@ -68,12 +68,11 @@ func (c *Conn) playing(ctx context.Context, d listen.Router) error {
 
 // carry sends the media. A viewer whose session was restarted comes here again and joins at the next random access
 // point; the timestamps go on, because they count from the hub's base.
-func (c *Conn) carry(watching context.Context) error {
-	before := c.dropped.Load()
+func (c *conn) carry(watching context.Context) error {
 	feed := listen.JoinAgain(c.play.source, Form, NewEncoder, c.play.feed)
 	c.play.feed = feed
 	defer feed.Close()
-	err := listen.Carry(watching, c.conn, &countedFeed{feed, before, &c.dropped}, &c.sent)
+	err := listen.Carry(watching, c.conn, listen.Counted(feed, &c.dropped), &c.sent)
 	switch {
 	case err == nil:
 		b := event(nil, eventStreamEOF, mediaStream)
@@ -84,23 +83,9 @@ func (c *Conn) carry(watching context.Context) error {
 	return fmt.Errorf("playing: %w", err)
 }
 
-// A countedFeed lets other goroutines see what a feed has dropped.
-type countedFeed struct {
-	listen.Feed
-	before  uint64 // by the feeds before this one
-	dropped *atomic.Uint64
-}
-
-// Next implements [listen.Feed].
-func (f *countedFeed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
-	bufs, err := f.Feed.Next(ctx, bufs)
-	f.dropped.Store(f.before + f.Feed.Dropped())
-	return bufs, err
-}
-
 // drain reads what a viewer sends until it leaves or nobody is watching any more: acknowledgements, mostly. Nothing is
 // answered, because another goroutine writes.
-func (c *Conn) drain(watching context.Context) {
+func (c *conn) drain(watching context.Context) {
 	for {
 		p, err := c.chunks.next()
 		if err == nil && !leaving(p) {
@@ -127,12 +112,12 @@ func playPrologue(name string) []byte {
 }
 
 // refuse tells a client why it does not play.
-func (c *Conn) refuse(watching context.Context, a listen.Answer) error {
+func (c *conn) refuse(watching context.Context, a listen.Answer) error {
 	name := c.want.Streams[0]
 	code, reason := "NetStream.Play.Failed", a.Reason
 	switch a.Verdict {
 	case listen.Redirect:
-		return c.dismiss(watching, c.greeting.redirect(playPrologue(name), a.Location, c.want.Hops+1), nil)
+		return c.dismiss(watching, c.greeting.redirect(playPrologue(name), a.Location), nil)
 	case listen.NotFound:
 		code = "NetStream.Play.StreamNotFound"
 		if reason == "" {
@@ -152,8 +137,8 @@ func (c *Conn) refuse(watching context.Context, a listen.Answer) error {
 
 // redirect appends the answer that SRS edges and weir's own client follow, in SRS's form: an error on message stream 0
 // after the play was accepted.
-func (g greeting) redirect(dst []byte, location string, hops int) []byte {
-	dir, whole := g.redirection(location, hops)
+func (g greeting) redirect(dst []byte, location string) []byte {
+	dir, whole := g.redirection(location)
 	return say(dst, csData, 0, "onStatus", 0, nil, amf.Object{
 		{Key: "level", Value: "error"},
 		{Key: "code", Value: "NetConnection.Connect.Rejected"},
@@ -167,7 +152,7 @@ func (g greeting) redirect(dst []byte, location string, hops int) []byte {
 }
 
 // dismiss says a last thing to a viewer and waits a while until it has gone.
-func (c *Conn) dismiss(watching context.Context, last []byte, err error) error {
+func (c *conn) dismiss(watching context.Context, last []byte, err error) error {
 	if werr := c.write(last); werr != nil && !gone(werr) {
 		return errors.Join(err, werr)
 	}

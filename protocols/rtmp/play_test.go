@@ -34,7 +34,7 @@ func liveHub() *hub {
 func TestViewerIsToldInOrderAndGetsTheMedia(t *testing.T) {
 	h := liveHub()
 	h.dropped = 4
-	s := serve(t, newDesk(h), Config{})
+	s := serve(t, newRouter(h), Config{})
 	p := shake(t, s.addr)
 	p.play("live", "cam1")
 	var got []string
@@ -78,7 +78,7 @@ func TestViewerIsToldInOrderAndGetsTheMedia(t *testing.T) {
 func TestViewerIsToldWhenTheStreamEnds(t *testing.T) {
 	h := liveHub()
 	h.end()
-	s := serve(t, newDesk(h), Config{})
+	s := serve(t, newRouter(h), Config{})
 	p := shake(t, s.addr)
 	p.play("live", "cam1")
 	for _, want := range []string{"NetStream.Play.Reset", "NetStream.Play.Start", "NetStream.Play.Stop"} {
@@ -106,7 +106,7 @@ var refusals = []struct {
 func TestViewerIsToldWhyItMayNot(t *testing.T) {
 	for _, tt := range refusals {
 		t.Run(tt.code, func(t *testing.T) {
-			d := newDesk(nil)
+			d := newRouter(nil)
 			d.answer = tt.answer
 			s := serve(t, d, Config{})
 			p := shake(t, s.addr)
@@ -134,12 +134,12 @@ func TestRedirectHasTheFormOfSRS(t *testing.T) {
 	want := unhex(strings.ReplaceAll(srsRedirect, " ", ""))
 	const location = "rtmp://127.0.0.1:19350/live/livestream"
 	srs := greeting{host: "127.0.0.1:19351", redirects: true, server: true}
-	if got := srs.redirect(nil, location, 1); !bytes.Equal(got, want) {
+	if got := srs.redirect(nil, location); !bytes.Equal(got, want) {
 		t.Errorf("redirect of an SRS server =\n%s\nwant\n%s", hex.Dump(got), hex.Dump(want))
 	}
-	got := greeting{redirects: true}.redirect(nil, location, 1)
 	// Others are told the number of hops in the whole form, which makes it and the message longer.
 	mark := "?" + listen.HopsParameter + "=1"
+	got := greeting{redirects: true}.redirect(nil, location+mark)
 	longer := bytes.Replace(want, []byte("/livestream"), []byte("/livestream"+mark), 1)
 	longer = bytes.Replace(longer, append([]byte{0, 0x26}, location[:4]...), append([]byte{0, 0x26 + byte(len(mark))}, location[:4]...), 1)
 	n := 0xe3 + len(mark)
@@ -160,9 +160,9 @@ func TestRedirectKeepsParametersAndTheVirtualHost(t *testing.T) {
 		{"with a port", greeting{host: "my.host.com:1936", server: true}, "rtmp://10.0.0.2/live/a?t=1", "rtmp://10.0.0.2/live/a?t=1&vhost=my.host.com"},
 		{"not where it is the same", greeting{host: "my.host.com", server: true}, "rtmp://my.host.com:19350/live/a", "rtmp://my.host.com:19350/live/a"},
 		{"an address is none", greeting{host: "[::1]:1935", server: true}, "rtmp://10.0.0.2/live/a", "rtmp://10.0.0.2/live/a"},
-		{"others carry the hops", greeting{host: "my.host.com"}, "rtmp://10.0.0.2/live/a", "rtmp://10.0.0.2/live/a?weir_hops=2&vhost=my.host.com"},
+		{"others carry the hops", greeting{host: "my.host.com"}, "rtmp://10.0.0.2/live/a?weir_hops=2", "rtmp://10.0.0.2/live/a?weir_hops=2&vhost=my.host.com"},
 	} {
-		dir, whole := tt.g.redirection(tt.location, 2)
+		dir, whole := tt.g.redirection(tt.location)
 		if want, _, _ := strings.Cut(tt.location, "/a"); whole != tt.whole || dir != want {
 			t.Errorf("%s: redirection = %q and %q, want %q and %q", tt.name, dir, whole, want, tt.whole)
 		}
@@ -170,7 +170,7 @@ func TestRedirectKeepsParametersAndTheVirtualHost(t *testing.T) {
 }
 
 func TestRedirectComesAfterThePlayWasAcceptedAndClientIsGivenTime(t *testing.T) {
-	d := newDesk(nil)
+	d := newRouter(nil)
 	d.answer = listen.Answer{Verdict: listen.Redirect, Location: "rtmp://other:1935/live/cam1?token=x"}
 	s := serve(t, d, Config{})
 	p := shake(t, s.addr)
@@ -213,7 +213,7 @@ func (h holding) Play(ctx context.Context, r listen.Request) listen.Answer {
 }
 
 func TestViewerThatLeavesWhileItIsHeldIsNotHeldOn(t *testing.T) {
-	d := holding{newDesk(nil), make(chan struct{})}
+	d := holding{newRouter(nil), make(chan struct{})}
 	s := serve(t, d, Config{})
 	p := shake(t, s.addr)
 	p.play("live", "cam1")

@@ -26,7 +26,7 @@ type mediaState struct {
 }
 
 // publishing serves a publisher until it leaves, is sent away or ctx ends.
-func (c *Conn) publishing(ctx context.Context, d listen.Router) error {
+func (c *conn) publishing(ctx context.Context, d listen.Router) error {
 	p, err := c.claim(ctx, d)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *Conn) publishing(ctx context.Context, d listen.Router) error {
 }
 
 // claim returns the publication: the one from before the session was restarted, or a new one from the router.
-func (c *Conn) claim(ctx context.Context, d listen.Router) (listen.Publication, error) {
+func (c *conn) claim(ctx context.Context, d listen.Router) (listen.Publication, error) {
 	c.mu.Lock()
 	p := c.publication
 	c.mu.Unlock()
@@ -92,7 +92,7 @@ func (c *Conn) claim(ctx context.Context, d listen.Router) (listen.Publication, 
 }
 
 // published takes one message of a publisher; end says that it has left.
-func (c *Conn) published(m packet, p listen.Publication) (end bool, err error) {
+func (c *conn) published(m packet, p listen.Publication) (end bool, err error) {
 	if err := c.acknowledge(); err != nil {
 		return false, err
 	}
@@ -137,7 +137,7 @@ func (c *Conn) published(m packet, p listen.Publication) (end bool, err error) {
 }
 
 // tag takes one tag. Its error ends the connection.
-func (c *Conn) tag(t flv.Tag, p listen.Publication) error {
+func (c *conn) tag(t flv.Tag, p listen.Publication) error {
 	sink := &c.media.sink
 	sink.p, sink.err = p, nil
 	err := c.media.demuxer.Tag(t, sink)
@@ -168,7 +168,7 @@ func (c *Conn) tag(t flv.Tag, p listen.Publication) error {
 }
 
 // malformed counts a tag that makes no sense; too many in a row are an error.
-func (c *Conn) malformed(err error) error {
+func (c *conn) malformed(err error) error {
 	if c.media.bad == 0 {
 		c.log.Debug("a publisher's media is skipped", "proto", protocols.RTMP, "stream", *c.stream.Load(), "err", err)
 	}
@@ -180,7 +180,7 @@ func (c *Conn) malformed(err error) error {
 }
 
 // expel ends a publisher that has been publishing, and tells it why.
-func (c *Conn) expel(err error) error {
+func (c *conn) expel(err error) error {
 	return c.sendAway(status(nil, "error", "NetStream.Publish.Failed", err.Error()), err)
 }
 

@@ -31,7 +31,7 @@ func (k *taker) Write(au *codecs.AccessUnit) error {
 
 func TestPullTakesMediaUntilTheWriterRefuses(t *testing.T) {
 	h := liveHub()
-	s := serve(t, newDesk(h), Config{})
+	s := serve(t, newRouter(h), Config{})
 	k := &taker{most: 2}
 	if err := Pull(t.Context(), s.url("/live/cam1"), ClientConfig{}, nil, k); !errors.Is(err, errEnough) {
 		t.Fatalf("Pull = %v, want %v", err, errEnough)
@@ -44,7 +44,7 @@ func TestPullTakesMediaUntilTheWriterRefuses(t *testing.T) {
 func TestPullSaysThatTheStreamHasEnded(t *testing.T) {
 	h := liveHub()
 	h.end()
-	s := serve(t, newDesk(h), Config{})
+	s := serve(t, newRouter(h), Config{})
 	if err := Pull(t.Context(), s.url("/live/cam1"), ClientConfig{}, nil, &taker{}); !errors.Is(err, errEnded) {
 		t.Errorf("Pull = %v, want %v", err, errEnded)
 	}
@@ -52,7 +52,7 @@ func TestPullSaysThatTheStreamHasEnded(t *testing.T) {
 
 func TestPullEndsWithItsContext(t *testing.T) {
 	h := liveHub()
-	s := serve(t, newDesk(h), Config{})
+	s := serve(t, newRouter(h), Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	k := &taker{}
@@ -85,8 +85,8 @@ func TestPullGivesASilentServerUp(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() {
-			c := NewConn(there, Config{}, slog.New(slog.DiscardHandler))
-			served <- c.Serve(ctx, newDesk(h))
+			c := newConn(there, Config{}, slog.New(slog.DiscardHandler))
+			served <- c.Serve(ctx, newRouter(h))
 			_ = c.Close()
 		}()
 		start := time.Now()

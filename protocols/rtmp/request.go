@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -105,7 +104,7 @@ func (g greeting) request(name string, remote netip.AddrPort, secure bool) (list
 		return listen.Request{}, errName
 	}
 	r := g.arrival(remote, secure)
-	r.Streams, r.Path, r.Query, r.Name, r.Hops = streams, "/"+escape(path), query, bare, hops(query)
+	r.Streams, r.Path, r.Query, r.Name, r.Hops = streams, "/"+escape(path), query, bare, listen.Hops(query)
 	return r, nil
 }
 
@@ -113,7 +112,7 @@ func (g greeting) request(name string, remote netip.AddrPort, secure bool) (list
 func (g greeting) arrival(remote netip.AddrPort, secure bool) listen.Request {
 	return listen.Request{
 		Protocol: protocols.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Secure: secure, Agent: g.agent,
-		App: g.app, TCURL: g.tcURL, PageURL: g.pageURL, Hops: hops(g.query), Redirects: g.redirects,
+		App: g.app, TCURL: g.tcURL, PageURL: g.pageURL, Hops: listen.Hops(g.query), Redirects: g.redirects,
 	}
 }
 
@@ -159,27 +158,13 @@ func escape(path string) string {
 	return b.String()
 }
 
-// hops reads [listen.HopsParameter]. What is no number is none.
-func hops(query string) int {
-	for part := range strings.SplitSeq(query, "&") {
-		if v, ok := strings.CutPrefix(part, listen.HopsParameter+"="); ok {
-			if n, err := strconv.Atoi(v); err == nil {
-				return min(max(n, 0), 100)
-			}
-		}
-	}
-	return 0
-}
-
 // redirection returns the two forms in which SRS tells a client the place of a stream: without the stream's name, and
-// whole. The hops of this redirect go with the latter, but not to an SRS server, which would drop them. A client that
-// was led to its virtual host by a host name would lose it at a place of another name, so that is added.
-func (g greeting) redirection(location string, hops int) (dir, whole string) {
+// whole. An SRS server is not told the number of hops, which it would drop. A client that was led to its virtual host by
+// a host name would lose it at a place of another name, so the host is added to the query.
+func (g greeting) redirection(location string) (dir, whole string) {
 	path, query, _ := strings.Cut(location, "?")
 	if g.server {
 		query = listen.WithoutHops(query)
-	} else {
-		query = listen.WithHops(query, hops)
 	}
 	host := hostOf(g.host)
 	if host != hostOf(authority(path)) && !isAddr(host) && !strings.Contains("&"+query, "&vhost=") {

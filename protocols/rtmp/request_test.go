@@ -48,14 +48,6 @@ func TestNamesQueriesAndPathsAreFoundWhereverClientsPutThem(t *testing.T) {
 
 var r0 = (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}).AddrPort()
 
-func TestHopsAreReadFromTheQuery(t *testing.T) {
-	for query, want := range map[string]int{"": 0, "a=b": 0, "weir_hops=2": 2, "a=b&weir_hops=1": 1, "weir_hops=x": 0, "weir_hops=-1": 0, "weir_hops=9999": 100} {
-		if got := hops(query); got != want {
-			t.Errorf("hops(%q) = %d, want %d", query, got, want)
-		}
-	}
-}
-
 // FuzzCommand reads a command and what it asks for.
 func FuzzCommand(f *testing.F) {
 	f.Add(amf.Append(nil, "connect", 1, amf.Object{{Key: "app", Value: "live?x"}, {Key: "tcUrl", Value: "rtmp://h/live"}}, amf.Object{{Key: "srs_sig", Value: "SRS"}}), "cam1?user=bob")

@@ -154,7 +154,7 @@ type router struct {
 	asked  chan listen.Request
 }
 
-func newDesk(h *hub) *router { return &router{hub: h, asked: make(chan listen.Request, 16)} }
+func newRouter(h *hub) *router { return &router{hub: h, asked: make(chan listen.Request, 16)} }
 
 func (d *router) Play(_ context.Context, r listen.Request) listen.Answer {
 	d.asked <- r
@@ -175,7 +175,7 @@ func (d *router) Publish(_ context.Context, r listen.Request) (listen.Publicatio
 // A server accepts connections and serves each once.
 type server struct {
 	addr  string
-	conns chan *Conn
+	conns chan *conn
 	ended chan error // what each Serve returned
 }
 
@@ -185,7 +185,7 @@ func serve(t testing.TB, d listen.Router, cfg Config) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{addr: l.Addr().String(), conns: make(chan *Conn, 64), ended: make(chan error, 64)}
+	s := &server{addr: l.Addr().String(), conns: make(chan *conn, 64), ended: make(chan error, 64)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -194,7 +194,7 @@ func serve(t testing.TB, d listen.Router, cfg Config) *server {
 			if err != nil {
 				return
 			}
-			c := NewConn(nc, cfg, slog.New(slog.DiscardHandler))
+			c := newConn(nc, cfg, slog.New(slog.DiscardHandler))
 			s.conns <- c
 			running.Go(func() {
 				s.ended <- c.Serve(ctx, d)

@@ -1,12 +1,12 @@
 // Package rtmp is RTMP, server and client: the chunk layer, the commands, and the way between messages and access
 // units, for publishers and players of any make.
 //
-// It knows no stream and no other client: what a client may do is the [listen.Router]'s to say, and how many clients
-// there are is the listener's. A [Conn] is one client, from accept to close.
+// It knows no stream and no other client: the [listen.Router] says what a client may do. [Pull] and [Client] are for
+// streams of other servers.
 //
-// Whatever arrives is somebody's until proven otherwise: chunk streams, messages, partial messages, nesting, counts and
-// silence are limited (limits.go), and nothing is allocated for what is merely announced. Crossing a limit costs the
-// sender the connection, and weir nothing.
+// No sender is trusted: chunk streams, messages, partial messages, nesting, counts and silence are limited (limits.go),
+// and nothing is allocated for bytes that are merely announced. Crossing a limit costs the sender the connection, and
+// weir nothing.
 //
 // The protocol is Adobe's "Real Time Messaging Protocol 1.0"; clauses are cited as RTMP. The handshake and the numbers
 // of messages are go-rtmp's; its chunk layer, connections and AMF0 are not used, because a peer can kill a process
@@ -14,6 +14,8 @@
 package rtmp
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"weir/codecs/flv"
@@ -44,11 +46,11 @@ const (
 type Config struct {
 	// HandshakeTimeout is how long a client has, from accept, to say what it wants to publish or to play. Zero means
 	// 15 seconds.
-	HandshakeTimeout time.Duration `help:"How long a client has to say what it wants." default:"15s"`
+	HandshakeTimeout time.Duration
 
 	// ReadTimeout is the silence after which a publisher is dropped. Zero means 30 seconds. It restarts with every
 	// message. Players may be silent.
-	ReadTimeout time.Duration `help:"The silence after which a publisher is dropped." default:"30s"`
+	ReadTimeout time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -67,7 +69,23 @@ const (
 	windowSize    = 2500000          // bytes; what SRS and most others announce
 )
 
-var _ listen.Client = (*Conn)(nil)
+var _ listen.Client = (*conn)(nil)
+
+// A Server serves RTMP on any number of listeners.
+type Server struct {
+	cfg  Config
+	deps listen.Deps
+}
+
+// New returns a server.
+func New(cfg Config, d listen.Deps) *Server { return &Server{cfg, d} }
+
+// Serve accepts clients from l until ctx ends, and closes l. Clients that it accepted live on.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return listen.Accept(ctx, l, s.deps, func(c net.Conn) {
+		s.deps.Sessions.Enter(newConn(c, s.cfg, s.deps.Log))
+	})
+}
 
 // tagOf says whether a message type is one of FLV's tags.
 func tagOf(typ uint8) bool {

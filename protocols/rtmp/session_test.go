@@ -14,7 +14,7 @@ import (
 // A session serves a connection as a supervised actor does: it starts again after a failure.
 type session struct {
 	t      *testing.T
-	c      *Conn
+	c      *conn
 	d      listen.Router
 	cancel context.CancelFunc
 	ended  chan error
@@ -49,7 +49,7 @@ func supervised(t *testing.T, d listen.Router) (*session, *peer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, c: NewConn(<-accepted, Config{}, slog.New(slog.DiscardHandler)), d: d}
+	s := &session{t: t, c: newConn(<-accepted, Config{}, slog.New(slog.DiscardHandler)), d: d}
 	s.start()
 	t.Cleanup(func() {
 		_ = s.c.Close()
@@ -61,7 +61,7 @@ func supervised(t *testing.T, d listen.Router) (*session, *peer) {
 
 func TestRestartedSessionOfAViewerGoesOnOnItsSocket(t *testing.T) {
 	h := liveHub()
-	d := newDesk(h)
+	d := newRouter(h)
 	s, p := supervised(t, d)
 	p.play("live", "cam1")
 	p.code()
@@ -101,7 +101,7 @@ func TestRestartedSessionOfAViewerGoesOnOnItsSocket(t *testing.T) {
 
 func TestRestartedSessionOfAPublisherGoesOnWithTheNextMessage(t *testing.T) {
 	h := newHub("cam1")
-	d := newDesk(h)
+	d := newRouter(h)
 	s, p := supervised(t, d)
 	p.publish("live", "cam1")
 	p.code()
@@ -145,7 +145,7 @@ func TestRestartedSessionOfAPublisherGoesOnWithTheNextMessage(t *testing.T) {
 
 func TestClosingBetweenSessionsEndsThePublication(t *testing.T) {
 	h := newHub("cam1")
-	s, p := supervised(t, newDesk(h))
+	s, p := supervised(t, newRouter(h))
 	p.publish("live", "cam1")
 	p.code()
 	s.cancel()

@@ -121,10 +121,10 @@ func carryAllocations(t testing.TB, n int) uint64 {
 	for i := range int64(20) {
 		src.loop.bufs = append(src.loop.bufs, e.Encode(&codecs.AccessUnit{DTS: i * 3600, PTS: i * 3600, Payload: make([]byte, 500)}))
 	}
-	c := NewConn(conn, Config{}, nil)
+	c := newConn(conn, Config{}, nil)
 	c.play.source = src
 	gone, stop := context.WithCancel(t.Context())
-	feed := &countedFeed{src.Join(Form, NewEncoder), 0, &c.dropped}
+	feed := listen.Counted(src.Join(Form, NewEncoder), &c.dropped)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if err := listen.Carry(gone, c.conn, feed, &c.sent); err != nil {

@@ -11,8 +11,8 @@ import (
 	"weir/protocols/listen"
 )
 
-// greeting is how long a new connection may take until its first request is complete.
-const greeting = 10 * time.Second
+// firstRequest is how long a new connection may take until its first request is complete.
+const firstRequest = 10 * time.Second
 
 // errGarbage says that what came first is no request.
 var errGarbage = errors.New("this is not RTSP")
@@ -27,11 +27,11 @@ type conn struct {
 
 	// What follows belongs to the goroutines of the library, which take turns.
 
-	first    []byte // the first bytes that were read, up to four
-	greeted  bool
-	sent     func() // called once, after the next message of the library has been written
-	answered *described
-	setup    *setup
+	first     []byte // the first bytes that were read, up to four
+	requested bool   // a request has come
+	sent      func() // called once, after the next message of the library has been written
+	answered  *described
+	setup     *setup
 }
 
 // described is what a DESCRIBE on this connection was answered with, so that the SETUP that follows means the same.
@@ -66,9 +66,9 @@ func begins(b []byte) bool {
 	return false
 }
 
-// SetReadDeadline implements [net.Conn]: the library's deadline, but no later than the greeting's.
+// SetReadDeadline implements [net.Conn]: the library's deadline, but none later than that of the first request.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	if limit := c.opened.Add(greeting); !c.greeted && (t.IsZero() || t.After(limit)) {
+	if limit := c.opened.Add(firstRequest); !c.requested && (t.IsZero() || t.After(limit)) {
 		t = limit
 	}
 	return c.Conn.SetReadDeadline(t)

@@ -26,13 +26,13 @@ func TestReadDeadlineIsTheGreetingsUntilTheFirstRequest(t *testing.T) {
 		greeted   bool
 		set, want time.Time
 	}{
-		{false, later, opened.Add(greeting)},
+		{false, later, opened.Add(firstRequest)},
 		{false, sooner, sooner},
-		{false, time.Time{}, opened.Add(greeting)},
+		{false, time.Time{}, opened.Add(firstRequest)},
 		{true, later, later},
 		{true, time.Time{}, time.Time{}},
 	} {
-		c.greeted = step.greeted
+		c.requested = step.greeted
 		if err := c.SetReadDeadline(step.set); err != nil || !inner.read.Equal(step.want) {
 			t.Errorf("greeted %v: SetReadDeadline(%v) set %v, want %v", step.greeted, step.set, inner.read, step.want)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"sync/atomic"
 
 	"weir/protocols/listen"
 )
@@ -25,22 +24,18 @@ func (r *route) plain(media int) bool {
 	return true
 }
 
-// frames is the feed of a session: it takes out the notes about the layout and obeys them.
-type frames struct {
+// layoutFeed is the feed of a session: it takes the notes about the layout out of the shared bytes and obeys them.
+type layoutFeed struct {
 	listen.Feed
 	signature uint64
-	dropped   *atomic.Uint64 // of this feed and those before it
-	before    uint64
-
-	route *route // nil: as they are
+	route     *route // nil: the packets are sent as they are
 }
 
 // Next implements [listen.Feed]. The error is errChanged when the layout is no longer that of the signature; what
 // precedes it in bufs still belongs to the session.
-func (f *frames) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
+func (f *layoutFeed) Next(ctx context.Context, bufs [][]byte) ([][]byte, error) {
 	start := len(bufs)
 	bufs, err := f.Feed.Next(ctx, bufs)
-	f.dropped.Store(f.before + f.Feed.Dropped())
 	kept := start
 	for _, b := range bufs[start:] {
 		if len(b) > 0 && b[0] == layoutMagic {

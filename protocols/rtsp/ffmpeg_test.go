@@ -102,7 +102,7 @@ func TestFFprobeFollowsARedirectToTheNodeThatHasTheStream(t *testing.T) {
 	src := pattern(t, "a", 1)
 	owner := start(t, serving(src))
 	entry := start(t, &router{answers: map[string]listen.Answer{
-		"a": {Verdict: listen.Redirect, Location: owner.url("a?user=x")},
+		"a": {Verdict: listen.Redirect, Location: owner.url("a?user=x&weir_hops=1")},
 	}})
 	go func() {
 		<-src.joined
@@ -121,7 +121,7 @@ func TestFFprobeFollowsARedirectToTheNodeThatHasTheStream(t *testing.T) {
 func TestFFprobeReadsOverTLS(t *testing.T) {
 	config := certificate(t)
 	src := pattern(t, "a", 1)
-	n := startWith(t, serving(src), Config{UDPPort: -1}, func(l net.Listener) net.Listener { return listen.Secure(l, config) })
+	n := startWith(t, serving(src), func(l net.Listener) net.Listener { return listen.Secure(l, config) })
 	go func() {
 		<-src.joined
 		src.end()

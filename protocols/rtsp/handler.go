@@ -43,16 +43,12 @@ func (h *handler) find(c *conn, r *base.Request, path, query string) (target, *b
 		Remote:   listen.RemoteAddr(c),
 		Host:     r.URL.Host,
 		Secure:   c.secure(),
-		Hops:     hops(query),
+		Hops:     listen.Hops(query),
 	}
 	if agent := r.Header["User-Agent"]; len(agent) > 0 {
 		request.Agent = agent[0]
 	}
-	answer := h.s.router.Play(h.s.ctx, request)
-	if answer.Verdict == listen.Redirect && answer.Location != "" {
-		before, q, _ := strings.Cut(answer.Location, "?")
-		answer.Location = before + "?" + listen.WithHops(q, request.Hops+1)
-	}
+	answer := h.s.deps.Router.Play(h.s.ctx, request)
 	if answer.Verdict != listen.Serve || answer.Source == nil {
 		return target{}, refuse(answer)
 	}
@@ -79,7 +75,7 @@ func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.R
 	}
 	body, err := t.layout.description().Marshal()
 	if err != nil {
-		h.s.log.Error("stream cannot be described", slog.String("stream", t.source.Name()), slog.Any("err", err))
+		h.s.deps.Log.Error("stream cannot be described", slog.String("stream", t.source.Name()), slog.Any("err", err))
 		return response(base.StatusInternalServerError, "the stream cannot be described"), nil, nil
 	}
 	c.answered = &described{path: ctx.Path, query: ctx.Query, target: t}
@@ -109,11 +105,11 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 		}
 		var err error
 		if s, err = newSession(h.s, ctx.Session, t, udp); err != nil {
-			h.s.log.Error("session cannot be set up", slog.String("stream", t.source.Name()), slog.Any("err", err))
+			h.s.deps.Log.Error("session cannot be set up", slog.String("stream", t.source.Name()), slog.Any("err", err))
 			return response(base.StatusInternalServerError, "the session cannot be set up"), nil, nil
 		}
 		ctx.Session.SetUserData(s)
-		h.s.sessions.Enter(s)
+		h.s.deps.Sessions.Enter(s)
 	}
 	c.setup = &setup{session: s, medium: trackID(ctx.Request.URL)}
 	return &base.Response{StatusCode: base.StatusOK}, s.stream, nil
@@ -141,7 +137,7 @@ func (h *handler) OnPause(ctx *gortsplib.ServerHandlerOnPauseCtx) (*base.Respons
 // OnRequest sees every request before it is answered.
 func (h *handler) OnRequest(sc *gortsplib.ServerConn, _ *base.Request) {
 	if c, ok := sc.NetConn().(*conn); ok {
-		c.greeted, c.sent, c.setup = true, nil, nil
+		c.requested, c.sent, c.setup = true, nil, nil
 	}
 }
 
@@ -160,7 +156,7 @@ func (h *handler) OnResponse(sc *gortsplib.ServerConn, r *base.Response) {
 	}
 	var t headers.Transport
 	if err := t.Unmarshal(r.Header["Transport"]); err != nil {
-		h.s.log.Error("the library's answer to a SETUP cannot be read", slog.Any("err", err))
+		h.s.deps.Log.Error("the library's answer to a SETUP cannot be read", slog.Any("err", err))
 		return
 	}
 	if t.SSRC != nil {
@@ -179,12 +175,12 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 
 // OnConnClose leaves a line about every connection.
 func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
-	h.s.log.Debug("RTSP connection closed", slog.String("peer", ctx.Conn.NetConn().RemoteAddr().String()), slog.Any("err", ctx.Error))
+	h.s.deps.Log.Debug("RTSP connection closed", slog.String("client", ctx.Conn.NetConn().RemoteAddr().String()), slog.Any("err", ctx.Error))
 }
 
 // OnDecodeError leaves a line about a packet from a client that is none.
 func (h *handler) OnDecodeError(ctx *gortsplib.ServerHandlerOnDecodeErrorCtx) {
-	h.s.log.Debug("packet from an RTSP client cannot be read", slog.Any("err", ctx.Error))
+	h.s.deps.Log.Debug("packet from an RTSP client cannot be read", slog.Any("err", ctx.Error))
 }
 
 // escapedPath is the path that the client meant, as it wrote it.
@@ -200,19 +196,6 @@ func escapedPath(u *base.URL, path string) string {
 		}
 	}
 	return (&url.URL{Path: path}).EscapedPath()
-}
-
-// hops reads how many nodes have sent the client on. What is no number is none: the parameter may be somebody else's.
-func hops(query string) int {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.Atoi(values.Get(listen.HopsParameter))
-	if err != nil {
-		return 0
-	}
-	return min(max(n, 0), 100)
 }
 
 // trackID is the index of the medium that a SETUP is for. The library has refused what is none by the time that it

@@ -151,7 +151,7 @@ func (s *session) Serve(ctx context.Context, _ listen.Router) error {
 			s.bye(c)
 			_ = s.Close()
 			if err != nil {
-				s.server.log.Info("RTSP session ends: the client must ask anew", slog.String("stream", s.name()), slog.Any("err", err))
+				s.server.deps.Log.Info("RTSP session ends: the client must ask anew", slog.String("stream", s.name()), slog.Any("err", err))
 			}
 			return nil
 		case ctx.Err() == nil:
@@ -191,14 +191,9 @@ func (s *session) reason() error {
 // carry sends the stream until it ends or ctx does.
 func (s *session) carry(ctx context.Context, c *conn) error {
 	s.feed = listen.JoinAgain(s.source, form, func(int64) codecs.Encoder {
-		return newEncoder(s.source.Name(), s.server.log)
+		return newEncoder(s.source.Name(), s.server.deps.Log)
 	}, s.feed)
-	f := &frames{
-		Feed:      s.feed,
-		signature: s.layout.signature,
-		dropped:   &s.dropped,
-		before:    s.dropped.Load(),
-	}
+	f := &layoutFeed{Feed: listen.Counted(s.feed, &s.dropped), signature: s.layout.signature}
 	defer f.Close()
 	if s.udp {
 		return s.carryUDP(ctx, f)
@@ -213,7 +208,7 @@ func (s *session) carry(ctx context.Context, c *conn) error {
 }
 
 // carryUDP sends each packet in a datagram of its own.
-func (s *session) carryUDP(ctx context.Context, f *frames) error {
+func (s *session) carryUDP(ctx context.Context, f *layoutFeed) error {
 	to := s.addresses()
 	var pause *time.Timer
 	bufs := make([][]byte, 0, 256)
@@ -270,7 +265,7 @@ func (s *session) addresses() (to [maxMedia][2]netip.AddrPort) {
 	return to
 }
 
-// bye tells the client that the media has ended, which players otherwise guess from silence.
+// bye tells the client that the media has ended (RFC 3550, 6.6), which players otherwise guess from silence.
 func (s *session) bye(c *conn) {
 	to := s.addresses()
 	s.mu.Lock()

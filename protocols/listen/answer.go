@@ -1,0 +1,55 @@
+package listen
+
+import (
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+const allowed = "GET, HEAD, OPTIONS"
+
+// CORS lets pages of any origin read an answer. Streams are not protected by the origin of a page but by tokens, which
+// are in the URL, so credentials are not allowed.
+func CORS(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", allowed)
+	h.Set("Access-Control-Allow-Headers", "*")
+	h.Set("Access-Control-Expose-Headers", "*")
+	h.Set("Access-Control-Max-Age", "86400")
+}
+
+// Refuse answers a request whose verdict is not Serve: with the status for it, CORS headers and one line of text that
+// says why. None of these answers may be cached: all of them change when a stream moves.
+func Refuse(w http.ResponseWriter, a Answer) {
+	CORS(w.Header())
+	status, reason := http.StatusInternalServerError, "This request cannot be answered here."
+	switch a.Verdict {
+	case Redirect:
+		w.Header().Set("Location", a.Location)
+		status, reason = http.StatusFound, "The stream is at "+a.Location
+	case NotFound:
+		status, reason = http.StatusNotFound, "There is no such stream."
+	case Unavailable:
+		seconds := max(1, int64(math.Ceil(a.RetryAfter.Seconds())))
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+		status, reason = http.StatusServiceUnavailable, "The stream is not available now."
+	case Refused:
+		status, reason = http.StatusForbidden, "This stream may not be watched from here."
+	}
+	if a.Reason != "" {
+		reason = a.Reason
+	}
+	plain(w, status, reason)
+}
+
+// plain answers with one line of text.
+func plain(w http.ResponseWriter, status int, line string) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, strings.NewReplacer("\r", " ", "\n", " ").Replace(line)+"\n")
+}

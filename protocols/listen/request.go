@@ -1,0 +1,103 @@
+package listen
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"weir/protocols"
+)
+
+// HopsParameter is the query parameter in which a redirect tells the next node how many nodes have sent the client on
+// already. A header would not survive the redirect in most clients; the query does in all.
+const HopsParameter = "weir_hops"
+
+// HereParameter is the query parameter that tells a node that a balancer has chosen it; see [Request.Here].
+const HereParameter = "weir_here"
+
+// maxHops is the most that [Hops] believes; any node stops long before it.
+const maxHops = 100
+
+// HTTPRequest is what an HTTP client asks for: stream, which the caller found in the path, by protocol p.
+func HTTPRequest(r *http.Request, p protocols.Protocol, stream string) Request {
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // none, for what is no address, such as a pipe
+	return Request{
+		Protocol: p,
+		Streams:  []string{stream},
+		Path:     requestPath(r),
+		Query:    r.URL.RawQuery,
+		Remote:   netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()),
+		Host:     r.Host,
+		Secure:   secure(r),
+		Agent:    r.UserAgent(),
+		Hops:     Hops(r.URL.RawQuery),
+		Here:     here(r),
+	}
+}
+
+// requestPath is the path as the client wrote it; a router may have taken a prefix off the one in r.URL.
+func requestPath(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		path, _, _ := strings.Cut(r.RequestURI, "?")
+		return path
+	}
+	return r.URL.EscapedPath()
+}
+
+type hereKey struct{}
+
+// Here returns r with the mark that this node is to serve the client itself; see [Request.Here].
+func Here(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), hereKey{}, true))
+}
+
+func here(r *http.Request) bool {
+	value, _ := parameter(r.URL.RawQuery, HereParameter)
+	return value == "1" || r.Context().Value(hereKey{}) != nil
+}
+
+// WithHere returns query with [HereParameter] set, and everything else in it as it was, in its order.
+func WithHere(query string) string { return with(query, HereParameter, "1") }
+
+// Hops reads [HopsParameter] from a query. A value that is no number counts as 0: the parameter may be somebody else's.
+func Hops(query string) int {
+	value, _ := parameter(query, HopsParameter)
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(n, 0), maxHops)
+}
+
+// WithHops returns query with [HopsParameter] set to n, and everything else in it as it was, in its order.
+func WithHops(query string, n int) string { return with(query, HopsParameter, strconv.Itoa(n)) }
+
+// WithoutHops returns query without [HopsParameter].
+func WithoutHops(query string) string { return strings.Join(without(query, HopsParameter), "&") }
+
+// parameter is the first value of a parameter in a query that is written as in a URL.
+func parameter(query, name string) (value string, ok bool) {
+	for part := range strings.SplitSeq(query, "&") {
+		if value, ok = strings.CutPrefix(part, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+func with(query, name, value string) string {
+	return strings.Join(append(without(query, name), name+"="+value), "&")
+}
+
+// without are the parts of a query that are neither empty nor the parameter.
+func without(query, name string) []string {
+	parts := make([]string, 0, 8)
+	for part := range strings.SplitSeq(query, "&") {
+		if part != "" && !strings.HasPrefix(part, name+"=") {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
