@@ -79,16 +79,6 @@ func (c *checks) connected(a, b *machine) bool {
 	return c.parts[a.index] >= 0 && c.parts[a.index] == c.parts[b.index]
 }
 
-// harmless says whether an active fault leaves every bound in force.
-func (c *checks) harmless(f *fault) bool {
-	switch c.w.faults[f.span].Kind {
-	case "partition", "isolate", "cut", "crash", "clockrate", "clockjump", "sourcedown", "publish", "foreign", "load",
-		"pause", "suspend", "slowsource":
-		return true
-	}
-	return false
-}
-
 // disturbed is told that something has happened to the group.
 func (c *checks) disturbed(kind int, m *machine) {
 	w := c.w
@@ -98,7 +88,7 @@ func (c *checks) disturbed(kind int, m *machine) {
 	c.changed = w.now
 	quiet := true
 	for _, f := range w.active {
-		quiet = quiet && c.harmless(f)
+		quiet = quiet && f.kind.bounded
 	}
 	if quiet {
 		quiet = c.divide()
@@ -113,7 +103,7 @@ func (c *checks) disturbed(kind int, m *machine) {
 		next = failure
 	case settled && kind == disturbBoot:
 		next = homing
-	case settled && kind == disturbFault && was == calmed && len(w.faults) > 0 && c.benign():
+	case settled && kind == disturbFault && was == calmed && len(w.faults) > 0 && KindOf(w.faults[len(w.faults)-1].Action).still:
 		next = calmed
 	default:
 		next = stable
@@ -149,15 +139,6 @@ func (c *checks) disturbed(kind int, m *machine) {
 	}
 	c.nextTick = w.now
 	c.schedule()
-}
-
-// benign says whether the newest fault cannot move anything.
-func (c *checks) benign() bool {
-	switch c.w.faults[len(c.w.faults)-1].Kind {
-	case "clockjump", "publish", "unpublish", "demand", "load":
-		return true
-	}
-	return false
 }
 
 // lastSourceFault is when a source last failed.

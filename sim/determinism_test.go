@@ -19,17 +19,17 @@ var update = flag.Bool("update", false, "rewrite the hashes in testdata")
 var hashed = []struct {
 	name     string
 	seed     uint64
-	profile  string
+	profile  Profile
 	fidelity Fidelity
 }{
-	{"core, calm", 1, "calm", Core},
-	{"core, swarm", 2, "swarm", Core},
-	{"core, swarm", 17, "swarm", Core},
-	{"core, network", 3, "network", Core},
-	{"core, edit", 4, "edit", Core},
-	{"actors, calm", 5, "calm", Actors},
-	{"actors, swarm", 6, "swarm", Actors},
-	{"actors, process", 7, "process", Actors},
+	{"core, calm", 1, ProfileCalm, Core},
+	{"core, swarm", 2, ProfileSwarm, Core},
+	{"core, swarm", 17, ProfileSwarm, Core},
+	{"core, network", 3, ProfileNetwork, Core},
+	{"core, edit", 4, ProfileEdit, Core},
+	{"actors, calm", 5, ProfileCalm, Actors},
+	{"actors, swarm", 6, ProfileSwarm, Actors},
+	{"actors, process", 7, ProfileProcess, Actors},
 }
 
 func hashes() string {

@@ -99,18 +99,18 @@ func provingGround(name string, seed uint64) *Scenario {
 	case "split":
 		add(t, t+20*sec, Partition{[][]string{n("n1", "n2"), n("n3", "n4")}})
 	case "one link":
-		add(t, t+60*sec, Cut{n("n1"), n("n2"), false})
+		add(t, t+60*sec, Cut{Links{From: n("n1"), To: n("n2")}})
 		add(t+10*sec, t+40*sec, Crash{n("n1")})
 		add(t+80*sec, t+110*sec, Isolate{Nodes: n("n3")})
-		add(t+100*sec, t+140*sec, Cut{n("n3"), n("n1"), false})
+		add(t+100*sec, t+140*sec, Cut{Links{From: n("n3"), To: n("n1")}})
 	case "ring":
 		add(t, t+40*sec, Ring{})
 		add(t+20*sec, t+30*sec, Crash{n("n2")})
 	case "reorder":
-		add(t, t+60*sec, Reorder{nil, nil, false, Percent(50), 2900 * time.Millisecond})
-		add(t, t+60*sec, Duplicate{nil, nil, false, Percent(30)})
+		add(t, t+60*sec, Reorder{Probability: Percent(50), By: 2900 * time.Millisecond})
+		add(t, t+60*sec, Duplicate{Probability: Percent(30)})
 	case "loop":
-		add(t, t+60*sec, Delay{nil, nil, false, Range{0, 1400 * time.Millisecond}})
+		add(t, t+60*sec, Delay{By: Range{0, 1400 * time.Millisecond}})
 		add(t, t+60*sec, CrashLoop{n("n2"), 4 * sec, 300 * time.Millisecond})
 	case "wall clock":
 		add(t, 0, ClockJump{n("n1"), -time.Hour})

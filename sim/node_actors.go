@@ -358,6 +358,8 @@ func (p *actorProcess) unpublish(f *feed) {
 	p.w.actors.pump()
 }
 
+func (p *actorProcess) event(ev control.Event, _ string) { p.send(p.node.Control(), ev) }
+
 func (p *actorProcess) drain() {
 	if p.node != nil {
 		p.node.BeginDrain()
@@ -420,7 +422,7 @@ func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
 	if w.o.NoRelay {
 		st.Ages = nil
 	}
-	if m.foreign > 0 {
+	if m.newer > 0 {
 		st.V = control.Protocol + 1
 	}
 	size := 300
@@ -439,7 +441,7 @@ func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
 		w.checks.weighed(m, st, raw)
 		ex.raw = raw
 	}
-	if m.foreign > 0 && ex.raw != nil && !broken {
+	if m.newer > 0 && ex.raw != nil && !broken {
 		ex.raw = append([]byte(`{"from_a_later_version":{"x":[1,2,3]},`), ex.raw[1:]...)
 	}
 	w.bytes += uint64(size)

@@ -368,6 +368,8 @@ func (p *coreProcess) unpublish(f *feed) {
 	c.step(control.PublishEnded{Stream: f.s.name}, "publisher-left")
 }
 
+func (p *coreProcess) event(ev control.Event, line string) { (*core)(p).step(ev, line) }
+
 func (p *coreProcess) drain() { (*core)(p).step(control.Drain{}, "drain") }
 
 func (p *coreProcess) edit(f *conf.File) {

@@ -10,107 +10,150 @@ import (
 	"weir/cluster/conf"
 )
 
-// A faultKind is a fault that can be drawn.
-type faultKind struct {
-	name     string
-	profiles string        // that draw it, besides swarm
-	weight   int           // how often, against the others
-	least    time.Duration // it lasts at least
-	make     func(g *drawing) Action
+// A Profile says which faults [Random] draws. Its zero value, swarm, draws of all of them, of which about half are switched
+// off in each run.
+type Profile uint8
+
+// Profiles. Those but the first can be added, to say in which of them a fault is.
+const (
+	ProfileSwarm Profile = 0
+	ProfileCalm  Profile = 1 << iota
+	ProfileNetwork
+	ProfileProcess
+	ProfileSource
+	ProfileEdit
+)
+
+// Profiles are all profiles.
+func Profiles() []Profile {
+	return []Profile{ProfileSwarm, ProfileCalm, ProfileNetwork, ProfileProcess, ProfileSource, ProfileEdit}
 }
 
-// catalogue is every fault that can be drawn. Each run of a swarm switches about half of them off.
-var catalogue = slices.Concat(first, second)
-
-// first and second are drawn one after the other from numbers of their own, so that what is added to the second shifts
-// nothing that the first draws.
-var first = []faultKind{
-	{"crash", "process", 4, 200 * time.Millisecond, func(g *drawing) Action { return Crash{g.some()} }},
-	{"restart", "process", 2, 0, func(g *drawing) Action {
-		return Restart{Nodes: g.one(), Remembered: g.flip(), Moved: g.flip()}
-	}},
-	{"crashloop", "process", 1, 5 * time.Second, func(g *drawing) Action {
-		return CrashLoop{g.one(), g.time(100*time.Millisecond, 2*g.stale), g.time(50*time.Millisecond, 2*time.Second)}
-	}},
-	{"pause", "process", 3, 50 * time.Millisecond, func(g *drawing) Action { return Pause{g.one()} }},
-	{"suspend", "process", 1, 50 * time.Millisecond, func(g *drawing) Action { return Suspend{g.one()} }},
-	{"throttle", "process", 1, time.Second, func(g *drawing) Action { return Throttle{g.one(), g.time(time.Millisecond, g.stale/4)} }},
-	{"exhaust", "process", 1, time.Second, func(g *drawing) Action { return Exhaust{g.one()} }},
-	{"drain", "process", 1, 0, func(g *drawing) Action { return Drain{g.one()} }},
-	{"killactor", "process", 1, 0, func(g *drawing) Action { return KillActor{g.one()[0], g.actor()} }},
-	{"wrongkey", "network", 1, time.Second, func(g *drawing) Action { return WrongKey{g.one()} }},
-	{"foreign", "network", 1, time.Second, func(g *drawing) Action { return Foreign{g.one()} }},
-	{"clockrate", "process", 1, 10 * time.Second, func(g *drawing) Action { return ClockRate{g.one(), g.rng.IntN(1001) - 500} }},
-	{"clockjump", "process", 1, 0, func(g *drawing) Action {
-		return ClockJump{g.one(), time.Duration(g.rng.Int64N(int64(48*time.Hour))) - 24*time.Hour}
-	}},
-	{"cut", "network", 3, 100 * time.Millisecond, func(g *drawing) Action { return Cut{g.one(), g.one(), g.flip()} }},
-	{"partition", "network", 3, 500 * time.Millisecond, func(g *drawing) Action { return Partition{g.groups()} }},
-	{"ring", "network", 1, time.Second, func(*drawing) Action { return Ring{} }},
-	{"isolate", "network", 2, 500 * time.Millisecond, func(g *drawing) Action {
-		return Isolate{Nodes: g.one(), In: g.flip(), Out: g.flip()}
-	}},
-	{"refuse", "network", 1, 100 * time.Millisecond, func(g *drawing) Action { return Refuse{g.one(), g.one(), g.flip()} }},
-	{"reset", "network", 1, time.Second, func(g *drawing) Action { return Reset{g.some(), nil, g.flip(), g.chance(100)} }},
-	{"clog", "network", 1, 100 * time.Millisecond, func(g *drawing) Action { return Clog{g.one(), g.one(), g.flip()} }},
-	{"swizzle", "network", 1, time.Second, func(g *drawing) Action { return Swizzle{g.some()} }},
-	{"delay", "network", 2, time.Second, func(g *drawing) Action {
-		return Delay{g.some(), nil, g.flip(), Range{0, g.time(time.Millisecond, g.stale)}}
-	}},
-	{"spike", "network", 1, time.Second, func(g *drawing) Action {
-		return Spike{g.some(), nil, g.flip(), g.chance(20), Range{0, g.time(time.Millisecond, 2*g.stale)}}
-	}},
-	{"loss", "network", 2, time.Second, func(g *drawing) Action { return Loss{g.some(), nil, g.flip(), g.chance(60)} }},
-	{"burst", "network", 1, time.Second, func(g *drawing) Action {
-		return Burst{g.some(), nil, g.flip(), g.chance(10), Percent(10) + g.chance(60)}
-	}},
-	{"duplicate", "network", 1, time.Second, func(g *drawing) Action { return Duplicate{nil, nil, false, g.chance(50)} }},
-	{"reorder", "network", 1, time.Second, func(g *drawing) Action {
-		return Reorder{nil, nil, false, g.chance(50), g.time(time.Millisecond, g.stale)}
-	}},
-	{"bandwidth", "network", 1, time.Second, func(g *drawing) Action { return Bandwidth{g.one(), nil, g.flip(), 200 + g.rng.IntN(20_000)} }},
-	{"flaplink", "network", 1, 5 * time.Second, func(g *drawing) Action {
-		return FlapLink{g.one(), g.one(), g.flip(), g.time(100*time.Millisecond, 2*g.stale), g.time(100*time.Millisecond, 2*g.stale)}
-	}},
-	{"slowreplies", "network", 1, time.Second, func(g *drawing) Action {
-		return SlowReplies{Nodes: g.one(), By: Range{g.stale * 9 / 10, g.stale * 11 / 10}}
-	}},
-	{"brokenreplies", "network", 1, time.Second, func(g *drawing) Action {
-		return BrokenReplies{g.one(), g.chance(100), [...]Breakage{CutShort, Garbled, Huge}[g.rng.IntN(3)]}
-	}},
-	{"sourcedown", "source", 2, time.Second, func(g *drawing) Action { return SourceDown{g.streams(), g.maybeAll()} }},
-	{"stall", "source", 1, time.Second, func(g *drawing) Action { return Stall{g.streams(), g.maybeAll()} }},
-	{"slowsource", "source", 1, time.Second, func(g *drawing) Action {
-		return SlowSource{g.streams(), g.maybeAll(), Range{0, g.time(time.Millisecond, g.stale)}}
-	}},
-	{"singlelogin", "source", 1, time.Second, func(g *drawing) Action { return SingleLogin{g.streams()} }},
-	{"demand", "source calm", 2, 0, func(g *drawing) Action { return Demand{Streams: g.streams()[:1], Nodes: g.one()} }},
-	{"publish", "source", 1, time.Second, func(g *drawing) Action { return Publish{g.one()[0], g.published()} }},
-	{"load", "process", 1, time.Second, func(g *drawing) Action { return Load{g.one(), g.rng.IntN(1001)} }},
-	{"edit", "edit", 1, 0, nil}, // see rollingEdit
+// String gives the word of the scenario language.
+func (p Profile) String() string {
+	switch p {
+	case ProfileSwarm:
+		return "swarm"
+	case ProfileCalm:
+		return "calm"
+	case ProfileNetwork:
+		return "network"
+	case ProfileProcess:
+		return "process"
+	case ProfileSource:
+		return "source"
+	case ProfileEdit:
+		return "edit"
+	}
+	return "unknown"
 }
 
-var second = []faultKind{
-	{"halfopen", "network", 1, time.Second, func(g *drawing) Action { return HalfOpen{g.one(), g.some(), g.flip()} }},
-	{"onthedot", "network", 1, time.Second, func(g *drawing) Action { return SlowReplies{Nodes: g.one(), After: g.stale} }},
-	{"drift", "edit", 1, time.Second, nil},   // see drift
-	{"herd", "process", 1, time.Second, nil}, // see herd
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *Profile) UnmarshalText(text []byte) error {
+	for _, q := range Profiles() {
+		if q.String() == string(text) {
+			*p = q
+			return nil
+		}
+	}
+	return fmt.Errorf("found %q, expected one of the profiles %s", text, profileList())
 }
+
+// profileList is for messages and the help.
+func profileList() string {
+	var names []string
+	for _, p := range Profiles() {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// drawn says how a fault is drawn.
+type drawn struct {
+	name     string                  // for [Options.Without]
+	profiles Profile                 // that draw it, besides swarm
+	weight   int                     // how often, against the others
+	least    time.Duration           // it lasts at least; zero: it has no end
+	second   bool                    // it is drawn after the others; see catalogue
+	never    func(g *generator) bool // there is nothing to draw it for; nil: there always is
+
+	// steps are what the fault is made of, when it begins at an instant and all faults end at another. The last gets an end
+	// where the fault has one.
+	steps func(g *generator, at, end time.Duration) []Step
+}
+
+// draws says how an action of one step is drawn.
+func draws[A any](profiles Profile, weight int, least time.Duration, draw func(g *generator) A) *drawn {
+	return &drawn{profiles: profiles, weight: weight, least: least, steps: func(g *generator, at, _ time.Duration) []Step {
+		return []Step{{At: at, Action: draw(g)}}
+	}}
+}
+
+// unless says when there is nothing to draw the fault for.
+func (d *drawn) unless(never func(g *generator) bool) *drawn {
+	d.never = never
+	return d
+}
+
+// further puts the fault among those that are drawn after the others.
+func (d *drawn) further() *drawn {
+	d.second = true
+	return d
+}
+
+// A Fault is something that [Random] can draw, by its place in the catalogue.
+type Fault uint8
+
+// catalogue is every fault that can be drawn: those of the kinds in their order, and some that are made of actions of
+// other kinds. First and second ones are drawn one after the other from numbers of their own, so that what is added to
+// the second shifts nothing that the first draws.
+var catalogue = func() []*drawn {
+	var first, second []*drawn
+	for _, k := range kinds {
+		switch {
+		case k.drawn == nil:
+		case k.drawn.second:
+			second = append(second, k.drawn)
+		default:
+			first = append(first, k.drawn)
+		}
+	}
+	return slices.Concat(first, second, []*drawn{
+		{name: "onthedot", profiles: ProfileNetwork, weight: 1, least: time.Second, second: true, steps: (*generator).onTheDot},
+		{name: "drift", profiles: ProfileEdit, weight: 1, least: time.Second, second: true, steps: (*generator).drift},
+		{name: "herd", profiles: ProfileProcess, weight: 1, least: time.Second, second: true, steps: (*generator).herd},
+	})
+}()
 
 // Faults are the names of all faults that [Random] can draw.
 func Faults() []string {
-	out := make([]string, len(catalogue))
-	for i, k := range catalogue {
-		out[i] = k.name
+	var names []string
+	for _, d := range catalogue {
+		names = append(names, d.name)
 	}
-	return out
+	return names
 }
 
-// Profiles are the profiles of [Random].
-func Profiles() []string { return []string{"swarm", "calm", "network", "process", "source", "edit"} }
+// String gives the name of the fault.
+func (f Fault) String() string { return catalogue[f].name }
 
-// A drawing draws the faults of one [Random] step.
-type drawing struct {
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (f *Fault) UnmarshalText(text []byte) error {
+	name := string(text)
+	i := slices.IndexFunc(catalogue, func(d *drawn) bool { return d.name == name })
+	if i < 0 {
+		more := ""
+		if near := conf.Nearest(name, Faults()); near != "" {
+			more = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return fmt.Errorf("found %q, expected the name of a fault%s", name, more)
+	}
+	*f = Fault(i)
+	return nil
+}
+
+// A generator draws the faults of one [Random] step.
+type generator struct {
 	added int // streams, by edits
 	s     *Scenario
 	rng   *rand.Rand
@@ -121,12 +164,12 @@ type drawing struct {
 	pubs  []string
 }
 
-func (g *drawing) flip() bool { return g.rng.IntN(2) == 0 }
+func (g *generator) flip() bool { return g.rng.IntN(2) == 0 }
 
-func (g *drawing) one() []string { return []string{g.s.Nodes[g.rng.IntN(len(g.s.Nodes))]} }
+func (g *generator) one() []string { return []string{g.s.Nodes[g.rng.IntN(len(g.s.Nodes))]} }
 
 // some is one node mostly, and at times several.
-func (g *drawing) some() []string {
+func (g *generator) some() []string {
 	if g.rng.IntN(4) > 0 {
 		return g.one()
 	}
@@ -142,14 +185,14 @@ func (g *drawing) some() []string {
 	return out
 }
 
-func (g *drawing) maybeAll() []string {
+func (g *generator) maybeAll() []string {
 	if g.rng.IntN(3) == 0 {
 		return nil
 	}
 	return g.some()
 }
 
-func (g *drawing) streams() []string {
+func (g *generator) streams() []string {
 	if len(g.names) == 0 {
 		return []string{""}
 	}
@@ -161,14 +204,14 @@ func (g *drawing) streams() []string {
 	return slices.Compact(out)
 }
 
-func (g *drawing) published() string {
+func (g *generator) published() string {
 	if len(g.pubs) == 0 {
 		return ""
 	}
 	return g.pubs[g.rng.IntN(len(g.pubs))]
 }
 
-func (g *drawing) actor() string {
+func (g *generator) actor() string {
 	switch g.rng.IntN(3) {
 	case 0:
 		return "control"
@@ -186,7 +229,7 @@ func (g *drawing) actor() string {
 }
 
 // time draws evenly by order of magnitude, since what matters lies near small times as much as near large ones.
-func (g *drawing) time(least, most time.Duration) time.Duration {
+func (g *generator) time(least, most time.Duration) time.Duration {
 	steps := 0
 	for d := least; d < most; d *= 2 {
 		steps++
@@ -195,10 +238,10 @@ func (g *drawing) time(least, most time.Duration) time.Duration {
 	return min(most, d+time.Duration(g.rng.Int64N(int64(d))))
 }
 
-func (g *drawing) chance(percent int) PPM { return PPM(g.rng.IntN(percent*10_000) + 1) }
+func (g *generator) chance(percent int) PPM { return PPM(g.rng.IntN(percent*10_000) + 1) }
 
 // groups are two parts, or three at times.
-func (g *drawing) groups() [][]string {
+func (g *generator) groups() [][]string {
 	out := make([][]string, 2+b2i(g.rng.IntN(4) == 0))
 	for _, n := range g.s.Nodes {
 		i := g.rng.IntN(len(out) + b2i(g.rng.IntN(8) == 0))
@@ -210,19 +253,19 @@ func (g *drawing) groups() [][]string {
 }
 
 // expand draws what the Random steps of a scenario stand for. Its steps all end within the time of theirs.
-func expand(s *Scenario, without []string) []Step {
+func expand(s *Scenario, without []Fault) []Step {
 	var out []Step
 	for i, st := range s.Steps {
 		if r, ok := st.Action.(Random); ok {
-			g := newDrawing(s, i)
+			g := newGenerator(s, i)
 			out = append(out, g.draw(r.Profile, st.At, max(st.To, st.At+time.Second), without)...)
 		}
 	}
 	return out
 }
 
-func newDrawing(s *Scenario, i int) *drawing {
-	g := &drawing{s: s, rng: rand.New(rand.NewPCG(s.Seed, stringHash(fmt.Sprint("faults ", i))))}
+func newGenerator(s *Scenario, i int) *generator {
+	g := &generator{s: s, rng: rand.New(rand.NewPCG(s.Seed, stringHash(fmt.Sprint("faults ", i))))}
 	g.file = s.file(s.Nodes[0])
 	for _, p := range g.file.Peers {
 		g.stale = max(g.stale, p.StaleTimeout)
@@ -238,28 +281,31 @@ func newDrawing(s *Scenario, i int) *drawing {
 	return g
 }
 
-func (g *drawing) draw(profile string, from, to time.Duration, without []string) []Step {
-	out := g.drawOf(first, profile, from, to, without)
-	g.drawn = out
+func (g *generator) draw(profile Profile, from, to time.Duration, without []Fault) []Step {
+	g.drawn = g.round(false, profile, from, to, without)
 	g.rng = rand.New(rand.NewPCG(g.s.Seed, stringHash(fmt.Sprint("further faults ", from))))
-	return append(out, g.drawOf(second, profile, from, to, without)...)
+	return append(g.drawn, g.round(true, profile, from, to, without)...)
 }
 
-func (g *drawing) drawOf(list []faultKind, profile string, from, to time.Duration, without []string) []Step {
-	var kinds []faultKind
+// round draws the first faults of the catalogue, or the second ones.
+func (g *generator) round(second bool, profile Profile, from, to time.Duration, without []Fault) []Step {
+	var on []*drawn
 	total := 0
-	for _, k := range list {
-		on := profile == "swarm" || slices.Contains(strings.Fields(k.profiles), profile)
-		if profile == "swarm" {
-			on = g.flip()
-		}
-		if !on || slices.Contains(without, k.name) || k.name == "publish" && len(g.pubs) == 0 {
+	for i, d := range catalogue {
+		if d.second != second {
 			continue
 		}
-		kinds = append(kinds, k)
-		total += k.weight
+		picked := d.profiles&profile != 0
+		if profile == ProfileSwarm {
+			picked = g.flip()
+		}
+		if !picked || slices.Contains(without, Fault(i)) || d.never != nil && d.never(g) {
+			continue
+		}
+		on = append(on, d)
+		total += d.weight
 	}
-	if len(kinds) == 0 {
+	if len(on) == 0 {
 		return nil
 	}
 	mean := g.time(g.stale/4, 4*g.stale)
@@ -267,39 +313,22 @@ func (g *drawing) drawOf(list []faultKind, profile string, from, to time.Duratio
 	for at := from; ; {
 		at += time.Duration(g.rng.Int64N(int64(2*mean))) + time.Millisecond
 		if at >= to {
-			break
+			return out
 		}
 		pick := g.rng.IntN(total)
-		for _, k := range kinds {
-			if pick -= k.weight; pick >= 0 {
-				continue
-			}
-			if k.name == "edit" {
-				out = append(out, g.rollingEdit(at, to)...)
-				break
-			}
-			st := Step{At: at}
-			switch k.name {
-			case "drift":
-				st.Action = g.drift(at)
-			case "herd":
-				st.Action = Crash{g.one()}
-				out = append(out, g.herd(at+g.time(time.Millisecond, g.stale)))
-			default:
-				st.Action = k.make(g)
-			}
-			if k.least > 0 {
-				st.To = min(to, at+k.least+g.time(10*time.Millisecond, 3*g.stale))
-			}
-			out = append(out, st)
-			break
+		i := slices.IndexFunc(on, func(d *drawn) bool {
+			pick -= d.weight
+			return pick < 0
+		})
+		out = append(out, on[i].steps(g, at, to)...)
+		if least := on[i].least; least > 0 {
+			out[len(out)-1].To = min(to, at+least+g.time(10*time.Millisecond, 3*g.stale))
 		}
 	}
-	return out
 }
 
 // rollingEdit changes the file and brings the change to one node after the other.
-func (g *drawing) rollingEdit(at, to time.Duration) []Step {
+func (g *generator) rollingEdit(at, to time.Duration) []Step {
 	f := *g.file
 	f.Streams = slices.Clone(f.Streams)
 	if len(f.Streams) == 0 {
@@ -340,7 +369,7 @@ func (g *drawing) rollingEdit(at, to time.Duration) []Step {
 
 // drift gives one node another file than the others have, for a time: other timeouts, another pin, or a stream or a peer
 // less.
-func (g *drawing) drift(at time.Duration) Action {
+func (g *generator) drift(at, _ time.Duration) []Step {
 	node := g.one()
 	f := *g.fileAt(node[0], at)
 	f.Streams, f.Peers = slices.Clone(f.Streams), slices.Clone(f.Peers)
@@ -369,11 +398,11 @@ func (g *drawing) drift(at time.Duration) Action {
 		i := g.rng.IntN(len(f.Peers))
 		f.Peers = slices.Delete(f.Peers, i, i+1)
 	}
-	return Edit{node, &f}
+	return []Step{{At: at, Action: Edit{node, &f}}}
 }
 
 // fileAt is the file that a node has at an instant by what has been drawn before.
-func (g *drawing) fileAt(node string, at time.Duration) *conf.File {
+func (g *generator) fileAt(node string, at time.Duration) *conf.File {
 	f := g.s.file(node)
 	for _, st := range g.drawn {
 		if e, ok := st.Action.(Edit); ok && st.At <= at && slices.Contains(e.Nodes, node) {
@@ -383,11 +412,17 @@ func (g *drawing) fileAt(node string, at time.Duration) *conf.File {
 	return f
 }
 
-// herd lets viewers come to all nodes for several streams at once, as all those of a node that has died do.
-func (g *drawing) herd(at time.Duration) Step {
-	a := Demand{}
+// herd ends a process, and lets its viewers come to all nodes for several streams at once.
+func (g *generator) herd(at, _ time.Duration) []Step {
+	crash := Step{At: at, Action: Crash{g.one()}}
+	a, come := Demand{}, at+g.time(time.Millisecond, g.stale)
 	if g.flip() {
 		a.Streams = append(g.streams(), g.streams()...)
 	}
-	return Step{At: at, Action: a}
+	return []Step{{At: come, Action: a}, crash}
+}
+
+// onTheDot lets the answers of a node arrive at the very instant at which others take it for dead.
+func (g *generator) onTheDot(at, _ time.Duration) []Step {
+	return []Step{{At: at, Action: SlowReplies{Nodes: g.one(), After: g.stale}}}
 }

@@ -174,7 +174,7 @@ func prune(s *Scenario) {
 		ok := true
 		if st.Action != nil {
 			a, left := pruned(st.Action, known)
-			st.Action, ok = a.(Action), left
+			st.Action, ok = a, left
 		}
 		if st.Expect != nil {
 			e, left := pruned(st.Expect, known)
@@ -191,14 +191,23 @@ func prune(s *Scenario) {
 func pruned(x any, known map[string]bool) (any, bool) {
 	v := reflect.New(reflect.TypeOf(x)).Elem()
 	v.Set(reflect.ValueOf(x))
+	ok := pruneFields(v, known)
+	return v.Interface(), ok
+}
+
+func pruneFields(v reflect.Value, known map[string]bool) bool {
 	for i := range v.NumField() {
 		switch f := v.Field(i).Addr().Interface().(type) {
+		case *Links:
+			if !pruneFields(v.Field(i), known) {
+				return false
+			}
 		case *[]string:
 			if *f == nil {
 				continue // all
 			}
 			if *f = withKnown(*f, known); len(*f) == 0 {
-				return x, false
+				return false
 			}
 		case *[][]string:
 			var groups [][]string
@@ -208,15 +217,15 @@ func pruned(x any, known map[string]bool) (any, bool) {
 				}
 			}
 			if *f = groups; len(groups) < 2 {
-				return x, false
+				return false
 			}
 		case *string:
 			if name := v.Type().Field(i).Name; (name == "Node" || name == "Stream" || name == "OwnedBefore") && !known[*f] {
-				return x, false
+				return false
 			}
 		}
 	}
-	return v.Interface(), true
+	return true
 }
 
 func withKnown(names []string, known map[string]bool) []string {

@@ -114,7 +114,7 @@ func Pack(o SweepOptions) *SweepResult {
 // SwarmOptions say what the scenarios of a swarm are like.
 type SwarmOptions struct {
 	SweepOptions
-	Profile    string        // of the faults; empty: swarm
+	Profile    Profile       // of the faults
 	Nodes      [2]int        // fewest and most; zero: 2 and 9
 	Streams    [2]int        // fewest and most; zero: 4 and 40
 	Disturbed  time.Duration // how long faults go on; zero: 120 s
@@ -130,9 +130,6 @@ func Swarm(o SwarmOptions) *SweepResult {
 
 // Draw makes the scenario of a seed of a swarm.
 func Draw(seed uint64, o SwarmOptions) *Scenario {
-	if o.Profile == "" {
-		o.Profile = "swarm"
-	}
 	if o.Disturbed == 0 {
 		o.Disturbed = 120 * time.Second
 	}

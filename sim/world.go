@@ -81,7 +81,7 @@ type machine struct {
 
 	exhausted int
 	wrongKey  int
-	foreign   int
+	newer     int // speaks a newer protocol, so many times
 	slow      Range
 	broken    PPM
 	breakage  Breakage
@@ -125,6 +125,7 @@ type process interface {
 	edit(file *conf.File)
 	kill(id string)
 	measure(load int)
+	event(ev control.Event, line string)
 	suspended(d time.Duration)
 	end()
 }

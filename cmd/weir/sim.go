@@ -75,13 +75,11 @@ of A, or all. With a group of its own a scenario is a txtar file; see any in tes
 
 What can happen:
 `)
-	group := ""
-	for _, v := range scenario.Verbs {
-		if v.Group != group {
-			group = v.Group
-			fmt.Fprintf(&b, "  %s\n", group)
+	for i, k := range sim.Kinds() {
+		if i == 0 || sim.Kinds()[i-1].Subject != k.Subject {
+			fmt.Fprintf(&b, "  %s\n", k.Subject)
 		}
-		fmt.Fprintf(&b, "    %-46s %s\n", strings.TrimSpace(v.Word+" "+v.Args), v.Help)
+		fmt.Fprintf(&b, "    %-46s %s\n", scenario.Usage(k), k.Help)
 	}
 	b.WriteString("\nWhat can be expected:\n")
 	for _, p := range scenario.Phrases {

@@ -22,13 +22,13 @@ type SimSweepCmd struct {
 
 // SweepFlags are those of sweep and swarm.
 type SweepFlags struct {
-	Seeds   uint64   `default:"100" placeholder:"N" help:"How many seeds. Default ${default}."`
-	From    uint64   `default:"1" placeholder:"N" help:"The first of them. Default ${default}."`
-	Jobs    int      `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
-	Without []string `placeholder:"FAULT" help:"Kinds of faults that random does not draw."`
-	Keep    bool     `name:"keep-going" help:"Go on after the first violation."`
-	HTML    string   `name:"html" placeholder:"FILE" help:"Write the timeline of the first violation as a page."`
-	JSON    bool     `name:"json" help:"Print JSON."`
+	Seeds   uint64      `default:"100" placeholder:"N" help:"How many seeds. Default ${default}."`
+	From    uint64      `default:"1" placeholder:"N" help:"The first of them. Default ${default}."`
+	Jobs    int         `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
+	Without []sim.Fault `placeholder:"FAULT" help:"Kinds of faults that random does not draw."`
+	Keep    bool        `name:"keep-going" help:"Go on after the first violation."`
+	HTML    string      `name:"html" placeholder:"FILE" help:"Write the timeline of the first violation as a page."`
+	JSON    bool        `name:"json" help:"Print JSON."`
 
 	swarm bool
 }
@@ -64,7 +64,7 @@ type SimSwarmCmd struct {
 	SweepFlags
 	Nodes    count         `default:"2..9" placeholder:"A..B" help:"How many nodes the groups have. Default ${default}."`
 	Streams  count         `default:"4..40" placeholder:"A..B" help:"How many streams they have. Default ${default}."`
-	Profile  string        `default:"swarm" enum:"swarm,calm,network,process,source,edit" help:"What is drawn: ${enum}. Default ${default}."`
+	Profile  sim.Profile   `default:"swarm" enum:"swarm,calm,network,process,source,edit" help:"What is drawn: ${enum}. Default ${default}."`
 	Length   time.Duration `default:"2m" help:"How long faults come; then all is quiet, and everything has to be well again. Default ${default}."`
 	Config   string        `short:"c" placeholder:"FILE" help:"Disturb the group of your own configuration instead of groups that are drawn."`
 	Name     string        `placeholder:"NAME" help:"Name of the node whose file that is, if neither it nor its peers say so."`

@@ -58,7 +58,7 @@ func TestProfilesOfTheCommandLineAreThoseOfTheSimulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range sim.Profiles() {
-		if _, err := parser.Parse([]string{"sim", "swarm", "--profile", p}); err != nil {
+		if _, err := parser.Parse([]string{"sim", "swarm", "--profile", p.String()}); err != nil {
 			t.Errorf("--profile %s: %v", p, err)
 		}
 	}

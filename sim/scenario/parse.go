@@ -294,23 +294,17 @@ func (p *parser) oneName(known *names) string {
 	return t.text
 }
 
-// A pair is two sides of links.
-type pair struct {
-	from, to []string
-	oneWay   bool
-}
-
 // link takes links: A -> B in that direction, A <-> B or A | B in both, A alone for all links of A, all for every one.
-func (p *parser) link() pair {
-	l := pair{from: p.nodeNames()}
+func (p *parser) link() sim.Links {
+	l := sim.Links{From: p.nodeNames()}
 	switch {
 	case p.word("->"):
-		l.oneWay = true
+		l.OneWay = true
 	case p.word("<->"), p.word("|"):
 	default:
 		return l
 	}
-	l.to = p.nodeNames()
+	l.To = p.nodeNames()
 	return l
 }
 

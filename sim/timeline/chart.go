@@ -28,8 +28,8 @@ type chart struct {
 	streams []streamLane
 	hidden  int // lanes of streams left out, in which nothing happened
 	states  []nodeLane
-	faults  [][]sim.Span // rows in which no two overlap
-	dense   bool         // there are so many faults that their words have room only where nothing follows
+	faults  [][]spell // rows in which no two overlap
+	dense   bool      // there are so many faults that their words have room only where nothing follows
 	pins    []pin
 }
 
@@ -290,26 +290,33 @@ func (c *chart) statesOf(name string) []state {
 // maxFaultRows is how high the strip of faults may get for the sake of their words.
 const maxFaultRows = 12
 
+// A spell is a fault with the words of the scenario for it.
+type spell struct {
+	sim.Span
+	text string
+}
+
 // layFaults puts faults into rows so that none covers another, nor its words unless that takes too many rows.
 func (c *chart) layFaults() {
-	spans := slices.Clone(c.result.Faults)
-	c.name(spans)
-	slices.SortStableFunc(spans, func(a, b sim.Span) int { return cmp.Compare(a.From, b.From) })
-	for i := range spans {
-		if spans[i].To < 0 || spans[i].To > c.until {
-			spans[i].To = c.until
+	spells := make([]spell, 0, len(c.result.Faults))
+	for _, s := range c.result.Faults {
+		text := longDecimals.ReplaceAllString(scenario.ActionText(s.Action), "$1")
+		if s.To < 0 || s.To > c.until {
+			s.To = c.until
 		}
+		spells = append(spells, spell{s, strings.TrimSuffix(text, " FILE.conf")})
 	}
-	if c.faults = rowsOf(spans, c.faultEnd); len(c.faults) > maxFaultRows {
+	slices.SortStableFunc(spells, func(a, b spell) int { return cmp.Compare(a.From, b.From) })
+	if c.faults = rowsOf(spells, c.faultEnd); len(c.faults) > maxFaultRows {
 		c.dense = true
-		c.faults = rowsOf(spans, func(s sim.Span) time.Duration { return max(s.To, s.From+c.until/300) })
+		c.faults = rowsOf(spells, func(s spell) time.Duration { return max(s.To, s.From+c.until/300) })
 	}
 }
 
-// rowsOf puts spans, in the order of their beginnings, each into the first row that has room.
-func rowsOf(spans []sim.Span, end func(sim.Span) time.Duration) (rows [][]sim.Span) {
-	for _, s := range spans {
-		i := slices.IndexFunc(rows, func(row []sim.Span) bool { return end(row[len(row)-1]) <= s.From })
+// rowsOf puts spells, in the order of their beginnings, each into the first row that has room.
+func rowsOf(spells []spell, end func(spell) time.Duration) (rows [][]spell) {
+	for _, s := range spells {
+		i := slices.IndexFunc(rows, func(row []spell) bool { return end(row[len(row)-1]) <= s.From })
 		if i < 0 {
 			rows = append(rows, nil)
 			i = len(rows) - 1
@@ -319,36 +326,12 @@ func rowsOf(spans []sim.Span, end func(sim.Span) time.Duration) (rows [][]sim.Sp
 	return rows
 }
 
-// name gives each fault the words of the scenario.
-func (c *chart) name(spans []sim.Span) {
-	type fault struct {
-		at         time.Duration
-		kind, text string
-	}
-	words := map[fault]string{}
-	for _, list := range [][]sim.Step{c.scenario.Steps, c.result.Drawn} {
-		for _, st := range list {
-			if st.Action != nil {
-				kind, text := sim.Describe(st.Action)
-				words[fault{st.At, kind, text}] = scenario.ActionText(st.Action)
-			}
-		}
-	}
-	for i, s := range spans {
-		if w := words[fault{s.From, s.Kind, s.Text}]; w != "" {
-			spans[i].Text = strings.TrimSuffix(longDecimals.ReplaceAllString(w, "$1"), " FILE.conf")
-		} else {
-			spans[i].Text = strings.TrimSpace(s.Kind + " " + s.Text)
-		}
-	}
-}
-
 // longDecimals are digits of drawn numbers that nobody reads.
 var longDecimals = regexp.MustCompile(`(\.\d\d)\d+`)
 
 // faultEnd is where the next fault of the row may begin: behind this one and behind its words.
-func (c *chart) faultEnd(s sim.Span) time.Duration {
-	words := time.Duration(float64(c.until) * float64(len([]rune(s.Text))+3) * 0.006)
+func (c *chart) faultEnd(s spell) time.Duration {
+	words := time.Duration(float64(c.until) * float64(len([]rune(s.text))+3) * 0.006)
 	return max(s.To, s.From+words)
 }
 

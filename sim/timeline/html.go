@@ -230,16 +230,16 @@ func (p *page) drawFaults() {
 				class = "fault instant"
 			}
 			p.s(`<rect class="%s" y="%d" height="%d" %s><title>%s, %s</title></rect>`, class, p.y, faultHeight-4, p.span(s.From, s.To),
-				esc(s.Text), times(s.From, s.To))
+				esc(s.text), times(s.From, s.To))
 			if !p.dense {
-				p.atEdge("faulttext", p.y+12, s.From, s.Text)
+				p.atEdge("faulttext", p.y+12, s.From, s.text)
 				continue
 			}
 			next := p.until
 			if k+1 < len(row) {
 				next = row[k+1].From
 			}
-			p.words("faulttext", p.y+12, s.From, next, s.Text)
+			p.words("faulttext", p.y+12, s.From, next, s.text)
 		}
 		p.y += faultHeight
 	}

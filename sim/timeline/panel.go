@@ -161,9 +161,9 @@ type mark struct {
 func (p *page) marks() []mark {
 	list := []mark{}
 	for _, s := range flatten(p.faults) {
-		list = append(list, mark{s.From.Microseconds(), s.Text})
+		list = append(list, mark{s.From.Microseconds(), s.text})
 		if s.To > s.From && s.To < p.until {
-			list = append(list, mark{s.To.Microseconds(), s.Text + " ends"})
+			list = append(list, mark{s.To.Microseconds(), s.text + " ends"})
 		}
 	}
 	for _, v := range p.pins {

@@ -163,7 +163,7 @@ func (t *text) packFaults() (out []string, left int) {
 	var free []int
 	for _, s := range flatten(t.faults) {
 		from, to := t.column(s.From), t.column(s.To)
-		words := []rune(s.Text)
+		words := []rune(s.text)
 		if s.To > s.From {
 			words = append([]rune{'['}, words...)
 			for len(words) < to-from {
@@ -195,13 +195,13 @@ func (t *text) packFaults() (out []string, left int) {
 	return out, left
 }
 
-func flatten(rows [][]sim.Span) []sim.Span {
+func flatten(rows [][]spell) []spell {
 	list := slices.Concat(rows...)
-	slices.SortStableFunc(list, func(a, b sim.Span) int {
+	slices.SortStableFunc(list, func(a, b spell) int {
 		if a.From != b.From {
 			return int(min(max(a.From-b.From, -1), 1))
 		}
-		return strings.Compare(a.Text, b.Text)
+		return strings.Compare(a.text, b.text)
 	})
 	return list
 }

@@ -99,8 +99,7 @@ func drawn(t *testing.T) (*sim.Scenario, *sim.Result) {
 		},
 	}
 	for _, st := range s.Steps {
-		kind, text := sim.Describe(st.Action)
-		r.Faults = append(r.Faults, sim.Span{From: st.At, To: max(st.At, st.To), Kind: kind, Text: text})
+		r.Faults = append(r.Faults, sim.Span{From: st.At, To: max(st.At, st.To), Action: st.Action})
 	}
 	return s, r
 }
@@ -230,8 +229,7 @@ func TestAStormLeavesRoomForTheStreams(t *testing.T) {
 		at := time.Duration(i) * 250 * time.Millisecond
 		a := sim.Throttle{Nodes: []string{"n1"}, By: 1_234_567_890}
 		s.Steps = append(s.Steps, sim.Step{At: at, To: at + time.Second, Action: a})
-		kind, text := sim.Describe(a)
-		r.Faults = append(r.Faults, sim.Span{From: at, To: at + time.Second, Kind: kind, Text: text})
+		r.Faults = append(r.Faults, sim.Span{From: at, To: at + time.Second, Action: a})
 	}
 	rows := map[string]bool{}
 	for _, m := range regexp.MustCompile(`class="fault"[^>]* y="(\d+)"`).FindAllStringSubmatch(page(t, s, r, timeline.HTMLOptions{}), -1) {

@@ -1,0 +1,195 @@
+package sim
+
+import (
+	"time"
+
+	"weir/cluster/control"
+)
+
+// Actions on sources, publishers and viewers.
+type (
+	// SourceDown makes sources unreachable from nodes; captures that run there fail.
+	SourceDown struct{ Streams, Nodes []string }
+
+	// SourceUp makes them reachable again.
+	SourceUp struct{ Streams, Nodes []string }
+
+	// Stall makes sources fall silent without closing.
+	Stall struct{ Streams, Nodes []string }
+
+	// SlowSource makes sources take that long to begin.
+	SlowSource struct {
+		Streams, Nodes []string
+		Up             Range
+	}
+
+	// SingleLogin makes cameras refuse a second connection.
+	SingleLogin struct{ Streams []string }
+
+	// Publish lets a publisher come to a node. With To it leaves then.
+	Publish struct{ Node, Stream string }
+
+	// Unpublish lets it leave.
+	Unpublish struct{ Node, Stream string }
+
+	// Demand lets viewers ask nodes for streams, each of Nodes for each of Streams: many of both are a herd. With To they
+	// stay until then.
+	Demand struct{ Streams, Nodes []string }
+)
+
+var sourceKinds = []*Kind{
+	kind(Kind{Subject: Sources, Word: "source-down", Args: "STREAMS [on NODES]", Help: "the source cannot be reached from there", bounded: true},
+		draws(ProfileSource, 2, time.Second, func(g *generator) SourceDown { return SourceDown{g.streams(), g.maybeAll()} }),
+		func(w *world, f *fault, a SourceDown) {
+			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.dark[node] = true; w.darken(s) },
+				func(s *streamTruth, node string) { delete(s.dark, node) })
+		}),
+	kind(Kind{Subject: Sources, Word: "source-up", Args: "STREAMS [on NODES]", Help: "it can be reached again"},
+		nil,
+		func(w *world, f *fault, a SourceUp) {
+			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) {
+				delete(s.dark, node)
+				delete(s.mute, node)
+				if a.Nodes == nil {
+					clear(s.dark)
+					clear(s.mute)
+				}
+				w.mutes(s)
+			}, nil)
+		}),
+	kind(Kind{Subject: Sources, Word: "stall", Args: "STREAMS [on NODES]", Help: "the source falls silent without closing"},
+		draws(ProfileSource, 1, time.Second, func(g *generator) Stall { return Stall{g.streams(), g.maybeAll()} }),
+		func(w *world, f *fault, a Stall) {
+			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.mute[node] = true; w.mutes(s) },
+				func(s *streamTruth, node string) { delete(s.mute, node); w.mutes(s) })
+		}),
+	kind(Kind{Subject: Sources, Word: "slow-source", Args: "STREAMS [on NODES] by TIME..TIME", Help: "the source takes so long to begin", bounded: true},
+		draws(ProfileSource, 1, time.Second, func(g *generator) SlowSource {
+			return SlowSource{g.streams(), g.maybeAll(), Range{0, g.time(time.Millisecond, g.stale)}}
+		}),
+		func(w *world, f *fault, a SlowSource) {
+			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.slow[node] = a.Up },
+				func(s *streamTruth, node string) { delete(s.slow, node) })
+		}),
+	kind(Kind{Subject: Sources, Word: "single-login", Args: "STREAMS", Help: "the camera refuses a second connection"},
+		draws(ProfileSource, 1, time.Second, func(g *generator) SingleLogin { return SingleLogin{g.streams()} }),
+		func(w *world, f *fault, a SingleLogin) {
+			w.sources(f, a.Streams, nil, func(s *streamTruth, _ string) { s.single = true }, func(s *streamTruth, _ string) { s.single = false })
+		}),
+	kind(Kind{Subject: Sources, Word: "demand", Args: "STREAMS at NODES", Help: "viewers ask each of these nodes for each stream", still: true},
+		draws(ProfileSource|ProfileCalm, 2, 0, func(g *generator) Demand { return Demand{Streams: g.streams()[:1], Nodes: g.one()} }),
+		(*world).demand),
+	kind(Kind{Subject: Sources, Word: "publish", Args: "STREAM at NODE", Help: "a publisher comes", bounded: true, still: true},
+		draws(ProfileSource, 1, time.Second, func(g *generator) Publish { return Publish{g.one()[0], g.published()} }).
+			unless(func(g *generator) bool { return len(g.pubs) == 0 }),
+		func(w *world, f *fault, a Publish) {
+			if m, s := w.machine(a.Node), w.byName[a.Stream]; m != nil && s != nil {
+				m.publisher(s)
+				f.undo = func() { m.publisherLeaves(s) }
+			}
+		}),
+	kind(Kind{Subject: Sources, Word: "unpublish", Args: "STREAM at NODE", Help: "it leaves", still: true},
+		nil,
+		func(w *world, _ *fault, a Unpublish) {
+			if m, s := w.machine(a.Node), w.byName[a.Stream]; m != nil && s != nil {
+				m.publisherLeaves(s)
+			}
+		}),
+}
+
+// sources does something to the sources of streams as seen from nodes; the empty name means from all.
+func (w *world) sources(f *fault, streams, nodes []string, do, undo func(s *streamTruth, node string)) {
+	if nodes == nil {
+		nodes = []string{""}
+	}
+	all := func(do func(s *streamTruth, node string)) {
+		for _, s := range w.streams {
+			if among(streams, s) {
+				for _, n := range nodes {
+					do(s, n)
+				}
+			}
+		}
+	}
+	all(do)
+	if undo != nil {
+		f.undo = func() { all(undo) }
+	}
+}
+
+// darken ends the captures that have lost their source.
+func (w *world) darken(s *streamTruth) {
+	for _, m := range w.machines {
+		if f := m.captures[s.index].feed; f != nil && f.dark() && f.upAt >= 0 && !f.pub {
+			m.later(time.Millisecond, func() {
+				if m.captures[s.index].feed == f && f.dark() && f.state != control.Idle && f.state < control.Stopping {
+					f.fail("the source has gone")
+				}
+			})
+		}
+	}
+}
+
+// publisher lets a publisher come to a node.
+func (m *machine) publisher(s *streamTruth) {
+	if m.runs() {
+		m.process.publish(&feed{m: m, s: s, boots: m.boots, pub: true}, "")
+	}
+}
+
+func (m *machine) publisherLeaves(s *streamTruth) {
+	if f := m.pubs[s.name]; f != nil && m.runs() {
+		m.process.unpublish(f)
+	}
+}
+
+// How long a viewer's demand for an on-demand stream holds, and how often it is repeated while the viewer is there, as a
+// node's sessions do.
+const (
+	demandFresh = 5 * time.Second
+	demandEvery = 2 * time.Second
+)
+
+// demand lets viewers ask nodes for streams. What is on demand is asked for until the fault ends, or once if it has no
+// end; of every stream it is checked that they are led to it.
+func (w *world) demand(f *fault, a Demand) {
+	for _, m := range w.pick(a.Nodes) {
+		for _, s := range w.streams {
+			if !among(a.Streams, s) {
+				continue
+			}
+			m.demands(s)
+			w.checks.demanded(m, s)
+			if f.lasts() {
+				w.repeatDemand(f, m, s)
+			}
+		}
+	}
+	if f.lasts() {
+		f.undo = func() {} // repeatDemand sees that it has ended
+	}
+}
+
+func (w *world) repeatDemand(f *fault, m *machine, s *streamTruth) {
+	w.queue.push(item{at: w.now + demandEvery, do: func() {
+		if !f.ended {
+			m.demands(s)
+			w.repeatDemand(f, m, s)
+		}
+	}})
+}
+
+// demands tells a node's control plane that a viewer wants a stream. A viewer of one that always runs asks for nothing.
+func (m *machine) demands(s *streamTruth) {
+	if !m.runs() {
+		return
+	}
+	v := m.view() // nil for a node that did not start
+	if v == nil {
+		return
+	}
+	if x := v.Stream(s.name); x == nil || !x.OnDemand {
+		return
+	}
+	m.process.event(control.Demanded{Stream: s.name, Fresh: control.Instant(demandFresh)}, "demanded")
+}
