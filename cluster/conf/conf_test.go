@@ -2,6 +2,7 @@ package conf
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"reflect"
@@ -81,7 +82,7 @@ const full = `
 name n1; # this node
 ` + key + `
 return_holddown 1000;
-http 127.0.0.1:8080; http [::1]:8080; https 8443; rtmp off; rtsp 127.0.0.1:0; remote 127.0.0.1:7000;
+http 127.0.0.1:8080; http [::1]:8080; https off; rtmp off; rtsp 127.0.0.1:0; remote 127.0.0.1:7000;
 loglevel debug;
 hls relay; redirect rtmp,flv; relay rtsp; latency 80;
 vod clips { root "/srv/my clips"; }
@@ -127,7 +128,7 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 	want := &File{
 		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, RebalanceRate: DefaultRebalanceRate, LogLevel: "debug",
 		Listeners: map[protocols.Protocol][]Listen{
-			"http": {{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}}, "https": {{Port: 8443}}, "rtsp": {{Host: "127.0.0.1"}},
+			"http": {{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}}, "rtsp": {{Host: "127.0.0.1"}},
 		},
 		Remote: Listen{Host: "127.0.0.1", Port: 7000},
 		Vods:   []Vod{{Name: "clips", Root: "/srv/my clips"}, {Name: "vod", Root: DefaultVodRoot}},
@@ -179,7 +180,7 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 				Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 5 * ms},
 			},
 			{
-				Name: "1", ClientsTimeout: 5 * time.Second,
+				Name: "1", ClientsTimeout: 5 * time.Second, SourceTimeout: 7 * time.Second,
 				Inputs: []Input{
 					{URL: "tshttp://u:p@h:81/a?b=c", Scheme: "tshttp", Address: "http://u:p@h:81/a?b=c", Form: TS, Priority: 1, SourceTimeout: 7 * time.Second},
 					{URL: "hls://h/x.m3u8", Scheme: "hls", Address: "http://h/x.m3u8", Form: HLS, Priority: 1, SourceTimeout: 7 * time.Second},
@@ -205,18 +206,18 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 			{
 				Name: "n9:81", URL: "http://n9:81", Only: []string{"a", "b"}, OnlyGiven: true, Except: []string{"c"}, Prefix: "far", ClusterKey: "fedcba9876543210",
 				Stream: Stream{
-					Static: true, ClientsTimeout: 9 * time.Second, Inputs: []Input{{SourceTimeout: 4 * time.Second}},
+					Static: true, ClientsTimeout: 9 * time.Second, SourceTimeout: 4 * time.Second,
 					Ingest:   &Ingest{Handover: Make, Partition: Available},
 					Delivery: Delivery{HLS: HLSRelay, Redirect: []string{"flv"}, Relay: []string{"rtmp", "rtsp"}, Latency: 80 * ms},
 				},
 			},
 			{
 				Name: "rtmp://h2/live", URL: "rtmp://h2/live", Plain: true, Only: []string{"d"}, OnlyGiven: true,
-				Stream: Stream{Static: true, ClientsTimeout: time.Minute, Inputs: []Input{{SourceTimeout: time.Minute}}, Delivery: global},
+				Stream: Stream{Static: true, ClientsTimeout: time.Minute, Delivery: global},
 			},
 			{
 				Name: "N8", URL: "http://n8", OnlyGiven: true, ClusterKey: k,
-				Stream: Stream{Static: true, ClientsTimeout: time.Minute, Inputs: []Input{{SourceTimeout: time.Minute}}, Delivery: global},
+				Stream: Stream{Static: true, ClientsTimeout: time.Minute, Delivery: global},
 			},
 		},
 	}
@@ -229,7 +230,7 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 }
 
 func withoutPositions(f *File) *File {
-	f.index = nil
+	f.index, f.Places = nil, nil
 	clear := func(list []Listen) {
 		for i := range list {
 			list[i].Pos = Pos{}
@@ -319,7 +320,7 @@ func TestDefaultPortsHoldWhereNoneIsGiven(t *testing.T) {
 	for _, tt := range []struct{ src, want string }{
 		{"", "http 80 https off rtmp 1935 rtsp 554"},
 		{"http 8080; http 8081;", "http 8080 8081 https off rtmp 1935 rtsp 554"},
-		{"http off; rtmp off; rtsp off; https 443;", "http off https 443 rtmp off rtsp off"},
+		{"http off; rtmp off; rtsp off; https off;", "http off https off rtmp off rtsp off"},
 		{"http :8080; rtsp *:5540;", "http 8080 https off rtmp 1935 rtsp 5540"},
 	} {
 		f, problems := Parse("f", []byte(tt.src))
@@ -331,7 +332,7 @@ func TestDefaultPortsHoldWhereNoneIsGiven(t *testing.T) {
 		for _, p := range []protocols.Protocol{"http", "https", "rtmp", "rtsp"} {
 			got = append(got, string(p))
 			for _, l := range f.Listeners[p] {
-				got = append(got, addrWords(l))
+				got = append(got, l.words())
 			}
 			if len(f.Listeners[p]) == 0 {
 				got = append(got, "off")
@@ -362,7 +363,7 @@ func TestFalseTakeOversFollowTheFormula(t *testing.T) {
 
 func TestNodeOutsideItsOwnListIsMeantByItsName(t *testing.T) {
 	src := []byte(key + "peer n2; stream a { input fake://a; cluster_ingest capture_at=n1; }")
-	for _, fl := range []Flags{{Name: "n1"}, {Self: []string{"N1"}}} {
+	for _, fl := range []Flags{{Values: values{"name": {"n1"}}}, {Self: []string{"N1"}}} {
 		f, problems := Load("f", src, fl)
 		if len(problems) != 0 || f.Streams[0].Ingest.CaptureAt != "n1" || f.Streams[0].Ingest.Peer != "" {
 			t.Errorf("Load(…, %+v): ingest %+v, problems:\n%s", fl, f.Streams[0].Ingest, problems)
@@ -451,18 +452,28 @@ func TestMaskedShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestRegistryIsWhole(t *testing.T) {
-	for i, s := range registry {
-		if !s.later && s.apply == nil {
-			t.Errorf("%s is neither obeyed nor marked as not built", s.name)
+func TestTableIsWhole(t *testing.T) {
+	for i, d := range table {
+		what := fmt.Sprintf("%s in %v", d.name, d.in.words())
+		if !d.later && d.read == nil && d.open == nil {
+			t.Errorf("%s is neither obeyed nor marked as not built", what)
 		}
-		for _, o := range registry[:i] {
-			if o.name == s.name && o.in&s.in != 0 {
-				t.Errorf("%s stands twice in %v", s.name, (o.in & s.in).words())
+		for _, o := range table[:i] {
+			if o.name == d.name && o.in&d.in != 0 {
+				t.Errorf("%s stands twice in %v", d.name, (o.in & d.in).words())
 			}
 		}
-		if s.same != "" && find(s.same, s.in) == nil {
-			t.Errorf("%s is another word for %s, which is unknown in %v", s.name, s.same, s.in.words())
+		if d.inherits && find(d.name, inFile) == nil {
+			t.Errorf("%s is taken from the top of the file, where it cannot stand", what)
+		}
+		if d.later {
+			continue
+		}
+		if d.doc == "" || !strings.HasSuffix(d.doc, ".") || d.reload == "" {
+			t.Errorf("%s has no sentence, or does not say how it is reloaded", what)
+		}
+		if d.max != 0 && d.example == "" && d.min > 0 {
+			t.Errorf("%s has no example", what)
 		}
 	}
 }
@@ -575,7 +586,7 @@ func FuzzFlags(f *testing.F) {
 	f.Add("a", "a=file://vod/x.mp4; title \"x\";", "/srv")
 	f.Add("a; } stream x {", "a=fake://; } stream b { input fake://b", "=")
 	f.Fuzz(func(t *testing.T, peer, stream, vod string) {
-		file, problems := Load("", nil, Flags{ClusterKey: "0123456789abcdef", Peers: []string{peer}, Streams: []string{stream}, Vods: []string{vod}})
+		file, problems := Load("", nil, Flags{Values: values{"cluster-key": {"0123456789abcdef"}, "peer": {peer}, "stream": {stream}, "vod": {vod}}})
 		if len(file.Peers) > 1 || len(file.Streams) > 1 {
 			t.Fatalf("one flag gave %d peers and %d streams: %s", len(file.Peers), len(file.Streams), problems)
 		}

@@ -49,17 +49,9 @@ func newScanner(src []byte, pos Pos) *scanner {
 	return &scanner{src: strings.TrimPrefix(string(src), "\ufeff"), pos: pos}
 }
 
-// A textError is text that cannot be cut into tokens, or tokens that make no directives.
-type textError struct {
-	pos  Pos
-	text string
-}
-
-// Error implements error.
-func (e *textError) Error() string { return e.pos.String() + ": " + e.text }
-
-func errorAt(at Pos, format string, args ...any) error {
-	return &textError{at, fmt.Sprintf(format, args...)}
+// errorAt makes the problem that ends the reading of a text.
+func errorAt(at Pos, format string, args ...any) *Problem {
+	return &Problem{Pos: at, Severity: Error, Text: fmt.Sprintf(format, args...)}
 }
 
 // peek gives the next character without taking it, or -1 at the end.
@@ -71,7 +63,7 @@ func (s *scanner) peek() rune {
 	return r
 }
 
-func (s *scanner) take() (rune, error) {
+func (s *scanner) take() (rune, *Problem) {
 	r, n := utf8.DecodeRuneInString(s.src[s.at:])
 	if r == utf8.RuneError && n < 2 {
 		return 0, errorAt(s.pos, "found byte 0x%02x, expected UTF-8 text", s.src[s.at])
@@ -94,8 +86,8 @@ func isSpace(r rune) bool { return r == ' ' || r == '\t' || r == '\n' || r == '\
 // endsWord reports whether r, or the end of the file, ends a word.
 func endsWord(r rune) bool { return r < 0 || isSpace(r) || r == ';' || r == '{' || r == '}' }
 
-// next gives the next token; the last one is endOfText. Its error is a *textError.
-func (s *scanner) next() (token, error) {
+// next gives the next token; the last one is endOfText.
+func (s *scanner) next() (token, *Problem) {
 	if err := s.skip(); err != nil {
 		return token{}, err
 	}
@@ -127,7 +119,7 @@ func (s *scanner) next() (token, error) {
 }
 
 // skip passes white space and comments. A comment begins only where a word could, so a URL may contain `#`.
-func (s *scanner) skip() error {
+func (s *scanner) skip() *Problem {
 	comment := false
 	for s.at < len(s.src) {
 		r := s.peek()
@@ -147,7 +139,7 @@ func (s *scanner) skip() error {
 }
 
 // word reads an unquoted word into t; a quote directly behind `key=` begins a quoted value.
-func (s *scanner) word(t token) (token, error) {
+func (s *scanner) word(t token) (token, *Problem) {
 	var b strings.Builder
 	key := true // what was read so far may be the key of an option
 	for !endsWord(s.peek()) {
@@ -180,7 +172,7 @@ func isIdentifier(r rune, first bool) bool {
 }
 
 // quoted reads a quoted string, which ends on its line and is followed by the end of the word.
-func (s *scanner) quoted() (string, error) {
+func (s *scanner) quoted() (string, *Problem) {
 	open := s.pos
 	q, err := s.take()
 	if err != nil {
@@ -215,7 +207,7 @@ func (s *scanner) quoted() (string, error) {
 }
 
 // escape reads a backslash and what it stands before.
-func (s *scanner) escape() (rune, error) {
+func (s *scanner) escape() (rune, *Problem) {
 	at := s.pos
 	if _, err := s.take(); err != nil {
 		return 0, err

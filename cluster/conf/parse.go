@@ -34,8 +34,8 @@ func (e *entry) head() string {
 }
 
 // parse makes the directives of a text that begins at a position; line 0 is that of a flag's text, in which the last
-// semicolon may be left out. A *textError ends it: what follows would be guesswork.
-func parse(src []byte, at Pos) ([]*entry, error) {
+// semicolon may be left out. A problem ends it: what follows would be guesswork.
+func parse(src []byte, at Pos) ([]*entry, *Problem) {
 	if len(src) > maxFile {
 		return nil, errorAt(at, "found a file of %d bytes, expected at most %d", len(src), maxFile)
 	}
@@ -50,7 +50,7 @@ func parse(src []byte, at Pos) ([]*entry, error) {
 }
 
 // list reads directives up to the brace that ends their block, or to the end of the text, and gives what ended them.
-func (s *scanner) list(depth int) (list []*entry, end token, err error) {
+func (s *scanner) list(depth int) (list []*entry, end token, err *Problem) {
 	for {
 		t, err := s.next()
 		switch {
@@ -72,7 +72,7 @@ func (s *scanner) list(depth int) (list []*entry, end token, err error) {
 }
 
 // rest reads what follows the name of a directive.
-func (s *scanner) rest(e *entry, depth int) error {
+func (s *scanner) rest(e *entry, depth int) *Problem {
 	last := e.pos // of the word before t
 	for {
 		t, err := s.next()

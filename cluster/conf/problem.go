@@ -1,7 +1,6 @@
 package conf
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,14 +112,6 @@ func (r *report) add(s Severity, at Pos, format string, args ...any) {
 
 func (r *report) errorf(at Pos, format string, args ...any) { r.add(Error, at, format, args...) }
 func (r *report) warnf(at Pos, format string, args ...any)  { r.add(Warning, at, format, args...) }
-
-// unreadable adds a text that is no directives.
-func (r *report) unreadable(err error) {
-	var te *textError
-	if errors.As(err, &te) {
-		r.errorf(te.pos, "%s", te.text)
-	}
-}
 
 // full reports whether a further problem would be left out, so that its words need not be looked for.
 func (r *report) full() bool { return len(r.list) >= maxProblems }

@@ -1,235 +1,553 @@
 package conf
 
 import (
-	"fmt"
-	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"weir/protocols"
 )
 
-// hlsSourceTimeout is the default of source_timeout for playlists, which come in large pieces.
-const hlsSourceTimeout = 3 * time.Minute
+// What holds where the file says nothing about a stream.
+const (
+	DefaultLatency        = 40 * time.Millisecond
+	DefaultSourceTimeout  = time.Minute
+	DefaultClientsTimeout = time.Minute
 
-// inherit gives a stream what it does not say itself and its template does.
-func (b *builder) inherit(st *streamDraft) {
-	if st.inherits == (word{}) {
-		return
-	}
-	i := slices.IndexFunc(b.templates, func(t *streamDraft) bool { return t.Name == st.inherits.text })
-	if i < 0 {
-		names := make([]string, 0, len(b.templates))
-		for _, t := range b.templates {
-			names = append(names, t.Name)
-		}
-		b.errorf(st.inherits.pos, "`template`: found %s, expected a template of the file%s", quote(st.inherits.text), didYouMean(st.inherits.text, names))
-		return
-	}
-	t := b.templates[i]
-	if len(st.inputs) == 0 {
-		for _, in := range t.inputs {
-			own := *in
-			st.inputs = append(st.inputs, &own)
-		}
-	}
-	if st.Ingest == nil && t.Ingest != nil {
-		in := *t.Ingest
-		st.Ingest, st.capture = &in, t.capture
-	}
-	if st.Title == "" {
-		st.Title = t.Title
-	}
-	if st.sourceTimeout == 0 {
-		st.sourceTimeout = t.sourceTimeout
-	}
-	if st.clientsTimeout == 0 {
-		st.clientsTimeout, st.clients = t.clientsTimeout, t.clients
-	}
-	st.own = st.own.over(t.own)
+	// hlsSourceTimeout is the default of source_timeout for playlists, which come in large pieces.
+	hlsSourceTimeout = 3 * time.Minute
+)
+
+// A Stream is one stream that this node's file configures.
+type Stream struct {
+	Name   string
+	Inputs []Input // in the order of the file; never empty unless Disabled
+
+	// SourceTimeout is that of inputs which give none themselves; zero means their default.
+	SourceTimeout time.Duration
+
+	// Ingest is nil for a stream that every node captures for itself.
+	Ingest *Ingest
+
+	Disabled bool
+	Title    string // empty means none
+	Static   bool   // captured without a viewer; otherwise on demand
+
+	// ClientsTimeout is how long an on-demand stream is captured after its last client. Negative means for ever, once a
+	// client has come; it is zero for a static stream.
+	ClientsTimeout time.Duration
+
+	// Restreamed says that it comes from a [Source]; no file says so itself.
+	Restreamed bool
+
+	Delivery
+	Pos Pos
 }
 
-// settle fills in what a stream's inputs and clients take from it, or from nowhere.
-func (b *builder) settle(st *streamDraft) {
-	st.Inputs = nil
-	for i, d := range st.inputs {
-		in := d.Input
+// An Ingest says that one node of the group captures a stream.
+type Ingest struct {
+	CaptureAt string // the preferred node as the file has it; empty means none
+
+	// Peer is the [Peer.Name] of the entry that CaptureAt means. It is empty if there is none such, or if CaptureAt is
+	// the node's own name and the list leaves the node itself out.
+	Peer string
+
+	Handover  Handover
+	Partition Partition
+	Pos       Pos
+}
+
+// Handover says how a stream moves between two live nodes.
+type Handover string
+
+// The hand-overs.
+const (
+	Make  Handover = "make"  // the new node captures before the old one stops
+	Break Handover = "break" // the old one stops first, for sources that allow one connection
+)
+
+// Partition says what counts more when the group falls apart.
+type Partition string
+
+// The ways through a partition.
+const (
+	Available Partition = "available" // each part captures
+	Exclusive Partition = "exclusive" // at most one node captures
+)
+
+// Delivery says how viewers get a stream that another node has.
+type Delivery struct {
+	HLS HLSMode
+
+	// The protocols, in the words of [protocols.Protocol], whose viewers are redirected and those whose viewers are served
+	// through the asked node, whatever is the rule for the protocol. No protocol is in both; both are sorted.
+	Redirect, Relay []string
+
+	// Latency is the interval at which a hub wakes its viewers.
+	Latency time.Duration
+}
+
+// HLSMode says who answers for an HLS or DASH stream that another node has.
+type HLSMode string
+
+// The modes.
+const (
+	HLSPlaylist HLSMode = "playlist" // playlists from the asked node, segments from the owner
+	HLSRelay    HLSMode = "relay"    // everything from the asked node
+	HLSRedirect HLSMode = "redirect" // everything from the owner
+)
+
+// Stream gives the stream of that name, or nil. The pointer is into f.
+func (f *File) Stream(name string) *Stream {
+	if len(f.index) == len(f.Streams) { // as it was understood
+		if i, ok := f.index[name]; ok {
+			return &f.Streams[i]
+		}
+		return nil
+	}
+	for i := range f.Streams {
+		if f.Streams[i].Name == name {
+			return &f.Streams[i]
+		}
+	}
+	return nil
+}
+
+// With is f with further streams, which its own come before: of two with one name the first counts.
+func (f *File) With(streams []Stream) *File {
+	next := *f
+	next.Streams = slices.Clone(f.Streams)
+	next.index = make(map[string]int, len(f.Streams)+len(streams))
+	for i := range next.Streams {
+		next.index[next.Streams[i].Name] = i
+	}
+	for _, s := range streams {
+		if _, have := next.index[s.Name]; have {
+			continue
+		}
+		next.index[s.Name] = len(next.Streams)
+		next.Streams = append(next.Streams, s)
+	}
+	return &next
+}
+
+// What of the model a block of a stream is about, and what a block of an input, where both have it.
+func (s *Stream) sourceTimeout() *time.Duration { return &s.SourceTimeout }
+func (in *Input) sourceTimeout() *time.Duration { return &in.SourceTimeout }
+
+const inAnyStream = streams | inSource
+
+// streamSettings are the rows of what stands in the block of a stream.
+var streamSettings = []directive{
+	{
+		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, reload: Restream,
+		example: "rtmp://encoder/live/news",
+		doc:     "Where the media comes from; of several inputs a lost one is replaced by the next.",
+	},
+	{
+		name: "comment", in: inInput, value: note("TEXT", nil), reload: AtOnce, example: "the encoder in the cellar",
+		doc: "A note to the reader of the file.",
+	},
+	{
+		name: "priority", in: inInput, value: number("NUMBER", func(in *Input) *int { return &in.Priority }, 1, 1000), reload: Restream,
+		implied: func(b *block) bool { return part[*Input](b).Priority == b.at+1 }, usual: "the place in the list", example: "1",
+		doc: "Which input is preferred, 1 first; a lost one of a better priority is returned to once it works again.",
+	},
+	{
+		name: "source_timeout", in: inInput | inAnyStream, reload: Restream,
+		value:   seconds(func(m interface{ sourceTimeout() *time.Duration }) *time.Duration { return m.sourceTimeout() }),
+		implied: usualTimeout, usual: "60, and 180 for HLS", example: "5",
+		doc: "How long no picture may come, or no sound where there are no pictures, before an input counts as lost.",
+	},
+	{
+		name: "clients_timeout", in: inAnyStream, brief: true, reload: AtOnce,
+		value:   orWord("SECONDS", "false", " for never", -1, func(s *Stream) *time.Duration { return &s.ClientsTimeout }, DefaultClientsTimeout, parseSeconds, secondsText),
+		implied: func(b *block) bool { return part[*Stream](b).ClientsTimeout == 0 }, example: "30",
+		doc: "How long an on-demand stream is captured after its last client; false means for ever, once a client has come.",
+	},
+	{
+		name: "cluster_ingest", in: inAnyStream, block: inIngest, inline: true, value: ingestValue, reload: AtOnce, usual: "every node captures the stream for itself",
+		example: "capture_at=n1.example.com",
+		doc:     "One node of the group captures the stream, and another one takes over when that dies.",
+	},
+	{
+		name: "capture_at", in: inIngest, value: single("HOST[:PORT]", func(i *Ingest) *string { return &i.CaptureAt }, "", parsePin, same), reload: AtOnce,
+		usual: "the node with the fewest streams", example: "n1.example.com",
+		doc: "The node that captures the stream whenever that node is alive: a peer's entry, or the name that a node announces.",
+	},
+	{
+		name: "handover", in: inIngest, brief: true, value: oneWord(func(i *Ingest) *Handover { return &i.Handover }, Make, Make, Break), reload: AtOnce, example: "break",
+		doc: "How the stream moves between two live nodes: with make the new one captures before the old one stops, with break after it, for sources that allow one connection.",
+	},
+	{
+		name: "partition", in: inIngest, brief: true, reload: AtOnce, example: "available",
+		value: notYet(string(Exclusive), oneWord(func(i *Ingest) *Partition { return &i.Partition }, Available, Available, Exclusive)),
+		doc:   "What happens when the group falls apart: with available each part captures the stream; exclusive, at most one, is not supported yet.",
+	},
+	{
+		name: "partition", in: streams, reload: AtOnce, usual: string(Available), example: "available",
+		value: notYet(string(Exclusive), note("available or exclusive", func(s string) error {
+			_, err := parseWord(s, []string{string(Available), string(Exclusive)})
+			return err
+		})),
+		doc: "As in cluster_ingest.",
+	},
+	{
+		name: "disabled", in: streams, value: assertion(func(s *Stream) *bool { return &s.Disabled }), reload: AtOnce,
+		doc: "The stream is neither captured nor played; it keeps its place in the file.",
+	},
+	{
+		name: "static", in: streams, own: true, value: staticValue, reload: AtOnce, usual: "true in stream, false in ondemand", example: "false",
+		doc: "Whether the stream is captured without a client.",
+	},
+	{
+		name: "title", in: streams, value: titleValue, reload: AtOnce, usual: "none", example: "News at ten",
+		doc: "What pages and the API call the stream.",
+	},
+	{
+		name: "hls", in: inFile | inAnyStream, inherits: true, reload: NewClients, example: "relay",
+		value: oneWord(func(d *Delivery) *HLSMode { return &d.HLS }, HLSPlaylist, HLSPlaylist, HLSRelay, HLSRedirect),
+		doc:   "Who answers for HLS of a stream that another node has: with playlist the asked node gives playlists and the owner segments, with relay the asked node gives both, with redirect the owner.",
+	},
+	{
+		name: "redirect", in: inFile | inAnyStream, inherits: true, value: forwardValue(true), reload: NewClients,
+		usual: "the protocols whose players follow redirects", example: "rtmp rtsp",
+		doc: "Protocols whose viewers are redirected to the node that has the stream; always means all.",
+	},
+	{
+		name: "relay", in: inFile | inAnyStream, inherits: true, value: forwardValue(false), reload: NewClients,
+		usual: "the protocols whose players do not follow redirects", example: "flv mpegts",
+		doc: "Protocols whose viewers are served by the asked node, which gets the stream from the node that has it.",
+	},
+	{
+		name: "latency", in: inFile | inAnyStream, inherits: true, reload: Restream, example: "100",
+		value: millis(func(d *Delivery) *time.Duration { return &d.Latency }, DefaultLatency, 1),
+		doc:   "The interval at which viewers are sent what has come since; a longer one costs less of the processor.",
+	},
+}
+
+// streamDirectives are the rows of blocks that make streams.
+var streamDirectives = []directive{
+	{
+		name: "stream", in: inFile, many: true, unbounded: true, block: inStream, value: streamValue, reload: AtOnce, example: "cam01 { input rtsp://camera/1; }",
+		flag: &nodeFlag{
+			placeholder: "NAME=URL", entry: streamFlag, perLine: true,
+			help: "Add a stream; further directives may follow behind a semicolon. In the variable: one per line.",
+		},
+		doc: "A stream that is captured whether or not somebody watches, or that somebody publishes.",
+	},
+	{
+		name: "ondemand", in: inFile, many: true, unbounded: true, block: inStream, value: onDemandValue, reload: AtOnce, example: "movies { input hls://archive/movies.m3u8; }",
+		doc: "A stream that is captured while somebody watches.",
+	},
+	{
+		name: "template", in: inFile, many: true, block: inTemplate, value: templateValue, reload: AtOnce, example: "talks { prefix talk; input publish://; }",
+		doc: "What streams that name the template do not say themselves, and with a prefix streams that are made by publishing them.",
+	},
+	{
+		name: "source", in: inFile, many: true, block: inSource, value: sourceValue, reload: AtOnce, example: "origin.example.com { except private; }",
+		doc: "A node outside the group, or the URL before the names of a server's streams, whose streams are restreamed here.",
+	},
+}
+
+// streamBlock is a block about a stream.
+func streamBlock(s *Stream) *block {
+	return &block{models: []any{s, &s.Delivery}, title: []string{s.Name}}
+}
+
+var streamValue = value{
+	args: "NAME", min: 1, max: 1,
+	open: func(_ *reader, _ *block, c *call) *block {
+		return streamBlock(&Stream{Name: c.args[0].text, Static: true, Pos: c.pos})
+	},
+	each: func(b *block) []*block {
+		return each(part[*File](b).Streams, func(s *Stream) *block {
+			b := streamBlock(s)
+			if !s.Static {
+				b.spelling = "ondemand"
+			}
+			return b
+		})
+	},
+}
+
+var onDemandValue = value{
+	args: "NAME", min: 1, max: 1,
+	open: func(_ *reader, _ *block, c *call) *block {
+		return streamBlock(&Stream{Name: c.args[0].text, Pos: c.pos})
+	},
+}
+
+// streamFlag reads NAME=URL[; DIRECTIVE …].
+func streamFlag(text string, at Pos) (*entry, *Problem) {
+	name, rest, ok := strings.Cut(text, "=")
+	if !ok {
+		return nil, errorAt(at, "found %s, expected NAME=URL", quote(text))
+	}
+	url, more, _ := strings.Cut(rest, ";")
+	kids, err := parse([]byte(more), at)
+	if err != nil {
+		return nil, err
+	}
+	input := &entry{name: "input", pos: at, words: []word{{text: strings.TrimSpace(url), pos: at}}}
+	return &entry{name: "stream", pos: at, words: []word{{text: name, pos: at}}, hasBlock: true, kids: append([]*entry{input}, kids...)}, nil
+}
+
+// staticValue has no default, and is not printed: the name of the block says what it is.
+var staticValue = func() value {
+	v := assertion(func(s *Stream) *bool { return &s.Static })
+	v.reset, v.lines, v.preset = nil, nil, ""
+	return v
+}()
+
+var titleValue = value{
+	args: "TEXT", min: 1, max: -1,
+	read: func(_ *reader, b *block, c *call) {
+		words := make([]string, len(c.args))
+		for i, w := range c.args {
+			words[i] = w.text
+		}
+		part[*Stream](b).Title = strings.Join(words, " ")
+	},
+	take: func(to, from *block) { part[*Stream](to).Title = part[*Stream](from).Title },
+	lines: func(b *block) [][]string {
+		if t := part[*Stream](b).Title; t != "" {
+			return [][]string{{t}}
+		}
+		return nil
+	},
+}
+
+var ingestValue = value{
+	open: func(_ *reader, _ *block, c *call) *block { return &block{models: []any{&Ingest{Pos: c.pos}}} },
+	each: func(b *block) []*block {
+		if in := part[*Stream](b).Ingest; in != nil {
+			return []*block{{models: []any{in}}}
+		}
+		return nil
+	},
+}
+
+// parsePin reads the name of a node: a host, with or without a port, or what a node may announce that is no host name.
+func parsePin(text string) (string, error) {
+	host, port, err := parsePeerName(text)
+	if err != nil {
+		if checkNodeName(text) != nil || strings.Contains(text, ":") {
+			return "", err
+		}
+		host, port = text, 0
+	}
+	return Peer{Host: host, Port: port}.Name(), nil
+}
+
+// forwarded are the protocols that the directives redirect and relay may name; HLS and DASH have their modes.
+var forwarded = func() (names []string) {
+	for _, d := range protocols.All() {
+		if d.Forward {
+			names = append(names, string(d.Protocol))
+		}
+	}
+	slices.Sort(names)
+	return names
+}()
+
+// laterForwarded are those of which redirect and relay know only the name.
+var laterForwarded = []string{"srt", "whep", "whip"}
+
+// forwardValue is the list of redirect, or of relay.
+func forwardValue(redirect bool) value {
+	lists := func(b *block) (into, other *[]string) {
+		d := part[*Delivery](b)
+		if redirect {
+			return &d.Redirect, &d.Relay
+		}
+		return &d.Relay, &d.Redirect
+	}
+	v := value{args: "PROTOCOL …", min: 1, max: -1}
+	v.lines = func(b *block) [][]string {
+		if is, _ := lists(b); len(*is) > 0 {
+			return [][]string{*is}
+		}
+		return nil
+	}
+	v.merge = func(to, from *block) { // what a block says about a protocol counts, whichever of its lists says it
+		own := slices.Concat(part[*Delivery](to).Redirect, part[*Delivery](to).Relay)
+		into, _ := lists(to)
+		around, _ := lists(from)
+		for _, p := range *around {
+			if !slices.Contains(own, p) {
+				*into = append(*into, p)
+			}
+		}
+		slices.Sort(*into)
+	}
+	v.read = func(r *reader, b *block, c *call) {
+		into, other := lists(b)
+		for _, w := range c.args {
+			for _, p := range strings.Split(w.text, ",") {
+				if p == "always" && redirect { // as SRS does it
+					for _, each := range forwarded {
+						if !slices.Contains(*into, each) && !slices.Contains(*other, each) {
+							*into = append(*into, each)
+						}
+					}
+					continue
+				}
+				if r.forwards(c, w.pos, p, *into, *other) {
+					*into = append(*into, p)
+				}
+			}
+		}
+		slices.Sort(*into)
+	}
+	return v
+}
+
+// forwards reports whether redirect or relay may add a protocol to its list.
+func (r *reader) forwards(c *call, at Pos, p string, list, other []string) bool {
+	otherName := "relay"
+	if c.name == "relay" {
+		otherName = "redirect"
+	}
+	switch _, err := parseWord(p, forwarded); {
+	case slices.Contains(other, p):
+		r.errorf(at, "found %s in `%s`, expected it either there or in `%s`", quote(p), c.name, otherName)
+	case slices.Contains(laterForwarded, p):
+		r.add(Unsupported, at, "`%s` of %s", c.name, p)
+	case p == "hls" || p == "dash":
+		r.errorf(at, "found %s in `%s`, expected %s; for HLS and DASH write `hls %s;`", quote(p), c.name, oneOf(forwarded), c.name)
+	case slices.Contains(list, p):
+		r.warnf(at, "%s stands twice in `%s`", p, c.name)
+	case err != nil:
+		r.refuse(at, c.name, err)
+	default:
+		return true
+	}
+	return false
+}
+
+// inheriting says of a row that a block takes it from the top of the file, and templated that a stream takes it from its
+// template.
+func inheriting(d *directive) bool { return d.inherits }
+func templated(d *directive) bool  { return !d.own }
+
+func (r *reader) finishStreams() {
+	f := r.file
+	seen := map[string]Pos{}
+	templates := map[string]*block{}
+	for _, t := range r.top.all("template") {
+		templates[t.id] = t
+	}
+	for _, b := range r.top.kids {
+		if b.place != inStream {
+			continue
+		}
+		s := part[*Stream](b)
+		if err := CheckName(s.Name, f.BalancerNames()); err != nil {
+			r.errorf(s.Pos, "`stream`: %v", err)
+		}
+		if before, twice := seen[s.Name]; twice {
+			r.errorf(s.Pos, "found `stream %s` a second time, expected every stream to have a name of its own; the first is at %s",
+				short(s.Name), before.place())
+			continue
+		}
+		seen[s.Name] = s.Pos
+		r.checkFiles(b)
+		if named := b.word("template"); named != (word{}) {
+			if t := templates[named.text]; t != nil {
+				r.takeOver(b, t, templated)
+			} else {
+				r.errorf(named.pos, "`template`: found %s, expected a template of the file%s", quote(named.text),
+					didYouMean(named.text, slices.Collect(maps.Keys(templates))))
+			}
+		}
+		r.settle(b)
+		if len(s.Inputs) == 0 && !s.Disabled {
+			r.errorf(s.Pos, "found `stream %s` without an input, expected `input URL;` in it, such as `input publish://;` or `disabled;`", short(s.Name))
+		}
+		f.Streams = append(f.Streams, *s)
+	}
+}
+
+// settle completes a stream by what stands in its block and around it.
+func (r *reader) settle(b *block) {
+	s := part[*Stream](b)
+	r.takeOver(b, r.top, inheriting)
+	for i, k := range b.all("input") {
+		in := *part[*Input](k)
 		if in.Priority == 0 {
 			in.Priority = i + 1
 		}
 		if in.SourceTimeout == 0 {
-			in.SourceTimeout = st.sourceTimeout
+			in.SourceTimeout = in.usualTimeout(s.SourceTimeout)
 		}
-		if in.SourceTimeout == 0 {
-			in.SourceTimeout = DefaultSourceTimeout
-			if in.Form == HLS {
-				in.SourceTimeout = hlsSourceTimeout
-			}
+		s.Inputs = append(s.Inputs, in)
+	}
+	if s.Static {
+		if at := b.where("clients_timeout"); at != (Pos{}) {
+			r.warnf(at, "clients_timeout says nothing of `%s`, which is captured without clients; it is for `ondemand`", b.head())
 		}
-		st.Inputs = append(st.Inputs, in)
+		s.ClientsTimeout = 0
+	} else if len(s.Inputs) > 0 && !slices.ContainsFunc(s.Inputs, func(in Input) bool { return in.Scheme != "publish" }) {
+		r.errorf(s.Pos, "found `%s` with no other input than publish://, expected `stream %s`: it starts with its publisher, not with a client",
+			"ondemand "+short(s.Name), short(s.Name))
 	}
-	switch {
-	case st.Static:
-		if st.clientsTimeout != 0 {
-			b.warnf(st.clients, "clients_timeout says nothing of `stream %s`, which is captured without clients; it is for `ondemand`", short(st.Name))
-		}
-		st.ClientsTimeout = 0
-	case st.clientsTimeout == 0:
-		st.ClientsTimeout = DefaultClientsTimeout
-	default:
-		st.ClientsTimeout = st.clientsTimeout
-	}
-	if !st.Static && len(st.Inputs) > 0 && !slices.ContainsFunc(st.Inputs, func(in Input) bool { return in.Scheme != "publish" }) {
-		b.errorf(st.Pos, "found `%s` with no other input than publish://, expected `stream %s`: it starts with its publisher, not with a client",
-			"ondemand "+short(st.Name), short(st.Name))
-	}
-	st.Delivery = st.own.over(b.global).complete()
+	r.pin(b)
 }
 
-func (b *builder) finishTemplates(self []string) {
-	seen := map[string]Pos{}
-	for _, t := range b.templates {
-		b.checkFiles(t)
-		if t.prefix == (word{}) {
+// checkFiles refuses files outside declared directories.
+func (r *reader) checkFiles(b *block) {
+	for _, k := range b.all("input") {
+		in := part[*Input](k)
+		if in.Location == "" || r.file.Vod(in.Location) != nil {
 			continue
 		}
-		p := t.prefix
-		if err := CheckName(p.text+"/x", b.file.BalancerNames()); err != nil {
-			b.refuse(p.pos, "prefix", err)
+		var names []string
+		for _, v := range r.file.Vods {
+			names = append(names, v.Name)
 		}
-		if before, twice := seen[p.text]; twice {
-			b.errorf(p.pos, "found `prefix %s` a second time, expected it once; the first is at %s", short(p.text), before.place())
-			continue
-		}
-		seen[p.text] = p.pos
-		for _, in := range t.inputs {
-			if in.Scheme != "publish" {
-				b.add(Unsupported, in.Pos, "an input other than publish:// in a template with a prefix")
-			}
-		}
-		if len(t.inputs) == 0 {
-			b.errorf(t.Pos, "found `template %s` with a prefix and without an input, expected `input publish://;` in it", short(t.Name))
-		}
-		own := *t
-		own.Name = ""
-		b.settle(&own)
-		b.pin(&own, self)
-		b.file.Templates = append(b.file.Templates, Template{Name: t.Name, Prefix: p.text, Stream: own.Stream, Pos: t.Pos})
+		r.errorf(in.Pos, "`input`: found the location %s, expected one that is declared by `vod NAME { root DIRECTORY; }`: %s%s",
+			quote(in.Location), oneOf(names), didYouMean(in.Location, names))
 	}
 }
 
-func (b *builder) finishSources(self []string) {
-	for _, s := range b.sources {
-		if s.ClusterKey == "" && !s.Plain {
-			if b.file.ClusterKey == "" {
-				b.keyless = append(b.keyless, keyless{"source", s.Pos})
-			}
-			s.ClusterKey = b.file.ClusterKey
-		}
-		if s.Plain && len(s.Only) == 0 {
-			b.errorf(s.Pos, "found `source %s` without names of streams, expected `only NAME …;` in it: a server of that kind does not say which it has", s.Name)
-		}
-		for _, name := range s.Only {
-			if slices.Contains(s.Except, name) {
-				b.errorf(s.Pos, "`source %s`: found %s both in `only` and in `except`, expected it in one", s.Name, quote(name))
-			}
-		}
-		st := s.stream
-		if st.clientsTimeout == 0 {
-			st.clientsTimeout = DefaultClientsTimeout
-		}
-		s.Stream = st.Stream
-		s.Stream.ClientsTimeout = st.clientsTimeout // for those that the origin has on demand
-		s.Stream.Delivery = st.own.over(b.global).complete()
-		s.Stream.Inputs = []Input{{SourceTimeout: st.sourceTimeout}}
-		if st.sourceTimeout == 0 {
-			s.Stream.Inputs[0].SourceTimeout = DefaultSourceTimeout
-		}
-		if st.Ingest != nil {
-			if b.file.ClusterKey == "" {
-				b.keyless = append(b.keyless, keyless{"cluster_ingest", st.Ingest.Pos})
-			}
-			b.pin(st, self)
-		}
-		b.file.Sources = append(b.file.Sources, s.Source)
+// pin gives a stream its ingest, and finds the peer that capture_at means. A name that fits none is no error: the stream
+// is placed as if it were not pinned.
+func (r *reader) pin(b *block) {
+	ingest := b.all("cluster_ingest")
+	if len(ingest) == 0 {
+		return
 	}
+	s, in, at := part[*Stream](b), *part[*Ingest](ingest[0]), ingest[0].word("capture_at").pos
+	s.Ingest = &in
+	if r.file.ClusterKey == "" {
+		r.keyless["cluster_ingest"] = append(r.keyless["cluster_ingest"], in.Pos)
+	}
+	if in.CaptureAt == "" {
+		return
+	}
+	host, port, err := parsePeerName(in.CaptureAt)
+	if err != nil {
+		host, port = in.CaptureAt, 0
+	}
+	switch fits := r.file.fitting(host, port); {
+	case len(fits) == 1:
+		in.Peer = fits[0].Name()
+		return
+	case len(fits) > 1:
+		r.errorf(at, "capture_at: found %s, which several peers share; expected the port too: %s", quote(in.CaptureAt), addresses(fits))
+		return
+	case slices.ContainsFunc(r.self, func(n string) bool { return strings.EqualFold(n, in.CaptureAt) }):
+		return
+	case r.full():
+		r.warnf(at, "")
+		return
+	}
+	names := slices.Clone(r.self)
+	for _, p := range r.file.Peers {
+		names = append(names, p.Host, p.Name())
+	}
+	r.warnf(at, "capture_at: found %s, which is no peer's name%s (`stream %s` is placed as if it were not pinned, unless a node announces that name)",
+		quote(in.CaptureAt), didYouMean(in.CaptureAt, names), short(s.Name))
 }
-
-// Streams are those of a plain server, by the names that the source lists; nil for a node.
-func (s Source) Streams() []Stream {
-	if !s.Plain {
-		return nil
-	}
-	var out []Stream
-	for _, name := range s.Only {
-		in := Input{URL: s.URL + "/" + name, Pos: s.Pos}
-		in.Scheme, _, _ = strings.Cut(in.URL, "://")
-		if strings.HasPrefix(in.Scheme, "http") {
-			in.URL += ".flv"
-		}
-		if _, err := pulled(&in, in.URL[len(in.Scheme)+len("://"):]); err != nil {
-			continue // the name makes no URL
-		}
-		out = append(out, s.Restream(name, in, true))
-	}
-	return out
-}
-
-// Restream is a stream of the source: name is the origin's name of it, in what brings it, and static says that it is
-// captured without a client.
-func (s Source) Restream(name string, in Input, static bool) Stream {
-	st := s.Stream
-	st.Name = name
-	if s.Prefix != "" {
-		st.Name = s.Prefix + "/" + name
-	}
-	in.Priority, in.SourceTimeout = 1, s.Stream.Inputs[0].SourceTimeout
-	st.Inputs = []Input{in}
-	if st.Static = static; static {
-		st.ClientsTimeout = 0
-	}
-	st.Pos, st.Restreamed = s.Pos, true
-	return st
-}
-
-// Shown is the input's URL without a password.
-func (in Input) Shown() string { return maskURL(in.URL) }
-
-// Template gives the template that makes a stream of this name, or nil.
-func (f *File) Template(name string) *Template {
-	best := -1
-	for i, t := range f.Templates {
-		if strings.HasPrefix(name, t.Prefix+"/") && (best < 0 || len(t.Prefix) > len(f.Templates[best].Prefix)) {
-			best = i
-		}
-	}
-	if best < 0 {
-		return nil
-	}
-	return &f.Templates[best]
-}
-
-// hashDerived adds what streams are derived from. A file without templates and sources adds nothing.
-func (f *File) hashDerived(h io.Writer) {
-	var lines []string
-	for _, t := range f.Templates {
-		lines = append(lines, fmt.Sprintf("template %q %s", t.Prefix, ingestWords(t.Stream.Ingest)))
-	}
-	for _, s := range f.Sources {
-		lines = append(lines, fmt.Sprintf("source %q %t %q %q %q %s", s.URL, s.OnlyGiven, slices.Sorted(slices.Values(s.Only)),
-			slices.Sorted(slices.Values(s.Except)), s.Prefix, ingestWords(s.Stream.Ingest)))
-	}
-	slices.Sort(lines)
-	for _, l := range lines {
-		put(h, l)
-	}
-}
-
-func ingestWords(in *Ingest) string {
-	if in == nil {
-		return "alone"
-	}
-	return fmt.Sprintf("%q %s %s", in.CaptureAt, in.Handover, in.Partition)
-}
-
-// seconds is a duration as the file gives it.
-func seconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }

@@ -22,7 +22,7 @@ func journaling(t *testing.T, path string, log *slog.Logger) *Node {
 	t.Helper()
 	file, problems := conf.Load("test", fmt.Appendf(nil,
 		"cluster_key for-the-test-only-0123;\njournal %s;\npeer 127.0.0.1:1 { fetch_timeout 50; stale_timeout 200; }\nstream a/b { input fake://fake; cluster_ingest; }\n", path),
-		conf.Flags{Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"), Remote: "127.0.0.1:0"})
+		flags("n1", "127.0.0.1:0", "off", "off"))
 	if problems.Failed() {
 		t.Fatal(problems)
 	}
@@ -107,7 +107,7 @@ func TestJournalOfANodeIsReplayedWithoutADifference(t *testing.T) {
 
 func TestSuspendOfTheMachineReachesTheControlPlane(t *testing.T) {
 	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:1 { fetch_timeout 50; stale_timeout 200; }\n"),
-		conf.Flags{Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"), Remote: "127.0.0.1:0"})
+		flags("n1", "127.0.0.1:0", "off", "off"))
 	if problems.Failed() {
 		t.Fatal(problems)
 	}

@@ -117,15 +117,15 @@ func runNode(name string) int {
 	}
 }
 
-// listeners are the addresses of a node's listeners.
-func listeners(http, rtmp, rtsp string) map[protocols.Protocol][]string {
-	return map[protocols.Protocol][]string{protocols.HTTP: {http}, protocols.RTMP: {rtmp}, protocols.RTSP: {rtsp}}
+// flags give a node its name, and addresses to its listeners.
+func flags(name, http, rtmp, rtsp string) conf.Flags {
+	return conf.Flags{Values: map[string][]string{
+		"name": {name}, "http": {http}, "rtmp": {rtmp}, "rtsp": {rtsp}, "remote": {"127.0.0.1:0"},
+	}}
 }
 
 func startNode(name string, o order) (*Node, error) {
-	file, problems := conf.Load("test", []byte(o.Config), conf.Flags{
-		Name: name, Listeners: listeners(o.HTTP, "127.0.0.1:0", "127.0.0.1:0"), Remote: "127.0.0.1:0",
-	})
+	file, problems := conf.Load("test", []byte(o.Config), flags(name, o.HTTP, "127.0.0.1:0", "127.0.0.1:0"))
 	if problems.Failed() {
 		return nil, errors.New(problems.String())
 	}

@@ -39,9 +39,7 @@ func TestSessionsAndMinutesAreWrittenIntoOneDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made")
 	started := func() *Node {
 		t.Helper()
-		file, problems := conf.Load("test", []byte("session_log "+dir+"; pulsedb "+dir+"; stream cam { input fake://fake?size=256x144; }"), conf.Flags{
-			Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"),
-		})
+		file, problems := conf.Load("test", []byte("session_log "+dir+"; pulsedb "+dir+"; stream cam { input fake://fake?size=256x144; }"), flags("n1", "127.0.0.1:0", "off", "off"))
 		if problems.Failed() {
 			t.Fatal(problems)
 		}
@@ -137,9 +135,7 @@ func TestDatabaseThatBreaksRaisesAnAlarmAndStaysInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = f.Close()
-	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123; geoip "+path+"; balancer b { server 127.0.0.1:9 countries=CN countries_default=true; }"), conf.Flags{
-		Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"), Remote: "127.0.0.1:0",
-	})
+	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123; geoip "+path+"; balancer b { server 127.0.0.1:9 countries=CN countries_default=true; }"), flags("n1", "127.0.0.1:0", "off", "off"))
 	if problems.Failed() {
 		t.Fatal(problems)
 	}

@@ -23,9 +23,7 @@ const patience = 20 * time.Second
 
 func parseFile(t *testing.T, text string) *conf.File {
 	t.Helper()
-	file, problems := conf.Load("test", []byte(text), conf.Flags{
-		Name: "n1", Listeners: listeners("127.0.0.1:0", "127.0.0.1:0", "off"), Remote: "127.0.0.1:0",
-	})
+	file, problems := conf.Load("test", []byte(text), flags("n1", "127.0.0.1:0", "127.0.0.1:0", "off"))
 	if problems.Failed() {
 		t.Fatal(problems)
 	}

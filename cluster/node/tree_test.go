@@ -38,9 +38,7 @@ func drawn(t *testing.T) []string {
 }
 
 func TestLiveTreeIsTheOneThatIsDrawn(t *testing.T) {
-	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:1;\nbalancer lb { server 127.0.0.1:2; }\nstream a/b { input fake://fake; }\n"), conf.Flags{
-		Name: "n1", Listeners: listeners("127.0.0.1:0", "off", "off"), Remote: "127.0.0.1:0",
-	})
+	file, problems := conf.Load("test", []byte("cluster_key for-the-test-only-0123;\npeer 127.0.0.1:1;\nbalancer lb { server 127.0.0.1:2; }\nstream a/b { input fake://fake; }\n"), flags("n1", "127.0.0.1:0", "off", "off"))
 	if problems.Failed() {
 		t.Fatal(problems)
 	}

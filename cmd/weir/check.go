@@ -13,7 +13,7 @@ func (c *CheckCmd) Run(std stdio) error {
 	if err != nil {
 		return &exitError{exitConfig, err}
 	}
-	file, problems := conf.Load(configName(c.File), src, conf.Flags{Self: hostnames(), GeoIP: c.GeoIP})
+	file, problems := conf.Load(configName(c.File), src, c.flags())
 	if !problems.Failed() {
 		problems = append(problems, node.Missing(file)...)
 	}

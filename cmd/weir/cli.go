@@ -1,13 +1,5 @@
 package main
 
-import (
-	"os"
-	"strings"
-
-	"weir/cluster/conf"
-	"weir/protocols"
-)
-
 // A cli is the command line.
 type cli struct {
 	Node    NodeCmd    `cmd:"" help:"Run a node."`
@@ -21,24 +13,11 @@ type cli struct {
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
 
-// NodeCmd is `weir node`. Its settings are kept as typed: package conf understands them as the directives of the same
-// names.
+// NodeCmd is `weir node`.
 type NodeCmd struct {
 	Config string `short:"c" env:"WEIR_CONFIG" placeholder:"FILE" help:"Configuration file; - reads standard input. The flags below override it."`
 
-	Name           string   `env:"WEIR_NAME" placeholder:"NAME" help:"Name of this node in its cluster."`
-	HTTP           []string `name:"http" env:"WEIR_HTTP" placeholder:"[HOST:]PORT" help:"Listen for HTTP; several are possible, off disables. Default 80."`
-	HTTPS          []string `name:"https" env:"WEIR_HTTPS" placeholder:"[HOST:]PORT" help:"Listen for HTTPS."`
-	RTMP           []string `name:"rtmp" env:"WEIR_RTMP" placeholder:"[HOST:]PORT" help:"Listen for RTMP. Default 1935."`
-	RTSP           []string `name:"rtsp" env:"WEIR_RTSP" placeholder:"[HOST:]PORT" help:"Listen for RTSP. Default 554."`
-	Remote         string   `env:"WEIR_REMOTE" placeholder:"[HOST:]PORT" help:"Listen for the actors of other nodes. Default any free port."`
-	ClusterKey     string   `env:"WEIR_CLUSTER_KEY" placeholder:"KEY" help:"Secret that all nodes share. Other users of this machine can see a flag; use the variable or the file."`
-	Peer           []string `env:"WEIR_PEER" placeholder:"HOST[:PORT]" help:"Add a peer; a block with its settings may follow, as in the file."`
-	Stream         []string `sep:"none" env:"WEIR_STREAM" placeholder:"NAME=URL" help:"Add a stream; further directives may follow behind a semicolon. In the variable: one per line."`
-	Vod            []string `sep:"none" env:"WEIR_VOD" placeholder:"[NAME=]DIR" help:"Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line."`
-	GeoIP          string   `name:"geoip" env:"WEIR_GEOIP" placeholder:"FILE" help:"Database of countries (MaxMind), for balancers that name countries. Default GeoLite2-Country.mmdb, then GeoLite2-City.mmdb, in /usr/share/GeoIP."`
-	Log            string   `env:"WEIR_LOG" placeholder:"LEVEL" help:"debug, info, warn or error. Default info."`
-	ReturnHolddown string   `env:"WEIR_RETURN_HOLDDOWN" placeholder:"MS" help:"How long a returned node is watched before its streams go back to it, in milliseconds. Default 30000."`
+	Settings
 
 	// ParentPipe is how `weir demo` keeps its nodes from outliving it.
 	ParentPipe bool `hidden:"" help:"End when standard input does."`
@@ -86,8 +65,9 @@ Exit codes: 0 ended as asked; 1 something failed.`
 // CheckCmd is `weir check`.
 type CheckCmd struct {
 	File  string `arg:"" help:"Configuration file; - reads standard input."`
-	GeoIP string `name:"geoip" env:"WEIR_GEOIP" placeholder:"FILE" help:"Database of countries that the node will be given."`
 	Print bool   `help:"Print the configuration as it is understood, with defaults filled in and secrets hidden."`
+
+	Settings
 }
 
 // Help implements [kong.HelpProvider].
@@ -97,7 +77,8 @@ func (*CheckCmd) Help() string {
   weir check --print weir.conf
 
 Every line says where something is wrong, what was found and what was expected. What weir understands but does not do
-yet is refused, so that nothing is ignored in silence.
+yet is refused, so that nothing is ignored in silence. The other flags, and their variables, are those that the node will
+be given, such as a key that is not in the file.
 
 Exit codes: 0 a node would start, perhaps with warnings; 2 it would not.`
 }
@@ -109,39 +90,4 @@ type VersionCmd struct{}
 func (*VersionCmd) Help() string {
 	return `Example:
   weir version`
-}
-
-// flags gives the settings to package conf.
-func (c *NodeCmd) flags() conf.Flags {
-	return conf.Flags{
-		Name: c.Name, Remote: c.Remote, ClusterKey: c.ClusterKey, LogLevel: c.Log, ReturnHolddown: c.ReturnHolddown, GeoIP: c.GeoIP,
-		Listeners: map[protocols.Protocol][]string{
-			protocols.HTTP: c.HTTP, protocols.HTTPS: c.HTTPS, protocols.RTMP: c.RTMP, protocols.RTSP: c.RTSP,
-		},
-		Peers: c.Peer, Streams: lines(c.Stream), Vods: lines(c.Vod),
-		Self: hostnames(),
-	}
-}
-
-// lines divides values that come from an environment variable, one per line.
-func lines(values []string) []string {
-	var out []string
-	for _, v := range values {
-		for line := range strings.Lines(v) {
-			if line = strings.TrimSpace(line); line != "" {
-				out = append(out, line)
-			}
-		}
-	}
-	return out
-}
-
-// hostnames are the names by which capture_at may mean this machine.
-func hostnames() []string {
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		return nil
-	}
-	short, _, _ := strings.Cut(name, ".")
-	return []string{name, short}
 }

@@ -130,6 +130,7 @@ wrong.`
 
 // newParser makes the parser that fills c from a command line. Exit is called instead of ending the process.
 func newParser(std stdio, c *cli, exit func(int)) (*kong.Kong, error) {
+	c.Node.Settings, c.Check.Settings = newSettings(), newSettings()
 	return kong.New(c,
 		kong.Name("weir"),
 		kong.Description(description),

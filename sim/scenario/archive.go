@@ -171,7 +171,7 @@ func (r *reading) external(c Source) {
 		})
 		return
 	}
-	f, problems := conf.Load(c.Name, e.text, conf.Flags{Name: c.Self})
+	f, problems := conf.Load(c.Name, e.text, conf.Flags{Values: map[string][]string{"name": {c.Self}}})
 	r.problems = append(r.problems, e.shift(problems, string(c.Text), c.Name, 1)...)
 	r.files[confSection] = f
 }

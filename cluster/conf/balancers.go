@@ -1,0 +1,233 @@
+package conf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Balancer shares clients out among servers.
+type Balancer struct {
+	Name    string // the first component of the URLs that it answers
+	Mode    Mode
+	Servers []Server // at least one, in the order of the file; no two are the same
+
+	// InFlight says that choices made since a server's last statistics count. Without it a burst goes to one server; it
+	// is there to show that.
+	InFlight bool
+
+	Pos Pos
+}
+
+// Mode says which server of a balancer gets a client.
+type Mode string
+
+// The modes.
+const (
+	Clients Mode = "clients" // that with the fewest clients
+	Bitrate Mode = "bitrate" // that which sends the least
+	Usage   Mode = "usage"   // that which sends the least for its MaxBitrate
+	Streams Mode = "streams" // that which captures the fewest streams, published ones included
+)
+
+// A Server is one entry of a balancer.
+type Server struct {
+	Host string // as in [Peer]
+	Port int    // 0 means not given
+
+	// Peer is the [Peer.Name] of the entry that this is. Empty for a server that is no peer: it has a link of its own, to
+	// port 80 unless Port is given, and captures nothing on behalf of the group.
+	Peer string
+
+	MaxBitrate int64 // bits per second that it may send; 0 means that there is no cap
+
+	// Countries are ISO 3166-1 codes of those whose clients it gets first, sorted. Default says that it gets the clients
+	// of countries for which no server that could take them is listed. A server with neither gets those too.
+	Countries []string
+	Default   bool
+
+	Pos Pos
+}
+
+// Name is the entry's identity: HOST, or HOST:PORT if the port was given.
+func (s Server) Name() string { return Peer{Host: s.Host, Port: s.Port}.Name() }
+
+// URL is where a server that is no peer is reached, by nodes and clients.
+func (s Server) URL() string { return baseURL("http", s.Host, s.Port) }
+
+// BalancerNames are the names that are reserved as the first component of stream names.
+func (f *File) BalancerNames() []string {
+	names := make([]string, 0, len(f.Balancers))
+	for _, b := range f.Balancers {
+		names = append(names, b.Name)
+	}
+	return names
+}
+
+// Balancer gives the balancer of that name, or nil. The pointer is into f.
+func (f *File) Balancer(name string) *Balancer {
+	for i := range f.Balancers {
+		if f.Balancers[i].Name == name {
+			return &f.Balancers[i]
+		}
+	}
+	return nil
+}
+
+// UsesCountries is the first place at which a balancer names countries; ok is false if none does.
+func (f *File) UsesCountries() (at Pos, ok bool) {
+	for _, b := range f.Balancers {
+		for _, s := range b.Servers {
+			if len(s.Countries) > 0 {
+				return s.Pos, true
+			}
+		}
+	}
+	return Pos{}, false
+}
+
+var balancerDirectives = []directive{
+	{
+		name: "balancer", in: inFile, many: true, block: inBalancer, value: balancerValue, reload: NewClients, example: "global { server n1; server n2; }",
+		doc: "Shares clients out among servers: http://ANY-NODE/BALANCER/STREAM/… leads to the server that it chooses.",
+	},
+	{
+		name: "mode", in: inBalancer, reload: NewClients, example: "bitrate",
+		value: oneWord(func(b *Balancer) *Mode { return &b.Mode }, Clients, Clients, Bitrate, Usage, Streams),
+		doc:   "What is kept even: clients, output, output for max_bitrate, or captured streams.",
+	},
+	{
+		name: "in_flight", in: inBalancer, brief: true, value: truth(func(b *Balancer) *bool { return &b.InFlight }, true), reload: NewClients, example: "false",
+		doc: "Whether choices count from the moment in which they are made; false shows what a burst would do without that.",
+	},
+	{
+		name: "server", also: "peer", in: inBalancer, many: true, block: inServer, inline: true, value: serverValue, reload: NewClients, example: "n1.example.com max_bitrate=1G",
+		doc: "A server of the balancer; it need not be a peer.",
+	},
+	{
+		name: "max_bitrate", in: inServer, value: bits(func(s *Server) *int64 { return &s.MaxBitrate }), reload: NewClients,
+		usual: "that of the peer, or no cap", example: "40M",
+		doc: "What the server may send before it is chosen no more.",
+	},
+	{
+		name: "countries", in: inServer, reload: NewClients, usual: "none", example: "RU,CN",
+		value: countryList(),
+		doc:   "Countries, by the codes of ISO 3166-1, whose clients the server gets first.",
+	},
+	{
+		name: "countries_default", in: inServer, value: assertion(func(s *Server) *bool { return &s.Default }), reload: NewClients, example: "true",
+		doc: "The server also gets clients of countries for which no other server is there.",
+	},
+}
+
+var balancerValue = value{
+	args: "NAME", min: 1, max: 1,
+	open: func(r *reader, _ *block, c *call) *block {
+		w := c.args[0]
+		err := CheckName(w.text, nil)
+		if err == nil && strings.Contains(w.text, "/") {
+			err = fmt.Errorf("found %s, expected a name without a slash: it is one component of URLs", quote(w.text))
+		}
+		if err != nil {
+			r.refuse(w.pos, c.name, err)
+		}
+		r.keyless["balancer"] = append(r.keyless["balancer"], c.pos)
+		return &block{models: []any{&Balancer{Name: w.text, Pos: c.pos}}, id: w.text, title: []string{w.text}}
+	},
+	each: func(b *block) []*block {
+		return each(part[*File](b).Balancers, func(d *Balancer) *block { return &block{models: []any{d}, title: []string{d.Name}} })
+	},
+}
+
+var serverValue = value{
+	args: "HOST[:PORT]", min: 1, max: 1,
+	open: func(r *reader, _ *block, c *call) *block {
+		w := c.args[0]
+		host, port, err := parsePeerName(w.text)
+		if err != nil {
+			r.refuse(w.pos, c.name, err)
+		}
+		s := &Server{Host: host, Port: port, Pos: c.pos}
+		id := joinHostPort(host, effectivePort(Peer{Port: port}))
+		return &block{models: []any{s}, id: id, title: []string{s.Name()}, refused: err != nil}
+	},
+	each: func(b *block) []*block {
+		return each(part[*Balancer](b).Servers, func(s *Server) *block { return &block{models: []any{s}, title: []string{s.Name()}} })
+	},
+}
+
+// countryList is kept sorted.
+func countryList() value {
+	field := func(s *Server) *[]string { return &s.Countries }
+	v := listOf("COUNTRY,…", 1, field, true, len(countries), func(code string) (string, error) {
+		upper := strings.ToUpper(code)
+		if !isCountry(upper) {
+			return "", fmt.Errorf("found %s, expected codes of countries as in ISO 3166-1, such as RU,CN", quote(code))
+		}
+		return upper, nil
+	}, same)
+	read := v.read
+	v.read = func(r *reader, b *block, c *call) {
+		read(r, b, c)
+		slices.Sort(*field(part[*Server](b)))
+	}
+	return v
+}
+
+// finishBalancers finds the peers that servers are, and checks what a mode needs.
+func (r *reader) finishBalancers() {
+	for _, b := range r.top.all("balancer") {
+		d := part[*Balancer](b)
+		listed, fallback := false, false
+		for _, k := range b.all("server") {
+			s := part[*Server](k)
+			r.finishServer(b, s)
+			listed = listed || len(s.Countries) > 0
+			fallback = fallback || s.Default || len(s.Countries) == 0
+			d.Servers = append(d.Servers, *s)
+		}
+		if len(d.Servers) == 0 {
+			r.errorf(d.Pos, "found `balancer %s` without a server, expected `server HOST[:PORT];` in it", short(d.Name))
+		}
+		if listed && !fallback {
+			r.warnf(d.Pos, "`balancer %s` has no server for clients of other countries than those it lists, unknown ones included; "+
+				"they get 503: write `countries_default=true` at some server", short(d.Name))
+		}
+		r.file.Balancers = append(r.file.Balancers, *d)
+	}
+}
+
+func (r *reader) finishServer(b *block, s *Server) {
+	fits, sharing := r.file.fitting(s.Host, s.Port), r.file.fitting(s.Host, 0)
+	if len(fits) > 1 {
+		fits = slices.DeleteFunc(fits, func(p Peer) bool { return p.Port != 0 })
+	}
+	if len(fits) != 1 && s.Port == 0 && len(sharing) > 0 {
+		r.errorf(s.Pos, "found the server %s, which several peers share; expected the port too: %s", quote(s.Host), addresses(sharing))
+		return
+	}
+	if len(fits) == 1 {
+		s.Peer = fits[0].Name()
+		if s.MaxBitrate == 0 {
+			s.MaxBitrate = fits[0].MaxBitrate
+		}
+	}
+	if part[*Balancer](b).Mode == Usage && s.MaxBitrate == 0 {
+		r.errorf(s.Pos, "found `server %s` without max_bitrate, which `mode usage` at %s divides by; expected `max_bitrate=BITS`, such as 40M",
+			s.Name(), b.where("mode").place())
+	}
+}
+
+// isCountry says whether two capitals are an assigned code of ISO 3166-1, or XK, which databases use for Kosovo.
+func isCountry(code string) bool {
+	return len(code) == 2 && strings.Contains(countries, " "+code+" ")
+}
+
+// countries are the codes of ISO 3166-1 alpha-2, each between spaces.
+const countries = " AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ " +
+	"CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR " +
+	"GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT " +
+	"JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP " +
+	"MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA " +
+	"RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ " +
+	"UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW "

@@ -1,0 +1,550 @@
+package conf
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/protocols"
+)
+
+// What holds where the file says nothing.
+const (
+	DefaultReturnHolddown = 30 * time.Second
+	DefaultRebalanceRate  = 1
+	DefaultLogLevel       = "info"
+	DefaultVod            = "vod" // declared even if the file declares none
+	DefaultVodRoot        = "/var/lib/weir/vod"
+)
+
+// A File is a configuration that was understood: defaults are filled in, names are resolved, URLs are in one form.
+type File struct {
+	// Name is the name under which the node announces itself; empty means that the node finds it out.
+	Name string
+
+	// ClusterKey authorises what nodes send each other; empty means none, and then Peers and cluster ingest are an
+	// error. It is secret: see [File.Masked].
+	ClusterKey string
+
+	// Peers are the group as the file lists it, with or without the node itself, in the order of the file. No two
+	// have the same host and port.
+	Peers []Peer
+
+	// ReturnHolddown is how long a node that returned is watched before its streams go back to it.
+	ReturnHolddown time.Duration
+
+	// ChannelLimit and CPULimit are this node's own, as in [Peer].
+	ChannelLimit, CPULimit int
+
+	// RebalanceRate is how many streams move per fetch interval to make the nodes even after an edit; 0 means none.
+	RebalanceRate int
+
+	// Journal is the file in which everything that the control plane meets and does is written down; empty means none.
+	Journal string
+
+	// Listeners are the addresses to listen at, by the protocol that listens there. No entry means that there is none: it
+	// was switched off, or never switched on.
+	Listeners map[protocols.Protocol][]Listen
+
+	// Remote is where other nodes' actors connect; port 0 means any free one, as it is advertised anyway.
+	Remote Listen
+
+	// LogLevel is debug, info, warn or error.
+	LogLevel string
+
+	// Vods are the only directories that file inputs read; [DefaultVod] is always among them.
+	Vods []Vod
+
+	// Delivery holds for streams that only other nodes' files name.
+	Delivery Delivery
+
+	// Streams are in the order of the file; no two have the same name.
+	Streams []Stream
+	index   map[string]int // of Streams, by name
+
+	// Templates are those with a prefix: the rest is in the streams that took from them. No two have the same prefix.
+	Templates []Template
+
+	// Sources are the origins whose streams are restreamed here, in the order of the file.
+	Sources []Source
+
+	// Vhosts are the virtual hosts in the order of the file; no two have the same name.
+	Vhosts []Vhost
+
+	// Advertise is the host under which RTMP clients of SRS servers reach this node, and AdvertisePort the port; empty
+	// and 0 mean that the node works them out.
+	Advertise     string
+	AdvertisePort int
+
+	// Balancers are in the order of the file; no two have the same name, and none that of a stream.
+	Balancers []Balancer
+
+	// EditAuth is who may change the node and see everything; nil means anybody on this machine. ViewAuth is who may see
+	// pages, the API and metrics; nil means EditAuth, or everybody without that.
+	EditAuth, ViewAuth *Credentials
+
+	// SessionLog is the directory in which a line is written for each session that ended, and Pulsedb that for the
+	// statistics of each minute; they may be one. Empty means that nothing is written.
+	SessionLog, Pulsedb string
+
+	// GeoIP is the database in which the country of a client's address is looked up; empty means the one that is found
+	// in the usual places.
+	GeoIP string
+
+	// TrustedProxies are the addresses from which a client's address is taken from X-Forwarded-For, or from the PROXY
+	// protocol.
+	TrustedProxies []netip.Prefix
+
+	// Places are the positions of the directives at the top of the file, by name: the first of each.
+	Places map[string]Pos
+}
+
+// A Listen is an address to accept connections at.
+type Listen struct {
+	Host string // empty means all interfaces; an IPv6 address has no brackets
+	Port int    // 0 means any free one
+	Pos  Pos
+}
+
+// Addr is the address in the form that package net takes.
+func (l Listen) Addr() string { return joinHostPort(l.Host, l.Port) }
+
+// words is the address as a file says it.
+func (l Listen) words() string {
+	if l.Host == "" {
+		return strconv.Itoa(l.Port)
+	}
+	return l.Addr()
+}
+
+// A Vod is a directory that file inputs may read.
+type Vod struct {
+	Name string // the LOCATION of file://LOCATION/PATH
+	Root string
+	Pos  Pos
+}
+
+// Credentials are a name and a password.
+type Credentials struct {
+	User, Password string
+}
+
+// Vod gives the directory of that name, or nil. The pointer is into f.
+func (f *File) Vod(name string) *Vod {
+	for i := range f.Vods {
+		if f.Vods[i].Name == name {
+			return &f.Vods[i]
+		}
+	}
+	return nil
+}
+
+// block is the top of the file.
+func (f *File) block() *block {
+	return &block{
+		place: inFile, models: []any{f, &f.Delivery},
+		said: map[string]*call{}, counts: map[string]int{}, known: map[[2]string]*block{},
+	}
+}
+
+var globalDirectives = []directive{
+	{
+		name: "name", in: inFile, value: text("NAME", func(f *File) *string { return &f.Name }, checkNodeName), reload: Restart,
+		usual: "the entry of a peer that this node finds to be itself, else the name of the machine",
+		flag:  &nodeFlag{placeholder: "NAME"}, example: "streamer",
+		doc: "Name of this node in its cluster.",
+	},
+	{
+		name: "cluster_key", in: inFile, value: keyValue, secret: true, reload: Restart, example: "openssl-rand-hex-16-prints-one",
+		flag: &nodeFlag{placeholder: "KEY", help: "Secret that all nodes share. Other users of this machine can see a flag; use the variable or the file."},
+		doc:  "Secret that all nodes share; it is never sent.",
+	},
+	{
+		name: "return_holddown", in: inFile, reload: AtOnce, example: "60000",
+		value: millis(func(f *File) *time.Duration { return &f.ReturnHolddown }, DefaultReturnHolddown, 0),
+		flag:  &nodeFlag{placeholder: "MS"},
+		doc:   "How long a returned node is watched before its streams go back to it.",
+	},
+	{
+		name: "channel_limit", in: inFile, reload: AtOnce, example: "200", usual: "no limit",
+		value: number("NUMBER", func(f *File) *int { return &f.ChannelLimit }, 1, maxChannels),
+		doc:   "The most streams that this node captures at one time.",
+	},
+	{
+		name: "cpu_limit", in: inFile, value: percent(func(f *File) *int { return &f.CPULimit }), reload: AtOnce, example: "80", usual: "no limit",
+		doc: "The load of the processor above which this node takes no further streams.",
+	},
+	{
+		name: "rebalance_rate", in: inFile, reload: AtOnce, example: "5",
+		value: orWord("STREAMS", "off", "", 0, func(f *File) *int { return &f.RebalanceRate }, DefaultRebalanceRate,
+			func(s string) (int, error) { return parseCount(s, 1, 1000) }, strconv.Itoa),
+		doc: "How many streams move per fetch interval to make the nodes even after an edit of the file.",
+	},
+	{
+		name: "journal", in: inFile, value: text("FILE", func(f *File) *string { return &f.Journal }, nil), reload: Restart,
+		example: "/var/log/weir/journal", usual: "none is written",
+		doc: "File into which the node writes everything that its control plane meets and does, for `weir sim replay`.",
+	},
+}
+
+var addressDirectives = []directive{
+	{
+		name: "remote", in: inFile, value: remoteValue, reload: Restart, usual: "any free port", example: "10.0.0.1:7000",
+		flag: &nodeFlag{placeholder: "[HOST:]PORT"},
+		doc:  "Listen for the actors of other nodes.",
+	},
+	{
+		name: "advertise", in: inFile, value: advertiseValue, reload: NewClients, usual: "the host of the node's peer entry, or of its first RTMP address",
+		example: "10.0.0.3",
+		doc:     "Where SRS servers send RTMP players for streams that are here.",
+	},
+	{
+		name: "loglevel", also: "log", in: inFile, reload: Restart, example: "debug",
+		value: oneWord(func(f *File) *string { return &f.LogLevel }, DefaultLogLevel, "debug", "info", "warn", "error"),
+		flag:  &nodeFlag{name: "log", placeholder: "LEVEL", help: "debug, info, warn or error."},
+		doc:   "How much the node logs.",
+	},
+}
+
+var accessDirectives = []directive{
+	{
+		name: "edit_auth", in: inFile, value: credentials(func(f *File) **Credentials { return &f.EditAuth }), secret: true, reload: Restart,
+		usual: "anybody on this machine", example: "admin s3cret",
+		doc: "Name and password of those who may change the node by its API.",
+	},
+	{
+		name: "view_auth", in: inFile, value: credentials(func(f *File) **Credentials { return &f.ViewAuth }), secret: true, reload: Restart,
+		usual: "those of edit_auth, or everybody without that", example: "guest s3cret",
+		doc: "Name and password of those who may see pages, the API and metrics.",
+	},
+	{
+		name: "session_log", in: inFile, value: text("DIRECTORY", func(f *File) *string { return &f.SessionLog }, nil), reload: Restart,
+		usual: "nothing is written", example: "/var/log/weir",
+		doc: "Directory whose sessions.jsonl gets a line for each session that ended.",
+	},
+	{
+		name: "pulsedb", in: inFile, value: text("DIRECTORY", func(f *File) *string { return &f.Pulsedb }, nil), reload: Restart,
+		usual: "nothing is written", example: "/var/log/weir",
+		doc: "Directory whose pulse.jsonl gets a line for each minute: clients, streams, output, load of the machine.",
+	},
+	{
+		name: "geoip", in: inFile, value: text("FILE", func(f *File) *string { return &f.GeoIP }, nil), reload: AtOnce,
+		usual: "GeoLite2-Country.mmdb, then GeoLite2-City.mmdb, in /usr/share/GeoIP", example: "/srv/GeoLite2-Country.mmdb",
+		flag: &nodeFlag{placeholder: "FILE"},
+		doc:  "Database of countries (MaxMind), for balancers that name countries.",
+	},
+	{
+		name: "trusted_proxies", in: inFile, many: true, reload: NewClients, usual: "none", example: "10.0.0.0/8 ::1",
+		value: listOf("ADDRESS[/BITS] …", 1, func(f *File) *[]netip.Prefix { return &f.TrustedProxies }, true, maxEntries, parsePrefix, netip.Prefix.String),
+		doc:   "Proxies that are believed about the address of the client for which they speak, by X-Forwarded-For or the PROXY protocol.",
+	},
+}
+
+var vodDirectives = []directive{
+	{
+		name: "vod", in: inFile, many: true, block: inVod, value: vodValue, reload: AtOnce, usual: "vod, in " + DefaultVodRoot, example: "clips { root /srv/clips; }",
+		flag: &nodeFlag{
+			placeholder: "[NAME=]DIR", entry: vodFlag, perLine: true,
+			help: "Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line.",
+		},
+		doc: "A directory that inputs of the form file://NAME/PATH may read, and no others.",
+	},
+	{
+		name: "root", in: inVod, value: directory(func(v *Vod) *string { return &v.Root }), reload: Restream, example: "/srv/clips",
+		doc: "The directory.",
+	},
+}
+
+// keyValue is a cluster key.
+var keyValue = func() value {
+	v := text("KEY", func(m interface{ key() *string }) *string { return m.key() }, nil)
+	read := v.read
+	v.read = func(r *reader, b *block, c *call) {
+		w := c.args[0]
+		switch n := len(w.text); {
+		case n == 0:
+			r.errorf(w.pos, "found an empty cluster_key, expected the secret that all nodes share")
+		case n < minKey:
+			r.warnf(w.pos, "cluster_key has only %d characters, and whoever can connect can guess a short one; "+
+				"%d random ones or more are safe, such as `openssl rand -hex 16` prints", n, minKey)
+		}
+		read(r, b, c)
+	}
+	return v
+}()
+
+// minKey is the length, in bytes, below which a cluster key can be guessed by anybody who can connect: 16 random letters
+// and digits hold 95 bits.
+const minKey = 16
+
+func (f *File) key() *string { return &f.ClusterKey }
+
+// credentials are a name and a password.
+func credentials(field func(*File) **Credentials) value {
+	of := func(b *block) **Credentials { return field(part[*File](b)) }
+	return value{
+		args: "USER PASSWORD", min: 2, max: 2,
+		read: func(_ *reader, b *block, c *call) {
+			*of(b) = &Credentials{User: c.args[0].text, Password: c.args[1].text}
+		},
+		take: func(to, from *block) { *of(to) = *of(from) },
+		lines: func(b *block) [][]string {
+			if c := *of(b); c != nil {
+				return [][]string{{c.User, c.Password}}
+			}
+			return nil
+		},
+	}
+}
+
+var remoteValue = value{
+	args: "[HOST:]PORT", min: 1, max: 1,
+	read: func(r *reader, b *block, c *call) {
+		l, err := parseListen(c.args[0].text)
+		if err != nil {
+			r.refuse(c.args[0].pos, c.name, err)
+			return
+		}
+		l.Pos = c.pos
+		part[*File](b).Remote = l
+	},
+	take: func(to, from *block) { part[*File](to).Remote = part[*File](from).Remote },
+	lines: func(b *block) [][]string {
+		if l := part[*File](b).Remote; l.Host != "" || l.Port != 0 {
+			return [][]string{{l.words()}}
+		}
+		return nil
+	},
+}
+
+var advertiseValue = value{
+	args: "HOST[:PORT]", min: 1, max: 1,
+	read: func(r *reader, b *block, c *call) {
+		host, port, err := parsePeerName(c.args[0].text)
+		if err != nil {
+			r.refuse(c.args[0].pos, c.name, err)
+			return
+		}
+		f := part[*File](b)
+		f.Advertise, f.AdvertisePort = host, port
+	},
+	lines: func(b *block) [][]string {
+		f := part[*File](b)
+		if f.Advertise == "" {
+			return nil
+		}
+		return [][]string{{Peer{Host: f.Advertise, Port: f.AdvertisePort}.Name()}}
+	},
+}
+
+// parsePrefix reads an address, or a network as ADDRESS/BITS.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("found %s, expected an address or a network such as 10.0.0.0/8", quote(text))
+	}
+	return p.Masked(), nil
+}
+
+// listenerDirectives are the rows of the protocols that have a listener.
+func listenerDirectives() (list []directive) {
+	for _, d := range protocols.Listeners() {
+		row := directive{
+			name: d.Directive(), in: inFile, many: true, block: inListener, value: listenerValue(d), reload: Restart, later: d.Later,
+			example: strconv.Itoa(d.Port),
+			flag:    &nodeFlag{placeholder: "[HOST:]PORT"},
+			doc:     fmt.Sprintf("Listen for %s; several are possible, off disables.", d.Title),
+		}
+		row.preset = "off"
+		if d.On {
+			row.preset = strconv.Itoa(d.Port)
+		}
+		list = append(list, row)
+	}
+	return list
+}
+
+// listenerValue is the address of a protocol's listener. One that no node opens yet may only be switched off.
+func listenerValue(d protocols.Descriptor) value {
+	return value{
+		args: "[HOST:]PORT or off", min: 1, max: 1,
+		open: func(r *reader, b *block, c *call) *block {
+			w := c.args[0]
+			if w.text == "off" {
+				return &block{}
+			}
+			if d.Later {
+				r.add(Unsupported, c.pos, "`%s`", c.name)
+			}
+			l, err := parseListen(w.text)
+			if err != nil {
+				r.refuse(w.pos, c.name, fmt.Errorf("%w%s", err, didYouMean(w.text, []string{"off"})))
+				return &block{refused: true}
+			}
+			l.Pos = c.pos
+			return &block{models: []any{&l}}
+		},
+		take: func(to, from *block) {
+			part[*File](to).Listeners[d.Protocol] = part[*File](from).Listeners[d.Protocol]
+		},
+		lines: func(b *block) (lines [][]string) {
+			for _, l := range part[*File](b).Listeners[d.Protocol] {
+				lines = append(lines, []string{l.words()})
+			}
+			if lines == nil {
+				return [][]string{{"off"}}
+			}
+			return lines
+		},
+	}
+}
+
+// finishListeners fills in the addresses of the listeners, and checks that no two are one.
+func (r *reader) finishListeners() {
+	r.file.Listeners = map[protocols.Protocol][]Listen{}
+	type taken struct {
+		by string
+		at Listen
+	}
+	var all []taken
+	for _, d := range protocols.Listeners() {
+		var list []Listen
+		var off *block
+		for _, b := range r.top.all(d.Directive()) {
+			if l, ok := optional[*Listen](b); ok {
+				list = append(list, *l)
+			} else if off == nil {
+				off = b
+			}
+		}
+		switch {
+		case off != nil && len(list) > 0:
+			r.errorf(off.pos, "found `%s off` beside `%s %s` at %s, expected one or the other",
+				off.name, off.name, list[0].Addr(), list[0].Pos.place())
+		case off == nil && len(list) == 0 && d.On:
+			list = []Listen{{Port: d.Port}}
+		}
+		if list != nil {
+			r.file.Listeners[d.Protocol] = list
+		}
+		for _, l := range list {
+			all = append(all, taken{d.Directive(), l})
+		}
+	}
+	if r.file.Remote.Port != 0 {
+		all = append(all, taken{"remote", r.file.Remote})
+	}
+	for i, t := range all {
+		for _, u := range all[:i] {
+			if !overlap(t.at, u.at) {
+				continue
+			}
+			later, earlier := t, u
+			if later.at.Pos == (Pos{}) { // a default has no place; the message belongs to the address that was written
+				later, earlier = u, t
+			}
+			by := fmt.Sprintf("the port is taken by `%s %s` at %s; expected another", earlier.by, earlier.at.words(), earlier.at.Pos.place())
+			if earlier.at.Pos == (Pos{}) {
+				by = fmt.Sprintf("port %d is the default of `%s`; expected another port, or `%s off`", earlier.at.Port, earlier.by, earlier.by)
+			}
+			r.errorf(later.at.Pos, "found `%s %s`, but %s", later.by, later.at.words(), by)
+			break
+		}
+	}
+}
+
+func overlap(a, b Listen) bool {
+	return a.Port != 0 && a.Port == b.Port && (a.Host == "" || b.Host == "" || a.Host == b.Host)
+}
+
+var vodValue = value{
+	args: "NAME", min: 1, max: 1,
+	open: func(r *reader, _ *block, c *call) *block {
+		w := c.args[0]
+		b := &block{models: []any{&Vod{Name: w.text, Pos: c.pos}}, id: w.text, title: []string{w.text}}
+		if w.text == "" || w.text == "." || w.text == ".." || strings.ContainsAny(w.text, "/\\?#") {
+			r.refuse(w.pos, c.name, fmt.Errorf("found %s, expected a name that can stand in file://NAME/PATH", quote(w.text)))
+			b.refused = true
+		}
+		return b
+	},
+	each: func(b *block) []*block {
+		return each(part[*File](b).Vods, func(v *Vod) *block { return &block{models: []any{v}, title: []string{v.Name}} })
+	},
+}
+
+// vodFlag reads DIR or NAME=DIR.
+func vodFlag(text string, at Pos) (*entry, *Problem) {
+	name, dir, ok := strings.Cut(text, "=")
+	if !ok || strings.ContainsAny(name, "/.\\") {
+		name, dir = DefaultVod, text
+	}
+	return &entry{name: "vod", pos: at, words: []word{{text: name, pos: at}}, hasBlock: true, kids: []*entry{
+		{name: "root", pos: at, words: []word{{text: dir, pos: at}}},
+	}}, nil
+}
+
+func (r *reader) finishVods() {
+	f := r.file
+	for _, b := range r.top.all("vod") {
+		v := part[*Vod](b)
+		switch {
+		case v.Root != "":
+		case v.Name == DefaultVod:
+			v.Root = DefaultVodRoot
+		default:
+			r.errorf(v.Pos, "found `vod %s` without a directory, expected `root DIRECTORY;` in it", short(v.Name))
+		}
+		f.Vods = append(f.Vods, *v)
+	}
+	if f.Vod(DefaultVod) == nil {
+		f.Vods = append(f.Vods, Vod{Name: DefaultVod, Root: DefaultVodRoot})
+	}
+}
+
+// finish fills in what depends on the whole file, and checks what can be judged only when the whole file has been read.
+func (r *reader) finish() {
+	f := r.file
+	f.Places = make(map[string]Pos, len(r.top.said))
+	for _, name := range slices.Sorted(maps.Keys(r.top.said)) {
+		f.Places[name] = r.top.where(name)
+	}
+	if f.Name != "" {
+		r.self = append([]string{f.Name}, r.self...)
+	}
+	r.finishListeners()
+	r.finishVods()
+	r.finishPeers()
+	r.finishBalancers()
+	r.finishStreams()
+	r.finishTemplates()
+	r.finishSources()
+	r.finishVhosts()
+	r.checkKeys()
+	f.index = make(map[string]int, len(f.Streams))
+	for i := range f.Streams {
+		f.index[f.Streams[i].Name] = i
+	}
+}
+
+// checkKeys reports the first directive of each kind that needs a cluster key and has none.
+func (r *reader) checkKeys() {
+	if r.file.ClusterKey != "" {
+		return
+	}
+	for _, what := range slices.Sorted(maps.Keys(r.keyless)) {
+		at, more := r.keyless[what], ""
+		if n := len(at) - 1; n > 0 {
+			more = fmt.Sprintf(" (and %d more)", n)
+		}
+		r.errorf(at[0], "found `%s` without a cluster key%s, expected a global `cluster_key KEY;`, the same on all nodes", what, more)
+	}
+}

@@ -1,0 +1,259 @@
+package conf
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/protocols"
+)
+
+// What holds where the entry of a peer says nothing.
+const (
+	DefaultFetchTimeout = 2 * time.Second
+	DefaultStaleTimeout = 10 * time.Second
+)
+
+// maxChannels bounds what a node may be said to capture.
+const maxChannels = 1_000_000
+
+// A Peer is one entry of the list of nodes.
+type Peer struct {
+	Host string // lower case; an IPv6 address has no brackets
+	Port int    // 0 means not given: 80, or 443 for an https API URL
+
+	// The URLs are SCHEME://HOST[:PORT], without path; the port is left out where it is the scheme's own. APIURL is
+	// where the peer's state is fetched, Public is what viewers see, Private where media is fetched. None is empty.
+	APIURL, Public, Private string
+
+	// PublicGiven says that the file itself names a public URL; otherwise viewers see the API URL.
+	PublicGiven bool
+
+	// FetchTimeout is the interval of fetches, StaleTimeout the silence after which the peer is taken for dead.
+	// Invariant: 0 < FetchTimeout < StaleTimeout.
+	FetchTimeout, StaleTimeout time.Duration
+
+	ChannelLimit int // most captured streams; 0 means no limit
+	CPULimit     int // percent; 0 means no limit
+
+	// MaxBitrate is what the peer may send, in bits per second, where a balancer says nothing else; 0 means no cap.
+	MaxBitrate int64
+
+	// ClusterKey is the key of this link in both directions; it is the global one if the entry gives none.
+	ClusterKey string
+
+	Pos Pos
+}
+
+// Name is the entry's identity: HOST, or HOST:PORT if the port was given.
+func (p Peer) Name() string {
+	if p.Port == 0 {
+		return p.Host
+	}
+	return joinHostPort(p.Host, p.Port)
+}
+
+func (p *Peer) key() *string { return &p.ClusterKey }
+
+var peerDirectives = []directive{
+	{
+		name: "peer", in: inFile, many: true, block: inPeer, value: peerValue, reload: AtOnce, example: "n2.example.com:8080 { public https://cdn.example.com; }",
+		flag: &nodeFlag{placeholder: "HOST[:PORT]", entry: peerFlag, help: "Add a peer; a block with its settings may follow, as in the file."},
+		doc:  "A node of the group; the file lists them all, in the same order on every node.",
+	},
+	{
+		name: "api_url", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.APIURL }), reload: AtOnce,
+		usual: "http://HOST[:PORT] of the entry", example: "https://n2.example.com",
+		doc: "Where the other nodes fetch the state of the peer.",
+	},
+	{
+		name: "public_payload_url", also: "public", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Public }), reload: NewClients,
+		implied: func(b *block) bool { return !part[*Peer](b).PublicGiven }, usual: "that of api_url", example: "https://cdn.example.com",
+		doc: "Where viewers reach the peer: what redirects and playlists name.",
+	},
+	{
+		name: "private_payload_url", also: "private", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Private }), reload: NewClients,
+		usual: "that of api_url", example: "10.0.0.2:8080",
+		doc: "Where other nodes fetch the media of the peer.",
+	},
+	{
+		name: "fetch_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.FetchTimeout }, DefaultFetchTimeout, 1), reload: AtOnce, example: "1000",
+		doc: "How often the peer is asked for its state.",
+	},
+	{
+		name: "stale_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.StaleTimeout }, DefaultStaleTimeout, 1), reload: AtOnce, example: "20000",
+		doc: "How long the peer may be silent before the others take over its streams; the longest of all peers also bounds how long a request waits for a take-over.",
+	},
+	{
+		name: "channel_limit", in: inPeer, value: number("NUMBER", func(p *Peer) *int { return &p.ChannelLimit }, 1, maxChannels), reload: AtOnce,
+		usual: "no limit", example: "100",
+		doc: "The most streams that the peer captures at one time.",
+	},
+	{
+		name: "cpu_limit", in: inPeer, value: percent(func(p *Peer) *int { return &p.CPULimit }), reload: AtOnce, usual: "no limit", example: "80",
+		doc: "The load of the peer's processor above which it gets no further streams.",
+	},
+	{
+		name: "max_bitrate", in: inPeer, value: bits(func(p *Peer) *int64 { return &p.MaxBitrate }), reload: NewClients, usual: "no cap", example: "1G",
+		doc: "What the peer may send before balancers choose it no more, where they say nothing else.",
+	},
+	{
+		name: "cluster_key", in: inPeer, value: keyValue, secret: true, inherits: true, reload: Restart, usual: "the cluster_key of the file", example: "another-secret-of-16-or-more",
+		doc: "Key of the link to the peer, in both directions.",
+	},
+}
+
+var peerValue = value{
+	args: "HOST[:PORT]", min: 1, max: 1,
+	open: func(r *reader, _ *block, c *call) *block {
+		w := c.args[0]
+		host, port, err := parsePeerName(w.text)
+		if err != nil {
+			r.refuse(w.pos, c.name, err)
+		}
+		return &block{models: []any{&Peer{Host: host, Port: port, Pos: c.pos}}, refused: err != nil}
+	},
+	each: func(b *block) []*block {
+		return each(part[*File](b).Peers, func(p *Peer) *block { return &block{models: []any{p}, title: []string{p.Name()}} })
+	},
+}
+
+// peerFlag reads HOST[:PORT], with or without a block behind it.
+func peerFlag(text string, at Pos) (*entry, *Problem) {
+	list, err := parse([]byte("peer "+text), at)
+	if err == nil && len(list) != 1 {
+		err = errorAt(at, "found %d directives, expected one peer", len(list))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+func (r *reader) finishPeers() {
+	f, peers := r.file, r.top.all("peer")
+	seen := map[string]Pos{}
+	for _, b := range peers {
+		p := r.finishPeer(b)
+		entry := joinHostPort(p.Host, effectivePort(*p))
+		if before, twice := seen[entry]; twice {
+			r.warnf(p.Pos, "`peer %s` stands in the list twice, which is one node; the entry at %s counts", p.Name(), before.place())
+			continue
+		}
+		seen[entry] = p.Pos
+		f.Peers = append(f.Peers, *p)
+	}
+	for _, b := range peers {
+		r.checkTimeouts(b, max(2, len(f.Peers)))
+	}
+	if len(f.Listeners[protocols.HTTPS]) == 0 {
+		return
+	}
+	for _, b := range peers {
+		p := part[*Peer](b)
+		if !strings.HasPrefix(p.Public, "http://") {
+			continue
+		}
+		at, what := p.Pos, "API URL, which stands in for its public one,"
+		if p.PublicGiven {
+			at, what = b.where("public_payload_url"), "public URL"
+		}
+		r.warnf(at, "viewers who come over HTTPS would be sent to plain http: the %s of `peer %s` is %s; write `public https://…;`",
+			what, p.Name(), p.Public)
+	}
+}
+
+// effectivePort is the port at which a peer's HTTP is asked when its entry names none.
+func effectivePort(p Peer) int {
+	switch {
+	case p.Port != 0:
+		return p.Port
+	case strings.HasPrefix(p.APIURL, "https://"):
+		return 443
+	default:
+		return 80
+	}
+}
+
+func (r *reader) finishPeer(b *block) *Peer {
+	p := part[*Peer](b)
+	p.PublicGiven = p.Public != ""
+	if p.APIURL == "" {
+		p.APIURL = baseURL("http", p.Host, p.Port)
+	}
+	for _, u := range []*string{&p.Public, &p.Private} {
+		if *u == "" {
+			*u = p.APIURL
+		}
+	}
+	r.takeOver(b, r.top, inheriting)
+	if p.ClusterKey == "" {
+		r.keyless["peer"] = append(r.keyless["peer"], p.Pos)
+	}
+	return p
+}
+
+// checkTimeouts judges the pace of a peer in a group of n nodes.
+func (r *reader) checkTimeouts(b *block, n int) {
+	p := part[*Peer](b)
+	fetch, stale := p.FetchTimeout, p.StaleTimeout
+	at := p.Pos
+	for _, given := range []string{"fetch_timeout", "stale_timeout"} {
+		if pos := b.where(given); pos != (Pos{}) {
+			at = pos
+		}
+	}
+	switch {
+	case stale <= fetch:
+		r.errorf(at, "`peer %s`: found stale_timeout %d with fetch_timeout %d, expected it longer, at best five times as long",
+			p.Name(), stale.Milliseconds(), fetch.Milliseconds())
+		return
+	case stale < 3*fetch:
+		r.warnf(at, "`peer %s`: stale_timeout %d is less than three times fetch_timeout %d, so one or two lost answers make a live peer seem dead",
+			p.Name(), stale.Milliseconds(), fetch.Milliseconds())
+	}
+	if fetch <= time.Second {
+		r.warnf(at, "`peer %s`: fetch_timeout %d is very often; in a group of %d with one answer in a hundred lost, expect %s false take-overs "+
+			"per day where no third node can bear witness", p.Name(), fetch.Milliseconds(), n, rate(falseTakeOvers(n, fetch, stale)))
+	}
+}
+
+// falseTakeOvers is how often per day some live peer of n is taken for dead because all polls within its stale timeout
+// were lost, when one poll in a hundred is lost and nobody relays evidence: n(n−1)/F · (1−p) · p^k, k = ⌊(S−RTT)/F⌋.
+// The round trip is taken as not zero and else negligible.
+func falseTakeOvers(n int, fetch, stale time.Duration) float64 {
+	const p = 0.01
+	k := (stale - time.Nanosecond) / fetch
+	day := float64(24*time.Hour) / float64(fetch)
+	return float64(n) * float64(n-1) * day * (1 - p) * math.Pow(p, float64(k))
+}
+
+// rate shows a number with about two digits.
+func rate(x float64) string {
+	switch {
+	case x < 0.01:
+		return "less than 0.01"
+	case x < 10:
+		return fmt.Sprintf("%.2f", x)
+	default:
+		return fmt.Sprintf("%.0f", x)
+	}
+}
+
+// fitting are the peers that a host, and a port unless that is 0, may mean.
+func (f *File) fitting(host string, port int) (fits []Peer) {
+	return slices.DeleteFunc(slices.Clone(f.Peers), func(p Peer) bool {
+		return p.Host != host || port != 0 && effectivePort(p) != port
+	})
+}
+
+// addresses show peers with their ports, for a message about a host that several share.
+func addresses(peers []Peer) string {
+	var names []string
+	for _, p := range peers {
+		names = append(names, joinHostPort(p.Host, effectivePort(p)))
+	}
+	return oneOf(names)
+}

@@ -1,0 +1,294 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A call is a directive with its words sorted.
+type call struct {
+	*entry
+	args []word
+}
+
+// A block is a block that is read or printed, with the parts of the model that its directives are about.
+type block struct {
+	*call    // the directive whose block it is; nil for the file
+	row      *directive
+	place    place
+	outer    *block   // nil for the file
+	models   []any    // pointers; see [part]
+	title    []string // what stands behind the directive's name
+	spelling string   // the name under which the block is printed; empty for its row's
+
+	later   bool // not built: what the block holds is known by name and not obeyed
+	refused bool // what the block holds is looked at, and then the block is dropped
+
+	id     string               // tells the block from its like; empty if two may be the same
+	said   map[string]*call     // by canonical name, the first of each directive in it
+	kids   []*block             // the blocks in it, in the order of the text
+	counts map[string]int       // of the kids, by canonical name
+	known  map[[2]string]*block // the kids by canonical name and id
+	at     int                  // of a block that is printed: the place among its like
+}
+
+// part gives the part of the model of type M that a block is about.
+func part[M any](b *block) M {
+	m, ok := optional[M](b)
+	if !ok {
+		panic(fmt.Sprintf("conf: a block in %v holds no %T", b.place.words(), m))
+	}
+	return m
+}
+
+func optional[M any](b *block) (m M, ok bool) {
+	for _, model := range b.models {
+		if m, ok = model.(M); ok {
+			return m, true
+		}
+	}
+	return m, false
+}
+
+// all gives the blocks of a directive in it, under whichever spelling.
+func (b *block) all(name string) []*block {
+	return slices.DeleteFunc(slices.Clone(b.kids), func(k *block) bool { return k.row.canonical() != name })
+}
+
+// word gives the first word behind a directive in it; the zero word if there is none.
+func (b *block) word(name string) word {
+	if c := b.said[name]; c != nil && len(c.args) > 0 {
+		return c.args[0]
+	}
+	return word{}
+}
+
+// where gives the place of a directive in it; the zero Pos if there is none.
+func (b *block) where(name string) Pos {
+	if c := b.said[name]; c != nil {
+		return c.pos
+	}
+	return Pos{}
+}
+
+// A reader turns entries into a [File].
+type reader struct {
+	report
+	file    *File
+	top     *block
+	self    []string         // names by which this node may be meant
+	keyless map[string][]Pos // the directives that need a cluster key and have none of their own
+}
+
+// maxEntries is how many peers, directories, balancers, or listeners of one kind a file may have: they are compared with
+// each other. The largest cluster meant has 20 nodes, the largest simulated one some hundreds.
+const maxEntries = 1000
+
+// walk understands one directive in a block.
+func (r *reader) walk(b *block, e *entry) {
+	defer r.checkClosed(e)
+	if b.place == anywhere {
+		return
+	}
+	d := find(e.name, b.place)
+	if d == nil {
+		r.misplaced(b, e)
+		return
+	}
+	c := &call{entry: e}
+	kids, ok := r.sortWords(d, c)
+	if e.hasBlock && d.block == 0 {
+		r.errorf(e.pos, "found a block behind `%s`, expected `;`", e.name)
+		return
+	}
+	inner := &block{later: true}
+	if !b.later {
+		before := b.said[d.canonical()]
+		if before != nil && !d.many {
+			r.errorf(e.pos, "found `%s` a second time, expected it once; the first is at %s", e.name, before.pos.place())
+			return
+		}
+		if before == nil {
+			b.said[d.canonical()] = c
+		}
+		if d.later && d.open == nil {
+			r.add(Unsupported, e.pos, "`%s`", e.name)
+		}
+		if ok && d.read != nil {
+			d.read(r, b, c)
+		}
+		if ok && d.open != nil {
+			inner = r.open(d, b, c)
+		}
+	}
+	inner.call, inner.row, inner.place, inner.outer = c, d, d.block, b
+	for _, k := range kids {
+		r.walk(inner, k)
+	}
+}
+
+// open begins the block of a directive. One that cannot be obeyed is looked at, but does not become a kid of b.
+func (r *reader) open(d *directive, b *block, c *call) *block {
+	name := d.canonical()
+	if !d.unbounded && b.counts[name] >= maxEntries {
+		r.errorf(c.pos, "found more than %d of `%s`, expected fewer", maxEntries, c.name)
+		return &block{later: true}
+	}
+	inner := d.open(r, b, c)
+	inner.said, inner.counts, inner.known = map[string]*call{}, map[string]int{}, map[[2]string]*block{}
+	for _, row := range rows[d.block] {
+		if row.reset != nil {
+			row.reset(inner)
+		}
+	}
+	if inner.refused {
+		return inner
+	}
+	key := [2]string{name, inner.id}
+	if before := b.known[key]; before != nil && inner.id != "" {
+		where := ""
+		if b.outer != nil {
+			where = fmt.Sprintf(" in `%s`", b.head())
+		}
+		r.errorf(c.args[0].pos, "found `%s %s` a second time%s, expected it once; the first is at %s",
+			c.name, short(inner.title[0]), where, before.pos.place())
+		return inner
+	}
+	b.known[key] = inner
+	b.counts[name]++
+	b.kids = append(b.kids, inner)
+	return inner
+}
+
+// sortWords divides the words of a directive into arguments and options, checks the number of the former, and gives the
+// directives of its block with the options in front. It reports false if the directive cannot be obeyed.
+func (r *reader) sortWords(d *directive, c *call) ([]*entry, bool) {
+	e := c.entry
+	var options []*entry
+	for _, w := range e.words {
+		if !w.option || d.block == 0 {
+			c.args = append(c.args, w)
+			continue
+		}
+		key, value, _ := strings.Cut(w.text, "=")
+		options = append(options, &entry{name: key, pos: w.pos, words: []word{{text: value, pos: w.pos}}})
+	}
+	kids := e.kids
+	if options != nil {
+		kids = slices.Concat(options, kids)
+	}
+	switch n := len(c.args); {
+	case n < d.min:
+		found := "too few words"
+		if n == 0 {
+			found = "nothing behind it"
+		}
+		r.errorf(e.pos, "found `%s` with %s, expected `%s %s`", e.name, found, e.name, d.args)
+		return kids, false
+	case d.max >= 0 && n > d.max:
+		r.surplus(d, c)
+		return kids, false
+	}
+	return kids, true
+}
+
+// surplus reports a word too many, which is often the next line after a forgotten semicolon.
+func (r *reader) surplus(d *directive, c *call) {
+	w, last := c.args[d.max], c.pos
+	if d.max > 0 {
+		last = c.args[d.max-1].pos
+	}
+	shown := quote(w.text)
+	if d.secret {
+		shown = "a further word"
+	}
+	if w.pos.Line > last.Line {
+		r.errorf(w.pos, "found %s, expected `;` to end the `%s` of line %d", shown, c.name, last.Line)
+		return
+	}
+	r.errorf(w.pos, "found %s, expected nothing more than `%s`", shown, strings.TrimSuffix(c.name+" "+d.args, " "))
+}
+
+// misplaced reports a directive that is unknown, or known elsewhere. In the latter case a block around it was probably
+// not closed: the message names the place where that block was opened, and reading goes on as if it had been closed.
+func (r *reader) misplaced(b *block, e *entry) {
+	for outer := b.outer; outer != nil; outer = outer.outer {
+		if find(e.name, outer.place) == nil {
+			continue
+		}
+		open := b
+		for ; open.outer != outer; open = open.outer {
+			open.blamed = true
+		}
+		open.blamed = true
+		r.errorf(e.pos, "found `%s` inside `%s {`, which was opened at %s and probably not closed; expected `}` before it",
+			e.head(), open.head(), open.pos.place())
+		r.walk(outer, e)
+		return
+	}
+	if r.full() {
+		r.errorf(e.pos, "")
+		return
+	}
+	where := "here"
+	if len(b.place.words()) > 0 && b.outer != nil {
+		where = "in `" + b.name + "`"
+	}
+	near := nearest(e.name, namesIn(b.place))
+	switch places := placesOf(e.name); {
+	case places != 0:
+		r.errorf(e.pos, "found `%s`, which cannot stand %s; expected it in %s", e.name, where, oneOf(places.words()))
+	case near != "":
+		r.errorf(e.pos, "found %s, which is no directive %s; did you mean `%s`?", quote(e.name), where, near)
+	default:
+		elsewhere := ""
+		if n := nearest(e.name, namesIn(^place(0))); n != "" {
+			elsewhere = "; `" + n + "` is known in " + oneOf(placesOf(n).words())
+		}
+		r.errorf(e.pos, "found %s, expected a directive that is known %s%s", quote(e.name), where, elsewhere)
+	}
+}
+
+// checkClosed reports a block that lasts to the end of the file, unless a message has named the place where the block
+// should have ended.
+func (r *reader) checkClosed(e *entry) {
+	if e.unclosed && !e.blamed {
+		e.blamed = true
+		r.errorf(e.end, "found %s inside `%s {`, which was opened at %s; expected `}`", theEnd(e.end), e.head(), e.pos.place())
+	}
+}
+
+// refuse reports why a word of a directive cannot be obeyed.
+func (r *reader) refuse(at Pos, name string, err error) {
+	if errors.Is(err, errLater) {
+		r.add(Unsupported, at, "%s", strings.TrimPrefix(err.Error(), errLater.Error()+": "))
+		return
+	}
+	r.errorf(at, "`%s`: %v", name, err)
+}
+
+// takeOver gives a block what it does not say itself and another one does: its template, or the file around it.
+func (r *reader) takeOver(b, from *block, row func(*directive) bool) {
+	for _, d := range rows[b.place] {
+		if d.same != "" || !row(d) {
+			continue
+		}
+		if d.merge != nil {
+			d.merge(b, from)
+			continue
+		}
+		name := d.name
+		if b.said[name] != nil || from.said[name] == nil {
+			continue
+		}
+		b.said[name] = from.said[name]
+		switch {
+		case d.block != 0:
+			b.kids = append(b.kids, from.all(name)...)
+		case d.take != nil:
+			d.take(b, from)
+		}
+	}
+}
