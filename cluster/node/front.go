@@ -143,7 +143,7 @@ func newFront(n *Node, s *sockets) *front {
 	f.serves = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(&web{
 			api:   newAPI(n),
-			srs:   n.srsAPI(),
+			srs:   n.srsAPI,
 			state: guard(peer.Handler(n.entitled(n.controller().State)), false),
 			relay: guard(relay.New(d), true),
 			ts:    httpts.New(d),

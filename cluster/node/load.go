@@ -13,8 +13,8 @@ import (
 // measure measures what this node carries, for the control actor.
 func (n *Node) measure() control.Load {
 	now := n.env.Now()
-	if n.abroad != nil {
-		srsShown{n}.measure(now)
+	if n.srsAPI != nil {
+		n.srsAPI.Measure(now)
 	}
 	return n.load.Measure(now)
 }

@@ -42,6 +42,7 @@ import (
 	"weir/cluster/origin"
 	"weir/cluster/peer"
 	"weir/cluster/router"
+	"weir/cluster/srs"
 	"weir/cluster/trust"
 	"weir/cluster/wire"
 	"weir/protocols/api"
@@ -83,7 +84,9 @@ type Node struct {
 	origins   origin.Directory
 	instances *router.Instances
 	front     *front
-	abroad    *abroad // nil in a world of its own
+	srs       *srs.Cluster // nil in a [World], as the next two
+	hooks     *srs.Hooks
+	srsAPI    *srs.API
 	failed    chan error
 
 	balancers *balancer.Balancers // nil in a [World]
@@ -160,7 +163,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.startRemote(); err != nil {
 		return nil, err
 	}
-	n.abroad = n.newAbroad()
+	n.startSRS()
 	n.front = newFront(n, sockets)
 	n.drain = n.newDrain()
 	if n.journal, err = journal.Open(cfg.File.Journal, cfg.Build, n.log); err != nil {

@@ -42,8 +42,8 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 	if err := n.putInEffect(&next); err != nil {
 		return nil, err
 	}
-	if n.abroad != nil {
-		n.abroad.cluster.Configure(vhosts(&next))
+	if n.srs != nil {
+		n.srs.Configure(vhosts(&next))
 	}
 	if n.front != nil {
 		n.balancers.Configure(balancersOf(&next))

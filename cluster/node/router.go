@@ -17,7 +17,7 @@ import (
 
 func (n *Node) newRouter() *router.Router {
 	return router.New(router.Config{
-		Directory: n.dir, Registry: n.streams, Instances: n.instances, SRS: n.abroad.cluster, Hooks: n.abroad.hooks, Log: n.log,
+		Directory: n.dir, Registry: n.streams, Instances: n.instances, SRS: n.srs, Hooks: n.hooks, Log: n.log,
 		Streams:  func(m any) { n.sys.Root.Send(n.Streams(), m) },
 		Hold:     n.hold,
 		Reserved: n.reserved,

@@ -3,68 +3,85 @@ package srs_test
 import (
 	"errors"
 	"flag"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/cluster/srs"
+	"weir/codecs"
+	"weir/protocols"
+	"weir/protocols/listen"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// shownNode is a node with one publisher and one player.
-type shownNode struct{ kicked *[]string }
-
-func (shownNode) Streams() []srs.Stream {
-	return []srs.Stream{
-		{
-			Vhost: srs.DefaultVhost, App: "live", Name: "onc", TCURL: "rtmp://127.0.0.1/live", Publisher: "c1", Active: true, Now: time.UnixMilli(1700000000000),
-			Clients: 2, Frames: 100, Sent: 3000, Received: 4000, Rate: srs.Rate{Received: 500, Sent: 600},
-			Video: &srs.Video{Codec: "H264", Profile: "High", Level: "3.2", Width: 768, Height: 320},
-			Audio: &srs.Audio{Codec: "AAC", SampleRate: 44100, Channel: 2, Profile: "LC"},
-		},
-		{Vhost: "v.example.com", App: "live", Name: "<b>", Now: time.UnixMilli(1700000000000)},
+// newAPI is the API of a node with one publisher, one player and one stream of another virtual host. Its clock began at
+// midnight of 1 January 2000.
+func newAPI(t *testing.T, mayEdit func(*http.Request) (int, error)) (a *srs.API, closed *[]string) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	hooks := srs.NewHooks("n1", "i1", log)
+	cluster := srs.New(srs.Config{
+		Vhosts: []srs.Vhost{{Name: srs.DefaultVhost}, {Name: "v.example.com"}},
+		Node:   func() string { return "n1" }, Log: log,
+	})
+	publisher, player := wants("live", "onc"), wants("live", "onc?token=1")
+	publisher.TCURL = "rtmp://127.0.0.1/live"
+	player.PageURL, player.Remote = "http://page/", netip.MustParseAddrPort("127.0.0.1:4001")
+	if err := errors.Join(hooks.Publish(t.Context(), nil, publisher), hooks.Play(t.Context(), nil, player)); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func (shownNode) Clients() []srs.Client {
-	return []srs.Client{
-		{
-			ID: "c1", Vhost: srs.DefaultVhost, Stream: srs.StreamID("/live/onc"), IP: "127.0.0.1", TCURL: "rtmp://127.0.0.1/live", URL: "/live/onc", Name: "onc",
-			Type: "fmle-publish", Publish: true, Alive: 3.06, Sent: 1, Received: 2,
-		},
-		{ID: "c2", Vhost: srs.DefaultVhost, Type: "rtmp-play", PageURL: "http://page/"},
+	sessions := []srs.Session{
+		{ID: "10", ClientStats: listen.ClientStats{Protocol: protocols.RTMP, Remote: player.Remote, Stream: "live/onc", BytesOut: 3000, BytesIn: 100}},
+		{ID: "9", ClientStats: listen.ClientStats{Protocol: protocols.RTMP, Remote: publisher.Remote, Stream: "live/onc", BytesIn: 4000, Publisher: true}},
+		{ID: "11", ClientStats: listen.ClientStats{Protocol: protocols.TS, Remote: netip.MustParseAddrPort("192.0.2.1:5"), Stream: "v.example.com/live/<b>"}},
+		{ID: "12", ClientStats: listen.ClientStats{Protocol: protocols.Relay, Stream: "live/onc", BytesOut: 3000}}, // of another node
+		{ID: "13", ClientStats: listen.ClientStats{Protocol: protocols.RTMP}},                                      // has not said what it wants
 	}
-}
-
-func (shownNode) Vhosts() []srs.VhostInfo {
-	return []srs.VhostInfo{{Name: srs.DefaultVhost, Clients: 2, Streams: 1, Sent: 3000, Received: 4000, Rate: srs.Rate{Received: 500, Sent: 600}}}
-}
-
-func (shownNode) Machine() srs.Machine {
-	return srs.Machine{PID: 4711, Uptime: 90 * time.Second, MemoryKB: 2048, CPUPart: 0.25, Now: time.UnixMilli(1700000000000), Connections: 2}
-}
-
-func (n shownNode) Kick(id string) bool {
-	*n.kicked = append(*n.kicked, id)
-	return id == "c1"
+	closed = new([]string)
+	a = srs.NewAPI(srs.APIConfig{
+		Cluster: cluster, Hooks: hooks, Build: "test", PID: 4711, MayEdit: mayEdit,
+		Streams: func() []srs.Live {
+			return []srs.Live{
+				{Name: "live/onc", Frames: 100, Tracks: codecs.Tracks{
+					{Codec: codecs.H264, Config: []byte{1, 100, 0, 32}, Width: 768, Height: 320},
+					{Codec: codecs.AAC, Config: []byte{0x12, 0x10}, SampleRate: 44100, Channels: 2},
+				}},
+				{Name: "v.example.com/live/<b>", Frames: 1},
+			}
+		},
+		Sessions: func() []srs.Session { return slices.Clone(sessions) },
+		Close:    func(session string) { *closed = append(*closed, session) },
+		Machine:  func() (float64, uint64) { return 0.25, 2 << 20 },
+		Uptime:   func() time.Duration { return 90 * time.Second },
+		Wall:     time.Now,
+	})
+	a.Measure(0)
+	sessions[0].BytesOut += 30_000 // 120 kbit/s
+	a.Measure(2 * time.Second)
+	time.Sleep(3060 * time.Millisecond)
+	return a, closed
 }
 
 func TestAPIHasTheFormsOfSRS(t *testing.T) {
-	var kicked []string
+	synctest.Test(t, testAPI)
+}
+
+func testAPI(t *testing.T) {
 	allowed := true
-	a := &srs.API{
-		Node: shownNode{&kicked}, Server: "vid-1", Service: "x", PID: 4711, Build: "test", Other: http.NotFoundHandler(),
-		MayEdit: func(*http.Request) (int, error) {
-			if allowed {
-				return 200, nil
-			}
-			return http.StatusUnauthorized, errors.New("edit_auth is required")
-		},
-	}
+	a, closed := newAPI(t, func(*http.Request) (int, error) {
+		if allowed {
+			return 200, nil
+		}
+		return http.StatusUnauthorized, errors.New("edit_auth is required")
+	})
 	var all strings.Builder
 	ask := func(method, path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -74,19 +91,19 @@ func TestAPIHasTheFormsOfSRS(t *testing.T) {
 	}
 	for _, path := range []string{
 		"versions", "summaries", "streams", "streams?start=0&count=10", "streams/", "streams/?start=1&count=10", "streams/?start=0&count=1", "streams/?start=9",
-		"streams/" + srs.StreamID("/live/onc"), "streams/unknown", "clients/", "clients/c2", "vhosts/", "raw?rpc=raw",
+		"streams/" + srs.StreamID("/live/onc"), "streams/unknown", "clients/", "clients/11", "vhosts/", "raw?rpc=raw",
 	} {
 		ask(http.MethodGet, srs.Prefix+path)
 	}
-	ask(http.MethodDelete, srs.Prefix+"clients/c1")
-	ask(http.MethodDelete, srs.Prefix+"clients/c9")
-	ask(http.MethodPost, srs.Prefix+"clients/c1")
+	ask(http.MethodDelete, srs.Prefix+"clients/11")
+	ask(http.MethodDelete, srs.Prefix+"clients/10")
+	ask(http.MethodPost, srs.Prefix+"clients/11")
 	allowed = false
-	if w := ask(http.MethodDelete, srs.Prefix+"clients/c1"); w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") == "" {
+	if w := ask(http.MethodDelete, srs.Prefix+"clients/11"); w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") == "" {
 		t.Errorf("kicking without permission: %d", w.Code)
 	}
-	if len(kicked) != 2 {
-		t.Errorf("kicked %v, want two attempts", kicked)
+	if !slices.Equal(*closed, []string{"11"}) {
+		t.Errorf("closed %v, want the viewer: the player is known by another id", *closed)
 	}
 	const file = "testdata/api.golden"
 	if *update {

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"weir/cluster/srs"
 	"weir/cluster/srs/srstest"
@@ -395,21 +394,5 @@ func TestNoNameIsPromisedTwice(t *testing.T) {
 	c.ServeHTTP(w, httptest.NewRequest(http.MethodPost, srs.ClaimPath, strings.NewReader(`{"server_id":"vid-8","action":"on_publish","app":"live","stream":"free"}`)))
 	if _, err := c.Free(t.Context(), vh, wants("live", "free")); err != nil || w.Body.String() != "0" {
 		t.Errorf("a stranger, told %s, keeps a publisher away: %v", w.Body, err)
-	}
-}
-
-func TestRatesAreOfTheLastHalfMinute(t *testing.T) {
-	var m srs.Meter
-	if got := m.Rate("x"); got != (srs.Rate{}) {
-		t.Errorf("rate of nothing = %+v", got)
-	}
-	for s := range 60 {
-		m.Sample(time.Duration(s)*time.Second, map[string]srs.Count{"x": {Received: uint64(s) * 1000, Sent: uint64(max(0, s-29)) * 125}})
-	}
-	if got := m.Rate("x"); got != (srs.Rate{Received: 8, Sent: 1}) {
-		t.Errorf("rate = %+v, want 8 and 1 kbit/s", got)
-	}
-	if got := m.Rate("y"); got != (srs.Rate{}) {
-		t.Errorf("rate of what is not there = %+v", got)
 	}
 }

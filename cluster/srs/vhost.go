@@ -92,6 +92,19 @@ func (vs vhosts) of(r *listen.Request) (v *Vhost, byHost bool) {
 	return vs.named(DefaultVhost), false
 }
 
+// place is a stream of weir's in the words of SRS.
+func (vs vhosts) place(name string) Place {
+	p := Place{Vhost: DefaultVhost}
+	for _, v := range vs {
+		if rest, ok := strings.CutPrefix(name, v.prefix()); ok && v.prefix() != "" {
+			p.Vhost, name = v.Name, rest
+		}
+	}
+	cut := strings.LastIndexByte(name, '/')
+	p.App, p.Stream = name[:max(cut, 0)], name[cut+1:]
+	return p
+}
+
 // vhostOf is the value of the first parameter vhost of a query. SRS writes it a second time behind another question
 // mark when it redirects.
 func vhostOf(query string) string {

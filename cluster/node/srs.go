@@ -1,0 +1,137 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"slices"
+
+	"weir/actors"
+	"weir/actors/input"
+	"weir/actors/session"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/srs"
+	"weir/protocols"
+	"weir/protocols/api"
+	"weir/protocols/listen"
+)
+
+// startSRS makes what the node has to do with SRS servers and with the virtual hosts of its file.
+func (n *Node) startSRS() {
+	instance := n.cfg.Outside.Instance()
+	n.hooks = srs.NewHooks(n.cfg.Hostname, instance, n.log)
+	n.srs = srs.New(srs.Config{
+		Vhosts: vhosts(n.file()), Node: n.name, Instance: instance, Wall: n.wall, Log: n.log,
+		Owner: func(stream string) (srs.Owner, bool) {
+			view, _ := n.dir.View()
+			v := n.view.get()
+			return srs.OwnerOf(view, stream, n.rtmpAddress(), v == nil || v.Draining)
+		},
+		Own: func(host, port string) bool { return n.rtmpAddress().Own(host, port) },
+	})
+	var edit *api.Credentials
+	if c := n.file().EditAuth; c != nil {
+		edit = &api.Credentials{User: c.User, Password: c.Password}
+	}
+	n.srsAPI = srs.NewAPI(srs.APIConfig{
+		Cluster: n.srs, Hooks: n.hooks, Build: n.cfg.Build, PID: os.Getpid(), Uptime: n.env.Now, Wall: n.cfg.Outside.Wall,
+		MayEdit: func(r *http.Request) (int, error) { return api.MayEdit(r, edit) },
+		Streams: n.liveStreams,
+		Sessions: func() []srs.Session {
+			list := n.sessions.List()
+			out := make([]srs.Session, len(list))
+			for i, s := range list {
+				out[i] = srs.Session(s)
+			}
+			return out
+		},
+		Close: func(id string) { n.sys.Root.Send(n.pid(actors.Sessions), session.Close{ID: id}) },
+		Machine: func() (cpu float64, memory uint64) {
+			if v := n.view.get(); v != nil {
+				cpu = float64(v.Load.CPU) / 1000
+			}
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return cpu, m.Sys
+		},
+	})
+}
+
+// vhosts are the virtual hosts of a file.
+func vhosts(f *conf.File) []srs.Vhost {
+	list := make([]srs.Vhost, 0, len(f.Vhosts))
+	for _, v := range f.Vhosts {
+		list = append(list, srs.Vhost{
+			Name: v.Name, Remote: v.Remote, Origins: v.Origins, Fetch: srs.Fetch(v.Fetch), TokenTraverse: v.TokenTraverse,
+			OriginCluster: v.OriginCluster, Coworkers: v.Coworkers, Register: v.Register, Hooks: v.Hooks,
+		})
+	}
+	return list
+}
+
+// rtmpAddress is how SRS servers reach this node.
+func (n *Node) rtmpAddress() srs.Address {
+	f := n.file()
+	a := srs.Address{Host: f.Advertise, Port: f.AdvertisePort}
+	for _, s := range n.sockets().list {
+		if s.of.Protocol == protocols.RTMP {
+			a.Ports = append(a.Ports, portOf(s.l))
+		}
+	}
+	if list := f.Listeners[protocols.RTMP]; len(list) > 0 {
+		a.Listener = list[0].Host
+	}
+	if v := n.view.get(); v != nil && len(v.Entries) > 0 {
+		if p := peersByEntry(f)[v.Entries[0]]; p.PublicGiven {
+			if u, err := url.Parse(p.Public); err == nil {
+				a.Public = u.Hostname()
+			}
+		}
+	}
+	return a
+}
+
+// liveStreams are the streams that have media here.
+func (n *Node) liveStreams() (out []srs.Live) {
+	for _, name := range slices.Sorted(slices.Values(n.streams.Names())) {
+		if live, is, ok := n.streams.Get(name); ok && live.Hub.Written() > 0 && is.Role != stream.Idle {
+			out = append(out, srs.Live{Name: name, Frames: live.Hub.Written(), Tracks: live.Hub.Tracks()})
+		}
+	}
+	return out
+}
+
+// left is told of each session that has ended.
+func (n *Node) left(s listen.ClientStats) { n.hooks.Left(s.Remote, s.BytesIn, s.BytesOut) }
+
+// await waits until a peer captures the stream, and returns its name and private URL; no name if it is to be fetched from
+// SRS servers. The error is the context's.
+func (n *Node) await(ctx context.Context, name string) (peer, private string, err error) {
+	for {
+		view, changed := n.dir.View()
+		expecting := n.srs.Expecting()
+		if peer, private = view.Upstream(name); peer != "" {
+			return peer, private, nil
+		}
+		if n.srs.Expected(name) {
+			return "", "", nil
+		}
+		select {
+		case <-changed:
+		case <-expecting:
+		case <-ctx.Done():
+			return "", "", ctx.Err()
+		}
+	}
+}
+
+// fetch pulls a stream that SRS servers have. It is done unless a node of this cluster has it by now.
+func (n *Node) fetch(ctx context.Context, name string, w input.Writer) (done bool, err error) {
+	while, cancel := n.dir.While(ctx, name, "", "")
+	defer cancel()
+	err = n.srs.Pull(while, name, w)
+	return while.Err() == nil || ctx.Err() != nil, err
+}
