@@ -171,7 +171,7 @@ func (h *holder) reclaim(ctx actor.Context, m reclaim) {
 		if shortest <= 0 {
 			shortest = time.Second
 		}
-		if next := h.live.Store.Next(); next > 0 {
+		if next := h.live.Store.Record().Next; next > 0 {
 			h.above(next + int64((h.Env.Now()-h.handed.at)/shortest) + 1)
 		}
 		h.handed, h.pack = nil, true

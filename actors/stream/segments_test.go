@@ -58,7 +58,7 @@ func window(s *cmaf.Store) *cmaf.Handover {
 	w := s.Window()
 	l := &cmaf.Handover{Record: s.Record(), Before: w.Discontinuities()}
 	for _, seg := range w.Segments {
-		l.Segments = append(l.Segments, seg.Outline().Segment([2][]byte{cmaf.TS: {byte(seg.Number)}}))
+		l.Segments = append(l.Segments, cmaf.NewSegment(seg.Outline, [2][]byte{cmaf.TS: {byte(seg.Number)}}))
 	}
 	return l
 }
@@ -79,7 +79,7 @@ func TestNumberingIsToldOnceWhileItIsAsPredicted(t *testing.T) {
 			t.Fatalf("told %+v, want one numbering with 4 s a segment", told)
 		}
 		now := told[0].Number + int64(2*time.Minute/told[0].Period)
-		if next := store.Next(); next < now-1 || next > now+1 {
+		if next := store.Record().Next; next < now-1 || next > now+1 {
 			t.Errorf("segment %d is being cut, foretold is %d", next, now)
 		}
 		// A source that goes on after a break is behind what was foretold.
@@ -120,7 +120,7 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 		first.send(stream.Capture{Stream: "x"})
 		old := first.packs(t).Store
 		time.Sleep(50 * time.Second)
-		if n := old.Next(); n == 0 {
+		if n := old.Record().Next; n == 0 {
 			t.Fatal("the first owner has made no segments")
 		}
 		second := newMaker(t, func(from string, done func(*cmaf.Handover)) {
@@ -137,7 +137,7 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 		defer second.end()
 		second.send(stream.Capture{Stream: "x", From: "first", Least: func(time.Duration) int64 { return 1 << 40 }})
 		time.Sleep(time.Second)
-		next, left := old.Next(), old.Window()
+		next, left := old.Record().Next, old.Window()
 		live := second.packs(t)
 		if w := live.Store.Window(); w.First() != left.First() || w.Last() != next-1 || w.TargetDuration != left.TargetDuration {
 			t.Fatalf("segments %d to %d, target %d; left were %d to %d, target %d",
@@ -146,8 +146,8 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		first.packs(t) // a viewer who still comes there
 		time.Sleep(3 * time.Second)
-		if old.Next() != next {
-			t.Errorf("the first owner has made segment %d, want none from %d on", old.Next()-1, next)
+		if old.Record().Next != next {
+			t.Errorf("the first owner has made segment %d, want none from %d on", old.Record().Next-1, next)
 		}
 		w := live.Store.Window()
 		own := w.Segment(next)
@@ -160,8 +160,8 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 
 		first.send(stream.Release{Stream: "x", To: "second"})
 		time.Sleep(time.Minute)
-		if old.Next() != next {
-			t.Errorf("a released stream has made segment %d", old.Next()-1)
+		if old.Record().Next != next {
+			t.Errorf("a released stream has made segment %d", old.Record().Next-1)
 		}
 	})
 }
@@ -180,7 +180,7 @@ func TestSegmentsThatWereHandedOverGoOnWhereTheStreamStays(t *testing.T) {
 		if a, b := <-answers, <-answers; !a || !b {
 			t.Errorf("handed over: %v, %v", a, b)
 		}
-		next := store.Next()
+		next := store.Record().Next
 		time.Sleep(30 * time.Second)
 		w := store.Window()
 		if w.Last() < next+10 || w.First() < next+10 || !w.Segments[0].Discontinuity {
@@ -210,7 +210,7 @@ func TestStreamWithoutSegmentsHandsNoneOver(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		m.send(stream.Release{Stream: "x", To: "other", Now: true})
 		time.Sleep(time.Second)
-		if n := live.Store.Next(); !ask("x") || n == 0 {
+		if n := live.Store.Record().Next; !ask("x") || n == 0 {
 			t.Error("what a capture has left that ended a moment ago is not handed over")
 		}
 	})

@@ -121,5 +121,5 @@ func (c Config) segment(ctx context.Context, private, stream string, o cmaf.Outl
 		}
 		bytes[f], size = b, size+len(b)
 	}
-	return o.Segment(bytes), size, nil
+	return cmaf.NewSegment(o, bytes), size, nil
 }

@@ -30,7 +30,7 @@ func Window(q *wire.Window, self string, store *cmaf.Store) *wire.Windowed {
 	}
 	var gens []*cmaf.Generation
 	for _, s := range w.Segments {
-		o := s.Outline()
+		o := s.Outline
 		at := slices.IndexFunc(gens, func(g *cmaf.Generation) bool { return g.Name == o.Generation.Name })
 		if at < 0 {
 			at = len(gens)

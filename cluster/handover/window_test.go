@@ -29,10 +29,10 @@ func left(t *testing.T) *cmaf.Store {
 			g = second
 		}
 		at := i * 4 * codecs.ClockRate
-		seg := cmaf.Outline{
+		seg := cmaf.NewSegment(cmaf.Outline{
 			Number: 41 + i, Generation: g, Start: at + 3600, Decode: at, Duration: 4 * codecs.ClockRate,
 			Independent: true, Pictures: 100, Sizes: [2]int{1000, 900},
-		}.Segment([2][]byte{{byte(i)}, {byte(i)}})
+		}, [2][]byte{{byte(i)}, {byte(i)}})
 		if err := s.Append(seg); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestWindowIsTheSameOnTheOtherNode(t *testing.T) {
 		t.Fatalf("%d segments, want %d", len(list), len(segs))
 	}
 	for i, o := range list {
-		want := segs[i].Outline()
+		want := segs[i].Outline
 		if o.Generation.Name != want.Generation.Name || !o.Generation.Tracks.Equal(want.Generation.Tracks) {
 			t.Errorf("segment %d has the tracks %v, want %v", o.Number, o.Generation.Tracks, want.Generation.Tracks)
 		}

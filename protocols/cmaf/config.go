@@ -16,8 +16,8 @@ type Config struct {
 	// Default 4 s.
 	Target time.Duration
 
-	// Shortest is what segments last at least on average, whatever breaks the stream has: it is what makes
-	// [FreshNumber] larger than every number used before. Default 1 s.
+	// Shortest is how long segments last at least on average, whatever breaks the stream has. Because of it
+	// [FreshNumber] is larger than every number used before. Default 1 s.
 	Shortest time.Duration
 
 	// Window is the number of segments in a playlist. There are more while they last less than three target durations
@@ -33,31 +33,27 @@ type Config struct {
 }
 
 const (
-	// hardest is the longest segment in ticks of a stream that carries no marks, whatever the stream does.
-	hardest = 30 * codecs.ClockRate
+	// maxUnmarked bounds a segment of a stream that carries no marks, in ticks.
+	maxUnmarked = 30 * codecs.ClockRate
 
-	// longestMarked bounds a segment between two marks, in ticks. Inputs set marks far apart only for media that has no
-	// random access points in between.
-	longestMarked = 300 * codecs.ClockRate
+	// maxMarked bounds a segment between two marks, in ticks. Inputs set marks far apart only for media that has no random
+	// access points in between.
+	maxMarked = 300 * codecs.ClockRate
 )
 
 func (c Config) withDefaults() Config {
-	if c.Target <= 0 {
-		c.Target = 4 * time.Second
-	}
-	if c.Shortest <= 0 {
-		c.Shortest = time.Second
-	}
-	if c.Window <= 0 {
-		c.Window = 6
-	}
-	if c.Keep <= 0 {
-		c.Keep = c.Window + 1
-	}
-	if c.MaxBytes <= 0 {
-		c.MaxBytes = 64 << 20
-	}
+	orDefault(&c.Target, 4*time.Second)
+	orDefault(&c.Shortest, time.Second)
+	orDefault(&c.Window, 6)
+	orDefault(&c.Keep, c.Window+1)
+	orDefault(&c.MaxBytes, 64<<20)
 	return c
+}
+
+func orDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
 }
 
 func ticks(d time.Duration) int64 {
@@ -67,9 +63,9 @@ func ticks(d time.Duration) int64 {
 // seconds rounds ticks up to whole seconds.
 func seconds(t int64) int { return int((t + codecs.ClockRate - 1) / codecs.ClockRate) }
 
-// FreshNumber is the number of the first segment of a stream of which nothing is known but the time. As no node cuts
-// more often than once in shortest, it is larger than every number that any node has used for the stream, as far as
-// their clocks agree.
+// FreshNumber is the number for the first segment of a stream whose earlier numbers are not known. No node cuts more often
+// than once in shortest. The number is therefore larger than every number that any node has used for the stream, as far as
+// the clocks of the nodes agree.
 func FreshNumber(now time.Time, shortest time.Duration) int64 {
 	if shortest <= 0 {
 		shortest = Config{}.withDefaults().Shortest

@@ -18,7 +18,7 @@ func sent(s *Store, skip int) Handover {
 			}
 			continue
 		}
-		l.Segments = append(l.Segments, seg.Outline().Segment([2][]byte{seg.Bytes(TS), seg.Bytes(CMAF)}))
+		l.Segments = append(l.Segments, NewSegment(seg.Outline, [2][]byte{seg.Bytes(TS), seg.Bytes(CMAF)}))
 	}
 	return l
 }

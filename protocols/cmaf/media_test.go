@@ -63,7 +63,7 @@ func linear(mark int64) ([]*codecs.AccessUnit, error) {
 	return units, nil
 }
 
-// run returns the access units of a linear stream from one instant to another.
+// linearPiece returns the access units of a linear stream from one instant to another.
 func linearPiece(from, to int64) []*codecs.AccessUnit {
 	var units []*codecs.AccessUnit
 	for mark := from / grid; mark*grid < to; mark++ {

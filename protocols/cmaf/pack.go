@@ -6,56 +6,64 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"weir/codecs"
 	"weir/protocols/listen"
 )
 
-// Options say what a packager knows about its stream beforehand.
+// Options are what a packager knows of its stream beforehand.
 type Options struct {
-	// Backfill returns the access units of the segment with this mark. It is given for a stream whose segments are a
-	// function of their marks, and called by the packager's goroutine. With it the store starts with a whole window,
-	// and no segment ever lacks anything, so that all nodes which pack the stream serve the same bytes under the same
-	// numbers. The tracks are those that the feed has.
+	// Backfill returns the access units of the segment with this mark; their tracks are those of the feed. It is given for
+	// a stream whose segments are a function of their marks, and called by the packager's goroutine. With it the store
+	// starts with a whole window, and no segment lacks access units. All nodes that pack the stream therefore serve the
+	// same bytes under the same numbers.
 	Backfill func(number int64) ([]*codecs.AccessUnit, error)
 
 	// NumberAt returns the mark of the segment that holds the instant, in ticks. With it the window is filled when the
 	// first access unit comes; without, at the first mark, which is up to a segment later. Only used with Backfill.
 	NumberAt func(ticks int64) int64
 
-	// Longest is the duration that no segment between two marks exceeds; zero when nobody knows. It gives the target
-	// duration of the playlists.
+	// Longest is the duration that no segment between two marks exceeds; zero if it is not known. It gives the target
+	// duration.
 	Longest time.Duration
 
 	// Start is the number of the first segment if neither the store nor a mark gives it: see [FreshNumber].
 	Start int64
 
-	// Finish, when it ends, ends Pack like the end of the feed: what is open is closed, and becomes a segment unless it
-	// is too short. Nil means never.
+	// Finish, when it ends, ends Pack like the end of the feed: the open segment is closed, and published unless it is too
+	// short. Nil means never.
 	Finish context.Context
 
-	// Cut, if not nil, is told by the packager's goroutine of the number that is being cut from now on, at the start
-	// and after each segment, and how long segments last.
+	// Cut, if not nil, is called by the packager's goroutine at the start and after each segment, with the number that the
+	// open segment will have, and how long segments last.
 	Cut func(number int64, period time.Duration)
 
-	// Log is told what viewers may notice. Nil means nobody.
+	// Log is told of what viewers may notice. Nil: nothing is logged.
 	Log *slog.Logger
 }
 
+// errFinish is why Pack reads no more when it has been told to finish.
+var errFinish = errors.New("no further segment is to be made")
+
+// maxRebuilt bounds how many segments are rebuilt at once. It ends the search for three target durations in streams whose
+// longest segment is far longer than the others.
+const maxRebuilt = 100
+
 // Pack reads a feed into a store until the feed ends, which is no error, or ctx does. It closes the feed. A store that
-// has been filled before is continued: higher numbers only, with a discontinuity where something is missing.
+// was filled before is continued with higher numbers, and with a discontinuity where segments are missing.
 func Pack(ctx context.Context, feed listen.UnitFeed, store *Store, o Options) error {
 	defer feed.Close()
 	p := newPacker(store, o)
-	defer p.note()
+	defer p.count()
 	if o.Finish != nil {
 		c, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		defer context.AfterFunc(o.Finish, func() { cancel(errFinish) })()
 		ctx = c
 	}
-	p.tell()
+	p.reportCut()
 	var units []*codecs.AccessUnit
 	dropped := feed.Dropped()
 	for {
@@ -65,14 +73,14 @@ func Pack(ctx context.Context, feed listen.UnitFeed, store *Store, o Options) er
 		units, tracks, err = feed.Next(ctx, units[:0])
 		if n := feed.Dropped(); n != dropped {
 			p.log.Warn("packager was too slow", slog.Uint64("dropped", n-dropped))
-			store.note(func(s *Stats) { s.Dropped += n - dropped })
+			store.count(func(s *Stats) { s.Dropped += n - dropped })
 			dropped = n
-			if e := p.take(p.segmenter.Break(), nil); e != nil {
+			if e := p.publish(p.segmenter.Break(), nil); e != nil {
 				return e
 			}
 		}
 		if tracks != nil {
-			if e := p.take(p.segmenter.SetTracks(tracks), nil); e != nil {
+			if e := p.publish(p.segmenter.SetTracks(tracks), nil); e != nil {
 				return e
 			}
 		}
@@ -83,22 +91,51 @@ func Pack(ctx context.Context, feed listen.UnitFeed, store *Store, o Options) er
 		}
 		switch {
 		case errors.Is(err, io.EOF), err != nil && errors.Is(context.Cause(ctx), errFinish):
-			return p.take(p.segmenter.Flush(), nil)
+			return p.publish(p.segmenter.Flush(), nil)
 		case err != nil:
 			return fmt.Errorf("reading the stream: %w", err)
 		}
 	}
 }
 
-// errFinish is why Pack reads no more when it has been told to finish.
-var errFinish = errors.New("no further segment is to be made")
+// A packer is the state of one Pack.
+type packer struct {
+	store     *Store
+	options   Options
+	segmenter *Segmenter
+	log       *slog.Logger
 
-// tell says which number is being cut.
-func (p *packer) tell() {
+	filled     bool           // the window has been filled, or cannot be
+	lastMarked bool           // the last segment in the store began at a mark, or there is none
+	before     SegmenterStats // of the store before this packer
+}
+
+func newPacker(store *Store, o Options) *packer {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	r := store.Record()
+	if r.TargetDuration == 0 && o.Longest > 0 {
+		r.TargetDuration = store.fixTarget(min(seconds(ticks(o.Longest)), seconds(maxMarked)))
+	}
+	p := &packer{
+		store: store, options: o, log: o.Log, before: store.Stats().SegmenterStats,
+		segmenter:  NewSegmenter(store.config, r.Next, o.Start, r.TargetDuration, o.Backfill != nil),
+		filled:     o.Backfill == nil || o.NumberAt == nil,
+		lastMarked: true,
+	}
+	if w := store.Window(); len(w.Segments) > 0 {
+		p.lastMarked = w.Segments[len(w.Segments)-1].marked
+	}
+	return p
+}
+
+// reportCut reports the number of the open segment.
+func (p *packer) reportCut() {
 	if p.options.Cut == nil {
 		return
 	}
-	number, period := p.store.Next(), p.store.config.Target
+	number, period := p.store.Record().Next, p.store.config.Target
 	if number == 0 {
 		number = max(p.options.Start, 1)
 	}
@@ -112,55 +149,23 @@ func (p *packer) tell() {
 	p.options.Cut(number, period)
 }
 
-// A packer is the state of one Pack.
-type packer struct {
-	store     *Store
-	options   Options
-	segmenter *Segmenter
-	log       *slog.Logger
-
-	filled bool           // the window has been filled, or cannot be
-	base   SegmenterStats // of the store before this packer
-	linear bool           // the last segment in the store began at a mark, or there is none
-}
-
-func newPacker(store *Store, o Options) *packer {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	r := store.Record()
-	if r.TargetDuration == 0 && o.Longest > 0 {
-		r.TargetDuration = store.promise(min(seconds(ticks(o.Longest)), seconds(longestMarked)))
-	}
-	p := &packer{
-		store: store, options: o, log: o.Log, base: store.Stats().SegmenterStats,
-		segmenter: NewSegmenter(store.config, r.Next, o.Start, r.TargetDuration, o.Backfill != nil),
-		filled:    o.Backfill == nil || o.NumberAt == nil,
-		linear:    true,
-	}
-	if w := store.Window(); len(w.Segments) > 0 {
-		p.linear = w.Segments[len(w.Segments)-1].marked
-	}
-	return p
-}
-
 func (p *packer) push(au *codecs.AccessUnit) error {
-	if !p.filled && p.segmenter.gen != nil {
+	if !p.filled && p.segmenter.generation != nil {
 		p.filled = true
-		if p.linear {
+		if p.lastMarked {
 			if err := p.repair(Step{Began: p.options.NumberAt(au.DTS)}, nil); err != nil {
 				return err
 			}
-			p.segmenter.Skip(p.store.Next())
+			p.segmenter.Skip(p.store.Record().Next)
 		}
 	}
-	return p.take(p.segmenter.Push(au), au)
+	return p.publish(p.segmenter.Push(au), au)
 }
 
-// take publishes what a step closed; au is the access unit of the step.
-func (p *packer) take(st Step, au *codecs.AccessUnit) error {
+// publish adds to the store what a step closed; au is the access unit of the step.
+func (p *packer) publish(st Step, au *codecs.AccessUnit) error {
 	if len(st.Closed) > 0 {
-		p.note()
+		p.count()
 	}
 	if st.Began != 0 {
 		return p.repair(st, au)
@@ -175,33 +180,30 @@ func (p *packer) append(segments []*Segment) error {
 	if err := p.store.Append(segments...); err != nil {
 		return fmt.Errorf("packing: %w", err)
 	}
-	p.linear = segments[len(segments)-1].marked
+	p.lastMarked = segments[len(segments)-1].marked
 	p.segmenter.Promise(p.store.Record().TargetDuration)
-	p.tell()
+	p.reportCut()
 	return nil
 }
 
-// most is how many segments are rebuilt at once. It ends the search for three target durations in streams whose longest
-// segment is far longer than the others.
-const most = 100
-
-// repair publishes all segments up to the one that began with follow: those which the step closed whole, and anew
-// computed ones where the stream lacked something, or where the store lacks them: as many as a store keeps that has been running for long. follow is
-// nil if it is not known.
+// repair publishes all segments up to the one that began with follow, which is nil if it is not known. A segment that the
+// step closed whole is published as it is. One that lacks access units, or that the store does not have, is rebuilt. With
+// the rebuilt ones the store has as many segments as a store that has been running for long.
 func (p *packer) repair(st Step, follow *codecs.AccessUnit) error {
 	closed := make(map[int64]*Segment, len(st.Closed))
 	for _, seg := range st.Closed {
 		closed[seg.Number] = seg
 	}
-	next := max(p.store.Next(), 1)
-	if !p.linear {
-		// Another input was on air; what this one would have had meanwhile is nobody's past.
+	record := p.store.Record()
+	next := max(record.Next, 1)
+	if !p.lastMarked {
+		// Another input was on air. The segments that this one would have had meanwhile are not part of the stream.
 		next = max(next, st.Began-1)
 	}
 	var built []*Segment
-	length, enough, failed := int64(0), most, false
+	length, enough, failed := int64(0), maxRebuilt, false
 	// Downwards, because a segment ends where the next one starts.
-	for n := st.Began - 1; n >= next && n >= st.Began-most && len(built) < enough; n-- {
+	for n := st.Began - 1; n >= next && n >= st.Began-maxRebuilt && len(built) < enough; n-- {
 		seg := closed[n]
 		if !failed && (seg == nil || !seg.whole) {
 			again, err := p.rebuild(n, n-st.Shift, follow)
@@ -209,7 +211,7 @@ func (p *packer) repair(st Step, follow *codecs.AccessUnit) error {
 				seg = again
 			} else if failed = true; p.options.Backfill != nil {
 				p.log.Warn("segment cannot be rebuilt", slog.Any("err", err))
-				p.store.note(func(s *Stats) { s.Failed++ })
+				p.store.count(func(s *Stats) { s.Failed++ })
 			}
 		}
 		follow = nil
@@ -218,56 +220,53 @@ func (p *packer) repair(st Step, follow *codecs.AccessUnit) error {
 		}
 		built = append(built, seg)
 		follow = seg.units[0]
-		if length += seg.Duration; enough == most && p.store.full(len(built), length) {
+		if length += seg.Duration; enough == maxRebuilt && p.store.full(len(built), length, record.TargetDuration) {
 			enough = len(built) + p.store.config.Keep
 		}
 	}
-	segments := make([]*Segment, len(built))
-	for i, seg := range built {
-		segments[len(built)-1-i] = seg
-	}
-	return p.append(segments)
+	slices.Reverse(built)
+	return p.append(built)
 }
 
 // rebuild computes segment number, whose mark is mark, anew. follow is the first access unit after it, or nil.
 func (p *packer) rebuild(number, mark int64, follow *codecs.AccessUnit) (*Segment, error) {
-	g := p.segmenter.gen
+	g := p.segmenter.generation
 	switch {
 	case p.options.Backfill == nil || g == nil:
-		return nil, errors.New("the stream is no function of time")
+		return nil, errors.New("the segments are no function of their marks")
 	case mark <= 0:
 		return nil, fmt.Errorf("there is no segment %d", mark)
 	}
+	known := func(au *codecs.AccessUnit) bool { return au.Track >= 0 && au.Track < len(g.Tracks) }
 	units, err := p.options.Backfill(mark)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("rebuilding segment %d: %w", mark, err)
-	}
-	if len(units) == 0 {
+	case len(units) == 0:
 		return nil, fmt.Errorf("rebuilding segment %d: it is empty", mark)
+	case units[0].Cut != mark:
+		return nil, fmt.Errorf("rebuilding segment %d: it starts with mark %d", mark, units[0].Cut)
 	}
 	for _, au := range units {
-		if au.Track < 0 || au.Track >= len(g.Tracks) {
+		if !known(au) {
 			return nil, fmt.Errorf("rebuilding segment %d: no track %d", mark, au.Track)
 		}
 	}
-	if c := units[0].Cut; c != mark {
-		return nil, fmt.Errorf("rebuilding segment %d: it starts with mark %d", mark, c)
-	}
 	if follow == nil {
-		if after, err := p.options.Backfill(mark + 1); err == nil && len(after) > 0 && after[0].Track >= 0 && after[0].Track < len(g.Tracks) {
+		if after, err := p.options.Backfill(mark + 1); err == nil && len(after) > 0 && known(after[0]) {
 			follow = after[0]
 		}
 	}
 	seg := newSegment(number, g, units, follow)
 	seg.Discontinuity, seg.marked, seg.whole = units[0].Discontinuity, true, true
-	p.store.note(func(s *Stats) { s.Rebuilt++ })
+	p.store.count(func(s *Stats) { s.Rebuilt++ })
 	return seg, nil
 }
 
-// note adds the segmenter's counts to the store's.
-func (p *packer) note() {
+// count adds the segmenter's counts to the store's.
+func (p *packer) count() {
 	n := p.segmenter.Stats()
-	p.store.note(func(s *Stats) {
-		s.Forced, s.Breaks, s.Lost = p.base.Forced+n.Forced, p.base.Breaks+n.Breaks, p.base.Lost+n.Lost
+	p.store.count(func(s *Stats) {
+		s.Forced, s.Breaks, s.Lost = p.before.Forced+n.Forced, p.before.Breaks+n.Breaks, p.before.Lost+n.Lost
 	})
 }

@@ -45,8 +45,8 @@ func sameMedia(t *testing.T, a, b *Window) int {
 			if !bytes.Equal(x.Bytes(f), y.Bytes(f)) {
 				t.Errorf("segment %d, form %d: bytes differ", x.Number, f)
 			}
-			if x.Size(f) != y.Size(f) {
-				t.Errorf("segment %d, form %d: Size() = %d and %d", x.Number, f, x.Size(f), y.Size(f))
+			if x.Sizes[f] != y.Sizes[f] {
+				t.Errorf("segment %d, form %d: size %d and %d", x.Number, f, x.Sizes[f], y.Sizes[f])
 			}
 		}
 		if x.Start != y.Start || x.Duration != y.Duration || x.Discontinuity != y.Discontinuity {
@@ -262,8 +262,8 @@ func TestOtherStreamStartsAtTheGivenNumberAndGoesForwardOnly(t *testing.T) {
 	if got := store.Window().Discontinuities(); got != 500 {
 		t.Errorf("Discontinuities() = %d, want 500: those of an unknown predecessor are fewer than the numbers", got)
 	}
-	if got := store.Next(); got != 505 {
-		t.Errorf("Next() = %d, want 505", got)
+	if got := store.Record().Next; got != 505 {
+		t.Errorf("Record().Next = %d, want 505", got)
 	}
 }
 

@@ -75,16 +75,16 @@ func (g *Generation) Carries(f Form) bool {
 	return len(g.Tracks) > 0
 }
 
-// A Segment is a run of access units under one number. It is immutable but for its bytes, which are made at the first
-// request for each form; any goroutine may ask.
-type Segment struct {
+// An Outline is a segment without its media.
+type Outline struct {
 	// Number is the media sequence number.
 	Number int64
 
 	Generation *Generation
 
-	// Start is the presentation time of the first access unit in ticks since the Unix epoch; Duration is in ticks.
-	Start, Duration int64
+	// Start and Decode are the PTS and the DTS of the first access unit in ticks since the Unix epoch; Duration is in
+	// ticks.
+	Start, Decode, Duration int64
 
 	// Discontinuity says that timestamps or tracks do not follow from the segment before.
 	Discontinuity bool
@@ -95,13 +95,24 @@ type Segment struct {
 	// Pictures counts the access units of the video track; zero without one.
 	Pictures int
 
-	decode int64 // DTS of the first access unit
-	marked bool  // cut at a mark of the stream
-	whole  bool  // nothing is missing between the two cuts
-	next   []int64
-	sizes  [forms]int
+	// Sizes estimate the length of the segment in each form. They are a function of the access units, so that nodes which
+	// cut alike announce the same bit rates.
+	Sizes [forms]int
+}
 
-	// discontinuities counts those up to and including this segment; set by the store before anybody else sees the
+// end is the decoding time at which the segment ends.
+func (o *Outline) end() int64 { return o.Decode + o.Duration }
+
+// A Segment is a run of access units under one number. It is immutable but for its bytes, which are made at the first
+// request for each form; any goroutine may ask.
+type Segment struct {
+	Outline
+
+	marked bool    // cut at a mark of the stream
+	whole  bool    // nothing is missing between the two cuts
+	next   []int64 // DTS that follow the last access unit, by track
+
+	// discontinuities counts those up to and including this segment. The store sets it before any other goroutine sees the
 	// segment.
 	discontinuities int64
 
@@ -109,6 +120,16 @@ type Segment struct {
 
 	mu    sync.Mutex
 	units []*codecs.AccessUnit // nil once all forms are made; guarded by mu
+}
+
+// NewSegment returns the segment that another node made, whose bytes in each form belong to the segment from now on. Nil
+// says that the tracks do not fit the form.
+func NewSegment(o Outline, bytes [2][]byte) *Segment {
+	s := &Segment{Outline: o}
+	for f := range forms {
+		s.made[f].Store(&bytes[f])
+	}
+	return s
 }
 
 // Bytes returns the segment in form f. It is called by any number of goroutines; each form is made once, and the
@@ -135,20 +156,13 @@ func (s *Segment) Bytes(f Form) []byte {
 	return b
 }
 
-// Size estimates the length of the segment in form f without making it. It is a function of the access units, so that
-// nodes which cut alike announce the same bit rates.
-func (s *Segment) Size(f Form) int { return s.sizes[f] }
-
-// end is the decoding time at which the segment ends.
-func (s *Segment) end() int64 { return s.decode + s.Duration }
-
 // newSegment makes a segment of units, of which there is at least one. follow is the first access unit of the next
 // segment if that goes on where this one ends, or nil.
 func newSegment(number int64, g *Generation, units []*codecs.AccessUnit, follow *codecs.AccessUnit) *Segment {
 	first := units[0]
 	s := &Segment{
-		Number: number, Generation: g, Start: first.PTS, decode: first.DTS,
-		units: units, next: make([]int64, len(g.Tracks)),
+		Outline: Outline{Number: number, Generation: g, Start: first.PTS, Decode: first.DTS},
+		units:   units, next: make([]int64, len(g.Tracks)),
 	}
 	video := g.Tracks.Video()
 	s.Independent = video < 0
@@ -174,13 +188,13 @@ func newSegment(number int64, g *Generation, units []*codecs.AccessUnit, follow 
 		}
 		s.next[t] = au.DTS + d
 		end = max(end, s.next[t])
-		// A PES header of up to 19 bytes, an access unit delimiter and the stuffing of the last packet; ISO media
-		// takes up to 16 bytes in the sample table.
-		s.sizes[TS] += (len(au.Payload) + 25 + 183) / 184 * 188
-		s.sizes[CMAF] += len(au.Payload) + 16
+		// MPEG-TS adds a PES header of up to 19 bytes, an access unit delimiter and the stuffing of the last packet; ISO
+		// media adds up to 16 bytes in the sample table.
+		s.Sizes[TS] += (len(au.Payload) + 25 + 183) / 184 * 188
+		s.Sizes[CMAF] += len(au.Payload) + 16
 	}
-	s.sizes[TS] += 3 * 188
-	s.sizes[CMAF] += 64 + 100*len(g.Tracks)
+	s.Sizes[TS] += 3 * 188
+	s.Sizes[CMAF] += 64 + 100*len(g.Tracks)
 	if follow != nil && follow.DTS > first.DTS {
 		end = follow.DTS
 		if t := follow.Track; seen[t] && follow.DTS > last[t] {

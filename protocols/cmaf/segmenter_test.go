@@ -289,8 +289,8 @@ func TestByteLimitForcesACut(t *testing.T) {
 func TestTargetDurationComesFromTheFirstSegmentAndStays(t *testing.T) {
 	for _, test := range []struct{ gop, want int64 }{{second, 6}, {2 * second, 6}, {5 * second, 7}, {10 * second, 13}, {never, 30}} {
 		_, s := segmented(false, 0, []batch{{tracks: both, units: piece(0, 90*second, test.gop)}})
-		if got := s.TargetDuration(); int64(got) != test.want {
-			t.Errorf("random access points every %d s: TargetDuration() = %d, want %d", test.gop/second, got, test.want)
+		if got := s.targetDuration; int64(got) != test.want {
+			t.Errorf("random access points every %d s: target duration = %d, want %d", test.gop/second, got, test.want)
 		}
 	}
 }
@@ -310,7 +310,7 @@ func FuzzSegmenter(f *testing.F) {
 				if seg.Duration <= 0 || len(seg.units) == 0 {
 					t.Fatalf("segment %d has duration %d and %d access units", seg.Number, seg.Duration, len(seg.units))
 				}
-				if d := s.TargetDuration(); !marks && !repairs && (seg.Duration+second/2)/second > int64(d) {
+				if d := s.targetDuration; !marks && !repairs && (seg.Duration+second/2)/second > int64(d) {
 					t.Fatalf("segment %d lasts %d ticks, promised are %d s", seg.Number, seg.Duration, d)
 				}
 				if seg.Number <= store.Window().Last() && repairs {

@@ -1,6 +1,7 @@
 package cmaf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,12 +13,12 @@ import (
 	"weir/codecs"
 )
 
-// ErrBehind says that a segment has a number that is taken.
+// ErrBehind says that the number of a segment is taken.
 var ErrBehind = errors.New("segment number is not above the last one")
 
-// A Record is what another node, or the next packager, must know to go on with a stream's numbers.
+// A Record is what another node or the next packager must know to go on with the numbers of a stream.
 type Record struct {
-	Next            int64  // the next media sequence number
+	Next            int64  // the next media sequence number, which never goes back; zero when any will do
 	Discontinuities int64  // discontinuities up to the last segment
 	End             int64  // decoding time in ticks at which the last segment ends
 	Generation      string // of the last segment
@@ -32,15 +33,15 @@ type Store struct {
 
 	mu     sync.Mutex // one change at a time
 	record Record     // guarded by mu
-	base   int64      // the lowest number that may be listed: all from here on are consecutive; guarded by mu
+	base   int64      // the lowest number that may be listed; all from it on are consecutive; guarded by mu
 	stats  Stats      // guarded by mu
 }
 
 // Stats counts what happened to a stream on its way into the store.
 type Stats struct {
 	Segments uint64 // appended
-	Rebuilt  uint64 // computed anew, because the stream lost part of them or they were before its time
-	Failed   uint64 // that could not be rebuilt
+	Rebuilt  uint64 // computed anew, because access units were lost or the feed began after them
+	Failed   uint64 // that could not be computed anew
 	Holes    uint64 // runs of numbers that were left out
 	Dropped  uint64 // access units that the feed skipped
 	SegmenterStats
@@ -71,22 +72,15 @@ func (s *Store) Wait(ctx context.Context, number int64) (*Window, error) {
 	}
 }
 
-// Next is the media sequence number of the segment that comes next; zero when any will do. It never goes back.
-func (s *Store) Next() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.record.Next
-}
-
-// Record returns what a successor must know.
+// Record returns what a successor must know to go on.
 func (s *Store) Record() Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.record
 }
 
-// Import continues the numbers of another node. What is lower than the store's own is ignored. Segments that are here
-// are listed no more once the next one comes.
+// Import continues the numbers of another node. Numbers that are lower than the store's own are ignored. The segments that
+// the store has are not listed any more once the next one comes.
 func (s *Store) Import(r Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +94,7 @@ func (s *Store) importLocked(r Record) {
 	duration := s.record.TargetDuration
 	s.record, s.base = r, r.Next
 	s.record.Discontinuities = max(r.Discontinuities, 0)
-	if duration != 0 || r.TargetDuration < 0 || r.TargetDuration > seconds(longestMarked) {
+	if duration != 0 || r.TargetDuration < 0 || r.TargetDuration > seconds(maxMarked) {
 		s.record.TargetDuration = duration
 	}
 }
@@ -112,15 +106,16 @@ func (s *Store) Stats() Stats {
 	return s.stats
 }
 
-// note changes the counts.
-func (s *Store) note(f func(*Stats)) {
+// count changes the counts.
+func (s *Store) count(f func(*Stats)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(&s.stats)
 }
 
-// promise fixes the target duration, which is constant for the life of the store.
-func (s *Store) promise(duration int) int {
+// fixTarget sets the target duration, which is constant for the life of the store, unless it is set. It returns the one
+// that is in force, in seconds.
+func (s *Store) fixTarget(duration int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.record.TargetDuration == 0 {
@@ -129,9 +124,9 @@ func (s *Store) promise(duration int) int {
 	return s.record.TargetDuration
 }
 
-// Append publishes segments in one change, so that nobody sees part of them. Their numbers must ascend. Where one does
-// not follow from the segment before, in number, time or tracks, it becomes a discontinuity; where a number is left
-// out, the playlist starts anew after it.
+// Append publishes segments in one change, so that no reader sees part of them. Their numbers must ascend. A segment that
+// does not follow from the one before in number, time or tracks becomes a discontinuity. Where a number is left out the
+// list starts anew after it.
 func (s *Store) Append(segments ...*Segment) error {
 	if len(segments) == 0 {
 		return nil
@@ -139,8 +134,7 @@ func (s *Store) Append(segments ...*Segment) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, base := s.record, s.base
-	old := s.Window()
-	kept := slices.Clone(old.kept)
+	kept := slices.Clone(s.Window().kept)
 	holes := uint64(0)
 	for _, seg := range segments {
 		if seg.Number < max(r.Next, 1) {
@@ -151,8 +145,9 @@ func (s *Store) Append(segments ...*Segment) error {
 		}
 		switch {
 		case r.Next == 0:
-			// Nobody has seen what was before. A stream that is cut at marks has no discontinuity here, as another
-			// node that serves it does not either; any other may have been on a node that is dead now.
+			// No viewer of this node has seen an earlier segment. A stream that is cut at marks has no discontinuity
+			// here, because another node that serves it has none either. Any other stream may have been on a node that
+			// is dead now.
 			if !seg.marked {
 				seg.Discontinuity = true
 				r.Discontinuities = seg.Number
@@ -160,7 +155,7 @@ func (s *Store) Append(segments ...*Segment) error {
 		case seg.Number != r.Next:
 			holes++
 			seg.Discontinuity = true
-		case seg.Generation.Name != r.Generation, apart(r.End, seg.decode):
+		case seg.Generation.Name != r.Generation, apart(r.End, seg.Decode):
 			seg.Discontinuity = true
 		}
 		if seg.Discontinuity {
@@ -179,50 +174,41 @@ func (s *Store) Append(segments ...*Segment) error {
 	}
 	s.record, s.base = r, base
 	s.publish(kept)
-	close(old.changed)
 	s.stats.Segments += uint64(len(segments))
 	s.stats.Holes += holes
 	return nil
 }
 
-// apart says whether a segment that starts at start leaves a gap after end, or overlaps it, that a decoder would
-// notice.
+// apart says whether a segment that starts at start leaves a gap after one that ends at end, or overlaps it, by so much that
+// a decoder notices.
 func apart(end, start int64) bool {
 	const slack = codecs.ClockRate / 2
 	return start-end > slack || end-start > slack
 }
 
-// full says whether so many segments, which last so long together, are enough for a playlist.
-func (s *Store) full(count int, length int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fullLocked(count, length)
+// full says whether so many segments, which last length ticks together, are enough for a playlist.
+func (s *Store) full(count int, length int64, targetDuration int) bool {
+	return count >= s.config.Window && length >= 3*codecs.ClockRate*int64(targetDuration)
 }
 
-func (s *Store) fullLocked(count int, length int64) bool {
-	return count >= s.config.Window && length >= 3*codecs.ClockRate*int64(s.record.TargetDuration)
-}
-
-// publish makes a window of kept: the listed segments are the shortest run at the end that has the configured number
-// and lasts three target durations (RFC 8216, 6.2.2). As that is a function of the segments alone, nodes that hold the
-// same ones list the same ones, and the first listed number never goes back.
+// publish makes a window of kept. Listed are the fewest segments at the end that have the configured number and last three
+// target durations (RFC 8216, 6.2.2). As that is a function of the segments alone, nodes that hold the same segments list
+// the same ones, and the first listed number never goes back.
 func (s *Store) publish(kept []*Segment) {
 	first, length := len(kept), int64(0)
-	for first > 0 && kept[first-1].Number >= s.base {
-		if s.fullLocked(len(kept)-first, length) {
-			break
-		}
+	for first > 0 && kept[first-1].Number >= s.base && !s.full(len(kept)-first, length, s.record.TargetDuration) {
 		first--
 		length += kept[first].Duration
 	}
 	kept = slices.Clone(kept[max(first-s.config.Keep, 0):])
-	s.window.Store(&Window{
+	old := s.window.Swap(&Window{
 		Segments: kept[min(first, s.config.Keep):], TargetDuration: s.record.TargetDuration,
 		kept: kept, changed: make(chan struct{}),
 	})
+	close(old.changed)
 }
 
-// A Window is the segments of a store at one moment. It is immutable and may be held as long as one likes.
+// A Window is the segments of a store at one moment. It is immutable.
 type Window struct {
 	// Segments are those to be listed, with consecutive numbers; empty only before the first.
 	Segments []*Segment
@@ -230,8 +216,8 @@ type Window struct {
 	// TargetDuration is in seconds and the same for all windows of a store.
 	TargetDuration int
 
-	kept    []*Segment // ends with Segments
-	changed chan struct{}
+	kept    []*Segment    // ends with Segments
+	changed chan struct{} // closed when there is a newer window
 
 	rendered [8]struct {
 		once  sync.Once
@@ -239,7 +225,7 @@ type Window struct {
 	}
 }
 
-// First and Last are the numbers of the first and the last listed segment; 0 and -1 if there is none.
+// First is the number of the first listed segment, or 0.
 func (w *Window) First() int64 {
 	if len(w.Segments) == 0 {
 		return 0
@@ -270,22 +256,14 @@ func (w *Window) Discontinuities() int64 {
 
 // Segment returns the segment with this number, listed or only kept, or nil.
 func (w *Window) Segment(number int64) *Segment {
-	i, ok := slices.BinarySearchFunc(w.kept, number, func(s *Segment, n int64) int {
-		switch {
-		case s.Number < n:
-			return -1
-		case s.Number > n:
-			return 1
-		}
-		return 0
-	})
+	i, ok := slices.BinarySearchFunc(w.kept, number, func(s *Segment, n int64) int { return cmp.Compare(s.Number, n) })
 	if !ok {
 		return nil
 	}
 	return w.kept[i]
 }
 
-// Generation returns the tracks of that name which a segment here has, or nil.
+// Generation returns the generation of that name of a segment here, or nil.
 func (w *Window) Generation(name string) *Generation {
 	for i := len(w.kept) - 1; i >= 0; i-- {
 		if g := w.kept[i].Generation; g.Name == name {
@@ -303,11 +281,11 @@ func (w *Window) Rendered(slot int, render func(*Window) any) any {
 	return r.value
 }
 
-// Rates returns the largest bit rate of a listed segment and the average of all, in bits per second.
+// Rates returns the largest and the average bit rate of the listed segments, in bits per second.
 func (w *Window) Rates(f Form) (peak, average int64) {
 	var bits, length int64
 	for _, s := range w.Segments {
-		b := int64(s.Size(f)) * 8
+		b := int64(s.Sizes[f]) * 8
 		peak = max(peak, b*codecs.ClockRate/s.Duration)
 		bits, length = bits+b, length+s.Duration
 	}

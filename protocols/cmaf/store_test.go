@@ -151,7 +151,7 @@ func TestBytesAreMadeOnceAndUnitsLetGoAfterBothForms(t *testing.T) {
 		if !bytes.Equal(s.Bytes(f), again.Bytes(f)) {
 			t.Errorf("form %d differs between two segments of the same access units", f)
 		}
-		if size, real := s.Size(f), len(s.Bytes(f)); size < real*8/10 || size > real*3 {
+		if size, real := s.Sizes[f], len(s.Bytes(f)); size < real*8/10 || size > real*3 {
 			t.Errorf("Size(%d) = %d, and it has %d bytes", f, size, real)
 		}
 	}
