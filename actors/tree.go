@@ -1,23 +1,23 @@
-// Package actors assembles the supervision tree of a node. What fails restarts alone, after a back-off, and the failure
-// goes no further:
+// Package actors assembles the supervision tree of a node. An actor that fails is restarted alone, after a back-off, and the
+// failure goes no further:
 //
 //	node                     the root; if it fails, the process exits non-zero
-//	├── control              owns the control plane's state machine; restarted, it is told what is captured here
+//	├── control              owns the control plane's state machine; restarted, it is told of the captures here
 //	├── peers                restarts each link
 //	│   └── <entry>          one link per peer, and per source: fetches its state; starts afresh
 //	├── servers              restarts each link
 //	│   └── <entry>          one link per server of a balancer that is no peer: fetches its state; starts afresh
 //	├── streams              restarts each stream
 //	│   └── <name>           holder of one live stream: its hub; parents the rest; nothing in it can fail
-//	│       ├── core         the stream's rules; restarted, it asks the holder who is here
+//	│       ├── core         the stream's rules; restarted, it asks the holder for inputs and publisher
 //	│       ├── inputs/<n>   one input; restarts alone, and the core starts the next beside it
-//	│       └── packager     segments for HLS and DASH; starts afresh with the segments that are there
+//	│       └── packager     segments for HLS and DASH; starts afresh and keeps the segments
 //	├── sessions             keeps each session's connection
 //	│   └── <id>             one viewer or publisher; goes on with the same connection
 //	└── listeners            restarts each listener
 //	    └── <address>        one address; starts afresh
 //
-// The package knows what hangs where, and nothing of what it does.
+// The package knows the place of each actor, and nothing of its work.
 package actors
 
 import (
@@ -60,7 +60,7 @@ func Spawn(sys *actor.ActorSystem, env act.Env, children []Child, fatal func(rea
 	return pid, nil
 }
 
-// guardian is what stands above the root.
+// guardian is the supervisor of the root.
 type guardian struct{ fatal func(reason any) }
 
 // HandleFailure implements [actor.SupervisorStrategy].
@@ -93,8 +93,8 @@ type group struct {
 // stays are not touched.
 type Set struct{ Children []Child }
 
-// Forward is handed on to the child of a [Group] that it names; without one it is dropped. Who sends it need not wait
-// until the children have been started.
+// Forward is handed on to the child of a [Group] that it names; without such a child it is dropped. It may be sent before
+// the children have been started.
 type Forward struct {
 	Child string
 	Msg   any

@@ -6,8 +6,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Backoff restarts failed children: at once never, but after a delay that doubles with each failure from Min to Max,
-// of which a random half is taken off, and starts again from Min after Quiet without a failure.
+// Backoff restarts failed children after a delay. The delay doubles with each failure from Min to Max, less up to half of
+// it by random, and begins at Min again after the time Quiet without a failure.
 //
 // A parent embeds it, calls Handle first in Receive, and stops children with Stop. While a child waits for its
 // restart its mail waits too. The fields are set once, by the parent's producer; the rest is touched in the parent's
@@ -20,91 +20,92 @@ type Backoff struct {
 	// Zero means never.
 	Limit int
 
-	self    *actor.PID
-	kids    map[string]*kid
-	closing bool
+	self     *actor.PID
+	children map[string]*child
+	closing  bool
 }
 
-type kid struct {
+type child struct {
 	fails  int
 	last   time.Duration
 	cancel func() // nil: no restart is pending
 }
 
-// restartDue names the kid besides the child, so that one that outlived a stopped child matches nothing.
+// restartDue is the timer of a restart. It names the record of the child, so that a late one matches no other child of the
+// same name.
 type restartDue struct {
-	child *actor.PID
-	kid   *kid
+	pid *actor.PID
+	of  *child
 }
 
 // HandleFailure implements [actor.SupervisorStrategy].
-func (b *Backoff) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID,
+func (b *Backoff) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, pid *actor.PID,
 	_ *actor.RestartStatistics, reason, _ any,
 ) {
-	now, k := b.Env.Now(), b.kids[child.Id]
-	if k == nil || now-k.last > b.Quiet {
-		if b.kids == nil {
-			b.kids = map[string]*kid{}
+	now, c := b.Env.Now(), b.children[pid.Id]
+	if c == nil || now-c.last > b.Quiet {
+		if b.children == nil {
+			b.children = map[string]*child{}
 		}
-		k = &kid{}
-		b.kids[child.Id] = k
+		c = &child{}
+		b.children[pid.Id] = c
 	}
-	k.fails++
-	k.last = now
-	b.Env.Tree().failed(child.Id, reason)
-	if b.closing || b.Limit > 0 && k.fails > b.Limit {
-		b.Env.Event(gaveUp(child.Id, reason))
-		sup.StopChildren(child) // the parent learns of it by Terminated
+	c.fails++
+	c.last = now
+	b.Env.Tree().failed(pid.Id, reason)
+	if b.closing || b.Limit > 0 && c.fails > b.Limit {
+		b.Env.Event(gaveUp(pid.Id, reason))
+		sup.StopChildren(pid) // the parent learns of it by Terminated
 		return
 	}
-	d := Delay(b.Min, b.Max, k.fails, b.Env.Rand())
-	b.Env.Event(restarting(child.Id, reason, d))
-	k.cancel = b.Env.After(d, b.self, restartDue{child, k})
+	d := Delay(b.Min, b.Max, c.fails, b.Env.Rand())
+	b.Env.Event(restarting(pid.Id, reason, d))
+	c.cancel = b.Env.After(d, b.self, restartDue{pid, c})
 }
 
 // Handle takes the messages that belong to the Backoff and says whether this was one of them; the parent then
 // leaves it alone.
-func (b *Backoff) Handle(ctx actor.Context) (mine bool) {
+func (b *Backoff) Handle(ctx actor.Context) (handled bool) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		b.self = ctx.Self()
 	case *actor.Stopping, *actor.Restarting:
 		// A restart that reaches a child while it stops would revive it.
 		b.closing = true
-		for _, k := range b.kids {
-			k.settle()
+		for _, c := range b.children {
+			c.cancelRestart()
 		}
 	case *actor.Terminated:
-		if k := b.kids[m.Who.Id]; k != nil {
-			k.settle()
-			delete(b.kids, m.Who.Id)
+		if c := b.children[m.Who.Id]; c != nil {
+			c.cancelRestart()
+			delete(b.children, m.Who.Id)
 		}
 	case restartDue:
-		if k := b.kids[m.child.Id]; !b.closing && k == m.kid && k.cancel != nil {
-			k.cancel = nil
-			ctx.(actor.Supervisor).RestartChildren(m.child)
+		if c := b.children[m.pid.Id]; !b.closing && c == m.of && c.cancel != nil {
+			c.cancel = nil
+			ctx.(actor.Supervisor).RestartChildren(m.pid)
 		}
 		return true
 	}
 	return false
 }
 
-// Closing says whether the parent is being stopped or restarted. It then starts no more children: nobody would stop
-// them, and it would wait for them for ever.
+// Closing says whether the parent is being stopped or restarted. It must not start children then: they would not be
+// stopped, and the parent would wait for them for ever.
 func (b *Backoff) Closing() bool { return b.closing }
 
 // Stop stops a child, which may be waiting for its restart.
-func (b *Backoff) Stop(ctx actor.Context, child *actor.PID) {
-	if k := b.kids[child.Id]; k != nil {
-		k.settle()
+func (b *Backoff) Stop(ctx actor.Context, pid *actor.PID) {
+	if c := b.children[pid.Id]; c != nil {
+		c.cancelRestart()
 	}
-	ctx.Stop(child)
+	ctx.Stop(pid)
 }
 
-func (k *kid) settle() {
-	if k.cancel != nil {
-		k.cancel()
-		k.cancel = nil
+func (c *child) cancelRestart() {
+	if c.cancel != nil {
+		c.cancel()
+		c.cancel = nil
 	}
 }
 

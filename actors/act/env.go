@@ -1,8 +1,8 @@
-// Package act is the only door to protoactor: props, supervision with real back-off, goroutines that report to their
-// owner, and timers that are messages.
+// Package act is how all actors use protoactor: props, supervision with real back-off, goroutines that report to their
+// owner, timers that are messages, and events for the log.
 //
-// It knows no stream and no cluster. What is not a function of messages (the clock, randomness, goroutines, the
-// mailbox) comes through [Env], so that the simulator can run the same actors on a virtual one.
+// It knows no stream and no cluster. The clock, randomness, goroutines and mailboxes come from an [Env], so that the
+// simulator can run the same actors on a virtual one.
 package act
 
 import (
@@ -27,8 +27,8 @@ type Env interface {
 	// Mailbox makes the mailboxes of all actors; nil means protoactor's own.
 	Mailbox() actor.MailboxProducer
 
-	// Go runs a function beside the actors for owner. Its context ends when the task is stopped. It is the way in which
-	// everything that blocks (sockets, files, media) is attached to an actor; the actor's own context must not be used in it.
+	// Go runs a function on a goroutine for owner. Its context ends when the task is stopped. Everything that blocks
+	// (sockets, files, media) runs in such a function, which must not use the context of the actor.
 	Go(owner *actor.PID, run func(context.Context) error) *Task
 
 	// Event tells the log, the metrics and the trace of something that happened to an actor.
@@ -38,11 +38,11 @@ type Env interface {
 	Tree() *Tree
 }
 
-// Props describes an actor. Every actor is made by it: a mailbox of the environment's, registration in the tree, and
-// guarded against panics while it is being stopped, which protoactor would turn into a revival or a parent that waits
-// for ever. kind is the word for this sort of actor in the tree and in metrics.
+// Props describes an actor, and every actor is made by it. The actor gets a mailbox of the environment's and is entered in
+// the tree. A panic while it is being stopped is caught: protoactor would revive the actor, or its parent would wait for
+// ever. kind is the word for this sort of actor in the tree and in metrics.
 //
-// mk builds a fresh value for each incarnation: nothing that a failed one corrupted survives in it.
+// mk builds a fresh value for each incarnation, so that a restarted actor has no state of the failed one.
 //
 // A parent that is not itself an [actor.SupervisorStrategy] stops a child that fails.
 func Props(env Env, kind string, mk func() actor.Actor, opts ...actor.PropsOption) *actor.Props {
@@ -52,7 +52,7 @@ func Props(env Env, kind string, mk func() actor.Actor, opts ...actor.PropsOptio
 	return actor.PropsFromProducer(func() actor.Actor { return &guarded{inner: mk(), env: env, kind: kind} }, opts...)
 }
 
-// guarded is what protoactor sees of each actor.
+// guarded is the actor that protoactor runs: it passes messages on to inner.
 type guarded struct {
 	inner actor.Actor
 	env   Env

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// A Reply is where an actor puts its answer to a question from a goroutine beside the actors. Whoever asked may give up
-// waiting, and then the actor knows that nobody has taken what it gave.
+// A Reply carries an actor's answer to a question from a goroutine beside the actors. The goroutine may stop waiting; the
+// actor is then told that its answer was not taken.
 type Reply[T any] struct {
 	answer chan T
 	take   func(T) // instead of answer
@@ -18,8 +18,8 @@ type Reply[T any] struct {
 // NewReply returns the reply to one question.
 func NewReply[T any]() *Reply[T] { return &Reply[T]{answer: make(chan T, 1)} }
 
-// ReplyFunc returns the reply to a question of somebody who cannot wait: take is called with the answer, in the mailbox
-// of the actor that gives it.
+// ReplyFunc returns the reply to a question of a caller that cannot wait: take is called with the answer, by the actor that
+// gives it.
 func ReplyFunc[T any](take func(T)) *Reply[T] { return &Reply[T]{take: take} }
 
 // Wait returns the answer, or the context's error when that ends before there is one.
@@ -41,8 +41,8 @@ func (r *Reply[T]) Wait(ctx context.Context) (T, error) {
 	}
 }
 
-// Give answers. It does not block, and returns false if nobody waits any more: what was given is then the giver's to
-// take back. It is called once.
+// Give answers. It does not block. It returns false if the answer is not waited for any more: the actor then has to undo
+// what it gave. It is called once.
 func (r *Reply[T]) Give(a T) (taken bool) {
 	if r.take != nil {
 		r.take(a)

@@ -18,9 +18,9 @@ type Task struct {
 	Done <-chan struct{}
 }
 
-// Ended tells an actor that a goroutine it started has returned. The owner compares Task with the one it holds, since
-// one of an earlier incarnation posts to the same PID, and panics on an error that it did not ask for: that hands it
-// to supervision.
+// Ended tells an actor that a goroutine that it started has returned. The owner compares Task with the one that it holds,
+// because a goroutine of an earlier incarnation posts to the same PID. On an error that it did not cause itself the owner
+// panics, so that supervision restarts it.
 type Ended struct {
 	Task *Task
 	Err  error // a [PanicError] if the goroutine panicked

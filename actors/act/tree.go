@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// A Tree lists the actors that live now, with how often each was restarted. Actors enter and leave it by themselves;
-// any goroutine may read it.
+// A Tree lists the actors that live now, and how often each was restarted. [Props] enters and removes them; any goroutine
+// may read it.
 type Tree struct {
 	mu       sync.Mutex
 	leaves   map[string]*Leaf
-	restarts map[string]uint64 // by kind, of all actors that ever lived
+	restarts map[string]uint64 // by kind, of all actors of this process
 }
 
 // A Leaf is one living actor.
@@ -21,7 +21,7 @@ type Leaf struct {
 	Kind     string        `json:"kind"`
 	Restarts uint64        `json:"restarts"`
 	Failure  string        `json:"failure,omitempty"` // the reason of the last restart
-	Note     string        `json:"note,omitempty"`    // what it is doing, in its own words
+	Note     string        `json:"note,omitempty"`    // what it is doing
 	Started  time.Duration `json:"started_ms"`        // since boot; of this incarnation
 }
 
@@ -57,7 +57,7 @@ func (t *Tree) failed(id string, reason any) {
 	}
 }
 
-// Note replaces what the tree shows an actor to be doing. An id that does not live is ignored.
+// Note sets the text that the tree shows of an actor. An id without an actor is ignored.
 func (t *Tree) Note(id, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,7 +78,7 @@ func (t *Tree) Leaves() []Leaf {
 	return ls
 }
 
-// Restarts returns the number of restarts so far by kind of actor, those that live no more included.
+// Restarts returns the number of restarts so far by kind of actor, those of stopped actors included.
 func (t *Tree) Restarts() map[string]uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -2,7 +2,7 @@
 //
 // A hub is a ring of access units with one writer at a time; each viewer holds a cursor into it and nothing else, so
 // a slow one costs the others nothing. Wire forms are made once per stream and shared. The hub knows no actor, no
-// protocol and no reason: who may write or watch is decided elsewhere.
+// protocol and no reason: which input may write and which viewers may join is decided elsewhere.
 package hub
 
 import (
@@ -24,15 +24,15 @@ type Config struct {
 	Bytes int
 
 	// Tick is how long written media may wait before viewers are woken, so that each wake-up and each socket write
-	// serves several access units; 40 ms by default, and 100 ms above [crowd] viewers. Negative: no waiting.
+	// serves several access units; 40 ms by default, and 100 ms above [manyViewers] viewers. Negative: no waiting.
 	Tick time.Duration
 }
 
-// crowd is the number of viewers above which the default tick grows: from there on the number of writes decides what
-// a node can serve.
-const crowd = 200
+// manyViewers is the number of viewers above which the default tick is slowTick: from there on the number of socket writes
+// decides how many viewers a node can serve.
+const manyViewers = 200
 
-const crowdTick = 100 * time.Millisecond
+const slowTick = 100 * time.Millisecond
 
 // forms is the most wire forms that one hub makes.
 const forms = 8
@@ -41,7 +41,7 @@ const forms = 8
 type Hub struct {
 	name  string
 	cfg   Config
-	grows bool // the tick grows with the audience
+	grows bool // the tick grows with the number of viewers
 	mask  uint64
 
 	ring []atomic.Pointer[unit]
@@ -80,7 +80,7 @@ type generation struct {
 	number uint64
 }
 
-// unit is an access unit in the ring with what has been made of it. All but wires is immutable.
+// unit is an access unit in the ring, with its wire forms. All but wires is immutable.
 type unit struct {
 	*codecs.AccessUnit
 	seq   uint64
@@ -107,7 +107,7 @@ func New(name string, cfg Config) *Hub {
 	h := &Hub{name: name, cfg: cfg, grows: grows, mask: size - 1, ring: make([]atomic.Pointer[unit], size), head: 1, ready: make(chan struct{})}
 	h.published.Store(1)
 	h.tail.Store(1)
-	h.rearm()
+	h.wakeAll()
 	return h
 }
 
@@ -190,14 +190,14 @@ func (h *Hub) drop(tail uint64) uint64 {
 	return tail + 1
 }
 
-// due publishes what has been written, now or at the tick. The caller holds mu.
-func (h *Hub) due() {
+// schedule publishes what has been written, now or at the tick. The caller holds mu.
+func (h *Hub) schedule() {
 	if h.waiting {
 		return
 	}
 	tick := h.cfg.Tick
-	if h.grows && h.readers.Load() > crowd {
-		tick = crowdTick
+	if h.grows && h.readers.Load() > manyViewers {
+		tick = slowTick
 	}
 	if tick < 0 || h.readers.Load() == 0 || h.published.Load() == 1 {
 		h.publish()
@@ -222,11 +222,11 @@ func (h *Hub) publish() {
 	if _, ok := h.index.Newest(); ok {
 		h.readyOnce.Do(func() { close(h.ready) })
 	}
-	h.rearm()
+	h.wakeAll()
 }
 
-// rearm wakes whoever waits on the wake channel and gives the next ones another.
-func (h *Hub) rearm() {
+// wakeAll wakes the viewers that wait, and makes the channel on which they wait next.
+func (h *Hub) wakeAll() {
 	ch := make(chan struct{})
 	if old := h.wake.Swap(&ch); old != nil {
 		close(*old)
@@ -241,12 +241,12 @@ func (h *Hub) at(seq uint64) *unit {
 	return nil
 }
 
-// resumable is for how many ticks a stream may have gone on without a viewer who then wants what it missed. One who was
-// away for longer is better served with what is on air now.
+// resumable is for how many ticks a viewer may have been away and still be given what it missed. After a longer absence it
+// starts with the newest media.
 const resumable = 2 * codecs.ClockRate
 
-// startAfter is [Hub.start] for a viewer that has everything up to an instant: at the last random access point that
-// leaves nothing out, if that is still held and not long ago. The caller holds mu.
+// startAfter is [Hub.start] for a viewer that has everything up to an instant: it starts at the last random access point
+// that leaves no gap, if the ring still holds that and it is not long ago. The caller holds mu.
 func (h *Hub) startAfter(dts int64) uint64 {
 	if newest, ok := h.newestDTS(); ok && newest-dts <= resumable {
 		if seq, ok := h.index.Before(dts); ok {
@@ -256,8 +256,8 @@ func (h *Hub) startAfter(dts int64) uint64 {
 	return h.start()
 }
 
-// start returns where a viewer that comes now starts: at the newest random access point, else at what comes next.
-// The caller holds mu.
+// start returns where a viewer that joins now starts: at the newest random access point or, if there is none, at the next
+// access unit. The caller holds mu.
 func (h *Hub) start() uint64 {
 	if seq, ok := h.index.Newest(); ok {
 		return seq

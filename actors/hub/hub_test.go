@@ -36,7 +36,7 @@ func at(n, from int64) *codecs.AccessUnit {
 	return &codecs.AccessUnit{Track: 0, DTS: dts, PTS: dts, RandomAccess: n%gopSize == 0, Payload: binary.BigEndian.AppendUint64(nil, uint64(dts))}
 }
 
-func heard(n, from int64) *codecs.AccessUnit {
+func audioAt(n, from int64) *codecs.AccessUnit {
 	dts := from + n*sound
 	return &codecs.AccessUnit{Track: 1, DTS: dts, PTS: dts, RandomAccess: true, Payload: binary.BigEndian.AppendUint64(nil, uint64(dts))}
 }
@@ -86,7 +86,7 @@ func dtsOf(aus []*codecs.AccessUnit) (dts []int64) {
 func TestViewerStartsAtTheNewestRandomAccessPoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{})
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		write(t, w, pictures(0, 27, 0)...)
 		f := h.Units()
@@ -100,7 +100,7 @@ func TestViewerStartsAtTheNewestRandomAccessPoint(t *testing.T) {
 func TestTooSlowViewerGoesOnAtARandomAccessPointAndIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{Units: 32})
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		write(t, w, pictures(0, 0, 0)...)
 		f := h.Units()
@@ -123,7 +123,7 @@ func TestTooSlowViewerGoesOnAtARandomAccessPointAndIsCounted(t *testing.T) {
 func TestRingIsBoundedByBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{Bytes: 8 * 15})
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		write(t, w, pictures(0, 0, 0)...)
 		f := h.Units()
@@ -140,7 +140,7 @@ func TestRingIsBoundedByBytes(t *testing.T) {
 func TestViewersAreWokenOncePerTick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{Tick: 40 * time.Millisecond})
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		write(t, w, pictures(0, 0, 0)...)
 		f := h.Units()
@@ -192,8 +192,8 @@ func TestSecondInputTakesOverWithoutGapOrStepBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := hub.New("a", hub.Config{})
-				first, taken := h.NewWriter(nil), false
-				second := h.NewWriter(func() { taken = true })
+				first, taken := h.NewWriter(hub.WriterConfig{}), false
+				second := h.NewWriter(hub.WriterConfig{Taken: func() { taken = true }})
 				first.SetTracks(codecs.Tracks{video})
 				second.SetTracks(codecs.Tracks{video})
 				write(t, first, pictures(0, 0, 0)...)
@@ -264,7 +264,7 @@ func TestInputThatIsAheadWaitsForThePresentOne(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := hub.New("a", hub.Config{})
-				first, second := h.NewWriter(nil), h.NewWriter(nil)
+				first, second := h.NewWriter(hub.WriterConfig{}), h.NewWriter(hub.WriterConfig{})
 				first.SetTracks(codecs.Tracks{video})
 				second.SetTracks(codecs.Tracks{video})
 				write(t, first, pictures(0, 0, 0)...)
@@ -302,7 +302,7 @@ func TestRelayThatTurnsToAnotherNodeMissesNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				here, there := hub.New("a", hub.Config{}), hub.New("a", hub.Config{})
-				w, other := here.NewWriter(nil), there.NewWriter(nil)
+				w, other := here.NewWriter(hub.WriterConfig{}), there.NewWriter(hub.WriterConfig{})
 				w.SetTracks(codecs.Tracks{video})
 				other.SetTracks(codecs.Tracks{video})
 				write(t, w, pictures(0, 0, 0)...)
@@ -343,7 +343,7 @@ func TestRelayThatTurnsToAnotherNodeMissesNothing(t *testing.T) {
 func TestRelayThatTurnsToAnotherNodeGoesOnAtARandomAccessPoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{})
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		write(t, w, pictures(0, 0, 0)...)
 		f := h.Units()
@@ -365,7 +365,7 @@ func TestRelayThatTurnsToAnotherNodeGoesOnAtARandomAccessPoint(t *testing.T) {
 
 func TestInputThatIsNotCaughtUpIsNotHeard(t *testing.T) {
 	h := hub.New("a", hub.Config{})
-	first, second := h.NewWriter(nil), h.NewWriter(nil)
+	first, second := h.NewWriter(hub.WriterConfig{}), h.NewWriter(hub.WriterConfig{})
 	first.SetTracks(codecs.Tracks{video})
 	second.SetTracks(codecs.Tracks{video})
 	write(t, first, pictures(0, 25, 0)...)
@@ -381,14 +381,14 @@ func TestInputThatIsNotCaughtUpIsNotHeard(t *testing.T) {
 func TestSoundBetweenTwoInputsIsNeitherLostNorDoubled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{})
-		first, second := h.NewWriter(nil), h.NewWriter(nil)
+		first, second := h.NewWriter(hub.WriterConfig{}), h.NewWriter(hub.WriterConfig{})
 		first.SetTracks(tracks)
 		second.SetTracks(tracks)
 		write(t, first, at(0, 0))
 		f := h.Units()
 		defer f.Close()
-		write(t, first, heard(0, 0), heard(1, 0), at(1, 0)) // sound up to 1920, pictures up to 3600
-		write(t, second, heard(0, 0), heard(1, 0), heard(2, 0), at(1, 0), heard(3, 0), at(2, 0))
+		write(t, first, audioAt(0, 0), audioAt(1, 0), at(1, 0)) // sound up to 1920, pictures up to 3600
+		write(t, second, audioAt(0, 0), audioAt(1, 0), audioAt(2, 0), at(1, 0), audioAt(3, 0), at(2, 0))
 		got := drain(t, f)
 		slices.Sort(got)
 		want := []int64{0, 0, 1920, 3600, 3840, 5760, 7200}
@@ -401,7 +401,7 @@ func TestSoundBetweenTwoInputsIsNeitherLostNorDoubled(t *testing.T) {
 func TestNewTracksAreAnnouncedBeforeTheirAccessUnits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{})
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		write(t, w, at(0, 0))
 		f := h.Units()
@@ -449,7 +449,7 @@ func (s *spelled) Encode(au *codecs.AccessUnit) []byte {
 func TestWireFormIsMadeOnceForAllViewersAndNotForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{})
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		write(t, w, pictures(0, 95, 0)...)
 		enc := &spelled{}
@@ -500,7 +500,7 @@ func TestViewerWhoComesAgainGetsNothingTwice(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := hub.New("a", hub.Config{})
-				w := h.NewWriter(nil)
+				w := h.NewWriter(hub.WriterConfig{})
 				w.SetTracks(codecs.Tracks{video})
 				write(t, w, pictures(0, tt.had, 0)...)
 				mk := func(int64) codecs.Encoder { return &spelled{} }
@@ -532,7 +532,7 @@ func TestViewerWhoComesAgainGetsNothingTwice(t *testing.T) {
 
 func TestClosedHubEndsViewersAndWriters(t *testing.T) {
 	h := hub.New("a", hub.Config{})
-	w := h.NewWriter(nil)
+	w := h.NewWriter(hub.WriterConfig{})
 	w.SetTracks(codecs.Tracks{video})
 	write(t, w, at(0, 0))
 	f := h.Units()
@@ -553,7 +553,7 @@ func TestClosedHubEndsViewersAndWriters(t *testing.T) {
 // A viewer costs no allocation per access unit once the wire form is made: the budget of the hot path.
 func TestViewerAllocatesNothingPerAccessUnit(t *testing.T) {
 	h := hub.New("a", hub.Config{Tick: -1})
-	w := h.NewWriter(nil)
+	w := h.NewWriter(hub.WriterConfig{})
 	w.SetTracks(codecs.Tracks{video})
 	write(t, w, at(0, 0))
 	mk := func(int64) codecs.Encoder { return &spelled{} }
@@ -586,7 +586,7 @@ func TestViewerAllocatesNothingPerAccessUnit(t *testing.T) {
 // Budget: the ring's record, and what wakes the viewers.
 func BenchmarkWrite(b *testing.B) {
 	h := hub.New("a", hub.Config{Tick: -1})
-	w := h.NewWriter(nil)
+	w := h.NewWriter(hub.WriterConfig{})
 	w.SetTracks(codecs.Tracks{video})
 	next := at(0, 0)
 	b.ReportAllocs()
@@ -605,7 +605,7 @@ func BenchmarkWrite(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	const viewers = 100
 	h := hub.New("a", hub.Config{Tick: -1})
-	w := h.NewWriter(nil)
+	w := h.NewWriter(hub.WriterConfig{})
 	w.SetTracks(codecs.Tracks{video})
 	if err := w.Write(at(0, 0)); err != nil {
 		b.Fatal(err)
@@ -668,7 +668,7 @@ func TestManyViewersAndInputsAtOnce(t *testing.T) {
 		})
 	}
 	for i := range int64(4) {
-		w := h.NewWriter(nil)
+		w := h.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{video})
 		for _, au := range pictures(i*500, i*500+510, 0) {
 			if err := w.Write(au); err != nil {

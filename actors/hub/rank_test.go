@@ -11,7 +11,7 @@ import (
 )
 
 func ranked(h *hub.Hub, rank int) *hub.Writer {
-	w := h.Writer(hub.WriterConfig{Rank: rank, Loose: true})
+	w := h.NewWriter(hub.WriterConfig{Rank: rank, Loose: true})
 	w.SetTracks(codecs.Tracks{video})
 	return w
 }
@@ -45,7 +45,7 @@ func TestWriterTakesThePlaceOfAWorseOneOnly(t *testing.T) {
 	if !third.Active() {
 		t.Error("the worse one did not take over although nobody writes")
 	}
-	relay := h.NewWriter(nil)
+	relay := h.NewWriter(hub.WriterConfig{})
 	relay.SetTracks(codecs.Tracks{video})
 	write(t, relay, pictures(40, 60, 0)...) // it waits a little for the other to arrive there
 	if !relay.Active() {
@@ -81,7 +81,7 @@ func TestLooseWriterFollowsOnWhatWasWritten(t *testing.T) {
 
 func TestBetterWriterWithOtherTracksIsRefusedWhileSomebodyGoesOn(t *testing.T) {
 	h := hub.New("a", hub.Config{})
-	second := h.Writer(hub.WriterConfig{Rank: 2})
+	second := h.NewWriter(hub.WriterConfig{Rank: 2})
 	second.SetTracks(tracks)
 	write(t, second, pictures(0, 5, 0)...)
 	first := ranked(h, 1) // video alone
@@ -98,7 +98,7 @@ func TestBetterWriterWithOtherTracksIsRefusedWhileSomebodyGoesOn(t *testing.T) {
 	write(t, third, pictures(30, 30, 0)...)
 	larger := video
 	larger.Width *= 2
-	better := h.Writer(hub.WriterConfig{Rank: 1})
+	better := h.NewWriter(hub.WriterConfig{Rank: 1})
 	better.SetTracks(codecs.Tracks{larger})
 	write(t, better, pictures(40, 40, 0)...)
 	if !better.Active() {

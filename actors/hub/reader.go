@@ -87,7 +87,7 @@ func (c *cursor) take() *unit {
 func (c *cursor) skip() {
 	c.h.mu.Lock()
 	to := c.h.start()
-	if to <= c.next { // the random access point itself has left the ring: what comes next will bring one
+	if to <= c.next { // the random access point itself has left the ring; a later one will come
 		to = max(c.h.tail.Load(), c.next+1)
 	}
 	c.h.mu.Unlock()
@@ -96,15 +96,15 @@ func (c *cursor) skip() {
 	c.next, c.synced = to, false
 }
 
-// form makes one wire form. Its encoder keeps state from one access unit to the next, so it runs in the order of the
-// stream whoever asks first; what nobody watched is not encoded.
+// form makes one wire form. Its encoder keeps state from one access unit to the next, so it encodes in the order of the
+// stream, whichever viewer asks first. Access units that came while the form had no viewer are not encoded.
 type form struct {
 	name string
 	slot int
 
 	mu        sync.Mutex
 	mk        func(base int64) codecs.Encoder
-	enc       codecs.Encoder // made at the first access unit: before, nobody knows the base
+	enc       codecs.Encoder // made at the first access unit, with which the base is known
 	viewers   int
 	next      uint64 // the first access unit that has not been encoded
 	gen       *generation

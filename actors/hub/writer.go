@@ -12,18 +12,18 @@ import (
 	"weir/codecs/gop"
 )
 
-// ErrReplaced is returned to a writer whose place another one has taken.
+// ErrReplaced is returned to a writer after another one has taken over.
 var ErrReplaced = errors.New("another input took over")
 
 // ErrClosed is returned to the writers of a hub that was closed.
 var ErrClosed = errors.New("the stream has ended")
 
-// ErrTracks is returned to a writer whose tracks are of other kinds than those that viewers get, while there is somebody
-// to go on with these.
+// ErrTracks is returned to a writer whose tracks are of other kinds than those that viewers get, while another writer goes
+// on with these.
 var ErrTracks = errors.New("its tracks are not those of the stream")
 
-// farBehind is the distance in ticks behind the newest access unit at which a new writer's timeline is taken for
-// another one, which is shifted, rather than for the same one that is still being caught up with.
+// farBehind is a distance in ticks behind the newest access unit. A new writer that is further behind is taken to have
+// another timeline, which is shifted; one that is less behind, to have the same timeline and to be catching up.
 const farBehind = 15 * codecs.ClockRate
 
 // never stands for the DTS of a track that has had no access unit yet.
@@ -32,21 +32,22 @@ const never = math.MinInt64
 // maxHeld bounds the access units that are kept while a writer waits for its turn.
 const maxHeld = 256
 
-// abreast is the distance in ticks at which a writer may be ahead of the present one, or behind it, and take over without
+// spliceRange is the distance in ticks at which a writer may be ahead of the active one, or behind it, and take over without
 // waiting for a random access point.
-const abreast = codecs.ClockRate / 2
+const spliceRange = codecs.ClockRate / 2
 
-// A Writer writes one input's media to a hub. Any number may exist; one at a time is heard. A new one takes over
+// A Writer writes one input's media to a hub. Any number may exist; one at a time is active, and viewers get its media. A
+// new one takes over
 //
-//   - at once if nobody writes and nothing was written before;
-//   - wherever its video and the hub's newest are the same access units, from the next one on: then nobody can tell that
-//     the input has changed. One that is a little ahead waits for the present writer to arrive there;
+//   - at once if there is no active writer and nothing was written before;
+//   - where its video and the hub's newest are the same access units, from the next one on: then viewers cannot tell that
+//     the input has changed. One that is a little ahead waits for the active writer to arrive there;
 //   - else with a random access point that is later than all that was written.
 //
-// Of writers with ranks one takes the place of another that goes on only if it has the better rank, and tracks of the
-// same kinds.
+// Of two writers with ranks, one takes over from the other, while that goes on, only if it has the better rank and tracks of
+// the same kinds.
 //
-// Until then what it writes is discarded and the present writer goes on; from then on the other's writes return
+// Until then its media is discarded and the active writer goes on; from then on the writes of the former one return
 // [ErrReplaced]. A writer belongs to one goroutine.
 type Writer struct {
 	h      *Hub
@@ -55,13 +56,13 @@ type Writer struct {
 	active bool
 	gone   bool
 	shift  int64
-	broken bool // the next access unit follows from nothing
+	broken bool // the next access unit of the video is marked as a discontinuity
 
-	// held is what may be put once the writer takes over: sound, and from the random access point at which a writer
-	// that is ahead waits, if point is not nil, everything.
-	held  []*codecs.AccessUnit
-	point *codecs.AccessUnit
-	alien bool // the present writer has had something else at the same instants
+	// held are access units for the ring when the writer takes over: those of sound and, if point is not nil, all from
+	// that random access point on, at which a writer that is ahead waits.
+	held    []*codecs.AccessUnit
+	point   *codecs.AccessUnit
+	differs bool // the active writer had other access units at the same instants
 }
 
 // A WriterConfig says what kind of writer one is. The zero config is of one that may always take over.
@@ -69,8 +70,8 @@ type WriterConfig struct {
 	// Rank orders the inputs of a stream, 1 first. Zero is no rank: such a writer takes over from all, and all from it.
 	Rank int
 
-	// Loose says that the writer's timeline has nothing to do with that of others but that it began by the same wall
-	// clock. It is moved to where it follows on what was written, instead of being waited for.
+	// Loose says that the writer's timeline is only roughly that of the others, by the same wall clock. It is shifted to
+	// follow on what was written; the hub does not wait for the timelines to meet.
 	Loose bool
 
 	// Taken, if not nil, is called once, when the writer takes over, with the hub's lock held: it may send a message,
@@ -78,11 +79,8 @@ type WriterConfig struct {
 	Taken func()
 }
 
-// NewWriter makes a writer without rank; onTaken is as in [WriterConfig].
-func (h *Hub) NewWriter(onTaken func()) *Writer { return h.Writer(WriterConfig{Taken: onTaken}) }
-
-// Writer makes a writer.
-func (h *Hub) Writer(c WriterConfig) *Writer { return &Writer{h: h, cfg: c} }
+// NewWriter makes a writer.
+func (h *Hub) NewWriter(c WriterConfig) *Writer { return &Writer{h: h, cfg: c} }
 
 // SetTracks announces the tracks of all access units that follow.
 func (w *Writer) SetTracks(tracks codecs.Tracks) {
@@ -90,7 +88,7 @@ func (w *Writer) SetTracks(tracks codecs.Tracks) {
 	defer w.h.mu.Unlock()
 	w.tracks = tracks
 	w.forget()
-	w.alien = false
+	w.differs = false
 	if w.active {
 		w.h.adopt(tracks)
 	}
@@ -112,7 +110,7 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 		return errors.New("hub: access unit of an unknown track")
 	}
 	if !w.active {
-		if err := w.misfit(); err != nil {
+		if err := w.checkTracks(); err != nil {
 			return err
 		}
 		if !w.takeOver(au) {
@@ -120,22 +118,22 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 		}
 	}
 	w.put(au)
-	h.due()
+	h.schedule()
 	return nil
 }
 
-// Rejoin says that what this writer writes from now on comes from elsewhere, as when a relay has turned to another
-// node. It keeps its place, and goes on where a new writer would take over: nothing is spliced into the middle of a GOP.
-// newest is the DTS of what the hub has last, which is where the new source should begin; ok is false while it is empty.
+// Rejoin says that the access units from now on come from another source, as when a relay has turned to another node. The
+// writer goes on where a new one would take over, so that nothing is spliced into the middle of a GOP. newest is the DTS of
+// the hub's last access unit, from which the new source should go on; ok is false while the hub is empty.
 func (w *Writer) Rejoin() (newest int64, ok bool) {
 	w.h.mu.Lock()
 	defer w.h.mu.Unlock()
-	w.active, w.shift, w.alien = false, 0, false
+	w.active, w.shift, w.differs = false, 0, false
 	w.forget()
 	return w.h.newestDTS()
 }
 
-// Close gives the place back: the next writer need not wait for this one.
+// Close ends the writer: another one need not wait for it any more.
 func (w *Writer) Close() {
 	w.h.mu.Lock()
 	defer w.h.mu.Unlock()
@@ -146,8 +144,8 @@ func (w *Writer) Close() {
 	}
 }
 
-// rival is the writer that goes on unless w has the better rank; nil if w may take over. The caller holds mu.
-func (w *Writer) rival() *Writer {
+// incumbent is the active writer if only a better rank can take over from it; nil if w may take over. The caller holds mu.
+func (w *Writer) incumbent() *Writer {
 	old := w.h.writer
 	if old == nil || old == w || old.cfg.Rank == 0 || w.cfg.Rank == 0 {
 		return nil
@@ -155,10 +153,9 @@ func (w *Writer) rival() *Writer {
 	return old
 }
 
-// misfit returns an error if the tracks of w are of other kinds than those of a writer that it could relieve. The
-// caller holds mu.
-func (w *Writer) misfit() error {
-	if w.rival() == nil || sameKinds(w.tracks, w.h.gen.tracks) {
+// checkTracks returns an error if the tracks of w are of other kinds than those of the incumbent. The caller holds mu.
+func (w *Writer) checkTracks() error {
+	if w.incumbent() == nil || sameKinds(w.tracks, w.h.gen.tracks) {
 		return nil
 	}
 	return fmt.Errorf("%w: it has %s, and viewers get %s", ErrTracks, kinds(w.tracks), kinds(w.h.gen.tracks))
@@ -176,23 +173,24 @@ func kinds(ts codecs.Tracks) string {
 	return strings.Join(names, " and ")
 }
 
-// takeOver decides whether au makes w the writer, and whether au itself still has to be put. The caller holds mu.
+// takeOver decides whether w becomes the active writer with au, and whether au itself still has to be put. The caller holds
+// mu.
 func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 	h, video := w.h, w.tracks.Video()
-	if old := w.rival(); old != nil && old.cfg.Rank <= w.cfg.Rank {
+	if old := w.incumbent(); old != nil && old.cfg.Rank <= w.cfg.Rank {
 		return false
 	}
 	switch {
 	case w.point != nil:
-		if w.overtakes(au) {
+		if w.waitAtPoint(au) {
 			return false
 		}
 	case video >= 0 && au.Track != video:
 		w.hold(au)
 		return false
 	}
-	if !w.cfg.Loose && w.known(au) {
-		w.become(0, false)
+	if !w.cfg.Loose && w.matches(au) {
+		w.activate(0, false)
 		return false
 	}
 	if !au.RandomAccess || video >= 0 && au.Track != video {
@@ -201,47 +199,48 @@ func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 	newest, some := h.newestDTS()
 	switch {
 	case !some:
-		w.become(0, false)
+		w.activate(0, false)
 	case au.DTS > newest:
 		equal := h.gen.tracks.Equal(w.tracks)
-		if equal && video >= 0 && h.writer != nil && h.writer != w && !w.alien && !w.cfg.Loose {
+		if equal && video >= 0 && h.writer != nil && h.writer != w && !w.differs && !w.cfg.Loose {
 			w.hold(au)
 			w.point = au
 			return false
 		}
-		w.become(0, w.cfg.Loose || !equal)
+		w.activate(0, w.cfg.Loose || !equal)
 	case w.cfg.Loose, newest-au.DTS > farBehind:
-		w.become(newest-au.DTS+codecs.ClockRate/25, true)
+		w.activate(newest-au.DTS+codecs.ClockRate/25, true)
 	default:
-		// The same timeline, not yet caught up with: later access units will be newer.
+		// The same timeline: this writer is still catching up, and its later access units will be newer.
 		w.forget()
 		return false
 	}
 	return true
 }
 
-// overtakes takes au from a writer that waits with a random access point which the present writer had not reached when it
-// came, and says whether the wait goes on or has ended well. The caller holds mu.
-func (w *Writer) overtakes(au *codecs.AccessUnit) bool {
+// waitAtPoint holds au of a writer that waits with a random access point which the active writer has not reached. It returns
+// false if the active writer has passed that point with other access units, so that w has to begin again. The caller holds
+// mu.
+func (w *Writer) waitAtPoint(au *codecs.AccessUnit) bool {
 	w.hold(au)
 	h := w.h
 	newest, _ := h.newestDTS()
 	switch {
-	case slices.ContainsFunc(w.held, w.known), h.writer == nil, au.DTS-w.point.DTS >= abreast, len(w.held) == maxHeld:
-		w.become(0, false)
-	case newest >= w.point.DTS: // the present writer has passed it
+	case slices.ContainsFunc(w.held, w.matches), h.writer == nil, au.DTS-w.point.DTS >= spliceRange, len(w.held) == maxHeld:
+		w.activate(0, false)
+	case newest >= w.point.DTS: // the active writer has passed it
 		w.forget()
-		w.alien = true
+		w.differs = true
 		return false
 	}
 	return true
 }
 
-// known says whether au is one of the video access units that the hub has got last, and what the writer brought before
-// it, back to a random access point, was no other than the hub's. The caller holds mu.
-func (w *Writer) known(au *codecs.AccessUnit) bool {
+// matches says whether au is among the newest video access units of the hub, and all that the writer brought before it,
+// back to a random access point, was the same as the hub's. The caller holds mu.
+func (w *Writer) matches(au *codecs.AccessUnit) bool {
 	h, video := w.h, w.tracks.Video()
-	if video < 0 || au.Track != video || h.gen == nil || !h.gen.tracks.Equal(w.tracks) || h.last[video]-au.DTS > abreast {
+	if video < 0 || au.Track != video || h.gen == nil || !h.gen.tracks.Equal(w.tracks) || h.last[video]-au.DTS > spliceRange {
 		return false
 	}
 	for seq := h.head - 1; seq >= h.tail.Load(); seq-- {
@@ -254,16 +253,16 @@ func (w *Writer) known(au *codecs.AccessUnit) bool {
 		}
 		switch same := u.DTS == au.DTS && bytes.Equal(u.Payload, au.Payload); {
 		case !same && au.DTS <= h.last[video]:
-			w.alien = true
+			w.differs = true
 		case same && au.RandomAccess:
-			w.alien = false
+			w.differs = false
 		}
-		return u.DTS == au.DTS && !w.alien
+		return u.DTS == au.DTS && !w.differs
 	}
 	return false
 }
 
-// hold keeps au until the writer takes over; of sound alone, the newest. The caller holds mu.
+// hold keeps au until the writer takes over; when there are too many, the newest. The caller holds mu.
 func (w *Writer) hold(au *codecs.AccessUnit) {
 	if len(w.held) == maxHeld {
 		w.held = slices.Delete(w.held, 0, 1)
@@ -271,11 +270,11 @@ func (w *Writer) hold(au *codecs.AccessUnit) {
 	w.held = append(w.held, au)
 }
 
-// forget gives up what is held. The caller holds mu.
+// forget discards the access units that are held. The caller holds mu.
 func (w *Writer) forget() { w.held, w.point = nil, nil }
 
-// become makes w the writer. The caller holds mu.
-func (w *Writer) become(shift int64, broken bool) {
+// activate makes w the active writer. The caller holds mu.
+func (w *Writer) activate(shift int64, broken bool) {
 	h := w.h
 	if old := h.writer; old != nil && old != w {
 		old.gone = true
@@ -293,7 +292,7 @@ func (w *Writer) become(shift int64, broken bool) {
 	}
 }
 
-// put appends au to the ring unless its track has it already. The caller holds mu.
+// put appends au to the ring unless the ring has it already. The caller holds mu.
 func (w *Writer) put(au *codecs.AccessUnit) {
 	h := w.h
 	au = shifted(au, w.shift)
@@ -346,7 +345,7 @@ func (h *Hub) adopt(tracks codecs.Tracks) {
 	for i := range h.last {
 		h.last[i] = never
 	}
-	// What was played of a video or audio track before is not played again after a change of its configuration.
+	// Access units of a video or audio track that were played are not played again after a change of its configuration.
 	for i := range tracks {
 		for j := range oldTracks {
 			if oldTracks[j].Codec.Video() == tracks[i].Codec.Video() {

@@ -8,8 +8,8 @@ import (
 	"weir/codecs"
 )
 
-// counted counts what a source writes of the track that viewers look at, whether or not it is heard, so that silence
-// can be told from waiting. Sound alone is silence where there should be pictures.
+// counted counts the access units that a source writes of its video track, or of all tracks if it has no video. They count
+// whether or not the writer is active: an input that waits to take over is not silent.
 type counted struct {
 	*hub.Writer
 	n     atomic.Uint64
@@ -35,8 +35,7 @@ func (c *counted) Write(au *codecs.AccessUnit) error {
 	return c.Writer.Write(au)
 }
 
-// An anchor makes the timestamps of a source, which count from anywhere, instants of the wall clock, which it reads
-// once.
+// An anchor shifts the timestamps of a source to the wall clock, which it reads once.
 type anchor struct {
 	wall func() int64
 	once sync.Once

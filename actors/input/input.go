@@ -1,8 +1,7 @@
 // Package input holds the actor that runs one input of one stream: a file, a camera, another node.
 //
 // When the input fails it restarts alone, with back-off; its stream and the viewers wait for it. It does not know the
-// other inputs of the stream, nor whether it is the one that should be heard: its [hub.Writer] and the stream's core
-// see to that.
+// other inputs of the stream. Which of them is active is decided by their [hub.Writer]s and by the stream's core.
 package input
 
 import (
@@ -33,8 +32,8 @@ type Writer interface {
 	Rejoin() (newest int64, ok bool)
 }
 
-// Linear is a source whose media is a function of time, so that every node makes the same of it, and a segment of the
-// past can be made again. Any goroutine may ask.
+// Linear is a source whose media is a function of time: every node makes the same access units, and segments of the past can
+// be made again. Any goroutine may call it.
 type Linear interface {
 	// Backfill returns the access units of the segment with that media sequence number; an error until the source has
 	// been opened.
@@ -62,21 +61,21 @@ type Config struct {
 	Hub    *hub.Hub
 	Source Source
 
-	// Silence is how long no pictures may come, or no sound where there are no pictures, before the source is taken for
-	// dead. Zero means for ever.
+	// Silence is how long no video may come, or no audio where there is no video, before the source counts as failed. Zero
+	// means for ever.
 	Silence time.Duration
 
 	// Rank is as in [hub.WriterConfig].
 	Rank int
 
-	// Wall, if not nil, says that the source's timestamps count from anywhere: they are anchored to the wall clock,
-	// which it reads in ticks since the Unix epoch.
+	// Wall, if not nil, says that the source's timestamps have no fixed origin. They are shifted to the wall clock, which
+	// Wall reads in ticks since the Unix epoch.
 	Wall func() int64
 }
 
 // Messages of an input to its parent.
 type (
-	// Up says that this input's media is what viewers get from now on.
+	// Up says that viewers get the media of this input from now on.
 	Up struct{ Index int }
 
 	// Down says that the input has failed. It tries again by itself.
@@ -100,7 +99,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 // Expected implements [act.Expected]: all failures of sources are but panics.
 func (f *Failure) Expected() bool { return !act.Panicked(f.Err) }
 
-// ErrSilent is why an input is down that still has its source, which brings nothing.
+// ErrSilent is the failure of an input whose source is connected and brings no media.
 var ErrSilent = errors.New("no media")
 
 var errEnded = errors.New("the source has ended")
@@ -114,7 +113,8 @@ type taken struct{ w *hub.Writer }
 // check is the watch for silence of the incarnation that owns the writer.
 type check struct{ w *hub.Writer }
 
-// Props describes the input. Whatever ends its source, save being stopped, is a failure: its parent restarts it.
+// Props describes the input. When its source ends without having been stopped, the input has failed, and its parent
+// restarts it.
 func Props(env act.Env, c Config) *actor.Props {
 	return act.Props(env, "input", func() actor.Actor { return &input{env: env, cfg: c} })
 }
@@ -156,7 +156,7 @@ func (i *input) start(ctx actor.Context) {
 	i.env.Tree().Note(ctx.Self().Id, "starting "+i.cfg.URL)
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	var w *hub.Writer
-	w = i.cfg.Hub.Writer(hub.WriterConfig{Rank: i.cfg.Rank, Loose: i.cfg.Wall != nil, Taken: func() { root.Send(self, taken{w}) }})
+	w = i.cfg.Hub.NewWriter(hub.WriterConfig{Rank: i.cfg.Rank, Loose: i.cfg.Wall != nil, Taken: func() { root.Send(self, taken{w}) }})
 	i.writer = w
 	i.count = &counted{Writer: w}
 	if i.cfg.Wall != nil {
@@ -182,8 +182,8 @@ func (i *input) watch(ctx actor.Context) {
 	i.rewatch(ctx)
 }
 
-// fail tells the parent and hands itself to supervision. A source that ended because another input took over has not
-// failed: it waits to be stopped.
+// fail tells the parent and panics, so that supervision restarts the input. An input whose source ended because another
+// input took over has not failed: it waits to be stopped.
 func (i *input) fail(ctx actor.Context, err error) {
 	if errors.Is(err, hub.ErrReplaced) || errors.Is(err, hub.ErrClosed) {
 		i.env.Tree().Note(ctx.Self().Id, "replaced")

@@ -206,7 +206,7 @@ func TestInputWhosePlaceIsTakenIsNoFailure(t *testing.T) {
 			}
 		})
 		<-says
-		other := h.NewWriter(nil)
+		other := h.NewWriter(hub.WriterConfig{})
 		other.SetTracks(tracks)
 		if err := write(other, 1000*90000); err != nil {
 			t.Fatal(err)

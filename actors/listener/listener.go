@@ -1,7 +1,7 @@
-// Package listener holds the actor that accepts on one address. When accepting fails it starts afresh, with back-off;
-// connections that were accepted before are sessions and do not notice.
+// Package listener holds the actor that accepts connections at one address. When accepting fails it starts afresh, with
+// back-off; the connections that it has accepted are sessions and go on.
 //
-// It knows no protocol: what is done with the socket is injected.
+// It knows no protocol: a function that it is given serves the socket.
 package listener
 
 import (
@@ -48,7 +48,7 @@ func (l *listener) Receive(ctx actor.Context) {
 	case *actor.Started:
 		cfg, before, id := l.cfg, l.address.done, ctx.Self().Id
 		l.task = l.env.Go(ctx.Self(), func(c context.Context) error {
-			if before != nil { // its socket is still there until then
+			if before != nil { // the socket of the failed incarnation is open until then
 				select {
 				case <-before:
 				case <-c.Done():

@@ -1,9 +1,9 @@
 // Package packager holds the actor that cuts one stream into segments, for HLS and DASH. It is started by the first
 // request for them, or with the capture if another node has made some before.
 //
-// When it fails it starts afresh with the segments that are there: the store is its parent's. What is lost meanwhile
-// is made again if the stream is a function of time, and otherwise leaves a discontinuity. It serves nobody; that is
-// the protocols' work.
+// When it fails it starts afresh and keeps the segments, because the store is its parent's. Segments that are missing then
+// are made again if the stream is a function of time; otherwise a discontinuity is left. It serves no requests; that is
+// the work of the protocols.
 package packager
 
 import (
@@ -24,39 +24,39 @@ import (
 type Config struct {
 	Store cmaf.Config
 
-	// Wall reads the wall clock, from which a stream that has no history takes its first number.
+	// Wall reads the wall clock, from which a stream without earlier segments takes its first number.
 	Wall func() time.Time
 
 	Log *slog.Logger
 }
 
-// A Past makes segments of a stream that is a function of time. Its zero value says that the stream is none.
+// A Past makes segments of the past again, of a stream that is a function of time. The zero Past is that of any other stream.
 type Past struct {
 	// Backfill returns the access units of a segment by its media sequence number, and SegmentAt the number of the
 	// segment that is on air at an instant in ticks.
 	Backfill  func(msn int64) ([]*codecs.AccessUnit, error)
 	SegmentAt func(ticks int64) int64
 
-	// Longest is the length in ticks that no segment exceeds; zero while nobody knows.
+	// Longest is the length in ticks that no segment exceeds; zero while it is not known.
 	Longest func() int64
 }
 
-// Numbered tells the parent which segment number is being cut, for so long by then, and how long segments last: at the
-// start, and whenever it is not the number that follows, within one, from what was told before. A stream that is a
-// function of time is not told of: whoever knows the time knows its numbers.
+// Numbered tells the parent the number of the segment that is being cut, for how long it has been, and how long segments
+// last. It is sent at the start, and when the number differs by more than one from that which followed from the last
+// Numbered. It is not sent of a stream that is a function of time, whose numbers follow from the time.
 type Numbered struct {
 	Number      int64
 	Period, Age time.Duration
 }
 
-// Finish asks the packager to close the segment that is open and to make no other. It answers with [Finished] and does
-// nothing from then on but wait to be stopped.
+// Finish asks the packager to close the segment that is open and to make no other. The packager answers with [Finished] and
+// waits to be stopped.
 type Finish struct{}
 
 // Finished tells the parent that the store gets no further segments.
 type Finished struct{}
 
-// cut is what the goroutine of an incarnation says of the number that is cut since an instant.
+// cut says, from the goroutine of an incarnation, which segment is being cut since an instant.
 type cut struct {
 	of     *packager
 	number int64
@@ -81,7 +81,7 @@ type packager struct {
 	finish context.CancelFunc
 	ending bool // it has been told to finish
 	over   bool // the goroutine has returned
-	told   cut  // what the parent knows; a number of zero: nothing
+	told   cut  // of the last Numbered; its number is zero before the first
 }
 
 // Receive implements [actor.Actor].

@@ -9,7 +9,7 @@ import (
 	"weir/protocols/listen"
 )
 
-// A Registry lists the sessions that are open now and sums up all that ever were. Any goroutine may read it.
+// A Registry lists the open sessions, and sums up those of this process by protocol. Any goroutine may read it.
 type Registry struct {
 	mu     sync.Mutex
 	open   map[string]listen.Client

@@ -1,9 +1,9 @@
-// Package session holds the actor that supervises one connection, from accept to close, whether a viewer's or a
-// publisher's. It exists before its stream is known.
+// Package session holds the actor that supervises one connection of a viewer or a publisher, from accept to close. The
+// session exists before its stream is known.
 //
 // The connection belongs to the parent: a session that fails restarts after a back-off and goes on with the same
-// socket, a viewer at the next random access point. When the connection ends, the session does. It knows no protocol;
-// what is spoken is the [listen.Client]'s.
+// socket, a viewer at the next random access point. When the connection ends, the session ends. It knows no protocol;
+// that is the [listen.Client]'s.
 package session
 
 import (
@@ -51,12 +51,12 @@ type sessions struct {
 	open map[string]*entry // by actor id
 }
 
-// An entry is what outlives a session's failures: its connection, and the goroutine that last served it.
+// An entry is what a restarted session gets from the failed one: the connection, and the goroutine that last served it.
 type entry struct {
 	id     string
 	since  time.Duration // when it entered
 	client listen.Client
-	served <-chan struct{} // closed when nobody serves the client
+	served <-chan struct{} // closed when that goroutine has returned
 }
 
 // Receive implements [actor.Actor].
@@ -127,7 +127,7 @@ func (s *session) Receive(ctx actor.Context) {
 		if act.Panicked(m.Err) {
 			panic(m.Err)
 		}
-		// What never asked for a stream, such as garbage on the port, the protocol has told of.
+		// A client that has not asked for a stream, such as one that sent garbage, is logged by the protocol.
 		if st := s.entry.client.Stats(); st.Stream != "" {
 			s.env.Event(ended(s.entry.id, st, m.Err))
 		}
@@ -140,7 +140,7 @@ func (s *session) Receive(ctx actor.Context) {
 	}
 }
 
-// serve goes on with the connection once the goroutine of an earlier incarnation has let go of it.
+// serve goes on with the connection when the goroutine of an earlier incarnation has returned.
 func (s *session) serve(ctx actor.Context) {
 	before := s.entry.served
 	s.task = s.env.Go(ctx.Self(), func(c context.Context) error {

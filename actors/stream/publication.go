@@ -29,12 +29,12 @@ var errLeft = errors.New("the publisher has left")
 
 func newPublication(h *hub.Hub, session string, wall func() int64, tell func(any)) *publication {
 	p := &publication{stream: h.Name(), session: session, wall: wall, tell: tell}
-	p.writer = h.NewWriter(func() {
+	p.writer = h.NewWriter(hub.WriterConfig{Taken: func() {
 		p.mu.Lock()
 		p.taken = true
 		p.mu.Unlock()
 		tell(arrived{p})
-	})
+	}})
 	return p
 }
 

@@ -123,7 +123,7 @@ func (fakePublication) Close() {}
 func running() (live *stream.Live, media func()) {
 	live = &stream.Live{Hub: hub.New("cam", hub.Config{Tick: -1}), Store: cmaf.NewStore(cmaf.Config{})}
 	return live, func() {
-		w := live.Hub.NewWriter(nil)
+		w := live.Hub.NewWriter(hub.WriterConfig{})
 		w.SetTracks(codecs.Tracks{{Codec: codecs.H264}})
 		_ = w.Write(&codecs.AccessUnit{RandomAccess: true, Payload: []byte{1}})
 	}
