@@ -33,8 +33,8 @@ type Descriptor struct {
 	// Title is what people read.
 	Title string
 
-	// Listener is the protocol whose listener accepts the clients: the row's own, or HTTP. One that is a row's own has a
-	// field in [Ports].
+	// Listener is the protocol whose listener accepts the clients: the row's own, or HTTP. One that is a row's own has
+	// a field in [Ports].
 	Listener Protocol
 
 	// Port is the usual port of the row's own listener, which URLs leave out; 0 without one.

@@ -147,7 +147,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	sockets, err := openSockets(cfg.File, func(l net.Listener) net.Listener { return listen.Behind(l, n.trusted, n.log) })
+	sockets, err := openSockets(cfg.File, func(l net.Listener) net.Listener { return listen.BehindProxies(l, n.trusted, n.log) })
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 // Package httpts sends streams as HTTP MPEG-TS: a transport stream as the body of a response, without end.
 //
-// It knows no route: its caller has found the stream's name in the URL. The packets are made by package mpegts, and sent
-// by package listen.
+// It knows no route: its caller has found the stream's name in the URL. The packets are made by package mpegts, and
+// sent by package listen.
 package httpts
 
 import (
@@ -27,8 +27,8 @@ type Server struct{ deps listen.Deps }
 // New returns a server.
 func New(d listen.Deps) *Server { return &Server{d} }
 
-// ServeStream answers a request for the stream of this name, unescaped. It may block for as long as the router does, and
-// with HTTP/2 for as long as the viewer watches.
+// ServeStream answers a request for the stream of this name, unescaped. It may block for as long as the router does,
+// and with HTTP/2 for as long as the viewer watches.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
 	listen.Body(w, r, s.deps, form, stream)
 }

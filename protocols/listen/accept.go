@@ -164,7 +164,8 @@ func (g *guarded) leave(key netip.Prefix) {
 	}
 }
 
-// passes says whether accepting may work again after an error: the machine lacks something, or the client left too early.
+// passes says whether accepting may work again after an error: the machine lacks something, or the client left too
+// early.
 func passes(err error) bool {
 	for _, e := range []error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR,
@@ -176,12 +177,13 @@ func passes(err error) bool {
 	return false
 }
 
+// network is the part of an address that counts for [Limits.PerAddress].
 func network(a netip.AddrPort) netip.Prefix {
 	bits := 64
 	if a.Addr().Is4() {
 		bits = 32
 	}
-	p, _ := a.Addr().Prefix(bits) // the zero prefix for what is no address, such as a pipe
+	p, _ := a.Addr().Prefix(bits) // the zero prefix for a connection without address, such as a pipe
 	return p
 }
 
@@ -259,7 +261,7 @@ func (c *Conn) SetNoDelay(on bool) error {
 	return nil
 }
 
-// CloseWrite ends the outgoing direction only, so that the other side can read what is still under way.
+// CloseWrite ends the outgoing direction only: the other side can read the bytes that are still under way.
 func (c *Conn) CloseWrite() error {
 	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()

@@ -29,8 +29,8 @@ type BodyForm struct {
 	// New makes the form's encoder for a stream whose first DTS is base.
 	New func(base int64) codecs.Encoder
 
-	// Head makes what the body starts with, once and before any prologue, for a stream that has these tracks; none while
-	// the tracks are not known. Nil: nothing.
+	// Head makes what the body starts with, once and before any prologue, for a stream that has these tracks; none
+	// while the tracks are not known. Nil: nothing.
 	Head func(codecs.Tracks) []byte
 
 	// Check says whether the form can carry any of the tracks; its error is shown to the client. Nil: it always can.
@@ -63,7 +63,7 @@ func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, stream str
 		Refuse(w, a)
 		return
 	}
-	// While a stream has no tracks yet nobody can say; its viewers wait for the first.
+	// A stream that has no tracks yet cannot be judged; its viewers wait for the first.
 	if tracks := a.Source.Tracks(); b.Check != nil && len(tracks) > 0 {
 		if err := b.Check(tracks); err != nil {
 			plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("This stream cannot be sent as %s: %v.", b.Protocol, err))
@@ -169,8 +169,8 @@ func (c *bodyClient) Serve(ctx context.Context, _ Router) error {
 	return fmt.Errorf("sending %s as %s: %w", c.source.Name(), c.form.Protocol, err)
 }
 
-// listen waits until the other side goes, which a stream without media would not notice by writing. What a client
-// sends after its request has no meaning and is thrown away.
+// listen waits until the other side goes, which a stream without media would not notice by writing. Bytes that a client
+// sends after its request have no meaning and are thrown away.
 func (c *bodyClient) listen() {
 	defer c.left()
 	var b [256]byte

@@ -16,8 +16,8 @@ import (
 // when less than half of it is left, so the patience lies between the half and the whole.
 const WriteDeadline = 10 * time.Second
 
-// cancelGrace is how long a write that is under way when the context ends may take to finish. A viewer that reads
-// takes what is in flight well within it, and the connection is left at a message boundary; one that does not is cut.
+// cancelGrace is how long a write that is under way when the context ends may take to finish. A viewer that reads takes
+// the rest of the message well within it, and the connection is left at a message boundary; one that does not is cut.
 const cancelGrace = 250 * time.Millisecond
 
 // recordSize is the most plaintext that one TLS record holds (RFC 8446, 5.1). Connections that cannot gather are
@@ -40,8 +40,8 @@ type BuffersWriter interface {
 // took.
 //
 // It returns nil when the stream ended. When it returns an error that is [ErrCut], conn must be closed; after every
-// other return the connection is at a message boundary and the write deadline is off, so another Carry can go on with a new
-// feed. The feed remains the caller's to close. While Carry runs nobody else may write to conn or set its write
+// other return the connection is at a message boundary and the write deadline is off, so another Carry can go on with a
+// new feed. The feed remains the caller's to close. While Carry runs nobody else may write to conn or set its write
 // deadline.
 func Carry(ctx context.Context, conn net.Conn, feed Feed, sent *atomic.Uint64) error {
 	c := carrier{ctx: ctx, conn: conn, sent: sent}

@@ -110,8 +110,8 @@ type Router interface {
 	Publish(ctx context.Context, r Request) (Publication, error)
 }
 
-// An Authorizer is a [Router] that is also asked about clients that have not yet said what they want. Only RTMP has such a
-// moment: its connect.
+// An Authorizer is a [Router] that is also asked about clients that have not yet said what they want. Only RTMP has
+// such a moment: its connect.
 type Authorizer interface {
 	// Connect returns an error, which the client is told, if it must go. Streams of the request is empty.
 	Connect(ctx context.Context, r Request) error
@@ -135,8 +135,8 @@ type Source interface {
 	Tracks() codecs.Tracks
 
 	// Join adds a viewer who wants the stream in the wire form named form. All viewers of one form share one encoder;
-	// mk makes the encoder for the first of them. base is the DTS that wire forms with short timestamps count from; it is the
-	// same for all forms and viewers of the stream on this node.
+	// mk makes the encoder for the first of them. base is the DTS that wire forms with short timestamps count from; it
+	// is the same for all forms and viewers of the stream on this node.
 	Join(form string, mk func(base int64) codecs.Encoder) Feed
 
 	// Units adds a viewer who wants the access units themselves.
@@ -145,15 +145,15 @@ type Source interface {
 
 // A Resumer is a [Source] that lets a viewer go on where the source of the same stream at another node has ended.
 type Resumer interface {
-	// JoinAfter is Join for a viewer that has everything up to the instant dts: the feed starts at the last random access
-	// point that leaves nothing out, if that is still there and not long ago, else where Join starts.
+	// JoinAfter is Join for a viewer that has everything up to the instant dts: the feed starts at the last random
+	// access point that leaves nothing out, if that is still there and not long ago, else where Join starts.
 	JoinAfter(form string, mk func(base int64) codecs.Encoder, dts int64) Feed
 }
 
 // A Returner is a [Source] that lets a viewer go on where its own last feed has ended.
 type Returner interface {
-	// JoinAgain is Join for the viewer of a feed that has been closed, as when its session failed: the new feed starts at a
-	// random access point behind all that the old one brought. A feed of another source counts for nothing.
+	// JoinAgain is Join for the viewer of a feed that has been closed, as when its session failed: the new feed starts
+	// at a random access point behind all that the old one brought. A feed of another source counts for nothing.
 	JoinAgain(form string, mk func(base int64) codecs.Encoder, left Feed) Feed
 }
 
@@ -217,8 +217,8 @@ type Client interface {
 
 // A Mover is a [Client] that can be told, in the middle of its session, to go on at another node.
 type Mover interface {
-	// Move asks locate where the stream is now, which admits nobody anew, and sends the client there. It reports whether
-	// there was a place and the client was told; the session ends then. Any goroutine may call it.
+	// Move asks locate where the stream is now, which admits nobody anew, and sends the client there. It reports
+	// whether there was a place and the client was told; the session ends then. Any goroutine may call it.
 	Move(ctx context.Context, locate func(context.Context, Request) Answer) bool
 }
 

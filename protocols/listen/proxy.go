@@ -23,16 +23,16 @@ const headerDeadline = 5 * time.Second
 // maxProxyHeader bounds the header of the PROXY protocol, in bytes. Version 1 has at most 107.
 const maxProxyHeader = 4 << 10
 
-// Behind wraps l so that connections from addresses that trusted says yes to may begin with a header of the PROXY
-// protocol, version 1 or 2: the address in it is then the connection's. A connection without a header keeps its own, so
-// that a proxy may also pass requests on. trusted is asked for each connection.
+// BehindProxies wraps l so that connections from trusted addresses may begin with a header of the PROXY protocol,
+// version 1 or 2: the address in it is then the connection's. A connection without a header keeps its own, so that a
+// proxy may also pass requests on. trusted is asked for each connection.
 //
 // Closing the listener ends its goroutine.
-func Behind(l net.Listener, trusted func(netip.Addr) bool, log *slog.Logger) net.Listener {
-	return &behind{Listener: l, trusted: trusted, log: log, ready: make(chan net.Conn), closed: make(chan struct{})}
+func BehindProxies(l net.Listener, trusted func(netip.Addr) bool, log *slog.Logger) net.Listener {
+	return &proxiedListener{Listener: l, trusted: trusted, log: log, ready: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-type behind struct {
+type proxiedListener struct {
 	net.Listener
 	trusted func(netip.Addr) bool
 	log     *slog.Logger
@@ -45,7 +45,7 @@ type behind struct {
 }
 
 // Accept implements [net.Listener].
-func (b *behind) Accept() (net.Conn, error) {
+func (b *proxiedListener) Accept() (net.Conn, error) {
 	b.start.Do(func() {
 		b.failed = make(chan error, 1)
 		go b.accept()
@@ -65,7 +65,7 @@ func (b *behind) Accept() (net.Conn, error) {
 	}
 }
 
-func (b *behind) accept() {
+func (b *proxiedListener) accept() {
 	for {
 		c, err := b.Listener.Accept()
 		if err != nil {
@@ -73,7 +73,7 @@ func (b *behind) accept() {
 			return
 		}
 		if !b.trusted(RemoteAddr(c).Addr()) {
-			b.hand(c)
+			b.deliver(c)
 			continue
 		}
 		go func() {
@@ -85,12 +85,12 @@ func (b *behind) accept() {
 				_ = c.Close()
 				return
 			}
-			b.hand(p)
+			b.deliver(p)
 		}()
 	}
 }
 
-func (b *behind) hand(c net.Conn) {
+func (b *proxiedListener) deliver(c net.Conn) {
 	select {
 	case b.ready <- c:
 	case <-b.closed:
@@ -99,12 +99,12 @@ func (b *behind) hand(c net.Conn) {
 }
 
 // Close implements [net.Listener].
-func (b *behind) Close() error {
+func (b *proxiedListener) Close() error {
 	b.close.Do(func() { close(b.closed) })
 	return b.Listener.Close()
 }
 
-// A proxiedConn is a connection of which the beginning has been read. [Guard] takes it apart.
+// A proxiedConn is a connection whose beginning has been read. [Guard] uses the parts.
 type proxiedConn struct {
 	net.Conn
 	remote net.Addr
@@ -246,8 +246,8 @@ func parseProxyBinary(r *bufio.Reader) (netip.AddrPort, error) {
 type secureKey struct{}
 
 // Forwarded returns r as the client sent it: where r comes from a trusted proxy, it gets the client's address from
-// X-Forwarded-For, and counts as sent over TLS where X-Forwarded-Proto says so. Of several addresses the last one that is
-// no trusted proxy's counts, since the client may have made up those before it.
+// X-Forwarded-For, and counts as sent over TLS where X-Forwarded-Proto says so. Of several addresses the last one that
+// is no trusted proxy's counts, since the client may have made up those before it.
 func Forwarded(r *http.Request, trusted func(netip.Addr) bool) *http.Request {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !trusted(remote.Addr().Unmap()) {

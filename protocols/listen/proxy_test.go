@@ -89,7 +89,7 @@ func TestConnectionOfATrustedProxyIsItsClients(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		got := make(chan *Conn, 1)
-		l := Behind(raw, func(netip.Addr) bool { return trusted }, log)
+		l := BehindProxies(raw, func(netip.Addr) bool { return trusted }, log)
 		go func() { _ = Accept(ctx, l, Deps{Log: log}, func(c net.Conn) { got <- c.(*Conn) }) }()
 		c, err := net.Dial("tcp", raw.Addr().String())
 		if err != nil {

@@ -22,7 +22,7 @@ const maxHops = 100
 
 // HTTPRequest is what an HTTP client asks for: stream, which the caller found in the path, by protocol p.
 func HTTPRequest(r *http.Request, p protocols.Protocol, stream string) Request {
-	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // none, for what is no address, such as a pipe
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address for a connection without one, such as a pipe
 	return Request{
 		Protocol: p,
 		Streams:  []string{stream},

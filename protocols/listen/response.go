@@ -48,8 +48,8 @@ type responseConn struct {
 	ended     bool // guarded by writing and deadlines: read under either, written under both
 }
 
-// end waits until a write that is under way is over, and makes all later ones fail: the response writer must not be used
-// once the handler has returned.
+// end waits until a write that is under way is over, and makes all later ones fail: the response writer must not be
+// used once the handler has returned.
 func (c *responseConn) end() {
 	if !c.writing.TryLock() {
 		_ = c.SetWriteDeadline(time.Unix(1, 0)) // of the write that is under way, maybe to a client that does not read

@@ -86,8 +86,8 @@ func (c *client) finish(e end) error {
 	return nil
 }
 
-// watch returns a context that ends with ctx, and when the other side closes the connection; nothing else is expected from
-// there. left ends the watching and must be called.
+// watch returns a context that ends with ctx, and when the other side closes the connection; nothing else is expected
+// from there. left ends the watching and must be called.
 func (c *client) watch(ctx context.Context) (present context.Context, left func()) {
 	present, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -135,8 +135,8 @@ func (c *client) Stats() listen.ClientStats {
 type keptAlive struct {
 	listen.Feed
 
-	// waiting is the context under which the feed within waits. It ends when timer fires, which is put off whenever media
-	// comes, so that nothing is allocated while media flows.
+	// waiting is the context under which the feed within waits. It ends when timer fires, which is put off whenever
+	// media comes, so that nothing is allocated while media flows.
 	waiting context.Context
 	cancel  context.CancelFunc
 	timer   *time.Timer

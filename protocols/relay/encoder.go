@@ -16,7 +16,8 @@ type Encoder struct {
 	dropped uint64
 }
 
-// NewEncoder returns an encoder that reports to log what is beyond the limits of the framing and therefore left out.
+// NewEncoder returns an encoder that logs the tracks and access units that it leaves out, since they are beyond the
+// limits of the framing.
 func NewEncoder(log *slog.Logger) *Encoder { return &Encoder{log: log} }
 
 // Prologue implements [codecs.Encoder].

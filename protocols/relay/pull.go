@@ -42,8 +42,8 @@ func URL(base, stream string, hops int) string {
 	return strings.TrimSuffix(base, "/") + Path + url.PathEscape(stream) + "?hops=" + strconv.Itoa(hops)
 }
 
-// After makes of a [URL] one whose relay begins early enough to leave nothing out for an asker who has everything up to
-// the instant dts. A node that no longer can begins with what is on air.
+// After makes of a [URL] one whose relay begins early enough to leave nothing out for an asker that has the stream up
+// to the instant dts. A node that has dropped that part begins with the newest.
 func After(url string, dts int64) string {
 	return url + "&" + afterParameter + "=" + strconv.FormatInt(dts, 10)
 }
@@ -88,7 +88,7 @@ func pull(ctx context.Context, rt http.RoundTripper, url string, out codecs.Writ
 	if res.StatusCode != http.StatusOK {
 		return refusal(res)
 	}
-	r := NewReader(&lively{r: res.Body, alive: alive})
+	r := NewReader(&aliveReader{r: res.Body, alive: alive})
 	for {
 		if err := r.Next(out); err != nil {
 			return err
@@ -111,13 +111,13 @@ func refusal(res *http.Response) error {
 	return fmt.Errorf("%w: %s: %q", reason, res.Status, strings.TrimSpace(string(text)))
 }
 
-// lively calls alive for each piece that arrives.
-type lively struct {
+// An aliveReader calls alive for each piece that arrives.
+type aliveReader struct {
 	r     io.Reader
 	alive func()
 }
 
-func (l *lively) Read(b []byte) (int, error) {
+func (l *aliveReader) Read(b []byte) (int, error) {
 	n, err := l.r.Read(b)
 	if n > 0 {
 		l.alive()

@@ -25,15 +25,15 @@ const afterParameter = "after"
 // MediaType is the content type of a relay.
 const MediaType = "application/vnd.weir.relay"
 
-// A Server answers the requests of other nodes for streams. It implements [http.Handler] for URLs below [Path]. The handler
-// around it has proved that the asker is such a node.
+// A Server answers the requests of other nodes for streams. It implements [http.Handler] for URLs below [Path]. The
+// handler around it has proved that the asker is such a node.
 type Server struct{ deps listen.Deps }
 
 // New returns a server.
 func New(d listen.Deps) *Server { return &Server{d} }
 
-// ServeHTTP implements [http.Handler]: a stream that is captured on this node is answered with its media, any other with
-// an error that says what the asker should do. It returns as soon as the connection is with the sessions.
+// ServeHTTP implements [http.Handler]: a stream that is captured on this node is answered with its media, any other
+// with an error that says what the asker should do. It returns as soon as the connection is with the sessions.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stream, ok := streamOf(r)
 	if !ok {
@@ -96,8 +96,8 @@ func streamOf(r *http.Request) (string, bool) {
 	return stream, ok && stream != "" && !strings.Contains(escaped, "/")
 }
 
-// refuse tells an asker why there is no relay. An asker is never redirected: only a fresh look-up knows the owner of the
-// stream.
+// refuse tells an asker why there is no relay. An asker is never redirected: only a fresh look-up knows the owner of
+// the stream.
 func refuse(w http.ResponseWriter, a listen.Answer) {
 	status, text := http.StatusConflict, "not here: look the stream up again"
 	switch a.Verdict {

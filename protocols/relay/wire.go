@@ -1,9 +1,8 @@
 // Package relay carries the media of a stream from one node to another: weir's own framing of tracks and access units
 // in an endless HTTP body, the handler that serves it and the client that pulls it.
 //
-// It does not know where a stream is or who may have it: the [listen.Router] of the asked node says so. Nor does it prove
-// who asks and who answers; that is the business of the http.Handler around it and of the http.RoundTripper that the
-// client is given.
+// It does not know where a stream is or which node may have it: the [listen.Router] of the asked node decides. Nor does
+// it prove the identity of the two nodes: the http.Handler around it and the http.RoundTripper of the client do.
 //
 // The body begins with eight bytes, the letters of magic and the version. Records follow:
 //
@@ -14,8 +13,8 @@
 //	keep-alive nothing
 //	end        reason (1 byte)
 //
-// Numbers are varints of encoding/binary. A reader passes over kinds from 128 on that it does not know; any other
-// surprise ends the relay.
+// Numbers are varints of encoding/binary. A reader passes over unknown kinds from 128 on; everything else that is not
+// of this form ends the relay.
 package relay
 
 import (
@@ -31,7 +30,7 @@ const (
 	version = 1
 )
 
-// header is what a body begins with.
+// header begins each body.
 const header = magic + string(rune(version))
 
 // The kinds of records.
@@ -41,7 +40,7 @@ const (
 	kindKeepAlive = 3
 	kindEnd       = 4
 
-	kindOptional = 128 // from here on a reader may pass over what it does not know
+	kindOptional = 128 // a reader passes over unknown kinds from here on
 )
 
 // The flags of a unit.
@@ -73,7 +72,7 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// keepAlive is the record that says nothing but that the node is there. Shared; never changed.
+// keepAlive is the record of a node that lives and has no media. It is shared and never changed.
 var keepAlive = []byte{kindKeepAlive, 0}
 
 // An end says why a relay ends in order.

@@ -88,7 +88,7 @@ func (e *StatusError) Is(target error) bool {
 const maxReplies = 256
 
 // Dial connects to the server of an rtmp or rtmps URL and says which application is meant. The last component of the
-// path is the stream's name, with the query; what is before it is the application. The context covers all of Dial and
+// path is the stream's name, with the query; the path before it is the application. The context covers all of Dial and
 // nothing after.
 func Dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error) {
 	c, err := dial(ctx, rawURL, cfg)
@@ -151,7 +151,7 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
-	if err := c.greet(); err != nil {
+	if err := c.open(); err != nil {
 		_ = c.conn.Close()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -161,14 +161,14 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 	return c, nil
 }
 
-// greet does the handshake, connect and createStream.
-func (c *Client) greet() error {
+// open does the handshake, connect and createStream.
+func (c *Client) open() error {
 	c.chunks = newChunkReader(bufio.NewReaderSize(countingReader{c.conn, &c.in}, 4<<10))
 	c.chunks.allowMedia()
 	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return err
 	}
-	l := &lockstep{r: c.chunks.r, w: bufio.NewWriterSize(c.conn, 3200)}
+	l := &flushReader{r: c.chunks.r, w: bufio.NewWriterSize(c.conn, 3200)}
 	if err := handshake.HandshakeWithServer(l, l.w, &handshake.Config{SkipHandshakeVerification: true}); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
@@ -333,8 +333,8 @@ func (c *Client) Publish() error {
 	return nil
 }
 
-// Drain reads what the server has to say to a publisher, until the connection ends, and returns why that was. It is for a
-// second goroutine, beside the one that writes: without it acknowledgements, pings and refusals would go unread.
+// Drain reads what the server sends to a publisher until the connection ends, and returns why it did. A second
+// goroutine calls it beside the one that writes: otherwise acknowledgements, pings and refusals would go unread.
 func (c *Client) Drain() error {
 	if err := c.conn.SetReadDeadline(time.Time{}); err != nil {
 		return err
@@ -362,7 +362,7 @@ func (c *Client) Drain() error {
 	}
 }
 
-// WriteTag sends one tag of what is published.
+// WriteTag sends one tag of the published stream.
 func (c *Client) WriteTag(t flv.Tag) error { return c.write(appendTag(nil, c.stream, t)) }
 
 // Close ends the connection, at any time, any number of times. A stream that is published or played ends in order.

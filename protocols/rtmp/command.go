@@ -125,7 +125,7 @@ var connectInformation = amf.Object{
 	{Key: "objectEncoding", Value: 0},
 }
 
-func connectProperties(g greeting) amf.Object {
+func connectProperties(g connect) amf.Object {
 	return append(amf.Object{
 		{Key: "fmsVer", Value: "FMS/3,0,1,123"},
 		{Key: "capabilities", Value: 31},

@@ -46,10 +46,10 @@ type conn struct {
 	secure   bool
 	accepted time.Time
 
-	// What follows belongs to Serve, and to one Serve at a time.
+	// The next fields belong to Serve, and to one Serve at a time.
 	chunks   *chunkReader
 	phase    phase
-	greeting greeting
+	connect  connect
 	want     listen.Request // phasePlay and phasePublish
 	window   uint32         // bytes after which the client wants an acknowledgement
 	acked    uint64         // bytes acknowledged
@@ -57,9 +57,9 @@ type conn struct {
 	deadline time.Time      // the read deadline in force
 
 	play  playState
-	media mediaState
+	media publishState
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the fields up to publication
 	serving     bool
 	closed      bool
 	over        bool  // Serve has ended for good, with outcome
@@ -83,7 +83,7 @@ func newConn(nc net.Conn, cfg Config, log *slog.Logger) *conn {
 	return c
 }
 
-// A countingReader counts what is read through it.
+// A countingReader counts the bytes that are read through it.
 type countingReader struct {
 	r io.Reader
 	n *atomic.Uint64
@@ -110,7 +110,7 @@ func (c *conn) Serve(ctx context.Context, d listen.Router) (err error) {
 	c.mu.Unlock()
 
 	returned := false // false in a panic: the next Serve goes on behind the message that caused it
-	defer func() { c.leave(returned && ctx.Err() == nil, err) }()
+	defer func() { c.finish(returned && ctx.Err() == nil, err) }()
 
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -130,8 +130,8 @@ func (c *conn) Serve(ctx context.Context, d listen.Router) (err error) {
 	return err
 }
 
-// leave ends a Serve: for good, unless its context was over, in which case the connection waits for another.
-func (c *conn) leave(over bool, err error) {
+// finish ends a Serve: for good, unless its context was over, in which case the connection waits for the next Serve.
+func (c *conn) finish(over bool, err error) {
 	c.mu.Lock()
 	c.serving = false
 	if over || errors.Is(err, listen.ErrCut) {
@@ -229,21 +229,21 @@ func (c *conn) handshake(ctx context.Context) error {
 		}
 		return fmt.Errorf("handshake: %w", err)
 	}
-	l := &lockstep{r: c.chunks.r, w: bufio.NewWriterSize(writerFunc(c.write), 3200)}
+	l := &flushReader{r: c.chunks.r, w: bufio.NewWriterSize(writerFunc(c.write), 3200)}
 	if err := handshake.HandshakeWithClient(l, l.w, &handshake.Config{SkipHandshakeVerification: true}); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	return nil
 }
 
-// A lockstep flushes what has been written before it reads: the handshake writes in small pieces and then waits.
-type lockstep struct {
+// A flushReader flushes what has been written before it reads: the handshake writes in small pieces and then waits.
+type flushReader struct {
 	r io.Reader
 	w *bufio.Writer
 }
 
 // Read implements [io.Reader].
-func (l *lockstep) Read(b []byte) (int, error) {
+func (l *flushReader) Read(b []byte) (int, error) {
 	if err := l.w.Flush(); err != nil {
 		return 0, err
 	}
@@ -301,8 +301,8 @@ func (c *conn) acknowledge() error {
 	return c.write(control(nil, message.TypeIDAck, uint32(in))) // it counts modulo 2^32
 }
 
-// housekeeping does what the protocol's own messages ask for, and says whether p was one of them.
-func (c *conn) housekeeping(p packet) (bool, error) {
+// controlMessage obeys p if it is one of the protocol's own messages (RTMP 5.4, 7.1.7), and says whether it was.
+func (c *conn) controlMessage(p packet) (bool, error) {
 	switch message.TypeID(p.typ) {
 	case message.TypeIDSetChunkSize, message.TypeIDAbortMessage, message.TypeIDAck, message.TypeIDSetPeerBandwidth:
 		return true, nil
@@ -320,7 +320,7 @@ func (c *conn) housekeeping(p packet) (bool, error) {
 	return false, nil
 }
 
-// commands obeys a client until it has said what it wants.
+// commands obeys a client until it has said what it wants to play or publish.
 func (c *conn) commands(ctx context.Context, d listen.Router) error {
 	for c.phase == phaseCommands {
 		c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
@@ -334,7 +334,7 @@ func (c *conn) commands(ctx context.Context, d listen.Router) error {
 		if err := c.acknowledge(); err != nil {
 			return err
 		}
-		mine, err := c.housekeeping(p)
+		mine, err := c.controlMessage(p)
 		if err != nil {
 			return err
 		}
@@ -342,7 +342,7 @@ func (c *conn) commands(ctx context.Context, d listen.Router) error {
 			continue
 		}
 		if !isCommand(p) {
-			c.ignored++ // media, by clients that do not wait to be allowed, and what is newer than this
+			c.ignored++ // media of a client that does not wait to be allowed, or a message of a later version
 			continue
 		}
 		if err := c.command(ctx, d, p); err != nil {
@@ -360,19 +360,19 @@ func (c *conn) command(ctx context.Context, d listen.Router, p packet) error {
 	}
 	switch cmd.name {
 	case "connect":
-		c.greeting = parseGreeting(cmd)
+		c.connect = parseConnect(cmd)
 		if err := c.admit(ctx, d); err != nil {
-			return c.sendAway(rejected(cmd.transaction, err), err)
+			return c.reject(rejected(cmd.transaction, err), err)
 		}
-		return c.write(connected(cmd.transaction, c.greeting))
+		return c.write(connected(cmd.transaction, c.connect))
 	case "publish", "play":
-		want, err := c.greeting.request(cmd.arg(1), c.remote, c.secure)
+		want, err := c.connect.request(cmd.arg(1), c.remote, c.secure)
 		if err != nil {
 			code := "NetStream.Play.StreamNotFound"
 			if cmd.name == "publish" {
 				code = "NetStream.Publish.BadName"
 			}
-			return c.sendAway(status(nil, "error", code, err.Error()), err)
+			return c.reject(status(nil, "error", code, err.Error()), err)
 		}
 		c.want, c.phase = want, phasePlay
 		if cmd.name == "publish" {
@@ -380,17 +380,17 @@ func (c *conn) command(ctx context.Context, d listen.Router, p packet) error {
 		}
 		return nil
 	}
-	return c.smallTalk(cmd)
+	return c.reply(cmd)
 }
 
-// admit asks the router, where it wants to be asked, whether the client may stay.
+// admit asks the router, if it is an [listen.Authorizer], whether the client may stay.
 func (c *conn) admit(ctx context.Context, d listen.Router) error {
 	authorizer, ok := d.(listen.Authorizer)
 	if !ok {
 		return nil
 	}
-	if err := authorizer.Connect(ctx, c.greeting.arrival(c.remote, c.secure)); err != nil {
-		return fmt.Errorf("connecting to %s: %w", c.greeting.app, err)
+	if err := authorizer.Connect(ctx, c.connect.connectRequest(c.remote, c.secure)); err != nil {
+		return fmt.Errorf("connecting to %s: %w", c.connect.app, err)
 	}
 	return nil
 }
@@ -404,17 +404,17 @@ func rejected(transaction float64, why error) []byte {
 	})
 }
 
-// smallTalk answers commands that need no more than an answer, at any time.
-func (c *conn) smallTalk(cmd command) error {
+// reply answers commands that need no more than an answer. They may come at any time.
+func (c *conn) reply(cmd command) error {
 	var result any
 	switch cmd.name {
 	case "createStream":
 		result = float64(mediaStream)
 	case "getStreamLength":
-		result = 0.0 // what is live has none
+		result = 0.0 // a live stream has none
 	case "_checkbw", "releaseStream", "FCPublish", "FCUnpublish", "FCSubscribe":
 		result = nil
-	default: // pause, receiveAudio, _result and whatever else
+	default: // pause, receiveAudio, _result and others
 		c.ignored++
 		return nil
 	}
@@ -426,7 +426,7 @@ func (c *conn) smallTalk(cmd command) error {
 
 // connected is the answer to connect. AMF3 is not offered. Some clients look at fmsVer to see that this is a server
 // for live media; the number is the one that most servers use.
-func connected(transaction float64, g greeting) []byte {
+func connected(transaction float64, g connect) []byte {
 	b := control(nil, message.TypeIDWinAckSize, windowSize)
 	b = appendMessage(b, chunkSize, csControl, uint8(message.TypeIDSetPeerBandwidth), 0, 0,
 		append(binary.BigEndian.AppendUint32(nil, windowSize), byte(message.LimitTypeDynamic)), nil)
@@ -434,9 +434,9 @@ func connected(transaction float64, g greeting) []byte {
 	return say(b, csCommand, 0, "_result", transaction, connectProperties(g), connectInformation)
 }
 
-// sendAway says a last thing, lets the client take it and go, and returns err. A connection that is closed with
-// something unread is reset, and what was said last is lost.
-func (c *conn) sendAway(last []byte, err error) error {
+// reject sends the last message, waits a while for the client to read it and go, and returns err. A connection that is
+// closed with something unread is reset, and the last message is lost.
+func (c *conn) reject(last []byte, err error) error {
 	if werr := c.write(last); werr != nil {
 		return fmt.Errorf("%w (%w)", err, werr)
 	}
@@ -445,13 +445,13 @@ func (c *conn) sendAway(last []byte, err error) error {
 	return err
 }
 
-// gone says whether err is what reading or writing gives when the other side has closed the connection, however
-// rudely: players do it in the middle of something.
+// gone says whether err is that of reading or writing after the other side has closed the connection, which players do
+// in the middle of a message too.
 func gone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
-// leaving says whether a command ends what the client was doing.
+// leaving says whether a command ends the playing or publishing of a client.
 func leaving(p packet) bool {
 	if !isCommand(p) {
 		return false

@@ -19,7 +19,7 @@ type playState struct {
 	source listen.Source // nil until the router has answered
 	feed   listen.Feed   // of the session before; nil for the first
 	told   bool          // the client knows that it plays
-	left   atomic.Bool   // the client has gone, or wants to
+	left   atomic.Bool   // the client has gone, or has asked to
 }
 
 // playing serves a viewer until it leaves, the stream ends or ctx does.
@@ -50,7 +50,7 @@ func (c *conn) playing(ctx context.Context, d listen.Router) error {
 			return c.refuse(watching, a)
 		}
 		if err := carries(a.Source); err != nil {
-			return c.dismiss(watching, status(nil, "error", "NetStream.Play.NoSupportedTrackFound", err.Error()),
+			return c.endPlay(watching, status(nil, "error", "NetStream.Play.NoSupportedTrackFound", err.Error()),
 				fmt.Errorf("playing %s: %w", a.Source.Name(), err))
 		}
 		c.play.source = a.Source
@@ -76,14 +76,14 @@ func (c *conn) carry(watching context.Context) error {
 	switch {
 	case err == nil:
 		b := event(nil, eventStreamEOF, mediaStream)
-		return c.dismiss(watching, status(b, "status", "NetStream.Play.Stop", "The stream has ended."), nil)
+		return c.endPlay(watching, status(b, "status", "NetStream.Play.Stop", "The stream has ended."), nil)
 	case c.play.left.Load(), gone(err):
 		return nil
 	}
 	return fmt.Errorf("playing: %w", err)
 }
 
-// drain reads what a viewer sends until it leaves or nobody is watching any more: acknowledgements, mostly. Nothing is
+// drain reads what a viewer sends, mostly acknowledgements, until the viewer leaves or watching ends. Nothing is
 // answered, because another goroutine writes.
 func (c *conn) drain(watching context.Context) {
 	for {
@@ -101,7 +101,7 @@ func (c *conn) drain(watching context.Context) {
 	}
 }
 
-// playPrologue is what a player is told before the media.
+// playPrologue are the messages that a player gets before the media.
 func playPrologue(name string) []byte {
 	b := control(nil, message.TypeIDSetChunkSize, chunkSize)
 	b = event(b, eventStreamBegin, mediaStream)
@@ -117,7 +117,7 @@ func (c *conn) refuse(watching context.Context, a listen.Answer) error {
 	code, reason := "NetStream.Play.Failed", a.Reason
 	switch a.Verdict {
 	case listen.Redirect:
-		return c.dismiss(watching, c.greeting.redirect(playPrologue(name), a.Location), nil)
+		return c.endPlay(watching, c.connect.redirect(playPrologue(name), a.Location), nil)
 	case listen.NotFound:
 		code = "NetStream.Play.StreamNotFound"
 		if reason == "" {
@@ -132,12 +132,12 @@ func (c *conn) refuse(watching context.Context, a listen.Answer) error {
 			reason = "This stream may not be watched from here."
 		}
 	}
-	return c.dismiss(watching, status(nil, "error", code, reason), fmt.Errorf("playing %s: %s", name, reason))
+	return c.endPlay(watching, status(nil, "error", code, reason), fmt.Errorf("playing %s: %s", name, reason))
 }
 
 // redirect appends the answer that SRS edges and weir's own client follow, in SRS's form: an error on message stream 0
 // after the play was accepted.
-func (g greeting) redirect(dst []byte, location string) []byte {
+func (g connect) redirect(dst []byte, location string) []byte {
 	dir, whole := g.redirection(location)
 	return say(dst, csData, 0, "onStatus", 0, nil, amf.Object{
 		{Key: "level", Value: "error"},
@@ -151,8 +151,8 @@ func (g greeting) redirect(dst []byte, location string) []byte {
 	})
 }
 
-// dismiss says a last thing to a viewer and waits a while until it has gone.
-func (c *conn) dismiss(watching context.Context, last []byte, err error) error {
+// endPlay sends a viewer the last message and waits a while until it has gone.
+func (c *conn) endPlay(watching context.Context, last []byte, err error) error {
 	if werr := c.write(last); werr != nil && !gone(werr) {
 		return errors.Join(err, werr)
 	}

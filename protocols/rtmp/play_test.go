@@ -133,13 +133,13 @@ const srsRedirect = "05000000 0000e314 00000000 0200086f 6e537461747573 00000000
 func TestRedirectHasTheFormOfSRS(t *testing.T) {
 	want := unhex(strings.ReplaceAll(srsRedirect, " ", ""))
 	const location = "rtmp://127.0.0.1:19350/live/livestream"
-	srs := greeting{host: "127.0.0.1:19351", redirects: true, server: true}
+	srs := connect{host: "127.0.0.1:19351", redirects: true, server: true}
 	if got := srs.redirect(nil, location); !bytes.Equal(got, want) {
 		t.Errorf("redirect of an SRS server =\n%s\nwant\n%s", hex.Dump(got), hex.Dump(want))
 	}
 	// Others are told the number of hops in the whole form, which makes it and the message longer.
 	mark := "?" + listen.HopsParameter + "=1"
-	got := greeting{redirects: true}.redirect(nil, location+mark)
+	got := connect{redirects: true}.redirect(nil, location+mark)
 	longer := bytes.Replace(want, []byte("/livestream"), []byte("/livestream"+mark), 1)
 	longer = bytes.Replace(longer, append([]byte{0, 0x26}, location[:4]...), append([]byte{0, 0x26 + byte(len(mark))}, location[:4]...), 1)
 	n := 0xe3 + len(mark)
@@ -152,15 +152,15 @@ func TestRedirectHasTheFormOfSRS(t *testing.T) {
 func TestRedirectKeepsParametersAndTheVirtualHost(t *testing.T) {
 	for _, tt := range []struct {
 		name            string
-		g               greeting
+		g               connect
 		location, whole string
 	}{
-		{"parameters", greeting{host: "10.0.0.1", server: true}, "rtmp://10.0.0.2/live/a?token=abc&vhost=my.vhost.com&weir_hops=1", "rtmp://10.0.0.2/live/a?token=abc&vhost=my.vhost.com"},
-		{"a host name is lost at another place", greeting{host: "my.host.com", server: true}, "rtmp://10.0.0.2:19350/live/a", "rtmp://10.0.0.2:19350/live/a?vhost=my.host.com"},
-		{"with a port", greeting{host: "my.host.com:1936", server: true}, "rtmp://10.0.0.2/live/a?t=1", "rtmp://10.0.0.2/live/a?t=1&vhost=my.host.com"},
-		{"not where it is the same", greeting{host: "my.host.com", server: true}, "rtmp://my.host.com:19350/live/a", "rtmp://my.host.com:19350/live/a"},
-		{"an address is none", greeting{host: "[::1]:1935", server: true}, "rtmp://10.0.0.2/live/a", "rtmp://10.0.0.2/live/a"},
-		{"others carry the hops", greeting{host: "my.host.com"}, "rtmp://10.0.0.2/live/a?weir_hops=2", "rtmp://10.0.0.2/live/a?weir_hops=2&vhost=my.host.com"},
+		{"parameters", connect{host: "10.0.0.1", server: true}, "rtmp://10.0.0.2/live/a?token=abc&vhost=my.vhost.com&weir_hops=1", "rtmp://10.0.0.2/live/a?token=abc&vhost=my.vhost.com"},
+		{"a host name is lost at another place", connect{host: "my.host.com", server: true}, "rtmp://10.0.0.2:19350/live/a", "rtmp://10.0.0.2:19350/live/a?vhost=my.host.com"},
+		{"with a port", connect{host: "my.host.com:1936", server: true}, "rtmp://10.0.0.2/live/a?t=1", "rtmp://10.0.0.2/live/a?t=1&vhost=my.host.com"},
+		{"not where it is the same", connect{host: "my.host.com", server: true}, "rtmp://my.host.com:19350/live/a", "rtmp://my.host.com:19350/live/a"},
+		{"an address is none", connect{host: "[::1]:1935", server: true}, "rtmp://10.0.0.2/live/a", "rtmp://10.0.0.2/live/a"},
+		{"others carry the hops", connect{host: "my.host.com"}, "rtmp://10.0.0.2/live/a?weir_hops=2", "rtmp://10.0.0.2/live/a?weir_hops=2&vhost=my.host.com"},
 	} {
 		dir, whole := tt.g.redirection(tt.location)
 		if want, _, _ := strings.Cut(tt.location, "/a"); whole != tt.whole || dir != want {

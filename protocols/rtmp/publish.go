@@ -14,10 +14,10 @@ import (
 	"weir/protocols/listen"
 )
 
-// A mediaState is what outlives the session of a publisher, beside the publication.
-type mediaState struct {
+// A publishState is what outlives the session of a publisher, beside its publication.
+type publishState struct {
 	demuxer flv.Demuxer
-	sink    sink
+	out     publication
 	told    bool // the client knows that it publishes
 
 	bad     int             // malformed tags in a row
@@ -27,7 +27,7 @@ type mediaState struct {
 
 // publishing serves a publisher until it leaves, is sent away or ctx ends.
 func (c *conn) publishing(ctx context.Context, d listen.Router) error {
-	p, err := c.claim(ctx, d)
+	p, err := c.publish(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -56,15 +56,15 @@ func (c *conn) publishing(ctx context.Context, d listen.Router) error {
 		case err != nil:
 			return fmt.Errorf("reading from publisher: %w", err)
 		}
-		end, err := c.published(m, p)
+		end, err := c.receive(m, p)
 		if end || err != nil {
 			return err
 		}
 	}
 }
 
-// claim returns the publication: the one from before the session was restarted, or a new one from the router.
-func (c *conn) claim(ctx context.Context, d listen.Router) (listen.Publication, error) {
+// publish returns the publication: the one from before the session was restarted, or a new one from the router.
+func (c *conn) publish(ctx context.Context, d listen.Router) (listen.Publication, error) {
 	c.mu.Lock()
 	p := c.publication
 	c.mu.Unlock()
@@ -77,7 +77,7 @@ func (c *conn) claim(ctx context.Context, d listen.Router) (listen.Publication, 
 			return nil, err
 		}
 		err = fmt.Errorf("publishing %s: %w", c.want.Streams[0], err)
-		return nil, c.sendAway(status(nil, "error", "NetStream.Publish.BadName", err.Error()), err)
+		return nil, c.reject(status(nil, "error", "NetStream.Publish.BadName", err.Error()), err)
 	}
 	name := c.want.Streams[0]
 	if n, ok := p.(interface{ Name() string }); ok {
@@ -91,12 +91,12 @@ func (c *conn) claim(ctx context.Context, d listen.Router) (listen.Publication, 
 	return p, nil
 }
 
-// published takes one message of a publisher; end says that it has left.
-func (c *conn) published(m packet, p listen.Publication) (end bool, err error) {
+// receive takes one message of a publisher; end says that it has left.
+func (c *conn) receive(m packet, p listen.Publication) (end bool, err error) {
 	if err := c.acknowledge(); err != nil {
 		return false, err
 	}
-	if mine, err := c.housekeeping(m); mine || err != nil {
+	if mine, err := c.controlMessage(m); mine || err != nil {
 		return false, err
 	}
 	if isCommand(m) {
@@ -114,7 +114,7 @@ func (c *conn) published(m packet, p listen.Publication) (end bool, err error) {
 			_, _ = io.CopyN(io.Discard, c.chunks.r, maxPartial)
 			return true, nil
 		}
-		return false, c.smallTalk(cmd)
+		return false, c.reply(cmd)
 	}
 	if tagOf(m.typ) {
 		err := c.tag(flv.Tag{Type: m.typ, Timestamp: m.timestamp, Body: m.body}, p)
@@ -138,18 +138,18 @@ func (c *conn) published(m packet, p listen.Publication) (end bool, err error) {
 
 // tag takes one tag. Its error ends the connection.
 func (c *conn) tag(t flv.Tag, p listen.Publication) error {
-	sink := &c.media.sink
-	sink.p, sink.err = p, nil
-	err := c.media.demuxer.Tag(t, sink)
+	out := &c.media.out
+	out.Publication, out.err = p, nil
+	err := c.media.demuxer.Tag(t, out)
 	var unsupported *flv.UnsupportedError
 	switch {
 	case err == nil:
 		c.media.bad = 0
 		return nil
-	case sink.err != nil:
-		return c.expel(fmt.Errorf("publishing %s: %w", *c.stream.Load(), sink.err))
+	case out.err != nil:
+		return c.endPublish(fmt.Errorf("publishing %s: %w", *c.stream.Load(), out.err))
 	case errors.Is(err, flv.ErrNoTracks):
-		return c.expel(fmt.Errorf("publishing %s: %w", *c.stream.Load(), err))
+		return c.endPublish(fmt.Errorf("publishing %s: %w", *c.stream.Load(), err))
 	case errors.As(err, &unsupported):
 		if !c.media.refused[unsupported.Name] {
 			if c.media.refused == nil {
@@ -174,27 +174,24 @@ func (c *conn) malformed(err error) error {
 	}
 	c.media.skipped++
 	if c.media.bad++; c.media.bad > maxBadTags {
-		return c.expel(fmt.Errorf("publishing %s: %d malformed messages in a row: %w", *c.stream.Load(), c.media.bad, err))
+		return c.endPublish(fmt.Errorf("publishing %s: %d malformed messages in a row: %w", *c.stream.Load(), c.media.bad, err))
 	}
 	return nil
 }
 
-// expel ends a publisher that has been publishing, and tells it why.
-func (c *conn) expel(err error) error {
-	return c.sendAway(status(nil, "error", "NetStream.Publish.Failed", err.Error()), err)
+// endPublish ends a publisher that has been publishing, and tells it why.
+func (c *conn) endPublish(err error) error {
+	return c.reject(status(nil, "error", "NetStream.Publish.Failed", err.Error()), err)
 }
 
-// A sink is a publication that remembers its error, to tell it from the demuxer's.
-type sink struct {
-	p   listen.Publication
+// A publication keeps the error of the one within it, to tell it from the demuxer's.
+type publication struct {
+	listen.Publication
 	err error
 }
 
-// SetTracks implements [codecs.Writer].
-func (s *sink) SetTracks(t codecs.Tracks) { s.p.SetTracks(t) }
-
 // Write implements [codecs.Writer].
-func (s *sink) Write(au *codecs.AccessUnit) error {
-	s.err = s.p.Write(au)
-	return s.err
+func (p *publication) Write(au *codecs.AccessUnit) error {
+	p.err = p.Publication.Write(au)
+	return p.err
 }

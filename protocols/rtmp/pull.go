@@ -23,7 +23,7 @@ var (
 const maxRedirects = 3
 
 // Pull plays the stream at an rtmp or rtmps URL into out until it ends, and says why it did; the error is never nil. It
-// follows redirects as [Play] does. Timestamps count from zero. Note, if not nil, is told of what is left out.
+// follows redirects as [Play] does. Timestamps count from zero. note, if not nil, is told of a part that is left out.
 func Pull(ctx context.Context, rawURL string, cfg ClientConfig, note func(string), out codecs.Writer) error {
 	c, err := Play(ctx, rawURL, cfg)
 	if err != nil {
@@ -161,8 +161,8 @@ func (c *Client) Play() error {
 	}
 }
 
-// ReadTag returns the next tag of what is played. It returns io.EOF when the stream has ended, and a [*RedirectError]
-// when the server sends the player on.
+// ReadTag returns the next tag of the played stream. It returns io.EOF when the stream has ended, and a
+// [*RedirectError] when the server sends the player on.
 func (c *Client) ReadTag() (flv.Tag, error) {
 	for {
 		if len(c.waiting) > 0 {

@@ -39,7 +39,7 @@ type chunkReader struct {
 	abandoned int // messages that were begun and never finished
 }
 
-// A chunkStream is what the peer's next headers on one chunk stream refer to.
+// A chunkStream is the state to which the peer's next headers on one chunk stream refer.
 type chunkStream struct {
 	typ       uint8
 	stream    uint32
@@ -57,7 +57,7 @@ func newChunkReader(r *bufio.Reader) *chunkReader {
 	return &chunkReader{r: r, size: 128, streams: map[uint32]*chunkStream{}} // RTMP 5.4.1: the size at the start
 }
 
-// allowMedia lets long media messages in, and makes the buffer large enough for them.
+// allowMedia permits long media messages, and makes the buffer large enough for them.
 func (c *chunkReader) allowMedia() {
 	c.media = true
 	c.r = bufio.NewReaderSize(c.r, 32<<10) // around the small one, which may hold something
@@ -108,7 +108,7 @@ func (c *chunkReader) busy() bool {
 	return false
 }
 
-// forget gives up what is held for the unfinished message of s.
+// forget drops the unfinished message of s.
 func (c *chunkReader) forget(s *chunkStream) {
 	c.partial -= cap(s.body)
 	s.body, s.busy = nil, false

@@ -15,8 +15,8 @@ import (
 	"weir/protocols/listen"
 )
 
-// A greeting is what a client said in connect.
-type greeting struct {
+// A connect is what a client told about itself in its connect command (RTMP 7.2.1.1).
+type connect struct {
 	app       string // without query
 	query     string // of app, or else of tcUrl
 	host      string
@@ -31,10 +31,10 @@ type greeting struct {
 // agentPrefix begins the flashVer of weir's own client, which follows redirects.
 const agentPrefix = "weir/"
 
-// parseGreeting reads the arguments of connect (RTMP 7.2.1.1).
-func parseGreeting(c command) greeting {
+// parseConnect reads the arguments of connect.
+func parseConnect(c command) connect {
 	o := c.object(0)
-	var g greeting
+	var g connect
 	g.tcURL, g.pageURL = o.String("tcUrl"), o.String("pageUrl")
 	g.app, g.query, _ = strings.Cut(oldVhost(o.String("app")), "?")
 	g.app = strings.Trim(g.app, "/")
@@ -66,7 +66,7 @@ func oldVhost(app string) string {
 }
 
 // capabilities are what a client that speaks Enhanced RTMP is told about weir, in the properties of connect's answer.
-func (g greeting) capabilities() amf.Object {
+func (g connect) capabilities() amf.Object {
 	if !g.enhanced {
 		return nil
 	}
@@ -78,9 +78,10 @@ func (g greeting) capabilities() amf.Object {
 
 var errName = errors.New("the stream name must be valid UTF-8 without control characters, and not empty")
 
-// request is what a client wants who sent publish or play with name. The names that it may mean are the whole path of
-// its URL and the shorter ones without leading components: clients cut a URL into app and name at different places.
-func (g greeting) request(name string, remote netip.AddrPort, secure bool) (listen.Request, error) {
+// request is the request of a client that has sent publish or play with name. The names that it may mean are the whole
+// path of its URL and the shorter ones without leading components: clients cut a URL into app and name at different
+// places.
+func (g connect) request(name string, remote netip.AddrPort, secure bool) (listen.Request, error) {
 	name, query, _ := strings.Cut(name, "?")
 	if g.query != "" {
 		if query != "" {
@@ -103,13 +104,13 @@ func (g greeting) request(name string, remote netip.AddrPort, secure bool) (list
 	if len(streams) == 0 {
 		return listen.Request{}, errName
 	}
-	r := g.arrival(remote, secure)
+	r := g.connectRequest(remote, secure)
 	r.Streams, r.Path, r.Query, r.Name, r.Hops = streams, "/"+escape(path), query, bare, listen.Hops(query)
 	return r, nil
 }
 
-// arrival is what is known of a client that has not yet said what it wants.
-func (g greeting) arrival(remote netip.AddrPort, secure bool) listen.Request {
+// connectRequest is the request of a client that has connected and not yet named a stream.
+func (g connect) connectRequest(remote netip.AddrPort, secure bool) listen.Request {
 	return listen.Request{
 		Protocol: protocols.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Secure: secure, Agent: g.agent,
 		App: g.app, TCURL: g.tcURL, PageURL: g.pageURL, Hops: listen.Hops(g.query), Redirects: g.redirects,
@@ -159,9 +160,9 @@ func escape(path string) string {
 }
 
 // redirection returns the two forms in which SRS tells a client the place of a stream: without the stream's name, and
-// whole. An SRS server is not told the number of hops, which it would drop. A client that was led to its virtual host by
-// a host name would lose it at a place of another name, so the host is added to the query.
-func (g greeting) redirection(location string) (dir, whole string) {
+// whole. An SRS server is not told the number of hops, which it would drop. A client that was led to its virtual host
+// by a host name would lose it at a place of another name, so the host is added to the query.
+func (g connect) redirection(location string) (dir, whole string) {
 	path, query, _ := strings.Cut(location, "?")
 	if g.server {
 		query = listen.WithoutHops(query)

@@ -38,7 +38,7 @@ const (
 	csControl = 2 // RTMP 5.4: the protocol's own messages
 	csCommand = 3
 	csAudio   = 4
-	csData    = 5 // and what is said about a stream
+	csData    = 5 // and the status of a stream
 	csVideo   = 6
 )
 

@@ -40,8 +40,8 @@ type described struct {
 	target
 }
 
-// Read implements [net.Conn]. It refuses what does not begin as a request does: the library would pass over garbage
-// until a deadline.
+// Read implements [net.Conn]. It fails on bytes that begin no request: the library would pass over garbage until a
+// deadline.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if have := len(c.first); have < 4 && n > 0 {

@@ -199,8 +199,8 @@ func appendHead(b []byte, channel byte, size int) []byte {
 	return append(b, frameMagic, channel, byte(size>>8), byte(size))
 }
 
-// rtpTime is a PTS on a clock of that rate, rounded to the nearest, modulo 2^32. Computed from the PTS itself, it is the
-// same on every node and drifts nowhere.
+// rtpTime is a PTS on a clock of that rate, rounded to the nearest, modulo 2^32. Computed from the PTS itself, it is
+// the same on every node and drifts nowhere.
 func rtpTime(pts int64, clock int) uint32 {
 	seconds, ticks := pts/codecs.ClockRate, pts%codecs.ClockRate
 	if ticks < 0 {

@@ -166,19 +166,19 @@ func (h *handler) OnResponse(sc *gortsplib.ServerConn, r *base.Response) {
 	c.setup.session.agree(c.setup.medium, t)
 }
 
-// OnSessionClose ends the session, whoever wanted it.
+// OnSessionClose ends the session, for whatever reason.
 func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) {
 	if s, ok := ctx.Session.UserData().(*session); ok {
 		s.end(ctx.Error)
 	}
 }
 
-// OnConnClose leaves a line about every connection.
+// OnConnClose logs the end of every connection.
 func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
 	h.s.deps.Log.Debug("RTSP connection closed", slog.String("client", ctx.Conn.NetConn().RemoteAddr().String()), slog.Any("err", ctx.Error))
 }
 
-// OnDecodeError leaves a line about a packet from a client that is none.
+// OnDecodeError logs a packet from a client that cannot be read.
 func (h *handler) OnDecodeError(ctx *gortsplib.ServerHandlerOnDecodeErrorCtx) {
 	h.s.deps.Log.Debug("packet from an RTSP client cannot be read", slog.Any("err", ctx.Error))
 }
@@ -198,8 +198,8 @@ func escapedPath(u *base.URL, path string) string {
 	return (&url.URL{Path: path}).EscapedPath()
 }
 
-// trackID is the index of the medium that a SETUP is for. The library has refused what is none by the time that it
-// counts.
+// trackID is the index of the medium that a SETUP is for. The library has refused a URL without one before the index is
+// used.
 func trackID(u *base.URL) int {
 	for _, s := range []string{u.RawQuery, u.Path} {
 		if i := strings.LastIndex(s, "/trackID="); i >= 0 {

@@ -35,7 +35,7 @@ type PullConfig struct {
 	// Agent is told to the server; empty means "weir".
 	Agent string
 
-	// Note, if not nil, is told what is left out, such as a track.
+	// Note, if not nil, is told of a part that is left out, such as a track.
 	Note func(string)
 }
 
@@ -48,7 +48,8 @@ var (
 )
 
 // Pull plays the stream at an rtsp or rtsps URL over TCP into out until it ends, and says why it did; the error is
-// never nil. Timestamps count from anywhere. A user and password in the URL are proved as the server asks, by Digest or Basic.
+// never nil. Timestamps count from anywhere. A user and password in the URL are proved as the server asks, by Digest or
+// Basic.
 func Pull(ctx context.Context, rawURL string, cfg PullConfig, out codecs.Writer) error {
 	u, err := base.ParseURL(rawURL)
 	if err != nil {
@@ -72,7 +73,7 @@ func Pull(ctx context.Context, rawURL string, cfg PullConfig, out codecs.Writer)
 	return worded(err)
 }
 
-// worded says what the library's errors mean for whoever reads them.
+// worded turns the library's errors into sentences for an operator.
 func worded(err error) error {
 	var status liberrors.ErrClientBadStatusCode
 	if errors.As(err, &status) {

@@ -1,5 +1,5 @@
-// Package rtsp serves RTSP: it describes streams, sets sessions up over TCP and UDP, and sends each of them the stream's RTP
-// packets, which are made once for all. [Pull] is the client.
+// Package rtsp serves RTSP: it describes streams, sets sessions up over TCP and UDP, and sends each of them the
+// stream's RTP packets, which are made once for all. [Pull] is the client.
 //
 // It does not know which streams there are or where; the [listen.Router] says so. Requests, sessions and RTP payload
 // formats are the library's (gortsplib); the media is not: as with the other protocols each session follows the hub

@@ -36,14 +36,14 @@ type session struct {
 
 	sent, dropped atomic.Uint64
 
-	feed listen.Feed // of what is being sent, or was last; nil before. It belongs to Serve
+	feed listen.Feed // the newest; nil before the first. It belongs to Serve
 
 	changed chan struct{} // holds a token when playing has begun
 	closed  chan struct{}
 
 	mu    sync.Mutex
 	conn  *conn              // the one that PLAY came on; nil while nothing is played
-	stop  context.CancelFunc // ends what is being sent; nil while nothing is
+	stop  context.CancelFunc // ends the sending; nil while nothing is sent
 	route route              // TCP
 	ports [maxMedia][2]int   // UDP: of the client, for RTP and RTCP; zero for a medium that was not set up
 	ended bool
