@@ -19,10 +19,10 @@ import (
 	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/follower"
 	"weir/cluster/identity"
 	"weir/cluster/load"
 	"weir/cluster/node"
-	"weir/cluster/peer"
 	"weir/codecs"
 	"weir/protocols/listen"
 )
@@ -159,7 +159,7 @@ func (p *actorProcess) effect(e control.Effect) {
 	}
 }
 
-// Fetch implements [peer.Fetcher] over the simulated network.
+// Fetch implements [follower.Fetcher] over the simulated network.
 func (p *actorProcess) Fetch(_ act.Env, link *actor.PID, f control.Fetch) {
 	p.w.ask(&exchange{
 		from: p.m, to: p.w.behind(f.Peer), entry: f.Peer, id: f.ID, seen: f.Seen, want: f.Want,
@@ -185,20 +185,20 @@ func (p *actorProcess) answered(ex *exchange) {
 	st, err := ex.read()
 	switch {
 	case ex.garbled:
-		err = &peer.Error{Why: control.Unauthorised, Err: fmt.Errorf("the answer of %s is not proved", ex.to.name)}
+		err = &follower.Error{Why: control.Unauthorised, Err: fmt.Errorf("the answer of %s is not proved", ex.to.name)}
 	case err != nil:
-		err = &peer.Error{Why: control.Malformed, Err: err}
+		err = &follower.Error{Why: control.Malformed, Err: err}
 	default:
 		p.flights[ex.id] = ex
 	}
 	if err != nil {
 		st = nil
 	}
-	p.send(ex.link, peer.Answer{ID: ex.id, State: st, Err: err})
+	p.send(ex.link, follower.Answer{ID: ex.id, State: st, Err: err})
 }
 
 func (p *actorProcess) unanswered(ex *exchange) {
-	p.send(ex.link, peer.Answer{ID: ex.id, Err: &peer.Error{Why: ex.why, Err: fmt.Errorf("no answer of %s", ex.entry)}})
+	p.send(ex.link, follower.Answer{ID: ex.id, Err: &follower.Error{Why: ex.why, Err: fmt.Errorf("no answer of %s", ex.entry)}})
 }
 
 func (p *actorProcess) tick() {} // timers are messages

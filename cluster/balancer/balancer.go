@@ -13,7 +13,7 @@ import (
 
 	"weir/cluster/balance"
 	"weir/cluster/control"
-	"weir/cluster/peer"
+	"weir/cluster/follower"
 	"weir/protocols/hls"
 	"weir/protocols/listen"
 )
@@ -34,9 +34,6 @@ type Config struct {
 
 	// Country is the ISO 3166-1 code of an address; empty if it is not known.
 	Country func(netip.Addr) string
-
-	// Stale is the silence after which a server that is no peer counts as dead.
-	Stale time.Duration
 }
 
 // A Balancer is what the file says of one balancer.
@@ -90,8 +87,8 @@ type Balancers struct {
 
 	mu      sync.Mutex // what follows
 	list    []*balancer
-	servers map[string]peer.Seen     // that are no peers, by key
-	failed  map[string]time.Duration // when a server last failed a client, by key
+	servers map[string]follower.State // that are no peers, by key
+	failed  map[string]time.Duration  // when a server last failed a client, by key
 	chosen  choices
 }
 
@@ -109,7 +106,7 @@ type choices struct {
 
 // New returns balancers, of which there are none before [Balancers.Configure].
 func New(cfg Config) *Balancers {
-	return &Balancers{cfg: cfg, servers: map[string]peer.Seen{}, failed: map[string]time.Duration{}}
+	return &Balancers{cfg: cfg, servers: map[string]follower.State{}, failed: map[string]time.Duration{}}
 }
 
 // Configure puts the balancers of a file into effect. Choices of the last seconds go on counting.
@@ -138,7 +135,7 @@ func (b *Balancers) Configure(list []Balancer) {
 }
 
 // Seen takes in what is known of a server that is no peer.
-func (b *Balancers) Seen(s peer.Seen) {
+func (b *Balancers) Seen(s follower.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.servers[s.Entry] = s
@@ -240,7 +237,7 @@ func (b *Balancers) weight(now time.Duration) int {
 		}
 	}
 	for _, s := range b.servers {
-		if s.Ever && s.Instance != instance && now-s.Heard < b.cfg.Stale && s.Load.Chosen > 0 {
+		if s.Instance != instance && s.Alive(now) && s.Load.Chosen > 0 {
 			others += s.Load.Chosen
 			nodes++
 		}

@@ -8,7 +8,7 @@ import (
 
 	"weir/cluster/balance"
 	"weir/cluster/control"
-	"weir/cluster/peer"
+	"weir/cluster/follower"
 	"weir/protocols/listen"
 )
 
@@ -33,7 +33,7 @@ func newFake(change func(*fake)) *fake {
 	f.Balancers = New(Config{
 		View: func() *control.View { return f.view }, Now: func() time.Duration { return f.now },
 		Load: func() (control.Load, time.Duration) { return f.load, f.now },
-		Rate: func(string) int64 { return 0 }, Country: func(netip.Addr) string { return "" }, Stale: stale,
+		Rate: func(string) int64 { return 0 }, Country: func(netip.Addr) string { return "" },
 	})
 	f.Configure([]Balancer{{Name: "b", Mode: balance.Clients, Servers: []Server{
 		{Entry: balance.Entry{Name: "10.0.0.1"}, Key: "10.0.0.1:80", Peer: true, Public: "http://n.example.com", Private: "http://10.0.0.1"},
@@ -48,8 +48,8 @@ func newFake(change func(*fake)) *fake {
 }
 
 // answered is what the server s has said.
-func answered(change func(*peer.Seen)) peer.Seen {
-	s := peer.Seen{Entry: "s.example.com:80", Name: "s", Instance: "j", Ever: true, Heard: time.Minute, Warm: true, LoadAt: time.Minute}
+func answered(change func(*follower.State)) follower.State {
+	s := follower.State{Entry: "s.example.com:80", Name: "s", Instance: "j", Ever: true, Stale: stale, Heard: time.Minute, Warm: true, LoadAt: time.Minute}
 	if change != nil {
 		change(&s)
 	}
@@ -88,27 +88,27 @@ var candidateTests = []struct {
 	{"the peer is known by another entry", func(f *fake) {
 		f.view.Peers[0].Entry, f.view.Peers[0].Aliases = "p:80", []string{other}
 	}, nil, []string{self, other, server}},
-	{"the server has not answered", func(f *fake) { f.Seen(peer.Seen{Entry: server}) }, nil, []string{self, other}},
+	{"the server has not answered", func(f *fake) { f.Seen(follower.State{Entry: server}) }, nil, []string{self, other}},
 	{"the server is silent", func(f *fake) { f.now += stale }, nil, []string{self, other}},
-	{"the server drains", func(f *fake) { f.Seen(answered(func(s *peer.Seen) { s.Draining = true })) }, nil, []string{self, other}},
+	{"the server drains", func(f *fake) { f.Seen(answered(func(s *follower.State) { s.Draining = true })) }, nil, []string{self, other}},
 	{"the server has another key", func(f *fake) {
-		f.Seen(answered(func(s *peer.Seen) { s.Why = control.Unauthorised }))
+		f.Seen(answered(func(s *follower.State) { s.Why = control.Unauthorised }))
 	}, nil, []string{self, other}},
 	{"the server does not have the stream", func(f *fake) {
-		f.Seen(answered(func(s *peer.Seen) { s.Listed = map[string]bool{"x": true} }))
+		f.Seen(answered(func(s *follower.State) { s.Listed = map[string]control.Listed{"x": {}} }))
 	}, nil, []string{self, other}},
 	{"nobody has the stream", func(f *fake) {
 		f.view.Streams = nil
-		f.Seen(answered(func(s *peer.Seen) { s.Listed = map[string]bool{} }))
+		f.Seen(answered(func(s *follower.State) { s.Listed = map[string]control.Listed{} }))
 	}, nil, []string{self, other, server}},
 	{"a publisher goes where the file has the stream", func(f *fake) {
-		f.Seen(answered(func(s *peer.Seen) { s.Listed = map[string]bool{} }))
+		f.Seen(answered(func(s *follower.State) { s.Listed = map[string]control.Listed{} }))
 	}, func(r *Request) { r.Publish = true }, []string{self}},
 	{"the server has failed a client", func(f *fake) { f.now++; f.Failed(server) }, nil, []string{self, other}},
 	{"the server has failed a client and answered since", func(f *fake) {
 		f.now++
 		f.Failed(server)
-		f.Seen(answered(func(s *peer.Seen) { s.LoadAt = f.now }))
+		f.Seen(answered(func(s *follower.State) { s.LoadAt = f.now }))
 	}, nil, []string{self, other, server}},
 	{"a client that came by https is not sent to http", nil, func(r *Request) { r.Secure, r.Redirected = true, true }, []string{self, other}},
 	{"a viewer by https whose playlists come from here", nil, func(r *Request) { r.Secure = true }, []string{self, other, server}},
@@ -141,7 +141,7 @@ func TestClientLearnsWhereItsServerIs(t *testing.T) {
 			t.Errorf("Usable(%s) = %+v, %t, want %+v", key, got, ok, choice)
 		}
 	}
-	f.Seen(answered(func(s *peer.Seen) { s.Instance = "i" })) // it is this node, by another name
+	f.Seen(answered(func(s *follower.State) { s.Instance = "i" })) // it is this node, by another name
 	if got, _ := f.Usable("b", server, client("cam")); !got.Here || got.Public != "" {
 		t.Errorf("Usable of this node = %+v", got)
 	}
@@ -176,7 +176,7 @@ func TestChoicesOfOtherNodesWeighOnTheirServers(t *testing.T) {
 	if got := weight(); got != 1500 {
 		t.Errorf("weight = %d beside a node that chooses half as often, want 1500", got)
 	}
-	f.Seen(answered(func(s *peer.Seen) { s.Load.Chosen = 100 }))
+	f.Seen(answered(func(s *follower.State) { s.Load.Chosen = 100 }))
 	if got := weight(); got != 3000 {
 		t.Errorf("weight = %d, want 3000: at most as if all nodes chose as often as this one", got)
 	}
@@ -194,7 +194,7 @@ func TestReportTellsWhyAServerIsNotChosen(t *testing.T) {
 	f := newFake(func(f *fake) {
 		f.view.Peers[0].Alive = false
 		f.load = control.Load{Clients: 7}
-		f.Seen(peer.Seen{Entry: server, Detail: "connection refused"})
+		f.Seen(follower.State{Entry: server, Detail: "connection refused"})
 	})
 	r := f.Report()
 	if len(r) != 1 || r[0].Name != "b" || len(r[0].Servers) != 3 {

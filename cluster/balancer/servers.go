@@ -121,11 +121,11 @@ func (b *Balancers) other(t candidate, v *control.View, sv *control.StreamView, 
 		return b.self(t, v, sv)
 	}
 	t.name, t.is = s.Name, figures(s.Load, balance.Instant(s.LoadAt))
-	t.is.Has, t.is.Full = s.Running[r.stream()], s.Busy
+	t.is.Has, t.is.Full = s.Runs(r.stream()), s.Busy
 	switch {
 	case s.Why == control.Unauthorised:
 		t.is.State = balance.Unauthorised
-	case !s.Ever || b.cfg.Now()-s.Heard >= b.cfg.Stale:
+	case !s.Alive(b.cfg.Now()):
 		t.is.State = balance.Down
 	case s.Draining:
 		t.is.State = balance.Draining
@@ -151,7 +151,7 @@ func (b *Balancers) markLacking(list []candidate, v *control.View, sv *control.S
 		have := t.is.Has
 		switch {
 		case other && !t.choice.Here:
-			have = have || s.Listed == nil || s.Listed[r.stream()]
+			have = have || !s.Lacks(r.stream())
 		case r.Publish:
 			have = sv != nil && slices.Contains(sv.On, t.name)
 		default:

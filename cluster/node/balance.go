@@ -8,12 +8,12 @@ import (
 	"weir/cluster/balance"
 	"weir/cluster/balancer"
 	"weir/cluster/conf"
-	"weir/cluster/peer"
+	"weir/cluster/follower"
 )
 
 func (n *Node) newBalancers() *balancer.Balancers {
 	b := balancer.New(balancer.Config{
-		View: n.view.get, Now: n.env.Now, Load: n.load.Load, Rate: n.load.Rate, Country: n.geo.Country, Stale: conf.DefaultStaleTimeout,
+		View: n.view.get, Now: n.env.Now, Load: n.load.Load, Rate: n.load.Rate, Country: n.geo.Country,
 	})
 	b.Configure(balancersOf(n.file()))
 	return b
@@ -71,9 +71,9 @@ func otherServers(f *conf.File) (keys []string, urls map[string]string) {
 func (n *Node) serverLinks(f *conf.File) (out []actors.Child) {
 	keys, _ := otherServers(f)
 	for _, key := range keys {
-		out = append(out, actors.Child{Name: key, Props: peer.ServerProps(n.env, peer.ServerConfig{
-			Entry: key, Fetcher: n.fetcher, Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout,
-			Publish: n.balancers.Seen, Measured: n.fetched,
+		out = append(out, actors.Child{Name: key, Props: follower.Outsider(n.env, follower.OutsiderConfig{
+			Config: follower.Config{Entry: key, Fetcher: n.fetcher, Measured: n.fetched}, Kind: "server",
+			Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout, Changed: n.balancers.Seen,
 		})})
 	}
 	return out

@@ -14,7 +14,7 @@ import (
 	"weir/actors/listener"
 	"weir/actors/session"
 	"weir/cluster/conf"
-	"weir/cluster/peer"
+	"weir/cluster/follower"
 	"weir/cluster/router"
 	"weir/cluster/trust"
 	"weir/protocols"
@@ -144,7 +144,7 @@ func newFront(n *Node, s *sockets) *front {
 		protocols.HTTP: listen.NewHTTPServer(&web{
 			api:   newAPI(n),
 			srs:   n.srsAPI,
-			state: guard(peer.Handler(n.entitled(n.controller().State)), false),
+			state: guard(follower.Handler(n.entitled(n.controller().State)), false),
 			relay: guard(relay.New(d), true),
 			ts:    httpts.New(d),
 			flv:   httpflv.New(d),

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"weir/cluster/balancer"
-	"weir/cluster/peer"
+	"weir/cluster/follower"
 	"weir/cluster/srs"
 	"weir/protocols/hls"
 	"weir/protocols/listen"
@@ -37,7 +37,7 @@ const (
 )
 
 const (
-	statePath   = peer.Path
+	statePath   = follower.Path
 	relayPrefix = relay.Path
 )
 

@@ -33,6 +33,7 @@ import (
 	"weir/cluster/controller"
 	"weir/cluster/directory"
 	"weir/cluster/drain"
+	"weir/cluster/follower"
 	"weir/cluster/geo"
 	"weir/cluster/handover"
 	"weir/cluster/history"
@@ -40,7 +41,6 @@ import (
 	"weir/cluster/journal"
 	"weir/cluster/load"
 	"weir/cluster/origin"
-	"weir/cluster/peer"
 	"weir/cluster/router"
 	"weir/cluster/srs"
 	"weir/cluster/trust"
@@ -96,7 +96,7 @@ type Node struct {
 	reloading sync.Mutex
 	drain     *drain.Drain
 	// What joins the node to others and to its sources; see [World].
-	fetcher peer.Fetcher
+	fetcher follower.Fetcher
 	relay   func(stream string) input.Source
 	release func(self *actor.PID, e control.AskRelease)
 	stepped func(now control.Instant, ev control.Event, out []control.Effect) // nil: nobody looks on
@@ -125,7 +125,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
-	n.fetcher = &peer.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
+	n.fetcher = &follower.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
 	n.relay = func(name string) input.Source { return n.follow(name) }
 	n.release = func(self *actor.PID, e control.AskRelease) { n.askRelease(self, e) }
 	n.origins.Sources(sourceNames(cfg.File))
@@ -276,7 +276,7 @@ func (n *Node) reachable() string {
 
 // entitled refuses questions that are proved with another key than that of the link to the node that asks: a peer's own
 // key replaces the global one in both directions.
-func (n *Node) entitled(ask peer.Ask) peer.Ask {
+func (n *Node) entitled(ask follower.Ask) follower.Ask {
 	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
 		if v := n.view.get(); v != nil {
 			proven, ok := trust.Proven(ctx)
@@ -489,11 +489,7 @@ func (n *Node) fetched(entry string, _ time.Duration, err error) {
 	if err == nil {
 		return
 	}
-	why := string(control.Unreachable)
-	if e := (*peer.Error)(nil); errors.As(err, &e) {
-		why = string(e.Why)
-	}
-	n.metrics.FetchFailed(entry, why)
+	n.metrics.FetchFailed(entry, string(follower.Reason(err)))
 }
 
 // event logs what happens to actors.

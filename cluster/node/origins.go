@@ -17,8 +17,8 @@ import (
 	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/follower"
 	"weir/cluster/origin"
-	"weir/cluster/peer"
 	"weir/cluster/router"
 	"weir/protocols/relay"
 )
@@ -95,7 +95,7 @@ func (n *Node) originLinks(f *conf.File) (out []actors.Child) {
 	if n.cfg.Outside.World != nil {
 		return nil
 	}
-	fetcher := &peer.HTTP{
+	fetcher := &follower.HTTP{
 		Self:   n.name,
 		URL:    func(name string) string { return n.sourceURL(name) },
 		Client: func(name string) *http.Client { return n.keys.client(sourceKey(name)) },
@@ -109,9 +109,14 @@ func (n *Node) originLinks(f *conf.File) (out []actors.Child) {
 		out = append(out, actors.Child{
 			// A link with another rule is another link.
 			Name: strings.TrimSpace(fmt.Sprintf("source %s %t %q %q %s", s.Name, s.OnlyGiven, s.Only, s.Except, s.Prefix)),
-			Props: origin.Props(n.env, origin.Config{
-				Source: s.Name, Rule: rule, Fetcher: fetcher, Streams: &n.origins,
-				Fetch: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout, Changed: n.rederive,
+			Props: follower.Outsider(n.env, follower.OutsiderConfig{
+				Config: follower.Config{Entry: s.Name, Fetcher: fetcher}, Kind: "source",
+				Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout,
+				Changed: func(is follower.State) {
+					if n.origins.Set(s.Name, rule.Restream(is.Listed, is.Claims)) {
+						n.rederive()
+					}
+				},
 			}),
 		})
 	}

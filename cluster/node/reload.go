@@ -10,7 +10,7 @@ import (
 
 	"weir/actors"
 	"weir/cluster/conf"
-	"weir/cluster/peer"
+	"weir/cluster/follower"
 	"weir/protocols"
 )
 
@@ -121,9 +121,9 @@ func keep(f, old *conf.File) {
 func (n *Node) links(f *conf.File) []actors.Child {
 	out := make([]actors.Child, 0, len(f.Peers))
 	for _, p := range f.Peers {
-		out = append(out, actors.Child{Name: entry(p), Props: peer.Props(n.env, peer.Config{
-			Entry: entry(p), Fetcher: n.fetcher, Control: n.pid(actors.Control), Measured: n.fetched,
-		})})
+		out = append(out, actors.Child{Name: entry(p), Props: follower.Peer(n.env, follower.Config{
+			Entry: entry(p), Fetcher: n.fetcher, Measured: n.fetched,
+		}, n.pid(actors.Control))})
 	}
 	return append(out, n.originLinks(f)...)
 }

@@ -14,8 +14,8 @@ import (
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/directory"
+	"weir/cluster/follower"
 	"weir/cluster/identity"
-	"weir/cluster/peer"
 	"weir/protocols/api"
 )
 
@@ -27,7 +27,7 @@ type World struct {
 	Env      act.Env
 	Cluster  *cluster.Cluster
 	Provider *identity.Provider
-	Fetcher  peer.Fetcher
+	Fetcher  follower.Fetcher
 
 	// Source makes the source of a configured input; it is not asked for publish://.
 	Source func(stream string, in conf.Input) input.Source

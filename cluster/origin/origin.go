@@ -1,13 +1,15 @@
-// Package origin knows the streams of the origins that a node restreams from: nodes outside its group, which it asks
-// for their state as it does its peers, without placing anything there.
+// Package origin knows the streams of the origins that a node restreams from: nodes outside its group, on which it places
+// nothing.
 //
-// It opens nothing: an injected fetcher asks, and whoever pulls a stream is told where it is to be had.
+// It asks no origin and pulls no stream: package follower brings the origins' states, and the inputs of restreamed streams
+// look up where these are to be had.
 package origin
 
 import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"weir/cluster/control"
@@ -35,7 +37,7 @@ type Stream struct {
 // Restream applies the rule to what an origin configures and captures. Streams that are published are there while
 // somebody publishes; what the origin restreams itself is left out, so that no two nodes can feed each other. The order
 // is that of the names.
-func (r Rule) Restream(list []control.Listed, claims map[string]control.ClaimState) (out []Stream) {
+func (r Rule) Restream(list map[string]control.Listed, claims map[string]control.ClaimState) (out []Stream) {
 	for _, l := range list {
 		state := claims[l.Name]
 		running := state == control.ClaimRunning || state == control.ClaimDraining
@@ -51,18 +53,8 @@ func (r Rule) Restream(list []control.Listed, claims map[string]control.ClaimSta
 		}
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b Stream) int { return cmp(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b Stream) int { return strings.Compare(a.Name, b.Name) })
 	return out
-}
-
-func cmp(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // An Upstream is where a stream is to be had.
@@ -131,7 +123,7 @@ func (d *Directory) Upstreams(name string) (ups []Upstream, changed <-chan struc
 	}
 	var others []Upstream
 	for _, source := range d.order {
-		i, ok := slices.BinarySearchFunc(d.streams[source], name, func(s Stream, name string) int { return cmp(s.Name, name) })
+		i, ok := slices.BinarySearchFunc(d.streams[source], name, func(s Stream, name string) int { return strings.Compare(s.Name, name) })
 		if !ok {
 			continue
 		}

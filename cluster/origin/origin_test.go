@@ -15,8 +15,8 @@ import (
 
 	"weir/actors/act"
 	"weir/cluster/control"
+	"weir/cluster/follower"
 	"weir/cluster/origin"
-	"weir/cluster/peer"
 )
 
 var list = []control.Listed{
@@ -25,6 +25,15 @@ var list = []control.Listed{
 	{Name: "film", OnDemand: true, Clustered: true},
 	{Name: "show", Published: true},
 	{Name: "talk", Published: true},
+}
+
+// listed is a list by name.
+func listed(list []control.Listed) map[string]control.Listed {
+	m := map[string]control.Listed{}
+	for _, l := range list {
+		m[l.Name] = l
+	}
+	return m
 }
 
 var claims = map[string]control.ClaimState{"cam": control.ClaimRunning, "show": control.ClaimRunning, "talk": control.ClaimStarting, "far": control.ClaimRunning}
@@ -61,7 +70,7 @@ func TestRuleSaysWhatIsRestreamed(t *testing.T) {
 		{"under other names", origin.Rule{Prefix: "o/1", Except: []string{"show"}}, "o/1/cam=cam,r o/1/film=film,d"},
 		{"of some all but some", origin.Rule{OnlyGiven: true, Only: []string{"cam", "show"}, Except: []string{"show"}}, "cam,r"},
 	} {
-		if got := words(tt.rule.Restream(list, claims)); got != tt.want {
+		if got := words(tt.rule.Restream(listed(list), claims)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
@@ -110,7 +119,7 @@ type node struct {
 	silent bool
 }
 
-// Fetch implements [peer.Fetcher].
+// Fetch implements [follower.Fetcher].
 func (n *node) Fetch(env act.Env, link *actor.PID, f control.Fetch) {
 	env.Go(link, func(context.Context) error {
 		n.mu.Lock()
@@ -120,7 +129,8 @@ func (n *node) Fetch(env act.Env, link *actor.PID, f control.Fetch) {
 			return nil
 		}
 		st := n.state
-		env.After(10*time.Millisecond, link, peer.Answer{ID: f.ID, State: &st, Err: n.err})
+		st.Seq = uint64(len(n.asked))
+		env.After(10*time.Millisecond, link, follower.Answer{ID: f.ID, State: &st, Err: n.err})
 		return nil
 	})
 }
@@ -142,8 +152,13 @@ func TestStreamsAppearAndVanishWithTheirOrigin(t *testing.T) {
 		var changes atomic.Int64
 		sys := act.NewSystem(nil)
 		env := act.NewReal(sys, nil)
-		pid := sys.Root.Spawn(origin.Props(env, origin.Config{
-			Source: "o:80", Fetcher: n, Streams: &d, Fetch: 2 * time.Second, Stale: 10 * time.Second, Changed: func() { changes.Add(1) },
+		pid := sys.Root.Spawn(follower.Outsider(env, follower.OutsiderConfig{
+			Config: follower.Config{Entry: "o:80", Fetcher: n}, Kind: "source", Every: 2 * time.Second, Stale: 10 * time.Second,
+			Changed: func(is follower.State) {
+				if d.Set("o:80", (origin.Rule{}).Restream(is.Listed, is.Claims)) {
+					changes.Add(1)
+				}
+			},
 		}))
 		step := func(after time.Duration, want string, wantChanges int64) {
 			t.Helper()
@@ -169,15 +184,15 @@ func TestStreamsAppearAndVanishWithTheirOrigin(t *testing.T) {
 				Gone: []string{"cam"}, Claims: []control.Claim{{Stream: "show", State: control.ClaimRunning}},
 			}
 		})
-		step(2*time.Second, "cam show,r", 2)
+		step(3*time.Second, "cam show,r", 2)
 		n.set(func() {
 			n.state = control.State{Node: "o", Instance: "i", Inc: 1, Version: 10, Base: 9, ListHash: "h2", Gone: []string{"show"}}
 		})
-		step(2*time.Second, "cam", 3)
+		step(3*time.Second, "cam", 3)
 
-		n.set(func() { n.err = &peer.Error{Why: control.Unreachable, Err: errors.New("connection refused")} })
-		step(8*time.Second, "cam", 3)
-		step(5*time.Second, "", 4)
+		n.set(func() { n.err = &follower.Error{Why: control.Unreachable, Err: errors.New("connection refused")} })
+		step(7*time.Second, "cam", 3)
+		step(6*time.Second, "", 4)
 		n.set(func() { n.silent = true })
 		step(20*time.Second, "", 4)
 

@@ -38,7 +38,7 @@ var rules = []rule{
 	{
 		name: "actors that the simulator runs",
 		packages: []string{
-			"actors", "cluster/peer", "cluster/identity", "cluster/node", "cluster/controller", "cluster/load", "cluster/history",
+			"actors", "cluster/follower", "cluster/identity", "cluster/node", "cluster/controller", "cluster/load", "cluster/history",
 			"cluster/journal", "cluster/logfile", "cluster/handover", "cluster/drain",
 		},
 		except: []string{

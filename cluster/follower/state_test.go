@@ -1,4 +1,4 @@
-package peer
+package follower
 
 import (
 	"errors"
@@ -50,22 +50,27 @@ func TestServerIsKnownByItsAnswers(t *testing.T) {
 		if ok := k.take(&tt.state, at, at+20*time.Millisecond); ok == tt.old {
 			t.Errorf("%s: taken %t, want %t", tt.name, ok, !tt.old)
 		}
-		if got := slices.Sorted(maps.Keys(k.seen.Running)); !slices.Equal(got, tt.running) {
-			t.Errorf("%s: running %v, want %v", tt.name, got, tt.running)
+		var running []string
+		for name := range k.state.Claims {
+			if k.state.Runs(name) {
+				running = append(running, name)
+			}
 		}
-		if got := slices.Sorted(maps.Keys(k.seen.Listed)); !slices.Equal(got, tt.listed) {
+		if slices.Sort(running); !slices.Equal(running, tt.running) {
+			t.Errorf("%s: running %v, want %v", tt.name, running, tt.running)
+		}
+		if got := slices.Sorted(maps.Keys(k.state.Listed)); !slices.Equal(got, tt.listed) {
 			t.Errorf("%s: listed %v, want %v", tt.name, got, tt.listed)
 		}
 		if again := k.have == (control.Seen{}); again != tt.again {
 			t.Errorf("%s: asks for everything %t, want %t", tt.name, again, tt.again)
 		}
-		if !tt.old && (k.seen.LoadAt != at-300*time.Millisecond || k.seen.Heard != at+20*time.Millisecond) {
-			t.Errorf("%s: measured at %v, heard at %v", tt.name, k.seen.LoadAt, k.seen.Heard)
+		if !tt.old && (k.state.LoadAt != at-300*time.Millisecond || k.state.Heard != at+20*time.Millisecond) {
+			t.Errorf("%s: measured at %v, heard at %v", tt.name, k.state.LoadAt, k.state.Heard)
 		}
 	}
-	k.failed(control.Unauthorised, "refused")
-	if !k.seen.Ever || k.seen.Why != control.Unauthorised || k.seen.Instance != "j" {
-		t.Errorf("after a failed question: %+v, want what was known and the reason", k.seen)
+	if !k.state.Lacks("x") || k.state.Lacks("a") || (State{}).Lacks("a") {
+		t.Error("what the list has is lacking, or the other way round")
 	}
 }
 
@@ -75,7 +80,7 @@ type teller struct {
 
 	mu    sync.Mutex
 	asked []control.Fetch
-	told  []Seen
+	told  []State
 	err   error
 }
 
@@ -86,7 +91,7 @@ func (f *teller) Fetch(_ act.Env, link *actor.PID, m control.Fetch) {
 	f.send(link, Answer{ID: m.ID, Err: f.err, State: &control.State{Node: "n", Instance: "i", Seq: uint64(len(f.asked)), Version: 1}})
 }
 
-func (f *teller) publish(s Seen) {
+func (f *teller) publish(s State) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.told = append(f.told, s)
@@ -99,7 +104,7 @@ func (f *teller) fail(err error) {
 }
 
 // sofar gives the numbers of questions and of what was told, and the last of each.
-func (f *teller) sofar() (asked, told int, question control.Fetch, last Seen) {
+func (f *teller) sofar() (asked, told int, question control.Fetch, last State) {
 	synctest.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -110,8 +115,8 @@ func TestServerIsAskedAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := act.NewSystem(nil)
 		f := &teller{send: func(to *actor.PID, m any) { sys.Root.Send(to, m) }}
-		pid, err := sys.Root.SpawnNamed(ServerProps(act.NewReal(sys, nil), ServerConfig{
-			Entry: "edge:80", Fetcher: f, Every: 2 * time.Second, Stale: 10 * time.Second, Publish: f.publish,
+		pid, err := sys.Root.SpawnNamed(Outsider(act.NewReal(sys, nil), OutsiderConfig{
+			Config: Config{Entry: "edge:80", Fetcher: f}, Kind: "server", Every: 2 * time.Second, Stale: 10 * time.Second, Changed: f.publish,
 		}), "server")
 		if err != nil {
 			t.Fatal(err)
@@ -128,6 +133,10 @@ func TestServerIsAskedAgainAndAgain(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if _, _, _, last := f.sofar(); last.Why != control.Unauthorised || last.Name != "n" {
 			t.Errorf("told %+v, want unauthorised", last)
+		}
+		time.Sleep(10 * time.Second)
+		if _, _, _, last := f.sofar(); last.Alive(time.Duration(1<<62)) || last.Listed != nil {
+			t.Errorf("told %+v, want it dead", last)
 		}
 		_ = sys.Root.StopFuture(pid).Wait()
 		time.Sleep(time.Hour)

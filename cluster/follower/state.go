@@ -1,0 +1,105 @@
+package follower
+
+import (
+	"maps"
+	"time"
+
+	"weir/cluster/control"
+)
+
+// A State is what is known of a node outside the group. It is immutable.
+type State struct {
+	Entry string
+	Stale time.Duration // the silence after which the node counts as dead
+
+	Name     string // as the node announces itself
+	Instance string
+	Ever     bool          // it has answered
+	Heard    time.Duration // when it answered last, by this node's monotonic clock
+	Warm     bool
+	Draining bool
+	Busy     bool
+	Load     control.Load
+	LoadAt   time.Duration // when that was measured, or a little before
+
+	// Why and Detail say why the last question brought nothing; empty after an answer.
+	Why    control.FailReason
+	Detail string
+
+	Claims map[string]control.ClaimState // of the streams that the node captures
+	Listed map[string]control.Listed     // the streams of its file; nil: not known
+}
+
+// Alive says whether the node counts as alive at an instant.
+func (s State) Alive(now time.Duration) bool { return s.Ever && now-s.Heard < s.Stale }
+
+// Runs says whether the node captures a stream and has media of it.
+func (s State) Runs(stream string) bool { return s.Claims[stream] == control.ClaimRunning }
+
+// Lacks says whether the file of the node is known not to have a stream.
+func (s State) Lacks(stream string) bool {
+	_, listed := s.Listed[stream]
+	return s.Listed != nil && !listed
+}
+
+// known is a node as its answers tell of it.
+type known struct {
+	state State
+	have  control.Seen // what the node need not tell again
+	inc   uint64
+	seq   uint64
+}
+
+// forget drops the streams, which the node has to tell again.
+func (k *known) forget() {
+	k.state.Claims, k.state.Listed, k.have = nil, nil, control.Seen{}
+}
+
+// take takes an answer in, to a question of the instant asked. It reports false for one that is older than what is known.
+func (k *known) take(st *control.State, asked, now time.Duration) bool {
+	if st.Instance == k.state.Instance && (st.Inc < k.inc || st.Inc == k.inc && st.Seq <= k.seq) {
+		return false
+	}
+	if st.Instance != k.state.Instance {
+		k.forget()
+	}
+	k.inc, k.seq = st.Inc, st.Seq
+	s := &k.state
+	s.Name, s.Instance, s.Ever, s.Heard = st.Node, st.Instance, true, now
+	s.Warm, s.Draining, s.Busy = st.Warm, st.Draining, st.Busy
+	s.Load, s.LoadAt = st.Load, asked-time.Duration(st.Load.Age)*time.Millisecond
+	s.Why, s.Detail = "", ""
+	k.streams(st)
+	return true
+}
+
+// streams takes in the claims and the list, of which an answer has only what has changed.
+func (k *known) streams(st *control.State) {
+	same := k.have.Instance == st.Instance && k.have.Inc == st.Inc
+	switch {
+	case st.Same && same && k.have.Version == st.Version:
+		return
+	case st.Same, st.Base != 0 && (!same || k.have.Version < st.Base):
+		k.have = control.Seen{} // the next question asks for everything
+		return
+	}
+	claims := map[string]control.ClaimState{}
+	if st.Base != 0 {
+		claims = maps.Clone(k.state.Claims)
+	}
+	for _, name := range st.Gone {
+		delete(claims, name)
+	}
+	for _, c := range st.Claims {
+		claims[c.Stream] = c.State
+	}
+	k.state.Claims = claims
+	if st.ListHash != k.have.List || k.state.Listed == nil {
+		listed := make(map[string]control.Listed, len(st.List))
+		for _, l := range st.List {
+			listed[l.Name] = l
+		}
+		k.state.Listed = listed
+	}
+	k.have = control.Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: st.ListHash}
+}
