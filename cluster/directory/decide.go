@@ -10,9 +10,6 @@ import (
 	"weir/protocols/listen"
 )
 
-// HopLimit is how often a client may be sent on, or its stream relayed, from node to node.
-const HopLimit = 2
-
 // What is to be done about a client.
 const (
 	// Here: the stream is captured on this node; serve it once it has media.
@@ -94,7 +91,7 @@ func (v *View) Decide(r listen.Request) Decision {
 		v.relay(&d, r, v.Nodes[peer])
 		return d
 	}
-	if r.Hops >= HopLimit {
+	if r.Hops >= listen.HopLimit {
 		d.Kind = Loop
 		return d
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"weir/cluster/balancer"
-	"weir/cluster/directory"
 	"weir/protocols"
 	"weir/protocols/hls"
 	"weir/protocols/listen"
@@ -57,7 +56,7 @@ func (h *web) lead(w http.ResponseWriter, r *http.Request, name, rest string, rt
 		return
 	}
 	req := listen.HTTPRequest(r, protocolOf(rt), rt.stream)
-	if req.Hops >= directory.HopLimit {
+	if req.Hops >= listen.HopLimit {
 		listen.Refuse(w, listen.Answer{
 			Verdict: listen.Unavailable, RetryAfter: 2 * time.Second, Reason: "too many nodes have passed this request on",
 		})

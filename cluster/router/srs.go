@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"weir/actors/stream"
-	"weir/cluster/directory"
 	"weir/protocols"
 	"weir/protocols/listen"
 )
@@ -20,7 +19,7 @@ func (r *Router) external(ctx context.Context, c request, name string, pack bool
 	if c.vhost == nil || !c.vhost.Remote && !c.vhost.OriginCluster || c.Protocol == protocols.Relay || r.cfg.Reserved(name) != nil {
 		return listen.Answer{}, nil, false
 	}
-	if c.Hops >= directory.HopLimit {
+	if c.Hops >= listen.HopLimit {
 		return unavailable(name, "too many servers have passed this request on"), nil, true
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchHold)

@@ -17,6 +17,9 @@ const HopsParameter = "weir_hops"
 // HereParameter is the query parameter that tells a node that a balancer has chosen it; see [Request.Here].
 const HereParameter = "weir_here"
 
+// HopLimit is how often a client may be sent on, or its stream relayed, from node to node.
+const HopLimit = 2
+
 // maxHops is the most that [Hops] believes; any node stops long before it.
 const maxHops = 100
 

@@ -16,9 +16,6 @@ import (
 // Path is below what URL path nodes relay; the stream's name follows as one escaped segment.
 const Path = "/cluster/relay/"
 
-// MaxHops is the most nodes that a stream may be relayed by on its way from its owner to a viewer.
-const MaxHops = 2
-
 // afterParameter is the query parameter of [After].
 const afterParameter = "after"
 
@@ -51,8 +48,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if request.Hops > MaxHops {
-		http.Error(w, fmt.Sprintf("not here: %d nodes relay this already, and more than %d may not", request.Hops, MaxHops), http.StatusConflict)
+	if request.Hops > listen.HopLimit {
+		http.Error(w, fmt.Sprintf("not here: %d nodes relay this already, and more than %d may not", request.Hops, listen.HopLimit), http.StatusConflict)
 		return
 	}
 	answer := s.deps.Router.Play(r.Context(), request)
