@@ -5,16 +5,30 @@
 // is read and when it is due belongs to their callers.
 package codecs
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
 
 // ClockRate is the number of ticks in a second of every DTS, PTS and duration inside weir. Another timescale exists
 // only inside a container.
 const ClockRate = 90000
 
+// Ticks turns a time in units of which there are rate in a second into ticks, rounded down.
+func Ticks(at, rate int64) int64 {
+	seconds, rest := at/rate, at%rate
+	if rest < 0 {
+		seconds, rest = seconds-1, rest+rate
+	}
+	return seconds*ClockRate + rest*ClockRate/rate
+}
+
 // A Codec says how the payload of a track is coded.
 type Codec uint8
 
-// The codecs that weir knows. The zero Codec is none.
+// The codecs that weir knows. The zero Codec is none. How each is carried says its row in package carriage. The numbers
+// go from node to node with relayed media and stay what they are.
 const (
 	H264 Codec = iota + 1
 	H265
@@ -25,20 +39,31 @@ const (
 	AC3
 )
 
-var codecNames = [...]string{"", "H264", "H265", "AV1", "AAC", "Opus", "MP3", "AC3"}
+var table = [...]struct {
+	name  string
+	video bool
+}{
+	H264: {"H264", true},
+	H265: {"H265", true},
+	AV1:  {"AV1", true},
+	AAC:  {name: "AAC"},
+	Opus: {name: "Opus"},
+	MP3:  {name: "MP3"},
+	AC3:  {name: "AC3"},
+}
 
 // String gives the name that pages and logs show, or "unknown".
 func (c Codec) String() string {
-	if int(c) < len(codecNames) && c != 0 {
-		return codecNames[c]
+	if int(c) < len(table) && c != 0 {
+		return table[c].name
 	}
 	return "unknown"
 }
 
 // Named returns the codec whose [Codec.String] is name, or zero.
 func Named(name string) Codec {
-	for c := range codecNames {
-		if c != 0 && codecNames[c] == name {
+	for c := range table {
+		if c != 0 && table[c].name == name {
 			return Codec(c)
 		}
 	}
@@ -46,7 +71,20 @@ func Named(name string) Codec {
 }
 
 // Video says whether the codec is a video codec.
-func (c Codec) Video() bool { return c == H264 || c == H265 || c == AV1 }
+func (c Codec) Video() bool { return int(c) < len(table) && table[c].video }
+
+// An UnsupportedError says that an input has a codec that weir does not carry.
+type UnsupportedError struct {
+	Video bool
+	Name  string
+}
+
+func (e *UnsupportedError) Error() string {
+	if e.Video {
+		return "video codec " + e.Name + " is not supported"
+	}
+	return "audio codec " + e.Name + " is not supported"
+}
 
 // A Track describes one elementary stream. It is immutable once it has been handed to anybody.
 type Track struct {
@@ -94,6 +132,20 @@ func (ts Tracks) Video() int { return ts.first(true) }
 
 // Audio returns the index of the first audio track, or -1.
 func (ts Tracks) Audio() int { return ts.first(false) }
+
+// Carried returns nil if carry, which prepares the track of an index to be carried, succeeds for at least one of the
+// tracks; else none, joined with the reason for each.
+func (ts Tracks) Carried(none error, carry func(i int, t Track) error) error {
+	reasons := []error{none}
+	for i, t := range ts {
+		err := carry(i, t)
+		if err == nil {
+			return nil
+		}
+		reasons = append(reasons, fmt.Errorf("track %d: %w", i, err))
+	}
+	return errors.Join(reasons...)
+}
 
 func (ts Tracks) first(video bool) int {
 	for i := range ts {

@@ -60,7 +60,7 @@ func (s *spring) copy(sink codecs.Writer) error {
 			return fmt.Errorf("fetching from %s: %w", s.target.server, err)
 		}
 		err = d.Tag(t, sink)
-		var unsupported *flv.UnsupportedError
+		var unsupported *codecs.UnsupportedError
 		switch {
 		case err == nil:
 			bad = 0

@@ -7,15 +7,12 @@ package aac
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"weir/codecs"
 )
-
-// Samples is the number of samples, at the core's rate, in one access unit (ISO/IEC 14496-3, 4.5.1.1, with
-// frameLengthFlag 0).
-const Samples = 1024
 
 // ADTSHeaderSize is the size of an ADTS header without CRC (ISO/IEC 14496-3, 1.A.3.2).
 const ADTSHeaderSize = 7
@@ -30,12 +27,12 @@ func Track(config []byte) (codecs.Track, error) {
 	if err := c.Unmarshal(config); err != nil {
 		return codecs.Track{}, fmt.Errorf("AudioSpecificConfig: %w", err)
 	}
+	if c.SampleRate < 1000 || c.SampleRate > 384000 {
+		return codecs.Track{}, fmt.Errorf("AudioSpecificConfig with a sample rate of %d", c.SampleRate)
+	}
 	rate := c.SampleRate
 	if c.ExtensionSampleRate > 0 {
 		rate = c.ExtensionSampleRate
-	}
-	if rate == 0 {
-		return codecs.Track{}, errors.New("AudioSpecificConfig with a sample rate of 0")
 	}
 	channels := int(c.ChannelConfig) // zero where a program_config_element says it
 	if channels == 7 {
@@ -47,11 +44,21 @@ func Track(config []byte) (codecs.Track, error) {
 	return codecs.Track{Codec: codecs.AAC, Config: config, SampleRate: rate, Channels: channels}, nil
 }
 
+// Length is the number of samples in an access unit (ISO/IEC 14496-3, 4.5.1.1) and the rate at which they are counted:
+// the core's, with SBR and without.
+func Length(config []byte) (samples, rate int, err error) {
+	var c mpeg4audio.AudioSpecificConfig
+	if err := c.Unmarshal(config); err != nil {
+		return 0, 0, fmt.Errorf("AudioSpecificConfig: %w", err)
+	}
+	if c.FrameLengthFlag {
+		return 960, c.SampleRate, nil
+	}
+	return 1024, c.SampleRate, nil
+}
+
 // An ADTS writes the headers of one track. The zero ADTS is not usable.
 type ADTS struct {
-	// SampleRate is the core's, in Hz: an access unit lasts [Samples] of it, with SBR and without.
-	SampleRate int
-
 	header [ADTSHeaderSize]byte
 }
 
@@ -66,17 +73,12 @@ func NewADTS(config []byte) (ADTS, error) {
 	if c.FrameLengthFlag {
 		return ADTS{}, errors.New("ADTS has no access units of 960 samples")
 	}
-	index := -1
-	for i, rate := range sampleRates {
-		if rate == c.SampleRate {
-			index = i
-		}
-	}
+	index := slices.Index(sampleRates[:], c.SampleRate)
 	if index < 0 {
 		return ADTS{}, fmt.Errorf("ADTS has no sample rate of %d Hz", c.SampleRate)
 	}
 	profile := byte(c.Type) - 1
-	return ADTS{SampleRate: c.SampleRate, header: [ADTSHeaderSize]byte{
+	return ADTS{[ADTSHeaderSize]byte{
 		0xff, 0xf1, // syncword, MPEG-4, no CRC
 		profile<<6 | byte(index)<<2 | c.ChannelConfig>>2&1,
 		c.ChannelConfig << 6,

@@ -38,6 +38,19 @@ func TestTrackIsMadeOfAConfiguration(t *testing.T) {
 	}
 }
 
+func TestAccessUnitsHave1024SamplesOr960(t *testing.T) {
+	for _, test := range configTests {
+		want := 1024
+		if test.name == "960 samples" {
+			want = 960
+		}
+		samples, rate, err := aac.Length(test.config)
+		if (err == nil) != (test.rate > 0) || err == nil && (samples != want || rate == 0) {
+			t.Errorf("Length(%s) = %d at %d Hz, %v, want %d", test.name, samples, rate, err, want)
+		}
+	}
+}
+
 func TestHeadersAreReadByAnotherParser(t *testing.T) {
 	for _, test := range configTests {
 		a, err := aac.NewADTS(test.config)
@@ -59,7 +72,7 @@ func TestHeadersAreReadByAnotherParser(t *testing.T) {
 			continue
 		}
 		for i, p := range packets {
-			if p.SampleRate != test.core || a.SampleRate != test.core || p.Type != 2 || len(p.AU) != sizes[i] {
+			if _, rate, err := aac.Length(test.config); err != nil || p.SampleRate != test.core || rate != test.core || p.Type != 2 || len(p.AU) != sizes[i] {
 				t.Errorf("%s: packet %+v, want %d Hz and %d bytes", test.name, p, test.core, sizes[i])
 			}
 		}

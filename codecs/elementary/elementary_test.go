@@ -7,12 +7,23 @@ import (
 	"strings"
 	"testing"
 
+	oracle "github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+
 	"weir/codecs"
+	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/fake"
 	"weir/codecs/h264"
 	"weir/codecs/linear"
+	"weir/codecs/nal"
 )
+
+func must[T any](x T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return x
+}
 
 // A recorder keeps what a joiner gives out.
 type recorder struct {
@@ -62,11 +73,9 @@ func pictures(t testing.TB, size string, n int) (sets [][]byte, track codecs.Tra
 		t.Fatal(err)
 	}
 	track = p.Tracks()[0]
-	config, err := h264.ParseConfig(track.Config)
-	if err != nil {
+	if sets, err = h264.Syntax.Carried(track.Config); err != nil {
 		t.Fatal(err)
 	}
-	sets = slices.Concat(config.SPS, config.PPS)
 	units, err := linear.Excerpt(p, n/25+1)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +86,7 @@ func pictures(t testing.TB, size string, n int) (sets [][]byte, track codecs.Tra
 		if au.RandomAccess {
 			r.units = append(r.units, sets...)
 		}
-		for u := range h264.Units(au.Payload) {
+		for u := range nal.Units(au.Payload) {
 			r.units = append(r.units, append(bytes.Clone(u), 0, 0)) // trailing zeros
 		}
 		out = append(out, r)
@@ -92,19 +101,19 @@ func TestPicturesAndSoundBecomeOneStream(t *testing.T) {
 	_, track, in := pictures(t, "640x360", 50)
 	r := &recorder{}
 	j := elementary.New(r, 33)
-	a, err := j.AAC(lowAAC)
+	a, err := j.Join(codecs.AAC, lowAAC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := j.Video(codecs.H264)
+	v, err := j.Join(codecs.H264, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, p := range in {
-		if err := a.Add(p.pts, []byte{1, byte(i)}, []byte{2, byte(i)}); err != nil {
+		if err := a.Add(p.pts, p.pts, []byte{1, byte(i)}, []byte{2, byte(i)}); err != nil {
 			t.Fatal(err)
 		}
-		if err := v.Add(p.dts, p.pts, p.units); err != nil {
+		if err := v.Add(p.dts, p.pts, p.units...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -163,13 +172,13 @@ func TestTimestampsGoForwardOverWrapsAndJumps(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{}
 			j := elementary.New(r, tt.bits)
-			v, _ := j.Video(codecs.H264)
+			v, _ := j.Join(codecs.H264, nil)
 			for i, p := range in {
 				dts := p.dts + tt.shift(i)
 				if tt.bits > 0 {
 					dts &= wrap - 1
 				}
-				if err := v.Add(dts, dts, p.units); err != nil {
+				if err := v.Add(dts, dts, p.units...); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -194,10 +203,10 @@ func TestNewParameterSetsAreANewTrack(t *testing.T) {
 	_, large, second := pictures(t, "1280x720", 25)
 	r := &recorder{}
 	j := elementary.New(r, 0)
-	v, _ := j.Video(codecs.H264)
+	v, _ := j.Join(codecs.H264, nil)
 	for i, p := range slices.Concat(first, second) {
 		at := int64(i) * picture
-		if err := v.Add(at, at, p.units); err != nil {
+		if err := v.Add(at, at, p.units...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,9 +222,9 @@ func TestParameterSetsOfTheContainerWillDo(t *testing.T) {
 	sets, track, in := pictures(t, "640x360", 5)
 	r := &recorder{}
 	j := elementary.New(r, 0)
-	v, _ := j.Video(codecs.H264, append(sets, nil, []byte{0}, []byte{0x65, 1})...)
+	v, _ := j.Join(codecs.H264, nil, append(sets, nil, []byte{0}, []byte{0x65, 1})...)
 	for _, p := range in {
-		if err := v.Add(p.dts, p.pts, p.units[len(p.units)-1:]); err != nil {
+		if err := v.Add(p.dts, p.pts, p.units[len(p.units)-1]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -227,10 +236,10 @@ func TestParameterSetsOfTheContainerWillDo(t *testing.T) {
 func TestVideoThatNobodyCanDecodeIsAnError(t *testing.T) {
 	_, _, in := pictures(t, "640x360", 2)
 	j := elementary.New(&recorder{}, 0)
-	v, _ := j.Video(codecs.H264)
+	v, _ := j.Join(codecs.H264, nil)
 	var err error
 	for i := int64(0); err == nil && i < 11*25; i++ {
-		err = v.Add(i*picture, i*picture, in[1].units)
+		err = v.Add(i*picture, i*picture, in[1].units...)
 	}
 	if !errors.Is(err, elementary.ErrNoParameterSets) {
 		t.Errorf("Add = %v after 10 s, want %v", err, elementary.ErrNoParameterSets)
@@ -241,17 +250,17 @@ func TestSoundThatNeverComesIsNotWaitedForLong(t *testing.T) {
 	_, _, in := pictures(t, "640x360", 100)
 	r := &recorder{}
 	j := elementary.New(r, 0)
-	v, _ := j.Video(codecs.H264)
-	a, _ := j.Frames(codecs.MP3)
+	v, _ := j.Join(codecs.H264, nil)
+	a, _ := j.Join(codecs.MP3, nil)
 	for _, p := range in {
-		if err := v.Add(p.dts, p.pts, p.units); err != nil {
+		if err := v.Add(p.dts, p.pts, p.units...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(r.tracks) != 1 || len(r.tracks[0]) != 1 || len(r.units) != 100 {
 		t.Fatalf("tracks %+v and %d pictures, want video alone and 100", r.tracks, len(r.units))
 	}
-	if err := a.Add(4*codecs.ClockRate, mp3); err != nil {
+	if err := a.Add(4*codecs.ClockRate, 4*codecs.ClockRate, mp3); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.tracks) != 2 || len(r.tracks[1]) != 2 || len(r.of(1)) != 1 {
@@ -272,23 +281,25 @@ var (
 func TestFramesDescribeThemselves(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		add    func(*elementary.Joiner) (*elementary.Audio, error)
+		add    func(*elementary.Joiner) (*elementary.Stream, error)
 		frame  []byte
 		want   codecs.Track
 		second int64 // DTS of the second of two frames
 	}{
 		{
-			"MP3", func(j *elementary.Joiner) (*elementary.Audio, error) { return j.Frames(codecs.MP3) }, mp3,
+			"MP3", func(j *elementary.Joiner) (*elementary.Stream, error) { return j.Join(codecs.MP3, nil) }, mp3,
 			codecs.Track{Codec: codecs.MP3, SampleRate: 44100, Channels: 2},
 			1152 * codecs.ClockRate / 44100,
 		},
 		{
-			"AC-3", func(j *elementary.Joiner) (*elementary.Audio, error) { return j.Frames(codecs.AC3) }, ac3,
+			"AC-3", func(j *elementary.Joiner) (*elementary.Stream, error) { return j.Join(codecs.AC3, nil) }, ac3,
 			codecs.Track{Codec: codecs.AC3, SampleRate: 48000, Channels: 2},
 			1536 * codecs.ClockRate / 48000,
 		},
 		{
-			"Opus", func(j *elementary.Joiner) (*elementary.Audio, error) { return j.Opus(2) }, opus,
+			"Opus", func(j *elementary.Joiner) (*elementary.Stream, error) {
+				return j.Join(codecs.Opus, must(carriage.OpusConfig(2)))
+			}, opus,
 			codecs.Track{Codec: codecs.Opus, SampleRate: 48000, Channels: 2, Config: []byte{0, 2, 0x0f, 0, 0, 0, 0xbb, 0x80, 0, 0, 0}},
 			1800,
 		},
@@ -302,7 +313,7 @@ func TestFramesDescribeThemselves(t *testing.T) {
 		if tt.want.Codec == codecs.Opus {
 			damaged = []byte{3, 0} // no frames
 		}
-		if err := a.Add(0, tt.frame, nil, damaged, tt.frame); err != nil {
+		if err := a.Add(0, 0, tt.frame, nil, damaged, tt.frame); err != nil {
 			t.Fatal(err)
 		}
 		if len(r.tracks) != 1 || !r.tracks[0].Equal(codecs.Tracks{tt.want}) {
@@ -315,34 +326,34 @@ func TestFramesDescribeThemselves(t *testing.T) {
 }
 
 func TestCodecThatIsNotCarriedIsNamed(t *testing.T) {
-	var unsupported *elementary.UnsupportedError
-	if _, err := elementary.New(nil, 0).Video(codecs.AV1); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "AV1") {
-		t.Errorf("Video(AV1) = %v, want an error that names it", err)
+	var unsupported *codecs.UnsupportedError
+	if _, err := elementary.New(nil, 0).Join(codecs.AV1, nil); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "AV1") {
+		t.Errorf("Join(AV1) = %v, want an error that names it", err)
 	}
-	a, err := elementary.New(&recorder{}, 0).Frames(codecs.MP3)
+	a, err := elementary.New(&recorder{}, 0).Join(codecs.MP3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Add(0, mp2); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "layer 2") {
+	if err := a.Add(0, 0, mp2); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "layer 2") {
 		t.Errorf("Add of layer II = %v, want an error that names it", err)
 	}
-	if _, err := elementary.New(nil, 0).Opus(6); err == nil {
-		t.Error("Opus(6) is taken")
+	if _, err := carriage.OpusConfig(6); err == nil {
+		t.Error("Opus with six channels is taken")
 	}
 }
 
 func TestOneStreamOfAKind(t *testing.T) {
 	j := elementary.New(&recorder{}, 0)
-	if _, err := j.Video(codecs.H264); err != nil {
+	if _, err := j.Join(codecs.H264, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Video(codecs.H265); err == nil {
+	if _, err := j.Join(codecs.H265, nil); err == nil {
 		t.Error("a second video stream is taken")
 	}
-	if _, err := j.AAC(lowAAC); err != nil {
+	if _, err := j.Join(codecs.AAC, lowAAC); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.AAC(lowAAC); err == nil {
+	if _, err := j.Join(codecs.AAC, lowAAC); err == nil {
 		t.Error("a second audio stream is taken")
 	}
 }
@@ -364,16 +375,17 @@ func FuzzUnits(f *testing.F) {
 			if hevc {
 				codec = codecs.H265
 			}
-			v, _ := j.Video(codec)
+			v, _ := j.Join(codec, nil)
 			kind := codecs.MP3
 			if len(stream)%2 == 0 {
 				kind = codecs.AC3
 			}
-			a, _ := j.Frames(kind)
-			units := slices.Collect(h264.SplitAnnexB(stream))
+			a, _ := j.Join(kind, nil)
+			var units oracle.AnnexB
+			_ = units.Unmarshal(stream)
 			for i := range int64(4) {
 				dts := (at>>2)*i/3 + i
-				if v.Add(dts, dts+i, units) != nil || a.Add(dts, frame, frame) != nil {
+				if v.Add(dts, dts+i, units...) != nil || a.Add(dts, dts, frame, frame) != nil {
 					break
 				}
 			}
@@ -387,7 +399,7 @@ func FuzzUnits(f *testing.F) {
 				if au.Track >= len(tracks) || au.PTS < au.DTS {
 					t.Fatalf("access unit of track %d of %d, PTS %d, DTS %d", au.Track, len(tracks), au.PTS, au.DTS)
 				}
-				if tracks[au.Track].Codec.Video() && !h264.Whole(au.Payload) {
+				if units, err := nal.Split(au.Payload, 4); tracks[au.Track].Codec.Video() && (err != nil || len(units) == 0) {
 					t.Fatalf("payload %x is not whole", au.Payload)
 				}
 			}

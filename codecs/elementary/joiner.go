@@ -7,7 +7,6 @@ package elementary
 
 import (
 	"errors"
-	"fmt"
 
 	"weir/codecs"
 )
@@ -26,78 +25,88 @@ const (
 
 // A Joiner joins at most one video and one audio stream. It belongs to one goroutine.
 type Joiner struct {
-	sink  codecs.Writer
-	clock clock
-	video *Video
-	audio *Audio
+	// Patient says that the parameter sets of video are waited for without end, as in a file that is read at once.
+	Patient bool
 
-	told      bool // the sink knows the tracks
+	out     codecs.Writer
+	clock   clock
+	streams [2]*Stream // by role; nil where there is none
+
+	told      bool // the writer knows the tracks
 	tracks    codecs.Tracks
-	held      []*codecs.AccessUnit // before that; Track is roleVideo or roleAudio
+	held      []*codecs.AccessUnit // before that; Track is the role
 	heldBytes int
 	first     int64 // DTS of the first unit of any stream
 	begun     bool
 }
 
+// The roles of streams.
 const (
 	roleVideo = iota
 	roleAudio
 )
 
-// New makes a joiner without streams. Wrap is the number of bits of the container's timestamps, 33 for transport
-// streams; zero means that they do not wrap.
-func New(sink codecs.Writer, wrap uint) *Joiner { return &Joiner{sink: sink, clock: clock{wrap: wrap}} }
+// New makes a joiner without streams that writes to out. Wrap is the number of bits of the container's timestamps, 33
+// for transport streams; zero means that they do not wrap.
+func New(out codecs.Writer, wrap uint) *Joiner { return &Joiner{out: out, clock: clock{wrap: wrap}} }
 
-// Streams says whether any stream has been added.
-func (j *Joiner) Streams() bool { return j.video != nil || j.audio != nil }
+// Flush says that nothing follows: tracks that have not been described yet are no longer waited for.
+func (j *Joiner) Flush() error { return j.tell() }
 
-// HasVideo and HasAudio say whether a stream of the kind has been added; there is room for one of each.
-func (j *Joiner) HasVideo() bool { return j.video != nil }
-
-// HasAudio is as [Joiner.HasVideo].
-func (j *Joiner) HasAudio() bool { return j.audio != nil }
-
-// seen is told of each unit at its place on the timeline. It returns an error when what is needed does not come.
-func (j *Joiner) seen(dts int64) error {
+// seen is told of each unit at its place on the timeline, and whether its track is another one from it on. It returns an
+// error when what is needed does not come.
+func (j *Joiner) seen(dts int64, changed bool) error {
 	if !j.begun {
 		j.begun, j.first = true, dts
 	}
-	if j.told {
-		return nil
-	}
 	waited := dts - j.first
 	full := len(j.held) >= maxHeld || j.heldBytes >= maxBytes
+	video, audio := j.state(roleVideo), j.state(roleAudio)
 	switch {
-	case j.video != nil && !j.video.known && waited >= waitVideo:
+	case j.told && !changed:
+		return nil
+	case j.told:
+	case video == unknown && waited >= waitVideo && !j.Patient:
 		return ErrNoParameterSets
-	case j.complete():
-	case (waited >= waitAudio || full) && (j.video == nil || j.video.known):
-	default:
+	case video == unknown:
+		return nil
+	case audio == unknown && waited < waitAudio && !full:
 		return nil
 	}
 	return j.tell()
 }
 
-// complete says whether all streams have described themselves.
-func (j *Joiner) complete() bool {
-	return (j.video == nil || j.video.known) && (j.audio == nil || j.audio.known) && j.Streams()
+// The states of a role.
+const (
+	absent  = iota // there is no stream
+	unknown        // the stream has not described itself
+	known
+)
+
+func (j *Joiner) state(role int) int {
+	if j.streams[role] == nil {
+		return absent
+	}
+	if _, ok := j.streams[role].parser.Track(); !ok {
+		return unknown
+	}
+	return known
 }
 
 // tell announces the tracks that are known and gives out what was held.
 func (j *Joiner) tell() error {
 	var tracks codecs.Tracks
-	if j.video != nil && j.video.known {
-		tracks = append(tracks, j.video.track)
-	}
-	if j.audio != nil && j.audio.known {
-		tracks = append(tracks, j.audio.track)
+	for role, s := range j.streams {
+		if j.state(role) == known {
+			tracks = append(tracks, s.parser.track)
+		}
 	}
 	if len(tracks) == 0 {
 		return nil
 	}
 	if !j.told || !j.tracks.Equal(tracks) {
 		j.told, j.tracks = true, tracks
-		j.sink.SetTracks(tracks)
+		j.out.SetTracks(tracks)
 	}
 	held := j.held
 	j.held, j.heldBytes = nil, 0
@@ -126,14 +135,7 @@ func (j *Joiner) write(au *codecs.AccessUnit) error {
 func (j *Joiner) give(au *codecs.AccessUnit) error {
 	if au.Track == roleAudio {
 		au.Track = len(j.tracks) - 1
-		au.RandomAccess = j.video == nil
+		au.RandomAccess = j.streams[roleVideo] == nil
 	}
-	return j.sink.Write(au)
-}
-
-// An UnsupportedError names a codec that weir does not carry.
-type UnsupportedError struct{ Codec string }
-
-func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("the codec %s is not supported; weir takes H.264, H.265, AAC, Opus, MP3 and AC-3", e.Codec)
+	return j.out.Write(au)
 }

@@ -4,7 +4,10 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+
 	"weir/codecs"
+	"weir/codecs/aac"
 	"weir/codecs/linear"
 )
 
@@ -55,18 +58,12 @@ func unpack(text string) (blocks [][]byte) {
 }
 
 // audioTrack describes the sound at a sample rate that Parse admits.
-func audioTrack(rate int) codecs.Track {
-	frequency := byte(3) // samplingFrequencyIndex (Table 1.18): 48 kHz
-	if rate == 44100 {
-		frequency = 4
+func audioTrack(rate int) (codecs.Track, error) {
+	config, err := mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: rate, ChannelConfig: channels}.Marshal()
+	if err != nil {
+		return codecs.Track{}, err
 	}
-	const lowComplexity = 2
-	return codecs.Track{
-		Codec:      codecs.AAC,
-		Config:     []byte{lowComplexity<<3 | frequency>>1, frequency<<7 | channels<<3},
-		SampleRate: rate,
-		Channels:   channels,
-	}
+	return aac.Track(config)
 }
 
 // sound returns the payload of audio unit u: a beep starts with the first unit of each second.

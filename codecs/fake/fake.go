@@ -126,9 +126,17 @@ func New(c Config) (*Pattern, error) {
 		return nil, err
 	}
 	p := &Pattern{config: c, layout: newLayout(c), grid: linear.NewGrid(unit, c.SampleRate)}
-	p.tracks = codecs.Tracks{{Codec: codecs.H264, Config: avcConfig(c), Width: c.Width, Height: c.Height}}
+	video, err := videoTrack(c)
+	if err != nil {
+		return nil, err
+	}
+	p.tracks = codecs.Tracks{video}
 	if c.Audio != None {
-		p.tracks = append(p.tracks, audioTrack(c.SampleRate))
+		audio, err := audioTrack(c.SampleRate)
+		if err != nil {
+			return nil, err
+		}
+		p.tracks = append(p.tracks, audio)
 	}
 	return p, nil
 }

@@ -1,5 +1,10 @@
 package fake
 
+import (
+	"weir/codecs"
+	"weir/codecs/h264"
+)
+
 // levels are the limits of ITU-T H.264, Table A-1: macroblocks per second and per picture.
 var levels = [...]struct {
 	idc         byte
@@ -126,11 +131,9 @@ const (
 	nalPPS   = 0x68
 )
 
-// avcConfig returns the AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1).
-func avcConfig(c Config) []byte {
+// videoTrack describes the pictures.
+func videoTrack(c Config) (codecs.Track, error) {
+	const length = 4 // of a NAL unit
 	s, p := appendNAL(nil, nalSPS, sps(c)), appendNAL(nil, nalPPS, pps())
-	b := []byte{1, profile, constraint, s[7], 0xff, 0xe1} // lengths of four bytes, one sequence parameter set
-	b = append(b, s[2:]...)                               // its length in two bytes, and it
-	b = append(b, 1)
-	return append(b, p[2:]...)
+	return h264.Syntax.Track([][]byte{s[length:], p[length:]})
 }

@@ -3,8 +3,10 @@ package flv
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
 )
 
 // A kind says what the data of a body is.
@@ -25,16 +27,10 @@ type body struct {
 	data  []byte
 }
 
-// The codecs that are named by number (E.4.2.1, E.4.3.1). HEVC as number 12 is the older extension that Chinese
-// services and their encoders use.
+// The numbers of audio codecs (E.4.2.1) on which the layout of a body depends.
 const (
-	videoAVC  = 7
-	videoHEVC = 12
-
-	audioMP3   = 2
-	audioExtra = 9 // Enhanced RTMP: a FourCC follows
-	audioAAC   = 10
-	audioMP38  = 14
+	audioExtra = 9  // Enhanced RTMP: a FourCC follows
+	audioAAC   = 10 // a packet type follows
 )
 
 // The packet types of enhanced video and audio. Where the two lists differ, the name says which is meant.
@@ -54,10 +50,11 @@ const (
 	frameCommand = 5 // a seek command, not media
 )
 
-var videoFourCCs = map[string]codecs.Codec{"avc1": codecs.H264, "hvc1": codecs.H265, "av01": codecs.AV1}
-
-var audioFourCCs = map[string]codecs.Codec{
-	"mp4a": codecs.AAC, ".mp3": codecs.MP3, "Opus": codecs.Opus, "ac-3": codecs.AC3,
+// numbered returns the codec that a number stands for, or zero.
+func numbered(video bool, n byte) codecs.Codec {
+	return carriage.Find(func(c codecs.Codec, r *carriage.Row) bool {
+		return c.Video() == video && (r.FLV.Number == n && n != 0 || slices.Contains(r.FLV.Accepted, n))
+	})
 }
 
 var oldVideo = map[byte]string{2: "Sorenson H.263", 3: "Screen Video", 4: "VP6", 5: "VP6 with alpha", 6: "Screen Video 2"}
@@ -79,13 +76,9 @@ func parseVideo(b []byte) (body, error) {
 	if frame == frameCommand {
 		return body{}, nil
 	}
-	p := body{key: frame == frameKey}
-	switch n := b[0] & 0x0f; n {
-	case videoAVC:
-		p.codec = codecs.H264
-	case videoHEVC:
-		p.codec = codecs.H265
-	default:
+	n := b[0] & 0x0f
+	p := body{codec: numbered(true, n), key: frame == frameKey}
+	if p.codec == 0 {
 		return body{}, unsupported(true, oldVideo[n], n)
 	}
 	if len(b) < 5 {
@@ -109,38 +102,39 @@ func parseAudio(b []byte) (body, error) {
 	if len(b) == 0 {
 		return body{}, nil
 	}
-	switch n := b[0] >> 4; n {
-	case audioExtra:
+	n := b[0] >> 4
+	if n == audioExtra {
 		return parseExtra(b[0]&0x0f, 0, b[1:], false)
-	case audioMP3, audioMP38:
-		if len(b) == 1 {
-			return body{}, nil // the end of a sequence, as ffmpeg writes it
-		}
-		return body{kind: kindMedia, codec: codecs.MP3, data: b[1:]}, nil
-	case audioAAC:
+	}
+	p := body{kind: kindMedia, codec: numbered(false, n), data: b[1:]}
+	if p.codec == 0 {
+		return body{}, unsupported(false, oldAudio[n], n)
+	}
+	if n == audioAAC {
 		if len(b) < 2 {
 			return body{}, malformed("AAC body of one byte")
 		}
-		p := body{codec: codecs.AAC, data: b[2:]}
-		switch {
-		case b[1] == 0:
+		p.data = b[2:]
+		switch b[1] {
+		case 0:
 			p.kind = kindConfig
-		case b[1] != 1:
+			return p, nil
+		case 1:
+		default:
 			return body{}, malformed("AAC packet type %d", b[1])
-		case len(p.data) > 0: // an empty one is the end of a sequence, as ffmpeg writes it
-			p.kind = kindMedia
 		}
-		return p, nil
-	default:
-		return body{}, unsupported(false, oldAudio[n], n)
 	}
+	if len(p.data) == 0 {
+		p.kind = kindNone // the end of a sequence, as ffmpeg writes it
+	}
+	return p, nil
 }
 
 func unsupported(video bool, name string, number byte) error {
 	if name == "" {
 		name = fmt.Sprintf("number %d", number)
 	}
-	return &UnsupportedError{Video: video, Name: name}
+	return &codecs.UnsupportedError{Video: video, Name: name}
 }
 
 // parseExtra reads the rest of an enhanced body: modifiers, then the codec's FourCC, then perhaps several tracks, of
@@ -238,19 +232,15 @@ func parseMultitrack(b []byte, frame uint8, video bool) (body, error) {
 
 // parseCoded reads what follows a FourCC.
 func parseCoded(typ, frame uint8, fourCC string, b []byte, video bool) (body, error) {
-	known := audioFourCCs
-	if video {
-		known = videoFourCCs
-	}
-	codec, ok := known[fourCC]
-	if !ok {
-		return body{}, &UnsupportedError{Video: video, Name: fmt.Sprintf("%q", fourCC)}
+	codec := carriage.Find(func(c codecs.Codec, r *carriage.Row) bool { return c.Video() == video && r.FLV.FourCC == fourCC })
+	if codec == 0 {
+		return body{}, &codecs.UnsupportedError{Video: video, Name: fmt.Sprintf("%q", fourCC)}
 	}
 	p := body{codec: codec, key: video && frame == frameKey, data: b}
 	switch {
 	case typ == packetSequenceStart:
 		p.kind = kindConfig
-	case typ == packetCodedFrames && video && codec != codecs.AV1:
+	case typ == packetCodedFrames && carriage.Of(codec).FLV.Composed:
 		if len(b) < 3 {
 			return body{}, malformed("no composition time")
 		}

@@ -1,10 +1,13 @@
 package flv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
+	"weir/codecs/elementary"
 	"weir/codecs/flv/amf"
 )
 
@@ -25,13 +28,13 @@ type Demuxer struct {
 	hinted               bool // onMetaData came
 	hintVideo, hintAudio bool
 
-	decided     bool // the sink knows the tracks
+	decided     bool // the writer knows the tracks
 	list        codecs.Tracks
 	waiting     []*codecs.AccessUnit // before that; Track is roleVideo or roleAudio
 	waitingSize int
 	first       int64 // ms; the time of the first media
 	begun       bool
-	unsupported error // the last UnsupportedError before that
+	unsupported error // the last [codecs.UnsupportedError] before that
 }
 
 const (
@@ -43,9 +46,8 @@ const (
 type half struct {
 	known  bool
 	track  codecs.Track
-	nal    *nalConfig // H.264 and H.265
-	frame  int64      // AAC: samples in a frame
-	broken bool       // the next access unit is the first after a break
+	parser *elementary.Parser // of the codec of the track
+	broken bool               // the next access unit is the first after a break
 
 	clock trackClock
 	grid  grid  // audio
@@ -53,25 +55,25 @@ type half struct {
 	any   bool
 }
 
-// Tag takes the next tag and tells sink what it means. Tag owns the body from then on.
+// Tag takes the next tag and tells out what it means. Tag owns the body from then on.
 //
-// The errors are: sink's, unchanged; [ErrNoTracks], after which the publisher should go; [*UnsupportedError], when
+// The errors are: those of out, unchanged; [ErrNoTracks], after which the publisher should go; [*codecs.UnsupportedError], when
 // the tag belongs to a track that is left out; [ErrMalformed], when the tag was skipped. After the latter two the next
 // tag can be given.
-func (d *Demuxer) Tag(t Tag, sink codecs.Writer) error {
+func (d *Demuxer) Tag(t Tag, out codecs.Writer) error {
 	switch t.Type {
 	case TypeVideo:
 		b, err := parseVideo(t.Body)
 		if err != nil {
 			return d.failed(t, err)
 		}
-		return d.take(&d.video, roleVideo, t.Timestamp, b, sink)
+		return d.take(&d.video, roleVideo, t.Timestamp, b, out)
 	case TypeAudio:
 		b, err := parseAudio(t.Body)
 		if err != nil {
 			return d.failed(t, err)
 		}
-		return d.take(&d.audio, roleAudio, t.Timestamp, b, sink)
+		return d.take(&d.audio, roleAudio, t.Timestamp, b, out)
 	case TypeScript:
 		return d.script(t.Body)
 	default:
@@ -79,12 +81,12 @@ func (d *Demuxer) Tag(t Tag, sink codecs.Writer) error {
 	}
 }
 
-// Tracks returns the tracks that the sink was told last; none before.
+// Tracks returns the tracks that the writer was told last; none before.
 func (d *Demuxer) Tracks() codecs.Tracks { return d.list }
 
 // failed remembers that a codec is not supported, and gives a publisher up who has nothing else.
 func (d *Demuxer) failed(t Tag, err error) error {
-	var u *UnsupportedError
+	var u *codecs.UnsupportedError
 	if !errors.As(err, &u) {
 		return fmt.Errorf("reading media: %w", err)
 	}
@@ -128,7 +130,7 @@ func (d *Demuxer) script(b []byte) error {
 	return nil
 }
 
-func (d *Demuxer) take(h *half, role int, ts uint32, b body, sink codecs.Writer) error {
+func (d *Demuxer) take(h *half, role int, ts uint32, b body, out codecs.Writer) error {
 	switch b.kind {
 	case kindConfig:
 		changed, err := h.configure(b)
@@ -136,26 +138,26 @@ func (d *Demuxer) take(h *half, role int, ts uint32, b body, sink codecs.Writer)
 			return fmt.Errorf("reading media: %w", err)
 		}
 		if changed {
-			return d.changed(sink)
+			return d.changed(out)
 		}
 		return nil
 	case kindMedia:
-		return d.media(h, role, ts, b, sink)
+		return d.media(h, role, ts, b, out)
 	default:
 		return nil
 	}
 }
 
-// changed tells the sink about new tracks, unless it still waits for the first.
-func (d *Demuxer) changed(sink codecs.Writer) error {
+// changed tells the writer about new tracks, unless it still waits for the first.
+func (d *Demuxer) changed(out codecs.Writer) error {
 	if d.decided {
-		d.announce(sink)
+		d.announce(out)
 		return nil
 	}
-	return d.decide(sink, false)
+	return d.decide(out, false)
 }
 
-func (d *Demuxer) announce(sink codecs.Writer) {
+func (d *Demuxer) announce(out codecs.Writer) {
 	d.list = nil
 	if d.video.known {
 		d.list = append(d.list, d.video.track)
@@ -163,12 +165,12 @@ func (d *Demuxer) announce(sink codecs.Writer) {
 	if d.audio.known {
 		d.list = append(d.list, d.audio.track)
 	}
-	sink.SetTracks(d.list)
+	out.SetTracks(d.list)
 }
 
-// decide tells the sink the tracks once both are known, or no other is to be expected; late says that enough has
+// decide tells the writer the tracks once both are known, or no other is to be expected; late says that enough has
 // been waited.
-func (d *Demuxer) decide(sink codecs.Writer, late bool) error {
+func (d *Demuxer) decide(out codecs.Writer, late bool) error {
 	some := d.video.known || d.audio.known
 	both := d.video.known && d.audio.known
 	alone := d.hinted && (d.video.known && !d.hintAudio || d.audio.known && !d.hintVideo)
@@ -182,37 +184,39 @@ func (d *Demuxer) decide(sink codecs.Writer, late bool) error {
 		return nil
 	}
 	d.decided = true
-	d.announce(sink)
+	d.announce(out)
 	waiting := d.waiting
 	d.waiting, d.waitingSize = nil, 0
 	for _, au := range waiting {
-		if err := d.emit(au, sink); err != nil {
+		if err := d.emit(au, out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// emit gives an access unit, whose Track is a role, to the sink.
-func (d *Demuxer) emit(au *codecs.AccessUnit, sink codecs.Writer) error {
+// emit gives an access unit, whose Track is a role, to the writer.
+func (d *Demuxer) emit(au *codecs.AccessUnit, out codecs.Writer) error {
 	if au.Track == roleAudio {
 		au.Track = len(d.list) - 1
 		au.RandomAccess = !d.video.known
 	}
-	return sink.Write(au)
+	return out.Write(au)
 }
 
-func (d *Demuxer) media(h *half, role int, ts uint32, b body, sink codecs.Writer) error {
+func (d *Demuxer) media(h *half, role int, ts uint32, b body, out codecs.Writer) error {
 	ms, broken := d.clock.time(&h.clock, ts)
 	h.broken = h.broken || broken && h.any
 	d.begin(ms)
 
 	au, changed, err := h.unit(b, ms)
-	if err != nil {
-		err = fmt.Errorf("reading media: %w", err)
+	if unsupported := (*codecs.UnsupportedError)(nil); errors.As(err, &unsupported) {
+		d.unsupported = err
+	} else if err != nil {
+		err = fmt.Errorf("reading media: %w", malformed("%v", err))
 	}
 	if changed {
-		if err := d.changed(sink); err != nil {
+		if err := d.changed(out); err != nil {
 			return err
 		}
 	}
@@ -227,7 +231,7 @@ func (d *Demuxer) media(h *half, role int, ts uint32, b body, sink codecs.Writer
 			wait = waitHinted
 		}
 		late := ms-d.first >= wait || len(d.waiting) >= waitUnits || d.waitingSize >= waitBytes
-		if derr := d.decide(sink, late); derr != nil {
+		if derr := d.decide(out, late); derr != nil {
 			return derr
 		}
 		return err
@@ -236,35 +240,26 @@ func (d *Demuxer) media(h *half, role int, ts uint32, b body, sink codecs.Writer
 		return err
 	}
 	au.Track = role
-	return d.emit(au, sink)
+	return d.emit(au, out)
 }
 
 // configure takes a decoder configuration and says whether the track is another one now.
 func (h *half) configure(b body) (changed bool, err error) {
-	t, frame := codecs.Track{}, int64(0)
-	var nal *nalConfig
-	switch b.codec {
-	case codecs.H264:
-		if nal, err = parseAVCConfig(b.data); err == nil {
-			t = nal.track()
+	config := bytes.Clone(b.data)
+	if from := carriage.Of(b.codec).FLV.FromHeader; from != nil {
+		if config, err = from(config); err != nil {
+			return false, malformed("%v", err)
 		}
-	case codecs.H265:
-		if nal, err = parseHEVCConfig(b.data); err == nil {
-			t = nal.track()
-		}
-	case codecs.AV1:
-		t, err = parseAV1Config(b.data)
-	case codecs.AAC:
-		t, frame, err = parseAACConfig(b.data)
-	case codecs.Opus:
-		t, err = parseOpusConfig(b.data)
-	default: // MP3 and AC-3 describe themselves in each frame
+	}
+	parser := elementary.NewParser(b.codec)
+	if _, err := parser.Configure(config); err != nil {
+		return false, malformed("%v", err)
+	}
+	t, ok := parser.Track()
+	if !ok { // frames that describe themselves have no configuration
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	h.nal, h.frame = nal, frame
+	h.parser = parser
 	return h.become(t), nil
 }
 
@@ -282,35 +277,25 @@ func (h *half) become(t codecs.Track) bool {
 // unit makes an access unit without Track of b, which the publisher puts at ms; nil if there is nothing in it. It says
 // whether the track is another one from this access unit on.
 func (h *half) unit(b body, ms int64) (au *codecs.AccessUnit, changed bool, err error) {
-	au = &codecs.AccessUnit{Payload: b.data, RandomAccess: b.key, DTS: ms * (codecs.ClockRate / 1000)}
-	switch b.codec {
-	case codecs.H264, codecs.H265:
-		if h.nal == nil || h.track.Codec != b.codec {
-			return nil, false, malformed("%v before its configuration", b.codec)
-		}
-		u, err := splitNALs(b.codec, b.data, h.nal.size, b.key)
-		if err != nil {
-			return nil, false, err
-		}
-		if n := h.nal.with(u.sets); n != h.nal {
-			h.nal = n
-			changed = h.become(n.track())
-		}
-		if len(u.payload) == 0 {
-			return nil, changed, nil
-		}
-		au.Payload, au.RandomAccess = u.payload, u.random
-	case codecs.AV1:
-		if !h.known || h.track.Codec != b.codec {
-			return nil, false, malformed("%v before its configuration", b.codec)
-		}
-		if au.Payload, err = cleanAV1(b.data); err != nil || len(au.Payload) == 0 {
-			return nil, false, err
-		}
-	default:
-		if changed, err = h.audioUnit(b, au); err != nil {
-			return nil, changed, err
-		}
+	parser := h.parser
+	if !h.known || h.track.Codec != b.codec {
+		parser = elementary.NewParser(b.codec)
+	}
+	u, err := parser.Unit(b.data, b.key)
+	if err != nil {
+		return nil, false, err
+	}
+	if h.parser = parser; u.Changed {
+		t, _ := parser.Track()
+		changed = h.become(t)
+	}
+	if len(u.Payload) == 0 {
+		return nil, changed, nil
+	}
+	au = &codecs.AccessUnit{Payload: u.Payload, RandomAccess: u.RandomAccess, DTS: ms * (codecs.ClockRate / 1000)}
+	if rate := int64(parser.Rate()); rate > 0 {
+		au.DTS = h.grid.place(au.DTS, int64(u.Samples), rate)
+		au.Duration = int64(u.Samples) * codecs.ClockRate / rate
 	}
 	if h.any && au.DTS <= h.dts {
 		au.DTS = h.dts + 1 // jitter: time never stands still within a track
@@ -319,25 +304,4 @@ func (h *half) unit(b body, ms int64) (au *codecs.AccessUnit, changed bool, err 
 	au.PTS = au.DTS + int64(b.cts)*(codecs.ClockRate/1000)
 	au.Discontinuity, h.broken = h.broken, false
 	return au, changed, nil
-}
-
-// audioUnit places an audio frame on the grid of its samples.
-func (h *half) audioUnit(b body, au *codecs.AccessUnit) (changed bool, err error) {
-	samples := h.frame
-	if b.codec != codecs.AAC {
-		var t codecs.Track
-		if t, samples, err = describeFrame(b.codec, b.data); err != nil {
-			return false, err
-		}
-		if b.codec != codecs.Opus {
-			changed = h.become(t)
-		}
-	}
-	if !h.known || h.track.Codec != b.codec {
-		return false, malformed("%v before its configuration", b.codec)
-	}
-	rate := int64(h.track.SampleRate)
-	au.DTS = h.grid.place(au.DTS, samples, rate)
-	au.Duration = samples * codecs.ClockRate / rate
-	return changed, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
 )
 
 // Form is the name under which a hub keeps what [NewEncoder] makes.
@@ -42,8 +43,7 @@ func (e *encoder) Encode(au *codecs.AccessUnit) []byte {
 // Check says whether FLV and RTMP can carry something of tracks: nil, or an error that says why not.
 func Check(tracks codecs.Tracks) error {
 	for _, t := range tracks {
-		switch t.Codec {
-		case codecs.H264, codecs.H265, codecs.AV1, codecs.AAC, codecs.Opus, codecs.MP3, codecs.AC3:
+		if carriage.Of(t.Codec).FLV.FourCC != "" {
 			return nil
 		}
 	}

@@ -2,7 +2,7 @@
 // access units and back, and frames them as an FLV stream.
 //
 // It knows no chunk, socket or clock: RTMP's chunks are made by the package rtmp around the bodies made here. What it
-// reads comes from strangers: every length is checked before it is believed, and nothing is allocated for what is
+// reads comes from anybody: every length is checked before it is believed, and nothing is allocated for what is
 // merely announced.
 //
 // The formats are Adobe's "Video File Format Specification Version 10.1", annex E, and Veovera's "Enhanced RTMP" (v2)
@@ -42,19 +42,6 @@ var (
 	// ErrNoTracks: a publisher has sent media for a while, but none that weir can carry.
 	ErrNoTracks = errors.New("no track that can be carried")
 )
-
-// An UnsupportedError says that a publisher sends a codec that weir does not carry.
-type UnsupportedError struct {
-	Video bool
-	Name  string
-}
-
-func (e *UnsupportedError) Error() string {
-	if e.Video {
-		return "video codec " + e.Name + " is not supported"
-	}
-	return "audio codec " + e.Name + " is not supported"
-}
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))

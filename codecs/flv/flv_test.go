@@ -417,7 +417,7 @@ var waitTests = []struct {
 		name: "end of sequence, empty bodies, commands", lists: 1, tracks: 2,
 		tags: []flv.Tag{video(0, avcHeader), audio(0, aacHeader), video(0, nil), audio(0, nil), video(0, []byte{0x17, 2, 0, 0, 0}), video(0, []byte{0x57, 0}), audio(0, []byte{0xaf, 1})},
 	},
-	{name: "Sorenson", err: &flv.UnsupportedError{}, tags: []flv.Tag{video(0, []byte{0x22, 1})}},
+	{name: "Sorenson", err: &codecs.UnsupportedError{}, tags: []flv.Tag{video(0, []byte{0x22, 1})}},
 }
 
 func TestTracksAreWaitedForButNotForEver(t *testing.T) {
@@ -430,7 +430,7 @@ func TestTracksAreWaitedForButNotForEver(t *testing.T) {
 				tag.Body = bytes.Clone(tag.Body)
 				err = d.Tag(tag, &r)
 			}
-			var u *flv.UnsupportedError
+			var u *codecs.UnsupportedError
 			switch {
 			case errors.As(tt.err, &u):
 				if !errors.As(err, &u) {
@@ -461,7 +461,7 @@ func TestPublisherOfNothingUsableIsGivenUp(t *testing.T) {
 	for ts := uint32(0); ts <= 520 && !errors.Is(err, flv.ErrNoTracks); ts += 40 {
 		err = d.Tag(video(ts, []byte{0x22, 1, 2}), &r)
 	}
-	var u *flv.UnsupportedError
+	var u *codecs.UnsupportedError
 	if !errors.Is(err, flv.ErrNoTracks) || !errors.As(err, &u) || u.Name != "Sorenson H.263" {
 		t.Errorf("after half a second of Sorenson video: %v, want ErrNoTracks that names it", err)
 	}

@@ -1,91 +1,85 @@
 package flv
 
 import (
+	"encoding/binary"
+
 	"weir/codecs"
+	"weir/codecs/carriage"
 	"weir/codecs/flv/amf"
 )
 
 // A Muxer makes the bodies of tags, and of RTMP's messages, from tracks and access units. FLV has room for one video
-// and one audio track: the first of each is written, others are left out.
+// and one audio track: the first of each that it can carry is written, others are left out.
 type Muxer struct {
 	base         int64
-	tracks       codecs.Tracks
-	video, audio int // indices; -1 for none
+	video, audio muxed
 	last         uint32
 }
 
+// A muxed is a track that is written.
+type muxed struct {
+	index int // in the stream's tracks; -1 for none
+	track codecs.Track
+	form  *carriage.FLV
+}
+
 // NewMuxer returns a Muxer that counts time from the DTS base.
-func NewMuxer(base int64) *Muxer { return &Muxer{base: base, video: -1, audio: -1} }
+func NewMuxer(base int64) *Muxer {
+	return &Muxer{base: base, video: muxed{index: -1}, audio: muxed{index: -1}}
+}
 
 // SetTracks takes the tracks of all access units that follow and returns what a player must be told about them:
 // onMetaData and the decoder configurations, at the time of the last access unit.
 func (m *Muxer) SetTracks(tracks codecs.Tracks) []Tag {
-	m.tracks, m.video, m.audio = tracks, tracks.Video(), tracks.Audio()
+	m.video, m.audio = first(tracks, true), first(tracks, false)
 	tags := []Tag{{Type: TypeScript, Timestamp: m.last, Body: m.metadata()}}
-	for _, i := range []int{m.video, m.audio} {
-		if i < 0 {
-			continue
+	if m.video.index >= 0 {
+		if b := m.video.header(); b != nil {
+			tags = append(tags, Tag{Type: TypeVideo, Timestamp: m.last, Body: b})
 		}
-		if b := configBody(&tracks[i]); b != nil {
-			t := Tag{Type: TypeAudio, Timestamp: m.last, Body: b}
-			if i == m.video {
-				t.Type = TypeVideo
-			}
-			tags = append(tags, t)
+	}
+	if m.audio.index >= 0 {
+		if b := m.audio.header(); b != nil {
+			tags = append(tags, Tag{Type: TypeAudio, Timestamp: m.last, Body: b})
 		}
 	}
 	return tags
 }
 
-// fourCC names the codecs that only Enhanced RTMP can carry; "" for the others.
-func fourCC(c codecs.Codec) string {
-	switch c {
-	case codecs.H265:
-		return "hvc1"
-	case codecs.AV1:
-		return "av01"
-	case codecs.Opus:
-		return "Opus"
-	case codecs.AC3:
-		return "ac-3"
+func first(tracks codecs.Tracks, video bool) muxed {
+	for i, t := range tracks {
+		if form := &carriage.Of(t.Codec).FLV; form.FourCC != "" && t.Codec.Video() == video {
+			return muxed{index: i, track: t, form: form}
+		}
 	}
-	return ""
+	return muxed{index: -1}
 }
 
 // codecID is what onMetaData says about a codec: its number, or its FourCC as one.
-func codecID(c codecs.Codec) int {
-	switch c {
-	case codecs.H264:
-		return videoAVC
-	case codecs.AAC:
-		return audioAAC
-	case codecs.MP3:
-		return audioMP3
+func (t *muxed) codecID() int {
+	if t.form.Number != 0 {
+		return int(t.form.Number)
 	}
-	n := 0
-	for _, b := range []byte(fourCC(c)) {
-		n = n<<8 | int(b)
-	}
-	return n
+	return int(binary.BigEndian.Uint32([]byte(t.form.FourCC)))
 }
 
 // metadata returns the body of onMetaData (E.5). hasVideo and hasAudio keep players such as flv.js from waiting for a
 // track that will not come.
 func (m *Muxer) metadata() []byte {
 	o := amf.ECMAArray{
-		{Key: "hasVideo", Value: m.video >= 0},
-		{Key: "hasAudio", Value: m.audio >= 0},
+		{Key: "hasVideo", Value: m.video.index >= 0},
+		{Key: "hasAudio", Value: m.audio.index >= 0},
 	}
-	if m.video >= 0 {
-		t := m.tracks[m.video]
+	if m.video.index >= 0 {
+		t := &m.video.track
 		if t.Width > 0 {
 			o = append(o, amf.Field{Key: "width", Value: t.Width}, amf.Field{Key: "height", Value: t.Height})
 		}
-		o = append(o, amf.Field{Key: "videocodecid", Value: codecID(t.Codec)})
+		o = append(o, amf.Field{Key: "videocodecid", Value: m.video.codecID()})
 	}
-	if m.audio >= 0 {
-		t := m.tracks[m.audio]
-		o = append(o, amf.Field{Key: "audiocodecid", Value: codecID(t.Codec)},
+	if m.audio.index >= 0 {
+		t := &m.audio.track
+		o = append(o, amf.Field{Key: "audiocodecid", Value: m.audio.codecID()},
 			amf.Field{Key: "audiosamplerate", Value: t.SampleRate},
 			amf.Field{Key: "audiosamplesize", Value: 16},
 			amf.Field{Key: "audiochannels", Value: t.Channels},
@@ -95,29 +89,38 @@ func (m *Muxer) metadata() []byte {
 	return amf.Append(nil, "onMetaData", o)
 }
 
-// configBody returns the sequence header of a track; nil if its codec has none.
-func configBody(t *codecs.Track) []byte {
-	var b []byte
-	config := t.Config
-	switch t.Codec {
-	case codecs.H264:
-		b = []byte{frameKey<<4 | videoAVC, 0, 0, 0, 0}
-	case codecs.H265, codecs.AV1:
-		b = append([]byte{0x80 | frameKey<<4 | packetSequenceStart}, fourCC(t.Codec)...)
-	case codecs.AAC:
-		b = []byte{aacByte, 0}
-	case codecs.Opus:
-		b = append([]byte{audioExtra<<4 | packetSequenceStart}, fourCC(t.Codec)...)
-		config = opusHead(config)
+// header returns the body of the sequence header; nil if the codec has none.
+func (t *muxed) header() []byte {
+	config := t.track.Config
+	if t.form.ToHeader != nil {
+		config = t.form.ToHeader(config)
 	}
 	if len(config) == 0 {
 		return nil
 	}
+	var b []byte
+	switch video := t.track.Codec.Video(); {
+	case t.form.Number != 0 && video:
+		b = []byte{frameKey<<4 | t.form.Number, 0, 0, 0, 0}
+	case t.form.Number != 0:
+		b = []byte{audioByte(t.form.Number, 3, true), 0}
+	case video:
+		b = append([]byte{0x80 | frameKey<<4 | packetSequenceStart}, t.form.FourCC...)
+	default:
+		b = append([]byte{audioExtra<<4 | packetSequenceStart}, t.form.FourCC...)
+	}
 	return append(b, config...)
 }
 
-// aacByte is the first byte of every AAC body: its rate and size fields are fixed whatever the stream has (E.4.2.1).
-const aacByte = audioAAC<<4 | 3<<2 | 1<<1 | 1
+// audioByte is the first byte of an audio body (E.4.2.1): its rate is a number from 5.5 to 44 kHz, its samples have 16
+// bits. Both are fixed for AAC whatever the stream has.
+func audioByte(number, rate byte, stereo bool) byte {
+	b := number<<4 | rate<<2 | 1<<1
+	if stereo {
+		b |= 1
+	}
+	return b
+}
 
 // A Head is what stands before the payload of an access unit in its tag body.
 type Head struct {
@@ -134,65 +137,62 @@ func (h *Head) put(b ...byte) { h.n += uint8(copy(h.b[h.n:], b)) }
 
 // Head returns the head of au's tag body, or false if au is left out.
 func (m *Muxer) Head(au *codecs.AccessUnit) (Head, bool) {
-	if au.Track != m.video && au.Track != m.audio || au.Track < 0 || len(au.Payload) > MaxBody-len(Head{}.b) {
+	if au.Track != m.video.index && au.Track != m.audio.index || au.Track < 0 || len(au.Payload) > MaxBody-len(Head{}.b) {
 		return Head{}, false
 	}
 	dts := m.millis(au.DTS)
 	h := Head{Type: TypeAudio, Timestamp: uint32(dts)}
 	m.last = h.Timestamp
-	if au.Track == m.audio {
-		return h, h.audio(&m.tracks[m.audio])
+	if au.Track == m.audio.index {
+		h.audio(&m.audio)
+		return h, true
 	}
 	h.Type = TypeVideo
 	frame := byte(frameInter << 4)
 	if au.RandomAccess {
 		frame = frameKey << 4
 	}
-	cts := int32(m.millis(au.PTS) - dts)
-	switch c := m.tracks[m.video].Codec; c {
-	case codecs.H264:
-		h.put(frame|videoAVC, 1, byte(cts>>16), byte(cts>>8), byte(cts))
-	case codecs.AV1:
-		h.put(0x80 | frame | packetCodedFrames)
-		h.put([]byte(fourCC(c))...)
-	default:
-		if cts == 0 {
-			h.put(0x80 | frame | packetCodedFramesX)
-			h.put([]byte(fourCC(c))...)
-			break
-		}
-		h.put(0x80 | frame | packetCodedFrames)
-		h.put([]byte(fourCC(c))...)
-		h.put(byte(cts>>16), byte(cts>>8), byte(cts))
-	}
+	h.video(m.video.form, frame, int32(m.millis(au.PTS)-dts))
 	return h, true
 }
 
-func (h *Head) audio(t *codecs.Track) bool {
-	switch t.Codec {
-	case codecs.AAC:
-		h.put(aacByte, 1)
-	case codecs.MP3:
+func (h *Head) video(form *carriage.FLV, frame byte, cts int32) {
+	switch {
+	case form.Number != 0:
+		h.put(frame|form.Number, 1, byte(cts>>16), byte(cts>>8), byte(cts))
+	case form.Composed && cts == 0:
+		h.put(0x80 | frame | packetCodedFramesX)
+		h.name(form)
+	case form.Composed:
+		h.put(0x80 | frame | packetCodedFrames)
+		h.name(form)
+		h.put(byte(cts>>16), byte(cts>>8), byte(cts))
+	default:
+		h.put(0x80 | frame | packetCodedFrames)
+		h.name(form)
+	}
+}
+
+func (h *Head) audio(t *muxed) {
+	switch t.form.Number {
+	case 0:
+		h.put(audioExtra<<4 | packetCodedFrames)
+		h.name(t.form)
+	case audioAAC:
+		h.put(audioByte(audioAAC, 3, true), 1)
+	default:
 		rate := byte(3) // 44 kHz, also for what has no number
-		switch t.SampleRate {
+		switch t.track.SampleRate {
 		case 11025, 12000:
 			rate = 1
 		case 22050, 24000:
 			rate = 2
 		}
-		b := audioMP3<<4 | rate<<2 | 1<<1
-		if t.Channels > 1 {
-			b |= 1
-		}
-		h.put(b)
-	case codecs.Opus, codecs.AC3:
-		h.put(audioExtra<<4 | packetCodedFrames)
-		h.put([]byte(fourCC(t.Codec))...)
-	default:
-		return false
+		h.put(audioByte(t.form.Number, rate, t.track.Channels > 1))
 	}
-	return true
 }
+
+func (h *Head) name(form *carriage.FLV) { h.n += uint8(copy(h.b[h.n:], form.FourCC)) }
 
 // millis turns ticks into milliseconds since base. What lies before base, audio that is a little ahead of the first
 // picture, counts as zero: a negative number would be read as 49 days.

@@ -43,8 +43,8 @@ var (
 	}
 	pps265 = []byte{0x44, 0x01, 0xc0, 0x25, 0x2f, 0x05, 0x32, 0x40}
 
-	videoTrack = must(h264.Config{SPS: [][]byte{sps}, PPS: [][]byte{pps}}.Track())
-	hevcTrack  = must(h265.Config{VPS: [][]byte{vps265}, SPS: [][]byte{sps265}, PPS: [][]byte{pps265}}.Track())
+	videoTrack = must(h264.Syntax.Track([][]byte{sps, pps}))
+	hevcTrack  = must(h265.Syntax.Track([][]byte{vps265, sps265, pps265}))
 	av1Track   = codecs.Track{Codec: codecs.AV1, Width: 640, Height: 360, Config: []byte{
 		0x81, 0x08, 0x0c, 0x00, 0x0a, 0x0b, 0x00, 0x00, 0x00, 0x42, 0xa7, 0xbf, 0xe4, 0x60, 0x0d, 0x00, 0x40,
 	}}

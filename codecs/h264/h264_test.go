@@ -2,14 +2,12 @@ package h264_test
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"testing"
 
-	oracle "github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
-
 	"weir/codecs"
 	"weir/codecs/h264"
+	"weir/codecs/nal"
 )
 
 var (
@@ -22,122 +20,139 @@ var (
 		0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x6c, 0x80, 0x00, 0x00, 0x03, 0x00, 0x80, 0x00,
 		0x00, 0x1e, 0x07, 0x8c, 0x18, 0xcb,
 	}
-	pps = []byte{0x68, 0xcb, 0x8c, 0xb2}
+	pps    = []byte{0x68, 0xcb, 0x8c, 0xb2}
+	spsExt = []byte{13, 0x80}
 )
 
-func record(parts ...[]byte) []byte { return slices.Concat(parts...) }
+// head is a record of Baseline up to its sequence parameter sets, of which there is one.
+var head = []byte{1, 0x42, 0xc0, 0x28, 0xff, 0xe1}
+
+func sized(set []byte) []byte { return append([]byte{0, byte(len(set))}, set...) }
 
 var configTests = []struct {
-	name string
-	in   []byte
-	want h264.Config
-	err  error // matched with errors.Is where the record is truncated
-	ok   bool
+	name   string
+	in     []byte
+	length int
+	sets   [][]byte
+	ok     bool
 }{
 	{
-		name: "one of each", ok: true,
-		in:   record([]byte{1, 0x42, 0xc0, 0x28, 0xff, 0xe1, 0, 25}, sps, []byte{1, 0, 4}, pps),
-		want: h264.Config{LengthSize: 4, SPS: [][]byte{sps}, PPS: [][]byte{pps}},
+		name: "one of each", ok: true, length: 4,
+		in:   slices.Concat(head, sized(sps), []byte{1}, sized(pps)),
+		sets: [][]byte{sps, pps},
 	},
 	{
-		name: "two picture parameter sets, an empty one, and trailing bytes", ok: true,
-		in:   record([]byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 25}, spsHigh, []byte{3, 0, 4}, pps, []byte{0, 0, 0, 4}, pps, []byte{0xfd, 0xf8, 0xf8, 0}),
-		want: h264.Config{LengthSize: 4, SPS: [][]byte{spsHigh}, PPS: [][]byte{pps, pps}},
+		name: "two picture parameter sets, an empty one, and the fields of High", ok: true, length: 4,
+		in:   slices.Concat([]byte{1, 0x64, 0, 0x1f, 0xff, 0xe1}, sized(spsHigh), []byte{3}, sized(pps), sized(nil), sized(pps), []byte{0xfd, 0xf8, 0xf8, 0}),
+		sets: [][]byte{spsHigh, pps, pps},
 	},
-	{name: "no parameter sets, short lengths", ok: true, in: []byte{1, 66, 0, 30, 0xfd, 0xe0, 0}, want: h264.Config{LengthSize: 2}},
+	{
+		name: "High without its fields", ok: true, length: 4,
+		in:   slices.Concat([]byte{1, 0x64, 0, 0x1f, 0xff, 0xe1}, sized(spsHigh), []byte{1}, sized(pps)),
+		sets: [][]byte{spsHigh, pps},
+	},
+	{
+		name: "an extension of the sequence parameter set, and half of another", ok: true, length: 4,
+		in:   slices.Concat([]byte{1, 0x64, 0, 0x1f, 0xff, 0xe1}, sized(spsHigh), []byte{1}, sized(pps), []byte{0xfd, 0xf8, 0xf8, 2}, sized(spsExt), []byte{0, 9, 13}),
+		sets: [][]byte{spsHigh, pps, spsExt},
+	},
+	{
+		name: "trailing bytes", ok: true, length: 4,
+		in:   slices.Concat(head, sized(sps), []byte{1}, sized(pps), []byte{1, 2, 3, 4, 5}),
+		sets: [][]byte{sps, pps},
+	},
+	{name: "no parameter sets, short lengths", ok: true, length: 2, in: []byte{1, 66, 0, 30, 0xfd, 0xe0, 0}},
 	{name: "length size of 3", in: []byte{1, 66, 0, 30, 0xfe, 0xe0, 0}},
-	{name: "empty", err: h264.ErrTruncated},
+	{name: "empty"},
 	{name: "of another version", in: []byte{2, 66, 0, 30, 0xff, 0xe0, 0}},
-	{name: "half a parameter set", in: record([]byte{1, 0x42, 0xc0, 0x28, 0xff, 0xe1, 0, 25}, sps[:10]), err: h264.ErrTruncated},
-	{name: "no picture parameter sets", in: record([]byte{1, 0x42, 0xc0, 0x28, 0xff, 0xe1, 0, 25}, sps), err: h264.ErrTruncated},
-	{name: "half a length", in: record([]byte{1, 0x42, 0xc0, 0x28, 0xff, 0xe1, 0, 25}, sps, []byte{1, 0}), err: h264.ErrTruncated},
+	{name: "half a parameter set", in: slices.Concat(head, sized(sps)[:10])},
+	{name: "no picture parameter sets", in: slices.Concat(head, sized(sps))},
+	{name: "half a length", in: slices.Concat(head, sized(sps), []byte{1, 0})},
+	{name: "larger than any", in: slices.Concat(head, sized(sps), []byte{1}, sized(pps), make([]byte, nal.MaxRecord))},
 }
 
-func TestConfigIsParsed(t *testing.T) {
+func TestRecordIsRead(t *testing.T) {
 	for _, test := range configTests {
-		got, err := h264.ParseConfig(test.in)
-		if (err == nil) != test.ok || test.err != nil && !errors.Is(err, test.err) {
-			t.Errorf("ParseConfig(%s): error %v", test.name, err)
-		}
-		if !same(got.SPS, test.want.SPS) || !same(got.PPS, test.want.PPS) || got.LengthSize != test.want.LengthSize {
-			t.Errorf("ParseConfig(%s) = %+v, want %+v", test.name, got, test.want)
+		got, err := h264.Syntax.Read(test.in)
+		if (err == nil) != test.ok || !same(got.Sets, test.sets) || got.LengthSize != test.length {
+			t.Errorf("Read(%s) = %+v, %v, want %x", test.name, got, err, test.sets)
 		}
 	}
 }
 
 func same(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
 
+// TestEveryHighProfileHasTheLastFields compares with records of ffmpeg's, whose profile is High 4:4:4 Predictive, and
+// with what ISO/IEC 14496-15 says: all profiles have the fields but Baseline, Main and Extended.
+func TestEveryHighProfileHasTheLastFields(t *testing.T) {
+	for profile, want := range map[byte][]byte{
+		66: nil, 77: nil, 88: nil, 100: {0xfd, 0xf8, 0xf8, 0}, 110: {0xfd, 0xf8, 0xf8, 0}, 122: {0xfd, 0xf8, 0xf8, 0},
+		244: {0xfd, 0xf8, 0xf8, 0}, 44: {0xfd, 0xf8, 0xf8, 0},
+	} {
+		set := bytes.Clone(spsHigh)
+		if want == nil {
+			set = bytes.Clone(sps)
+		}
+		set[1] = profile
+		track, err := h264.Syntax.Track([][]byte{pps, set})
+		want = slices.Concat([]byte{1, profile, set[2], set[3], 0xff, 0xe1}, sized(set), []byte{1}, sized(pps), want)
+		if err != nil || !bytes.Equal(track.Config, want) {
+			t.Errorf("profile %d: %x, %v, want %x", profile, track.Config, err, want)
+		}
+	}
+	real := []byte{
+		0x67, 0xf4, 0x00, 0x0a, 0x91, 0x9b, 0x28, 0xc4, 0xd8, 0x08, 0x80, 0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00, 0x19, 0x07,
+		0x89, 0x12, 0xcb,
+	}
+	track, err := h264.Syntax.Track([][]byte{real, spsExt, pps})
+	want := slices.Concat([]byte{1, 0xf4, 0, 0x0a, 0xff, 0xe1}, sized(real), []byte{1}, sized(pps), []byte{0xff, 0xf8, 0xf8, 1}, sized(spsExt))
+	if err != nil || !bytes.Equal(track.Config, want) || track.Width != 96 || track.Height != 64 {
+		t.Errorf("4:4:4: %+v, %v, want %x", track, err, want)
+	}
+	if c, err := h264.Syntax.Read(track.Config); err != nil || !same(c.Sets, [][]byte{real, pps, spsExt}) {
+		t.Errorf("read again: %x, %v", c.Sets, err)
+	}
+}
+
 func TestTrackIsMadeOfParameterSets(t *testing.T) {
-	got, err := h264.Config{SPS: [][]byte{spsHigh}, PPS: [][]byte{pps}}.Track()
-	want := codecs.Track{Codec: codecs.H264, Width: 1280, Height: 720, Config: record(
-		[]byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 25}, spsHigh, []byte{1, 0, 4}, pps, []byte{0xfd, 0xf8, 0xf8, 0},
+	got, err := h264.Syntax.Track([][]byte{pps, spsHigh})
+	want := codecs.Track{Codec: codecs.H264, Width: 1280, Height: 720, Config: slices.Concat(
+		[]byte{1, 0x64, 0, 0x1f, 0xff, 0xe1}, sized(spsHigh), []byte{1}, sized(pps), []byte{0xfd, 0xf8, 0xf8, 0},
 	)}
 	if err != nil || !got.Equal(want) {
 		t.Errorf("Track() = %+v, %v, want %+v", got, err, want)
 	}
-	for _, bad := range []h264.Config{
-		{},
-		{SPS: [][]byte{sps}},
-		{SPS: [][]byte{{0x67}}, PPS: [][]byte{pps}},
-		{SPS: [][]byte{sps}, PPS: [][]byte{nil}},
-		{SPS: [][]byte{spsHigh[:6]}, PPS: [][]byte{pps}},
-		{SPS: slices.Repeat([][]byte{sps}, 32), PPS: [][]byte{pps}},
+	if again, err := h264.Syntax.Describe(got.Config); err != nil || !again.Equal(want) {
+		t.Errorf("Describe() = %+v, %v, want %+v", again, err, want)
+	}
+	for _, bad := range [][][]byte{
+		nil,
+		{sps},
+		{pps},
+		{{0x67}, pps},
+		{spsHigh[:6], pps},
+		append(slices.Repeat([][]byte{sps}, 32), pps),
+		{sps, append(bytes.Clone(pps), make([]byte, 0xffff)...)},
 	} {
-		if track, err := bad.Track(); err == nil {
-			t.Errorf("Track() of %v = %+v, want an error", bad, track)
+		if track, err := h264.Syntax.Track(bad); err == nil {
+			t.Errorf("Track() of %x = %+v, want an error", bad, track)
 		}
 	}
 }
 
-var payloadTests = []struct {
-	name  string
-	in    []byte
-	units [][]byte
-	whole bool
-}{
-	{"nothing", nil, nil, false},
-	{"two", []byte{0, 0, 0, 2, 0x67, 0x64, 0, 0, 0, 1, 0x65}, [][]byte{{0x67, 0x64}, {0x65}}, true},
-	{"an empty one between", []byte{0, 0, 0, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0x65}, [][]byte{{9}, {0x65}}, true},
-	{"only empty ones", []byte{0, 0, 0, 0}, nil, false},
-	{"half a unit", []byte{0, 0, 0, 1, 9, 0, 0, 0, 9, 0x65}, [][]byte{{9}}, false},
-	{"half a length", []byte{0, 0, 0, 1, 9, 0, 0}, [][]byte{{9}}, false},
-	{"the largest length", []byte{0xff, 0xff, 0xff, 0xff, 9}, nil, false},
-}
-
-func TestUnitsAreYieldedUpToTheFirstBrokenOne(t *testing.T) {
-	for _, test := range payloadTests {
-		if got := slices.Collect(h264.Units(test.in)); !same(got, test.units) {
-			t.Errorf("Units(%s) = %x, want %x", test.name, got, test.units)
-		}
-		if got := h264.Whole(test.in); got != test.whole {
-			t.Errorf("Whole(%s) = %v, want %v", test.name, got, test.whole)
-		}
+func TestLengthSizeOfADescribedTrackIsFour(t *testing.T) {
+	in := slices.Concat(head, sized(sps), []byte{1}, sized(pps), []byte{7, 7})
+	in[4] = 0xfd
+	got, err := h264.Syntax.Describe(in)
+	if in[4] = 0xff; err != nil || !bytes.Equal(got.Config, in) {
+		t.Errorf("Describe() = %x, %v, want %x", got.Config, err, in)
 	}
-}
-
-var annexBTests = []struct {
-	name string
-	in   []byte
-	want [][]byte
-}{
-	{"nothing", nil, nil},
-	{"no start code", []byte{1, 2, 3}, nil},
-	{"start codes of three and four bytes", []byte{0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x65, 1}, [][]byte{{9, 0xf0}, {0x65, 1}}},
-	{"trailing zeros", []byte{0, 0, 1, 0x65, 0, 0, 0, 0, 1, 0x41, 0, 0}, [][]byte{{0x65}, {0x41}}},
-	{"something before", []byte{7, 0, 0, 1, 0x65}, [][]byte{{0x65}}},
-	{"empty units", []byte{0, 0, 1, 0, 0, 1, 0, 0, 1}, nil},
-}
-
-func TestByteStreamIsSplit(t *testing.T) {
-	for _, test := range annexBTests {
-		if got := slices.Collect(h264.SplitAnnexB(test.in)); !same(got, test.want) {
-			t.Errorf("SplitAnnexB(%s) = %x, want %x", test.name, got, test.want)
-		}
+	if _, err := h264.Syntax.Describe([]byte{1, 66, 0, 30, 0xff, 0xe0, 0}); err == nil {
+		t.Error("a record without parameter sets is taken")
 	}
 }
 
 func TestParameterSetsOfTheConfigurationAreNotKept(t *testing.T) {
-	c := h264.Config{SPS: [][]byte{sps}, PPS: [][]byte{pps}}
 	for _, test := range []struct {
 		unit []byte
 		want bool
@@ -150,59 +165,49 @@ func TestParameterSetsOfTheConfigurationAreNotKept(t *testing.T) {
 		{[]byte{0x68, 1}, true},
 		{[]byte{0x65, 1}, true},
 	} {
-		if got := c.Keep(test.unit); got != test.want {
+		if got := h264.Syntax.Keep(test.unit, [][]byte{sps, pps}); got != test.want {
 			t.Errorf("Keep(%x) = %v, want %v", test.unit, got, test.want)
 		}
 	}
 }
 
-func FuzzParseConfig(f *testing.F) {
-	for _, test := range configTests {
-		f.Add(test.in)
+func TestRandomAccessPoints(t *testing.T) {
+	for _, test := range []struct {
+		unit      []byte
+		key, want bool
+	}{
+		{[]byte{0x65, 1}, false, true},
+		{[]byte{0x41, 1}, true, false},
+		{[]byte{6, 6, 1, 0x80}, false, true},
+		{[]byte{6, 6, 1, 0x40}, false, false}, // right after some pictures only
+		{[]byte{6, 6, 1, 0x40}, true, true},
+		{[]byte{6, 5, 1, 0x80}, true, false},
+		{[]byte{6}, true, false},
+	} {
+		if got := h264.Syntax.Random(test.unit, test.key); got != test.want {
+			t.Errorf("Random(%x, %v) = %v, want %v", test.unit, test.key, got, test.want)
+		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := h264.ParseConfig(b)
-		if err != nil {
-			return
-		}
-		again, err := c.Marshal()
-		if err != nil {
-			return
-		}
-		d, err := h264.ParseConfig(again)
-		if err != nil || d.LengthSize != 4 || !same(c.SPS, d.SPS) || !same(c.PPS, d.PPS) {
-			t.Errorf("%+v became %+v, %v", c, d, err)
-		}
-		_, _ = c.Track()
-	})
 }
 
-func FuzzPayload(f *testing.F) {
-	for _, test := range payloadTests {
-		f.Add(test.in)
-	}
-	for _, test := range annexBTests {
+func FuzzRecord(f *testing.F) {
+	for _, test := range configTests[:len(configTests)-1] {
 		f.Add(test.in)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var a oracle.AVCC
-		err := a.Unmarshal(b)
-		units := slices.Collect(h264.Units(b))
-		if len(units) <= oracle.MaxNALUsPerAccessUnit && (err == nil) != h264.Whole(b) {
-			t.Errorf("Whole(%x) = %v, but mediacommon says %v", b, h264.Whole(b), err)
+		c, err := h264.Syntax.Read(b)
+		if err != nil {
+			return
 		}
-		if err == nil && !same(units, a) {
-			t.Errorf("Units(%x) = %x, want %x", b, units, [][]byte(a))
+		again, err := h264.Syntax.Track(c.Sets)
+		if err != nil {
+			return
 		}
-		if h264.Whole(b) {
-			if got := len(h264.AppendAnnexB(nil, h264.Join(units...))); got != len(h264.Join(units...)) {
-				t.Errorf("a byte stream of %d bytes for a payload of %d", got, len(h264.Join(units...)))
-			}
-		}
-		split := slices.Collect(h264.SplitAnnexB(b))
-		back := slices.Collect(h264.SplitAnnexB(h264.AppendAnnexB(nil, h264.Join(split...))))
-		if !same(split, back) {
-			t.Errorf("SplitAnnexB(%x) = %x, and again %x", b, split, back)
+		d, err := h264.Syntax.Read(again.Config)
+		want, _ := h264.Syntax.Ordered(c.Sets)
+		got, _ := h264.Syntax.Ordered(d.Sets)
+		if err != nil || d.LengthSize != 4 || !same(got, want) {
+			t.Errorf("%+v became %+v, %v", c, d, err)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package h265_test
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"testing"
 
@@ -25,85 +24,86 @@ var (
 	}
 	pps = []byte{0x44, 0x01, 0xc0, 0x25, 0x2f, 0x05, 0x32, 0x40}
 
-	config = h265.Config{LengthSize: 4, VPS: [][]byte{vps}, SPS: [][]byte{sps}, PPS: [][]byte{pps}}
+	sets = [][]byte{vps, sps, pps}
 )
 
 func same(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
 
 func TestRecordSaysWhatAnotherWriterSays(t *testing.T) {
-	got, err := config.Marshal()
+	got, err := h265.Syntax.Track([][]byte{pps, sps, vps})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec, err := oracle.CreateHEVCDecConfRec(config.VPS, config.SPS, config.PPS, true, true, true, true)
+	rec, err := oracle.CreateHEVCDecConfRec([][]byte{vps}, [][]byte{sps}, [][]byte{pps}, true, true, true, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// mp4ff leaves the temporal layers unstated.
+	// mp4ff leaves the temporal layers unstated where it makes the whole record.
 	rec.NumTemporalLayers, rec.TemporalIDNested = 1, 1
 	var want bytes.Buffer
 	if err := rec.Encode(&want); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("Marshal() =\n%x, want\n%x", got, want.Bytes())
+	if w := (codecs.Track{Codec: codecs.H265, Config: want.Bytes(), Width: 960, Height: 540}); !got.Equal(w) {
+		t.Errorf("Track() =\n%+v, want\n%+v", got, w)
 	}
-	track, err := config.Track()
-	if w := (codecs.Track{Codec: codecs.H265, Config: got, Width: 960, Height: 540}); err != nil || !track.Equal(w) {
-		t.Errorf("Track() = %+v, %v, want %+v", track, err, w)
+	if again, err := h265.Syntax.Describe(got.Config); err != nil || !again.Equal(got) {
+		t.Errorf("Describe() = %+v, %v, want %+v", again, err, got)
 	}
-	for _, bad := range []h265.Config{
-		{},
-		{VPS: config.VPS, SPS: config.SPS},
-		{VPS: config.VPS, SPS: [][]byte{sps[:9]}, PPS: config.PPS},
-		{VPS: config.VPS, SPS: config.SPS, PPS: [][]byte{nil}},
-		{VPS: slices.Repeat(config.VPS, 99), SPS: config.SPS, PPS: config.PPS},
+	for _, bad := range [][][]byte{
+		nil,
+		{vps, sps},
+		{vps, pps},
+		{sps, pps},
+		{vps, sps[:9], pps},
+		{vps, sps, append(bytes.Clone(pps), make([]byte, 0xffff)...)},
 	} {
-		if _, err := bad.Track(); err == nil {
-			t.Errorf("Track() of %+v succeeds", bad)
+		if _, err := h265.Syntax.Track(bad); err == nil {
+			t.Errorf("Track() of %x succeeds", bad)
 		}
 	}
 }
 
 // head is the record up to the number of arrays.
 func head() []byte {
-	b, err := config.Marshal()
+	track, err := h265.Syntax.Track(sets)
 	if err != nil {
 		panic(err)
 	}
-	return b[:22:22]
+	return track.Config[:22:22]
 }
+
+var (
+	vpsShort = []byte{0x40, 1}
+	ppsShort = []byte{0x44, 1}
+)
 
 var configTests = []struct {
 	name string
 	in   []byte
-	want h265.Config
-	err  error
+	sets [][]byte
 	ok   bool
 }{
-	{name: "no arrays", in: append(head(), 0), want: h265.Config{LengthSize: 4}, ok: true},
+	{name: "no arrays", in: append(head(), 0), ok: true},
 	{
 		name: "sets and what is none", ok: true,
-		in:   append(head(), 3, 0xa0, 0, 2, 0, 1, 7, 0, 0, 39, 0, 1, 0, 1, 8, 0xa2, 0, 1, 0, 2, 9, 9),
-		want: h265.Config{LengthSize: 4, VPS: [][]byte{{7}}, PPS: [][]byte{{9, 9}}},
+		in:   append(head(), 3, 0xa0, 0, 2, 0, 2, 0x40, 1, 0, 0, 39, 0, 1, 0, 2, 0x4e, 1, 0xa2, 0, 1, 0, 2, 0x44, 1),
+		sets: [][]byte{vpsShort, ppsShort},
 	},
-	{name: "empty", err: h265.ErrTruncated},
-	{name: "cut in an array", in: append(head(), 1, 0xa0, 0), err: h265.ErrTruncated},
-	{name: "cut in a length", in: append(head(), 1, 0xa0, 0, 1, 0), err: h265.ErrTruncated},
-	{name: "cut in a set", in: append(head(), 1, 0xa0, 0, 1, 0, 9, 1), err: h265.ErrTruncated},
-	{name: "65535 sets announced", in: append(head(), 255, 0xa0, 255, 255), err: h265.ErrTruncated},
-	{name: "too many sets", in: append(append(head(), 1, 0xa0, 0, 200), bytes.Repeat([]byte{0, 1, 7}, 200)...)},
+	{name: "empty"},
+	{name: "cut in an array", in: append(head(), 1, 0xa0, 0)},
+	{name: "cut in a length", in: append(head(), 1, 0xa0, 0, 1, 0)},
+	{name: "cut in a set", in: append(head(), 1, 0xa0, 0, 1, 0, 9, 1)},
+	{name: "65535 sets announced", in: append(head(), 255, 0xa0, 255, 255)},
+	{name: "too many sets", in: append(append(head(), 1, 0xa0, 0, 200), bytes.Repeat([]byte{0, 2, 0x40, 1}, 200)...)},
 	{name: "of another version", in: make([]byte, 23)},
 }
 
-func TestConfigIsParsed(t *testing.T) {
+func TestRecordIsRead(t *testing.T) {
 	for _, test := range configTests {
-		got, err := h265.ParseConfig(test.in)
-		if (err == nil) != test.ok || test.err != nil && !errors.Is(err, test.err) {
-			t.Errorf("ParseConfig(%s): error %v", test.name, err)
-		}
-		if got.LengthSize != test.want.LengthSize || !same(got.VPS, test.want.VPS) || !same(got.SPS, test.want.SPS) || !same(got.PPS, test.want.PPS) {
-			t.Errorf("ParseConfig(%s) = %+v, want %+v", test.name, got, test.want)
+		got, err := h265.Syntax.Read(test.in)
+		if (err == nil) != test.ok || !same(got.Sets, test.sets) {
+			t.Errorf("Read(%s) = %+v, %v, want %x", test.name, got, err, test.sets)
 		}
 	}
 }
@@ -122,34 +122,42 @@ func TestParameterSetsOfTheConfigurationAreNotKept(t *testing.T) {
 		{pps[:4], true},
 		{[]byte{0x26, 1, 2}, true},
 	} {
-		if got := config.Keep(test.unit); got != test.want {
+		if got := h265.Syntax.Keep(test.unit, sets); got != test.want {
 			t.Errorf("Keep(%x) = %v, want %v", test.unit, got, test.want)
 		}
 	}
 }
 
-func FuzzParseConfig(f *testing.F) {
+func TestRandomAccessPoints(t *testing.T) {
+	for kind := range byte(48) {
+		if got, want := h265.Syntax.Random([]byte{kind << 1, 1}, true), kind >= 16 && kind <= 21; got != want {
+			t.Errorf("Random of type %d = %v, want %v", kind, got, want)
+		}
+	}
+}
+
+func FuzzRecord(f *testing.F) {
 	for _, test := range configTests {
 		f.Add(test.in)
 	}
-	full, err := config.Marshal()
+	full, err := h265.Syntax.Track(sets)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(full)
+	f.Add(full.Config)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := h265.ParseConfig(b)
+		c, err := h265.Syntax.Read(b)
 		if err != nil {
 			return
 		}
-		again, err := c.Marshal()
+		again, err := h265.Syntax.Track(c.Sets)
 		if err != nil {
 			return
 		}
-		d, err := h265.ParseConfig(again)
-		if err != nil || d.LengthSize != 4 || !same(c.VPS, d.VPS) || !same(c.SPS, d.SPS) || !same(c.PPS, d.PPS) {
+		d, err := h265.Syntax.Read(again.Config)
+		want, _ := h265.Syntax.Ordered(c.Sets)
+		if err != nil || d.LengthSize != 4 || !same(d.Sets, want) {
 			t.Errorf("%+v became %+v, %v", c, d, err)
 		}
-		_, _ = c.Track()
 	})
 }

@@ -76,11 +76,11 @@ func (e *encoder) Encode(au *codecs.AccessUnit) []byte {
 
 // tablesDue says whether the tables go before au, and remembers it.
 func (e *encoder) tablesDue(track *elementary, au *codecs.AccessUnit) bool {
-	if track != e.program.clock || !au.RandomAccess && track.codec.Video() {
+	if track != e.program.clock || !au.RandomAccess && track.video {
 		return false
 	}
 	since := au.DTS - e.tables
-	if !track.codec.Video() && e.toldTables && since >= 0 && since < tablesInterval {
+	if !track.video && e.toldTables && since >= 0 && since < tablesInterval {
 		return false
 	}
 	e.toldTables, e.tables = true, au.DTS

@@ -18,6 +18,7 @@ import (
 	"weir/codecs/h264"
 	"weir/codecs/h265"
 	"weir/codecs/mpegts"
+	"weir/codecs/nal"
 )
 
 // tool finds a program that the test needs.
@@ -68,11 +69,11 @@ func clip(t *testing.T, origin int64, args ...string) (weir.Tracks, []*weir.Acce
 		keep := func([]byte) bool { return true }
 		switch c := pt.Codec.(type) {
 		case *codecs.H264:
-			config := h264.Config{SPS: [][]byte{c.SPS}, PPS: [][]byte{c.PPS}}
-			track, keep = must(config.Track()), config.Keep
+			sets := [][]byte{c.SPS, c.PPS}
+			track, keep = must(h264.Syntax.Track(sets)), func(unit []byte) bool { return h264.Syntax.Keep(unit, sets) }
 		case *codecs.H265:
-			config := h265.Config{VPS: [][]byte{c.VPS}, SPS: [][]byte{c.SPS}, PPS: [][]byte{c.PPS}}
-			track, keep = must(config.Track()), config.Keep
+			sets := [][]byte{c.VPS, c.SPS, c.PPS}
+			track, keep = must(h265.Syntax.Track(sets)), func(unit []byte) bool { return h265.Syntax.Keep(unit, sets) }
 		case *codecs.MPEG4Audio:
 			track = must(aac.Track(must(c.Config.Marshal())))
 		case *codecs.AC3:
@@ -88,8 +89,8 @@ func clip(t *testing.T, origin int64, args ...string) (weir.Tracks, []*weir.Acce
 		for _, s := range pt.Samples {
 			payload := must(s.GetPayload())
 			if track.Codec.Video() {
-				units := slices.DeleteFunc(slices.Collect(h264.Units(payload)), func(u []byte) bool { return !keep(u) })
-				payload = h264.Join(units...)
+				units := slices.DeleteFunc(slices.Collect(nal.Units(payload)), func(u []byte) bool { return !keep(u) })
+				payload = nal.Join(units...)
 			}
 			units = append(units, &weir.AccessUnit{
 				Track: i, DTS: origin + at*weir.ClockRate/scale, PTS: origin + (at+int64(s.PTSOffset))*weir.ClockRate/scale,

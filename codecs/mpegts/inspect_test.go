@@ -193,8 +193,8 @@ var (
 	}
 	pps265 = []byte{0x44, 0x01, 0xc0, 0x25, 0x2f, 0x05, 0x32, 0x40}
 
-	videoTrack = must(h264.Config{SPS: [][]byte{sps}, PPS: [][]byte{pps}}.Track())
-	hevcTrack  = must(h265.Config{VPS: [][]byte{vps265}, SPS: [][]byte{sps265}, PPS: [][]byte{pps265}}.Track())
+	videoTrack = must(h264.Syntax.Track([][]byte{sps, pps}))
+	hevcTrack  = must(h265.Syntax.Track([][]byte{vps265, sps265, pps265}))
 	aacTrack   = codecs.Track{Codec: codecs.AAC, Config: []byte{0x11, 0x90}, SampleRate: 48000, Channels: 2}
 	mp3Track   = codecs.Track{Codec: codecs.MP3, SampleRate: 44100, Channels: 2}
 	ac3Track   = codecs.Track{Codec: codecs.AC3, SampleRate: 48000, Channels: 6}

@@ -12,8 +12,8 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/aac"
-	"weir/codecs/h264"
 	"weir/codecs/mpegts"
+	"weir/codecs/nal"
 )
 
 const wrap = 1 << 33
@@ -74,7 +74,7 @@ func media(seed uint64, tracks codecs.Tracks, seconds int64, most int) []*codecs
 				for range 1 + r.IntN(3) {
 					unit := random(r, 2+r.IntN(most))
 					unit[0], unit[1] = 0x41, 0x02 // a slice, in H.264 as in H.265
-					au.Payload = append(au.Payload, h264.Join(unit)...)
+					au.Payload = append(au.Payload, nal.Join(unit)...)
 				}
 			} else {
 				au.Payload = random(r, 1+r.IntN(min(most, 4000)))
@@ -192,7 +192,7 @@ func elementary(t codecs.Track, au *codecs.AccessUnit) []byte {
 	default:
 		return au.Payload
 	}
-	for u := range h264.Units(au.Payload) {
+	for u := range nal.Units(au.Payload) {
 		code(u)
 	}
 	return b
@@ -225,7 +225,7 @@ func TestSegmentIsReadByAnotherDemuxer(t *testing.T) {
 		} else if au.RandomAccess {
 			units = units[2:]
 		}
-		if pts != au.PTS%wrap || dts != au.DTS%wrap || !bytes.Equal(h264.Join(units...), au.Payload) {
+		if pts != au.PTS%wrap || dts != au.DTS%wrap || !bytes.Equal(nal.Join(units...), au.Payload) {
 			t.Errorf("access unit %d: PTS %d, DTS %d, want %d, %d; or its data differs", videos, pts, dts, au.PTS%wrap, au.DTS%wrap)
 		}
 		return nil
@@ -283,7 +283,7 @@ func TestClockLeadsAndDoesNotPause(t *testing.T) {
 }
 
 func TestBrokenAccessUnitsAreLeftOut(t *testing.T) {
-	good := &codecs.AccessUnit{DTS: 9000, PTS: 9000, RandomAccess: true, Payload: h264.Join([]byte{0x65, 1, 2, 3})}
+	good := &codecs.AccessUnit{DTS: 9000, PTS: 9000, RandomAccess: true, Payload: nal.Join([]byte{0x65, 1, 2, 3})}
 	bad := []*codecs.AccessUnit{
 		{Track: -1, Payload: good.Payload},
 		{Track: 7, Payload: good.Payload},
@@ -423,7 +423,7 @@ func TestClockOfEncoderNeverGoesBackUnannounced(t *testing.T) {
 	e := mpegts.NewEncoder(0)
 	x := newInspector()
 	_ = x.read(e.Prologue(tracks))
-	slice := h264.Join([]byte{0x41, 2, 3})
+	slice := nal.Join([]byte{0x41, 2, 3})
 	write := func(track int, dts int64, broken bool) {
 		t.Helper()
 		au := &codecs.AccessUnit{Track: track, DTS: dts, PTS: dts, Discontinuity: broken, Payload: slice}
@@ -448,7 +448,7 @@ func TestClockOfEncoderNeverGoesBackUnannounced(t *testing.T) {
 
 func FuzzSegment(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 1, 0x65}, []byte{5}, int64(start), int64(3600), uint8(3))
-	f.Add(h264.Join(bytes.Repeat([]byte{0x41}, 400), []byte{6}), bytes.Repeat([]byte{7}, 185), int64(-5), int64(-90000), uint8(40))
+	f.Add(nal.Join(bytes.Repeat([]byte{0x41}, 400), []byte{6}), bytes.Repeat([]byte{7}, 185), int64(-5), int64(-90000), uint8(40))
 	f.Fuzz(func(t *testing.T, video, audio []byte, dts, step int64, n uint8) {
 		tracks := codecs.Tracks{videoTrack, aacTrack, mp3Track}
 		var units []*codecs.AccessUnit

@@ -63,7 +63,7 @@ func (p *pes) adaptation() int {
 	switch {
 	case p.pcr:
 		return 8
-	case p.track.codec.Video() && p.units[0].RandomAccess:
+	case p.track.video && p.units[0].RandomAccess:
 		return 2
 	}
 	return 0
@@ -197,7 +197,7 @@ func (m *muxer) compose(p *pes) {
 	if length > 0xffff {
 		length = 0 // unbounded, as video may be
 	}
-	b := append(m.scratch[:0], 0, 0, 1, p.track.streamID, byte(length>>8), byte(length))
+	b := append(m.scratch[:0], 0, 0, 1, p.track.StreamID, byte(length>>8), byte(length))
 	b = append(b, 0x84) // data_alignment_indicator: an access unit starts here
 	if au.PTS == au.DTS {
 		b = appendTimestamp(append(b, 0x80, byte(h-9)), 2, au.PTS)

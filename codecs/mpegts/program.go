@@ -11,8 +11,8 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/aac"
-	"weir/codecs/h264"
-	"weir/codecs/h265"
+	"weir/codecs/carriage"
+	"weir/codecs/nal"
 )
 
 // The PIDs in use (2.4.3.3). Those of elementary streams are pidFirst plus the index of the track, so a track keeps
@@ -34,140 +34,86 @@ var ErrNoTrack = errors.New("no track that MPEG-TS can carry")
 
 // Check says whether at least one of the tracks can be carried; the error is the reason why not.
 func Check(tracks codecs.Tracks) error {
-	var reasons []error
-	for i, t := range tracks {
+	return tracks.Carried(ErrNoTrack, func(i int, t codecs.Track) error {
 		_, err := newElementary(i, t)
-		if err == nil {
-			return nil
-		}
-		reasons = append(reasons, fmt.Errorf("track %d: %w", i, err))
-	}
-	return errors.Join(append([]error{ErrNoTrack}, reasons...)...)
+		return err
+	})
 }
 
 // An elementary is a track that is carried.
 type elementary struct {
-	index      int
-	codec      codecs.Codec
-	pid        uint16
-	streamType byte // table 2-34
-	streamID   byte // table 2-22
-	descriptor string
-
-	delimiter  string   // what each access unit of video starts with
-	parameters []byte   // parameter sets in byte stream format; stand before each random access point
-	adts       aac.ADTS // AAC only
+	carriage.TS
+	index int
+	video bool
+	pid   uint16
 
 	// samples of rate make up an access unit of audio; rate is zero when nobody knows.
 	samples, rate int64
 }
 
-// Access unit delimiters in byte stream format: any slice types may follow (ITU-T H.264, 7.3.2.4; ITU-T H.265,
-// 7.3.2.5). MPEG-TS demands one in each access unit (2.14.1 and 2.17.1).
-const (
-	delimiterH264 = "\x00\x00\x00\x01\x09\xf0"
-	delimiterH265 = "\x00\x00\x00\x01\x46\x01\x50"
-)
-
 // newElementary prepares a track, or says why it cannot be carried.
 func newElementary(index int, t codecs.Track) (*elementary, error) {
-	if index >= maxIndex {
+	row := carriage.Of(t.Codec)
+	switch {
+	case index >= maxIndex:
 		return nil, fmt.Errorf("more than %d tracks", maxIndex)
-	}
-	e := &elementary{index: index, codec: t.Codec, pid: uint16(pidFirst + index), rate: int64(t.SampleRate)}
-	switch t.Codec {
-	case codecs.H264:
-		c, err := h264.ParseConfig(t.Config)
-		if err != nil {
-			return nil, err
-		}
-		if c.LengthSize != 4 {
-			return nil, fmt.Errorf("H.264 configuration with a length size of %d", c.LengthSize)
-		}
-		e.streamType, e.streamID, e.delimiter = 0x1b, 0xe0, delimiterH264
-		e.parameters = byteStream(c.SPS, c.PPS)
-	case codecs.H265:
-		c, err := h265.ParseConfig(t.Config)
-		if err != nil {
-			return nil, err
-		}
-		if c.LengthSize != 4 {
-			return nil, fmt.Errorf("H.265 configuration with a length size of %d", c.LengthSize)
-		}
-		e.streamType, e.streamID, e.delimiter = 0x24, 0xe0, delimiterH265
-		e.parameters = byteStream(c.VPS, c.SPS, c.PPS)
-	case codecs.AAC:
-		adts, err := aac.NewADTS(t.Config)
-		if err != nil {
-			return nil, err
-		}
-		e.streamType, e.streamID, e.adts = 0x0f, 0xc0, adts
-		e.samples, e.rate = aac.Samples, int64(adts.SampleRate)
-	case codecs.MP3:
-		e.streamType, e.streamID, e.samples = 0x03, 0xc0, 1152
-		if t.SampleRate > 0 && t.SampleRate < 32000 { // ISO/IEC 13818-3, 2.4.2.3
-			e.streamType, e.samples = 0x04, 576
-		}
-	case codecs.AC3:
-		// As ATSC A/52, annex A, and HLS have it.
-		e.streamType, e.streamID, e.samples = 0x81, 0xbd, 1536
-		e.descriptor = "\x05\x04AC-3"
-	default:
+	case row.TS == nil:
 		return nil, fmt.Errorf("MPEG-TS cannot carry codec %v", t.Codec)
 	}
-	return e, nil
-}
-
-func byteStream(lists ...[][]byte) []byte {
-	var b []byte
-	for _, sets := range lists {
-		for _, set := range sets {
-			b = append(append(b, 0, 0, 0, 1), set...)
-		}
+	e := &elementary{index: index, video: t.Codec.Video(), pid: uint16(pidFirst + index)}
+	var err error
+	if e.TS, err = row.TS(t); err != nil {
+		return nil, err
 	}
-	return b
+	if row.Length != nil {
+		samples, rate, err := row.Length(t)
+		if err != nil {
+			return nil, err
+		}
+		e.samples, e.rate = int64(samples), int64(rate)
+	}
+	return e, nil
 }
 
 // size is the number of bytes of an access unit in the elementary stream; zero when it cannot be carried: it is
 // empty, is broken from the start, or is too large for the header that audio gets.
 func (e *elementary) size(au *codecs.AccessUnit) int {
-	if !e.codec.Video() {
-		n := len(au.Payload)
-		if e.codec != codecs.AAC {
-			if n > maxAudioPES {
-				return 0
-			}
-			return n
-		}
-		if n == 0 || n > aac.MaxADTS {
-			return 0
-		}
+	n := len(au.Payload)
+	switch {
+	case e.ADTS != nil && (n == 0 || n > aac.MaxADTS), !e.video && n > maxAudioPES:
+		return 0
+	case e.ADTS != nil:
 		return n + aac.ADTSHeaderSize
+	case !e.video:
+		return n
 	}
-	n := 0
-	for u := range h264.Units(au.Payload) {
+	n = 0
+	for u := range nal.Units(au.Payload) {
 		n += 4 + len(u)
 	}
 	if n == 0 {
 		return 0
 	}
 	if au.RandomAccess {
-		n += len(e.parameters)
+		n += len(e.Parameters)
 	}
-	return n + len(e.delimiter)
+	return n + len(e.Delimiter)
 }
 
 // append appends the size(au) bytes of an access unit, which are not none.
 func (e *elementary) append(dst []byte, au *codecs.AccessUnit) []byte {
-	if e.codec.Video() {
-		dst = append(dst, e.delimiter...)
+	if e.video {
+		dst = append(dst, e.Delimiter...)
 		if au.RandomAccess {
-			dst = append(dst, e.parameters...)
+			dst = append(dst, e.Parameters...)
 		}
-		return h264.AppendAnnexB(dst, au.Payload)
+		for u := range nal.Units(au.Payload) {
+			dst = nal.AppendAnnexB(dst, u)
+		}
+		return dst
 	}
-	if e.codec == codecs.AAC {
-		header := e.adts.Header(len(au.Payload))
+	if e.ADTS != nil {
+		header := e.ADTS.Header(len(au.Payload))
 		dst = append(dst, header[:]...)
 	}
 	return append(dst, au.Payload...)
@@ -195,15 +141,15 @@ func newProgram(tracks codecs.Tracks) *program {
 		if err != nil || len(carried) == maxCarried {
 			continue
 		}
-		switch e.streamID {
+		switch e.StreamID {
 		case 0xe0:
-			e.streamID += video
+			e.StreamID += video
 			video++
 		case 0xc0:
-			e.streamID += audio
+			e.StreamID += audio
 			audio++
 		}
-		if p.clock == nil || e.codec.Video() && !p.clock.codec.Video() {
+		if p.clock == nil || e.video && !p.clock.video {
 			p.clock = e
 		}
 		p.byTrack[i] = e
@@ -216,8 +162,8 @@ func newProgram(tracks codecs.Tracks) *program {
 
 	body := []byte{0xe0 | byte(p.clock.pid>>8), byte(p.clock.pid), 0xf0, 0}
 	for _, e := range carried {
-		body = append(body, e.streamType, 0xe0|byte(e.pid>>8), byte(e.pid), 0xf0, byte(len(e.descriptor)))
-		body = append(body, e.descriptor...)
+		body = append(body, e.StreamType, 0xe0|byte(e.pid>>8), byte(e.pid), 0xf0, byte(len(e.Descriptor)))
+		body = append(body, e.Descriptor...)
 	}
 	// Receivers take a table with the version that they know for the one that they know (2.4.4.9), so that another
 	// content must have another version; five bits of its checksum tell most apart.

@@ -105,7 +105,7 @@ func ofTrack(units []*codecs.AccessUnit, track int) []*codecs.AccessUnit {
 // are. Only the first of them gets a timestamp, so the others must follow when a decoder expects them.
 func (e *elementary) group(units []*codecs.AccessUnit, limit int64) (n, size int) {
 	size = e.size(units[0])
-	if e.codec.Video() || e.rate <= 0 || size == 0 {
+	if e.video || e.rate <= 0 || size == 0 {
 		return 1, size
 	}
 	tolerance := e.samples * codecs.ClockRate / e.rate / 4

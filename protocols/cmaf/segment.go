@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
 	"weir/codecs/fmp4"
 	"weir/codecs/mpegts"
 )
@@ -58,17 +59,14 @@ func (g *Generation) Init() ([]byte, error) {
 	return g.init, g.err
 }
 
-// Carries says whether players take all tracks of the generation in this form. Transport streams could hold more
-// codecs than players of segments find in them: H.265 and Opus are expected in fragments.
+// Carries says whether players take all tracks of the generation in this form.
 func (g *Generation) Carries(f Form) bool {
 	if f == CMAF {
 		_, err := g.Init()
 		return err == nil
 	}
 	for _, t := range g.Tracks {
-		switch t.Codec {
-		case codecs.H264, codecs.AAC, codecs.MP3, codecs.AC3:
-		default:
+		if !carriage.Of(t.Codec).Segments {
 			return false
 		}
 	}

@@ -1,4 +1,4 @@
-// Package pull holds the inputs that fetch their media: files so far, looped as linear channels.
+// Package pull holds the inputs that fetch their media: files, looped as linear channels, and streams over HTTP.
 //
 // It knows no stream and no actor: what it reads is written to a [codecs.Writer], and the input that owns the goroutine
 // decides what follows when reading ends.
@@ -11,6 +11,9 @@ import (
 	"io/fs"
 	"os"
 
+	"weir/codecs"
+	"weir/codecs/carriage"
+	"weir/codecs/elementary"
 	"weir/codecs/linear"
 )
 
@@ -18,7 +21,7 @@ import (
 var (
 	ErrNotMedia  = errors.New("neither an MP4 file nor an MPEG transport stream")
 	ErrTruncated = errors.New("the file is truncated")
-	ErrNoTracks  = errors.New("no video or audio in it")
+	ErrNoTracks  = elementary.ErrNoTracks
 	ErrCodec     = errors.New("only H.264 and AAC can be played from files")
 	ErrTooLarge  = errors.New("too large")
 )
@@ -140,3 +143,14 @@ const maxSamples = 8 << 20
 
 // maxUnit bounds one access unit, in bytes.
 const maxUnit = 32 << 20
+
+// inFiles says whether files may hold a codec. Others would need their own grids of audio, or sample descriptions.
+func inFiles(c codecs.Codec) bool { return c == codecs.H264 || c == codecs.AAC }
+
+// measure sets the length of an access unit of audio.
+func measure(t *linear.Track) (err error) {
+	if length := carriage.Of(t.Codec).Length; length != nil {
+		t.Unit, t.Rate, err = length(t.Track)
+	}
+	return err
+}

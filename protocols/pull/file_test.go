@@ -8,14 +8,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"weir/codecs"
 	"weir/codecs/aac"
+	"weir/codecs/fake"
 	"weir/codecs/h264"
 	"weir/codecs/linear"
+	"weir/codecs/mpegts"
+	"weir/codecs/nal"
 	"weir/protocols/pull"
 )
 
@@ -122,8 +126,8 @@ func TestFilesBecomeLinearChannels(t *testing.T) {
 				codec := p.Tracks()[au.Track].Codec
 				if codec == codecs.H264 {
 					counts[0]++
-					if !h264.Whole(au.Payload) {
-						t.Fatalf("access unit %d does not consist of NAL units", i)
+					if units, err := nal.Split(au.Payload, 4); err != nil || len(units) == 0 {
+						t.Fatalf("access unit %d does not consist of NAL units: %v", i, err)
 					}
 				} else {
 					counts[1]++
@@ -219,15 +223,15 @@ func TestDecodersSeeEveryPictureOverTheSeam(t *testing.T) {
 		}
 		t.Run(tt.name, func(t *testing.T) {
 			p := openProgram(t, tt.root, tt.name)
-			config, err := h264.ParseConfig(p.Tracks()[0].Config)
+			sets, err := h264.Syntax.Carried(p.Tracks()[0].Config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			video := h264.AppendAnnexB(nil, h264.Join(append(config.SPS, config.PPS...)...))
+			video := nal.AppendAnnexB(nil, sets...)
 			var audio []byte
 			for _, au := range loops(t, p, now, 2) {
 				if au.Track == 0 {
-					video = h264.AppendAnnexB(video, au.Payload)
+					video = nal.AppendAnnexB(video, slices.Collect(nal.Units(au.Payload))...)
 					continue
 				}
 				adts, err := aac.NewADTS(p.Tracks()[1].Config)
@@ -300,7 +304,7 @@ func TestParameterSetsOfTheConfigurationAreNotInBand(t *testing.T) {
 		if au.Track != 0 {
 			continue
 		}
-		for u := range h264.Units(au.Payload) {
+		for u := range nal.Units(au.Payload) {
 			if kind := u[0] & 0x1f; kind >= h264.TypeSPS && kind <= h264.TypeAUD {
 				t.Fatalf("access unit %d has a NAL unit of type %d", i, kind)
 			}
@@ -486,5 +490,51 @@ func BenchmarkOpenAndReadSegment(b *testing.B) {
 				msn++
 			}
 		})
+	}
+}
+
+// TestRecordingThatChangesItsPictureSaysSoInBand joins recordings of two sizes. The track of a channel is that of the
+// first, so what a decoder needs for the second, and for the first after it, stands before its random access points.
+func TestRecordingThatChangesItsPictureSaysSoInBand(t *testing.T) {
+	var file []byte
+	var sets [2][][]byte
+	for i, width := range []int{640, 320} {
+		p, err := fake.New(fake.Config{Width: width, Height: 180, Audio: fake.None})
+		if err != nil {
+			t.Fatal(err)
+		}
+		units, err := p.Segment(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file = append(file, mpegts.Segment(p.Tracks(), units)...)
+		if sets[i], err = h264.Syntax.Carried(p.Tracks()[0].Config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file = append(file, file[:len(file)/2/188*188]...) // the first again, or most of it
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.ts"), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := openProgram(t, dir, "a.ts")
+	if got := p.Tracks()[0].Width; got != 640 {
+		t.Errorf("width %d, want 640", got)
+	}
+	var seen [2]int
+	points := 0
+	for _, au := range loops(t, p, now, 1) {
+		units := slices.Collect(nal.Units(au.Payload))
+		for i := range sets {
+			if nal.Has(units, sets[i][0]) && nal.Has(units, sets[i][1]) {
+				seen[i]++
+			}
+		}
+		if au.RandomAccess {
+			points++
+		}
+	}
+	if points < 5 || seen[1] != 2 || seen[0] != points-4 {
+		t.Errorf("of %d random access points %d have the first parameter sets and %d the second, want %d and 2", points, seen[0], seen[1], points-4)
 	}
 }

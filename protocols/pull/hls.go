@@ -12,6 +12,7 @@ import (
 	hlscodecs "github.com/bluenviron/gohlslib/v2/pkg/codecs"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 )
 
@@ -101,86 +102,51 @@ func (p *playlistPull) join(c *gohlslib.Client, tracks []*gohlslib.Track) error 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.j = elementary.New(p.out, 0)
-	var refused []refusal
-	for _, t := range tracks {
-		name, video := playlistCodec(t.Codec)
-		switch taken := video && p.j.HasVideo() || !video && p.j.HasAudio(); {
-		case name != "":
-			refused = append(refused, refusal{name, video})
-			continue
-		case taken:
-			p.note(fmt.Sprintf("a track of %T is left out: it is not the first of its kind", t.Codec))
-			continue
-		}
-		if err := p.track(c, t); err != nil {
-			return err
-		}
+	offers := make([]elementary.Offer, len(tracks))
+	for i, t := range tracks {
+		offers[i] = p.offer(c, t)
 	}
-	return missing(p.j, refused, p.note)
+	return p.j.Choose(offers, p.note)
 }
 
-// playlistCodec names a codec that cannot be carried; the name is empty for one that can.
-func playlistCodec(c hlscodecs.Codec) (name string, video bool) {
-	switch c.(type) {
-	case *hlscodecs.H264, *hlscodecs.H265:
-		return "", true
-	case *hlscodecs.MPEG4Audio, *hlscodecs.Opus:
-		return "", false
-	case *hlscodecs.AV1:
-		return "AV1", true
-	case *hlscodecs.VP9:
-		return "VP9", true
-	case *hlscodecs.FLAC:
-		return "FLAC", false
-	}
-	return fmt.Sprintf("%T", c), false
-}
-
-func (p *playlistPull) track(c *gohlslib.Client, t *gohlslib.Track) error {
+// offer is what a track holds; without a codec it cannot be carried.
+func (p *playlistPull) offer(c *gohlslib.Client, t *gohlslib.Track) (o elementary.Offer) {
 	rate := int64(t.ClockRate)
 	if rate <= 0 {
 		rate = codecs.ClockRate
 	}
-	ticks := func(at int64) int64 { return toTicks(at, rate) }
-	var v *elementary.Video
-	var a *elementary.Audio
-	var err error
-	pictures := func(pts, dts int64, units [][]byte) {
+	var s *elementary.Stream
+	add := func(pts, dts int64, units [][]byte) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.fail(v.Add(ticks(dts), ticks(pts), units))
+		p.fail(s.Add(codecs.Ticks(dts, rate), codecs.Ticks(pts, rate), units...))
 	}
-	sound := func(pts int64, frames [][]byte) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.fail(a.Add(ticks(pts), frames...))
-	}
+	sound := func(pts int64, frames [][]byte) { add(pts, pts, frames) }
+	var subscribe func()
 	switch k := t.Codec.(type) {
 	case *hlscodecs.H264:
-		v, err = p.j.Video(codecs.H264, k.SPS, k.PPS)
-		c.OnDataH26x(t, pictures)
+		o = elementary.Offer{Codec: codecs.H264, Name: "H.264", Sets: [][]byte{k.SPS, k.PPS}}
+		subscribe = func() { c.OnDataH26x(t, add) }
 	case *hlscodecs.H265:
-		v, err = p.j.Video(codecs.H265, k.VPS, k.SPS, k.PPS)
-		c.OnDataH26x(t, pictures)
+		o = elementary.Offer{Codec: codecs.H265, Name: "H.265", Sets: [][]byte{k.VPS, k.SPS, k.PPS}}
+		subscribe = func() { c.OnDataH26x(t, add) }
 	case *hlscodecs.MPEG4Audio:
-		config, merr := k.Config.Marshal()
-		if merr != nil {
-			return merr
-		}
-		a, err = p.j.AAC(config)
-		c.OnDataMPEG4Audio(t, sound)
+		o = elementary.Offer{Codec: codecs.AAC, Name: "AAC"}
+		o.Config, o.Refused = k.Config.Marshal()
+		subscribe = func() { c.OnDataMPEG4Audio(t, sound) }
 	case *hlscodecs.Opus:
-		a, err = p.j.Opus(k.ChannelCount)
-		c.OnDataOpus(t, sound)
+		o = elementary.Offer{Codec: codecs.Opus, Name: "Opus"}
+		o.Config, o.Refused = carriage.OpusConfig(k.ChannelCount)
+		subscribe = func() { c.OnDataOpus(t, sound) }
+	default:
+		o.Name = strings.TrimPrefix(fmt.Sprintf("%T", k), "*codecs.")
+		o.Refused = &codecs.UnsupportedError{Video: k.IsVideo(), Name: o.Name}
 	}
-	return err
-}
-
-// toTicks turns units of which there are rate in a second into ticks, rounded down.
-func toTicks(at, rate int64) int64 {
-	seconds, rest := at/rate, at%rate
-	if rest < 0 {
-		seconds, rest = seconds-1, rest+rate
+	o.What, o.Video = "a track of "+o.Name, t.Codec.IsVideo()
+	o.Take = func(stream *elementary.Stream) error {
+		s = stream
+		subscribe()
+		return nil
 	}
-	return seconds*codecs.ClockRate + rest*codecs.ClockRate/rate
+	return o
 }

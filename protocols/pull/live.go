@@ -12,6 +12,7 @@ import (
 	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/flv"
 )
@@ -55,7 +56,7 @@ func ReadFLV(r io.Reader, note func(string), out codecs.Writer) error {
 			return ended(err)
 		}
 		err = demuxer.Tag(tag, out)
-		unsupported := (*flv.UnsupportedError)(nil)
+		unsupported := (*codecs.UnsupportedError)(nil)
 		switch {
 		case err == nil:
 		case errors.Is(err, flv.ErrNoTracks):
@@ -104,7 +105,7 @@ func ReadTS(r io.Reader, note func(string), out codecs.Writer) error {
 	}
 	limited.left = -1
 	j := elementary.New(out, 33)
-	if err := joinTS(j, reader, note); err != nil {
+	if err := j.Choose(offersOf(reader, note), note); err != nil {
 		return err
 	}
 	damaged := 0
@@ -172,102 +173,76 @@ func (p *probe) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// joinTS adds the first video and the first audio track that can be carried. A kind of which there are only others is
-// an error that names the codec.
-func joinTS(j *elementary.Joiner, reader *mpegts.Reader, note func(string)) error {
-	var refused []refusal
+// offersOf lists the tracks of a transport stream. Note is told of what is neither sound nor pictures, or cannot be told.
+func offersOf(reader *mpegts.Reader, note func(string)) (offers []elementary.Offer) {
 	for _, t := range reader.Tracks() {
-		name, video, known := liveCodec(t.Codec)
-		taken := video && j.HasVideo() || !video && j.HasAudio()
+		o, known := offerOf(reader, t)
+		o.What = fmt.Sprintf("the track of PID %d", t.PID)
 		switch {
 		case !known:
-			note(fmt.Sprintf("the track of PID %d is left out: it holds %s", t.PID, name))
+			note(fmt.Sprintf("%s is left out: it holds %s", o.What, o.Name))
 			continue
-		case name != "":
-			refused = append(refused, refusal{name, video})
-			continue
-		case taken:
-			note(fmt.Sprintf("the track of PID %d is left out: it is not the first of its kind", t.PID))
-			continue
+		case o.Codec == 0:
+			o.Refused = &codecs.UnsupportedError{Video: o.Video, Name: o.Name}
 		}
-		if err := joinTrack(j, reader, t); err != nil {
-			return fmt.Errorf("track of PID %d: %w", t.PID, err)
-		}
+		offers = append(offers, o)
 	}
-	return missing(j, refused, note)
+	return offers
 }
 
-// A refusal is a track whose codec cannot be carried.
-type refusal struct {
-	codec string
-	video bool
-}
-
-// missing returns an error that names the codec if there is video or sound and none that can be carried.
-func missing(j *elementary.Joiner, refused []refusal, note func(string)) error {
-	for _, r := range refused {
-		if r.video && !j.HasVideo() || !r.video && !j.HasAudio() {
-			return &elementary.UnsupportedError{Codec: r.codec}
-		}
-		note(fmt.Sprintf("a track of %s is left out", r.codec))
-	}
-	if !j.Streams() {
-		return ErrNoTracks
-	}
-	return nil
-}
-
-// liveCodec is as [tsCodec], for what is not kept in a file: more codecs can be carried.
-func liveCodec(c tscodecs.Codec) (name string, video, known bool) {
-	switch c.(type) {
-	case *tscodecs.H264, *tscodecs.H265:
-		return "", true, true
-	case *tscodecs.MPEG4Audio, *tscodecs.MPEG1Audio, *tscodecs.AC3, *tscodecs.Opus:
-		return "", false, true
-	}
-	return tsCodec(c)
-}
-
-func joinTrack(j *elementary.Joiner, reader *mpegts.Reader, t *mpegts.Track) error {
-	var audio *elementary.Audio
-	var err error
-	add := func(pts int64, frames [][]byte) error { return audio.Add(pts, frames...) }
+// offerOf is what a track holds; without a codec it cannot be carried. known is false for what is neither sound nor
+// pictures, or cannot be told.
+func offerOf(reader *mpegts.Reader, t *mpegts.Track) (o elementary.Offer, known bool) {
+	var s *elementary.Stream
+	pictures := func(pts, dts int64, units [][]byte) error { return s.Add(dts, pts, units...) }
+	frames := func(pts int64, frames [][]byte) error { return s.Add(pts, pts, frames...) }
+	var subscribe func()
 	switch c := t.Codec.(type) {
-	case *tscodecs.H264, *tscodecs.H265:
-		codec := codecs.H264
-		if _, is := c.(*tscodecs.H265); is {
-			codec = codecs.H265
-		}
-		v, err := j.Video(codec)
-		if err != nil {
-			return err
-		}
-		take := func(pts, dts int64, units [][]byte) error { return v.Add(dts, pts, units) }
-		if codec == codecs.H265 {
-			reader.OnDataH265(t, take)
-		} else {
-			reader.OnDataH264(t, take)
-		}
+	case *tscodecs.H264:
+		o = elementary.Offer{Codec: codecs.H264, Name: "H.264", Video: true}
+		subscribe = func() { reader.OnDataH264(t, pictures) }
+	case *tscodecs.H265:
+		o = elementary.Offer{Codec: codecs.H265, Name: "H.265", Video: true}
+		subscribe = func() { reader.OnDataH265(t, pictures) }
 	case *tscodecs.MPEG4Audio:
-		config, merr := c.Marshal()
-		if merr != nil {
-			return merr
-		}
-		audio, err = j.AAC(config)
-		reader.OnDataMPEG4Audio(t, add)
+		o = elementary.Offer{Codec: codecs.AAC, Name: "AAC"}
+		o.Config, o.Refused = c.Marshal()
+		subscribe = func() { reader.OnDataMPEG4Audio(t, frames) }
 	case *tscodecs.MPEG1Audio:
-		audio, err = j.Frames(codecs.MP3)
-		reader.OnDataMPEG1Audio(t, add)
+		o = elementary.Offer{Codec: codecs.MP3, Name: "MPEG-1 audio"}
+		subscribe = func() { reader.OnDataMPEG1Audio(t, frames) }
 	case *tscodecs.AC3:
-		audio, err = j.Frames(codecs.AC3)
-		reader.OnDataAC3(t, func(pts int64, frame []byte) error { return audio.Add(pts, frame) })
+		o = elementary.Offer{Codec: codecs.AC3, Name: "AC-3"}
+		subscribe = func() {
+			reader.OnDataAC3(t, func(pts int64, frame []byte) error { return s.Add(pts, pts, frame) })
+		}
 	case *tscodecs.Opus:
+		o = elementary.Offer{Codec: codecs.Opus, Name: "Opus"}
 		channels := 0
 		if c.Desc != nil {
 			channels = int(c.Desc.ChannelConfigCode)
 		}
-		audio, err = j.Opus(channels)
-		reader.OnDataOpus(t, add)
+		o.Config, o.Refused = carriage.OpusConfig(channels)
+		subscribe = func() { reader.OnDataOpus(t, frames) }
+	case *tscodecs.MPEG4Video:
+		o = elementary.Offer{Name: "MPEG-4 Part 2", Video: true}
+	case *tscodecs.MPEG1Video:
+		o = elementary.Offer{Name: "MPEG-1 or MPEG-2 video", Video: true}
+	case *tscodecs.MPEG4AudioLATM:
+		o = elementary.Offer{Name: "AAC in LATM"}
+	case *tscodecs.EAC3:
+		o = elementary.Offer{Name: "E-AC-3"}
+	case *tscodecs.KLV:
+		return elementary.Offer{Name: "KLV metadata"}, false
+	case *tscodecs.DVBSubtitle:
+		return elementary.Offer{Name: "DVB subtitles"}, false
+	default:
+		return elementary.Offer{Name: "something unknown"}, false
 	}
-	return err
+	o.Take = func(stream *elementary.Stream) error {
+		s = stream
+		subscribe()
+		return nil
+	}
+	return o, true
 }

@@ -25,7 +25,6 @@ import (
 	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
 	"weir/codecs"
-	"weir/codecs/elementary"
 	"weir/codecs/fake"
 	"weir/codecs/flv"
 	"weir/codecs/linear"
@@ -184,7 +183,7 @@ func tsOf(t *testing.T, tracks ...*mpegts.Track) []byte {
 func TestWhatIsWrongWithATransportStreamIsSaid(t *testing.T) {
 	aac := &mpegts.Track{PID: 257, Codec: &tscodecs.MPEG4Audio{Config: mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 48000, ChannelConfig: 2}}}
 	mpeg2 := &mpegts.Track{PID: 256, Codec: &tscodecs.MPEG1Video{}}
-	unsupported := (*elementary.UnsupportedError)(nil)
+	unsupported := (*codecs.UnsupportedError)(nil)
 	for _, tt := range []struct {
 		name string
 		body []byte

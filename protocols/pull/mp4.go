@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/Eyevinn/mp4ff/bits"
 	"github.com/Eyevinn/mp4ff/mp4"
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"weir/codecs"
-	"weir/codecs/aac"
-	"weir/codecs/h264"
+	"weir/codecs/carriage"
+	"weir/codecs/elementary"
 	"weir/codecs/linear"
+	"weir/codecs/nal"
 )
 
 // Limits of the parts of an MP4 file that are read into memory, in bytes, and of the number of its boxes. The index
@@ -138,7 +139,8 @@ type movieTrack struct {
 	id    uint32
 	scale uint32 // units in a second
 	track linear.Track
-	avc   h264.Config // video only; LengthSize as in the file
+	nal   *nal.Syntax // of a codec that consists of NAL units
+	sets  nal.Config  // of it, as in the file
 
 	empty     int64 // ticks before the first edit
 	mediaTime int64 // where the first edit starts, in units
@@ -184,26 +186,14 @@ func parseMP4(r io.ReaderAt, size int64) (*media, error) {
 // choose leaves the first video and the first audio track that can be played. Where there is a kind of which none can,
 // that is the error.
 func (m *movie) choose() error {
-	var chosen []*movieTrack
-	have := make(map[bool]bool)
-	for _, t := range m.tracks {
-		if video := t.track.Codec.Video(); !have[video] {
-			have[video] = true
-			chosen = append(chosen, t)
-		} else {
-			m.notes = append(m.notes, fmt.Sprintf("track %d is left out: it is not the first of its kind", t.id))
-		}
-	}
+	selection := elementary.Selection{Note: func(s string) { m.notes = append(m.notes, s) }}
+	m.tracks = slices.DeleteFunc(m.tracks, func(t *movieTrack) bool {
+		return !selection.Offer(fmt.Sprintf("track %d", t.id), t.track.Codec.Video(), nil)
+	})
 	for _, e := range m.refused {
-		if !have[e.video] {
-			return e
-		}
-		m.notes = append(m.notes, fmt.Sprintf("a track is left out: %v", e))
+		selection.Offer("", e.video, e)
 	}
-	if m.tracks = chosen; len(chosen) == 0 {
-		return ErrNoTracks
-	}
-	return nil
+	return selection.Finish()
 }
 
 // scan goes through the boxes of the file and reads those that hold the index.
@@ -412,7 +402,7 @@ func (t *movieTrack) describe(tables []box, video bool) error {
 	}
 	switch e := entries[0]; {
 	case video && (e.kind == "avc1" || e.kind == "avc3"):
-		return t.describeVideo(e)
+		return t.describeVideo(e, codecs.H264, "avcC")
 	case !video && e.kind == "mp4a":
 		return t.describeAudio(e)
 	default:
@@ -439,7 +429,8 @@ func (e *codecError) Error() string {
 
 func (*codecError) Unwrap() error { return ErrCodec }
 
-func (t *movieTrack) describeVideo(entry box) error {
+// describeVideo reads the record in a box of the sample entry of a codec that consists of NAL units.
+func (t *movieTrack) describeVideo(entry box, codec codecs.Codec, kind string) error {
 	const fields = 78 // of a VisualSampleEntry (12.1.3.2)
 	if len(entry.body) < fields {
 		return fmt.Errorf("sample description %s of %d bytes", entry.kind, len(entry.body))
@@ -448,18 +439,16 @@ func (t *movieTrack) describeVideo(entry box) error {
 	if err != nil {
 		return err
 	}
-	record, ok, err := find(list, "avcC")
+	record, ok, err := find(list, kind)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("sample description %s without avcC box", entry.kind)
+		return fmt.Errorf("sample description %s without %s box", entry.kind, kind)
 	}
-	if t.avc, err = h264.ParseConfig(record.body); err != nil {
-		return err
-	}
-	t.track.Codec = codecs.H264
-	return nil
+	t.track.Codec, t.nal = codec, carriage.Of(codec).NAL
+	t.sets, err = t.nal.Read(record.body)
+	return err
 }
 
 func (t *movieTrack) describeAudio(entry box) error {
@@ -489,23 +478,8 @@ func (t *movieTrack) describeAudio(entry box) error {
 	if d.DecSpecificInfo == nil {
 		return fmt.Errorf("AAC without AudioSpecificConfig")
 	}
-	t.track, err = aacTrack(d.DecSpecificInfo.DecConfig)
-	return err
-}
-
-// aacTrack describes AAC for the index of a clip.
-func aacTrack(config []byte) (linear.Track, error) {
-	track, err := aac.Track(config)
-	if err != nil {
-		return linear.Track{}, err
+	if t.track.Track, err = carriage.Of(codecs.AAC).Describe(d.DecSpecificInfo.DecConfig); err != nil {
+		return err
 	}
-	var c mpeg4audio.AudioSpecificConfig
-	if err := c.Unmarshal(config); err != nil {
-		return linear.Track{}, err
-	}
-	t := linear.Track{Track: track, Unit: aac.Samples, Rate: c.SampleRate}
-	if c.FrameLengthFlag {
-		t.Unit = 960
-	}
-	return t, nil
+	return measure(&t.track)
 }

@@ -1,7 +1,6 @@
 package pull
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -10,8 +9,8 @@ import (
 	"github.com/Eyevinn/mp4ff/mp4"
 
 	"weir/codecs"
-	"weir/codecs/h264"
 	"weir/codecs/linear"
+	"weir/codecs/nal"
 )
 
 // rescale converts units of a timescale to ticks, to the nearest.
@@ -261,14 +260,13 @@ func (m *movie) traf(body []byte, start, end int64) (int64, error) {
 
 // finish makes the index that the clip wants of the samples, and completes the description of the track.
 func (t *movieTrack) finish(m *movie) error {
-	video := t.track.Codec.Video()
-	if video && (len(t.avc.SPS) == 0 || len(t.avc.PPS) == 0) {
-		if err := t.findSets(m); err != nil {
-			return err
+	if t.nal != nil {
+		if _, err := t.nal.Ordered(t.sets.Sets); err != nil {
+			if err := t.findSets(m); err != nil {
+				return err
+			}
 		}
-	}
-	if video {
-		track, err := t.avc.Track()
+		track, err := t.nal.Track(t.sets.Sets)
 		if err != nil {
 			return fmt.Errorf("track %d: %w", t.id, err)
 		}
@@ -283,7 +281,7 @@ func (t *movieTrack) finish(m *movie) error {
 		if err != nil {
 			return fmt.Errorf("track %d: %w", t.id, err)
 		}
-		if !video && pts < 0 && pts+int64(t.track.Unit)*codecs.ClockRate/int64(t.track.Rate) <= 1 {
+		if t.track.Rate > 0 && pts < 0 && pts+int64(t.track.Unit)*codecs.ClockRate/int64(t.track.Rate) <= 1 {
 			continue // what an edit list leaves out: priming of an audio decoder
 		}
 		t.places = append(t.places, place{s.offset, s.size})
@@ -310,22 +308,16 @@ func (t *movieTrack) findSets(m *movie) error {
 		if err != nil {
 			return err
 		}
-		units, err := split(b, t.avc.LengthSize)
+		units, err := nal.Split(b, t.sets.LengthSize)
 		if err != nil {
 			return err
 		}
 		for _, u := range units {
-			switch u[0] & 0x1f {
-			case h264.TypeSPS:
-				t.avc.SPS = append(t.avc.SPS, u)
-			case h264.TypePPS:
-				t.avc.PPS = append(t.avc.PPS, u)
+			if t.nal.IsSet(u) {
+				t.sets.Sets = append(t.sets.Sets, u)
 			}
 		}
 		break
-	}
-	if len(t.avc.SPS) == 0 || len(t.avc.PPS) == 0 {
-		return fmt.Errorf("track %d: H.264 without parameter sets", t.id)
 	}
 	return nil
 }
@@ -334,17 +326,17 @@ func (t *movieTrack) findSets(m *movie) error {
 func (m *movie) Payload(track, sample int) ([]byte, error) {
 	t := m.tracks[track]
 	b, err := m.sample(t.places[sample])
-	if err != nil || !t.track.Codec.Video() {
+	if err != nil || t.nal == nil {
 		return b, err
 	}
-	units, err := split(b, t.avc.LengthSize)
+	units, err := nal.Split(b, t.sets.LengthSize)
 	if err != nil {
 		return nil, err
 	}
 	kept := units[:0]
-	whole := t.avc.LengthSize == 4
+	whole := t.sets.LengthSize == 4
 	for _, u := range units {
-		if t.avc.Keep(u) {
+		if t.nal.Keep(u, t.sets.Sets) {
 			kept = append(kept, u)
 		} else {
 			whole = false
@@ -353,7 +345,7 @@ func (m *movie) Payload(track, sample int) ([]byte, error) {
 	if whole {
 		return b, nil
 	}
-	return h264.Join(kept...), nil
+	return nal.Join(kept...), nil
 }
 
 func (m *movie) sample(s place) ([]byte, error) {
@@ -362,25 +354,4 @@ func (m *movie) sample(s place) ([]byte, error) {
 		return nil, fmt.Errorf("%d bytes at byte %d: %w", s.size, s.offset, err)
 	}
 	return b, nil
-}
-
-// split returns the NAL units of a sample, each behind a length of so many bytes. Empty ones are left out.
-func split(b []byte, lengthSize int) ([][]byte, error) {
-	var units [][]byte
-	for len(b) > 0 {
-		if len(b) < lengthSize {
-			return nil, errors.New("the lengths of its NAL units do not add up")
-		}
-		var length [4]byte
-		copy(length[4-lengthSize:], b[:lengthSize])
-		n := uint64(binary.BigEndian.Uint32(length[:]))
-		if b = b[lengthSize:]; n > uint64(len(b)) {
-			return nil, errors.New("the lengths of its NAL units do not add up")
-		}
-		if n > 0 {
-			units = append(units, b[:n])
-		}
-		b = b[n:]
-	}
-	return units, nil
 }

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
-	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
 	"weir/codecs"
-	"weir/codecs/h264"
+	"weir/codecs/carriage"
+	"weir/codecs/elementary"
 	"weir/codecs/linear"
+	"weir/codecs/nal"
 )
 
 const (
@@ -22,29 +24,25 @@ const (
 // maxTS bounds a transport stream in bytes, because its payloads are kept in memory.
 const maxTS = 512 << 20
 
-// A recording is a transport stream that has been read whole.
+// A recording is a transport stream that has been read whole. It is the [codecs.Writer] of the joiner that reads it.
 type recording struct {
-	tracks   []*recordedTrack
-	payloads [][][]byte // by track and sample
+	now    codecs.Tracks // of what is being read
+	tracks []*recordedTrack
+	notes  []string
 
-	clock  int64 // the last timestamp of any track, unwrapped
-	ticked bool
-	shift  int64 // what newly arriving timestamps are moved by, after jumps
-	latest int64 // the latest DTS of all tracks, moved
-
-	jumps, errors int
-	firstError    error
+	errors     int
+	firstError error
 }
 
 // A recordedTrack is one track of a recording.
 type recordedTrack struct {
-	track linear.Track
-	avc   h264.Config
-
-	shift    int64 // what this track's timestamps are moved by
-	last     int64 // its last DTS, moved
-	started  bool
+	track    linear.Track // as it was at first
 	payloads [][]byte
+	jumps    int
+
+	// sets are parameter sets that stand before random access points in the payloads, since the track of a clip never
+	// changes: none until those in force are no longer the first.
+	sets [][]byte
 }
 
 func parseTS(r io.ReaderAt, size int64) (*media, error) {
@@ -59,8 +57,14 @@ func parseTS(r io.ReaderAt, size int64) (*media, error) {
 		return nil, fmt.Errorf("transport stream: %w", err)
 	}
 	rec := &recording{}
-	notes, err := rec.choose(reader)
-	if err != nil {
+	joiner := elementary.New(rec, 33)
+	joiner.Patient = true
+	note := func(s string) { rec.notes = append(rec.notes, s) }
+	offers := offersOf(reader, note)
+	for i := range offers {
+		rec.take(&offers[i])
+	}
+	if err := joiner.Choose(offers, note); err != nil {
 		return nil, err
 	}
 	reader.OnDecodeError(func(err error) {
@@ -75,219 +79,79 @@ func parseTS(r io.ReaderAt, size int64) (*media, error) {
 			return nil, fmt.Errorf("transport stream: %w", err)
 		}
 	}
-	m, err := rec.finish()
-	if err != nil {
-		return nil, err
+	if err := joiner.Flush(); err != nil {
+		return nil, fmt.Errorf("transport stream: %w", err)
 	}
-	m.notes = append(notes, m.notes...)
-	return m, nil
+	return rec.finish()
 }
 
-// choose takes the first video and the first audio track that can be played, by the rules of [movie.choose].
-func (rec *recording) choose(reader *mpegts.Reader) (notes []string, err error) {
-	have := make(map[bool]bool)
-	var refused []*codecError
-	for _, t := range reader.Tracks() {
-		name, video, known := tsCodec(t.Codec)
-		switch _, isVideo := t.Codec.(*tscodecs.H264); {
-		case !known:
-			notes = append(notes, fmt.Sprintf("the track of PID %d is left out: it holds %s", t.PID, name))
-		case name != "":
-			refused = append(refused, &codecError{name: name, video: video})
-		case have[isVideo]:
-			notes = append(notes, fmt.Sprintf("the track of PID %d is left out: it is not the first of its kind", t.PID))
-		case isVideo:
-			have[true] = true
-			rec.video(reader, t)
-		default:
-			have[false] = true
-			if err := rec.audio(reader, t); err != nil {
-				return nil, fmt.Errorf("audio of PID %d: %w", t.PID, err)
-			}
-		}
+// take refuses an offer that files cannot hold, or waits for it to be chosen.
+func (rec *recording) take(o *elementary.Offer) {
+	if o.Codec == 0 || !inFiles(o.Codec) {
+		o.Refused = &codecError{name: o.Name, video: o.Video}
+		return
 	}
-	for _, e := range refused {
-		if !have[e.video] {
-			return nil, e
-		}
-		notes = append(notes, fmt.Sprintf("a track is left out: %v", e))
+	chosen := o.Take
+	o.Take = func(s *elementary.Stream) error {
+		rec.tracks = append(rec.tracks, &recordedTrack{track: linear.Track{Track: codecs.Track{Codec: o.Codec}}})
+		return chosen(s)
 	}
-	if len(rec.tracks) == 0 {
-		return nil, ErrNoTracks
-	}
-	return notes, nil
 }
 
-// tsCodec names a codec that cannot be played; the name is empty for one that can. What is neither sound nor pictures,
-// or cannot be told, is not known.
-func tsCodec(c tscodecs.Codec) (name string, video, known bool) {
-	switch c.(type) {
-	case *tscodecs.H264, *tscodecs.MPEG4Audio:
-		return "", false, true
-	case *tscodecs.H265:
-		return "H.265", true, true
-	case *tscodecs.MPEG4Video:
-		return "MPEG-4 Part 2", true, true
-	case *tscodecs.MPEG1Video:
-		return "MPEG-1 or MPEG-2 video", true, true
-	case *tscodecs.MPEG4AudioLATM:
-		return "AAC in LATM", false, true
-	case *tscodecs.MPEG1Audio:
-		return "MPEG-1 audio", false, true
-	case *tscodecs.AC3:
-		return "AC-3", false, true
-	case *tscodecs.EAC3:
-		return "E-AC-3", false, true
-	case *tscodecs.Opus:
-		return "Opus", false, true
-	case *tscodecs.KLV:
-		return "KLV metadata", false, false
-	case *tscodecs.DVBSubtitle:
-		return "DVB subtitles", false, false
-	}
-	return "something unknown", false, false
-}
-
-func (rec *recording) video(reader *mpegts.Reader, track *mpegts.Track) {
-	t := &recordedTrack{track: linear.Track{Track: codecs.Track{Codec: codecs.H264}}}
-	rec.tracks = append(rec.tracks, t)
-	reader.OnDataH264(track, func(pts, dts int64, units [][]byte) error {
-		dts, pts = rec.time(t, dts, pts)
-		if len(t.avc.SPS) == 0 || len(t.avc.PPS) == 0 {
-			if t.avc = parameterSets(units); len(t.avc.SPS) == 0 || len(t.avc.PPS) == 0 {
-				return nil // nothing can be decoded before them
-			}
+// SetTracks implements [codecs.Writer].
+func (rec *recording) SetTracks(tracks codecs.Tracks) {
+	rec.now = tracks
+	for _, track := range tracks {
+		t := rec.of(track.Codec)
+		if len(t.payloads) == 0 {
+			t.track.Track = track
+			continue
 		}
-		kept := units[:0]
-		for _, u := range units {
-			for len(u) > 0 && u[len(u)-1] == 0 {
-				u = u[:len(u)-1] // trailing_zero_8bits (ITU-T H.264, B.1.1)
-			}
-			if t.avc.Keep(u) {
-				kept = append(kept, u)
-			}
-		}
-		return t.add(dts, pts, h264.Join(kept...), randomAccess(kept))
-	})
-}
-
-// parameterSets collects those of one access unit.
-func parameterSets(units [][]byte) (c h264.Config) {
-	c.LengthSize = 4
-	for _, u := range units {
-		switch u[0] & 0x1f {
-		case h264.TypeSPS:
-			c.SPS = append(c.SPS, u)
-		case h264.TypePPS:
-			c.PPS = append(c.PPS, u)
+		if syntax := carriage.Of(track.Codec).NAL; syntax != nil && (t.sets != nil || !t.track.Track.Equal(track)) {
+			t.sets, _ = syntax.Carried(track.Config) // of our own making
 		}
 	}
-	return c
 }
 
-// randomAccess says whether an access unit is an IDR picture, or carries a recovery point at which everything is right
-// from the start (ITU-T H.264, D.2.8), as broadcasts do instead.
-func randomAccess(units [][]byte) bool {
-	const sei, recoveryPoint = 6, 6
-	for _, u := range units {
-		switch kind := u[0] & 0x1f; {
-		case kind == h264.TypeIDR:
-			return true
-		case kind == sei && len(u) > 3 && u[1] == recoveryPoint && u[3]&0x80 != 0:
-			return true // recovery_frame_cnt is 0
-		}
-	}
-	return false
+// of returns the track of a codec, which has been chosen.
+func (rec *recording) of(codec codecs.Codec) *recordedTrack {
+	return rec.tracks[slices.IndexFunc(rec.tracks, func(t *recordedTrack) bool { return t.track.Codec == codec })]
 }
 
-func (rec *recording) audio(reader *mpegts.Reader, track *mpegts.Track) error {
-	config, err := track.Codec.(*tscodecs.MPEG4Audio).Marshal()
-	if err != nil {
-		return err
-	}
-	t := &recordedTrack{}
-	if t.track, err = aacTrack(config); err != nil {
-		return err
-	}
-	rec.tracks = append(rec.tracks, t)
-	grid := linear.NewGrid(t.track.Unit, t.track.Rate)
-	reader.OnDataMPEG4Audio(track, func(pts int64, units [][]byte) error {
-		at, _ := rec.time(t, pts, pts)
-		for i, u := range units {
-			pts := at + grid.At(int64(i))
-			if err := t.add(pts, pts, u, true); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return nil
-}
-
-// add appends a sample; a payload without anything is left out.
-func (t *recordedTrack) add(dts, pts int64, payload []byte, randomAccess bool) error {
+// Write implements [codecs.Writer].
+func (rec *recording) Write(au *codecs.AccessUnit) error {
+	t := rec.of(rec.now[au.Track].Codec)
 	if len(t.payloads) >= maxSamples {
 		return fmt.Errorf("more than %d access units: %w", maxSamples, ErrTooLarge)
 	}
-	if len(payload) == 0 {
-		return nil
+	payload := au.Payload
+	if au.RandomAccess && t.sets != nil {
+		payload = append(nal.Join(t.sets...), payload...)
+	}
+	if au.Discontinuity {
+		t.jumps++
 	}
 	t.payloads = append(t.payloads, payload)
 	t.track.Samples = append(t.track.Samples, linear.Sample{
-		DTS: dts, PTS: pts, Size: len(payload), RandomAccess: randomAccess,
+		DTS: au.DTS, PTS: au.PTS, Size: len(payload), RandomAccess: au.RandomAccess,
 	})
 	return nil
 }
 
-// unwrap33 returns the distance of two timestamps of 33 bits, the shorter way round.
-func unwrap33(from, to int64) int64 {
-	const wrap = 1 << 33
-	return (to-from+wrap/2)&(wrap-1) - wrap/2
-}
-
-// time puts the timestamps of an access unit on one timeline for all tracks. Where those of a track jump, as in
-// recordings that were joined, everything that follows is moved so that it goes on after what was there before.
-func (rec *recording) time(t *recordedTrack, dts, pts int64) (movedDTS, movedPTS int64) {
-	const back, ahead = codecs.ClockRate, 10 * codecs.ClockRate
-	if !rec.ticked {
-		rec.clock, rec.ticked = dts, true
-	}
-	composition := unwrap33(dts, pts)
-	rec.clock += unwrap33(rec.clock, dts)
-	fits := func(shift int64) bool {
-		at := rec.clock + shift
-		return !t.started || at >= t.last-back && at <= max(t.last, rec.latest)+ahead
-	}
-	switch {
-	case t.started && fits(t.shift): // also while other tracks are beyond a jump already
-	case fits(rec.shift):
-		t.shift = rec.shift
-	default:
-		const gap = codecs.ClockRate / 25
-		rec.jumps++
-		rec.shift = max(t.last, rec.latest) + gap - rec.clock
-		t.shift = rec.shift
-	}
-	t.started = true
-	t.last = rec.clock + t.shift
-	rec.latest = max(rec.latest, t.last)
-	return t.last, t.last + composition
-}
-
 func (rec *recording) finish() (*media, error) {
-	m := &media{payloads: rec}
+	m := &media{payloads: rec, notes: rec.notes}
+	jumps := 0 // each track jumps, one after the other
+	rec.tracks = slices.DeleteFunc(rec.tracks, func(t *recordedTrack) bool {
+		if len(t.payloads) == 0 {
+			m.notes = append(m.notes, fmt.Sprintf("the %s track is left out: it is empty", t.track.Codec))
+		}
+		return len(t.payloads) == 0
+	})
 	for _, t := range rec.tracks {
 		n := len(t.track.Samples)
-		if n == 0 {
-			m.notes = append(m.notes, fmt.Sprintf("the %s track is left out: it is empty", t.track.Codec))
-			continue
-		}
-		if t.track.Codec.Video() {
-			track, err := t.avc.Track()
-			if err != nil {
-				return nil, err
-			}
-			t.track.Track = track
+		jumps = max(jumps, t.jumps)
+		if err := measure(&t.track); err != nil {
+			return nil, err
 		}
 		// The last one lasts as long as they do on average.
 		first, last := t.track.Samples[0].DTS, t.track.Samples[n-1].DTS
@@ -296,10 +160,9 @@ func (rec *recording) finish() (*media, error) {
 			t.track.End = last + (last-first)/int64(n-1)
 		}
 		m.tracks = append(m.tracks, t.track)
-		rec.payloads = append(rec.payloads, t.payloads)
 	}
-	if rec.jumps > 0 {
-		m.notes = append(m.notes, fmt.Sprintf("the timestamps jump %d times; the parts were joined", rec.jumps))
+	if jumps > 0 {
+		m.notes = append(m.notes, fmt.Sprintf("the timestamps jump %d times; the parts were joined", jumps))
 	}
 	if rec.errors > 0 {
 		m.notes = append(m.notes, fmt.Sprintf("%d damaged places were skipped, the first: %v", rec.errors, rec.firstError))
@@ -315,5 +178,5 @@ func (rec *recording) finish() (*media, error) {
 
 // Payload implements [linear.Payloads].
 func (rec *recording) Payload(track, sample int) ([]byte, error) {
-	return rec.payloads[track][sample], nil
+	return rec.tracks[track].payloads[sample], nil
 }

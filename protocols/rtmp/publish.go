@@ -141,7 +141,7 @@ func (c *conn) tag(t flv.Tag, p listen.Publication) error {
 	out := &c.media.out
 	out.Publication, out.err = p, nil
 	err := c.media.demuxer.Tag(t, out)
-	var unsupported *flv.UnsupportedError
+	var unsupported *codecs.UnsupportedError
 	switch {
 	case err == nil:
 		c.media.bad = 0

@@ -54,7 +54,7 @@ func (c *Client) pull(note func(string), out codecs.Writer) error {
 			return err
 		}
 		err = demuxer.Tag(tag, out)
-		unsupported := (*flv.UnsupportedError)(nil)
+		unsupported := (*codecs.UnsupportedError)(nil)
 		switch {
 		case err == nil:
 		case errors.Is(err, flv.ErrNoTracks):

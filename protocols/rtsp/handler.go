@@ -12,6 +12,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 
+	"weir/codecs/rtp"
 	"weir/protocols"
 	"weir/protocols/listen"
 )
@@ -24,7 +25,7 @@ type handler struct{ s *Server }
 type target struct {
 	request listen.Request
 	source  listen.Source
-	layout  layout
+	layout  rtp.Layout
 }
 
 // A setup is a SETUP that is being answered.
@@ -56,8 +57,8 @@ func (h *handler) find(c *conn, r *base.Request, path, query string) (target, *b
 	if len(tracks) == 0 {
 		return target{}, refuse(listen.Answer{Verdict: listen.Unavailable, Reason: "the stream has no tracks yet", RetryAfter: time.Second})
 	}
-	l := layoutOf(answer.Source.Name(), tracks)
-	if len(l.media) == 0 {
+	l := rtp.LayoutOf(answer.Source.Name(), tracks, maxMedia)
+	if len(l.Media) == 0 {
 		return target{}, response(base.StatusUnsupportedMediaType, "none of the stream's codecs can be sent over RTSP")
 	}
 	return target{request: request, source: answer.Source, layout: l}, nil
@@ -73,7 +74,7 @@ func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.R
 	if refusal != nil {
 		return refusal, nil, nil
 	}
-	body, err := t.layout.description().Marshal()
+	body, err := describe(t.layout).Marshal()
 	if err != nil {
 		h.s.deps.Log.Error("stream cannot be described", slog.String("stream", t.source.Name()), slog.Any("err", err))
 		return response(base.StatusInternalServerError, "the stream cannot be described"), nil, nil
@@ -151,7 +152,7 @@ func (h *handler) OnResponse(sc *gortsplib.ServerConn, r *base.Response) {
 		c.sent = nil
 		return
 	}
-	if c.setup == nil || c.setup.medium >= len(c.setup.session.layout.media) {
+	if c.setup == nil || c.setup.medium >= len(c.setup.session.layout.Media) {
 		return
 	}
 	var t headers.Transport
@@ -160,7 +161,7 @@ func (h *handler) OnResponse(sc *gortsplib.ServerConn, r *base.Response) {
 		return
 	}
 	if t.SSRC != nil {
-		t.SSRC = &c.setup.session.layout.media[c.setup.medium].ssrc
+		t.SSRC = &c.setup.session.layout.Media[c.setup.medium].SSRC
 		r.Header["Transport"] = t.Marshal()
 	}
 	c.setup.session.agree(c.setup.medium, t)

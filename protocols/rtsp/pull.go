@@ -13,14 +13,12 @@ import (
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
-	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
-	dts264 "github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
-	dts265 "github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
-	"github.com/pion/rtp"
+	pion "github.com/pion/rtp"
 
 	"weir/codecs"
 	"weir/codecs/elementary"
+	"weir/codecs/rtp"
 )
 
 // A PullConfig says how [Pull] connects. Zero fields take the defaults.
@@ -136,191 +134,53 @@ func (p *pulling) begin(u *base.URL) error {
 	if err != nil {
 		return err
 	}
-	var refused []*refusedTrack
+	var offers []elementary.Offer
 	for _, m := range desc.Medias {
 		if m.IsBackChannel || m.Type != description.MediaTypeVideo && m.Type != description.MediaTypeAudio {
 			continue
 		}
-		r, err := p.media(desc.BaseURL, m)
-		if err != nil {
-			return err
-		}
-		if r != nil {
-			refused = append(refused, r)
-		}
+		offers = append(offers, p.offer(desc.BaseURL, m))
 	}
-	for _, r := range refused {
-		if r.video && !p.j.HasVideo() || !r.video && !p.j.HasAudio() {
-			return &elementary.UnsupportedError{Codec: r.codec}
-		}
-		p.note(fmt.Sprintf("a track of %s is left out", r.codec))
-	}
-	if !p.j.Streams() {
+	if err := p.j.Choose(offers, p.note); errors.Is(err, elementary.ErrNoTracks) {
 		return errNoTracks
+	} else if err != nil {
+		return err
 	}
 	_, err = p.client.Play(nil)
 	return err
 }
 
-// A refusedTrack is one whose codec cannot be carried.
-type refusedTrack struct {
-	codec string
-	video bool
-}
-
-// media sets up the first format of a medium that can be carried, if there is room for its kind.
-func (p *pulling) media(baseURL *base.URL, m *description.Media) (*refusedTrack, error) {
-	video := m.Type == description.MediaTypeVideo
-	if video && p.j.HasVideo() || !video && p.j.HasAudio() {
-		p.note(fmt.Sprintf("a %s track is left out: it is not the first of its kind", m.Type))
-		return nil, nil
-	}
-	var refused *refusedTrack
+// offer is what a medium has: its first format that can be carried.
+func (p *pulling) offer(baseURL *base.URL, m *description.Media) elementary.Offer {
+	o := elementary.Offer{What: fmt.Sprintf("a track of %s", m.Type), Video: m.Type == description.MediaTypeVideo}
 	for _, f := range m.Formats {
-		take, err := p.format(m, f)
-		if unsupported := (*elementary.UnsupportedError)(nil); errors.As(err, &unsupported) {
-			if refused == nil {
-				refused = &refusedTrack{codec: unsupported.Codec, video: video}
+		in, err := rtp.Unpack(f, o.Video)
+		if err != nil {
+			if o.Refused == nil {
+				o.Refused = err
 			}
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.RTPMap(), err)
-		}
-		if _, err := p.client.Setup(baseURL, m, 0, 0); err != nil {
-			return nil, err
-		}
-		clock := int64(f.ClockRate())
-		p.client.OnPacketRTP(m, f, func(pkt *rtp.Packet) {
-			pts, ok := p.client.PacketPTS(m, pkt)
-			if !ok {
-				return // nothing says yet where the packet lies
+		o.Refused, o.Codec, o.Config, o.Sets = nil, in.Codec, in.Config, in.Sets
+		o.Take = func(s *elementary.Stream) error {
+			if _, err := p.client.Setup(baseURL, m, 0, 0); err != nil {
+				return err
 			}
-			if err := take(ticksOf(pts, clock), pkt); err != nil {
-				p.fail(err)
-			}
-		})
-		return nil, nil
-	}
-	return refused, nil
-}
-
-// A taker takes one packet, whose PTS is in ticks. An error is the writer's, or ends the pulling otherwise.
-type taker func(pts int64, pkt *rtp.Packet) error
-
-// format adds a stream for a format. The error is an [elementary.UnsupportedError] for one that cannot be carried.
-func (p *pulling) format(m *description.Media, f format.Format) (taker, error) {
-	switch f := f.(type) {
-	case *format.H264:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, err
-		}
-		order := dts264.DTSExtractor{}
-		order.Initialize()
-		return p.video(codecs.H264, d.Decode, order.Extract, f.SPS, f.PPS)
-	case *format.H265:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, err
-		}
-		order := dts265.DTSExtractor{}
-		order.Initialize()
-		return p.video(codecs.H265, d.Decode, order.Extract, f.VPS, f.SPS, f.PPS)
-	case *format.MPEG4Audio:
-		config, err := f.Config.Marshal()
-		if err != nil {
-			return nil, err
-		}
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, err
-		}
-		a, err := p.j.AAC(config)
-		return p.audio(a, d.Decode), err
-	case *format.Opus:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, err
-		}
-		a, err := p.j.Opus(f.ChannelCount)
-		return p.audio(a, func(pkt *rtp.Packet) ([][]byte, error) {
-			frame, err := d.Decode(pkt)
-			return [][]byte{frame}, err
-		}), err
-	case *format.MPEG1Audio:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, err
-		}
-		a, err := p.j.Frames(codecs.MP3)
-		return p.audio(a, d.Decode), err
-	case *format.AC3:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, err
-		}
-		a, err := p.j.Frames(codecs.AC3)
-		return p.audio(a, d.Decode), err
-	}
-	return nil, &elementary.UnsupportedError{Codec: nameOf(m, f)}
-}
-
-func nameOf(m *description.Media, f format.Format) string {
-	if name := f.RTPMap(); name != "" {
-		return name
-	}
-	return fmt.Sprintf("of %s with RTP payload type %d", m.Type, f.PayloadType())
-}
-
-// video takes access units whose DTS is found from their order, since RTP carries only the PTS. What is no whole access
-// unit, and what comes before the first picture that can be decoded, is passed over.
-func (p *pulling) video(codec codecs.Codec, decode func(*rtp.Packet) ([][]byte, error),
-	dts func([][]byte, int64) (int64, error), sets ...[]byte,
-) (taker, error) {
-	v, err := p.j.Video(codec, sets...)
-	if err != nil {
-		return nil, err
-	}
-	begun := false
-	return func(pts int64, pkt *rtp.Packet) error {
-		units, err := decode(pkt)
-		if err != nil || len(units) == 0 {
-			return nil // more packets are needed, or one was lost, which the library counts
-		}
-		ordered := units
-		if !begun {
-			ordered = withSets(units, sets)
-		}
-		at, err := dts(ordered, pts)
-		if err != nil {
+			r, clock := rtp.NewReceiver(in, s), int64(f.ClockRate())
+			p.client.OnPacketRTP(m, f, func(pkt *pion.Packet) {
+				pts, ok := p.client.PacketPTS(m, pkt)
+				if !ok {
+					return // nothing says yet where the packet lies
+				}
+				if err := r.Take(codecs.Ticks(pts, clock), pkt); err != nil {
+					p.fail(err)
+				}
+			})
 			return nil
 		}
-		begun = true
-		return v.Add(at, pts, units)
-	}, nil
-}
-
-// withSets puts the parameter sets of the description before the first picture, since the order of the pictures is read
-// from the media only.
-func withSets(units, sets [][]byte) [][]byte {
-	out := make([][]byte, 0, len(units)+len(sets))
-	for _, s := range sets {
-		if len(s) > 0 {
-			out = append(out, s)
-		}
+		return o
 	}
-	return append(out, units...)
-}
-
-func (p *pulling) audio(a *elementary.Audio, decode func(*rtp.Packet) ([][]byte, error)) taker {
-	return func(pts int64, pkt *rtp.Packet) error {
-		frames, err := decode(pkt)
-		if err != nil {
-			return nil // as for video
-		}
-		return a.Add(pts, frames...)
-	}
+	return o
 }
 
 func (p *pulling) fail(err error) {
@@ -342,13 +202,4 @@ func (p *pulling) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// ticksOf turns units of which there are rate in a second into ticks, rounded down.
-func ticksOf(at, rate int64) int64 {
-	seconds, rest := at/rate, at%rate
-	if rest < 0 {
-		seconds, rest = seconds-1, rest+rate
-	}
-	return seconds*codecs.ClockRate + rest*codecs.ClockRate/rate
 }

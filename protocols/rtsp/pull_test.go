@@ -15,7 +15,6 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 
 	"weir/codecs"
-	"weir/codecs/elementary"
 	"weir/protocols/listen"
 )
 
@@ -192,7 +191,7 @@ func TestPullProvesItsPassword(t *testing.T) {
 }
 
 func TestPullNamesACodecThatItDoesNotCarry(t *testing.T) {
-	unsupported := (*elementary.UnsupportedError)(nil)
+	unsupported := (*codecs.UnsupportedError)(nil)
 	for _, tt := range []struct {
 		formats []format.Format
 		says    string

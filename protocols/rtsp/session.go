@@ -18,6 +18,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 
 	"weir/codecs"
+	"weir/codecs/rtp"
 	"weir/protocols"
 	"weir/protocols/listen"
 )
@@ -58,7 +59,7 @@ func newSession(server *Server, lib *gortsplib.ServerSession, t target, udp bool
 	for i := range s.route {
 		s.route[i] = -1
 	}
-	s.stream = &gortsplib.ServerStream{Server: server.lib, Desc: t.layout.description()}
+	s.stream = &gortsplib.ServerStream{Server: server.lib, Desc: describe(t.layout)}
 	if err := s.stream.Initialize(); err != nil {
 		return nil, fmt.Errorf("describing the stream to the library: %w", err)
 	}
@@ -193,7 +194,7 @@ func (s *session) carry(ctx context.Context, c *conn) error {
 	s.feed = listen.JoinAgain(s.source, form, func(int64) codecs.Encoder {
 		return newEncoder(s.source.Name(), s.server.deps.Log)
 	}, s.feed)
-	f := &layoutFeed{Feed: listen.Counted(s.feed, &s.dropped), signature: s.layout.signature}
+	f := &layoutFeed{Feed: listen.Counted(s.feed, &s.dropped), signature: s.layout.Signature}
 	defer f.Close()
 	if s.udp {
 		return s.carryUDP(ctx, f)
@@ -201,7 +202,7 @@ func (s *session) carry(ctx context.Context, c *conn) error {
 	s.mu.Lock()
 	route := s.route
 	s.mu.Unlock()
-	if !route.plain(len(s.layout.media)) {
+	if !route.plain(len(s.layout.Media)) {
 		f.route = &route
 	}
 	return listen.Carry(ctx, c.media(), f, &s.sent)
@@ -272,8 +273,8 @@ func (s *session) bye(c *conn) {
 	route := s.route
 	s.mu.Unlock()
 	var all []byte
-	for i, m := range s.layout.media {
-		packet := appendBye(nil, m.ssrc)
+	for i, m := range s.layout.Media {
+		packet := rtp.Bye(m.SSRC)
 		if s.udp && to[i][1].IsValid() {
 			_, _ = s.server.udp[1].WriteToUDPAddrPort(packet, to[i][1])
 		}

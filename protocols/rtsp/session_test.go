@@ -13,10 +13,12 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
+	pion "github.com/pion/rtp"
 
 	"weir/codecs"
 	"weir/codecs/h264"
+	"weir/codecs/nal"
+	"weir/codecs/rtp"
 	"weir/protocols/listen"
 )
 
@@ -73,9 +75,9 @@ func TestSessionWithoutDescribeStartsAtARandomAccessPoint(t *testing.T) {
 	n := start(t, serving(src))
 	p := dial(t, n, "live/a")
 	r := p.ok(base.Setup, "/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
-	media := layoutOf("live/a", src.Tracks()).media
-	if got := strings.Join(r.Header["Transport"], ","); !strings.Contains(strings.ToUpper(got), "SSRC="+hex32(media[0].ssrc)) {
-		t.Errorf("Transport %q does not name the SSRC %s", got, hex32(media[0].ssrc))
+	media := rtp.LayoutOf("live/a", src.Tracks(), maxMedia).Media
+	if got := strings.Join(r.Header["Transport"], ","); !strings.Contains(strings.ToUpper(got), "SSRC="+hex32(media[0].SSRC)) {
+		t.Errorf("Transport %q does not name the SSRC %s", got, hex32(media[0].SSRC))
 	}
 	p.ok(base.Setup, "/trackID=1", "Transport: RTP/AVP/TCP;unicast;interleaved=2-3")
 	p.ok(base.Play, "")
@@ -87,17 +89,17 @@ func TestSessionWithoutDescribeStartsAtARandomAccessPoint(t *testing.T) {
 		if err != nil || channel != want || len(packets) != 1 {
 			t.Fatalf("packet %d on channel %d: %v, want a report on %d", i, channel, err, want)
 		}
-		if sr, ok := packets[0].(*rtcp.SenderReport); !ok || sr.SSRC != media[i].ssrc {
-			t.Errorf("packet %d = %v, want a sender report of SSRC %d", i, packets[0], media[i].ssrc)
+		if sr, ok := packets[0].(*rtcp.SenderReport); !ok || sr.SSRC != media[i].SSRC {
+			t.Errorf("packet %d = %v, want a sender report of SSRC %d", i, packets[0], media[i].SSRC)
 		}
 	}
 	channel, b := p.packet()
-	var pkt rtp.Packet
+	var pkt pion.Packet
 	if err := pkt.Unmarshal(b); err != nil || channel != 0 {
 		t.Fatalf("third packet on channel %d: %v", channel, err)
 	}
-	if kind := pkt.Payload[0] & 0x1f; kind != 24 || pkt.Payload[3]&0x1f != h264.TypeSPS || pkt.SSRC != media[0].ssrc {
-		t.Errorf("the media begins with NAL units of type %d, SSRC %d; want an aggregate (24) with the SPS first, SSRC %d", kind, pkt.SSRC, media[0].ssrc)
+	if kind := pkt.Payload[0] & 0x1f; kind != 24 || pkt.Payload[3]&0x1f != h264.TypeSPS || pkt.SSRC != media[0].SSRC {
+		t.Errorf("the media begins with NAL units of type %d, SSRC %d; want an aggregate (24) with the SPS first, SSRC %d", kind, pkt.SSRC, media[0].SSRC)
 	}
 }
 
@@ -143,7 +145,7 @@ func TestViewersShareOneEncoderAndASlowOneHoldsNobodyUp(t *testing.T) {
 	big := make([]byte, 4<<20)
 	big[0] = 0x65
 	for i := range int64(8) { // far more than the sockets between hold
-		src.write(&codecs.AccessUnit{DTS: (1<<40 + i) * 3600, PTS: (1<<40 + i) * 3600, RandomAccess: true, Payload: h264.Join(big)})
+		src.write(&codecs.AccessUnit{DTS: (1<<40 + i) * 3600, PTS: (1<<40 + i) * 3600, RandomAccess: true, Payload: nal.Join(big)})
 	}
 	src.end()
 	markers := 0
@@ -181,7 +183,7 @@ func TestRestartedSessionGoesOnOnItsConnection(t *testing.T) {
 		if channel < 0 {
 			break
 		}
-		end = channel == 3 && slices.Equal(b, appendBye(nil, layoutOf("a", src.Tracks()).media[1].ssrc))
+		end = channel == 3 && slices.Equal(b, rtp.Bye(rtp.LayoutOf("a", src.Tracks(), maxMedia).Media[1].SSRC))
 	}
 	if !end {
 		t.Error("the connection did not end with the BYE of the restarted session")
@@ -218,16 +220,15 @@ func TestOnlyNewParameterSetsKeepASession(t *testing.T) {
 	<-src.joined
 	tracks := src.Tracks()
 
-	c, err := h264.ParseConfig(tracks[0].Config)
+	sets, err := h264.Syntax.Carried(tracks[0].Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.PPS = append(c.PPS, []byte{0x68, 0xee, 0x3c, 0x80})
 	other := slices.Clone(tracks)
-	if other[0].Config, err = c.Marshal(); err != nil {
+	if other[0], err = h264.Syntax.Track(append(sets, []byte{0x68, 0xee, 0x3c, 0x80})); err != nil {
 		t.Fatal(err)
 	}
-	idr := &codecs.AccessUnit{DTS: 1 << 50, PTS: 1 << 50, RandomAccess: true, Payload: h264.Join([]byte{0x65, 1, 2, 3})}
+	idr := &codecs.AccessUnit{DTS: 1 << 50, PTS: 1 << 50, RandomAccess: true, Payload: nal.Join([]byte{0x65, 1, 2, 3})}
 	src.write(other, idr)
 	found := false
 	for !found {

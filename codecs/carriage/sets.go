@@ -1,0 +1,107 @@
+package carriage
+
+import (
+	"fmt"
+
+	"github.com/Eyevinn/mp4ff/hevc"
+	"github.com/Eyevinn/mp4ff/mp4"
+	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	dts264 "github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+	dts265 "github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
+
+	"weir/codecs"
+	"weir/codecs/h264"
+	"weir/codecs/h265"
+	"weir/codecs/nal"
+)
+
+// setsBox puts the decoder configuration into a box as it is, extensions that nobody here knows included.
+func setsBox(s *nal.Syntax, name string) func(codecs.Track) (mp4.Box, error) {
+	return func(t codecs.Track) (mp4.Box, error) {
+		if _, err := s.Carried(t.Config); err != nil {
+			return nil, err
+		}
+		return configBox(name, t.Config), nil
+	}
+}
+
+func configBox(name string, config []byte) mp4.Box {
+	return mp4.CreateUnknownBox(name, uint64(8+len(config)), config)
+}
+
+// setsTS demands a delimiter in each access unit, as ISO/IEC 13818-1 does (2.14.1 and 2.17.1).
+func setsTS(s *nal.Syntax, streamType byte) func(codecs.Track) (TS, error) {
+	return func(t codecs.Track) (TS, error) {
+		sets, err := s.Carried(t.Config)
+		return TS{
+			StreamType: streamType, StreamID: 0xe0,
+			Delimiter: nal.AppendAnnexB(nil, s.Delimiter), Parameters: nal.AppendAnnexB(nil, sets...),
+		}, err
+	}
+}
+
+func h264Name(c []byte) string { return fmt.Sprintf("avc1.%02x%02x%02x", c[1], c[2], c[3]) }
+
+// h265Name follows ISO/IEC 14496-15, annex E.3.
+func h265Name(config []byte) string {
+	r, err := hevc.DecodeHEVCDecConfRec(config)
+	if err != nil {
+		return "hvc1" // not for a configuration that was carried
+	}
+	return hevc.CodecString("hvc1", &hevc.SPS{ProfileTierLevel: hevc.ProfileTierLevel{
+		GeneralProfileSpace: r.GeneralProfileSpace, GeneralTierFlag: r.GeneralTierFlag,
+		GeneralProfileIDC: r.GeneralProfileIDC, GeneralLevelIDC: r.GeneralLevelIDC,
+		GeneralProfileCompatibilityFlags: r.GeneralProfileCompatibilityFlags,
+		GeneralConstraintIndicatorFlags:  r.GeneralConstraintIndicatorFlags,
+	}})
+}
+
+func packH264(t codecs.Track, payloadType uint8) (Packing, error) {
+	sets, err := h264.Syntax.Carried(t.Config)
+	if err != nil {
+		return Packing{}, err
+	}
+	by := nal.ByType(h264.Syntax.Type, sets)
+	f := &format.H264{PayloadTyp: payloadType, PacketizationMode: 1, SPS: by[h264.TypeSPS][0], PPS: by[h264.TypePPS][0]}
+	return Packing{Format: f, Sets: sets, NewPacker: packer(f.CreateEncoder)}, nil
+}
+
+func unpackH264(f format.Format) (*Unpacking, error) {
+	in, ok := f.(*format.H264)
+	if !ok {
+		return nil, nil
+	}
+	u, err := unpacking(codecs.H264, in.CreateDecoder)
+	if err != nil {
+		return nil, err
+	}
+	var order dts264.DTSExtractor
+	order.Initialize()
+	u.Sets, u.DTS = [][]byte{in.SPS, in.PPS}, order.Extract
+	return u, nil
+}
+
+func packH265(t codecs.Track, payloadType uint8) (Packing, error) {
+	sets, err := h265.Syntax.Carried(t.Config)
+	if err != nil {
+		return Packing{}, err
+	}
+	by := nal.ByType(h265.Syntax.Type, sets)
+	f := &format.H265{PayloadTyp: payloadType, VPS: by[h265.TypeVPS][0], SPS: by[h265.TypeSPS][0], PPS: by[h265.TypePPS][0]}
+	return Packing{Format: f, Sets: sets, NewPacker: packer(f.CreateEncoder)}, nil
+}
+
+func unpackH265(f format.Format) (*Unpacking, error) {
+	in, ok := f.(*format.H265)
+	if !ok {
+		return nil, nil
+	}
+	u, err := unpacking(codecs.H265, in.CreateDecoder)
+	if err != nil {
+		return nil, err
+	}
+	var order dts265.DTSExtractor
+	order.Initialize()
+	u.Sets, u.DTS = [][]byte{in.VPS, in.SPS, in.PPS}, order.Extract
+	return u, nil
+}

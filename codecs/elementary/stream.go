@@ -1,0 +1,96 @@
+package elementary
+
+import (
+	"errors"
+	"fmt"
+
+	"weir/codecs"
+)
+
+// A Stream is one stream of a [Joiner].
+type Stream struct {
+	j      *Joiner
+	parser *Parser
+	place  place
+	broken bool // the next access unit is the first after a jump
+}
+
+// Join adds a stream. Config is the decoder configuration, in the form of [codecs.Track], of audio that has one; sets are
+// the parameter sets of video that the container holds, if it holds any. Others are passed over. The error is a
+// [codecs.UnsupportedError] if streams of the codec cannot be joined.
+func (j *Joiner) Join(codec codecs.Codec, config []byte, sets ...[]byte) (*Stream, error) {
+	s := &Stream{j: j, parser: NewParser(codec)}
+	role := roleAudio
+	if codec.Video() {
+		role = roleVideo
+	}
+	switch {
+	case s.parser.row.NAL == nil && s.parser.row.Length == nil:
+		return nil, &codecs.UnsupportedError{Video: codec.Video(), Name: codec.String()}
+	case j.streams[role] != nil:
+		return nil, fmt.Errorf("a second stream like that of %v", j.streams[role].parser.codec)
+	case role == roleVideo:
+		s.parser.Sets(sets)
+	default:
+		if _, err := s.parser.Configure(config); err != nil {
+			return nil, err
+		}
+	}
+	j.streams[role] = s
+	return s, nil
+}
+
+// Add takes the NAL units of one access unit of video, without start codes or lengths, or frames of audio that follow on
+// each other, the first of them at pts. They are not changed.
+func (s *Stream) Add(dts, pts int64, units ...[]byte) error {
+	if s.parser.codec.Video() {
+		return s.addPicture(dts, pts, units)
+	}
+	offset := int64(0) // in samples
+	for _, frame := range units {
+		if len(frame) == 0 {
+			continue
+		}
+		u, err := s.parser.Unit(frame, true)
+		if unsupported := (*codecs.UnsupportedError)(nil); errors.As(err, &unsupported) {
+			return err
+		}
+		if err != nil {
+			continue // a damaged frame: the next one may be whole
+		}
+		if err := s.addFrame(pts+offset*codecs.ClockRate/int64(s.parser.rate), u); err != nil {
+			return err
+		}
+		offset += int64(u.Samples)
+	}
+	return nil
+}
+
+func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
+	dts, pts, jumped := s.j.clock.at(&s.place, dts, pts)
+	s.broken = s.broken || jumped
+	u := s.parser.Units(units)
+	if err := s.j.seen(dts, u.Changed); err != nil {
+		return err
+	}
+	if _, known := s.parser.Track(); !known || len(u.Payload) == 0 { // nothing can be decoded before the parameter sets
+		return nil
+	}
+	return s.write(&codecs.AccessUnit{Track: roleVideo, DTS: dts, PTS: pts, RandomAccess: u.RandomAccess, Payload: u.Payload})
+}
+
+func (s *Stream) addFrame(pts int64, u Unit) error {
+	dts, _, jumped := s.j.clock.at(&s.place, pts, pts)
+	s.broken = s.broken || jumped
+	if err := s.j.seen(dts, u.Changed); err != nil {
+		return err
+	}
+	return s.write(&codecs.AccessUnit{
+		Track: roleAudio, DTS: dts, PTS: dts, Duration: int64(u.Samples) * codecs.ClockRate / int64(s.parser.rate), Payload: u.Payload,
+	})
+}
+
+func (s *Stream) write(au *codecs.AccessUnit) error {
+	au.Discontinuity, s.broken = s.broken, false
+	return s.j.write(au)
+}
