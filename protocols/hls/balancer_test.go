@@ -23,55 +23,55 @@ type chooser struct {
 	asked   []listen.Request
 }
 
-func (r *chooser) Choose(q listen.Request, avoid []string) (Target, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked = append(r.asked, q)
-	for _, p := range r.targets {
-		if !r.down[p.Server] && !slices.Contains(avoid, p.Server) && !slices.Contains(r.failed, p.Server) {
+func (b *chooser) Choose(q listen.Request, avoid []string) (Target, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, q)
+	for _, p := range b.targets {
+		if !b.down[p.Server] && !slices.Contains(avoid, p.Server) && !slices.Contains(b.failed, p.Server) {
 			return p, true
 		}
 	}
 	return Target{}, false
 }
 
-func (r *chooser) Target(_ listen.Request, server string) (Target, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range r.targets {
+func (b *chooser) Target(_ listen.Request, server string) (Target, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.targets {
 		if p.Server == server {
-			return p, !r.down[server] && !slices.Contains(r.failed, server)
+			return p, !b.down[server] && !slices.Contains(b.failed, server)
 		}
 	}
 	return Target{}, false
 }
 
-func (r *chooser) Failed(server string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.failed = append(r.failed, server)
+func (b *chooser) Failed(server string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = append(b.failed, server)
 }
 
-func (r *chooser) close(server string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.down[server] = true
+func (b *chooser) close(server string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.down[server] = true
 }
 
-// A guest counts the viewers of a node by what they watch.
-type guests struct {
-	mu  sync.Mutex
-	all []listen.Client
+// A counter counts the viewers of a node.
+type counter struct {
+	mu sync.Mutex
+	n  int
 }
 
-func (g *guests) Enter(c listen.Client) {
+func (g *counter) Enter(listen.Client) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.all = append(g.all, c)
+	g.n++
 }
 
-// become waits until there are so many, who enter after they have been answered, and fails if there are others.
-func (g *guests) become(t *testing.T, want int) {
+// become waits until there are so many viewers, which enter after they have been answered, and fails if there are more.
+func (g *counter) become(t *testing.T, want int) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -86,28 +86,28 @@ func (g *guests) become(t *testing.T, want int) {
 	}
 }
 
-func (g *guests) count() int {
+func (g *counter) count() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.all)
+	return g.n
 }
 
-// farm is an asked node and two servers, each of which has the stream.
-type farm struct {
+// A balancedPair is a node with a balancer of two servers, each of which has the stream.
+type balancedPair struct {
 	asked, first, second *node
-	rt                   *chooser
-	guests               [3]guests // of the asked node and the servers
+	balancer             *chooser
+	viewers              [3]counter // of the asked node and the servers
 	stores               [2]*cmaf.Store
 }
 
-func newFarm(t *testing.T, c Config) *farm {
-	f := &farm{rt: &chooser{down: map[string]bool{}}}
-	f.asked = newNode(t, c, Deps{Sessions: &f.guests[0]})
+func newBalancedPair(t *testing.T, c Config) *balancedPair {
+	f := &balancedPair{balancer: &chooser{down: map[string]bool{}}}
+	f.asked = newNode(t, c, Deps{Sessions: &f.viewers[0]})
 	for i, n := range []**node{&f.first, &f.second} {
-		*n = newNode(t, c, Deps{Sessions: &f.guests[i+1]})
+		*n = newNode(t, c, Deps{Sessions: &f.viewers[i+1]})
 		f.stores[i] = stored(t, noon)
 		(*n).serve(f.stores[i])
-		f.rt.targets = append(f.rt.targets, Target{Server: []string{"a", "b"}[i], Upstream: (*n).http.URL, Public: (*n).http.URL})
+		f.balancer.targets = append(f.balancer.targets, Target{Server: []string{"a", "b"}[i], Upstream: (*n).http.URL, Public: (*n).http.URL})
 	}
 	f.asked.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rest, ok := strings.CutPrefix(r.URL.Path, "/lb/")
@@ -116,13 +116,13 @@ func newFarm(t *testing.T, c Config) *farm {
 			return
 		}
 		i := strings.LastIndexByte(rest, '/')
-		f.asked.server.ServeBalanced(w, r, f.rt, "lb", rest[:i], rest[i+1:])
+		f.asked.server.ServeBalanced(w, r, f.balancer, "lb", rest[:i], rest[i+1:])
 	})
 	return f
 }
 
 // media is the URL of a new viewer's media playlist.
-func (f *farm) media(t *testing.T, query string) string {
+func (f *balancedPair) media(t *testing.T, query string) string {
 	t.Helper()
 	m := fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/index.m3u8"+query).is(t, 200)
 	uris := m.uris()
@@ -134,7 +134,7 @@ func (f *farm) media(t *testing.T, query string) string {
 
 func TestViewerOfABalancerGetsSegmentsOfOneServerAndCountsThere(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, patient)
+	f := newBalancedPair(t, patient)
 	url := f.media(t, "?token=a%2Fb&weir_hops=1")
 	if !strings.HasSuffix(url, "&token=a%2Fb") {
 		t.Errorf("variant %s, want the token and no hops", url)
@@ -147,13 +147,13 @@ func TestViewerOfABalancerGetsSegmentsOfOneServerAndCountsThere(t *testing.T) {
 	}
 	fetchURL(t, "GET", uris[0]).is(t, 200)
 	fetchURL(t, "GET", uris[1]).is(t, 200)
-	f.guests[1].become(t, 1)
-	// One who was given the media playlist directly is told apart by where he comes from.
+	f.viewers[1].become(t, 1)
+	// A viewer that was given the media playlist directly is known by its address.
 	direct := fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/ts.m3u8").is(t, 200).uris()
 	fetchURL(t, "GET", direct[0]).is(t, 200)
 	fetchURL(t, "GET", fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/ts.m3u8").is(t, 200).uris()[1]).is(t, 200)
-	f.guests[1].become(t, 2)
-	if a, c := f.guests[0].count(), f.guests[2].count(); a != 0 || c != 0 {
+	f.viewers[1].become(t, 2)
+	if a, c := f.viewers[0].count(), f.viewers[2].count(); a != 0 || c != 0 {
 		t.Errorf("viewers: %d at the asked node and %d at the other server, want none", a, c)
 	}
 	if got := f.first.questions(); len(got) == 0 || !got[len(got)-1].Here {
@@ -170,7 +170,7 @@ func (n *node) questions() []listen.Request {
 
 func TestViewerWhoseServerDiesGoesOnFromAnotherWithoutAReload(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, quick)
+	f := newBalancedPair(t, quick)
 	url := f.media(t, "")
 	before := fetchURL(t, "GET", url).is(t, 200)
 	f.first.http.CloseClientConnections()
@@ -197,8 +197,8 @@ func TestViewerWhoseServerDiesGoesOnFromAnotherWithoutAReload(t *testing.T) {
 		t.Errorf("a new viewer gets %s, want the second server", u)
 	}
 
-	// With nobody left the last playlist is repeated to those who know one, and others are told to come again.
-	f.rt.close("b")
+	// With no server left the last playlist is repeated to viewers that were shown one. Others are told to come again.
+	f.balancer.close("b")
 	if again := fetchURL(t, "GET", url).is(t, 200); again.starts(t) != after.starts(t) {
 		t.Errorf("with no server left:\n%s\nwant the last playlist again", again.body)
 	}
@@ -210,7 +210,7 @@ func TestViewerWhoseServerDiesGoesOnFromAnotherWithoutAReload(t *testing.T) {
 
 func TestServersThatNumberEachForThemselvesAreJoinedByADiscontinuity(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, quick)
+	f := newBalancedPair(t, quick)
 	// The second server numbers its segments otherwise, from lower numbers, as of the same moments.
 	other := cmaf.NewStore(cmaf.Config{})
 	var units []*codecs.AccessUnit
@@ -232,7 +232,7 @@ func TestServersThatNumberEachForThemselvesAreJoinedByADiscontinuity(t *testing.
 	url := f.media(t, "")
 	before := fetchURL(t, "GET", url).is(t, 200)
 	last := before.starts(t) + int64(len(before.uris()))
-	f.rt.close("a")
+	f.balancer.close("a")
 	after := fetchURL(t, "GET", url).is(t, 200)
 	if got := after.starts(t); got != last || !strings.Contains(after.body, "#EXT-X-DISCONTINUITY\n") {
 		t.Errorf("after the move:\n%s\nwant media sequence %d and a discontinuity", after.body, last)
@@ -247,19 +247,19 @@ func TestServersThatNumberEachForThemselvesAreJoinedByADiscontinuity(t *testing.
 
 func TestUnknownStreamIsNotFoundThoughServersLive(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, quick)
+	f := newBalancedPair(t, quick)
 	for _, n := range []*node{f.first, f.second} {
 		n.set(nil, listen.Answer{Verdict: listen.NotFound, Reason: "there is no such stream: cam"})
 	}
 	fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/index.m3u8").is(t, 404)
-	if len(f.rt.failed) != 0 {
-		t.Errorf("servers %v are said to have failed, though they answered", f.rt.failed)
+	if len(f.balancer.failed) != 0 {
+		t.Errorf("servers %v are said to have failed, though they answered", f.balancer.failed)
 	}
 }
 
-func TestViewerComesAgainWhileHisStreamStarts(t *testing.T) {
+func TestViewerComesAgainWhileTheStreamStarts(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, quick)
+	f := newBalancedPair(t, quick)
 	f.first.set(nil, listen.Answer{Verdict: listen.Unavailable})
 	fetchURL(t, "GET", f.asked.http.URL+"/lb/cam/index.m3u8").is(t, 503)
 	f.first.serve(f.stores[0])
@@ -268,26 +268,26 @@ func TestViewerComesAgainWhileHisStreamStarts(t *testing.T) {
 	}
 }
 
-func TestThisNodeServesTheViewersWhoChoseIt(t *testing.T) {
+func TestThisNodeServesTheViewersForWhichItIsChosen(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, patient)
+	f := newBalancedPair(t, patient)
 	f.asked.serve(f.stores[0])
-	f.rt.targets = []Target{{Server: "self", Here: true}}
+	f.balancer.targets = []Target{{Server: "self", Here: true}}
 	url := f.media(t, "")
 	uris := fetchURL(t, "GET", url).is(t, 200).uris()
 	if !strings.HasPrefix(uris[0], "/cam/s") {
 		t.Fatalf("segment %s, want one of this node's own", uris[0])
 	}
 	fetchURL(t, "GET", f.asked.http.URL+uris[0]).is(t, 200)
-	f.guests[0].become(t, 1)
+	f.viewers[0].become(t, 1)
 	if got := f.asked.questions(); !got[0].Here {
-		t.Errorf("the router was asked %+v, want one who is served here", got[0])
+		t.Errorf("the router was asked %+v, want a viewer that is served here", got[0])
 	}
 }
 
 func TestViewerByHTTPSIsNotLedToHTTP(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, patient)
+	f := newBalancedPair(t, patient)
 	handler := f.asked.http.Config.Handler
 	f.asked.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("X-Forwarded-Proto", "https")
@@ -302,5 +302,5 @@ func TestViewerByHTTPSIsNotLedToHTTP(t *testing.T) {
 	if r.body != string(seg.Bytes(cmaf.TS)) {
 		t.Errorf("%d bytes, want the %d of the server", len(r.body), len(seg.Bytes(cmaf.TS)))
 	}
-	f.guests[0].become(t, 1)
+	f.viewers[0].become(t, 1)
 }

@@ -30,14 +30,6 @@ type Config struct {
 	// players wait for a playlist. Default 800 ms.
 	FetchTimeout time.Duration
 
-	// Forget is how long after its last change a playlist is kept: it is repeated while the stream cannot be had, and no
-	// lower sequence number is served. Default 10 min.
-	Forget time.Duration
-
-	// Stubborn is how long a playlist is repeated although only one with lower numbers is to be had. Players of the
-	// former are dead when the latter is served, and new ones see old media until then. Default 1 min.
-	Stubborn time.Duration
-
 	// CacheBytes bounds the segments held that came from other nodes. Default 256 MB.
 	CacheBytes int64
 
@@ -46,20 +38,14 @@ type Config struct {
 
 	// Viewers is the number of viewers that are sessions; more are served but not counted. Default 100,000.
 	Viewers int
-
-	// WriteDeadline is how long a client may accept nothing. Default [listen.WriteDeadline].
-	WriteDeadline time.Duration
 }
 
 func (c Config) withDefaults() Config {
 	orDefault(&c.Hold, 12*time.Second)
 	orDefault(&c.FetchTimeout, 800*time.Millisecond)
-	orDefault(&c.Forget, 10*time.Minute)
-	orDefault(&c.Stubborn, time.Minute)
 	orDefault(&c.CacheBytes, 256<<20)
 	orDefault(&c.SegmentBytes, 128<<20)
 	orDefault(&c.Viewers, 100_000)
-	orDefault(&c.WriteDeadline, listen.WriteDeadline)
 	return c
 }
 

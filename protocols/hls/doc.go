@@ -6,12 +6,12 @@
 // form of all playlists.
 //
 //   - server.go: the server, its limits and counts
-//   - request.go: what every request has in common: who is asked, for how long, and what a refusal looks like
+//   - request.go: asking the router, holding a request, refusing it, writing the answer
 //   - reload.go: the answer to a request for a playlist
 //   - segment.go: the answer to a request for a segment
-//   - stream.go: what is kept of a stream; the last good playlist, which is repeated while its owner is silent
+//   - stream.go: the state of a stream; the last good playlist, which is repeated while the owner is silent
 //   - session.go: the identifiers of viewers, and the viewers as sessions
-//   - balancer.go: viewers who are moved from server to server of a balancer
+//   - balancer.go: viewers that are moved from server to server of a balancer
 //
 // Below the URL of a stream there are
 //

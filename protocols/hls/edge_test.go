@@ -30,7 +30,7 @@ func owner(t *testing.T, number int64) *node {
 func TestEntryAnswersPlaylistsWhoseSegmentsAreAtTheOwner(t *testing.T) {
 	o := owner(t, noon)
 	n := newNode(t, patient, Deps{})
-	n.elsewhere(o.http.URL, "http://public.example:8080/")
+	n.proxy(o.http.URL, "http://public.example:8080/")
 	url := n.http.URL + "/a%20b/%C3%BC%3F/"
 	variant := fetchURL(t, "GET", url+"index.m3u8?token=x").is(t, 200).uris()[0]
 	if !strings.HasPrefix(variant, "ts.m3u8?session=") || !strings.HasSuffix(variant, "&token=x") {
@@ -73,12 +73,12 @@ func TestOwnerThatChangesNeverTakesNumbersBack(t *testing.T) {
 					return o.http.URL
 				}
 				n := newNode(t, patient, Deps{})
-				n.elsewhere(a.http.URL, public(a))
+				n.proxy(a.http.URL, public(a))
 				first := n.get(t, "ts.m3u8")
 				if got := first.starts(t); got != noon-6 {
 					t.Fatalf("media sequence = %d, want %d", got, noon-6)
 				}
-				n.elsewhere(b.http.URL, public(b))
+				n.proxy(b.http.URL, public(b))
 				second := n.get(t, "ts.m3u8")
 				if got := second.starts(t); got != test.want {
 					t.Errorf("media sequence = %d, want %d", got, test.want)
@@ -101,13 +101,13 @@ func TestOwnerThatChangesNeverTakesNumbersBack(t *testing.T) {
 }
 
 func TestPlaylistIsRepeatedWhileTheOwnerIsSilentOrDead(t *testing.T) {
-	for _, where := range []func(*testing.T) string{silence, nobody} {
+	for _, failing := range []string{silentNode(t), deadNode} {
 		o := owner(t, noon)
 		n := newNode(t, quick, Deps{})
-		n.elsewhere(o.http.URL, o.http.URL)
+		n.proxy(o.http.URL, o.http.URL)
 		first := n.get(t, "ts.m3u8").is(t, 200)
 		n.get(t, "index.m3u8").is(t, 200)
-		n.elsewhere(where(t), o.http.URL)
+		n.proxy(failing, o.http.URL)
 		for range 3 {
 			if r := n.get(t, "ts.m3u8").is(t, 200); r.body != first.body {
 				t.Error("the playlist is not the last one")
@@ -117,11 +117,11 @@ func TestPlaylistIsRepeatedWhileTheOwnerIsSilentOrDead(t *testing.T) {
 		if a.body == b.body {
 			t.Error("two viewers have one session")
 		}
-		// Nobody has seen this one, so there is nothing to repeat.
+		// This one was not served before, so there is nothing to repeat.
 		if r := n.get(t, "cmaf.m3u8").is(t, 503); r.Header.Get("Retry-After") == "" {
 			t.Error("503 without Retry-After")
 		}
-		n.elsewhere(o.http.URL, o.http.URL)
+		n.proxy(o.http.URL, o.http.URL)
 		pack(t, o.store, noon+1)
 		if got := n.get(t, "ts.m3u8").starts(t); got != noon-5 {
 			t.Errorf("media sequence after the silence = %d, want %d", got, noon-5)
@@ -132,13 +132,13 @@ func TestPlaylistIsRepeatedWhileTheOwnerIsSilentOrDead(t *testing.T) {
 func TestNewViewerIsHeldUntilTheNewOwnerAnswers(t *testing.T) {
 	o := owner(t, noon)
 	n := newNode(t, patient, Deps{})
-	n.elsewhere(nobody(t), "")
+	n.proxy(deadNode, "")
 	got := make(chan reply)
 	go func() { got <- n.get(t, "index.m3u8") }()
 	for n.server.Stats().Failed == 0 {
 		runtime.Gosched()
 	}
-	n.elsewhere(o.http.URL, "")
+	n.proxy(o.http.URL, "")
 	if r := <-got; r.StatusCode != 200 {
 		t.Errorf("status = %d, want 200", r.StatusCode)
 	}
@@ -147,7 +147,7 @@ func TestNewViewerIsHeldUntilTheNewOwnerAnswers(t *testing.T) {
 func TestEntryThatBecomesTheOwnerGoesOnFromWhatItServed(t *testing.T) {
 	o := owner(t, noon)
 	n := newNode(t, patient, Deps{})
-	n.elsewhere(o.http.URL, o.http.URL)
+	n.proxy(o.http.URL, o.http.URL)
 	first := n.get(t, "ts.m3u8").is(t, 200)
 	behind := stored(t, noon-1)
 	n.serve(behind)
@@ -162,15 +162,15 @@ func TestEntryThatBecomesTheOwnerGoesOnFromWhatItServed(t *testing.T) {
 	if want := fmt.Sprintf("s%d.ts", noon-6); r.uris()[0] != want {
 		t.Errorf("first segment = %s, want %s", r.uris()[0], want)
 	}
-	// And back: what the playlist names is still here, whoever is asked.
-	n.elsewhere(silence(t), "")
+	// And back: the segments that the playlist names are still here, whatever the router says.
+	n.proxy(silentNode(t), "")
 	n.get(t, r.uris()[5]).is(t, 200)
 }
 
 func TestRelayFetchesEachSegmentOnceAndBeforeAnybodyAsks(t *testing.T) {
 	o := owner(t, noon)
 	n := newNode(t, patient, Deps{})
-	n.elsewhere(o.http.URL, "")
+	n.proxy(o.http.URL, "")
 	asked := make(chan string, 100)
 	o.before(func(path string) { asked <- path })
 
@@ -189,7 +189,7 @@ func TestRelayFetchesEachSegmentOnceAndBeforeAnybodyAsks(t *testing.T) {
 	for n.server.Stats().Fetched < 8 {
 		runtime.Gosched()
 	}
-	n.elsewhere(silence(t), "")
+	n.proxy(silentNode(t), "")
 	var wg sync.WaitGroup
 	for _, uri := range list.uris() {
 		for range 4 {
@@ -218,10 +218,10 @@ func mustNumber(t *testing.T, uri string) int64 {
 func TestSegmentOnlyTheDeadOwnerHadIsHeldAndThenPutOff(t *testing.T) {
 	a := owner(t, noon)
 	n := newNode(t, quick, Deps{})
-	n.elsewhere(a.http.URL, a.http.URL) // segments are not fetched ahead
+	n.proxy(a.http.URL, a.http.URL) // segments are not fetched ahead
 	uris := n.get(t, "ts.m3u8").is(t, 200).uris()
 	b := owner(t, noon+100)
-	n.elsewhere(b.http.URL, "")
+	n.proxy(b.http.URL, "")
 	if r := n.get(t, fmt.Sprintf("s%d.ts", noon-1)).is(t, 503); r.Header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}
@@ -235,16 +235,16 @@ func TestSegmentOnlyTheDeadOwnerHadIsHeldAndThenPutOff(t *testing.T) {
 func TestSegmentIsHeldUntilTheNewOwnerHasIt(t *testing.T) {
 	a := owner(t, noon)
 	n := newNode(t, patient, Deps{})
-	n.elsewhere(a.http.URL, a.http.URL)
+	n.proxy(a.http.URL, a.http.URL)
 	n.get(t, "ts.m3u8").is(t, 200)
-	n.elsewhere(nobody(t), "")
+	n.proxy(deadNode, "")
 	got := make(chan reply)
 	go func() { got <- n.get(t, fmt.Sprintf("s%d.ts", noon-1)) }()
 	for n.server.Stats().Failed == 0 {
 		runtime.Gosched()
 	}
 	b := owner(t, noon)
-	n.elsewhere(b.http.URL, "")
+	n.proxy(b.http.URL, "")
 	if r := <-got; r.StatusCode != 200 {
 		t.Errorf("status = %d, want 200", r.StatusCode)
 	}
@@ -255,7 +255,7 @@ func TestOneRequestIsUnderWayHoweverManyViewersAsk(t *testing.T) {
 	release := make(chan struct{})
 	o.before(func(string) { <-release })
 	n := newNode(t, patient, Deps{})
-	n.elsewhere(o.http.URL, "http://public")
+	n.proxy(o.http.URL, "http://public")
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
@@ -284,8 +284,8 @@ func TestOneRequestIsUnderWayHoweverManyViewersAsk(t *testing.T) {
 
 func TestTwoNodesThatPointAtEachOtherDoNotAskForEver(t *testing.T) {
 	a, b := newNode(t, quick, Deps{}), newNode(t, quick, Deps{})
-	a.elsewhere(b.http.URL, "")
-	b.elsewhere(a.http.URL, "")
+	a.proxy(b.http.URL, "")
+	b.proxy(a.http.URL, "")
 	a.get(t, "index.m3u8").is(t, 503)
 	a.get(t, "s5.ts").is(t, 503)
 	if n := a.count(""); n != 2 {
@@ -308,7 +308,7 @@ func TestSecureViewerIsNotLedToPlainHTTP(t *testing.T) {
 		{"https://p", true, "https://p/cam/s"},
 		{"https://p", false, "https://p/cam/s"},
 	} {
-		d.elsewhere(o.http.URL, test.public)
+		d.proxy(o.http.URL, test.public)
 		r := httptest.NewRequest("GET", "/cam/ts.m3u8", nil)
 		if test.secure {
 			r.TLS = &tls.ConnectionState{}
@@ -354,7 +354,7 @@ func TestPlaylistsThatAreNoneAreNotPassedOn(t *testing.T) {
 			}))
 			defer bad.Close()
 			n := newNode(t, quick, Deps{})
-			n.elsewhere(bad.URL, "")
+			n.proxy(bad.URL, "")
 			n.get(t, "ts.m3u8").is(t, 503)
 			n.get(t, "index.m3u8").is(t, 503)
 		})
@@ -374,7 +374,7 @@ func TestSegmentsBeyondTheLimitsAreNotTaken(t *testing.T) {
 	}))
 	defer big.Close()
 	n := newNode(t, c, Deps{})
-	n.elsewhere(big.URL, "")
+	n.proxy(big.URL, "")
 	for _, chunked = range []bool{false, true} {
 		size = 1001
 		n.get(t, "s1.ts").is(t, 503)
@@ -398,7 +398,7 @@ func TestOwnerThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
 	defer half.Close()
 	defer close(stop)
 	n := newNode(t, quick, Deps{})
-	n.elsewhere(half.URL, "")
+	n.proxy(half.URL, "")
 	n.get(t, "s1.ts").is(t, 503)
 	if n.server.Stats().Failed == 0 {
 		t.Error("no fetch was given up")
@@ -406,7 +406,6 @@ func TestOwnerThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
 }
 
 func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
-	c := Config{}.withDefaults()
 	var cached cachedPlaylist
 	now := time.Now()
 	playlists := map[string]*playlist.Playlist{}
@@ -436,12 +435,12 @@ func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 		{10 * time.Minute, "low", "low"}, // forgotten
 	} {
 		now = now.Add(step.after)
-		if got := cached.offer(playlists[step.offer], "/cam/", "", now, &c); got.Playlist != playlists[step.want] {
+		if got := cached.offer(playlists[step.offer], "/cam/", "", now); got.Playlist != playlists[step.want] {
 			t.Errorf("step %d: offer(%s) = %d to %d, want %s", i, step.offer, got.First(), got.Last(), step.want)
 		}
 	}
-	if cached.last(now.Add(c.Forget-1), &c) == nil || cached.last(now.Add(c.Forget), &c) != nil {
-		t.Error("a playlist is not kept for exactly Forget")
+	if cached.last(now.Add(repeatFor-1)) == nil || cached.last(now.Add(repeatFor)) != nil {
+		t.Error("a playlist is not kept for exactly repeatFor")
 	}
 }
 
@@ -451,7 +450,7 @@ func TestManyViewersWhileTheOwnerChanges(t *testing.T) {
 	local := stored(t, noon)
 	n := newNode(t, Config{Hold: time.Minute, FetchTimeout: quick.FetchTimeout}, Deps{Sessions: &sessions{ctx: t.Context()}})
 	n.holds = true
-	n.elsewhere(a.http.URL, "")
+	n.proxy(a.http.URL, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	var progress atomic.Int64
 	var wg sync.WaitGroup
@@ -485,8 +484,8 @@ func TestManyViewersWhileTheOwnerChanges(t *testing.T) {
 			pack(t, store, noon+1+i)
 		}
 		for _, move := range []func(){
-			func() { n.elsewhere(b.http.URL, b.http.URL) },
-			func() { n.elsewhere(a.http.URL, "") },
+			func() { n.proxy(b.http.URL, b.http.URL) },
+			func() { n.proxy(a.http.URL, "") },
 			func() { n.serve(local) },
 			func() { n.set(nil, listen.Answer{Verdict: listen.Unavailable}) },
 		} {

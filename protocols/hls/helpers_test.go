@@ -105,7 +105,7 @@ type router struct {
 	store   *cmaf.Store
 	a       listen.Answer
 	asked   []listen.Request
-	changed chan struct{} // closed by set, if somebody waits
+	changed chan struct{} // closed by set, if a request waits
 	holds   bool          // requests are held while the stream is unavailable, as a node does
 }
 
@@ -142,8 +142,8 @@ func (d *router) set(store *cmaf.Store, a listen.Answer) {
 
 func (d *router) serve(store *cmaf.Store) { d.set(store, listen.Answer{Verdict: listen.Serve}) }
 
-// elsewhere says that the stream is at upstream, and viewers reach it at public.
-func (d *router) elsewhere(upstream, public string) {
+// proxy says that the stream is at upstream, and viewers reach it at public.
+func (d *router) proxy(upstream, public string) {
 	d.set(nil, listen.Answer{Verdict: listen.Proxy, Upstream: upstream, Public: public})
 }
 
@@ -273,8 +273,8 @@ func (r reply) uris() []string {
 	return uris
 }
 
-// silence is the URL of a listener that accepts connections and never answers.
-func silence(t *testing.T) string {
+// silentNode is the URL of a listener that accepts connections and never answers.
+func silentNode(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -302,16 +302,8 @@ func silence(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// nobody is the URL of a port that refuses connections.
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
+// deadNode is a URL at which connections are refused: no system gives port 1 away.
+const deadNode = "http://127.0.0.1:1"
 
 // quick are bounds short enough for tests of what happens when they are reached.
 var quick = Config{Hold: 600 * time.Millisecond, FetchTimeout: 200 * time.Millisecond}

@@ -69,10 +69,10 @@ func TestFFmpegPlaysBothForms(t *testing.T) {
 				switch o := n; through {
 				case "playlist":
 					n = newNode(t, patient, Deps{})
-					n.elsewhere(o.http.URL, o.http.URL)
+					n.proxy(o.http.URL, o.http.URL)
 				case "relay":
 					n = newNode(t, patient, Deps{})
-					n.elsewhere(o.http.URL, "")
+					n.proxy(o.http.URL, "")
 				}
 				url := n.http.URL + "/cam/" + index
 				if got, want := run(t, ffprobe, "-show_entries", "stream=codec_name", "-of", "csv=p=0", url), "h264\naac\n"; !strings.HasPrefix(strings.ReplaceAll(got, "\n\n", "\n"), want) {
@@ -102,9 +102,8 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 	ffmpeg := tool(t, "ffmpeg")
 	o := growing(t)
 	n := newNode(t, Config{FetchTimeout: quick.FetchTimeout}, Deps{})
-	n.elsewhere(o.http.URL, "")
+	n.proxy(o.http.URL, "")
 	local := cmaf.NewStore(cmaf.Config{})
-	dead := nobody(t)
 	var reloads atomic.Int64
 	n.before(func(path string) {
 		if !strings.HasSuffix(path, "/ts.m3u8") {
@@ -112,7 +111,7 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 		}
 		switch i := reloads.Add(1); i {
 		case 2:
-			n.elsewhere(dead, "") // the owner is gone
+			n.proxy(deadNode, "") // the owner is gone
 		case 3:
 			n.serve(pack(t, local, o.router.store.Window().Last()+2)) // this node has taken over
 		default:

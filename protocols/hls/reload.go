@@ -18,7 +18,7 @@ import (
 func (s *Server) servePlaylist(q *request) {
 	var last *servedPlaylist
 	if st := s.find(q.key); st != nil {
-		last = st.playlist(q.file).last(time.Now(), &s.config)
+		last = st.playlist(q.file).last(time.Now())
 	}
 	s.answer(q, last != nil, func(ctx context.Context) (again bool, err error) {
 		p, err := s.currentPlaylist(ctx, q)
@@ -70,7 +70,7 @@ func (s *Server) ownPlaylist(ctx context.Context, q *request, name string, store
 // fetchPlaylist takes the playlist from the node that a says. When segments come through this node they are fetched ahead.
 func (s *Server) fetchPlaylist(ctx context.Context, q *request, st *stream, a listen.Answer) (*servedPlaylist, error) {
 	cached, source := st.playlist(q.file), st.source(a.Upstream)
-	canRepeat := cached.last(time.Now(), &s.config) != nil
+	canRepeat := cached.last(time.Now()) != nil
 	p, err := s.edge.Playlist(ctx, &cached.reload, source, q.file, canRepeat)
 	switch {
 	case errors.Is(err, edge.Status(http.StatusUnsupportedMediaType)):
@@ -91,7 +91,7 @@ func (s *Server) fetchPlaylist(ctx context.Context, q *request, st *stream, a li
 
 // offer returns the playlist to serve when p is the current one: p, or the last one if p would lead players back.
 func (s *Server) offer(st *stream, f playlist.File, p *playlist.Playlist, base string) *servedPlaylist {
-	served := st.playlist(f).offer(p, st.path, base, time.Now(), &s.config)
+	served := st.playlist(f).offer(p, st.path, base, time.Now())
 	if served.Playlist != p {
 		s.repeated.Add(1)
 	}

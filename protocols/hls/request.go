@@ -233,7 +233,7 @@ func (s *Server) write(q *request, body []byte) int {
 	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	sent := 0
 	for sent < len(body) {
-		_ = control.SetWriteDeadline(time.Now().Add(s.config.WriteDeadline)) // a test's recorder has none
+		_ = control.SetWriteDeadline(time.Now().Add(listen.WriteDeadline)) // a test's recorder has none
 		n, err := q.w.Write(body[sent:min(sent+maxWrite, len(body))])
 		sent += n
 		s.bytes.Add(uint64(n))

@@ -152,7 +152,7 @@ func (s *Server) targetOf(q *request) time.Duration {
 		return time.Duration(store.Window().TargetDuration) * time.Second
 	}
 	for i := range st.playlists {
-		if p := st.playlists[i].last(time.Now(), &s.config); p != nil && p.Target > 0 {
+		if p := st.playlists[i].last(time.Now()); p != nil && p.Target > 0 {
 			return p.Target
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// sweepPeriod is how often what no viewer asks for is dropped.
+	// sweepPeriod is how often streams and viewers without requests are dropped.
 	sweepPeriod = 30 * time.Second
 
 	// maxStreams bounds the streams that a server remembers: below a balancer it may be told of any name.
@@ -62,7 +62,7 @@ func New(c Config, d Deps) *Server {
 	}
 }
 
-// Close ends fetches that are under way, and drops all that is kept. Requests are answered as before.
+// Close ends requests to other nodes, and drops all state. Viewers' requests are answered as before.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -99,14 +99,14 @@ func (s *Server) Fetch(ctx context.Context, upstream, stream string, form cmaf.F
 	return s.edge.Segment(ctx, source, playlist.SegmentName(number, form))
 }
 
-// find returns what is kept of a stream, or nil.
+// find returns the state of a stream, or nil.
 func (s *Server) find(key streamKey) *stream {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.streams[key]
 }
 
-// remember returns what is kept of a stream that the router has found under name. From now on it is kept.
+// remember returns the state of a stream that the router has found under name, and makes one if there is none.
 func (s *Server) remember(key streamKey, name string, now time.Time) *stream {
 	st := s.find(key)
 	if st == nil {
@@ -126,7 +126,7 @@ func (s *Server) remember(key streamKey, name string, now time.Time) *stream {
 	return st
 }
 
-// sweep drops streams and viewers that have not asked for long, and stores that have moved away.
+// sweep drops streams and viewers without requests, and the stores of streams that have moved away.
 func (s *Server) sweep() {
 	now := time.Now()
 	s.viewers.sweep(now)
@@ -134,10 +134,10 @@ func (s *Server) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, st := range s.streams {
-		if now.Sub(time.Unix(st.used.Load(), 0)) > s.config.Forget {
+		if now.Sub(time.Unix(st.used.Load(), 0)) > repeatFor {
 			delete(s.streams, key)
 		} else {
-			st.dropStore(now.Add(-s.config.Stubborn))
+			st.dropStore(now.Add(-refuseLowerFor))
 		}
 	}
 	switch {

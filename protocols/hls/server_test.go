@@ -271,11 +271,11 @@ func TestCodecsThatTransportStreamsDoNotCarryGoIntoFragments(t *testing.T) {
 	n.get(t, "cmaf.m3u8").is(t, 200)
 
 	entry := newNode(t, quick, Deps{})
-	entry.elsewhere(n.http.URL, "")
+	entry.proxy(n.http.URL, "")
 	entry.get(t, "ts.m3u8").is(t, 415)
 }
 
-// A sessions serves whoever enters, as a node does.
+// sessions serves each client that enters, as a node does.
 type sessions struct {
 	ctx context.Context
 	mu  sync.Mutex
@@ -388,7 +388,7 @@ func TestForgottenStreamsLeaveNothing(t *testing.T) {
 		s.mu.RLock()
 		for _, st := range s.streams {
 			if st.lastStore() != nil {
-				t.Error("a store is held although nobody has asked for minutes")
+				t.Error("a store is held although there was no request for minutes")
 			}
 		}
 		n := len(s.streams)

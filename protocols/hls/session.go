@@ -71,8 +71,8 @@ func variantQuery(session, asked string) string {
 	return b.String()
 }
 
-// viewers are those who have asked for a media playlist lately. Each is a [listen.Client] without a connection of its
-// own: a series of requests with one session identifier, or from one address if they carry none.
+// viewers are the players that have asked for a media playlist lately. Each is a [listen.Client] without a connection of
+// its own: a series of requests with one session identifier, or from one address if they carry none.
 type viewers struct {
 	sessions listen.Sessions
 	limit    int
@@ -153,7 +153,7 @@ func (v *viewers) close() {
 	}
 }
 
-// A viewer is one that watches by playlist. It implements [listen.Client].
+// A viewer is a player that reloads a media playlist. It implements [listen.Client].
 type viewer struct {
 	key    viewerKey
 	all    *viewers

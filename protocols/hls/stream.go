@@ -12,6 +12,16 @@ import (
 	"weir/protocols/hls/playlist"
 )
 
+const (
+	// repeatFor is how long after its last change a playlist is kept: it is repeated while the stream cannot be had, and no
+	// lower sequence number is served.
+	repeatFor = 10 * time.Minute
+
+	// refuseLowerFor is how long a playlist is repeated although only one with lower numbers is to be had. Players of the
+	// former are dead when the latter is served, and new ones see old media until then.
+	refuseLowerFor = time.Minute
+)
+
 // A streamKey tells streams apart.
 type streamKey struct {
 	name string // as in the request
@@ -21,7 +31,7 @@ type streamKey struct {
 	server string
 }
 
-// A stream is what a server keeps of one stream that the router has found.
+// A stream is the state of one stream that the router has found.
 type stream struct {
 	key  streamKey
 	name string // as the router has it
@@ -56,7 +66,7 @@ func (st *stream) source(node string) edge.Source {
 	return edge.Source{Stream: st.name, Path: st.path, Node: node, Separate: st.key.server != ""}
 }
 
-// playlist returns what is kept of a playlist.
+// playlist returns the state of a playlist.
 func (st *stream) playlist(f playlist.File) *cachedPlaylist {
 	i := 0
 	switch {
@@ -73,7 +83,8 @@ func (st *stream) lists(f playlist.File) bool {
 	return f.Kind == playlist.InitFile || st.playlist(f).lists(f.Number)
 }
 
-// serve notes the store that serves the stream here, for viewers who hold a playlist of it when the stream has moved.
+// serve notes the store that serves the stream here. Viewers that have a playlist of it may ask for its segments when the
+// stream has moved.
 func (st *stream) serve(store *cmaf.Store, now time.Time) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -87,7 +98,7 @@ func (st *stream) lastStore() *cmaf.Store {
 	return st.store
 }
 
-// dropStore lets a store go that was not served since an instant.
+// dropStore drops a store that was not served since an instant.
 func (st *stream) dropStore(since time.Time) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -127,16 +138,16 @@ type cachedPlaylist struct {
 }
 
 // offer makes p the newest playlist unless its numbers are lower than those of the newest, and returns the one to serve.
-func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time.Time, limits *Config) *servedPlaylist {
+func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time.Time) *servedPlaylist {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.newest
 	same := old != nil && old.Playlist == p && old.base == base
-	if old != nil && !same && now.Sub(c.changed) < limits.Forget && (p.First() < old.First() || p.Last() < old.Last()) {
+	if old != nil && !same && now.Sub(c.changed) < repeatFor && (p.First() < old.First() || p.Last() < old.Last()) {
 		if c.lower.IsZero() {
 			c.lower = now
 		}
-		if now.Sub(c.lower) < limits.Stubborn {
+		if now.Sub(c.lower) < refuseLowerFor {
 			return old
 		}
 	}
@@ -151,10 +162,10 @@ func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time
 }
 
 // last returns the newest playlist, or nil if there is none that may be repeated.
-func (c *cachedPlaylist) last(now time.Time, limits *Config) *servedPlaylist {
+func (c *cachedPlaylist) last(now time.Time) *servedPlaylist {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.newest == nil || now.Sub(c.changed) >= limits.Forget {
+	if c.newest == nil || now.Sub(c.changed) >= repeatFor {
 		return nil
 	}
 	return c.newest

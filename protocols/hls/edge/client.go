@@ -1,5 +1,5 @@
-// Package edge fetches from the nodes that have a stream what another node serves of it: playlists, segments and init
-// segments.
+// Package edge fetches playlists, segments and init segments from the nodes that have a stream, for a node that serves
+// viewers of it, and keeps the segments.
 //
 // It knows no viewer, and does not decide which node is asked.
 package edge

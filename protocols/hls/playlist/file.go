@@ -32,36 +32,29 @@ type File struct {
 	Generation string // of an init segment
 }
 
-// The names of playlists.
+// The names of media playlists, as the multivariant playlists have them.
 const (
-	indexName     = "index.m3u8"
-	indexCMAFName = "index.fmp4.m3u8"
-	tsName        = "ts.m3u8"
-	cmafName      = "cmaf.m3u8"
+	tsName   = "ts.m3u8"
+	cmafName = "cmaf.m3u8"
 )
+
+var playlists = map[string]File{
+	"index.m3u8":      {Name: "index.m3u8", AnyForm: true},
+	"index.fmp4.m3u8": {Name: "index.fmp4.m3u8", Form: cmaf.CMAF},
+	tsName:            {Name: tsName, Kind: MediaFile},
+	cmafName:          {Name: cmafName, Kind: MediaFile, Form: cmaf.CMAF},
+}
 
 // ParseFile parses the last component of a URL. Each file has one name: no leading zeros, no capitals.
 func ParseFile(name string) (File, bool) {
-	f := File{Name: name}
-	switch name {
-	case indexName:
-		f.AnyForm = true
-		return f, true
-	case indexCMAFName:
-		f.Form = cmaf.CMAF
-		return f, true
-	case tsName:
-		f.Kind = MediaFile
-		return f, true
-	case cmafName:
-		f.Kind, f.Form = MediaFile, cmaf.CMAF
+	if f, ok := playlists[name]; ok {
 		return f, true
 	}
 	if len(name) < 4 || len(name) > 32 {
 		return File{}, false
 	}
+	f, ok := File{Name: name}, false
 	stem, extension, _ := strings.Cut(name[1:], ".")
-	ok := false
 	switch {
 	case name[0] == 's' && extension == "ts":
 		f.Kind = SegmentFile

@@ -7,8 +7,8 @@ import (
 
 // A Numbering is how the playlists of one server are renumbered for one viewer. The zero Numbering changes nothing.
 //
-// Servers of a balancer that capture a stream each for itself number its segments each in its own way. A viewer who is
-// moved from one server to another must not see numbers go back (RFC 8216, 6.2.2). The viewer's playlist after the move
+// Each server of a balancer may capture a stream for itself, and then numbers its segments in its own way. A viewer that
+// is moved from one server to another must not see numbers go back (RFC 8216, 6.2.2). The viewer's playlist after the move
 // is the new server's with numbers that go on, and with a discontinuity at the first segment of the new server. Where
 // both servers number alike the numbering stays as it is.
 type Numbering struct {
@@ -25,12 +25,12 @@ const (
 	// tolerance is by how much two servers may differ about the instant at which one segment starts.
 	tolerance = 100 * time.Millisecond
 
-	// liveEdge is how many segments before the end a viewer goes on who has missed some.
+	// liveEdge is how many segments before the end a viewer goes on that has missed some.
 	liveEdge = 3
 )
 
-// Follow returns the numbering by which a viewer who was shown the playlist before, of another server, by n, is shown
-// after. The error is ErrBehind if after has nothing new; with force the viewer is shown the last segment all the same.
+// Follow returns the numbering by which the playlist after is shown to a viewer that was shown before, of another server,
+// by n. The error is ErrBehind if after has no newer segment; with force the viewer is shown the last one all the same.
 func (n Numbering) Follow(before, after *Playlist, force bool) (Numbering, error) {
 	last := before.last()
 	end := last.Start.Add(last.Duration)

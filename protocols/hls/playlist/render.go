@@ -21,19 +21,11 @@ func Of(w *cmaf.Window, f File) *Playlist {
 	if !tracks.Carries(form) {
 		return nil
 	}
-	slot := int(form)
+	slot, render := int(form), media
 	if f.Kind == MultivariantFile {
-		slot += 2
+		slot, render = slot+2, multivariant
 	}
-	return w.Rendered(slot, renderers[slot]).(*Playlist)
-}
-
-// renderers are the functions for the slots of a window that belong to this package.
-var renderers = [...]func(*cmaf.Window) any{
-	func(w *cmaf.Window) any { return media(w, cmaf.TS) },
-	func(w *cmaf.Window) any { return media(w, cmaf.CMAF) },
-	func(w *cmaf.Window) any { return multivariant(w, cmaf.TS) },
-	func(w *cmaf.Window) any { return multivariant(w, cmaf.CMAF) },
+	return w.Rendered(slot, func(w *cmaf.Window) any { return render(w, form) }).(*Playlist)
 }
 
 // media makes a media playlist.

@@ -1,0 +1,232 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/protocols/hls/playlist"
+)
+
+// nodes answer requests without sockets: with the text of a playlist, or with the name of a segment.
+type nodes struct {
+	mu    sync.Mutex
+	asked []string       // URLs, in order
+	down  map[string]int // by host: the status of all answers
+	slow  chan struct{}  // if not nil, answers wait until it is closed
+}
+
+const text = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\ns5.ts\n#EXTINF:4,\ns6.ts\n"
+
+// RoundTrip implements [http.RoundTripper].
+func (n *nodes) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.mu.Lock()
+	n.asked = append(n.asked, r.URL.String())
+	status, slow := http.StatusOK, n.slow
+	if s := n.down[r.URL.Host]; s != 0 {
+		status = s
+	}
+	n.mu.Unlock()
+	if slow != nil {
+		select {
+		case <-slow:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	body := text
+	if i := strings.LastIndexByte(r.URL.Path, '/'); !strings.HasSuffix(r.URL.Path, ".m3u8") {
+		body = r.URL.Path[i+1:]
+	}
+	return &http.Response{StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+// count returns how many requests there were, and forgets them.
+func (n *nodes) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := len(n.asked)
+	n.asked = nil
+	return c
+}
+
+func newClient(t *testing.T, n *nodes) *Client {
+	c := New(Config{Silence: time.Second, CacheBytes: 1000, SegmentBytes: 100}, n, slog.New(slog.DiscardHandler))
+	t.Cleanup(c.Close)
+	return c
+}
+
+var (
+	group  = Source{Stream: "cam", Path: "/cam/", Node: "http://a"}
+	media  = playlist.File{Name: "ts.m3u8", Kind: playlist.MediaFile}
+	chosen = Source{Stream: "cam", Path: "/cam/", Node: "http://b", Separate: true}
+)
+
+func TestRequestGoesOnWhenTheCallerThatBeganItLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &nodes{slow: make(chan struct{})}
+		c := newClient(t, n)
+		ctx, leave := context.WithCancel(t.Context())
+		left, stayed := make(chan error, 2), make(chan error, 4)
+		fetch := func(ctx context.Context, done chan<- error) {
+			go func() { _, err := c.Segment(ctx, group, "s5.ts"); done <- err }()
+			go func() { _, err := c.Playlist(ctx, &Reload{}, group, media, false); done <- err }()
+			synctest.Wait()
+		}
+		fetch(ctx, left)
+		fetch(t.Context(), stayed)
+		leave()
+		for range 2 {
+			if err := <-left; !errors.Is(err, context.Canceled) {
+				t.Errorf("the caller that left: %v, want %v", err, context.Canceled)
+			}
+		}
+		fetch(t.Context(), stayed) // comes later
+		close(n.slow)
+		for range 4 {
+			if err := <-stayed; err != nil {
+				t.Errorf("the caller that stayed: %v", err)
+			}
+		}
+		if got := n.count(); got != 2 {
+			t.Errorf("%d requests, want one for the segment and one for the playlist", got)
+		}
+		if b := c.Cached(group, "s5.ts"); string(b) != "s5.ts" {
+			t.Errorf("cached: %q, want the segment", b)
+		}
+	})
+}
+
+func TestSilentNodeIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, &nodes{slow: make(chan struct{})})
+		start := time.Now()
+		if _, err := c.Segment(t.Context(), group, "s5.ts"); !errors.Is(err, ErrSilent) || time.Since(start) != time.Second {
+			t.Errorf("Segment() = %v after %s, want %v after 1s", err, time.Since(start), ErrSilent)
+		}
+		if st := c.Stats(); st.Fetched != 1 || st.Failed != 1 {
+			t.Errorf("Stats() = %+v, want one request, which failed", st)
+		}
+	})
+}
+
+func TestCloseEndsRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, &nodes{slow: make(chan struct{})})
+		start := time.Now()
+		ended := make(chan error)
+		go func() { _, err := c.Segment(t.Context(), group, "s5.ts"); ended <- err }()
+		synctest.Wait()
+		c.Close()
+		if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(start) != 0 {
+			t.Errorf("Segment() = %v after %s, want %v at once", err, time.Since(start), context.Canceled)
+		}
+	})
+}
+
+func TestNodeIsAskedForAPlaylistNoMoreOftenThanNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &nodes{down: map[string]int{"down": 503}}
+		c := newClient(t, n)
+		up, down := group, group
+		down.Node = "http://down"
+		var r Reload
+		for i, step := range []struct {
+			after     time.Duration
+			source    Source
+			canRepeat bool
+			err       error
+			requests  int
+		}{
+			{0, up, false, nil, 1},
+			{freshFor - 1, up, false, nil, 0},
+			{1, up, false, nil, 1},
+			{0, down, true, Status(503), 1},
+			{backOff - 1, down, true, ErrSilent, 0},
+			{0, down, false, Status(503), 1}, // a caller that has nothing to repeat
+			{backOff - 1, down, true, ErrSilent, 0},
+			{1, down, true, Status(503), 1},
+			{0, up, true, nil, 1}, // another node
+		} {
+			time.Sleep(step.after)
+			p, err := c.Playlist(t.Context(), &r, step.source, media, step.canRepeat)
+			if !errors.Is(err, step.err) || err == nil && p.Last() != 6 {
+				t.Errorf("step %d: Playlist() = %v, %v, want error %v", i, p, err, step.err)
+			}
+			if got := n.count(); got != step.requests {
+				t.Errorf("step %d: %d requests, want %d", i, got, step.requests)
+			}
+		}
+	})
+}
+
+func TestFilesOfAChosenServerAreItsOwn(t *testing.T) {
+	n := &nodes{}
+	c := newClient(t, n)
+	second := group
+	second.Node = "http://c"
+	for _, s := range []Source{group, second, chosen, chosen} {
+		if _, err := c.Segment(t.Context(), s, "s5.ts"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"http://a/cam/s5.ts?weir_hops=1", "http://b/cam/s5.ts?weir_here=1&weir_hops=1"}
+	if !slices.Equal(n.asked, want) {
+		t.Errorf("requests = %q, want %q", n.asked, want)
+	}
+}
+
+func TestPrefetchBringsWhatIsMissingUntilARequestFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &nodes{}
+		c := newClient(t, n)
+		var r Reload
+		p, err := c.Playlist(t.Context(), &r, group, media, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Segment(t.Context(), group, "s5.ts"); err != nil {
+			t.Fatal(err)
+		}
+		n.count()
+		for range 2 { // the second call has the same playlist
+			c.Prefetch(&r, group, p)
+			synctest.Wait()
+		}
+		if got := n.count(); got != 1 || c.Cached(group, "s6.ts") == nil {
+			t.Errorf("%d requests, want one for the segment that was missing", got)
+		}
+		down := chosen
+		n.down = map[string]int{"b": 404}
+		c.Prefetch(&r, down, &playlist.Playlist{Segments: p.Segments})
+		synctest.Wait()
+		if got := n.count(); got != 1 {
+			t.Errorf("%d requests to a node that fails, want 1", got)
+		}
+	})
+}
+
+func TestCacheDropsTheLeastRecentlyUsed(t *testing.T) {
+	c := cache{limit: 10}
+	c.put("a", make([]byte, 4))
+	c.put("b", make([]byte, 4))
+	c.get("a")
+	c.put("c", make([]byte, 4))
+	c.put("too large", make([]byte, 11))
+	if c.get("a") == nil || c.get("b") != nil || c.get("c") == nil || c.get("too large") != nil || c.size.Load() != 8 {
+		t.Errorf("%d bytes are kept, want the 8 of a and c", c.size.Load())
+	}
+	c.close()
+	c.put("d", make([]byte, 1))
+	if c.get("a") != nil || c.get("d") != nil || c.size.Load() != 0 {
+		t.Error("a closed cache holds files")
+	}
+}
