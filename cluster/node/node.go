@@ -42,6 +42,7 @@ import (
 	"weir/cluster/load"
 	"weir/cluster/origin"
 	"weir/cluster/router"
+	"weir/cluster/source"
 	"weir/cluster/srs"
 	"weir/cluster/trust"
 	"weir/cluster/wire"
@@ -98,6 +99,7 @@ type Node struct {
 	// What joins the node to others and to its sources; see [World].
 	fetcher follower.Fetcher
 	relay   func(stream string) input.Source
+	sources *source.Opener
 	release func(self *actor.PID, e control.AskRelease)
 	stepped func(now control.Instant, ev control.Event, out []control.Effect) // nil: nobody looks on
 	hub     hub.Config
@@ -126,7 +128,8 @@ func Start(cfg Config) (_ *Node, err error) {
 		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
 	n.fetcher = &follower.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
-	n.relay = func(name string) input.Source { return n.follow(name) }
+	n.relay = func(name string) input.Source { return n.newRelays().Follow(name) }
+	n.sources = n.newOpener()
 	n.release = func(self *actor.PID, e control.AskRelease) { n.askRelease(self, e) }
 	n.origins.Sources(sourceNames(cfg.File))
 	n.instances = n.newInstances()

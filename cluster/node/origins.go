@@ -1,8 +1,6 @@
 package node
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,15 +10,11 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"weir/actors"
-	"weir/actors/hub"
-	"weir/actors/input"
 	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/follower"
 	"weir/cluster/origin"
-	"weir/cluster/router"
-	"weir/protocols/relay"
 )
 
 // sourceScheme is that of the inputs of streams that another node outside the group has; no file can say it.
@@ -128,48 +122,4 @@ func (n *Node) sourceURL(name string) string {
 		return s.URL
 	}
 	return ""
-}
-
-// restream is the source of a stream that an origin outside the group has: wherever it is to be had, and on to the next
-// origin when that changes.
-func (n *Node) restream(name string) input.Source {
-	return input.Run(func(ctx context.Context, w input.Writer) error {
-		for {
-			ups, changed := n.origins.Upstreams(name)
-			var err error
-			heard := &heard{Writer: w}
-			for _, up := range ups {
-				err = n.restreamFrom(ctx, name, up, heard)
-				if ctx.Err() != nil || errors.Is(err, hub.ErrReplaced) || errors.Is(err, hub.ErrClosed) {
-					return err
-				}
-				if heard.yes {
-					break
-				}
-			}
-			if err != nil {
-				return err
-			}
-			select { // no origin has it now, and the stream is about to vanish
-			case <-changed:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	})
-}
-
-func (n *Node) restreamFrom(ctx context.Context, name string, up origin.Upstream, w input.Writer) error {
-	while, cancel := n.origins.While(ctx, name, up)
-	defer cancel()
-	w.Rejoin() // the former origin may have been another one
-	err := relay.Pull(while, n.keys.transport(sourceKey(up.Source)), relay.EdgeURL(n.sourceURL(up.Source), up.Stream), w,
-		relay.Options{Silence: relaySilence, Answer: n.hold() + router.StartUp + relaySilence})
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case while.Err() != nil:
-		return fmt.Errorf("source %s has the stream no more", up.Source)
-	}
-	return fmt.Errorf("source %s: %w", up.Source, err)
 }

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"slices"
 
 	"weir/actors"
-	"weir/actors/input"
 	"weir/actors/session"
 	"weir/actors/stream"
 	"weir/cluster/conf"
@@ -106,32 +104,3 @@ func (n *Node) liveStreams() (out []srs.Live) {
 
 // left is told of each session that has ended.
 func (n *Node) left(s listen.ClientStats) { n.hooks.Left(s.Remote, s.BytesIn, s.BytesOut) }
-
-// await waits until a peer captures the stream, and returns its name and private URL; no name if it is to be fetched from
-// SRS servers. The error is the context's.
-func (n *Node) await(ctx context.Context, name string) (peer, private string, err error) {
-	for {
-		view, changed := n.dir.View()
-		expecting := n.srs.Expecting()
-		if peer, private = view.Upstream(name); peer != "" {
-			return peer, private, nil
-		}
-		if n.srs.Expected(name) {
-			return "", "", nil
-		}
-		select {
-		case <-changed:
-		case <-expecting:
-		case <-ctx.Done():
-			return "", "", ctx.Err()
-		}
-	}
-}
-
-// fetch pulls a stream that SRS servers have. It is done unless a node of this cluster has it by now.
-func (n *Node) fetch(ctx context.Context, name string, w input.Writer) (done bool, err error) {
-	while, cancel := n.dir.While(ctx, name, "", "")
-	defer cancel()
-	err = n.srs.Pull(while, name, w)
-	return while.Err() == nil || ctx.Err() != nil, err
-}

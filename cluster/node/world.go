@@ -74,14 +74,6 @@ func startIn(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// open makes the source of a configured input; nil for publish://, which a session brings.
-func (n *Node) open(f *conf.File, name string, in conf.Input) (input.Source, error) {
-	if w := n.cfg.Outside.World; w != nil && in.Scheme != "publish" {
-		return w.Source(name, in), nil
-	}
-	return n.source(f, name, in)
-}
-
 // sockets are those that the node listens at.
 func (n *Node) sockets() *sockets {
 	if n.front == nil {

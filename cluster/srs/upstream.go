@@ -9,18 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"weir/actors/input"
 	"weir/codecs"
 	"weir/protocols/listen"
 )
-
-// A Writer takes what is fetched. The actors' inputs are such.
-type Writer interface {
-	codecs.Writer
-
-	// Rejoin says that what follows comes from elsewhere than what was written before. newest is the DTS of the last
-	// access unit that viewers have; ok is false if they have none.
-	Rejoin() (newest int64, ok bool)
-}
 
 // ErrNowhere says that no SRS server that was asked has the stream.
 var ErrNowhere = errors.New("no SRS server has the stream")
@@ -164,7 +156,7 @@ func (c *Cluster) Expected(name string) bool {
 // Pull fetches a stream that was expected and writes it to w, from whichever server has it, until ctx ends or w refuses
 // more; the error is never nil. When the servers fail it tries again, one after the other and without a pause as long
 // as there is one that has not failed.
-func (c *Cluster) Pull(ctx context.Context, name string, w Writer) error {
+func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 	c.mu.Lock()
 	u := c.upstreams[name]
 	c.mu.Unlock()
@@ -227,7 +219,7 @@ var errMoved = errors.New("the configuration has changed")
 
 // once fetches from one server until that ends. from is that server, as it is configured or as a coworker named it;
 // empty if none brought any media. The server behind after is tried first.
-func (u *Upstream) once(ctx context.Context, w Writer, after string) (from string, err error) {
+func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from string, err error) {
 	u.mu.Lock()
 	p, param, host := u.place, u.param, u.host
 	u.mu.Unlock()
@@ -295,7 +287,7 @@ func (u *Upstream) targets(ctx context.Context, v *Vhost, p Place, param, host, 
 // anchored moves what is fetched, whose time counts from anything, to the wall clock. What follows on another server
 // goes on behind what was written before.
 type anchored struct {
-	w     Writer
+	w     input.Writer
 	from  int64 // where the first access unit is put
 	shift int64
 	begun bool

@@ -39,7 +39,7 @@ var rules = []rule{
 		name: "actors that the simulator runs",
 		packages: []string{
 			"actors", "cluster/follower", "cluster/identity", "cluster/node", "cluster/controller", "cluster/load", "cluster/history",
-			"cluster/journal", "cluster/logfile", "cluster/handover", "cluster/drain",
+			"cluster/journal", "cluster/logfile", "cluster/handover", "cluster/drain", "cluster/source",
 		},
 		except: []string{
 			"actors/act", // the door itself
