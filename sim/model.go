@@ -177,9 +177,6 @@ type Options struct {
 
 	// NoRelay takes what nodes say of third ones out of their answers, to show what it is good for.
 	NoRelay bool
-
-	// Mutant plants a fault into the control plane; see [Mutants]. Empty means none.
-	Mutant string
 }
 
 // A Result is what a run showed.

@@ -44,11 +44,7 @@ func (c *core) now() control.Instant {
 
 // reads is the clock that the process goes by.
 func (m *machine) reads() time.Duration {
-	now := m.clock.at(m.w.now)
-	if m.w.wallClock { // the mutant
-		now += m.clock.wall
-	}
-	return now
+	return m.clock.at(m.w.now)
 }
 
 // step hands an event to the control plane and does what it says. line begins the event's line in the trace.

@@ -68,30 +68,6 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func TestProvingGroundsAreCleanWithoutMutants(t *testing.T) {
-	for _, m := range mutants {
-		for _, name := range m.scenarios {
-			for seed := range uint64(2) {
-				r := Run(provingGround(name, seed+1), Options{})
-				if len(r.Violations) > 0 {
-					t.Errorf("%s, seed %d", name, seed+1)
-					report(t, r)
-				}
-			}
-		}
-	}
-}
-
-func TestEveryMutantIsCaught(t *testing.T) {
-	for _, r := range Mutants(nil) {
-		if !r.Killed {
-			t.Errorf("%s (%s) survived %d runs", r.Name, r.What, r.Runs)
-			continue
-		}
-		t.Logf("%-16s %-4s after %v in %s: %s", r.Name, r.By, r.At, r.Scenario, r.Violation.Text)
-	}
-}
-
 func TestActorsDoWhatTheCoreDoes(t *testing.T) {
 	s := group(t, 3, 12, "")
 	s.Fidelity = Actors

@@ -88,32 +88,8 @@ var SometimesStates = []string{
 	"all at limit", "configuration mismatch", "source dead on the owner", "a pause in (S, 2S)", "3-way partition", "ring",
 }
 
-// Sweep runs one scenario with many seeds.
-func Sweep(s *Scenario, o SweepOptions) *SweepResult {
-	return many(o, func(seed uint64) *Scenario {
-		c := *s
-		c.Seed = seed
-		return &c
-	})
-}
-
-// Pack runs the standard pack: a swarm of so many seeds, and the proving grounds of [Mutants] with no fault planted.
-// Together they have to reach every one of [SometimesStates] and exercise every invariant that applies.
-func Pack(o SweepOptions) *SweepResult {
-	grounds := provingGrounds()
-	swarm := o.Seeds
-	o.Seeds += uint64(len(grounds))
-	return many(o, func(seed uint64) *Scenario {
-		if i := seed - o.From; i >= swarm {
-			return provingGround(grounds[i-swarm], 1)
-		}
-		return Draw(seed, SwarmOptions{})
-	})
-}
-
 // SwarmOptions say what the scenarios of a swarm are like.
 type SwarmOptions struct {
-	SweepOptions
 	Profile    Profile       // of the faults
 	Nodes      [2]int        // fewest and most; zero: 2 and 9
 	Streams    [2]int        // fewest and most; zero: 4 and 40
@@ -121,11 +97,6 @@ type SwarmOptions struct {
 	Base       *Scenario     // what is disturbed instead of groups that are drawn; nil: none
 	Fidelity   Fidelity
 	MinHealing time.Duration // quiet at the end, at least; zero: long enough for every bound
-}
-
-// Swarm runs a scenario of its own for each seed: another group, other timeouts, another choice of faults.
-func Swarm(o SwarmOptions) *SweepResult {
-	return many(o.SweepOptions, func(seed uint64) *Scenario { return Draw(seed, o) })
 }
 
 // Draw makes the scenario of a seed of a swarm.
@@ -227,8 +198,8 @@ func drawGroup(rng *rand.Rand, o SwarmOptions) Scenario {
 	return s
 }
 
-// many runs a scenario for each seed.
-func many(o SweepOptions, scenario func(seed uint64) *Scenario) *SweepResult {
+// Sweep runs a scenario for each seed.
+func Sweep(o SweepOptions, scenario func(seed uint64) *Scenario) *SweepResult {
 	workers := o.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)

@@ -51,7 +51,6 @@ type world struct {
 	actors    *stage // nil with Core
 	refusals  map[string]time.Duration
 	noted     []noted
-	wallClock bool // the mutant that goes by the wall clock
 }
 
 // A noted note.
@@ -160,7 +159,6 @@ func newWorld(s *Scenario, o Options) *world {
 		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
 	}
 	w.random = w.rng("world")
-	w.wallClock = o.Mutant == string(control.WallClock)
 	if d := o.Decisions; d != nil && len(d.Fates) > 0 {
 		w.repeat = map[uint64]Decision{}
 		for _, f := range d.Fates {

@@ -344,7 +344,7 @@ func (n *Node) warmUp() {
 		n.named = true
 		n.do(Note{Kind: NoteNamed, Node: n.self})
 	}
-	if !n.named || !late && !answered && mutant != NoWarmUp {
+	if !n.named || !late && !answered {
 		return
 	}
 	if n.replan {
@@ -375,10 +375,10 @@ func (n *Node) schedule() {
 		}
 	}
 	for _, p := range n.peers {
-		if p.alive && mutant != TimerLost {
+		if p.alive {
 			next = min(next, p.heard+p.slack+p.stale)
 		}
-		if p.near && mutant != TimerLost {
+		if p.near {
 			next = min(next, p.direct+p.stale)
 		}
 	}

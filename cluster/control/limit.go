@@ -30,9 +30,6 @@ func (n *Node) limits() Limits {
 			own.Channels, own.CPU = least(own.Channels, l.cfg.Limits.Channels), least(own.CPU, l.cfg.Limits.CPU)
 		}
 	}
-	if mutant == LimitOffByOne && own.Channels > 0 {
-		own.Channels++
-	}
 	return own
 }
 

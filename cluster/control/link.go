@@ -180,12 +180,6 @@ func (n *Node) stateAsked(e StateAsked) {
 		Ages: make([]Age, 0, len(n.peers)),
 	}
 	for _, p := range n.peers {
-		if mutant == RelayChained && p.met && !p.near && p.alive && p.relayed.instance != "" {
-			st.Ages = append(st.Ages, Age{
-				Node: p.name, Instance: p.relayed.instance, Inc: p.relayed.inc, Seq: p.relayed.seq, Age: ageMS(n.now, p.heard),
-			})
-			continue
-		}
 		if !p.met || !p.near && p.name != e.From {
 			continue
 		}

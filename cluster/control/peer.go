@@ -38,7 +38,7 @@ func (e evidence) older(f evidence) bool {
 	switch {
 	case e.instance == "" || f.instance == "":
 		return e.instance == "" && f.instance != ""
-	case e.inc != f.inc && mutant != NoInc:
+	case e.inc != f.inc:
 		return e.inc < f.inc
 	}
 	return e.seq < f.seq
@@ -129,9 +129,8 @@ func (p *peer) current() (claims []claim, direct bool) {
 func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	e := evidence{st.Instance, st.Inc, st.Seq}
 	switch {
-	case mutant == ArrivalOrder:
-	case p.replaced(e.instance) && mutant != NoInc,
-		e.instance != p.said.instance && p.said.instance != "" && asked < p.asked && mutant != NoInc, // it may be over
+	case p.replaced(e.instance),
+		e.instance != p.said.instance && p.said.instance != "" && asked < p.asked, // it may be over
 		e.instance == p.said.instance && !p.said.older(e),
 		e.instance == p.said.instance && p.restarted() && p.alive && asked <= p.relayedAt:
 		n.do(Note{Kind: NoteOld, Node: p.name})
@@ -303,14 +302,14 @@ func (n *Node) hearsay(p *peer, a *Age) {
 	if age >= p.stale || p.replaced(e.instance) {
 		return
 	}
-	if e.instance != p.said.instance && p.said.instance != "" && e.inc <= p.said.inc && mutant != ArrivalOrder {
+	if e.instance != p.said.instance && p.said.instance != "" && e.inc <= p.said.inc {
 		return // of an instance that this node has not met and that is no later than the one it has
 	}
-	if e.instance != p.said.instance && p.met && n.now-age <= p.asked && mutant != ArrivalOrder {
+	if e.instance != p.said.instance && p.met && n.now-age <= p.asked {
 		return // it was heard before the last that answered this node was asked
 	}
 	full := a.Full && !p.relayedFull && e == p.relayed
-	if !full && (!p.said.older(e) || !p.relayed.older(e)) && mutant != ArrivalOrder {
+	if !full && (!p.said.older(e) || !p.relayed.older(e)) {
 		return
 	}
 	if e.instance != p.relayed.instance {
@@ -333,9 +332,6 @@ func (n *Node) hearsay(p *peer, a *Age) {
 func (n *Node) expire() {
 	for _, p := range n.peers {
 		alive := p.ever && n.now-p.heard-p.slack < p.stale
-		if mutant == StaleInclusive {
-			alive = p.ever && n.now-p.heard-p.slack <= p.stale
-		}
 		near := p.met && n.now-p.direct < p.stale
 		if near != p.near {
 			p.near = near

@@ -81,9 +81,6 @@ func (n *Node) outscores(stream, a, b string) bool { return place.Before(stream,
 
 // above says whether a claimant comes strictly before this node, by the static order, or by score alone.
 func (n *Node) above(s *stream, c claimant, byScore bool) bool {
-	if mutant == OrderReversed {
-		return n.before(s, n.self, c.p.name)
-	}
 	if byScore {
 		return n.outscores(s.name, c.p.name, n.self)
 	}
@@ -152,7 +149,7 @@ func (n *Node) startable(s *stream) bool {
 func (n *Node) yield(s *stream, why StopReason) {
 	to, differ := "", false
 	for _, c := range s.claimants {
-		if c.c.Solo || !c.direct && mutant != YieldToRelayed || c.c.State != ClaimRunning && mutant != YieldToStart {
+		if c.c.Solo || !c.direct || c.c.State != ClaimRunning {
 			continue
 		}
 		agree := s.agrees(c)
@@ -220,7 +217,7 @@ func (n *Node) claim(s *stream) {
 		n.takeBack(s)
 	case chosen:
 		n.start(s, n.reason(s), n.spillOf(s))
-	case !served && mutant != NoFallback:
+	case !served:
 		n.fallBack(s)
 	}
 }
@@ -264,9 +261,6 @@ func (n *Node) takeBack(s *stream) {
 		}
 	}
 	at := max(n.boot+n.holddown(), s.holdUntil)
-	if mutant == NoHolddown {
-		at = n.now
-	}
 	switch {
 	case n.now < at:
 		n.due(at)

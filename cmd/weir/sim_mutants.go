@@ -2,47 +2,52 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"weir/sim"
+	"weir/sim/mutants"
 )
 
 // SimMutantsCmd is `weir sim mutants`.
 type SimMutantsCmd struct {
-	Pack uint64 `default:"300" placeholder:"N" help:"Seeds of the standard pack, which has to reach every state that matters. Default ${default}; 0 leaves it out."`
-	Jobs int    `short:"j" placeholder:"N" help:"How many runs of the swarm at once; as many as there are processors."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	Source string `default:"." placeholder:"DIR" help:"Weir's source, or a folder of it. Default: where the command is given."`
+	Pack   uint64 `default:"300" placeholder:"N" help:"Seeds of the standard pack, which has to reach every state that matters. Default ${default}; 0 leaves it out."`
+	Jobs   int    `short:"j" placeholder:"N" help:"How many runs of the swarm at once; as many as there are processors."`
+	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*SimMutantsCmd) Help() string {
 	return `Examples:
   weir sim mutants
-  weir sim mutants --pack 0
+  weir sim mutants --source ~/src/weir --pack 0
 
 A simulator that never complains proves nothing. So known faults are planted into the rules, one after the other, and each has
-to be caught: by which invariant, in which scenario, and after how many simulated seconds says the table. And a rule is proven
-only in states that have occurred: a state of the list that the standard pack (a swarm, and the scenarios of the table with no
-fault planted) never reaches, or a rule that it never exercises, is a failure too, and so is one that it violates.
+to be caught: by which invariant, in which scenario, and after how many simulated seconds says the table. The faults are
+edits of weir's source, built beside it by Go, so that both have to be there; weir itself holds no fault and no switch for
+one. And a rule is proven only in states that have occurred: a state of the list that the standard pack (a swarm, and the
+scenarios of the table with no fault planted) never reaches, or a rule that it never exercises, is a failure too, and so is
+one that it violates.
 
-Exit codes: 0 every fault was caught and every state reached; 1 one was not; 2 interrupted.`
+Exit codes: 0 every fault was caught and every state reached; 1 one was not; 2 interrupted, or there is no source or no Go.`
 }
 
 // Run plants the faults.
 func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
-	known := newBar(std, "planted faults", sim.MutantCount())
-	done := 0
-	list := sim.Mutants(func(sim.MutantResult) {
-		done++
-		known.step(done, "")
-	})
-	known.end()
+	list, err := c.prove(ctx, std)
+	if err != nil {
+		if interrupted(ctx) {
+			err = errInterrupted
+		}
+		return &exitError{exitUnknown, err}
+	}
 	var pack *sim.SweepResult
 	if c.Pack > 0 {
 		bar := newBar(std, "runs", 0)
-		pack = sim.Pack(sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(p sim.Progress) bool {
+		pack = mutants.Pack(sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(p sim.Progress) bool {
 			bar.total = int(p.Total)
 			bar.step(int(p.Done), "")
 			return !interrupted(ctx)
@@ -52,7 +57,6 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 			return &exitError{exitUnknown, errInterrupted}
 		}
 	}
-	var err error
 	if c.JSON {
 		err = writeJSON(std.out, mutantsReport(list, pack))
 	} else if _, werr := io.WriteString(std.out, mutantsText(list, pack, painter{colour: isTerminal(std.out)})); werr != nil {
@@ -72,12 +76,33 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
-func mutantsText(list []sim.MutantResult, pack *sim.SweepResult, p painter) string {
+// prove plants one fault after the other and says what noticed them.
+func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Result, err error) {
+	bar := newBar(std, "planted faults", len(mutants.All))
+	defer bar.end()
+	bar.step(0, "building weir with the faults")
+	program, err := mutants.Build(ctx, c.Source)
+	if err != nil {
+		return nil, fmt.Errorf("--source: %w", err)
+	}
+	defer func() { err = errors.Join(err, program.Remove()) }()
+	for i, m := range mutants.All {
+		r, err := program.Prove(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+		bar.step(i+1, "")
+	}
+	return list, nil
+}
+
+func mutantsText(list []mutants.Result, pack *sim.SweepResult, p painter) string {
 	var b strings.Builder
 	rows := [][]cell{{{text: "planted fault"}, {text: "what it is"}, {text: "caught by"}, {text: "in"}, {text: "after"}, {text: "runs"}}}
 	caught := 0
 	for _, m := range list {
-		by, where, after := cell{text: m.By.String()}, m.Scenario, millis(m.At)
+		by, where, after := cell{text: m.By}, m.Scenario, millis(m.At)
 		if m.Killed {
 			caught++
 		} else {
@@ -107,15 +132,15 @@ func mutantsText(list []sim.MutantResult, pack *sim.SweepResult, p painter) stri
 }
 
 // mutantsReport is the same for programs.
-func mutantsReport(list []sim.MutantResult, pack *sim.SweepResult) any {
+func mutantsReport(list []mutants.Result, pack *sim.SweepResult) any {
 	type mutant struct {
-		Name     string        `json:"name"`
-		What     string        `json:"what"`
-		Killed   bool          `json:"caught"`
-		By       sim.Invariant `json:"by,omitempty"`
-		Scenario string        `json:"scenario,omitempty"`
-		At       float64       `json:"after_seconds,omitempty"`
-		Runs     int           `json:"runs"`
+		Name     string  `json:"name"`
+		What     string  `json:"what"`
+		Killed   bool    `json:"caught"`
+		By       string  `json:"by,omitempty"`
+		Scenario string  `json:"scenario,omitempty"`
+		At       float64 `json:"after_seconds,omitempty"`
+		Runs     int     `json:"runs"`
 	}
 	out := struct {
 		Mutants  []mutant        `json:"mutants"`

@@ -52,7 +52,7 @@ func (c *SimSweepCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	return c.sweep(ctx, std, func(o sim.SweepOptions) *sim.SweepResult { return sim.Sweep(in.Scenario, o) }, func(seed uint64) *sim.Scenario {
+	return c.sweep(ctx, std, func(seed uint64) *sim.Scenario {
 		s := *in.Scenario
 		s.Seed = seed
 		return &s
@@ -127,10 +127,7 @@ func (c *SimSwarmCmd) Run(ctx context.Context, std stdio) error {
 		o.Base = base
 	}
 	c.swarm = true
-	return c.sweep(ctx, std, func(s sim.SweepOptions) *sim.SweepResult {
-		o.SweepOptions = s
-		return sim.Swarm(o)
-	}, func(seed uint64) *sim.Scenario { return sim.Draw(seed, o) })
+	return c.sweep(ctx, std, func(seed uint64) *sim.Scenario { return sim.Draw(seed, o) })
 }
 
 // A sweepReport is what a sweep has found, for programs.
@@ -158,18 +155,18 @@ type sweepReport struct {
 const twice = 5
 
 // sweep makes the runs and tells what they showed. Of gives the scenario of a seed.
-func (c *SweepFlags) sweep(ctx context.Context, std stdio, runs func(sim.SweepOptions) *sim.SweepResult, of func(seed uint64) *sim.Scenario) error {
+func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) *sim.Scenario) error {
 	bar := newBar(std, "seeds", int(c.Seeds))
 	defer bar.end()
 	o := sim.Options{Without: c.Without}
-	r := runs(sim.SweepOptions{From: c.From, Seeds: c.Seeds, Workers: c.Jobs, Run: o, Progress: func(p sim.Progress) bool {
+	r := sim.Sweep(sim.SweepOptions{From: c.From, Seeds: c.Seeds, Workers: c.Jobs, Run: o, Progress: func(p sim.Progress) bool {
 		remark := fmt.Sprintf("%.0f times real time", p.Rate())
 		if p.Failed > 0 {
 			remark += ", " + plural(p.Failed, "violation")
 		}
 		bar.step(int(p.Done), remark)
 		return !interrupted(ctx) && (p.Failed == 0 || c.Keep)
-	}})
+	}}, of)
 	if r.Runs < int(c.Seeds) || !c.swarm {
 		r.Missing = nil // that a few runs, or those of one scenario, do not reach everything says nothing
 	}

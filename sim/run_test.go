@@ -7,30 +7,6 @@ import (
 	"time"
 )
 
-// What nothing has shown is not proven: each state that matters has to come up in the standard pack, and each rule to be
-// looked at. It ends as soon as that is so.
-func TestStandardPackReachesEveryStateAndExercisesEveryRule(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs dozens of groups")
-	}
-	const most, step = 300, 20
-	var missing []string
-	var idle []Invariant
-	for from := uint64(1); from <= most; from += step {
-		r := Pack(SweepOptions{From: from, Seeds: step})
-		if from == 1 {
-			missing, idle = r.Missing, r.Idle
-		}
-		missing = slices.DeleteFunc(missing, func(name string) bool { return !slices.Contains(r.Missing, name) })
-		idle = slices.DeleteFunc(idle, func(i Invariant) bool { return !slices.Contains(r.Idle, i) })
-		if len(missing)+len(idle) == 0 {
-			t.Logf("all within %d seeds", from+step-1)
-			return
-		}
-	}
-	t.Errorf("in %d seeds these states never occurred: %q; and nothing exercised %v", most, missing, idle)
-}
-
 func TestARunThatEndsTooEarlyIsUnknown(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
