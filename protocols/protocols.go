@@ -126,6 +126,15 @@ func (d Descriptor) Variable() string { return "WEIR_" + strings.ToUpper(d.Direc
 // Scheme is that of the protocol's URLs.
 func (d Descriptor) Scheme() string { return string(d.Listener) }
 
+// StreamIn is the name of the stream whose URL has that path, unescaped and without its leading slash.
+func (d Descriptor) StreamIn(path string) (stream string, ok bool) {
+	before, after, ok := strings.Cut(strings.TrimPrefix(d.Path, "/"), "STREAM")
+	if !ok || len(path) <= len(before)+len(after) || !strings.HasPrefix(path, before) || !strings.HasSuffix(path, after) {
+		return "", false
+	}
+	return path[len(before) : len(path)-len(after)], true
+}
+
 // URL is where the stream of that name is at a node: host is HOST or HOST:PORT of the row's listener.
 func (d Descriptor) URL(host, stream string) string {
 	escaped := (&url.URL{Path: stream}).EscapedPath()

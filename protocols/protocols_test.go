@@ -51,10 +51,21 @@ func TestRowsAreWhole(t *testing.T) {
 				t.Errorf("%s: the path %q is not of the form /…STREAM…", d.Protocol, d.Path)
 			}
 			once(d, "URL", d.URL("host", "cam"))
+			for _, name := range []string{"cam", "a/b", "a b"} {
+				path := strings.TrimPrefix(strings.Replace(d.Path, "STREAM", name, 1), "/")
+				if got, ok := d.StreamIn(path); got != name || !ok {
+					t.Errorf("%s: StreamIn(%s) = %q, %t, want %q", d.Protocol, path, got, ok, name)
+				}
+			}
 		}
 	}
 	if protocols.Of("none") != (protocols.Descriptor{}) {
 		t.Error("a protocol that is in no row has one")
+	}
+	for _, path := range []string{"", "mpegts", "/mpegts", "cam", "cam/mpegts/"} {
+		if stream, ok := protocols.Of(protocols.TS).StreamIn(path); ok {
+			t.Errorf("StreamIn(%q) = %q, want none", path, stream)
+		}
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 	"weir/actors/session"
 	"weir/cluster/conf"
 	"weir/cluster/follower"
+	"weir/cluster/gateway"
 	"weir/cluster/router"
+	"weir/cluster/srs"
 	"weir/cluster/trust"
 	"weir/protocols"
 	"weir/protocols/hls"
@@ -140,18 +142,22 @@ func newFront(n *Node, s *sockets) *front {
 		}
 		return n.keys.own.Handler(next, o)
 	}
+	api := newAPI(n)
 	f.serves = map[protocols.Protocol]server{
-		protocols.HTTP: listen.NewHTTPServer(&web{
-			api:   newAPI(n),
-			srs:   n.srsAPI,
-			state: guard(follower.Handler(n.entitled(n.controller().State)), false),
-			relay: guard(relay.New(d), true),
-			ts:    httpts.New(d),
-			flv:   httpflv.New(d),
-			hls:   f.hls,
-
-			balanced: f.hls, balancers: n.balancers, trusted: n.trusted,
-		}, d),
+		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
+			Paths: []gateway.Path{
+				{Path: srs.Prefix, Handler: n.srsAPI},
+				{Path: "/streamer/", Handler: api},
+				{Path: "/api/", Handler: api},
+				{Path: "/metrics/", Handler: api},
+				{Path: follower.Path, Handler: guard(follower.Handler(n.entitled(n.controller().State)), false)},
+				{Path: relay.Path, Handler: guard(relay.New(d), true)},
+			},
+			Streams: map[protocols.Protocol]gateway.Handler{
+				protocols.HLS: f.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
+			},
+			Balancers: n.balancers, Trusted: n.trusted,
+		}), d),
 		protocols.RTMP: rtmp.New(rtmp.Config{}, d),
 		protocols.RTSP: rtsp.New(rtsp.Config{Host: s.host(protocols.RTSP)}, d),
 	}

@@ -170,8 +170,8 @@ type balanced struct {
 // the next playlist is another one's, with numbers that go on. The rest is as in [Server.ServeStream].
 //
 // The viewer counts where the segments come from: their URLs have the viewer's session in the query.
-func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, balancer Balancer, under, stream, name string) {
-	q := parseRequest(w, r, stream, name)
+func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, asked listen.Request, balancer Balancer, under, file string) {
+	q := parseRequest(w, r, asked, file)
 	if q == nil {
 		return
 	}
@@ -187,10 +187,10 @@ func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, balancer 
 			return
 		}
 	default: // a player that was given the media playlist directly
-		sum := sha256.Sum256([]byte(q.Remote.Addr().String() + "\x00" + q.Agent + "\x00" + stream))
+		sum := sha256.Sum256([]byte(q.Remote.Addr().String() + "\x00" + q.Agent + "\x00" + q.key.name))
 		b.session = hex.EncodeToString(sum[:sessionDigits/2])
 	}
-	b.position = s.positions.of(positionKey{under, stream, b.session}, time.Now())
+	b.position = s.positions.of(positionKey{under, q.key.name, b.session}, time.Now())
 	if q.isPlaylist() {
 		s.balancedPlaylist(b)
 	} else {

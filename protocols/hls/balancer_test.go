@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/cmaf"
 	"weir/protocols/listen"
 )
@@ -116,7 +117,7 @@ func newBalancedPair(t *testing.T, c Config) *balancedPair {
 			return
 		}
 		i := strings.LastIndexByte(rest, '/')
-		f.asked.server.ServeBalanced(w, r, f.balancer, "lb", rest[:i], rest[i+1:])
+		f.asked.server.ServeBalanced(w, r, listen.HTTPRequest(r, protocols.HLS, rest[:i]), f.balancer, "lb", rest[i+1:])
 	})
 	return f
 }

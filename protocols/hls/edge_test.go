@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/cmaf"
 	"weir/protocols/hls/playlist"
 	"weir/protocols/listen"
@@ -317,7 +318,7 @@ func TestSecureViewerIsNotLedToPlainHTTP(t *testing.T) {
 		clear(s.streams)
 		s.mu.Unlock()
 		w := httptest.NewRecorder()
-		s.ServeStream(w, r, "cam", "ts.m3u8")
+		s.ServeStream(w, r, listen.HTTPRequest(r, protocols.HLS, "cam"), "ts.m3u8")
 		uris := reply{body: w.Body.String()}.uris()
 		if len(uris) == 0 || !strings.HasPrefix(uris[0], test.want) {
 			t.Errorf("public %s, secure %t: segments are %q, want %s…", test.public, test.secure, uris, test.want)

@@ -18,6 +18,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/fake"
+	"weir/protocols"
 	"weir/protocols/cmaf"
 	"weir/protocols/listen"
 )
@@ -181,7 +182,7 @@ func (n *node) answer(w http.ResponseWriter, r *http.Request) {
 		hook(r.URL.Path)
 	}
 	i := strings.LastIndexByte(r.URL.Path, '/')
-	n.server.ServeStream(w, r, strings.TrimPrefix(r.URL.Path[:i], "/"), r.URL.Path[i+1:])
+	n.server.ServeStream(w, r, listen.HTTPRequest(r, protocols.HLS, strings.TrimPrefix(r.URL.Path[:i], "/")), r.URL.Path[i+1:])
 }
 
 // before has f called with the path of each request that follows, before it is answered.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"weir/protocols"
 	"weir/protocols/cmaf"
 	"weir/protocols/hls/edge"
 	"weir/protocols/hls/playlist"
@@ -49,10 +48,10 @@ type request struct {
 	waited bool // it has been held
 }
 
-// ServeStream answers a request for a file of a stream; name is the last component of the URL's path, unescaped, and
-// stream what stands before it. [Serves] tells beforehand which files there are. Every answer carries CORS headers.
-func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream, name string) {
-	q := parseRequest(w, r, stream, name)
+// ServeStream answers asked, which is what r asks for: a file of a stream, whose name is the last component of the URL's
+// path, unescaped. [Server.Serves] tells beforehand which files there are. Every answer carries CORS headers.
+func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, asked listen.Request, file string) {
+	q := parseRequest(w, r, asked, file)
 	if q == nil {
 		return
 	}
@@ -65,10 +64,10 @@ func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream, nam
 }
 
 // parseRequest understands a request. It answers one that names no file or asks for none, and returns nil.
-func parseRequest(w http.ResponseWriter, r *http.Request, stream, name string) *request {
+func parseRequest(w http.ResponseWriter, r *http.Request, asked listen.Request, file string) *request {
 	h := w.Header()
 	listen.CORS(h)
-	f, ok := playlist.ParseFile(name)
+	f, ok := playlist.ParseFile(file)
 	switch {
 	case r.Method == http.MethodOptions:
 		h["Allow"] = allowed
@@ -81,7 +80,7 @@ func parseRequest(w http.ResponseWriter, r *http.Request, stream, name string) *
 	case len(r.URL.RawQuery) > maxQuery:
 		fail(w, http.StatusRequestURITooLong, "The query is too long.")
 	default:
-		return &request{w: w, r: r, file: f, key: streamKey{name: stream}, Request: listen.HTTPRequest(r, protocols.HLS, stream)}
+		return &request{w: w, r: r, file: f, key: streamKey{name: asked.Streams[0]}, Request: asked}
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (s *Server) Stats() Stats {
 }
 
 // Serves says whether the last component of a URL is one of this package's.
-func Serves(name string) bool {
+func (*Server) Serves(name string) bool {
 	_, ok := playlist.ParseFile(name)
 	return ok
 }

@@ -310,7 +310,7 @@ func record(s *Server, path, remote string) *recorder {
 	r.RemoteAddr = remote
 	w := &recorder{header: make(http.Header)}
 	i := strings.LastIndexByte(r.URL.Path, '/')
-	s.ServeStream(w, r, strings.TrimPrefix(r.URL.Path[:i], "/"), r.URL.Path[i+1:])
+	s.ServeStream(w, r, listen.HTTPRequest(r, protocols.HLS, strings.TrimPrefix(r.URL.Path[:i], "/")), r.URL.Path[i+1:])
 	return w
 }
 
@@ -420,7 +420,7 @@ func BenchmarkPlaylist(b *testing.B) {
 	w := &recorder{header: make(http.Header)}
 	b.ReportAllocs()
 	for b.Loop() {
-		s.ServeStream(w, r, "cam", "ts.m3u8")
+		s.ServeStream(w, r, listen.HTTPRequest(r, protocols.HLS, "cam"), "ts.m3u8")
 	}
 }
 

@@ -28,8 +28,8 @@ type Server struct{ deps listen.Deps }
 // New returns a server.
 func New(d listen.Deps) *Server { return &Server{d} }
 
-// ServeStream answers a request for the stream of this name, unescaped. It may block for as long as the router does,
+// ServeStream answers q, which is what r asks for. It may block for as long as the router does,
 // and with HTTP/2 for as long as the viewer watches.
-func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, stream string) {
-	listen.Body(w, r, s.deps, form, stream)
+func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, q listen.Request, _ string) {
+	listen.Body(w, r, s.deps, form, q)
 }

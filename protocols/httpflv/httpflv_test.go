@@ -108,8 +108,12 @@ func serve(t *testing.T) (url string, s *source) {
 	}
 	server := httpflv.New(listen.Deps{Router: router{listen.Answer{Verdict: listen.Serve, Source: s}}, Sessions: sessions{t.Context()}})
 	mux := http.NewServeMux()
-	mux.HandleFunc("/cam1.flv", func(w http.ResponseWriter, r *http.Request) { server.ServeStream(w, r, "cam1") })
-	mux.HandleFunc("/other.flv", func(w http.ResponseWriter, r *http.Request) { server.ServeStream(w, r, "other") })
+	mux.HandleFunc("/cam1.flv", func(w http.ResponseWriter, r *http.Request) {
+		server.ServeStream(w, r, listen.HTTPRequest(r, protocols.FLV, "cam1"), "")
+	})
+	mux.HandleFunc("/other.flv", func(w http.ResponseWriter, r *http.Request) {
+		server.ServeStream(w, r, listen.HTTPRequest(r, protocols.FLV, "other"), "")
+	})
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	return web.URL, s

@@ -17,6 +17,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/fake"
+	"weir/protocols"
 	"weir/protocols/httpts"
 	"weir/protocols/listen"
 )
@@ -85,7 +86,9 @@ func serve(t *testing.T, s *stream) (url string) {
 	t.Helper()
 	ts := httpts.New(listen.Deps{Router: s, Sessions: sessions{t}})
 	mux := http.NewServeMux()
-	mux.HandleFunc("/{stream}/mpegts", func(w http.ResponseWriter, r *http.Request) { ts.ServeStream(w, r, r.PathValue("stream")) })
+	mux.HandleFunc("/{stream}/mpegts", func(w http.ResponseWriter, r *http.Request) {
+		ts.ServeStream(w, r, listen.HTTPRequest(r, protocols.TS, r.PathValue("stream")), "")
+	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL + "/cam%2F1/mpegts"

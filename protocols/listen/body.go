@@ -37,13 +37,13 @@ type BodyForm struct {
 	Check func(codecs.Tracks) error
 }
 
-// Body answers a request for a stream as an HTTP body without end: it asks the router in the goroutine of the handler,
+// Body answers q, which is what r asks for, with an HTTP body without end: it asks the router in the goroutine of the handler,
 // and a [Client] enters the sessions for a stream that is served here. Every answer carries CORS headers.
 //
 // With HTTP/1 the connection is taken over, and Body returns when the client has entered; the body is then written
 // with gathering writes, without net/http in between, and ends with the connection (RFC 9112, 6.3). Otherwise, as with
 // HTTP/2, Body returns when the client has been closed or the other side has gone.
-func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, stream string) {
+func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, q Request) {
 	CORS(w.Header())
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -57,8 +57,7 @@ func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, stream str
 		return
 	}
 
-	req := HTTPRequest(r, b.Protocol, stream)
-	a := d.Router.Play(r.Context(), req)
+	a := d.Router.Play(r.Context(), q)
 	if a.Verdict != Serve {
 		Refuse(w, a)
 		return
@@ -81,7 +80,7 @@ func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, stream str
 	if b.Head != nil {
 		head = b.Head(a.Source.Tracks())
 	}
-	c := &bodyClient{form: b, source: a.Source, remote: req.Remote}
+	c := &bodyClient{form: b, source: a.Source, remote: q.Remote}
 	c.here, c.left = context.WithCancel(context.Background())
 	c.sent.Store(uint64(len(head)))
 	conn, err := TakeOver(w, head)

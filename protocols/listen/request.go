@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -25,6 +24,7 @@ const maxHops = 100
 
 // HTTPRequest is what an HTTP client asks for: stream, which the caller found in the path, by protocol p.
 func HTTPRequest(r *http.Request, p protocols.Protocol, stream string) Request {
+	here, _ := parameter(r.URL.RawQuery, HereParameter)
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address for a connection without one, such as a pipe
 	return Request{
 		Protocol: p,
@@ -36,7 +36,7 @@ func HTTPRequest(r *http.Request, p protocols.Protocol, stream string) Request {
 		Secure:   secure(r),
 		Agent:    r.UserAgent(),
 		Hops:     Hops(r.URL.RawQuery),
-		Here:     here(r),
+		Here:     here == "1",
 	}
 }
 
@@ -47,18 +47,6 @@ func requestPath(r *http.Request) string {
 		return path
 	}
 	return r.URL.EscapedPath()
-}
-
-type hereKey struct{}
-
-// Here returns r with the mark that this node is to serve the client itself; see [Request.Here].
-func Here(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), hereKey{}, true))
-}
-
-func here(r *http.Request) bool {
-	value, _ := parameter(r.URL.RawQuery, HereParameter)
-	return value == "1" || r.Context().Value(hereKey{}) != nil
 }
 
 // WithHere returns query with [HereParameter] set, and everything else in it as it was, in its order.
