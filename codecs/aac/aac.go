@@ -1,5 +1,5 @@
-// Package aac holds what the AAC parser in use lacks: making a track of an AudioSpecificConfig, and ADTS headers of
-// which nothing but the length changes from one access unit to the next.
+// Package aac says of AAC what the package carriage asks: the track that an AudioSpecificConfig describes, the length
+// of access units, and ADTS headers, of which nothing but the length changes from one access unit to the next.
 //
 // It knows no container and decodes nothing; AudioSpecificConfig is parsed by mediacommon.
 package aac
@@ -20,15 +20,24 @@ const ADTSHeaderSize = 7
 // MaxADTS is the largest access unit that fits behind an ADTS header, whose aac_frame_length has 13 bits.
 const MaxADTS = 1<<13 - 1 - ADTSHeaderSize
 
+// Parse reads an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1). Sample rates that nobody has are an error.
+func Parse(config []byte) (mpeg4audio.AudioSpecificConfig, error) {
+	var c mpeg4audio.AudioSpecificConfig
+	if err := c.Unmarshal(config); err != nil {
+		return c, fmt.Errorf("AudioSpecificConfig: %w", err)
+	}
+	if c.SampleRate < 1000 || c.SampleRate > 384000 {
+		return c, fmt.Errorf("AudioSpecificConfig with a sample rate of %d", c.SampleRate)
+	}
+	return c, nil
+}
+
 // Track describes a stream with this AudioSpecificConfig. The sample rate is the one that is heard: with SBR it is
 // that of the extension, twice the core's.
 func Track(config []byte) (codecs.Track, error) {
-	var c mpeg4audio.AudioSpecificConfig
-	if err := c.Unmarshal(config); err != nil {
-		return codecs.Track{}, fmt.Errorf("AudioSpecificConfig: %w", err)
-	}
-	if c.SampleRate < 1000 || c.SampleRate > 384000 {
-		return codecs.Track{}, fmt.Errorf("AudioSpecificConfig with a sample rate of %d", c.SampleRate)
+	c, err := Parse(config)
+	if err != nil {
+		return codecs.Track{}, err
 	}
 	rate := c.SampleRate
 	if c.ExtensionSampleRate > 0 {
@@ -36,7 +45,7 @@ func Track(config []byte) (codecs.Track, error) {
 	}
 	channels := int(c.ChannelConfig) // zero where a program_config_element says it
 	if channels == 7 {
-		channels = 8 // ISO/IEC 14496-3, table 1.19
+		channels = 8 // table 1.19
 	}
 	if c.ExtensionType == mpeg4audio.ObjectTypePS && channels == 1 {
 		channels = 2 // parametric stereo makes two of one
@@ -44,12 +53,12 @@ func Track(config []byte) (codecs.Track, error) {
 	return codecs.Track{Codec: codecs.AAC, Config: config, SampleRate: rate, Channels: channels}, nil
 }
 
-// Length is the number of samples in an access unit (ISO/IEC 14496-3, 4.5.1.1) and the rate at which they are counted:
-// the core's, with SBR and without.
+// Length is the number of samples in an access unit (4.5.1.1) and the rate at which they are counted: the core's, with
+// SBR and without.
 func Length(config []byte) (samples, rate int, err error) {
-	var c mpeg4audio.AudioSpecificConfig
-	if err := c.Unmarshal(config); err != nil {
-		return 0, 0, fmt.Errorf("AudioSpecificConfig: %w", err)
+	c, err := Parse(config)
+	if err != nil {
+		return 0, 0, err
 	}
 	if c.FrameLengthFlag {
 		return 960, c.SampleRate, nil
@@ -66,9 +75,9 @@ type ADTS struct {
 // the extension by themselves (implicit signalling, ISO/IEC 14496-3, 1.6.5.2). Sample rates without an index and
 // access units of 960 samples cannot be written in ADTS.
 func NewADTS(config []byte) (ADTS, error) {
-	var c mpeg4audio.AudioSpecificConfig
-	if err := c.Unmarshal(config); err != nil {
-		return ADTS{}, fmt.Errorf("AudioSpecificConfig: %w", err)
+	c, err := Parse(config)
+	if err != nil {
+		return ADTS{}, err
 	}
 	if c.FrameLengthFlag {
 		return ADTS{}, errors.New("ADTS has no access units of 960 samples")

@@ -1,11 +1,11 @@
 package carriage
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/Eyevinn/mp4ff/mp4"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"weir/codecs"
 	"weir/codecs/aac"
@@ -36,19 +36,16 @@ func aacTS(t codecs.Track) (TS, error) {
 }
 
 func packAAC(t codecs.Track, payloadType uint8) (Packing, error) {
-	var c mpeg4audio.AudioSpecificConfig
-	if err := c.Unmarshal(t.Config); err != nil {
-		return Packing{}, fmt.Errorf("AudioSpecificConfig: %w", err)
-	}
-	if c.SampleRate <= 0 {
-		return Packing{}, fmt.Errorf("AudioSpecificConfig with a sample rate of %d", c.SampleRate)
+	c, err := aac.Parse(t.Config)
+	if err != nil {
+		return Packing{}, err
 	}
 	// With explicit SBR receivers disagree whether the clock is the core's rate or that of the extension. Without it
 	// the core's is the only one, and decoders find the extension by themselves (ISO/IEC 14496-3, 1.6.5.2).
 	c.ExtensionType, c.ExtensionSampleRate = 0, 0
 	f := &format.MPEG4Audio{PayloadTyp: payloadType, Config: &c, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3}
 	if f.FMTP() == nil {
-		return Packing{}, fmt.Errorf("AudioSpecificConfig that cannot be written again")
+		return Packing{}, errors.New("AudioSpecificConfig that cannot be written again")
 	}
 	return Packing{Format: f, NewPacker: packer(f.CreateEncoder)}, nil
 }

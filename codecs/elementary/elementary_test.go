@@ -100,7 +100,7 @@ var lowAAC = []byte{0x11, 0x90}
 func TestPicturesAndSoundBecomeOneStream(t *testing.T) {
 	_, track, in := pictures(t, "640x360", 50)
 	r := &recorder{}
-	j := elementary.New(r, 33)
+	j := elementary.New(r, 1<<33)
 	a, err := j.Join(codecs.AAC, lowAAC)
 	if err != nil {
 		t.Fatal(err)
@@ -143,14 +143,14 @@ func TestTimestampsGoForwardOverWrapsAndJumps(t *testing.T) {
 	_, _, in := pictures(t, "640x360", 50)
 	for _, tt := range []struct {
 		name  string
-		bits  uint
+		wrap  int64
 		shift func(i int) int64 // what picture i is off
 		jumps []int             // pictures that are marked
 		last  int64             // from the first to the last
 	}{
-		{"as they are", 33, func(int) int64 { return 5 }, nil, 49 * picture},
-		{"over the end of 33 bits", 33, func(int) int64 { return wrap - 10*picture }, nil, 49 * picture},
-		{"back by an hour", 33, func(i int) int64 {
+		{"as they are", wrap, func(int) int64 { return 5 }, nil, 49 * picture},
+		{"over the end of 33 bits", wrap, func(int) int64 { return wrap - 10*picture }, nil, 49 * picture},
+		{"back by an hour", wrap, func(i int) int64 {
 			if i < 20 {
 				return 3600 * codecs.ClockRate
 			}
@@ -171,11 +171,11 @@ func TestTimestampsGoForwardOverWrapsAndJumps(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{}
-			j := elementary.New(r, tt.bits)
+			j := elementary.New(r, tt.wrap)
 			v, _ := j.Join(codecs.H264, nil)
 			for i, p := range in {
 				dts := p.dts + tt.shift(i)
-				if tt.bits > 0 {
+				if tt.wrap > 0 {
 					dts &= wrap - 1
 				}
 				if err := v.Add(dts, dts, p.units...); err != nil {
@@ -368,7 +368,7 @@ func FuzzUnits(f *testing.F) {
 	f.Add(mp3, []byte{0, 0, 1, 0x40, 1, 0, 0, 1, 0x26}, int64(1)<<33-1, true)
 	f.Add(ac3, []byte{0, 0, 1, 0x67, 0x42}, int64(-5), false)
 	f.Fuzz(func(t *testing.T, frame, stream []byte, at int64, hevc bool) {
-		for _, wrap := range []uint{0, 33} {
+		for _, wrap := range []int64{0, 1 << 33} {
 			r := &recorder{}
 			j := elementary.New(r, wrap)
 			codec := codecs.H264

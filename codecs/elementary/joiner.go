@@ -29,7 +29,7 @@ type Joiner struct {
 	Patient bool
 
 	out     codecs.Writer
-	clock   clock
+	clock   Clock
 	streams [2]*Stream // by role; nil where there is none
 
 	told      bool // the writer knows the tracks
@@ -46,9 +46,8 @@ const (
 	roleAudio
 )
 
-// New makes a joiner without streams that writes to out. Wrap is the number of bits of the container's timestamps, 33
-// for transport streams; zero means that they do not wrap.
-func New(out codecs.Writer, wrap uint) *Joiner { return &Joiner{out: out, clock: clock{wrap: wrap}} }
+// New makes a joiner without streams that writes to out. Wrap is that of [Clock].
+func New(out codecs.Writer, wrap int64) *Joiner { return &Joiner{out: out, clock: Clock{Wrap: wrap}} }
 
 // Flush says that nothing follows: tracks that have not been described yet are no longer waited for.
 func (j *Joiner) Flush() error { return j.tell() }

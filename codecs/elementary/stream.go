@@ -11,7 +11,7 @@ import (
 type Stream struct {
 	j      *Joiner
 	parser *Parser
-	place  place
+	place  Place
 	broken bool // the next access unit is the first after a jump
 }
 
@@ -67,7 +67,7 @@ func (s *Stream) Add(dts, pts int64, units ...[]byte) error {
 }
 
 func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
-	dts, pts, jumped := s.j.clock.at(&s.place, dts, pts)
+	dts, pts, jumped := s.j.clock.pictureAt(&s.place, dts, pts)
 	s.broken = s.broken || jumped
 	u := s.parser.Units(units)
 	if err := s.j.seen(dts, u.Changed); err != nil {
@@ -80,7 +80,7 @@ func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
 }
 
 func (s *Stream) addFrame(pts int64, u Unit) error {
-	dts, _, jumped := s.j.clock.at(&s.place, pts, pts)
+	dts, jumped := s.j.clock.At(&s.place, pts)
 	s.broken = s.broken || jumped
 	if err := s.j.seen(dts, u.Changed); err != nil {
 		return err

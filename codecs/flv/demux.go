@@ -13,8 +13,8 @@ import (
 
 // How long a publisher's tracks are waited for. Nothing says how many there will be; onMetaData hints.
 const (
-	waitUnhinted = 500  // ms of media
-	waitHinted   = 2000 // ms of media, when onMetaData names audio and video
+	waitUnhinted = codecs.ClockRate / 2 // ticks of media
+	waitHinted   = 2 * codecs.ClockRate // ticks of media, when onMetaData names audio and video
 	waitUnits    = 1024
 	waitBytes    = 8 << 20
 )
@@ -22,7 +22,7 @@ const (
 // A Demuxer turns the tags of one publisher, at most one video and one audio track, into tracks and access units.
 // The zero Demuxer is ready. It belongs to one goroutine.
 type Demuxer struct {
-	clock        clock
+	clock        elementary.Clock
 	video, audio half
 
 	hinted               bool // onMetaData came
@@ -32,7 +32,7 @@ type Demuxer struct {
 	list        codecs.Tracks
 	waiting     []*codecs.AccessUnit // before that; Track is roleVideo or roleAudio
 	waitingSize int
-	first       int64 // ms; the time of the first media
+	first       int64 // DTS of the first media
 	begun       bool
 	unsupported error // the last [codecs.UnsupportedError] before that
 }
@@ -42,6 +42,9 @@ const (
 	roleAudio
 )
 
+// millisecond is one in ticks.
+const millisecond = codecs.ClockRate / 1000
+
 // A half is the video or the audio of a publisher.
 type half struct {
 	known  bool
@@ -49,7 +52,7 @@ type half struct {
 	parser *elementary.Parser // of the codec of the track
 	broken bool               // the next access unit is the first after a break
 
-	clock trackClock
+	place elementary.Place
 	grid  grid  // audio
 	dts   int64 // the last one given out
 	any   bool
@@ -92,19 +95,23 @@ func (d *Demuxer) failed(t Tag, err error) error {
 	}
 	if !d.decided {
 		d.unsupported = err
-		ms, _ := d.clock.time(&trackClock{}, t.Timestamp)
-		d.begin(ms)
-		if !d.video.known && !d.audio.known && ms-d.first >= waitUnhinted {
+		dts, _ := d.time(&elementary.Place{}, t.Timestamp)
+		if !d.video.known && !d.audio.known && dts-d.first >= waitUnhinted {
 			return fmt.Errorf("%w: %w", ErrNoTracks, err)
 		}
 	}
 	return err
 }
 
-func (d *Demuxer) begin(ms int64) {
+// time returns the DTS of a message of the stream at p, and says whether the stream has jumped: the wire's milliseconds
+// have 32 bits.
+func (d *Demuxer) time(p *elementary.Place, timestamp uint32) (dts int64, jumped bool) {
+	d.clock.FromZero, d.clock.Wrap = true, 1<<32*millisecond
+	dts, jumped = d.clock.At(p, int64(timestamp)*millisecond)
 	if !d.begun {
-		d.begun, d.first = true, ms
+		d.begun, d.first = true, dts
 	}
+	return dts, jumped
 }
 
 // script reads onMetaData for its hints.
@@ -205,11 +212,10 @@ func (d *Demuxer) emit(au *codecs.AccessUnit, out codecs.Writer) error {
 }
 
 func (d *Demuxer) media(h *half, role int, ts uint32, b body, out codecs.Writer) error {
-	ms, broken := d.clock.time(&h.clock, ts)
-	h.broken = h.broken || broken && h.any
-	d.begin(ms)
+	dts, jumped := d.time(&h.place, ts)
+	h.broken = h.broken || jumped && h.any
 
-	au, changed, err := h.unit(b, ms)
+	au, changed, err := h.unit(b, dts)
 	if unsupported := (*codecs.UnsupportedError)(nil); errors.As(err, &unsupported) {
 		d.unsupported = err
 	} else if err != nil {
@@ -230,7 +236,7 @@ func (d *Demuxer) media(h *half, role int, ts uint32, b body, out codecs.Writer)
 		if d.hinted && d.hintVideo && d.hintAudio {
 			wait = waitHinted
 		}
-		late := ms-d.first >= wait || len(d.waiting) >= waitUnits || d.waitingSize >= waitBytes
+		late := dts-d.first >= wait || len(d.waiting) >= waitUnits || d.waitingSize >= waitBytes
 		if derr := d.decide(out, late); derr != nil {
 			return derr
 		}
@@ -274,9 +280,9 @@ func (h *half) become(t codecs.Track) bool {
 	return true
 }
 
-// unit makes an access unit without Track of b, which the publisher puts at ms; nil if there is nothing in it. It says
+// unit makes an access unit without Track of b, which the publisher puts at dts; nil if there is nothing in it. It says
 // whether the track is another one from this access unit on.
-func (h *half) unit(b body, ms int64) (au *codecs.AccessUnit, changed bool, err error) {
+func (h *half) unit(b body, dts int64) (au *codecs.AccessUnit, changed bool, err error) {
 	parser := h.parser
 	if !h.known || h.track.Codec != b.codec {
 		parser = elementary.NewParser(b.codec)
@@ -292,7 +298,7 @@ func (h *half) unit(b body, ms int64) (au *codecs.AccessUnit, changed bool, err 
 	if len(u.Payload) == 0 {
 		return nil, changed, nil
 	}
-	au = &codecs.AccessUnit{Payload: u.Payload, RandomAccess: u.RandomAccess, DTS: ms * (codecs.ClockRate / 1000)}
+	au = &codecs.AccessUnit{Payload: u.Payload, RandomAccess: u.RandomAccess, DTS: dts}
 	if rate := int64(parser.Rate()); rate > 0 {
 		au.DTS = h.grid.place(au.DTS, int64(u.Samples), rate)
 		au.Duration = int64(u.Samples) * codecs.ClockRate / rate
@@ -301,7 +307,7 @@ func (h *half) unit(b body, ms int64) (au *codecs.AccessUnit, changed bool, err 
 		au.DTS = h.dts + 1 // jitter: time never stands still within a track
 	}
 	h.dts, h.any = au.DTS, true
-	au.PTS = au.DTS + int64(b.cts)*(codecs.ClockRate/1000)
+	au.PTS = au.DTS + int64(b.cts)*millisecond
 	au.Discontinuity, h.broken = h.broken, false
 	return au, changed, nil
 }

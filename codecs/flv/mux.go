@@ -197,5 +197,5 @@ func (h *Head) name(form *carriage.FLV) { h.n += uint8(copy(h.b[h.n:], form.Four
 // millis turns ticks into milliseconds since base. What lies before base, audio that is a little ahead of the first
 // picture, counts as zero: a negative number would be read as 49 days.
 func (m *Muxer) millis(ticks int64) int64 {
-	return max(0, (ticks-m.base)/(codecs.ClockRate/1000))
+	return max(0, (ticks-m.base)/millisecond)
 }

@@ -104,7 +104,7 @@ func ReadTS(r io.Reader, note func(string), out codecs.Writer) error {
 		return fmt.Errorf("before its tracks were known: %w", ended(err))
 	}
 	limited.left = -1
-	j := elementary.New(out, 33)
+	j := elementary.New(out, wrapTS)
 	if err := j.Choose(offersOf(reader, note), note); err != nil {
 		return err
 	}

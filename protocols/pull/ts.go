@@ -19,6 +19,7 @@ import (
 const (
 	tsPacket = 188
 	tsSync   = 0x47
+	wrapTS   = 1 << 33 // timestamps begin again at 0
 )
 
 // maxTS bounds a transport stream in bytes, because its payloads are kept in memory.
@@ -57,7 +58,7 @@ func parseTS(r io.ReaderAt, size int64) (*media, error) {
 		return nil, fmt.Errorf("transport stream: %w", err)
 	}
 	rec := &recording{}
-	joiner := elementary.New(rec, 33)
+	joiner := elementary.New(rec, wrapTS)
 	joiner.Patient = true
 	note := func(s string) { rec.notes = append(rec.notes, s) }
 	offers := offersOf(reader, note)
