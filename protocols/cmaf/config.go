@@ -5,6 +5,7 @@
 package cmaf
 
 import (
+	"cmp"
 	"time"
 
 	"weir/codecs"
@@ -42,18 +43,12 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	orDefault(&c.Target, 4*time.Second)
-	orDefault(&c.Shortest, time.Second)
-	orDefault(&c.Window, 6)
-	orDefault(&c.Keep, c.Window+1)
-	orDefault(&c.MaxBytes, 64<<20)
+	c.Target = cmp.Or(c.Target, 4*time.Second)
+	c.Shortest = cmp.Or(c.Shortest, time.Second)
+	c.Window = cmp.Or(c.Window, 6)
+	c.Keep = cmp.Or(c.Keep, c.Window+1)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
 	return c
-}
-
-func orDefault[T int | time.Duration](field *T, value T) {
-	if *field <= 0 {
-		*field = value
-	}
 }
 
 func ticks(d time.Duration) int64 {

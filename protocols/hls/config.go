@@ -1,8 +1,8 @@
 package hls
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"io"
 	"log/slog"
 	"net/http"
@@ -41,18 +41,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	orDefault(&c.Hold, 12*time.Second)
-	orDefault(&c.FetchTimeout, 800*time.Millisecond)
-	orDefault(&c.CacheBytes, 256<<20)
-	orDefault(&c.SegmentBytes, 128<<20)
-	orDefault(&c.Viewers, 100_000)
+	c.Hold = cmp.Or(c.Hold, 12*time.Second)
+	c.FetchTimeout = cmp.Or(c.FetchTimeout, 800*time.Millisecond)
+	c.CacheBytes = cmp.Or(c.CacheBytes, 256<<20)
+	c.SegmentBytes = cmp.Or(c.SegmentBytes, 128<<20)
+	c.Viewers = cmp.Or(c.Viewers, 100_000)
 	return c
-}
-
-func orDefault[T ~int | ~int64](field *T, value T) {
-	if *field <= 0 {
-		*field = value
-	}
 }
 
 // Deps are what a server is given of the node.
@@ -62,28 +56,12 @@ type Deps struct {
 	// Sessions takes the viewers in as sessions. Nil: they are not counted.
 	Sessions listen.Sessions
 
-	// Transport fetches from other nodes. Nil: a transport of the server's own.
+	// Transport carries the requests to other nodes.
 	Transport http.RoundTripper
 
 	// Random gives session identifiers; it is read by one goroutine at a time. Nil: crypto/rand.
 	Random io.Reader
 
-	// Log is told what failed at other nodes. Nil: nothing is logged.
+	// Log is told what failed at other nodes.
 	Log *slog.Logger
-}
-
-func (d Deps) withDefaults(c Config) Deps {
-	if d.Random == nil {
-		d.Random = rand.Reader
-	}
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
-	}
-	if d.Transport == nil {
-		d.Transport = &http.Transport{
-			MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true,
-			ResponseHeaderTimeout: c.Hold,
-		}
-	}
-	return d
 }

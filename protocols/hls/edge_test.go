@@ -297,7 +297,7 @@ func TestTwoNodesThatPointAtEachOtherDoNotAskForEver(t *testing.T) {
 func TestSecureViewerIsNotLedToPlainHTTP(t *testing.T) {
 	o := owner(t, noon)
 	d := &router{}
-	s := New(patient, Deps{Router: d})
+	s := newServer(patient, d, Deps{})
 	defer s.Close()
 	for _, test := range []struct {
 		public string

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -159,11 +160,16 @@ type node struct {
 	hook     func(path string)
 }
 
+// newServer is a server whose dependencies are d, a router and what all tests have.
+func newServer(c Config, r Router, d Deps) *Server {
+	d.Router, d.Transport, d.Log = r, &http.Transport{DisableCompression: true}, slog.New(slog.DiscardHandler)
+	return New(c, d)
+}
+
 func newNode(tb testing.TB, c Config, d Deps) *node {
 	tb.Helper()
 	n := &node{router: &router{}}
-	d.Router = n.router
-	n.server = New(c, d)
+	n.server = newServer(c, n.router, d)
 	n.http = httptest.NewServer(http.HandlerFunc(n.answer))
 	tb.Cleanup(func() {
 		n.http.CloseClientConnections()

@@ -109,12 +109,14 @@ func (s *Server) answer(q *request, canRepeat bool, try func(context.Context) (a
 		}
 		if again {
 			s.countHeld(q)
-			again = pause(ctx)
+			select {
+			case <-time.After(retryPause):
+				continue
+			case <-ctx.Done():
+			}
 		}
-		if !again {
-			refuse(q.w, err)
-			return
-		}
+		refuse(q.w, err)
+		return
 	}
 }
 
@@ -123,18 +125,6 @@ func (s *Server) countHeld(q *request) {
 	if !q.waited {
 		q.waited = true
 		s.held.Add(1)
-	}
-}
-
-// pause waits a moment and says whether the request may try again.
-func pause(ctx context.Context) bool {
-	t := time.NewTimer(retryPause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

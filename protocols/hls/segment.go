@@ -3,7 +3,6 @@ package hls
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -117,15 +116,12 @@ func (s *Server) awaitSegment(ctx context.Context, q *request, st *stream, store
 func (s *Server) fetchSegment(ctx context.Context, q *request, st *stream, node string) ([]byte, error) {
 	b, err := s.edge.Segment(ctx, st.source(node), q.file.Name)
 	switch {
-	case err == nil:
-		return b, nil
 	case errors.Is(err, edge.Status(http.StatusUnsupportedMediaType)):
 		return nil, errForm
 	case errors.Is(err, edge.Status(http.StatusNotFound)) && !st.lists(q.file):
 		return nil, errNoSegment
 	}
-	s.deps.Log.Debug("segment of another node", slog.String("stream", st.name), slog.Any("err", err))
-	return nil, err
+	return b, err
 }
 
 func (s *Server) writeSegment(q *request, body []byte) {

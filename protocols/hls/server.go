@@ -2,6 +2,7 @@ package hls
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +52,9 @@ type Stats struct {
 // New returns a server.
 func New(c Config, d Deps) *Server {
 	c = c.withDefaults()
-	d = d.withDefaults(c)
+	if d.Random == nil {
+		d.Random = rand.Reader
+	}
 	return &Server{
 		config: c, deps: d, streams: make(map[streamKey]*stream),
 		edge: edge.New(edge.Config{

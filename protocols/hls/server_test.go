@@ -144,7 +144,7 @@ func TestNextSegmentIsWaitedFor(t *testing.T) {
 		d := &router{}
 		store := stored(t, noon)
 		d.serve(store)
-		s := New(Config{}, Deps{Router: d})
+		s := newServer(Config{}, d, Deps{})
 		defer s.Close()
 		got := make(chan *recorder)
 		go func() { got <- record(s, fmt.Sprintf("/cam/s%d.ts", noon), "192.0.2.1:1000") }()
@@ -164,7 +164,7 @@ func TestFirstViewerWaitsForTheFirstSegment(t *testing.T) {
 		d := &router{}
 		store := cmaf.NewStore(cmaf.Config{})
 		d.serve(store)
-		s := New(Config{}, Deps{Router: d})
+		s := newServer(Config{}, d, Deps{})
 		defer s.Close()
 		got := make(chan *recorder)
 		go func() { got <- record(s, "/cam/index.m3u8", "192.0.2.1:1000") }()
@@ -330,7 +330,7 @@ func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) 
 		h := &sessions{ctx: t.Context()}
 		d := &router{}
 		d.serve(store)
-		s := New(Config{Viewers: 3}, Deps{Router: d, Sessions: h})
+		s := newServer(Config{Viewers: 3}, d, Deps{Sessions: h})
 		defer s.Close()
 		id := "?session=" + strings.Repeat("a", 32)
 		size := 0
@@ -378,7 +378,7 @@ func TestForgottenStreamsLeaveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &router{}
 		d.serve(store)
-		s := New(Config{}, Deps{Router: d})
+		s := newServer(Config{}, d, Deps{})
 		defer s.Close()
 		for i := range 20 {
 			record(s, fmt.Sprintf("/cam%d/ts.m3u8", i), "192.0.2.1:1000")
@@ -410,7 +410,7 @@ func TestForgottenStreamsLeaveNothing(t *testing.T) {
 // and the hold limit; nothing grows with the playlist.
 func BenchmarkPlaylist(b *testing.B) {
 	d := &quietRouter{stored(b, noon)}
-	s := New(Config{}, Deps{Router: d, Sessions: &sessions{ctx: b.Context()}})
+	s := newServer(Config{}, d, Deps{Sessions: &sessions{ctx: b.Context()}})
 	defer s.Close()
 	r, err := http.NewRequest(http.MethodGet, "http://node/cam/ts.m3u8?session="+strings.Repeat("a", 32), nil)
 	if err != nil {

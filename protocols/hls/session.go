@@ -132,9 +132,9 @@ func (v *viewers) seen(q *request, target time.Duration, n int) {
 func (v *viewers) sweep(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for key, w := range v.all {
+	for _, w := range v.all {
 		if now.After(w.until.Add(sweepPeriod)) {
-			delete(v.all, key)
+			w.leave()
 		}
 	}
 }
@@ -142,14 +142,10 @@ func (v *viewers) sweep(now time.Time) {
 // close ends all sessions.
 func (v *viewers) close() {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.closed = true
-	all := make([]*viewer, 0, len(v.all))
 	for _, w := range v.all {
-		all = append(all, w)
-	}
-	v.mu.Unlock()
-	for _, w := range all {
-		_ = w.Close()
+		w.leave()
 	}
 }
 
@@ -160,9 +156,15 @@ type viewer struct {
 	remote netip.AddrPort // of the first request
 	until  time.Time      // when the viewer has left unless another request comes; guarded by all.mu
 	bytes  atomic.Uint64  // see Stats
+	gone   chan struct{}  // closed when the viewer has left
+}
 
-	once sync.Once
-	gone chan struct{} // closed by Close
+// leave makes the next request one of a new viewer. It is called with all.mu held.
+func (w *viewer) leave() {
+	if w.all.all[w.key] == w {
+		delete(w.all.all, w.key)
+		close(w.gone)
+	}
 }
 
 // Serve implements [listen.Client]: it waits until the viewer has not asked for anything for three target durations.
@@ -173,11 +175,7 @@ func (w *viewer) Serve(ctx context.Context, _ listen.Router) error {
 	for {
 		select {
 		case <-timer.C:
-			rest := w.rest(time.Now())
-			if rest <= 0 {
-				return w.Close()
-			}
-			timer.Reset(rest)
+			timer.Reset(w.rest(time.Now()))
 		case <-w.gone:
 			return nil
 		case <-ctx.Done():
@@ -186,33 +184,22 @@ func (w *viewer) Serve(ctx context.Context, _ listen.Router) error {
 	}
 }
 
-// rest is how long the viewer may stay silent. A viewer that has no time left is dropped in the same moment, so that the
-// next request is a new viewer's.
+// rest is how long the viewer may stay silent. A viewer that has no time left leaves.
 func (w *viewer) rest(now time.Time) time.Duration {
 	w.all.mu.Lock()
 	defer w.all.mu.Unlock()
 	rest := w.until.Sub(now)
 	if rest <= 0 {
-		w.dropLocked()
+		w.leave()
 	}
 	return rest
 }
 
-// dropLocked removes the viewer from the others. It is called with all.mu held.
-func (w *viewer) dropLocked() {
-	if w.all.all[w.key] == w {
-		delete(w.all.all, w.key)
-	}
-}
-
 // Close implements [listen.Client]. A viewer that goes on asking enters anew.
 func (w *viewer) Close() error {
-	w.once.Do(func() {
-		close(w.gone)
-		w.all.mu.Lock()
-		defer w.all.mu.Unlock()
-		w.dropLocked()
-	})
+	w.all.mu.Lock()
+	defer w.all.mu.Unlock()
+	w.leave()
 	return nil
 }
 

@@ -131,10 +131,12 @@ func (c *Client) Segment(ctx context.Context, s Source, name string) ([]byte, er
 			return b, nil // a request that ended just now has brought it
 		}
 		b, err := c.get(url, maxFetch, c.config.SegmentBytes)
-		if err == nil {
-			c.cache.put(key, b)
+		if err != nil {
+			c.log.Debug("segment of another node", slog.String("stream", s.Stream), slog.Any("err", err))
+			return nil, err
 		}
-		return b, err
+		c.cache.put(key, b)
+		return b, nil
 	})
 }
 

@@ -126,10 +126,9 @@ func (c *Client) prefetch(r *Reload) {
 		}
 		r.mu.Unlock()
 		if _, err := c.Segment(c.ctx, s, names[0]); err != nil {
-			c.log.Debug("segment of another node", slog.String("stream", s.Stream), slog.Any("err", err))
 			names = nil // the next playlist has the names again
-			continue
+		} else {
+			names = names[1:]
 		}
-		names = names[1:]
 	}
 }
