@@ -399,7 +399,7 @@ func listenerValue(d protocols.Descriptor) value {
 			for _, l := range part[*File](b).Listeners[d.Protocol] {
 				lines = append(lines, []string{l.words()})
 			}
-			if lines == nil {
+			if lines == nil && d.On {
 				return [][]string{{"off"}}
 			}
 			return lines

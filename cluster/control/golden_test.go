@@ -72,6 +72,9 @@ func TestStateOfThisVersionIsUnderstoodForEver(t *testing.T) {
 // full fails for a field that has nothing in it.
 func full(t *testing.T, v reflect.Value, name string) {
 	t.Helper()
+	if v.Type() == reflect.TypeFor[protocols.Ports]() {
+		return // package protocols looks after its fields
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {

@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"weir/cluster/conf"
+	"weir/protocols"
 )
 
 func TestMain(m *testing.M) {
@@ -22,17 +23,10 @@ func TestScripts(t *testing.T) {
 const testKey = "0123456789abcdef0123456789abcdef"
 
 // settingTests give each flag that a node can run by, what it may say, and the directives that mean the same.
-var settingTests = []struct {
-	flag string // without dashes
-	args []string
-	env  string
-	file string
-}{
+var settingTests = append(listenerSettings(), []settingTest{
 	{"name", []string{"streamer"}, "streamer", "name streamer;"},
 	{"http", []string{"8080", "127.0.0.1:8081"}, "8080,127.0.0.1:8081", "http 8080; http 127.0.0.1:8081;"},
-	{"https", []string{"8443"}, "8443", "https 8443;"},
 	{"rtmp", []string{"off"}, "off", "rtmp off;"},
-	{"rtsp", []string{"[::1]:5540"}, "[::1]:5540", "rtsp [::1]:5540;"},
 	{"remote", []string{"127.0.0.1:7000"}, "127.0.0.1:7000", "remote 127.0.0.1:7000;"},
 	{"cluster-key", []string{testKey}, testKey, "cluster_key " + testKey + ";"},
 	{
@@ -51,6 +45,22 @@ var settingTests = []struct {
 	{"geoip", []string{"/srv/c.mmdb"}, "/srv/c.mmdb", "geoip /srv/c.mmdb;"},
 	{"log", []string{"debug"}, "debug", "loglevel debug;"},
 	{"return-holddown", []string{"1000"}, "1000", "return_holddown 1000;"},
+}...)
+
+type settingTest struct {
+	flag string // without dashes
+	args []string
+	env  string
+	file string
+}
+
+// listenerSettings have one test for the listener of each protocol.
+func listenerSettings() (tests []settingTest) {
+	for _, d := range protocols.Listeners() {
+		const addr = "[::1]:5540"
+		tests = append(tests, settingTest{d.Directive(), []string{addr}, addr, d.Directive() + " " + addr + ";"})
+	}
+	return tests
 }
 
 func TestFlagsEnvironmentAndFileAgree(t *testing.T) {
