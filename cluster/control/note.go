@@ -48,37 +48,35 @@ const (
 	warn  = 4
 )
 
-// noteKinds say of each kind its word, the level and the sentence of its line in the log, and which attributes the Node
-// and the Detail are there.
+// noteKinds say of each kind its word, and the level and the sentence of its line in the log.
 var noteKinds = [...]struct {
-	word         string
-	level        int
-	text         string
-	node, detail string
+	word  string
+	level int
+	text  string
 }{
-	NoteWarm:       {"warm", info, "streams may be claimed from now on", "", ""},
-	NoteNamed:      {"named", info, "the name that this node announces is final", "node", ""},
-	NoteOverslept:  {"overslept", warn, "this node did not run for a while", "", ""},
-	NoteSuspended:  {"suspended", info, "the machine was suspended for a while", "", ""},
-	NoteAlive:      {"peer alive", info, "peer alive", "peer", ""},
-	NoteStale:      {"peer stale", warn, "peer stale: no node has heard it", "peer", ""},
-	NoteRestarted:  {"peer restarted", info, "peer restarted", "peer", ""},
-	NoteRefused:    {"peer refused", warn, "peer refused: its state cannot be fetched", "peer", "err"},
-	NoteDrifted:    {"peer drifted", warn, "peer drifted: its configuration differs", "peer", ""},
-	NoteAlias:      {"peer alias", warn, "peer alias: two entries lead to one node", "peer", "entry"},
-	NoteLate:       {"late reply", debug, "late reply: its fetch was given up", "peer", ""},
-	NoteOld:        {"old reply", debug, "old reply: newer ones are known", "peer", ""},
-	NoteBumped:     {"inc raised", info, "incarnation raised above the one that a peer remembers", "peer", ""},
-	NoteUnknownPin: {"unknown pin", warn, "unknown pin: no node has that name", "", "pin"},
-	NoteClaimed:    {"claimed", info, "stream claimed", "", "reason"},
-	NoteRunning:    {"running", info, "capture running", "", ""},
-	NoteAsked:      {"release asked", info, "release asked of the owner", "peer", ""},
-	NoteYielded:    {"yielded", info, "stream yielded", "peer", "reason"},
-	NoteFailed:     {"capture failed", warn, "capture failed", "", "err"},
-	NoteRebalanced: {"rebalanced", info, "stream rebalanced: it comes here from a node that has more", "peer", ""},
-	NoteOverfull:   {"all full", info, "all nodes are full, or no longer", "", "reason"},
-	NoteUnexpected: {"unexpected", debug, "unexpected event", "", "reason"},
-	NoteNotApplied: {"not applied", warn, "a change of the configuration needs a restart", "", "err"},
+	NoteWarm:       {"warm", info, "streams may be claimed from now on"},
+	NoteNamed:      {"named", info, "the name that this node announces is final"},
+	NoteOverslept:  {"overslept", warn, "this node did not run for a while"},
+	NoteSuspended:  {"suspended", info, "the machine was suspended for a while"},
+	NoteAlive:      {"peer alive", info, "peer alive"},
+	NoteStale:      {"peer stale", warn, "peer stale: no node has heard it"},
+	NoteRestarted:  {"peer restarted", info, "peer restarted"},
+	NoteRefused:    {"peer refused", warn, "peer refused: its state cannot be fetched"},
+	NoteDrifted:    {"peer drifted", warn, "peer drifted: its configuration differs"},
+	NoteAlias:      {"peer alias", warn, "peer alias: two entries lead to one node"},
+	NoteLate:       {"late reply", debug, "late reply: its fetch was given up"},
+	NoteOld:        {"old reply", debug, "old reply: newer ones are known"},
+	NoteBumped:     {"inc raised", info, "incarnation raised above the one that a peer remembers"},
+	NoteUnknownPin: {"unknown pin", warn, "unknown pin: no node has that name"},
+	NoteClaimed:    {"claimed", info, "stream claimed"},
+	NoteRunning:    {"running", info, "capture running"},
+	NoteAsked:      {"release asked", info, "release asked of the owner"},
+	NoteYielded:    {"yielded", info, "stream yielded"},
+	NoteFailed:     {"capture failed", warn, "capture failed"},
+	NoteRebalanced: {"rebalanced", info, "stream rebalanced: it comes here from a node that has more"},
+	NoteOverfull:   {"all full", info, "all nodes are full, or no longer"},
+	NoteUnexpected: {"unexpected", debug, "unexpected event"},
+	NoteNotApplied: {"not applied", warn, "a change of the configuration needs a restart"},
 }
 
 // NoteKinds are all kinds, in their order.
@@ -97,9 +95,6 @@ func (k NoteKind) Level() int { return noteKinds[k].level }
 
 // Text is the message of the line in the log: the same for every note of the kind.
 func (k NoteKind) Text() string { return noteKinds[k].text }
-
-// Keys are the attributes that Node and Detail are in the log.
-func (k NoteKind) Keys() (node, detail string) { return noteKinds[k].node, noteKinds[k].detail }
 
 // MarshalText writes the word.
 func (k NoteKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

@@ -65,7 +65,7 @@ func (d *Drain) Begin(limit time.Duration) {
 	if limit == 0 {
 		limit = Limit
 	}
-	d.cfg.Log.Info("draining", slog.Duration("limit", limit))
+	d.cfg.Log.Info("draining", slog.Duration("in", limit))
 	d.cfg.Go(func(context.Context) error {
 		defer close(d.over)
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -189,21 +189,17 @@ func (d *Drain) depart(ctx context.Context) {
 	d.state.State, d.state.Moved, d.state.Closed = api.DrainDone, moved, closed
 	st := d.state
 	d.mu.Unlock()
-	level, text := outcome(st)
-	d.cfg.Log.Log(ctx, level, text, slog.Int("streams", max(st.Left, st.Streams)), slog.Int("moved", moved), slog.Int("closed", closed))
-	for d.reading(0) > 0 && d.cfg.Wait(ctx, interval/4) == nil {
-	}
-}
-
-// outcome says how a drain went.
-func outcome(st api.Drain) (slog.Level, string) {
+	log := d.cfg.Log.With(slog.Int("streams", max(st.Left, st.Streams)), slog.Int("moved", moved), slog.Int("closed", closed))
 	switch {
 	case st.Alone:
-		return slog.LevelWarn, "drained: no other node lives, so nothing could be handed over"
+		log.Warn("drained: no other node lives, so nothing could be handed over")
 	case st.Left > 0:
-		return slog.LevelWarn, "drained: some streams could not be handed over, since no live node may take them"
+		log.Warn("drained: some streams could not be handed over, since no live node may take them")
 	case st.Expired && st.Streams > 0:
-		return slog.LevelWarn, "drained: the limit was reached before all streams were handed over"
+		log.Warn("drained: the limit was reached before all streams were handed over")
+	default:
+		log.Info("drained")
 	}
-	return slog.LevelInfo, "drained"
+	for d.reading(0) > 0 && d.cfg.Wait(ctx, interval/4) == nil {
+	}
 }

@@ -55,7 +55,7 @@ func Inherit(env act.Env, c Config) func(ctx actor.Context, stream, from string,
 				return nil
 			}
 			c.Log.Info("segments are continued", slog.String("stream", stream), slog.String("peer", from),
-				slog.Int64("next", h.Next), slog.Int("segments", len(h.Segments)))
+				slog.Int64("number", h.Next), slog.Int("segments", len(h.Segments)))
 			done(h)
 			return nil
 		})

@@ -235,10 +235,10 @@ func (n *Node) startRemote() (err error) {
 		Listen: f.Remote.Addr(), Advertise: advertise, Keys: n.keys.own,
 		KeysOf: n.keysOfRemote, Others: n.keys.others,
 		Refused: func(remote string, err error) {
-			n.log.Warn("message of another node refused", slog.String("peer", remote), slog.Any("err", err))
+			n.log.Warn("message of another node refused", slog.String("client", remote), slog.Any("err", err))
 		},
 		Stranger: func(remote string, err error) {
-			n.log.Debug("not a node of this cluster", slog.String("peer", remote), slog.Any("err", err))
+			n.log.Debug("not a node of this cluster", slog.String("client", remote), slog.Any("err", err))
 		},
 	})
 	if err != nil {
@@ -507,11 +507,18 @@ func (n *Node) note(o control.Note) {
 		n.metrics.Moved(o.Detail)
 	}
 	var attrs []slog.Attr
-	node, detail := o.Kind.Keys()
-	for _, a := range []slog.Attr{slog.String(node, o.Node), slog.String("stream", o.Stream), slog.String(detail, o.Detail)} {
-		if a.Value.String() != "" {
-			attrs = append(attrs, a)
-		}
+	switch {
+	case o.Node == "":
+	case o.Kind == control.NoteNamed:
+		attrs = append(attrs, slog.String("node", o.Node))
+	default:
+		attrs = append(attrs, slog.String("peer", o.Node))
+	}
+	if o.Stream != "" {
+		attrs = append(attrs, slog.String("stream", o.Stream))
+	}
+	if o.Detail != "" {
+		attrs = append(attrs, slog.String("reason", o.Detail))
 	}
 	if o.Age != 0 {
 		attrs = append(attrs, slog.Duration("age", time.Duration(o.Age).Round(time.Millisecond)))

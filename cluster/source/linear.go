@@ -36,7 +36,7 @@ func openFile(o *Opener, in Input) (input.Source, error) {
 			return nil, nil, err
 		}
 		for _, note := range f.Notes {
-			o.Log.Info("note on a file", slog.String("file", in.File), slog.String("note", note))
+			o.Log.Info("note on a file", slog.String("file", in.File), slog.String("reason", note))
 		}
 		p, err := linear.NewProgram(f.Clip, 0)
 		if err != nil {

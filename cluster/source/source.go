@@ -70,7 +70,7 @@ const connecting = 10 * time.Second
 func pulled(run func(context.Context, string, pull.Options, codecs.Writer) error) func(*Opener, Input) (input.Source, error) {
 	return func(o *Opener, in Input) (input.Source, error) {
 		options := pull.Options{Connect: connecting, Silence: in.Silence, Agent: o.Agent, Note: func(note string) {
-			o.Log.Info("note on an input", slog.String("stream", in.Stream), slog.String("input", in.Shown), slog.String("note", note))
+			o.Log.Info("note on an input", slog.String("stream", in.Stream), slog.String("input", in.Shown), slog.String("reason", note))
 		}}
 		return input.Run(func(ctx context.Context, w input.Writer) error {
 			return run(ctx, in.Address, options, w)

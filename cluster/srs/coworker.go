@@ -46,7 +46,7 @@ func (c *Cluster) serveQuestion(w http.ResponseWriter, r *http.Request) {
 	host, port := c.locate(q, r.Header.Get(NodeHeader))
 	w.Header().Set(instanceHeader, c.cfg.Instance)
 	writeJSON(w, answerTo(q, host, port))
-	c.cfg.Log.Debug("a coworker asked", slog.String("peer", r.RemoteAddr), slog.String("stream", q.place.App+"/"+q.place.Stream), slog.String("err", host))
+	c.cfg.Log.Debug("a coworker asked", slog.String("client", r.RemoteAddr), slog.String("stream", q.place.App+"/"+q.place.Stream), slog.String("addr", host))
 }
 
 func writeJSON(w http.ResponseWriter, body []byte) {
@@ -136,7 +136,7 @@ func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !known {
-		c.cfg.Log.Info("an SRS server sends heartbeats", slog.String("peer", h.IP))
+		c.cfg.Log.Info("an SRS server sends heartbeats", slog.String("server", h.IP))
 	}
 	writeJSON(w, compact(struct {
 		Code int    `json:"code"`
@@ -279,7 +279,7 @@ func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
 	}
 	if why != "" {
 		code = []byte("1")
-		c.cfg.Log.Info("a publisher at an SRS server is refused", slog.String("peer", r.RemoteAddr), slog.String("stream", p.App+"/"+p.Stream), slog.String("err", why))
+		c.cfg.Log.Info("a publisher at an SRS server is refused", slog.String("client", r.RemoteAddr), slog.String("stream", p.App+"/"+p.Stream), slog.String("err", why))
 	}
 	writeJSON(w, code)
 }

@@ -135,9 +135,9 @@ func (f *finder) look(l *look, coworkers []string, forms []Place, ip string) {
 				case err == nil:
 					answers <- Found{Addr: addr, Place: p}
 				case !errors.Is(err, errNowhere) && ctx.Err() == nil:
-					f.log.Debug("a coworker does not answer", slog.String("peer", c), slog.Any("err", err))
+					f.log.Debug("a coworker does not answer", slog.String("server", c), slog.Any("err", err))
 				case errors.Is(err, context.DeadlineExceeded) || ctx.Err() == context.DeadlineExceeded:
-					f.log.Warn("a coworker has not answered in time", slog.String("peer", c), slog.String("stream", p.App+"/"+p.Stream))
+					f.log.Warn("a coworker has not answered in time", slog.String("server", c), slog.String("stream", p.App+"/"+p.Stream))
 				}
 			})
 		}

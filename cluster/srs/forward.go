@@ -153,7 +153,7 @@ func (f *forward) take(c *rtmp.Client, origin string) error {
 	f.client, f.server = c, origin
 	f.mu.Unlock()
 	f.waits = true
-	f.c.cfg.Log.Info("publishing to an SRS origin", slog.String("stream", f.name), slog.String("peer", origin))
+	f.c.cfg.Log.Info("publishing to an SRS origin", slog.String("stream", f.name), slog.String("server", origin))
 	go func() {
 		err := c.Drain()
 		_ = c.Close()
@@ -164,7 +164,7 @@ func (f *forward) take(c *rtmp.Client, origin string) error {
 		}
 		f.mu.Unlock()
 		if lost {
-			f.c.cfg.Log.Warn("an SRS origin has let go of a publisher", slog.String("stream", f.name), slog.String("peer", origin), slog.Any("err", err))
+			f.c.cfg.Log.Warn("an SRS origin has let go of a publisher", slog.String("stream", f.name), slog.String("server", origin), slog.Any("err", err))
 		}
 	}()
 	return nil

@@ -194,7 +194,7 @@ func (h *Hooks) Play(ctx context.Context, vh *Vhost, r listen.Request) error {
 func (h *Hooks) ask(ctx context.Context, v *Visit, action string, body any) error {
 	for _, u := range v.hooks[action] {
 		if err := h.post(ctx, u, body); err != nil {
-			h.log.Info("a hook refuses a client", slog.String("peer", v.IP), slog.String("stream", v.App+"/"+v.Stream), slog.Any("err", fmt.Errorf("%s: %w", action, err)))
+			h.log.Info("a hook refuses a client", slog.String("client", v.IP), slog.String("stream", v.App+"/"+v.Stream), slog.Any("err", fmt.Errorf("%s: %w", action, err)))
 			return fmt.Errorf("%w: %s: %w", listen.ErrDenied, action, err)
 		}
 	}
@@ -239,7 +239,7 @@ func (h *Hooks) tell(v *Visit, hooks []hook) {
 	select {
 	case h.telling <- struct{}{}:
 	default:
-		h.log.Warn("a client's leaving is not told: too many hooks are waiting for answers", slog.String("peer", v.IP))
+		h.log.Warn("a client's leaving is not told: too many hooks are waiting for answers", slog.String("client", v.IP))
 		return
 	}
 	go func() {
@@ -247,7 +247,7 @@ func (h *Hooks) tell(v *Visit, hooks []hook) {
 		for _, k := range hooks {
 			for _, u := range v.hooks[k.action] {
 				if err := h.post(context.Background(), u, k.body); err != nil { // nothing can be refused any more
-					h.log.Debug("a hook was not taken", slog.String("peer", v.IP), slog.Any("err", fmt.Errorf("%s: %w", k.action, err)))
+					h.log.Debug("a hook was not taken", slog.String("client", v.IP), slog.Any("err", fmt.Errorf("%s: %w", k.action, err)))
 				}
 			}
 		}

@@ -176,7 +176,7 @@ func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 		case errors.Is(err, errRefusedByWriter):
 			return err
 		}
-		c.cfg.Log.Log(ctx, level, "fetching from SRS ended", slog.String("stream", name), slog.String("peer", from), slog.Any("err", err))
+		c.cfg.Log.Log(ctx, level, "fetching from SRS ended", slog.String("stream", name), slog.String("server", from), slog.Any("err", err))
 		ran := from != "" && time.Since(began) > steady
 		if ran { // the next one, at once
 			after, pause, level = from, leastPause, slog.LevelInfo
@@ -252,7 +252,7 @@ func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from
 	}()
 	stop := context.AfterFunc(ctx, s.close)
 	defer stop()
-	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("peer", s.target.server))
+	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("server", s.target.server))
 	newest, _ := w.Rejoin()
 	err = s.copy(&anchored{w: w, from: max(u.c.cfg.Wall(), newest+1)})
 	if ctx.Err() != nil {

@@ -139,7 +139,7 @@ func (g *gate) wrongKey(r *http.Request) {
 		g.o.WrongKey(addr)
 	}
 	if g.warned.due(addr, g.nonces.since(g.nonces.start)) {
-		g.o.Log.Warn("a peer has another cluster key", slog.String("peer", addr.String()))
+		g.o.Log.Warn("a peer has another cluster key", slog.String("client", addr.String()))
 	}
 }
 
@@ -240,7 +240,7 @@ func (p *plainWriter) finish(log *slog.Logger, r *http.Request) {
 	p.WriteHeader(http.StatusOK)
 	if p.over {
 		log.Error("a reply to a peer is too large to be proved",
-			slog.String("peer", r.RemoteAddr), slog.Int("bytes", maxReply), slog.String("err", "answering "+r.URL.EscapedPath()))
+			slog.String("client", r.RemoteAddr), slog.Int("bytes", maxReply), slog.String("err", "answering "+r.URL.EscapedPath()))
 		p.w.Header().Del("Content-Encoding")
 		p.s.reply(p.w, http.StatusInternalServerError, []byte("reply too large\n"))
 		return

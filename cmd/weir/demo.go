@@ -259,7 +259,7 @@ func (d *demo) follow(ctx context.Context, s sight) error {
 // tellEnd tells that a node has ended, and how to bring it back.
 func (d *demo) tellEnd(c *child) error {
 	if d.json {
-		d.log.Warn("node ended", slog.String("node", c.node.name), slog.Int("pid", c.pid()), slog.String("err", c.how()))
+		d.log.Warn("node ended", slog.String("node", c.node.name), slog.String("err", c.how()))
 		return nil
 	}
 	what := fmt.Sprintf("%s ended (pid %d, %s); in another terminal, this brings it back:", d.screen.node(c.node.name), c.pid(), c.how())
