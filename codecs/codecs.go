@@ -1,8 +1,8 @@
 // Package codecs holds the vocabulary in which the layers of weir speak of media: tracks, access units and the
 // encoders that turn them into wire forms.
 //
-// It and the packages below it are values and pure functions. They know no network, clock, file or goroutine; what
-// is read and when it is due belongs to their callers.
+// It and the packages below it are values and pure functions. They know no network, clock, file or goroutine; when
+// to read and when to write is for their callers to decide.
 package codecs
 
 import (
@@ -86,7 +86,7 @@ func (e *UnsupportedError) Error() string {
 	return "audio codec " + e.Name + " is not supported"
 }
 
-// A Track describes one elementary stream. It is immutable once it has been handed to anybody.
+// A Track describes one elementary stream. It is immutable once it has been handed on.
 type Track struct {
 	Codec Codec
 
@@ -97,7 +97,7 @@ type Track struct {
 	// frames describe themselves.
 	Config []byte
 
-	// Width and Height are in luma samples; zero for audio, or when nobody knows.
+	// Width and Height are in luma samples; zero for audio, and for video whose size is unknown.
 	Width, Height int
 
 	// SampleRate is in Hz and Channels counts; both zero for video.
@@ -157,7 +157,7 @@ func (ts Tracks) first(video bool) int {
 }
 
 // An AccessUnit is the coded data of one instant of one track. It and its payload are immutable from the moment it
-// is written to a hub: every viewer shares them, and the garbage collector ends them.
+// is written to a hub: all viewers share them, and the garbage collector frees them.
 type AccessUnit struct {
 	Track int // index into the stream's Tracks
 
@@ -208,6 +208,6 @@ type Writer interface {
 	// the tracks change.
 	SetTracks(Tracks)
 
-	// Write takes one access unit, which nobody changes from then on. After an error the caller writes no more.
+	// Write takes one access unit, which is never changed from then on. After an error the caller writes no more.
 	Write(*AccessUnit) error
 }

@@ -20,7 +20,7 @@ const ADTSHeaderSize = 7
 // MaxADTS is the largest access unit that fits behind an ADTS header, whose aac_frame_length has 13 bits.
 const MaxADTS = 1<<13 - 1 - ADTSHeaderSize
 
-// Parse reads an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1). Sample rates that nobody has are an error.
+// Parse reads an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1). A sample rate below 1 kHz or above 384 kHz is an error.
 func Parse(config []byte) (mpeg4audio.AudioSpecificConfig, error) {
 	var c mpeg4audio.AudioSpecificConfig
 	if err := c.Unmarshal(config); err != nil {
@@ -32,8 +32,8 @@ func Parse(config []byte) (mpeg4audio.AudioSpecificConfig, error) {
 	return c, nil
 }
 
-// Track describes a stream with this AudioSpecificConfig. The sample rate is the one that is heard: with SBR it is
-// that of the extension, twice the core's.
+// Track describes a stream with this AudioSpecificConfig. The sample rate is that of the decoded sound: with SBR it
+// is that of the extension, twice the core's.
 func Track(config []byte) (codecs.Track, error) {
 	c, err := Parse(config)
 	if err != nil {

@@ -1,6 +1,12 @@
 package carriage_test
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"weir/codecs"
@@ -59,5 +65,33 @@ func TestUnknownCodecIsCarriedByNothing(t *testing.T) {
 		if r.NAL != nil || r.Describe != nil || r.FLV.FourCC != "" || r.MP4.Box != nil || r.TS != nil || r.Segments || r.Pack != nil {
 			t.Errorf("row of codec %d: %+v, want the zero Row", c, *r)
 		}
+	}
+}
+
+// readers are the files that may name codecs beside the table: each translates the names of a library, of SRS, or of one
+// codec's own package.
+var readers = []string{
+	"codecs/aac/", "codecs/h264/", "codecs/h265/", "codecs/carriage/", "protocols/pull/", "cluster/srs/shown.go", "sim/",
+}
+
+func TestNobodyElseTellsCodecsApart(t *testing.T) {
+	const root = "../.."
+	name := regexp.MustCompile(`\bcodecs\.(H264|H265|AV1|AAC|Opus|MP3|AC3)\b`)
+	files := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		path = filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator)))
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") ||
+			slices.ContainsFunc(readers, func(r string) bool { return strings.HasPrefix(path, r) }) {
+			return err
+		}
+		files++
+		b, err := os.ReadFile(filepath.Join(root, path))
+		if found := name.Find(b); found != nil {
+			t.Errorf("%s names %s: ask the row of the codec instead", path, found)
+		}
+		return err
+	})
+	if err != nil || files < 100 {
+		t.Errorf("%d files read, %v", files, err)
 	}
 }

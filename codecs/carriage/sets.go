@@ -15,7 +15,7 @@ import (
 	"weir/codecs/nal"
 )
 
-// setsBox puts the decoder configuration into a box as it is, extensions that nobody here knows included.
+// setsBox puts the decoder configuration into a box as it is, with extensions that weir does not know.
 func setsBox(s *nal.Syntax, name string) func(codecs.Track) (mp4.Box, error) {
 	return func(t codecs.Track) (mp4.Box, error) {
 		if _, err := s.Carried(t.Config); err != nil {

@@ -1,7 +1,7 @@
 // Package elementary makes one stream of the elementary streams of an input: the NAL units and audio frames that a
 // demultiplexer gives become tracks and access units on one timeline.
 //
-// It knows no container and no transport. What reads the container says which streams there are and hands their units
+// It knows no container and no transport. The reader of the container says which streams there are and hands their units
 // over; timestamps that wrap or jump are joined here.
 package elementary
 
@@ -25,14 +25,14 @@ const (
 
 // A Joiner joins at most one video and one audio stream. It belongs to one goroutine.
 type Joiner struct {
-	// Patient says that the parameter sets of video are waited for without end, as in a file that is read at once.
-	Patient bool
+	// KeepWaiting says that the parameter sets of video are waited for without end, as in a file, which is read at once.
+	KeepWaiting bool
 
 	out     codecs.Writer
 	clock   Clock
 	streams [2]*Stream // by role; nil where there is none
 
-	told      bool // the writer knows the tracks
+	announced bool // the writer knows the tracks
 	tracks    codecs.Tracks
 	held      []*codecs.AccessUnit // before that; Track is the role
 	heldBytes int
@@ -50,11 +50,11 @@ const (
 func New(out codecs.Writer, wrap int64) *Joiner { return &Joiner{out: out, clock: Clock{Wrap: wrap}} }
 
 // Flush says that nothing follows: tracks that have not been described yet are no longer waited for.
-func (j *Joiner) Flush() error { return j.tell() }
+func (j *Joiner) Flush() error { return j.announce() }
 
-// seen is told of each unit at its place on the timeline, and whether its track is another one from it on. It returns an
-// error when what is needed does not come.
-func (j *Joiner) seen(dts int64, changed bool) error {
+// advance is called for each unit, with its place on the timeline and whether its track is another one from it on. It
+// announces the tracks when they are due, and returns an error when parameter sets have not come for too long.
+func (j *Joiner) advance(dts int64, changed bool) error {
 	if !j.begun {
 		j.begun, j.first = true, dts
 	}
@@ -62,17 +62,17 @@ func (j *Joiner) seen(dts int64, changed bool) error {
 	full := len(j.held) >= maxHeld || j.heldBytes >= maxBytes
 	video, audio := j.state(roleVideo), j.state(roleAudio)
 	switch {
-	case j.told && !changed:
+	case j.announced && !changed:
 		return nil
-	case j.told:
-	case video == unknown && waited >= waitVideo && !j.Patient:
+	case j.announced:
+	case video == unknown && waited >= waitVideo && !j.KeepWaiting:
 		return ErrNoParameterSets
 	case video == unknown:
 		return nil
 	case audio == unknown && waited < waitAudio && !full:
 		return nil
 	}
-	return j.tell()
+	return j.announce()
 }
 
 // The states of a role.
@@ -92,8 +92,8 @@ func (j *Joiner) state(role int) int {
 	return known
 }
 
-// tell announces the tracks that are known and gives out what was held.
-func (j *Joiner) tell() error {
+// announce tells the writer the tracks that are known and writes the access units that were held.
+func (j *Joiner) announce() error {
 	var tracks codecs.Tracks
 	for role, s := range j.streams {
 		if j.state(role) == known {
@@ -103,14 +103,14 @@ func (j *Joiner) tell() error {
 	if len(tracks) == 0 {
 		return nil
 	}
-	if !j.told || !j.tracks.Equal(tracks) {
-		j.told, j.tracks = true, tracks
+	if !j.announced || !j.tracks.Equal(tracks) {
+		j.announced, j.tracks = true, tracks
 		j.out.SetTracks(tracks)
 	}
 	held := j.held
 	j.held, j.heldBytes = nil, 0
 	for _, au := range held {
-		if err := j.give(au); err != nil {
+		if err := j.emit(au); err != nil {
 			return err
 		}
 	}
@@ -119,8 +119,8 @@ func (j *Joiner) tell() error {
 
 // write takes an access unit whose Track is a role.
 func (j *Joiner) write(au *codecs.AccessUnit) error {
-	if j.told {
-		return j.give(au)
+	if j.announced {
+		return j.emit(au)
 	}
 	if len(j.held) >= maxHeld || j.heldBytes >= maxBytes { // sound without end before the first picture
 		j.heldBytes -= len(j.held[0].Payload)
@@ -131,7 +131,8 @@ func (j *Joiner) write(au *codecs.AccessUnit) error {
 	return nil
 }
 
-func (j *Joiner) give(au *codecs.AccessUnit) error {
+// emit gives an access unit, whose Track is a role, to the writer.
+func (j *Joiner) emit(au *codecs.AccessUnit) error {
 	if au.Track == roleAudio {
 		au.Track = len(j.tracks) - 1
 		au.RandomAccess = j.streams[roleVideo] == nil

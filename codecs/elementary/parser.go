@@ -154,7 +154,7 @@ func (p *Parser) sift(units [][]byte, key bool) (kept [][]byte, u Unit) {
 }
 
 // Sets takes parameter sets into force and says whether the track is another one now. They replace those of the same
-// types; such as make no sense are passed over.
+// types; sets that do not make a track are passed over.
 func (p *Parser) Sets(sets [][]byte) (changed bool) {
 	s := p.row.NAL
 	var next [][]byte

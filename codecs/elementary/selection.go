@@ -12,7 +12,7 @@ var ErrNoTracks = errors.New("no video or audio in it")
 
 // A Selection is the first video and the first audio stream that can be carried, of those that an input offers.
 type Selection struct {
-	// Note is told what is left out.
+	// Note is called with a sentence for each stream that is left out.
 	Note func(string)
 
 	taken   [2]bool

@@ -70,7 +70,7 @@ func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
 	dts, pts, jumped := s.j.clock.pictureAt(&s.place, dts, pts)
 	s.broken = s.broken || jumped
 	u := s.parser.Units(units)
-	if err := s.j.seen(dts, u.Changed); err != nil {
+	if err := s.j.advance(dts, u.Changed); err != nil {
 		return err
 	}
 	if _, known := s.parser.Track(); !known || len(u.Payload) == 0 { // nothing can be decoded before the parameter sets
@@ -82,7 +82,7 @@ func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
 func (s *Stream) addFrame(pts int64, u Unit) error {
 	dts, jumped := s.j.clock.At(&s.place, pts)
 	s.broken = s.broken || jumped
-	if err := s.j.seen(dts, u.Changed); err != nil {
+	if err := s.j.advance(dts, u.Changed); err != nil {
 		return err
 	}
 	return s.write(&codecs.AccessUnit{

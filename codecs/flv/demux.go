@@ -23,7 +23,7 @@ const (
 // The zero Demuxer is ready. It belongs to one goroutine.
 type Demuxer struct {
 	clock        elementary.Clock
-	video, audio half
+	video, audio stream
 
 	hinted               bool // onMetaData came
 	hintVideo, hintAudio bool
@@ -45,8 +45,8 @@ const (
 // millisecond is one in ticks.
 const millisecond = codecs.ClockRate / 1000
 
-// A half is the video or the audio of a publisher.
-type half struct {
+// A stream is the video or the audio of a publisher.
+type stream struct {
 	known  bool
 	track  codecs.Track
 	parser *elementary.Parser // of the codec of the track
@@ -137,10 +137,10 @@ func (d *Demuxer) script(b []byte) error {
 	return nil
 }
 
-func (d *Demuxer) take(h *half, role int, ts uint32, b body, out codecs.Writer) error {
+func (d *Demuxer) take(s *stream, role int, ts uint32, b body, out codecs.Writer) error {
 	switch b.kind {
 	case kindConfig:
-		changed, err := h.configure(b)
+		changed, err := s.configure(b)
 		if err != nil {
 			return fmt.Errorf("reading media: %w", err)
 		}
@@ -149,7 +149,7 @@ func (d *Demuxer) take(h *half, role int, ts uint32, b body, out codecs.Writer) 
 		}
 		return nil
 	case kindMedia:
-		return d.media(h, role, ts, b, out)
+		return d.media(s, role, ts, b, out)
 	default:
 		return nil
 	}
@@ -211,11 +211,11 @@ func (d *Demuxer) emit(au *codecs.AccessUnit, out codecs.Writer) error {
 	return out.Write(au)
 }
 
-func (d *Demuxer) media(h *half, role int, ts uint32, b body, out codecs.Writer) error {
-	dts, jumped := d.time(&h.place, ts)
-	h.broken = h.broken || jumped && h.any
+func (d *Demuxer) media(s *stream, role int, ts uint32, b body, out codecs.Writer) error {
+	dts, jumped := d.time(&s.place, ts)
+	s.broken = s.broken || jumped && s.any
 
-	au, changed, err := h.unit(b, dts)
+	au, changed, err := s.unit(b, dts)
 	if unsupported := (*codecs.UnsupportedError)(nil); errors.As(err, &unsupported) {
 		d.unsupported = err
 	} else if err != nil {
@@ -250,7 +250,7 @@ func (d *Demuxer) media(h *half, role int, ts uint32, b body, out codecs.Writer)
 }
 
 // configure takes a decoder configuration and says whether the track is another one now.
-func (h *half) configure(b body) (changed bool, err error) {
+func (s *stream) configure(b body) (changed bool, err error) {
 	config := bytes.Clone(b.data)
 	if from := carriage.Of(b.codec).FLV.FromHeader; from != nil {
 		if config, err = from(config); err != nil {
@@ -265,49 +265,49 @@ func (h *half) configure(b body) (changed bool, err error) {
 	if !ok { // frames that describe themselves have no configuration
 		return false, nil
 	}
-	h.parser = parser
-	return h.become(t), nil
+	s.parser = parser
+	return s.become(t), nil
 }
 
 // become makes t the track and says whether it is another one.
-func (h *half) become(t codecs.Track) bool {
-	if h.known && h.track.Equal(t) {
+func (s *stream) become(t codecs.Track) bool {
+	if s.known && s.track.Equal(t) {
 		return false
 	}
-	h.broken = h.broken || h.any
-	h.known, h.track = true, t
-	h.grid = grid{}
+	s.broken = s.broken || s.any
+	s.known, s.track = true, t
+	s.grid = grid{}
 	return true
 }
 
 // unit makes an access unit without Track of b, which the publisher puts at dts; nil if there is nothing in it. It says
 // whether the track is another one from this access unit on.
-func (h *half) unit(b body, dts int64) (au *codecs.AccessUnit, changed bool, err error) {
-	parser := h.parser
-	if !h.known || h.track.Codec != b.codec {
+func (s *stream) unit(b body, dts int64) (au *codecs.AccessUnit, changed bool, err error) {
+	parser := s.parser
+	if !s.known || s.track.Codec != b.codec {
 		parser = elementary.NewParser(b.codec)
 	}
 	u, err := parser.Unit(b.data, b.key)
 	if err != nil {
 		return nil, false, err
 	}
-	if h.parser = parser; u.Changed {
+	if s.parser = parser; u.Changed {
 		t, _ := parser.Track()
-		changed = h.become(t)
+		changed = s.become(t)
 	}
 	if len(u.Payload) == 0 {
 		return nil, changed, nil
 	}
 	au = &codecs.AccessUnit{Payload: u.Payload, RandomAccess: u.RandomAccess, DTS: dts}
 	if rate := int64(parser.Rate()); rate > 0 {
-		au.DTS = h.grid.place(au.DTS, int64(u.Samples), rate)
+		au.DTS = s.grid.place(au.DTS, int64(u.Samples), rate)
 		au.Duration = int64(u.Samples) * codecs.ClockRate / rate
 	}
-	if h.any && au.DTS <= h.dts {
-		au.DTS = h.dts + 1 // jitter: time never stands still within a track
+	if s.any && au.DTS <= s.dts {
+		au.DTS = s.dts + 1 // jitter: time never stands still within a track
 	}
-	h.dts, h.any = au.DTS, true
+	s.dts, s.any = au.DTS, true
 	au.PTS = au.DTS + int64(b.cts)*millisecond
-	au.Discontinuity, h.broken = h.broken, false
+	au.Discontinuity, s.broken = s.broken, false
 	return au, changed, nil
 }

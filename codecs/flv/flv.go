@@ -2,8 +2,8 @@
 // access units and back, and frames them as an FLV stream.
 //
 // It knows no chunk, socket or clock: RTMP's chunks are made by the package rtmp around the bodies made here. What it
-// reads comes from anybody: every length is checked before it is believed, and nothing is allocated for what is
-// merely announced.
+// reads may come from any host: every length is checked before it is used, and nothing is allocated for bytes that are
+// announced but have not come.
 //
 // The formats are Adobe's "Video File Format Specification Version 10.1", annex E, and Veovera's "Enhanced RTMP" (v2)
 // for the codecs that are named by a FourCC.
@@ -118,7 +118,7 @@ func (r *Reader) Next() (Tag, error) {
 	if t.Body, err = readBody(r.r, int(uint24(h[1:]))); err != nil {
 		return Tag{}, fmt.Errorf("reading FLV tag: %w", err)
 	}
-	var back [backSize]byte // often wrong in the wild, and needed by nobody
+	var back [backSize]byte // often wrong in streams of other makers, and not needed
 	if _, err := io.ReadFull(r.r, back[:]); err != nil && !errors.Is(err, io.EOF) {
 		return Tag{}, fmt.Errorf("reading FLV tag: %w", err)
 	}

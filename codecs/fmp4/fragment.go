@@ -30,7 +30,7 @@ const (
 // however interleaved; those that name no track are left out.
 //
 // next[i] is the DTS of the access unit of track i that follows the fragment; zero, or a next shorter than tracks, when
-// nobody knows: the last access unit then lasts as long as it says, else as long as the one before. Where the DTS of a
+// that is unknown: the last access unit then lasts as long as its Duration, or else as long as the one before. Where the DTS of a
 // track go back, which only a broken input does, a duration is zero.
 //
 // mdat has a size of 32 bits, so units are together smaller than 4 GiB.

@@ -1,5 +1,5 @@
-// Package gop knows which access unit of a stream a new viewer needs first, so that it sees a picture at once and not
-// only at the next random access point.
+// Package gop says which access unit of a stream a new viewer needs first, so that the viewer sees a picture at once and
+// not only at the next random access point.
 //
 // It keeps sequence numbers, never media, and does not know where the access units are.
 package gop
@@ -14,7 +14,7 @@ import (
 // begin, little enough not to be late.
 const audioTicks = codecs.ClockRate
 
-// maxPoints bounds the points that an Index keeps, however long nobody trims it. Older ones are forgotten first: at
+// maxPoints bounds the points that an Index keeps, even if the index is never trimmed. The oldest are dropped first: at
 // one point for each access unit of video at 60 per second, an all-intra stream, it is a minute.
 const maxPoints = 4096
 
@@ -34,7 +34,7 @@ type point struct {
 // Add takes note of the access unit with this sequence number. Sequence numbers ascend; one that does not is ignored.
 // video says whether the stream has a video track: a viewer can then start only at a random access point of the first
 // one, which is track 0, and audio decodes from there by itself. When that changes, so do the tracks, and everything
-// before is forgotten, because no viewer can start there any more. Without video a discontinuity is such a change too.
+// before is dropped, because no viewer can start there any more. Without video a discontinuity is such a change too.
 func (x *Index) Add(seq uint64, au *codecs.AccessUnit, video bool) {
 	if n := len(x.points); n > 0 && seq <= x.points[n-1].seq {
 		return
@@ -72,7 +72,7 @@ func (x *Index) Newest() (seq uint64, ok bool) {
 }
 
 // Before returns the sequence number of the last random access point that is not later than an instant: where a viewer
-// goes on that has everything up to it and may repeat some. ok is false when there is none any more.
+// that has everything up to that instant goes on, and gets some of it again. ok is false when there is none any more.
 func (x *Index) Before(dts int64) (seq uint64, ok bool) {
 	for _, p := range slices.Backward(x.points) {
 		if p.dts <= dts {
@@ -82,7 +82,7 @@ func (x *Index) Before(dts int64) (seq uint64, ok bool) {
 	return 0, false
 }
 
-// Trim forgets what comes before oldest, the sequence number of the oldest access unit that can still be had.
+// Trim drops the points before oldest, the sequence number of the oldest access unit that is still held.
 func (x *Index) Trim(oldest uint64) {
 	n := 0
 	for n < len(x.points) && x.points[n].seq < oldest {
@@ -91,5 +91,5 @@ func (x *Index) Trim(oldest uint64) {
 	x.points = append(x.points[:0], x.points[n:]...)
 }
 
-// Reset forgets everything.
+// Reset drops all points.
 func (x *Index) Reset() { *x = Index{points: x.points[:0]} }

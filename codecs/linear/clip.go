@@ -34,7 +34,7 @@ type Track struct {
 // Payloads reads the media of a clip. Any number of goroutines may ask at once.
 type Payloads interface {
 	// Payload returns one access unit in the form of [codecs.AccessUnit]; both indices count as in the tracks given to
-	// [NewClip]. It must be the same bytes at every call, and nobody may change them afterwards. An empty one is left
+	// [NewClip]. It must be the same bytes at every call, and they are never changed afterwards. An empty one is left
 	// out of the programme.
 	Payload(track, sample int) ([]byte, error)
 }
@@ -103,7 +103,7 @@ func (c *Clip) Length() int64 { return c.length }
 const overhang = clockRate
 
 // NewClip makes a clip of at most one video and one audio track, and takes over the samples. Video before the first
-// random access point is dropped, and audio before the video. Timestamps that do not rise are mended.
+// random access point is dropped, and audio before the video. Timestamps that do not rise are raised.
 func NewClip(tracks []Track, p Payloads) (*Clip, error) {
 	c := &Clip{payloads: p, videoIndex: -1, audioIndex: -1}
 	for i := range tracks {

@@ -1,9 +1,8 @@
-// Package linear holds media that is a function of time: a channel whose segment of any instant every node can
-// compute by itself, with the same bytes under the same media sequence number. Its clips are looped on the timeline
-// of the Unix epoch, as if they had been on air since then.
+// Package linear holds media that is a function of time: a stream whose segment of any instant every node can compute
+// by itself, with the same bytes under the same media sequence number. Its clips are looped on the timeline of the Unix
+// epoch, as if they had been on air since then.
 //
-// It knows no clock, file or container: an instant comes as ticks, a clip as an index whose payloads somebody else
-// reads.
+// It knows no clock, file or container: an instant comes as ticks, and a clip as an index and a reader of payloads.
 package linear
 
 import (
@@ -18,7 +17,7 @@ const clockRate = codecs.ClockRate
 // leaves room to add and compare without overflow.
 const MaxTicks = 1 << 62
 
-// A Timeline is a channel whose media is a function of time. Its methods are pure: any number of goroutines may call
+// A Timeline is a stream whose media is a function of time. Its methods are pure: any number of goroutines may call
 // them, two nodes that call them with the same argument get equal results.
 type Timeline interface {
 	// Tracks are the same for the whole timeline.

@@ -131,16 +131,16 @@ func (m *muxer) fill(n int) {
 	}
 }
 
-// tables appends PAT and PMT. joint says that a receiver may have got these PIDs from elsewhere just before, with
+// tables appends PAT and PMT. repeated says that a receiver may have got these PIDs from elsewhere just before, with
 // other counters.
-func (m *muxer) tables(p *program, joint bool) {
-	m.table(pidPAT, p.pat, joint, &m.pat)
-	m.table(pidPMT, p.pmt, joint, &m.pmt)
+func (m *muxer) tables(p *program, repeated bool) {
+	m.table(pidPAT, p.pat, repeated, &m.pat)
+	m.table(pidPMT, p.pmt, repeated, &m.pmt)
 }
 
-func (m *muxer) table(pid uint16, section []byte, joint bool, counter *byte) {
+func (m *muxer) table(pid uint16, section []byte, repeated bool, counter *byte) {
 	end := len(m.out) + packetSize
-	if joint {
+	if repeated {
 		m.packet(pid, true, 0x30, counter)
 		m.out = append(m.out, 1, 0x80) // discontinuity_indicator
 	} else {

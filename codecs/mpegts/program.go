@@ -47,7 +47,7 @@ type elementary struct {
 	video bool
 	pid   uint16
 
-	// samples of rate make up an access unit of audio; rate is zero when nobody knows.
+	// samples of rate make up an access unit of audio; rate is zero when it is unknown.
 	samples, rate int64
 }
 

@@ -39,7 +39,7 @@ type Config struct {
 type Syntax struct {
 	Codec codecs.Codec
 
-	// Header is the number of bytes of a NAL unit header. What is shorter is no NAL unit.
+	// Header is the number of bytes of a NAL unit header. A shorter unit is ignored.
 	Header int
 
 	// Type is the nal_unit_type of a NAL unit.
@@ -211,8 +211,7 @@ func Split(b []byte, lengthSize int) ([][]byte, error) {
 }
 
 // Units yields the NAL units of an access unit in the order of the stream, as slices of payload. Empty ones are passed
-// over, and it ends where a length leads beyond the payload: what a broken access unit holds up to there is still
-// given.
+// over. It ends where a length leads beyond the payload, after the units of a broken access unit up to there.
 func Units(payload []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for len(payload) >= 4 {
@@ -228,8 +227,8 @@ func Units(payload []byte) iter.Seq[[]byte] {
 	}
 }
 
-// Join makes the payload of an access unit of NAL units without framing, in one allocation. Which of them belong into
-// a payload is the caller's to know; see [Syntax.Keep].
+// Join makes the payload of an access unit of NAL units without framing, in one allocation. The caller chooses those that
+// belong into a payload; see [Syntax.Keep].
 func Join(units ...[]byte) []byte {
 	size := 0
 	for _, u := range units {

@@ -67,7 +67,7 @@ func (p *Packetizer) Pack(au *codecs.AccessUnit) (medium int, packets []*rtp.Pac
 		return 0, nil, nil, nil
 	}
 	packets, err = s.pack(units)
-	clear(units) // what is reused must not keep media alive
+	clear(units) // the slice is reused and must not keep media alive
 	if err != nil {
 		return 0, nil, nil, err
 	}

@@ -42,12 +42,12 @@ func NewReceiver(in *carriage.Unpacking, s *elementary.Stream) *Receiver {
 	return &Receiver{in: in, stream: s}
 }
 
-// Take takes the next packet, whose PTS is in ticks. What is no whole access unit, and what comes before the first
-// picture that can be decoded, is passed over; the error is that of the joiner.
+// Take takes the next packet, whose PTS is in ticks. Incomplete access units, and those before the first picture
+// that can be decoded, are passed over. The error is that of the joiner.
 func (r *Receiver) Take(pts int64, packet *rtp.Packet) error {
 	units, err := r.in.Decode(packet)
 	if err != nil || len(units) == 0 {
-		return nil // more packets are needed, or one was lost, which is for others to count
+		return nil // more packets are needed, or one was lost, which the library counts
 	}
 	if r.in.DTS == nil {
 		return r.stream.Add(pts, pts, units...)

@@ -1,4 +1,4 @@
-// Package pull holds the inputs that fetch their media: files, looped as linear channels, and streams over HTTP.
+// Package pull holds the inputs that fetch their media: files, which are looped, and streams over HTTP.
 //
 // It knows no stream and no actor: what it reads is written to a [codecs.Writer], and the input that owns the goroutine
 // decides what follows when reading ends.
@@ -40,11 +40,11 @@ type File struct {
 }
 
 // OpenFile opens a file below the directory root and reads its index. A name that leads out of the root, by dots or
-// by symbolic links, is refused. The caller closes the file when nobody asks for payloads any more.
+// by symbolic links, is refused. The caller closes the file when no more payloads will be asked for.
 func OpenFile(root, name string) (*File, error) {
 	f, err := openBelow(root, name)
 	if err != nil {
-		// An error of package fs repeats the name; its operation says nothing to whoever wrote the configuration.
+		// An error of package fs repeats the name; its operation says nothing to the writer of the configuration.
 		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err
 		}

@@ -109,7 +109,7 @@ func (p *playlistPull) join(c *gohlslib.Client, tracks []*gohlslib.Track) error 
 	return p.j.Choose(offers, p.note)
 }
 
-// offer is what a track holds; without a codec it cannot be carried.
+// offer describes a track; one that is refused cannot be carried.
 func (p *playlistPull) offer(c *gohlslib.Client, t *gohlslib.Track) (o elementary.Offer) {
 	rate := int64(t.ClockRate)
 	if rate <= 0 {

@@ -23,7 +23,7 @@ type Options struct {
 	// Agent is told to the server; empty means "weir".
 	Agent string
 
-	// Note, if not nil, is told what is left out of the input, such as a track. It may be called by any goroutine.
+	// Note, if not nil, is told of each part of the input that is left out, such as a track. It may be called by any goroutine.
 	Note func(string)
 
 	// Transport replaces the HTTP transport, whose times it then has; for tests and for servers that are proved.
@@ -71,7 +71,7 @@ func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
 		rt, end = t, t.CloseIdleConnections
 	}
 	return &http.Client{
-		Transport: &patient{next: rt, silence: o.Silence, agent: o.Agent},
+		Transport: &timedTransport{next: rt, silence: o.Silence, agent: o.Agent},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errRedirects
@@ -81,15 +81,15 @@ func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
 	}, end
 }
 
-// patient is a round tripper whose bodies fail once nothing has arrived for too long.
-type patient struct {
+// A timedTransport is a round tripper whose bodies fail once nothing has arrived for too long.
+type timedTransport struct {
 	next    http.RoundTripper
 	silence time.Duration
 	agent   string
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p *timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	r = r.Clone(ctx)
 	r.Header.Set("User-Agent", p.agent)
@@ -98,7 +98,7 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	b := &patientBody{ReadCloser: res.Body, silence: p.silence, cancel: cancel}
+	b := &timedBody{ReadCloser: res.Body, silence: p.silence, cancel: cancel}
 	b.timer = time.AfterFunc(p.silence, func() {
 		b.silent.Store(true)
 		cancel(errSilent)
@@ -107,7 +107,7 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-type patientBody struct {
+type timedBody struct {
 	io.ReadCloser
 	silence time.Duration
 	timer   *time.Timer
@@ -115,7 +115,7 @@ type patientBody struct {
 	silent  atomic.Bool
 }
 
-func (b *patientBody) Read(p []byte) (int, error) {
+func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
 		b.timer.Reset(b.silence)
@@ -126,7 +126,7 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *patientBody) Close() error {
+func (b *timedBody) Close() error {
 	b.timer.Stop()
 	b.cancel(nil)
 	return b.ReadCloser.Close()

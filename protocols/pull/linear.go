@@ -31,15 +31,15 @@ const (
 	maxLag = 30 * time.Second
 )
 
-// Play writes what a linear channel has on air until the context ends, reading fails, or the writer refuses.
+// Play writes what a linear stream has on air until the context ends, reading fails, or the writer refuses.
 //
 // It begins with the segment on air, whose past part it writes at once, so that there is a random access point
 // immediately; every other access unit is written when its DTS is due. The segments are consecutive.
 //
-// The wall clock is read once, at the start. From then on the monotonic clock carries the channel, and no jump of the
+// The wall clock is read once, at the start. From then on the monotonic clock carries the stream, and no jump of the
 // wall clock moves it. A successor gives the number after the last segment of its predecessor as from: it begins
 // there, and waits until then, unless its own clock is already further. If it would wait for more than 10 s, the
-// predecessor's clock went before its own, and the channel follows that clock. Zero means no predecessor.
+// predecessor's clock went before its own, and the stream follows that clock. Zero means no predecessor.
 //
 // If the process was stopped and is more than 30 s late, the segments missed are skipped, and the next access unit is
 // marked as a discontinuity.
@@ -84,7 +84,7 @@ func wallTicks(t time.Time) int64 {
 	return t.Unix()*codecs.ClockRate + int64(t.Nanosecond())*9/100000
 }
 
-// ticksOf rounds down, durationOf up, so that what is waited for is due afterwards. The factors are 90000/1e9 reduced.
+// ticksOf rounds down, durationOf up, so that an access unit is due when the wait for it ends. The factors are 90000/1e9 reduced.
 func ticksOf(d time.Duration) int64 {
 	return int64(d/time.Second)*codecs.ClockRate + int64(d%time.Second)*9/100000
 }

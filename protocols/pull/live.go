@@ -173,7 +173,8 @@ func (p *probe) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// offersOf lists the tracks of a transport stream. Note is told of what is neither sound nor pictures, or cannot be told.
+// offersOf lists the tracks of a transport stream. Note is called for a track that
+// is neither sound nor pictures, or whose kind is unknown.
 func offersOf(reader *mpegts.Reader, note func(string)) (offers []elementary.Offer) {
 	for _, t := range reader.Tracks() {
 		o, known := offerOf(reader, t)
@@ -190,8 +191,8 @@ func offersOf(reader *mpegts.Reader, note func(string)) (offers []elementary.Off
 	return offers
 }
 
-// offerOf is what a track holds; without a codec it cannot be carried. known is false for what is neither sound nor
-// pictures, or cannot be told.
+// offerOf describes a track; one without a codec cannot be carried. known is false for a track that is neither sound nor
+// pictures, or whose kind is unknown.
 func offerOf(reader *mpegts.Reader, t *mpegts.Track) (o elementary.Offer, known bool) {
 	var s *elementary.Stream
 	pictures := func(pts, dts int64, units [][]byte) error { return s.Add(dts, pts, units...) }

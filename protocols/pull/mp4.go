@@ -343,7 +343,7 @@ func (m *movie) trak(body []byte) error {
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if err := t.tables(tables, m.size); err != nil {
+	if err := t.table(tables, m.size); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	m.tracks = append(m.tracks, t)

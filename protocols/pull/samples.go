@@ -67,89 +67,104 @@ func (r *run) next() int {
 	return min(r.index, len(r.counts)-1)
 }
 
-// tables reads the sample tables of a track (ISO/IEC 14496-12, 8.6 and 8.7). They are empty in a fragmented file.
-func (t *movieTrack) tables(list []box, size int64) error {
-	sizes, err := want[*mp4.StszBox](list, "stsz")
+// A sampleTable is what the sample table boxes of a track say (ISO/IEC 14496-12, 8.6 and 8.7).
+type sampleTable struct {
+	sizes        *mp4.StszBox
+	offsets      []uint64
+	chunks       *mp4.StscBox
+	durations    *mp4.SttsBox
+	compositions *mp4.CttsBox // nil without one
+	syncs        *mp4.StssBox // nil without one: all samples are sync samples
+}
+
+func readTable(list []box) (t sampleTable, err error) {
+	if t.sizes, err = want[*mp4.StszBox](list, "stsz"); err != nil {
+		return t, err
+	}
+	if t.sizes == nil {
+		return t, errors.New("no sample sizes (stsz)")
+	}
+	if t.sizes.SampleNumber == 0 {
+		return t, nil
+	}
+	if t.offsets, err = chunkOffsets(list); err != nil {
+		return t, err
+	}
+	if t.chunks, err = want[*mp4.StscBox](list, "stsc"); err != nil {
+		return t, err
+	}
+	if t.durations, err = want[*mp4.SttsBox](list, "stts"); err != nil {
+		return t, err
+	}
+	if t.compositions, err = want[*mp4.CttsBox](list, "ctts"); err != nil {
+		return t, err
+	}
+	if t.syncs, err = want[*mp4.StssBox](list, "stss"); err != nil {
+		return t, err
+	}
+	if t.chunks == nil || len(t.chunks.Entries) == 0 || t.durations == nil || len(t.durations.SampleCount) == 0 {
+		return t, errors.New("samples without chunks (stsc) or times (stts)")
+	}
+	return t, nil
+}
+
+// table adds the samples of a sample table. It is empty in a fragmented file.
+func (t *movieTrack) table(list []box, size int64) error {
+	s, err := readTable(list)
 	if err != nil {
 		return err
 	}
-	if sizes == nil {
-		return errors.New("no sample sizes (stsz)")
-	}
-	if sizes.SampleNumber == 0 {
+	if s.sizes.SampleNumber == 0 {
 		return nil
 	}
-	offsets, err := chunkOffsets(list)
-	if err != nil {
-		return err
-	}
-	chunks, err := want[*mp4.StscBox](list, "stsc")
-	if err != nil {
-		return err
-	}
-	durations, err := want[*mp4.SttsBox](list, "stts")
-	if err != nil {
-		return err
-	}
-	compositions, err := want[*mp4.CttsBox](list, "ctts")
-	if err != nil {
-		return err
-	}
-	syncs, err := want[*mp4.StssBox](list, "stss")
-	if err != nil {
-		return err
-	}
-	if chunks == nil || len(chunks.Entries) == 0 || durations == nil || len(durations.SampleCount) == 0 {
-		return errors.New("samples without chunks (stsc) or times (stts)")
-	}
-	durationRun, compositionRun := run{counts: durations.SampleCount}, run{}
-	if compositions != nil {
-		for i := range compositions.SampleOffset {
-			compositionRun.counts = append(compositionRun.counts, compositions.SampleCount(i))
+	durationRun, compositionRun := run{counts: s.durations.SampleCount}, run{}
+	if s.compositions != nil {
+		for i := range s.compositions.SampleOffset {
+			compositionRun.counts = append(compositionRun.counts, s.compositions.SampleCount(i))
 		}
 	}
 	var marked []uint32 // of stss, ascending
-	if syncs != nil {
-		marked = syncs.SampleNumber
+	if s.syncs != nil {
+		marked = s.syncs.SampleNumber
 		slices.Sort(marked)
 	}
 	entry, number := 0, uint32(0)
-	for i, offset := range offsets {
-		for entry+1 < len(chunks.Entries) && uint32(i+1) >= chunks.Entries[entry+1].FirstChunk {
+	for i, offset := range s.offsets {
+		for entry+1 < len(s.chunks.Entries) && uint32(i+1) >= s.chunks.Entries[entry+1].FirstChunk {
 			entry++
 		}
 		// The library takes the number of a chunk but looks it up among the entries.
-		if chunks.GetSampleDescriptionID(entry+1) > 1 {
+		if s.chunks.GetSampleDescriptionID(entry+1) > 1 {
 			return errors.New("its coding parameters change midway, which cannot be played")
 		}
 		at := offset
-		for range chunks.Entries[entry].SamplesPerChunk {
-			if number == sizes.SampleNumber {
+		for range s.chunks.Entries[entry].SamplesPerChunk {
+			if number == s.sizes.SampleNumber {
 				break
 			}
 			for len(marked) > 0 && marked[0] <= number {
 				marked = marked[1:]
 			}
-			s := mediaSample{
-				offset: int64(min(at, math.MaxInt64)), size: sizes.SampleUniformSize,
-				sync: syncs == nil || (len(marked) > 0 && marked[0] == number+1),
+			sample := mediaSample{
+				offset: int64(min(at, math.MaxInt64)), size: s.sizes.SampleUniformSize,
+				sync: s.syncs == nil || (len(marked) > 0 && marked[0] == number+1),
 			}
-			if s.size == 0 {
-				s.size = sizes.SampleSize[number]
+			if sample.size == 0 {
+				sample.size = s.sizes.SampleSize[number]
 			}
 			composition := int32(0)
 			if len(compositionRun.counts) > 0 {
-				composition = compositions.SampleOffset[compositionRun.next()]
+				composition = s.compositions.SampleOffset[compositionRun.next()]
 			}
-			if err := t.add(s, durations.SampleTimeDelta[durationRun.next()], composition, size); err != nil {
+			if err := t.add(sample, s.durations.SampleTimeDelta[durationRun.next()], composition, size); err != nil {
 				return err
 			}
-			at += uint64(s.size)
+			at += uint64(sample.size)
 			number++
 		}
 	}
-	if number < sizes.SampleNumber {
-		return fmt.Errorf("its chunks hold %d samples of %d", number, sizes.SampleNumber)
+	if number < s.sizes.SampleNumber {
+		return fmt.Errorf("its chunks hold %d samples of %d", number, s.sizes.SampleNumber)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ const maxTS = 512 << 20
 
 // A recording is a transport stream that has been read whole. It is the [codecs.Writer] of the joiner that reads it.
 type recording struct {
-	now    codecs.Tracks // of what is being read
+	now    codecs.Tracks // those of the access units that are being read
 	tracks []*recordedTrack
 	notes  []string
 
@@ -59,7 +59,7 @@ func parseTS(r io.ReaderAt, size int64) (*media, error) {
 	}
 	rec := &recording{}
 	joiner := elementary.New(rec, wrapTS)
-	joiner.Patient = true
+	joiner.KeepWaiting = true
 	note := func(s string) { rec.notes = append(rec.notes, s) }
 	offers := offersOf(reader, note)
 	for i := range offers {

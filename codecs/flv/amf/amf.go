@@ -1,8 +1,8 @@
 // Package amf holds the values of AMF0, the notation of RTMP's commands and of FLV's script data, and reads and
 // writes them.
 //
-// It knows no command and no meaning of a key. What it reads comes from strangers: depth and number of values are
-// limited, and nothing is allocated for what is merely announced.
+// It knows no command and no meaning of a key. What it reads may come from any host: depth and number of values are
+// limited, and nothing is allocated for values that are announced but have not come.
 package amf
 
 import (
