@@ -122,27 +122,27 @@ type entering func(listen.Client)
 // Enter implements [listen.Sessions].
 func (e entering) Enter(c listen.Client) { e(c) }
 
-func newFront(n *Node, s *sockets) *front {
+func newFront(n *Node, s *sockets, r *router.Router) *front {
 	sessions := n.pid(actors.Sessions)
-	f := &front{router: n.newRouter(), sockets: s}
+	f := &front{router: r, sockets: s}
 	d := listen.Deps{
 		Router: f.router, Log: n.log,
 		Sessions: entering(func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }),
 	}
-	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: d.Sessions, Transport: n.keys.base, Log: n.log})
+	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: d.Sessions, Transport: n.keys.Base(), Log: n.log})
 	guard := func(next http.Handler, streaming bool) http.Handler {
 		if n.cluster == nil {
 			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				http.Error(w, errNoKey.Error(), http.StatusForbidden)
 			})
 		}
-		o := trust.Options{Others: n.keys.others, WrongKey: func(netip.Addr) { n.metrics.Unauthorised() }, Log: n.log}
+		o := trust.Options{Others: n.keys.Accepted, WrongKey: func(netip.Addr) { n.metrics.Unauthorised() }, Log: n.log}
 		if streaming {
 			o.Streaming = func(*http.Request) bool { return true }
 		}
-		return n.keys.own.Handler(next, o)
+		return n.keys.Own().Handler(next, o)
 	}
-	api := newAPI(n)
+	api := n.newAPI()
 	f.serves = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
 			Paths: []gateway.Path{

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -44,6 +45,7 @@ import (
 	"weir/cluster/router"
 	"weir/cluster/source"
 	"weir/cluster/srs"
+	"weir/cluster/status"
 	"weir/cluster/trust"
 	"weir/cluster/wire"
 	"weir/protocols/api"
@@ -71,7 +73,7 @@ type Node struct {
 	env       act.Env
 	root      *actor.PID
 	dir       *directory.Directory
-	keys      *keyring
+	keys      *trust.Keyring
 	cluster   *cluster.Cluster   // nil without a cluster key
 	provider  *identity.Provider // nil without a cluster key
 	unremote  func()
@@ -105,9 +107,10 @@ type Node struct {
 	hub     hub.Config
 
 	journal *journal.Writer // nil without one
-	tasks   []*act.Task     // that end after the actors
+	status  *status.Status
+	tasks   []*act.Task // that end after the actors
 
-	view viewHolder
+	view atomic.Pointer[control.View] // the control plane's newest
 }
 
 // holdMargin is what a request is held beyond the time in which a dead owner is noticed: the start of the take-over.
@@ -125,9 +128,9 @@ func Start(cfg Config) (_ *Node, err error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
-		keys: newKeyring(cfg.File), dir: directory.New(cfg.Hostname),
+		keys: keyring(cfg.File), dir: directory.New(cfg.Hostname),
 	}
-	n.fetcher = &follower.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
+	n.fetcher = &follower.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.Client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
 	n.relay = func(name string) input.Source { return n.newRelays().Follow(name) }
 	n.sources = n.newOpener()
 	n.release = func(self *actor.PID, e control.AskRelease) { n.askRelease(self, e) }
@@ -135,7 +138,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.instances = n.newInstances()
 	n.current.read.Store(cfg.File)
 	n.current.p.Store(cfg.File.With(n.derived(cfg.File)))
-	n.metrics = api.NewMetrics(cfg.Build, n.totals)
+	n.metrics = api.NewMetrics(cfg.Build, func() api.Totals { return n.status.Totals() })
 	specs, err := n.specs(n.file())
 	if err != nil {
 		return nil, err
@@ -167,8 +170,10 @@ func Start(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.startSRS()
-	n.front = newFront(n, sockets)
-	n.drain = n.newDrain()
+	r := n.newRouter()
+	n.drain = n.newDrain(r)
+	n.status = n.newStatus()
+	n.front = newFront(n, sockets, r)
 	if n.journal, err = journal.Open(cfg.File.Journal, cfg.Build, n.log); err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
@@ -223,7 +228,7 @@ func (n *Node) hold() time.Duration {
 
 func (n *Node) startRemote() (err error) {
 	f := n.file()
-	if n.keys.own.Zero() {
+	if n.keys.Own().Zero() {
 		return nil
 	}
 	host := f.Remote.Host
@@ -232,8 +237,8 @@ func (n *Node) startRemote() (err error) {
 		advertise = n.reachable()
 	}
 	n.cluster, n.provider, n.unremote, err = identity.Start(n.sys, identity.Options{
-		Listen: f.Remote.Addr(), Advertise: advertise, Keys: n.keys.own,
-		KeysOf: n.keysOfRemote, Others: n.keys.others,
+		Listen: f.Remote.Addr(), Advertise: advertise, Keys: n.keys.Own(),
+		KeysOf: n.keysOfRemote, Others: n.keys.Accepted,
 		Refused: func(remote string, err error) {
 			n.log.Warn("message of another node refused", slog.String("client", remote), slog.Any("err", err))
 		},
@@ -281,9 +286,9 @@ func (n *Node) reachable() string {
 // key replaces the global one in both directions.
 func (n *Node) entitled(ask follower.Ask) follower.Ask {
 	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
-		if v := n.view.get(); v != nil {
+		if v := n.view.Load(); v != nil {
 			proven, ok := trust.Proven(ctx)
-			if p := v.Peer(from); ok && p != nil && p.Entry != "" && proven != n.keys.of(p.Entry) {
+			if p := v.Peer(from); ok && p != nil && p.Entry != "" && proven != n.keys.Of(p.Entry) {
 				n.metrics.Unauthorised()
 				return nil, fmt.Errorf("%w: it is not that of %s", trust.ErrWrongKey, from)
 			}
@@ -293,13 +298,13 @@ func (n *Node) entitled(ask follower.Ask) follower.Ask {
 }
 
 func (n *Node) keysOfRemote(addr string) trust.Keys {
-	v := n.view.get()
+	v := n.view.Load()
 	if v == nil {
 		return trust.Keys{}
 	}
 	for i := range v.Peers {
 		if v.Peers[i].Advert.Remote == addr {
-			return n.keys.of(v.Peers[i].Entry)
+			return n.keys.Of(v.Peers[i].Entry)
 		}
 	}
 	return trust.Keys{}
@@ -388,8 +393,8 @@ func (n *Node) config(s *sockets) func() control.Config {
 }
 
 func (n *Node) controlConfig(s *sockets) control.Config {
-	c := ControlConfig(n.file(), n.cfg.Hostname, n.keys.own.ID())
-	c.Hash = n.current.read.Load().Hash(n.keys.own.ID()) // what comes and goes by itself is no difference of files
+	c := ControlConfig(n.file(), n.cfg.Hostname, n.keys.Own().ID())
+	c.Hash = n.current.read.Load().Hash(n.keys.Own().ID()) // what comes and goes by itself is no difference of files
 	c.Instance, c.Seed, c.Advert = n.cfg.Outside.Instance(), n.env.Rand(), n.advert(s)
 	return c
 }
@@ -414,17 +419,17 @@ func (n *Node) apiURL(e string) string {
 
 // relayTransport proves the key of the link to the peer of that name.
 func (n *Node) relayTransport(name string) http.RoundTripper {
-	if v := n.view.get(); v != nil {
+	if v := n.view.Load(); v != nil {
 		if p := v.Peer(name); p != nil {
-			return n.keys.transport(p.Entry)
+			return n.keys.Transport(p.Entry)
 		}
 	}
-	return n.keys.transport("")
+	return n.keys.Transport("")
 }
 
 // name is the announced name of this node.
 func (n *Node) name() string {
-	if v := n.view.get(); v != nil {
+	if v := n.view.Load(); v != nil {
 		return v.Self
 	}
 	return n.cfg.Hostname
@@ -462,7 +467,7 @@ func (n *Node) handover() handover.Config {
 	return handover.Config{
 		Self: n.name, Log: n.log,
 		Ask: func(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error) {
-			v, peer := n.view.get(), (*control.PeerView)(nil)
+			v, peer := n.view.Load(), (*control.PeerView)(nil)
 			if v != nil {
 				peer = v.Peer(node)
 			}

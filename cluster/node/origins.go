@@ -92,7 +92,7 @@ func (n *Node) originLinks(f *conf.File) (out []actors.Child) {
 	fetcher := &follower.HTTP{
 		Self:   n.name,
 		URL:    func(name string) string { return n.sourceURL(name) },
-		Client: func(name string) *http.Client { return n.keys.client(sourceKey(name)) },
+		Client: func(name string) *http.Client { return n.keys.Client(sourceLink(name)) },
 		Send:   func(to *actor.PID, m any) { n.sys.Root.Send(to, m) },
 	}
 	for _, s := range f.Sources {

@@ -130,14 +130,14 @@ func (n *Node) links(f *conf.File) []actors.Child {
 
 var errNoReload = errors.New("this node was started without a file that could be read again")
 
-// Reload implements [api.Control].
-func (s shown) Reload(context.Context) ([]string, error) {
-	if s.n.cfg.Reload == nil {
+// readAgain reads the file again and puts it into effect.
+func (n *Node) readAgain(context.Context) ([]string, error) {
+	if n.cfg.Reload == nil {
 		return nil, errNoReload
 	}
-	f, err := s.n.cfg.Reload()
+	f, err := n.cfg.Reload()
 	if err != nil {
 		return nil, fmt.Errorf("the configuration was not reloaded: %w", err)
 	}
-	return s.n.Reload(f)
+	return n.Reload(f)
 }

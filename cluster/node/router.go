@@ -56,7 +56,7 @@ func (n *Node) made(f *conf.File) (out []conf.Stream) {
 
 // wanted lists the on-demand streams that clients of this node want now.
 func (n *Node) wanted() []string {
-	v := n.view.get()
+	v := n.view.Load()
 	if n.front == nil || v == nil {
 		return nil
 	}
@@ -72,12 +72,15 @@ func (n *Node) publishes(name string) bool {
 
 // asker asks the owners of streams for this node.
 func (n *Node) asker() *owner.Asker {
-	return &owner.Asker{Self: n.name, Want: n.controller().WantPublish, Ask: func(ctx context.Context, stream string, q proto.Message) (proto.Message, error) {
-		if n.cluster == nil { // a node without peers
-			return nil, identity.ErrNoOwner
-		}
-		return identity.Ask(ctx, n.cluster, stream, q)
-	}}
+	return &owner.Asker{Self: n.name, Want: n.controller().WantPublish, Ask: n.askOwner}
+}
+
+// askOwner puts a question to the owner of a stream.
+func (n *Node) askOwner(ctx context.Context, stream string, q proto.Message) (proto.Message, error) {
+	if n.cluster == nil { // a node without peers
+		return nil, identity.ErrNoOwner
+	}
+	return identity.Ask(ctx, n.cluster, stream, q)
 }
 
 // answerer answers other nodes for the streams that this node captures.

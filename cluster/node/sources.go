@@ -18,7 +18,7 @@ func (n *Node) newOpener() *source.Opener {
 		Clock: n.cfg.Outside.Clock, Agent: "weir/" + n.cfg.Build, Log: n.log,
 		Origins: source.Origins{
 			Directory: &n.origins, URL: n.sourceURL,
-			Transport: func(name string) http.RoundTripper { return n.keys.transport(sourceKey(name)) },
+			Transport: func(name string) http.RoundTripper { return n.keys.Transport(sourceLink(name)) },
 			Answer:    func() time.Duration { return n.hold() + router.StartUp },
 		},
 	}

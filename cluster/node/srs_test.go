@@ -38,7 +38,7 @@ func lone(t *testing.T, text string) *Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Stop)
-	within(t, "the node knows what there is", func() error { return shown{n}.Ready() })
+	within(t, "the node knows what there is", func() error { return n.status.Ready() })
 	return n
 }
 

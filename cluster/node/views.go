@@ -11,6 +11,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/directory"
 	"weir/cluster/identity"
+	"weir/cluster/trust"
 	"weir/protocols"
 )
 
@@ -35,6 +36,21 @@ func peersByEntry(f *conf.File) map[string]conf.Peer {
 	return m
 }
 
+// sourceLink is the name of the link to a source.
+func sourceLink(name string) string { return "source " + name }
+
+// keyring derives the keys of the links of a file.
+func keyring(f *conf.File) *trust.Keyring {
+	var links []trust.Link
+	for _, p := range f.Peers {
+		links = append(links, trust.Link{Name: entry(p), Key: p.ClusterKey, Accepted: true})
+	}
+	for _, s := range f.Sources {
+		links = append(links, trust.Link{Name: sourceLink(s.Name), Key: s.ClusterKey})
+	}
+	return trust.NewKeyring(f.ClusterKey, links)
+}
+
 // published is what was last made of the control plane's view. It belongs to the control actor.
 type published struct {
 	view      *control.View
@@ -45,7 +61,7 @@ type published struct {
 // publish gives the control plane's view to all who decide by it. It runs in the control actor. Most views tell nothing
 // new but what the nodes carry.
 func (n *Node) publish(v *control.View) {
-	n.view.set(v)
+	n.view.Store(v)
 	was, f := n.published, n.file()
 	n.published = published{view: v, file: f}
 	if f == was.file && was.view != nil && sameStreams(v, was.view) && sameGroup(v, was.view) {

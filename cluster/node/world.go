@@ -1,8 +1,6 @@
 package node
 
 import (
-	"slices"
-
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/cluster"
 
@@ -16,6 +14,7 @@ import (
 	"weir/cluster/directory"
 	"weir/cluster/follower"
 	"weir/cluster/identity"
+	"weir/cluster/trust"
 	"weir/protocols/api"
 )
 
@@ -47,24 +46,18 @@ type World struct {
 // startIn starts a node in a world of its own.
 func startIn(cfg Config) (*Node, error) {
 	w := cfg.Outside.World
-	file := *cfg.File
-	file.ClusterKey = ""
-	file.Peers = slices.Clone(file.Peers)
-	for i := range file.Peers {
-		file.Peers[i].ClusterKey = ""
-	}
 	n := &Node{
 		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(), dir: directory.New(cfg.Hostname),
-		keys: newKeyring(&file), sys: w.System, env: w.Env, cluster: w.Cluster, provider: w.Provider,
+		keys: trust.NewKeyring("", nil), sys: w.System, env: w.Env, cluster: w.Cluster, provider: w.Provider,
 		fetcher: w.Fetcher, relay: w.Relay, release: w.Release, stepped: w.Stepped, hub: w.Hub,
 	}
-	n.load, n.drain = n.newLoad(), n.newDrain()
+	n.load, n.drain = n.newLoad(), n.newDrain(nil)
 	n.instances = n.newInstances()
-	n.current.read.Store(&file)
-	n.current.p.Store(&file)
-	n.metrics = api.NewMetrics(cfg.Build, n.totals)
-	specs, err := n.specs(&file)
+	n.current.read.Store(cfg.File)
+	n.current.p.Store(cfg.File)
+	n.metrics = api.NewMetrics(cfg.Build, func() api.Totals { return api.Totals{} })
+	specs, err := n.specs(cfg.File)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +76,7 @@ func (n *Node) sockets() *sockets {
 }
 
 // View is what the control plane knows now; nil before its first step.
-func (n *Node) View() *control.View { return n.view.get() }
+func (n *Node) View() *control.View { return n.view.Load() }
 
 // Control and Streams are the actors to which [control.Event]s, and the messages of package stream, are sent.
 func (n *Node) Control() *actor.PID { return n.pid("control") }

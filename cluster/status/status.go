@@ -1,0 +1,170 @@
+// Package status shows a node, and the cluster as the node sees it, in the words of the HTTP API and of the metrics.
+//
+// It decides nothing and changes nothing. It does not know the HTTP API itself, nor the configuration file: what the file
+// says reaches it through its [Config].
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"weir/actors/act"
+	"weir/actors/session"
+	"weir/actors/stream"
+	"weir/cluster/control"
+	"weir/cluster/controller"
+	"weir/cluster/drain"
+	"weir/cluster/geo"
+	"weir/protocols/api"
+)
+
+// Config says where the facts come from. Its functions may be called by any goroutine.
+type Config struct {
+	View    func() *control.View // nil before the control plane's first step
+	Now     func() time.Duration // the clock of the view's instants
+	Control controller.Client
+
+	// File is what the file in effect says.
+	File func() File
+
+	Sessions *session.Registry
+	Streams  *stream.Registry
+	Captures func() int // of this node
+	Tree     *act.Tree
+
+	// Ask puts a question to the owner of a stream.
+	Ask func(ctx context.Context, stream string, q proto.Message) (proto.Message, error)
+
+	Countries *geo.Current
+	Drain     *drain.Drain
+	Balancers func() []api.Balancer
+	Minutes   func(most int) []api.Minute
+	Reload    func(ctx context.Context) (restart []string, err error)
+}
+
+// A File is what a configuration file says, as far as it is shown.
+type File struct {
+	Hash   string                           // by which files are compared
+	Stream func(name string) (Stream, bool) // false for a stream that is not in the file
+	Peers  map[string]Peer                  // by the control plane's name for their entries
+}
+
+// A Status shows a node. Any goroutine may use it.
+type Status struct{ cfg Config }
+
+var (
+	_ api.Node    = (*Status)(nil)
+	_ api.Control = (*Status)(nil)
+)
+
+// New returns what shows a node.
+func New(c Config) *Status { return &Status{c} }
+
+// Balancers implements [api.Node].
+func (s *Status) Balancers() []api.Balancer { return s.cfg.Balancers() }
+
+// Pulse implements [api.Node].
+func (s *Status) Pulse(minutes int) []api.Minute { return s.cfg.Minutes(minutes) }
+
+// Actors implements [api.Node].
+func (s *Status) Actors() []api.Actor {
+	now := s.cfg.Now()
+	leaves := s.cfg.Tree.Leaves()
+	out := make([]api.Actor, 0, len(leaves))
+	for _, l := range leaves {
+		out = append(out, api.Actor{
+			ID: l.ID, Kind: l.Kind, Restarts: l.Restarts, Failure: l.Failure, Note: l.Note, RunningMS: (now - l.Started).Milliseconds(),
+		})
+	}
+	return out
+}
+
+// Live implements [api.Node]: the control plane answers.
+func (s *Status) Live(ctx context.Context) error { return s.cfg.Control.Ping(ctx) }
+
+var (
+	errNotWarm  = errors.New("this node is still asking its peers what they have")
+	errDraining = errors.New("this node is draining")
+)
+
+// Ready implements [api.Node].
+func (s *Status) Ready() error {
+	v := s.cfg.View()
+	switch {
+	case v == nil || !v.Warm:
+		return errNotWarm
+	case v.Draining:
+		return errDraining
+	}
+	return nil
+}
+
+// Explain implements [api.Control].
+func (s *Status) Explain(ctx context.Context, stream string) (any, error) {
+	x, err := s.cfg.Control.Explain(ctx, stream)
+	switch {
+	case err != nil:
+		return nil, err
+	case x == nil:
+		return nil, fmt.Errorf("%w: %s", api.ErrNotFound, stream)
+	}
+	return x, nil
+}
+
+// Plan implements [api.Control].
+func (s *Status) Plan(ctx context.Context, without []string) (any, error) {
+	return s.cfg.Control.Forecast(ctx, without)
+}
+
+// Drain implements [api.Control].
+func (s *Status) Drain(ctx context.Context, limit time.Duration, report func(api.Drain)) {
+	s.cfg.Drain.Follow(ctx, limit, report)
+}
+
+// Reload implements [api.Control].
+func (s *Status) Reload(ctx context.Context) ([]string, error) { return s.cfg.Reload(ctx) }
+
+// Alarms implements [api.Control].
+func (s *Status) Alarms() (out []api.Alarm) {
+	v := s.cfg.View()
+	if v == nil {
+		return nil
+	}
+	now := control.Instant(s.cfg.Now())
+	for _, a := range v.Alarms {
+		out = append(out, api.Alarm{Kind: string(a.Kind), Node: a.Node, Since: seconds(now - a.Since), Text: a.Text})
+	}
+	if db := s.cfg.Countries.Database(); db.Broken() != "" {
+		why, since := db.Broken(), db.BrokenFor()
+		out = append(out, api.Alarm{
+			Kind: "geoip", Node: v.Self, Since: int64(since.Seconds()),
+			Text: "the database of countries " + db.Path() + " cannot be read, the former one is in use: " + why,
+		})
+	}
+	return out
+}
+
+func seconds(d control.Instant) int64 { return int64(d / control.Second) }
+
+// Totals are the figures of /metrics that are read when somebody looks.
+func (s *Status) Totals() api.Totals {
+	t := api.Totals{
+		Clients: map[string]int{}, BytesOut: map[string]uint64{}, Restarts: s.cfg.Tree.Restarts(), Captures: s.cfg.Captures(),
+		Balancers: s.cfg.Balancers(),
+	}
+	for p, c := range s.cfg.Sessions.Totals() {
+		t.Clients[string(p)] = c.Open
+		t.BytesOut[string(p)] = c.BytesOut
+		t.Dropped += c.Dropped
+	}
+	if v := s.cfg.View(); v != nil {
+		for _, p := range v.Peers {
+			t.Peers = append(t.Peers, api.PeerTotals{Name: p.Name, Alive: p.Alive, RTT: time.Duration(p.RTT)})
+		}
+	}
+	return t
+}

@@ -1,0 +1,139 @@
+package status
+
+import (
+	"context"
+	"fmt"
+
+	"weir/cluster/control"
+	"weir/cluster/wire"
+	"weir/codecs"
+	"weir/protocols/api"
+)
+
+// A Stream is what a file says of a stream.
+type Stream struct {
+	Title     string
+	Inputs    []string // their URLs without passwords
+	Clustered bool     // it has cluster_ingest
+	CaptureAt string   // the pin, if any
+}
+
+// Streams implements [api.Node].
+func (s *Status) Streams() []api.Stream {
+	v := s.cfg.View()
+	if v == nil {
+		return nil
+	}
+	viewers := map[string]int{}
+	for _, is := range s.cfg.Sessions.List() {
+		if is.Watches() {
+			viewers[is.Stream]++
+		}
+	}
+	out := make([]api.Stream, 0, len(v.Streams))
+	file := s.cfg.File()
+	for i := range v.Streams {
+		st := s.stream(v, &v.Streams[i], file)
+		st.Clients = viewers[st.Name]
+		out = append(out, st)
+	}
+	return out
+}
+
+// Stream implements [api.Node].
+func (s *Status) Stream(ctx context.Context, name string) (api.Stream, error) {
+	v := s.cfg.View()
+	if v == nil {
+		return api.Stream{}, api.ErrNotFound
+	}
+	sv := v.Stream(name)
+	if sv == nil {
+		return api.Stream{}, fmt.Errorf("%w: %s", api.ErrNotFound, name)
+	}
+	st := s.stream(v, sv, s.cfg.File())
+	st.Clients = s.cfg.Sessions.Viewers(name)
+	if sv.Owner != "" && sv.Owner != v.Self {
+		// Without an answer the stream is shown as this node knows it.
+		if a, err := s.cfg.Ask(ctx, name, &wire.Describe{Protocol: wire.Protocol, Stream: name}); err == nil {
+			if d, ok := a.(*wire.Description); ok {
+				describe(&st, d)
+			}
+		}
+	}
+	return st, nil
+}
+
+// stream shows a stream as the control plane and this node's actors know it.
+func (s *Status) stream(v *control.View, sv *control.StreamView, file File) api.Stream {
+	st := api.Stream{
+		Name: sv.Name, Owner: api.Maybe(sv.Owner), State: string(sv.State), Reason: api.Maybe(sv.Reason),
+		SpillOf: sv.Of, Error: sv.Detail, Disabled: sv.State == control.StreamDisabled, OnDemand: sv.OnDemand,
+	}
+	if c, ok := file.Stream(sv.Name); ok {
+		st.Title = c.Title
+		if c.Clustered {
+			st.ClusterIngest = &api.ClusterIngest{CaptureAt: c.CaptureAt}
+		}
+		for _, url := range c.Inputs {
+			st.Inputs = append(st.Inputs, api.Input{URL: url, State: string(sv.State)})
+		}
+	}
+	if sv.Owner == v.Self {
+		s.captured(&st)
+	}
+	st.Stats.Alive = sv.State == control.StreamRunning || sv.State == control.StreamMoving
+	return st
+}
+
+// captured fills in what this node's actors know of a stream that is captured here.
+func (s *Status) captured(st *api.Stream) {
+	live, is, ok := s.cfg.Streams.Get(st.Name)
+	if !ok {
+		return
+	}
+	st.Inputs = st.Inputs[:0]
+	for _, in := range is.Inputs {
+		state := control.StreamStarting
+		switch {
+		case in.Active:
+			state = control.StreamRunning
+		case in.Err != "":
+			state = control.StreamFailed
+		case in.Standby:
+			state = control.StreamWaiting
+		}
+		st.Inputs = append(st.Inputs, api.Input{URL: in.URL, Active: in.Active, Error: in.Err, State: string(state)})
+	}
+	st.Stats.Publisher = is.Publisher
+	st.Stats.Dropped = live.Hub.Dropped()
+	st.Stats.MediaInfo = tracks(live.Hub.Tracks())
+}
+
+func tracks(list codecs.Tracks) (out []api.Track) {
+	for _, t := range list {
+		out = append(out, api.Track{
+			Codec: t.Codec.String(), Width: t.Width, Height: t.Height, SampleRate: t.SampleRate, Channels: t.Channels,
+		})
+	}
+	return out
+}
+
+// describe fills in what the owner says of its stream.
+func describe(st *api.Stream, d *wire.Description) {
+	st.Clients += int(d.Clients)
+	st.Stats.Publisher = d.Publisher
+	st.Stats.MediaInfo = nil
+	for _, t := range d.Tracks {
+		st.Stats.MediaInfo = append(st.Stats.MediaInfo, api.Track{
+			Codec: t.Codec, Width: int(t.Width), Height: int(t.Height), SampleRate: int(t.SampleRate), Channels: int(t.Channels),
+		})
+	}
+	st.Inputs = nil
+	for _, in := range d.Inputs {
+		i := api.Input{URL: in.Url, Active: in.Active, Error: in.Error, State: string(control.StreamStarting)}
+		if in.Active {
+			i.State = string(control.StreamRunning)
+		}
+		st.Inputs = append(st.Inputs, i)
+	}
+}
