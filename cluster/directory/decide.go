@@ -22,7 +22,7 @@ const (
 	Proxy
 	// Hold: wait for a newer view; the stream is configured and about to have an owner.
 	Hold
-	// NotFound: no live node's file has the stream.
+	// NotFound: the file of no live node has the stream.
 	NotFound
 	// Loop: the client has been sent from node to node too often.
 	Loop
@@ -44,10 +44,10 @@ type Decision struct {
 	// segments; empty if those must come through this node.
 	Upstream, Public string
 
-	// OnDemand says that the client's wish has to be told, for the stream to be captured.
+	// OnDemand says that the stream is captured only while the control plane is told that clients want it.
 	OnDemand bool
 
-	// Why says what is being waited for. Vain says that waiting will not bring it: somebody has to publish.
+	// Why says what is being waited for. Vain says that waiting is of no use: the stream has no publisher.
 	Why  string
 	Vain bool
 }
@@ -59,43 +59,19 @@ func (v *View) Decide(r listen.Request) Decision {
 	switch {
 	case !known && !v.Warm:
 		d.Kind, d.Why = Hold, "this node has just started and is still asking its peers"
-		return d
 	case !known:
 		d.Kind = NotFound
-		return d
 	case s.Disabled:
 		d.Kind = Disabled
-		return d
 	case s.Here && (s.Running || s.Owner == "" || !s.OwnerRunning):
 		d.Kind = Here
-		return d
-	}
-	if s.Own {
+	case s.Own:
 		d.Kind, d.Why = Hold, "it is about to start"
-		return d
-	}
-	if r.Protocol == protocols.Relay && !r.Edge { // a peer takes its media from the owner, never from a third
+	case r.Protocol == protocols.Relay && !r.Edge: // a peer takes its media from the owner, never from a third node
 		d.Kind, d.Why = NotFound, "not captured here"
-		return d
+	default:
+		v.elsewhere(&d, r, s)
 	}
-	peer := v.owner(s)
-	if peer == "" {
-		d.Kind, d.Why = Hold, "no node runs it yet"
-		if s.Waiting {
-			d.Why, d.Vain = "nobody publishes it now", v.Warm
-		}
-		return d
-	}
-	d.Peer = peer
-	if r.Here {
-		v.relay(&d, r, v.Nodes[peer])
-		return d
-	}
-	if r.Hops >= listen.HopLimit {
-		d.Kind = Loop
-		return d
-	}
-	v.lead(&d, r, s, v.Nodes[peer])
 	return d
 }
 
@@ -112,8 +88,34 @@ func (v *View) find(names []string) (string, Stream, bool) {
 	return names[0], Stream{}, false
 }
 
-// owner is the peer that a client is led to: the one that captures the stream, else one of those that run it by
-// themselves, the least busy one, else one whose file has it.
+// elsewhere decides about a client of a stream that this node does not capture.
+func (v *View) elsewhere(d *Decision, r listen.Request, s Stream) {
+	d.Peer = v.owner(s)
+	n := v.Nodes[d.Peer]
+	switch {
+	case d.Peer == "":
+		d.Kind, d.Why = Hold, "no node runs it yet"
+		if s.Waiting {
+			d.Why, d.Vain = "nobody publishes it now", v.Warm
+		}
+	case !r.Here && r.Hops >= listen.HopLimit:
+		d.Kind = Loop
+	case r.Protocol == protocols.Relay, r.Here && r.Protocol != protocols.HLS:
+		d.Kind = Follow
+	case n.Private == nil || !r.Here && n.Public == nil:
+		d.Kind, d.Why = Hold, "its owner has no address yet"
+	case r.Protocol == protocols.HLS:
+		d.playlists(r, s.Policy, n)
+	default:
+		d.Kind = Follow
+		if s.Policy.Redirects(r) && !downgrades(r, n) {
+			d.redirect(r, n)
+		}
+	}
+}
+
+// owner is the peer to which the clients of a stream are sent: the one that captures it, else the least busy one of those
+// that run it by themselves, else the least busy one of those whose file has it.
 func (v *View) owner(s Stream) string {
 	if s.Owner != "" && (s.OwnerRunning || len(s.Owners) == 0) {
 		return s.Owner
@@ -132,52 +134,34 @@ func (v *View) owner(s Stream) string {
 	return ""
 }
 
-// relay serves the client here, with the media of peer n. Playlists and segments are its own, so that all nodes number
-// alike.
-func (v *View) relay(d *Decision, r listen.Request, n Node) {
-	d.Kind = Follow
+// playlists decides about a viewer by playlist, for whom this node answers the playlists of n.
+func (d *Decision) playlists(r listen.Request, p Policy, n Node) {
+	d.Kind, d.Upstream = Proxy, n.Private.String()
 	switch {
-	case r.Protocol != protocols.HLS:
-	case n.Private == nil:
-		d.Kind, d.Why = Hold, "its owner has no address yet"
+	case r.Here, p.Relay[protocols.HLS], p.HLS == RelayAll, downgrades(r, n):
+	case p.Redirect[protocols.HLS], p.HLS == RedirectAll:
+		d.redirect(r, n)
 	default:
-		d.Kind, d.Upstream = Proxy, n.Private.String()
+		d.Public = n.Public.String()
 	}
 }
 
-// lead fills in how the client gets to the stream at peer n.
-func (v *View) lead(d *Decision, r listen.Request, s Stream, n Node) {
-	if r.Protocol == protocols.Relay {
-		d.Kind = Follow
-		return
+// redirect sends the client to node n, if n speaks its protocol.
+func (d *Decision) redirect(r listen.Request, n Node) {
+	if to := location(r, n); to != "" {
+		d.Kind, d.Location = Redirect, to
 	}
-	if n.Public == nil || n.Private == nil {
-		d.Kind, d.Why = Hold, "its owner has no address yet"
-		return
-	}
-	by := protocols.Of(r.Protocol)
-	downgrade := r.Secure && (by.Listener != protocols.HTTP || n.Public.Scheme != "https")
-	if r.Protocol == protocols.HLS {
-		d.Kind = Proxy
-		d.Upstream = n.Private.String()
-		switch {
-		case s.Policy.Relay[protocols.HLS], s.Policy.HLS == RelayAll, downgrade:
-		case s.Policy.Redirect[protocols.HLS], s.Policy.HLS == RedirectAll:
-			d.Kind, d.Location = Redirect, location(r, n)
-		default:
-			d.Public = n.Public.String()
-		}
-		return
-	}
-	d.Kind = Follow
-	if s.Policy.Relay[r.Protocol] || downgrade {
-		return
-	}
-	if by.Follows || r.Redirects || s.Policy.Redirect[r.Protocol] {
-		if to := location(r, n); to != "" {
-			d.Kind, d.Location = Redirect, to
-		}
-	}
+}
+
+// Redirects says whether the client of a request is redirected to the node that has its stream. Otherwise the stream is
+// relayed to it.
+func (p Policy) Redirects(r listen.Request) bool {
+	return !p.Relay[r.Protocol] && (protocols.Of(r.Protocol).Follows || r.Redirects || p.Redirect[r.Protocol])
+}
+
+// downgrades says whether a client that came over TLS would leave it at node n.
+func downgrades(r listen.Request, n Node) bool {
+	return r.Secure && (protocols.Of(r.Protocol).Listener != protocols.HTTP || n.Public.Scheme != "https")
 }
 
 // location is the URL of the request at node n; empty if n does not speak the protocol.

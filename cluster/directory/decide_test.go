@@ -52,7 +52,7 @@ func only(ps ...protocols.Protocol) map[protocols.Protocol]bool {
 	return m
 }
 
-var leadTests = []struct {
+var elsewhereTests = []struct {
 	name    string
 	public  string
 	policy  directory.Policy
@@ -143,7 +143,7 @@ var leadTests = []struct {
 }
 
 func TestClientIsLedToTheStream(t *testing.T) {
-	for _, tt := range leadTests {
+	for _, tt := range elsewhereTests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := ask(tt.proto, tt.path)
 			if tt.request != nil {

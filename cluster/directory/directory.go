@@ -1,7 +1,8 @@
 // Package directory answers where a stream is: here, at a peer and under which URL, about to start, or nowhere; and
 // what therefore becomes of a client that asks for it.
 //
-// It decides from an immutable [View] that the control plane's shell publishes. It opens nothing and asks nobody.
+// It decides from an immutable [View], which is made of the control plane's. It knows no connection and no actor, and asks
+// no other node.
 package directory
 
 import (
@@ -16,11 +17,11 @@ import (
 type View struct {
 	Self string
 
-	// Warm says that every peer has been heard or given up since boot. Until then a stream that nobody claims may
-	// well run somewhere.
+	// Warm says that since the start every peer has answered or has been given up. Until then a stream that no node is known
+	// to claim may well run somewhere.
 	Warm bool
 
-	Nodes   map[string]Node // peers by announced name, those that never answered under their provisional one
+	Nodes   map[string]Node // peers by announced name; by a provisional one until they have answered
 	Streams map[string]Stream
 	Default Policy // for streams that are configured only elsewhere
 }
@@ -62,8 +63,8 @@ type Stream struct {
 	// Waiting says that the stream exists but nobody publishes it now.
 	Waiting bool
 
-	// OnDemand says that it is captured while clients want it, and Own that this node captures it for its own clients,
-	// whoever else does.
+	// OnDemand says that it is captured while clients want it, and Own that this node captures it for its own clients, even
+	// if other nodes do so too.
 	OnDemand, Own bool
 
 	Policy Policy
@@ -90,7 +91,7 @@ type Policy struct {
 	Redirect, Relay map[protocols.Protocol]bool
 }
 
-// A Directory gives the newest view to whoever asks. Any goroutine may use it.
+// A Directory holds the newest view. Any goroutine may use it.
 type Directory struct {
 	now atomic.Pointer[published]
 }
@@ -119,8 +120,9 @@ func (d *Directory) View() (v *View, changed <-chan struct{}) {
 	return p.view, p.changed
 }
 
-// Owned is the node that has a stream for sure and keeps it, this one included; false if none does, if two do, or if that
-// is not known yet. It is for answers to strangers, whom a wrong one would send in circles.
+// Owned is the node, this one included, that has a stream for sure and keeps it; ok is false if no node does, if two do, or
+// if that is not known yet. It is for answers to servers that are no nodes of the group: a wrong one would send clients in
+// circles.
 func (v *View) Owned(stream string) (node string, ok bool) {
 	s, known := v.Streams[stream]
 	if !known || s.Disabled || !v.Warm {
@@ -138,8 +140,8 @@ func (v *View) Owned(stream string) (node string, ok bool) {
 	return node, n.Alive && !n.Draining
 }
 
-// Upstream is where a relay of a stream takes its media from: the private URL of the peer that captures it, or "" when
-// nobody does now, or this node itself.
+// Upstream is where a relay of a stream takes its media from: the peer that captures it and that peer's private URL; both
+// are empty when no node captures it now, or this node does.
 func (v *View) Upstream(stream string) (peer, private string) {
 	s, ok := v.Streams[stream]
 	if !ok || s.Here && (s.Running || !s.OwnerRunning) {

@@ -11,6 +11,7 @@ import (
 	"weir/actors"
 	"weir/cluster/conf"
 	"weir/cluster/follower"
+	"weir/cluster/router"
 	"weir/protocols"
 )
 
@@ -46,6 +47,7 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 		n.srs.Configure(vhosts(&next))
 	}
 	if n.front != nil {
+		n.front.hls.SetHold(n.hold() + router.StartUp)
 		n.balancers.Configure(balancersOf(&next))
 		n.sys.Root.Send(n.pid(actors.Servers), actors.Set{Children: n.serverLinks(&next)})
 	}

@@ -44,8 +44,7 @@ func (r *Router) external(ctx context.Context, c request, name string, pack bool
 // follows says whether a viewer is sent to an SRS server rather than served here. SRS servers say only where their RTMP
 // server is.
 func (r *Router) follows(c request) bool {
-	p := r.view().Default
-	return c.Protocol == protocols.RTMP && !c.Secure && (c.Redirects || p.Redirect[protocols.RTMP]) && !p.Relay[protocols.RTMP]
+	return c.Protocol == protocols.RTMP && !c.Secure && r.view().Default.Redirects(c.Request)
 }
 
 // fetch serves a stream that is fetched from SRS servers.

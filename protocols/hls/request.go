@@ -93,7 +93,7 @@ func (q *request) isPlaylist() bool {
 // which the request may be held. In the latter cases the request is refused with the last error. canRepeat says that
 // something is at hand with which the request can be answered.
 func (s *Server) answer(q *request, canRepeat bool, try func(context.Context) (again bool, err error)) {
-	limit := s.config.Hold
+	limit := time.Duration(s.hold.Load())
 	switch {
 	case q.entry:
 		limit = s.config.FetchTimeout / 2 // the other node knows better how long its viewers can wait

@@ -27,6 +27,7 @@ type Server struct {
 	edge      *edge.Client
 	viewers   viewers
 	positions positions
+	hold      atomic.Int64 // [Config.Hold], in nanoseconds
 
 	random sync.Mutex // held while deps.Random is read
 
@@ -55,7 +56,7 @@ func New(c Config, d Deps) *Server {
 	if d.Random == nil {
 		d.Random = rand.Reader
 	}
-	return &Server{
+	s := &Server{
 		config: c, deps: d, streams: make(map[streamKey]*stream),
 		edge: edge.New(edge.Config{
 			Silence: c.FetchTimeout, CacheBytes: c.CacheBytes, SegmentBytes: c.SegmentBytes,
@@ -63,7 +64,12 @@ func New(c Config, d Deps) *Server {
 		viewers:   viewers{sessions: d.Sessions, limit: c.Viewers, all: make(map[viewerKey]*viewer)},
 		positions: positions{limit: c.Viewers, all: make(map[positionKey]*position)},
 	}
+	s.SetHold(c.Hold)
+	return s
 }
+
+// SetHold changes [Config.Hold] for the requests that come from now on.
+func (s *Server) SetHold(d time.Duration) { s.hold.Store(int64(d)) }
 
 // Close ends requests to other nodes, and drops all state. Viewers' requests are answered as before.
 func (s *Server) Close() error {

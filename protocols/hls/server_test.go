@@ -250,6 +250,13 @@ func TestKnownPlaylistIsRepeatedWhileTheStreamCannotBeHad(t *testing.T) {
 	n.get(t, "ts.m3u8").is(t, 404)
 }
 
+func TestRequestIsHeldAsLongAsTheNewConfigurationSays(t *testing.T) {
+	n := newNode(t, patient, Deps{})
+	n.set(nil, listen.Answer{Verdict: listen.Unavailable, RetryAfter: time.Second})
+	n.server.SetHold(time.Millisecond) // a minute before, longer than the test runs
+	n.get(t, "ts.m3u8").is(t, 503)
+}
+
 func TestCodecsThatTransportStreamsDoNotCarryGoIntoFragments(t *testing.T) {
 	opus := codecs.Track{
 		Codec: codecs.Opus, Config: []byte{0, 2, 1, 56, 0, 0, 187, 128, 0, 0, 0}, SampleRate: 48000, Channels: 2,
