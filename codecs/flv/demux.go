@@ -58,11 +58,11 @@ type stream struct {
 	any   bool
 }
 
-// Tag takes the next tag and tells out what it means. Tag owns the body from then on.
+// Tag takes the next tag and writes what is in it to out. Tag owns the body from then on.
 //
-// The errors are: those of out, unchanged; [ErrNoTracks], after which the publisher should go; [*codecs.UnsupportedError], when
-// the tag belongs to a track that is left out; [ErrMalformed], when the tag was skipped. After the latter two the next
-// tag can be given.
+// The errors are: those of out, unchanged; [ErrNoTracks], after which the publisher should go;
+// [*codecs.UnsupportedError], when the tag belongs to a track that is left out; [ErrMalformed], when the tag was skipped.
+// After the latter two the next tag can be given.
 func (d *Demuxer) Tag(t Tag, out codecs.Writer) error {
 	switch t.Type {
 	case TypeVideo:
@@ -84,10 +84,10 @@ func (d *Demuxer) Tag(t Tag, out codecs.Writer) error {
 	}
 }
 
-// Tracks returns the tracks that the writer was told last; none before.
+// Tracks returns the tracks that were announced last; none before.
 func (d *Demuxer) Tracks() codecs.Tracks { return d.list }
 
-// failed remembers that a codec is not supported, and gives a publisher up who has nothing else.
+// failed notes that a codec is not supported, and returns [ErrNoTracks] for a publisher that has nothing else.
 func (d *Demuxer) failed(t Tag, err error) error {
 	var u *codecs.UnsupportedError
 	if !errors.As(err, &u) {
