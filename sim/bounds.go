@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"weir/cluster/control"
+)
 
 // bounds takes the quantities of the formulas as they are now: k polls may be lost in a row.
 func (c *checks) bounds() bounds {
@@ -59,15 +63,23 @@ func (b *bounds) rate(d time.Duration) time.Duration {
 	return d + d*time.Duration(2*b.ppm)/million + time.Duration(b2i(b.ppm > 0))
 }
 
-func (b *bounds) b2() time.Duration { return b.rate(b.s) + 3*b.d + b.up + b.lag + 3*time.Millisecond }
+func (b *bounds) b2() time.Duration {
+	return TakeOverBound(b.rate(b.s), b.d, b.up) + b.lag + 3*time.Millisecond
+}
+
+// TakeOverBound is bound B2 where clocks are true and no processor is late: the longest that nobody captures a stream whose
+// node has died, with a longest delay of the network and a start-up of its source.
+func TakeOverBound(stale, delay, startUp time.Duration) time.Duration {
+	return stale + 3*delay + startUp
+}
 
 func (b *bounds) b4() time.Duration {
 	return b.differ + b.poll() + 2*b.d + b.down + b.lag + time.Millisecond
 }
 
 func (b *bounds) b5(streams int) time.Duration {
-	rounds := time.Duration((streams + maxReturning - 1) / maxReturning)
-	return b.rate(max(b.s, 8*b.hold)) + b.poll() + 2*b.d + b.lag + rounds*(b.up+b.lag+time.Millisecond) + b.b4()
+	rounds := time.Duration((streams + control.MaxReturning - 1) / control.MaxReturning)
+	return b.rate(max(b.s, longest(b.hold))) + b.poll() + 2*b.d + b.lag + rounds*(b.up+b.lag+time.Millisecond) + b.b4()
 }
 
 func (b *bounds) b6(all bool) time.Duration {
@@ -78,12 +90,17 @@ func (b *bounds) b6(all bool) time.Duration {
 }
 
 func (b *bounds) b7() time.Duration {
-	return b.rate(b.s) + b.s + time.Duration(b.nodes)*b.rate(b.s+2*b.f+2*time.Second) + 6*b.d + b.up + b.lag
+	return b.rate(b.s) + b.s + time.Duration(b.nodes)*b.rate(b.s+2*b.f+startUp) + 6*b.d + b.up + b.lag
 }
 
 func (b *bounds) agree() time.Duration {
 	return b.rate(b.s) + 2*b.poll() + 4*b.d + b.lag + 2*time.Millisecond
 }
 
-// maxReturning is how many streams a node takes back at once.
-const maxReturning = 4
+// startUp is what G allows a source for its start.
+const startUp = time.Duration(control.StartUp)
+
+// longest is the longest that a hold-down of that length becomes by damping.
+func longest(hold time.Duration) time.Duration {
+	return time.Duration(control.LongestHolddown(control.Instant(hold)))
+}

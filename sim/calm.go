@@ -415,7 +415,7 @@ func (c *checks) agreeAt(b *bounds) time.Duration { return c.changed + b.agree()
 func (c *checks) homeAt(b *bounds) time.Duration {
 	at := c.since + b.b7() + b.b5(len(c.w.streams))
 	if f := c.w.lastSourceFault(); c.since-f < 2*time.Minute {
-		at += 2*time.Minute + b.hold*8
+		at += 2*time.Minute + longest(b.hold)
 	}
 	return at
 }

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"time"
+
+	"weir/cluster/drain"
 )
 
 // Actions on processes and clocks.
@@ -228,16 +230,13 @@ func (m *machine) thawFully() {
 	}
 }
 
-// drainLimit is how long a drain takes at most, as in the node.
-const drainLimit = 30 * time.Second
-
 func (m *machine) startDrain() {
 	if !m.runs() || m.draining {
 		return
 	}
 	m.draining = true
 	m.w.sometimes["drain during a partition"] += b2i(m.w.parted())
-	m.later(drainLimit, func() { m.crash("drained late") })
+	m.later(drain.Limit, func() { m.crash("drained late") })
 	m.process.drain()
 }
 

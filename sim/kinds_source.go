@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/cluster/controller"
 )
 
 // Actions on sources, publishers and viewers.
@@ -143,13 +144,6 @@ func (m *machine) publisherLeaves(s *streamTruth) {
 	}
 }
 
-// How long a viewer's demand for an on-demand stream holds, and how often it is repeated while the viewer is there, as a
-// node's sessions do.
-const (
-	demandFresh = 5 * time.Second
-	demandEvery = 2 * time.Second
-)
-
 // demand lets viewers ask nodes for streams. What is on demand is asked for until the fault ends, or once if it has no
 // end; of every stream it is checked that they are led to it.
 func (w *world) demand(f *fault, a Demand) {
@@ -171,7 +165,7 @@ func (w *world) demand(f *fault, a Demand) {
 }
 
 func (w *world) repeatDemand(f *fault, m *machine, s *streamTruth) {
-	w.queue.push(item{at: w.now + demandEvery, do: func() {
+	w.queue.push(item{at: w.now + controller.LoadEvery, do: func() {
 		if !f.ended {
 			m.demands(s)
 			w.repeatDemand(f, m, s)
@@ -191,5 +185,5 @@ func (m *machine) demands(s *streamTruth) {
 	if x := v.Stream(s.name); x == nil || !x.OnDemand {
 		return
 	}
-	m.process.event(control.Demanded{Stream: s.name, Fresh: control.Instant(demandFresh)}, "demanded")
+	m.process.event(control.Demanded{Stream: s.name, Fresh: controller.DemandFresh}, "demanded")
 }

@@ -8,6 +8,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/identity"
 	"weir/cluster/wire"
 )
 
@@ -199,7 +200,7 @@ func (c *core) askClaimant(f *feed, name string) {
 	w, m := c.w, c.m
 	again := func() { (*coreProcess)(c).publish(f, name) }
 	to := w.announcer(name)
-	limit := m.clock.when(m.clock.at(w.now)+300*time.Millisecond, w.now) - w.now
+	limit := m.clock.when(m.clock.at(w.now)+identity.AskLimit, w.now) - w.now
 	done := false
 	m.later(limit, func() { // no answer: settled by the order if there are two after all
 		if !done {

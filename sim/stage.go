@@ -319,13 +319,6 @@ func typeName(x any) string {
 	return s
 }
 
-// Limits of a question to the actor of a stream, as package identity has them.
-const (
-	askTries = 3
-	askLimit = 300 * time.Millisecond
-	askPause = 20 * time.Millisecond
-)
-
 // askStream puts a question to whoever owns a stream, as package identity does, without waiting: done is told the answer, or
 // nil.
 func (p *actorProcess) askStream(name string, question func() proto.Message, done func(answer proto.Message)) {
@@ -338,7 +331,7 @@ func (p *actorProcess) askStream(name string, question func() proto.Message, don
 		try++
 		pid := p.clus.Get(name, identity.Kind)
 		if pid == nil {
-			p.m.timer(askPause, again)
+			p.m.timer(identity.AskPause, again)
 			return
 		}
 		p.lastAsk++
@@ -348,12 +341,12 @@ func (p *actorProcess) askStream(name string, question func() proto.Message, don
 		p.asks[id] = func(answer proto.Message) {
 			delete(p.asks, id)
 			if r, ok := answer.(*wire.Refused); answer == nil || ok && r.GetWhy() == wire.Refused_WHY_ELSEWHERE {
-				p.m.timer(askPause, again)
+				p.m.timer(identity.AskPause, again)
 				return
 			}
 			done(answer)
 		}
-		p.m.timer(askLimit, func() {
+		p.m.timer(identity.AskLimit, func() {
 			if late := p.asks[id]; late != nil {
 				late(nil)
 			}
@@ -362,7 +355,7 @@ func (p *actorProcess) askStream(name string, question func() proto.Message, don
 		p.w.actors.pump()
 	}
 	again = func() {
-		if try == askTries {
+		if try == identity.AskTries {
 			done(nil)
 			return
 		}

@@ -138,7 +138,7 @@ func healing(s *Scenario) time.Duration {
 	for _, file := range s.Files {
 		hold = max(hold, file.ReturnHolddown)
 	}
-	return 3*st + time.Duration(len(s.Nodes))*(st+2*f+2*time.Second) + 2*(8*hold+2*time.Minute) + time.Minute
+	return 3*st + time.Duration(len(s.Nodes))*(st+2*f+startUp) + 2*(longest(hold)+2*time.Minute) + time.Minute
 }
 
 func timeouts(s *Scenario) (stale, fetch time.Duration) {

@@ -3,6 +3,7 @@ package sim
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"hash/fnv"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -130,11 +131,9 @@ type process interface {
 }
 
 func stringHash(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return h
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s)) // never fails
+	return h.Sum64()
 }
 
 // rng makes the source of random numbers for one purpose of one thing, so that more draws for one shift no other.

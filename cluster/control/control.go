@@ -10,6 +10,7 @@ package control
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"weir/cluster/place"
 )
@@ -56,8 +57,7 @@ type Stream struct {
 	// OnDemand streams, of kind Kept, are captured while clients want them.
 	OnDemand bool
 
-	// ClientsTimeout is how long it is kept after its last client then. Zero means [Config.ClientsTimeout]; negative
-	// means for ever.
+	// ClientsTimeout is how long an on-demand stream is kept after its last client. Negative means for ever.
 	ClientsTimeout Instant
 
 	// Restreamed streams come from an origin outside the group, which is told so that nobody restreams them again.
@@ -109,13 +109,6 @@ type Config struct {
 	// ReturnHolddown is how long a node has to be up before it takes its streams back from others.
 	ReturnHolddown Instant
 
-	// StartUp is the longest that a source should need from the start of a capture to its first access unit. It only
-	// spaces the attempts of nodes that were not chosen. Zero means 2 s.
-	StartUp Instant
-
-	// ClientsTimeout is how long an on-demand stream is kept after its last client. Zero means 60 s.
-	ClientsTimeout Instant
-
 	// RebalanceRate is how many streams a node takes per interval of polls from others that have two more than it, after
 	// an edit has given the streams to it. 0 means none.
 	RebalanceRate int
@@ -129,9 +122,13 @@ type Config struct {
 	Advert Advert
 }
 
-// maxReturning is how many streams a node takes back at once (A7): enough to be home soon, few enough that a returning
+// MaxReturning is how many streams a node takes back at once (A7): enough to be home soon, few enough that a returning
 // node is not buried by its own start.
-const maxReturning = 4
+const MaxReturning = 4
+
+// StartUp is the longest that a source should need from the start of a capture to its first access unit. It only spaces
+// the attempts of nodes that were not chosen.
+const StartUp = 2 * Second
 
 // A Node is the control plane of one node. It belongs to one goroutine.
 type Node struct {
@@ -292,13 +289,7 @@ func (n *Node) due(at Instant) {
 
 // grace is G of the cluster rules: after it a stream that nobody serves has been seen by all and tried by the node
 // that was chosen.
-func (n *Node) grace() Instant {
-	up := n.cfg.StartUp
-	if up == 0 {
-		up = 2 * Second
-	}
-	return n.stale + 2*n.fetch + up
-}
+func (n *Node) grace() Instant { return n.stale + 2*n.fetch + StartUp }
 
 // overslept finds out that this node was stopped (SIGSTOP, a suspended machine, no processor) for so long that its
 // peers would look dead although it only did not listen. The time that it slept is not held against them, and it
@@ -398,24 +389,13 @@ func (r *random) below(limit Instant) Instant {
 	if limit <= 0 {
 		return 0
 	}
-	*r += 0x9e3779b97f4a7c15
-	x := uint64(*r)
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return Instant((x ^ x>>31) % uint64(limit))
+	*r += place.Golden
+	return Instant(place.Mix(uint64(*r)) % uint64(limit))
 }
 
 // find returns the place of a peer in the sorted list.
 func (n *Node) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(n.peers, name, func(p *peer, name string) int {
-		switch {
-		case p.name < name:
-			return -1
-		case p.name > name:
-			return 1
-		}
-		return 0
-	})
+	return slices.BinarySearchFunc(n.peers, name, func(p *peer, name string) int { return strings.Compare(p.name, name) })
 }
 
 // peer returns the peer of that name, or nil.

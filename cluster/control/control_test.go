@@ -131,8 +131,8 @@ func TestReturnStartsAFewStreamsAtATime(t *testing.T) {
 				starting++
 			}
 		}
-		if starting > maxReturning {
-			t.Fatalf("%d streams are starting at once on the returning node, want at most %d", starting, maxReturning)
+		if starting > MaxReturning {
+			t.Fatalf("%d streams are starting at once on the returning node, want at most %d", starting, MaxReturning)
 		}
 	}
 	w.wantOwners(w.home())

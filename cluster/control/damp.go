@@ -13,6 +13,10 @@ const (
 	maxReturns = maxDamping + 2
 )
 
+// LongestHolddown is how long a stream, or a node, that keeps coming back is not taken back, if the hold-down of one that
+// does not is so long.
+func LongestHolddown(hold Instant) Instant { return damped(hold, maxDamping) }
+
 // damped is rule R7: the hold-down after k returns before this one.
 func damped(hold Instant, k int) Instant { return hold << min(max(k, 0), maxDamping) }
 

@@ -1,6 +1,9 @@
 package control
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxGone bounds the claims that are over and of which a difference can tell; a peer that has missed more gets them all.
 const maxGone = 1024
@@ -107,6 +110,6 @@ func merge(have, changed []claim, over []string) []claim {
 		}
 	}
 	out = append(out, changed...)
-	slices.SortFunc(out, func(a, b claim) int { return compare(a.Stream, b.Stream) })
+	slices.SortFunc(out, func(a, b claim) int { return strings.Compare(a.Stream, b.Stream) })
 	return out
 }

@@ -2,9 +2,6 @@ package control
 
 import "slices"
 
-// defaultClientsTimeout is how long an on-demand stream is kept after its last client.
-const defaultClientsTimeout = 60 * Second
-
 // maxFresh bounds how long a demand can hold without being repeated.
 const maxFresh = 3600 * Second
 
@@ -59,27 +56,25 @@ func (n *Node) wants() {
 		if s.wanted {
 			s.lastWanted = n.now
 		} else if s.demandable() && s.active() {
-			n.due(n.unwantedAt(s))
+			n.due(s.unwantedAt())
 		}
 	}
 }
 
 // clientsTimeout is how long a stream is kept after its last client; never means for ever.
-func (n *Node) clientsTimeout(s *stream) Instant {
+func (s *stream) clientsTimeout() Instant {
 	switch {
-	case s.cfg != nil && s.cfg.ClientsTimeout < 0:
+	case s.cfg == nil:
+		return 0
+	case s.cfg.ClientsTimeout < 0:
 		return never
-	case s.cfg != nil && s.cfg.ClientsTimeout > 0:
-		return s.cfg.ClientsTimeout
-	case n.cfg.ClientsTimeout > 0:
-		return n.cfg.ClientsTimeout
 	}
-	return defaultClientsTimeout
+	return s.cfg.ClientsTimeout
 }
 
 // unwantedAt is when a stream ends that nobody wants now.
-func (n *Node) unwantedAt(s *stream) Instant {
-	if d := n.clientsTimeout(s); d < never-s.lastWanted {
+func (s *stream) unwantedAt() Instant {
+	if d := s.clientsTimeout(); d < never-s.lastWanted {
 		return s.lastWanted + d
 	}
 	return never
@@ -90,7 +85,7 @@ func (s *stream) idle() bool { return s.demandable() && !s.wanted }
 
 // unwanted says whether an on-demand stream that runs here has been without a client for so long that it ends.
 func (n *Node) unwanted(s *stream) bool {
-	return s.idle() && s.active() && n.now >= n.unwantedAt(s)
+	return s.idle() && s.active() && n.now >= s.unwantedAt()
 }
 
 // ownWants are the streams that clients of this node want.

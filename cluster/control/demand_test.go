@@ -6,16 +6,13 @@ import "testing"
 func library(t *testing.T, seed uint64, nodes, count int, change ...func(*Stream)) *world {
 	streams := kept(count)
 	for i := range streams {
-		streams[i].OnDemand = true
+		streams[i].OnDemand, streams[i].ClientsTimeout = true, 10*Second
 		for _, f := range change {
 			f(&streams[i])
 		}
 	}
 	w := newWorld(t, seed)
 	w.add(nodes, streams)
-	for _, m := range w.nodes {
-		m.cfg.ClientsTimeout = 10 * Second
-	}
 	w.bootAll()
 	w.run(10 * Second)
 	if w.starts != 0 {
@@ -122,14 +119,14 @@ func TestClientsTimeoutIsTheStreamsOwn(t *testing.T) {
 	for _, tt := range []struct {
 		timeout Instant
 		gone    bool // five minutes after the last client
-	}{{0, true}, {2 * Second, true}, {-1, false}} {
+	}{{10 * Second, true}, {2 * Second, true}, {-1, false}} {
 		w := library(t, 1, 3, 12, func(s *Stream) { s.ClientsTimeout = tt.timeout })
 		home := w.home()["cam003"]
 		w.machine(home).watch("cam003", 10*Second)
 		w.run(5 * Second)
 		w.wantOwners(map[string]string{"cam003": home})
 		w.run(10 * Second)
-		if tt.timeout > 0 {
+		if tt.timeout == 2*Second {
 			w.wantOwners(map[string]string{"cam003": "-"})
 		}
 		w.run(300 * Second)

@@ -113,7 +113,7 @@ func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 	case PublishedHere:
 		say("its publisher is at %s", v.Owner)
 	case OnDemand:
-		if d := n.clientsTimeout(s); d == never {
+		if d := s.clientsTimeout(); d == never {
 			say("clients have asked for it; it does not end with the last of them")
 		} else {
 			say("clients have asked for it; it ends when the last has been gone for %s", seconds(d))

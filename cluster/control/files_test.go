@@ -234,7 +234,7 @@ func TestStreamGoesToAnotherNodeWhenItsSourceFailsAtTheOwner(t *testing.T) {
 	if v := m.n.View().Stream("cam001"); v.State != StreamFailed || v.Detail != "no frames" {
 		t.Errorf("after the failure the owner sees %s, %q, want failed, no frames", v.State, v.Detail)
 	}
-	w.run(2*Second + w.stale + 2*w.fetch + w.up) // G, and what it takes to see and to start
+	w.run(2*Second + w.stale + 2*w.fetch + StartUp) // G, and what it takes to see and to start
 	got := w.owners()["cam001"]
 	if got == owner || got == "-" {
 		t.Fatalf("cam001 is captured by %s after its source failed at %s", got, owner)

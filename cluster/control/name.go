@@ -120,7 +120,7 @@ func (n *Node) rename(l *link, name string) {
 		return
 	}
 	l.peer.name = name
-	slices.SortFunc(n.peers, func(a, b *peer) int { return compare(a.name, b.name) })
+	slices.SortFunc(n.peers, func(a, b *peer) int { return strings.Compare(a.name, b.name) })
 	n.replan, n.peersDirty, n.streamsDirty = true, true, true
 }
 

@@ -1,6 +1,9 @@
 package control
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Status is what the overview shows of a peer.
 type Status string
@@ -247,7 +250,7 @@ func (n *Node) listOf(hash string) []Listed {
 
 // takeIn makes claims of what a peer has sent: sorted, each stream once, with instants instead of ages.
 func (n *Node) takeIn(in []Claim) []claim {
-	slices.SortStableFunc(in, func(a, b Claim) int { return compare(a.Stream, b.Stream) })
+	slices.SortStableFunc(in, func(a, b Claim) int { return strings.Compare(a.Stream, b.Stream) })
 	in = slices.CompactFunc(in, func(a, b Claim) bool { return a.Stream == b.Stream })
 	out := make([]claim, len(in))
 	for i, c := range in {
@@ -260,16 +263,6 @@ func (n *Node) takeIn(in []Claim) []claim {
 		out[i] = claim{Claim: c, s: s, since: since}
 	}
 	return out
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // ages takes in what a peer has heard of others, and of this node.

@@ -20,7 +20,7 @@ func (n *Node) ask(s *stream) {
 	switch {
 	case several: // they are about to settle it
 	case s.askedOf != of:
-		if n.returning >= maxReturning {
+		if n.returning >= MaxReturning {
 			return
 		}
 		if s.askedOf == "" {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"slices"
+	"strings"
 
 	"weir/cluster/place"
 )
@@ -267,7 +268,7 @@ func (n *Node) takeBack(s *stream) {
 	case n.full() || n.placed[s.index] != n.me: // what room there is others need that nobody has
 	case s.single():
 		n.ask(s)
-	case n.returning < maxReturning:
+	case n.returning < MaxReturning:
 		n.returning++
 		s.back = true
 		n.start(s, n.reason(s), "")
@@ -492,6 +493,6 @@ func (n *Node) complain() {
 
 // lists says whether a list has a published stream.
 func lists(list []Listed, name string) bool {
-	i, ok := slices.BinarySearchFunc(list, name, func(l Listed, name string) int { return compare(l.Name, name) })
+	i, ok := slices.BinarySearchFunc(list, name, func(l Listed, name string) int { return strings.Compare(l.Name, name) })
 	return ok && list[i].Published
 }

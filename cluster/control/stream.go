@@ -2,6 +2,7 @@ package control
 
 import (
 	"slices"
+	"strings"
 
 	"weir/cluster/place"
 )
@@ -128,7 +129,7 @@ func (n *Node) stream(name string) *stream {
 // sortStreams restores the order by name, which is the order of every decision and list.
 func (n *Node) sortStreams() {
 	if n.unsorted {
-		slices.SortFunc(n.streams, func(a, b *stream) int { return compare(a.name, b.name) })
+		slices.SortFunc(n.streams, func(a, b *stream) int { return strings.Compare(a.name, b.name) })
 		n.unsorted = false
 	}
 }

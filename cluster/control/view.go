@@ -1,6 +1,9 @@
 package control
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // StreamState is what the streams page shows of a stream (row A11 of the features).
 type StreamState string
@@ -125,7 +128,7 @@ type ClaimView struct {
 
 // Stream returns the stream of that name, or nil.
 func (v *View) Stream(name string) *StreamView {
-	i, ok := slices.BinarySearchFunc(v.Streams, name, func(s StreamView, name string) int { return compare(s.Name, name) })
+	i, ok := slices.BinarySearchFunc(v.Streams, name, func(s StreamView, name string) int { return strings.Compare(s.Name, name) })
 	if !ok {
 		return nil
 	}
@@ -134,7 +137,7 @@ func (v *View) Stream(name string) *StreamView {
 
 // Peer returns the peer of that name, or nil.
 func (v *View) Peer(name string) *PeerView {
-	i, ok := slices.BinarySearchFunc(v.Peers, name, func(p PeerView, name string) int { return compare(p.Name, name) })
+	i, ok := slices.BinarySearchFunc(v.Peers, name, func(p PeerView, name string) int { return strings.Compare(p.Name, name) })
 	if !ok {
 		return nil
 	}
@@ -252,7 +255,7 @@ func (n *Node) viewOwner(v *StreamView, s *stream) {
 		consider(ClaimView{Node: c.p.name, State: c.c.State, Since: c.c.since, Direct: c.direct, Solo: c.c.Solo},
 			c.c.Why, c.c.Of, c.c.Detail)
 	}
-	slices.SortFunc(v.Claimants, func(a, b ClaimView) int { return compare(a.Node, b.Node) })
+	slices.SortFunc(v.Claimants, func(a, b ClaimView) int { return strings.Compare(a.Node, b.Node) })
 	switch {
 	case s.cfg != nil && s.cfg.Disabled && v.Owner == "":
 		v.State = StreamDisabled

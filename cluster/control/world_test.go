@@ -121,7 +121,7 @@ func (w *world) add(count int, streams []Stream) {
 		}
 		m.cfg = Config{
 			Self: m.name, Named: true, Peers: peers, Streams: streams,
-			ReturnHolddown: Second, StartUp: w.up, Hash: "file",
+			ReturnHolddown: Second, Hash: "file",
 			Advert: Advert{Remote: m.name + ":9090"},
 		}
 		w.nodes = append(w.nodes, m)

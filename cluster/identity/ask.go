@@ -24,9 +24,9 @@ var (
 // A question is asked three times: the first may be lost in a link that is closing or meet the owner of a moment ago,
 // the third is for a take-over in between. An answer takes well under a millisecond on a local network.
 const (
-	askTries = 3
-	askLimit = 300 * time.Millisecond
-	askPause = 20 * time.Millisecond
+	AskTries = 3
+	AskLimit = 300 * time.Millisecond // for an answer
+	AskPause = 20 * time.Millisecond  // before the next time
 )
 
 // Ask puts a question to whoever owns the stream and returns the answer, at the latest after about a second or when
@@ -52,9 +52,9 @@ func AskAt(ctx context.Context, c *cluster.Cluster, addr, stream string, msg pro
 
 func ask(ctx context.Context, sys *actor.ActorSystem, stream string, msg proto.Message, whom func() *actor.PID) (proto.Message, error) {
 	var last error
-	for try := range askTries {
+	for try := range AskTries {
 		if try > 0 {
-			if err := pause(ctx, askPause); err != nil {
+			if err := pause(ctx, AskPause); err != nil {
 				return nil, fmt.Errorf("asking for %q: %w", stream, err)
 			}
 		}
@@ -86,13 +86,13 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return fmt.Sprintf("refused (%v): %s", e.Why, e.Reason) }
 
 func askOnce(ctx context.Context, sys *actor.ActorSystem, to *actor.PID, msg proto.Message) (proto.Message, error) {
-	f := sys.Root.RequestFuture(to, msg, askLimit)
+	f := sys.Root.RequestFuture(to, msg, AskLimit)
 	type outcome struct {
 		res any
 		err error
 	}
 	done := make(chan outcome, 1)
-	go func() { // ends with the future, so within askLimit
+	go func() { // ends with the future, so within AskLimit
 		res, err := f.Result()
 		done <- outcome{res, err}
 	}()

@@ -122,8 +122,8 @@ func TestAskSaysWhyThereIsNoAnswer(t *testing.T) {
 	if r := n1.do(order{Do: "ask", Stream: "away"}); !strings.Contains(r.Err, "not here") {
 		t.Errorf("owner that says elsewhere: %+v, want its reason", r)
 	}
-	if r := n2.must(order{Do: "await", Stream: "away", Count: askTries}); r.Count != askTries {
-		t.Errorf("it was asked %d times, want %d", r.Count, askTries)
+	if r := n2.must(order{Do: "await", Stream: "away", Count: AskTries}); r.Count != AskTries {
+		t.Errorf("it was asked %d times, want %d", r.Count, AskTries)
 	}
 }
 

@@ -147,8 +147,8 @@ func (n *testNode) do(o order) (r report, err error) {
 		r.Node = m.(*wire.Description).GetNode()
 	case "request": // as any user of protoactor's virtual actors would
 		m, err := n.c.Request(o.Stream, Kind, &wire.Describe{Protocol: wire.Protocol, Stream: o.Stream},
-			cluster.WithTimeout(askLimit), cluster.WithRetryCount(askTries),
-			cluster.WithRetryAction(func(i int) int { <-time.After(askPause); return i + 1 }))
+			cluster.WithTimeout(AskLimit), cluster.WithRetryCount(AskTries),
+			cluster.WithRetryAction(func(i int) int { <-time.After(AskPause); return i + 1 }))
 		if err != nil {
 			return r, err
 		}

@@ -87,7 +87,7 @@ func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, 
 		remote.WithEndpointWriterQueueSize(writerQueue))
 	rc.MaxRetryCount = 1 // a dial that fails sleeps for two seconds, times this, while the mail of the link waits
 	cfg := cluster.Configure("weir", p, Lookup{p}, rc,
-		cluster.WithRequestTimeout(askLimit), cluster.WithHeartbeatExpiration(never))
+		cluster.WithRequestTimeout(AskLimit), cluster.WithHeartbeatExpiration(never))
 	cfg.GossipInterval = never
 	c = cluster.New(sys, cfg)
 	c.Remote, c.IdentityLookup = remote.NewRemote(sys, rc), Lookup{p}

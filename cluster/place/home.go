@@ -174,7 +174,7 @@ func (r *dealing) best(stream int) (candidate, bool) {
 	h, on := r.hash[stream], r.streams[stream].On
 	top, at := uint64(0), -1
 	for j, key := range r.keys {
-		x := mix(h ^ key)
+		x := Mix(h ^ key)
 		if x < top || !on.Has(r.open[j]) {
 			continue
 		}

@@ -35,12 +35,12 @@ func (s Set) Add(i int) { s[i>>6] |= 1 << (i & 63) }
 // Has says whether node i is in the set.
 func (s Set) Has(i int) bool { return s == nil || i>>6 < len(s) && s[i>>6]&(1<<(i&63)) != 0 }
 
-// golden is 2^64 divided by the golden ratio, made odd: it spreads consecutive hashes over the whole range.
-const golden = 0x9e3779b97f4a7c15
+// Golden is 2^64 divided by the Golden ratio, made odd: multiples of it are spread over the whole range.
+const Golden = 0x9e3779b97f4a7c15
 
-// mix is the finaliser of SplitMix64. FNV alone leaves the high bits of short names alike, so that rendezvous over it
+// Mix is the finaliser of SplitMix64. FNV alone leaves the high bits of short names alike, so that rendezvous over it
 // gives one node twice what another gets.
-func mix(x uint64) uint64 {
+func Mix(x uint64) uint64 {
 	x ^= x >> 30
 	x *= 0xbf58476d1ce4e5b9
 	x ^= x >> 27
@@ -55,14 +55,14 @@ func Hash(name string) uint64 {
 	for i := range len(name) {
 		h = (h ^ uint64(name[i])) * 1099511628211
 	}
-	return mix(h)
+	return Mix(h)
 }
 
 // nodeKey is the node's share of a score, computed once for each node.
-func nodeKey(node string) uint64 { return Hash(node)*golden + 1 }
+func nodeKey(node string) uint64 { return Hash(node)*Golden + 1 }
 
 // Score is the rendezvous weight of a node for a stream: the node with the highest one is the first choice.
-func Score(stream, node string) uint64 { return mix(Hash(stream) ^ nodeKey(node)) }
+func Score(stream, node string) uint64 { return Mix(Hash(stream) ^ nodeKey(node)) }
 
 // Before says whether node a comes strictly before node b in the static total order of a stream: its pin, then its
 // home, then by score, equal scores by name. An empty pin or home means that there is none.
@@ -155,7 +155,7 @@ func (p *Plan) before(i, a, b int) bool {
 
 // outscores says whether a comes before b by score and name alone.
 func (p *Plan) outscores(i, a, b int) bool {
-	x, y := mix(p.hash[i]^p.key[a]), mix(p.hash[i]^p.key[b])
+	x, y := Mix(p.hash[i]^p.key[a]), Mix(p.hash[i]^p.key[b])
 	return x > y || x == y && p.nodes[a] < p.nodes[b]
 }
 

@@ -79,7 +79,7 @@ func sortedPairs(p *Plan) []int {
 			all = append(all, pair{i, k})
 		}
 	}
-	score := func(x pair) uint64 { return mix(p.hash[x.stream] ^ p.key[x.node]) }
+	score := func(x pair) uint64 { return Mix(p.hash[x.stream] ^ p.key[x.node]) }
 	slices.SortFunc(all, func(a, b pair) int {
 		if score(a) > score(b) {
 			return -1

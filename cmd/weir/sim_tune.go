@@ -52,10 +52,6 @@ const (
 	tuneStartUp = 500 * time.Millisecond // of a source
 )
 
-// takeOver is bound B2: the longest that nobody captures a stream whose node has died. The clocks of the runs are true,
-// and no processor is ever late.
-func (p pace) takeOver() time.Duration { return p.stale + 3*tuneDelay + tuneStartUp }
-
 // A tuning is a row of the table.
 type tuning struct {
 	pace  pace
@@ -188,7 +184,7 @@ func (t *tuning) take(r *sim.Result, part int) {
 			}
 		}
 		slices.Sort(t.gaps)
-		t.bound = t.pace.takeOver()
+		t.bound = sim.TakeOverBound(t.pace.stale, tuneDelay, tuneStartUp)
 		for _, g := range t.gaps {
 			if g > t.bound {
 				t.over++
