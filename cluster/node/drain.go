@@ -21,7 +21,7 @@ func (n *Node) newDrain(r *router.Router) *drain.Drain {
 	if r != nil {
 		c.Locate = r.Locate
 		c.Served = func() uint64 {
-			st := n.front.hls.Stats()
+			st := n.servers.hls.Stats()
 			return st.Playlists + st.Segments
 		}
 	}

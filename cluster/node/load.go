@@ -21,10 +21,10 @@ func (n *Node) measure() control.Load {
 
 // playlists counts the bytes that viewers by playlist were sent.
 func (n *Node) playlists() uint64 {
-	if n.front == nil {
+	if n.servers == nil {
 		return 0
 	}
-	return n.front.hls.Stats().Bytes
+	return n.servers.hls.Stats().Bytes
 }
 
 // chosen is how many clients per second were sent to other servers.

@@ -86,7 +86,7 @@ type Node struct {
 	published published
 	origins   origin.Directory
 	instances *router.Instances
-	front     *front
+	servers   *servers
 	srs       *srs.Cluster // nil in a [World], as the next two
 	hooks     *srs.Hooks
 	srsAPI    *srs.API
@@ -173,7 +173,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	r := n.newRouter()
 	n.drain = n.newDrain(r)
 	n.status = n.newStatus()
-	n.front = newFront(n, sockets, r)
+	n.servers = newServers(n, sockets, r)
 	if n.journal, err = journal.Open(cfg.File.Journal, cfg.Build, n.log); err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
@@ -199,7 +199,7 @@ func (n *Node) Stop() {
 	if err := n.sys.Root.StopFuture(n.root).Wait(); err != nil {
 		n.log.Warn("the actor tree has not ended in time", slog.Any("err", err))
 	}
-	n.front.close()
+	n.servers.close()
 	n.stopRemote()
 	for _, t := range n.tasks {
 		t.Stop()
@@ -363,16 +363,16 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},
 		{Name: actors.Control, Props: controller.Props(n.env, controller.Config{
 			Control: n.config(sockets), Name: n.name, Streams: streams, Registry: n.streams, Peers: n.pid(actors.Peers),
-			Publish: n.publish, Note: n.note, Load: n.measure, Wanted: n.wanted, Packs: n.front != nil, Release: n.release,
+			Publish: n.publish, Note: n.note, Load: n.measure, Wanted: n.wanted, Packs: n.servers != nil, Release: n.release,
 			Stepped: n.stepped, Suspended: n.cfg.Outside.Suspended, Journal: n.journal,
 			Drained: n.drain.Handed, Draining: n.drain.Draining,
 		})},
 	}
-	if n.front != nil {
+	if n.servers != nil {
 		children = append(children,
 			actors.Child{Name: actors.Servers, Props: actors.Group(n.env, "servers", n.serverLinks(n.file()))},
-			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.front.router, Registry: n.sessions, Left: n.left, Ended: n.history.Ended})},
-			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.front.listeners(n.env))})
+			actors.Child{Name: actors.Sessions, Props: session.Supervisor(n.env, session.Config{Router: n.servers.router, Registry: n.sessions, Left: n.left, Ended: n.history.Ended})},
+			actors.Child{Name: actors.Listeners, Props: actors.Group(n.env, "listeners", n.servers.listeners(n.env))})
 	}
 	return actors.Spawn(n.sys, n.env, children, func(reason any) {
 		select {
@@ -487,7 +487,7 @@ func (n *Node) handover() handover.Config {
 			return ""
 		},
 		Segment: func(ctx context.Context, private, stream string, f cmaf.Form, number int64) ([]byte, error) {
-			return n.front.hls.Fetch(ctx, private, stream, f, number)
+			return n.servers.hls.Fetch(ctx, private, stream, f, number)
 		},
 	}
 }
@@ -532,7 +532,7 @@ func (n *Node) note(o control.Note) {
 }
 
 // Addresses are where this node listens, by kind of listener.
-func (n *Node) Addresses() map[string][]string { return n.front.addresses() }
+func (n *Node) Addresses() map[string][]string { return n.servers.addresses() }
 
 var errNoKey = errors.New("this node has no cluster key")
 

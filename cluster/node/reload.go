@@ -34,7 +34,7 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 	if _, err := n.specs(&next); err != nil {
 		return nil, err
 	}
-	if n.front != nil {
+	if n.servers != nil {
 		if err := n.useCountries(&next); err != nil {
 			return nil, err
 		}
@@ -46,8 +46,8 @@ func (n *Node) Reload(f *conf.File) (restart []string, err error) {
 	if n.srs != nil {
 		n.srs.Configure(vhosts(&next))
 	}
-	if n.front != nil {
-		n.front.hls.SetHold(n.hold() + router.StartUp)
+	if n.servers != nil {
+		n.servers.hls.SetHold(n.hold() + router.StartUp)
 		n.balancers.Configure(balancersOf(&next))
 		n.sys.Root.Send(n.pid(actors.Servers), actors.Set{Children: n.serverLinks(&next)})
 	}

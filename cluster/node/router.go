@@ -57,11 +57,11 @@ func (n *Node) made(f *conf.File) (out []conf.Stream) {
 // wanted lists the on-demand streams that clients of this node want now.
 func (n *Node) wanted() []string {
 	v := n.view.Load()
-	if n.front == nil || v == nil {
+	if n.servers == nil || v == nil {
 		return nil
 	}
 	n.instances.Sweep(n.env.Now(), n.publishes)
-	return n.front.router.Wanted(v, n.sessions.List())
+	return n.servers.router.Wanted(v, n.sessions.List())
 }
 
 // publishes says whether a stream has a publisher here.

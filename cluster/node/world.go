@@ -69,10 +69,10 @@ func startIn(cfg Config) (*Node, error) {
 
 // sockets are those that the node listens at.
 func (n *Node) sockets() *sockets {
-	if n.front == nil {
+	if n.servers == nil {
 		return &sockets{}
 	}
-	return n.front.sockets
+	return n.servers.sockets
 }
 
 // View is what the control plane knows now; nil before its first step.

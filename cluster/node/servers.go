@@ -29,7 +29,7 @@ import (
 	"weir/protocols/rtsp"
 )
 
-// A socket is one address that the node listens at.
+// A socket is one address at which the node listens.
 type socket struct {
 	of   protocols.Descriptor
 	addr string
@@ -39,7 +39,8 @@ type socket struct {
 	once sync.Once
 }
 
-// sockets are those of a node, in the order of the table of protocols. They are opened before anything runs, so that a port in use ends the start.
+// sockets are those of a node, in the order of the table of protocols. They are opened before anything runs, so that a
+// port in use ends the start.
 type sockets struct{ list []*socket }
 
 func openSockets(f *conf.File, wrap func(net.Listener) net.Listener) (_ *sockets, err error) {
@@ -51,9 +52,6 @@ func openSockets(f *conf.File, wrap func(net.Listener) net.Listener) (_ *sockets
 	}()
 	for _, d := range protocols.Listeners() {
 		for _, at := range f.Listeners[d.Protocol] {
-			if d.Later {
-				return nil, fmt.Errorf("%s: %s is not supported yet", at.Pos, d.Directive())
-			}
 			l, err := listen.Bind(at.Addr())
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", d.Directive(), err)
@@ -91,7 +89,7 @@ func (s *sockets) host(p protocols.Protocol) string {
 	return ""
 }
 
-// open gives the socket that was opened at start, and later a new one on the same address.
+// open returns the listener that was opened at the start, and later a new one on the same address.
 func (k *socket) open() (l net.Listener, err error) {
 	k.once.Do(func() { l = k.l })
 	if l != nil {
@@ -103,12 +101,12 @@ func (k *socket) open() (l net.Listener, err error) {
 	return k.wrap(l), nil
 }
 
-// A front is the server of each protocol with the sockets that they share.
-type front struct {
+// servers are the servers of all protocols.
+type servers struct {
 	router  *router.Router
 	sockets *sockets
 	hls     *hls.Server
-	serves  map[protocols.Protocol]server // of each protocol that has sockets
+	on      map[protocols.Protocol]server // of each protocol that has sockets
 }
 
 // A server serves the clients of a protocol on any number of sockets.
@@ -116,42 +114,31 @@ type server interface {
 	Serve(ctx context.Context, l net.Listener) error
 }
 
-// entering sends clients to the sessions' supervisor.
-type entering func(listen.Client)
+// enter sends clients to the sessions' supervisor.
+type enter func(listen.Client)
 
 // Enter implements [listen.Sessions].
-func (e entering) Enter(c listen.Client) { e(c) }
+func (e enter) Enter(c listen.Client) { e(c) }
 
-func newFront(n *Node, s *sockets, r *router.Router) *front {
+// newServers makes the server of each protocol: those that have a listener, and those of streams over HTTP.
+func newServers(n *Node, s *sockets, r *router.Router) *servers {
 	sessions := n.pid(actors.Sessions)
-	f := &front{router: r, sockets: s}
+	f := &servers{router: r, sockets: s}
 	d := listen.Deps{
 		Router: f.router, Log: n.log,
-		Sessions: entering(func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }),
+		Sessions: enter(func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }),
 	}
 	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: d.Sessions, Transport: n.keys.Base(), Log: n.log})
-	guard := func(next http.Handler, streaming bool) http.Handler {
-		if n.cluster == nil {
-			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				http.Error(w, errNoKey.Error(), http.StatusForbidden)
-			})
-		}
-		o := trust.Options{Others: n.keys.Accepted, WrongKey: func(netip.Addr) { n.metrics.Unauthorised() }, Log: n.log}
-		if streaming {
-			o.Streaming = func(*http.Request) bool { return true }
-		}
-		return n.keys.Own().Handler(next, o)
-	}
 	api := n.newAPI()
-	f.serves = map[protocols.Protocol]server{
+	f.on = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
 			Paths: []gateway.Path{
 				{Path: srs.Prefix, Handler: n.srsAPI},
 				{Path: "/streamer/", Handler: api},
 				{Path: "/api/", Handler: api},
 				{Path: "/metrics/", Handler: api},
-				{Path: follower.Path, Handler: guard(follower.Handler(n.entitled(n.controller().State)), false)},
-				{Path: relay.Path, Handler: guard(relay.New(d), true)},
+				{Path: follower.Path, Handler: n.guard(follower.Handler(n.entitled(n.controller().State)), false)},
+				{Path: relay.Path, Handler: n.guard(relay.New(d), true)},
 			},
 			Streams: map[protocols.Protocol]gateway.Handler{
 				protocols.HLS: f.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
@@ -164,31 +151,45 @@ func newFront(n *Node, s *sockets, r *router.Router) *front {
 	return f
 }
 
-func (f *front) close() {
+// guard admits nodes only, which prove the cluster key; streaming is for answers without end.
+func (n *Node) guard(next http.Handler, streaming bool) http.Handler {
+	if n.cluster == nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, errNoKey.Error(), http.StatusForbidden)
+		})
+	}
+	o := trust.Options{Others: n.keys.Accepted, WrongKey: func(netip.Addr) { n.metrics.Unauthorised() }, Log: n.log}
+	if streaming {
+		o.Streaming = func(*http.Request) bool { return true }
+	}
+	return n.keys.Own().Handler(next, o)
+}
+
+func (s *servers) close() {
 	for _, d := range protocols.Listeners() {
-		if c, ok := f.serves[d.Protocol].(io.Closer); ok {
+		if c, ok := s.on[d.Protocol].(io.Closer); ok {
 			_ = c.Close()
 		}
 	}
-	_ = f.hls.Close()
-	f.sockets.close()
+	_ = s.hls.Close()
+	s.sockets.close()
 }
 
-func (f *front) addresses() map[string][]string {
+func (s *servers) addresses() map[string][]string {
 	m := map[string][]string{}
-	for _, k := range f.sockets.list {
+	for _, k := range s.sockets.list {
 		m[k.of.Directive()] = append(m[k.of.Directive()], k.addr)
 	}
 	return m
 }
 
 // listeners are the actors that accept.
-func (f *front) listeners(env act.Env) []actors.Child {
-	children := make([]actors.Child, 0, len(f.sockets.list))
-	for _, k := range f.sockets.list {
+func (s *servers) listeners(env act.Env) []actors.Child {
+	children := make([]actors.Child, 0, len(s.sockets.list))
+	for _, k := range s.sockets.list {
 		name := k.of.Directive() + ":" + k.addr
 		children = append(children, actors.Child{Name: name, Props: listener.Props(env, listener.Config{
-			Name: name, Open: k.open, Serve: f.serves[k.of.Protocol].Serve,
+			Name: name, Open: k.open, Serve: s.on[k.of.Protocol].Serve,
 		})})
 	}
 	return children
