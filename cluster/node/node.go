@@ -255,31 +255,20 @@ func (n *Node) startRemote() (err error) {
 // resolving bounds what a name of the file may take to be looked up at the start.
 const resolving = 2 * time.Second
 
-// reachable is the address of this machine from which its peers are reached, and so most likely the one under which
-// they reach it. One of the peers may be this machine itself, so a loopback address counts only if there is no other.
-// Connecting a UDP socket sends nothing.
+// reachable is the address under which other nodes most likely reach this machine.
 func (n *Node) reachable() string {
-	const loopback = "127.0.0.1"
 	ctx, cancel := context.WithTimeout(context.Background(), resolving)
 	defer cancel()
-	remote := false // some peer is not on this machine
+	var peers []string
 	for _, p := range n.file().Peers {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "udp", entry(p))
-		if err != nil {
-			remote = true
-			continue
-		}
-		ip := conn.LocalAddr().(*net.UDPAddr).IP
-		_ = conn.Close()
-		if !ip.IsLoopback() {
-			return ip.String()
-		}
+		peers = append(peers, entry(p))
 	}
-	if remote {
-		n.log.Warn("other nodes may not reach this one's actors: no peer could be looked up, so it advertises " + loopback +
+	ip, sure := identity.Reachable(ctx, peers)
+	if !sure {
+		n.log.Warn("other nodes may not reach this one's actors: no peer could be looked up, so it advertises " + identity.Loopback +
 			"; set `remote HOST:PORT;`")
 	}
-	return loopback
+	return ip
 }
 
 // entitled refuses questions that are proved with another key than that of the link to the node that asks: a peer's own

@@ -50,7 +50,7 @@ func (o Outside) complete() Outside {
 		}
 	}
 	if o.Suspended == nil {
-		o.Suspended = machineSuspended
+		o.Suspended = load.Suspended
 	}
 	if o.Env == nil {
 		o.Env = func(e act.Env) act.Env { return e }

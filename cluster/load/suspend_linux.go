@@ -1,4 +1,4 @@
-package node
+package load
 
 import (
 	"time"
@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machineSuspended compares the clock that goes on in a suspend with the one that stands still.
-func machineSuspended() time.Duration {
+// Suspended is for how long the machine has been suspended since it was booted: the difference of the clock that goes on
+// meanwhile and the one that stands still.
+func Suspended() time.Duration {
 	var boot, mono unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
 		return 0
