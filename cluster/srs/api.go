@@ -56,7 +56,7 @@ type API struct {
 // NewAPI returns an API.
 func NewAPI(cfg APIConfig) *API { return &API{cfg: cfg} }
 
-// version is what tools are told that take weir for an SRS: the oldest that has all that is answered here.
+// version is that of SRS for tools that take weir for one: the oldest that has all that is answered here.
 const version = "7.0.0"
 
 type envelope struct {

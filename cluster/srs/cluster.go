@@ -18,7 +18,7 @@ import (
 // An Owner is the weir node that has a stream, as RTMP clients reach it.
 type Owner struct {
 	Name string
-	Host string // empty: the host by which whoever asks knows this node
+	Host string // empty: the host under which the asker has reached this node
 	Port int
 }
 
@@ -26,7 +26,7 @@ type Owner struct {
 type Config struct {
 	Vhosts []Vhost
 
-	// Owner says which node of weir's own cluster has a stream now; false if none has it for sure, or the one that has
+	// Owner says which node of weir's own cluster has a stream now; false if no node has it for sure, or the one that has
 	// it is about to let go of it.
 	Owner func(stream string) (Owner, bool)
 
@@ -44,10 +44,10 @@ type Config struct {
 
 // A Cluster is this node among SRS servers. Any goroutine may use it.
 type Cluster struct {
-	cfg    Config
-	vhosts atomic.Pointer[vhosts]
-	finder *finder
-	claims *claims
+	cfg      Config
+	vhosts   atomic.Pointer[vhosts]
+	finder   *finder
+	promises *promises
 
 	mu        sync.Mutex
 	expecting chan struct{}        // closed when a stream is expected that was not before; guarded by mu
@@ -58,14 +58,14 @@ type Cluster struct {
 // New makes the cluster that its configuration describes. It starts nothing.
 func New(cfg Config) *Cluster {
 	c := &Cluster{
-		cfg: cfg, finder: newFinder(cfg.Node, cfg.Instance, cfg.Own, cfg.Log), claims: newClaims(),
+		cfg: cfg, finder: newFinder(cfg.Node, cfg.Instance, cfg.Own, cfg.Log), promises: newPromises(),
 		expecting: make(chan struct{}), upstreams: map[string]*Upstream{}, servers: map[string]server{},
 	}
 	c.vhosts.Store((*vhosts)(&cfg.Vhosts))
 	return c
 }
 
-// Configure replaces the virtual hosts. Streams that are being fetched from a server that is no longer listed turn to
+// Configure replaces the virtual hosts. A stream that is being fetched from a server that is no longer listed is fetched from
 // another one; all others go on.
 func (c *Cluster) Configure(list []Vhost) {
 	c.vhosts.Store((*vhosts)(&list))
@@ -91,13 +91,13 @@ func (c *Cluster) Resolve(r listen.Request) (listen.Request, *Vhost) {
 		names[i] = v.prefix() + n
 	}
 	r.Streams = names
-	if byHost { // another node is reached by another host
+	if byHost { // a client that is redirected comes under another host
 		r.Query = strings.TrimPrefix(r.Query+"&vhost="+v.Name, "&")
 	}
 	return r, v
 }
 
-// Find asks the coworkers of a virtual host for the stream of a request. It returns false for one that has none.
+// Find asks the coworkers of a virtual host for the stream of a request; false if none has it.
 func (c *Cluster) Find(ctx context.Context, v *Vhost, r listen.Request) (Found, bool) {
 	if v == nil || !v.OriginCluster {
 		return Found{}, false
@@ -129,7 +129,7 @@ func (c *Cluster) coworkers(v *Vhost) []string {
 }
 
 // Free keeps a name for a publisher of this node, if no SRS coworker says that it has the stream; else the error is
-// [listen.ErrBusy]. Coworkers that do not answer are taken not to have it: SRS accepts publishers without asking anybody,
+// [listen.ErrBusy]. A coworker that does not answer counts as one without the stream: SRS accepts publishers without asking,
 // so that weir could not make names unique by refusing. Release gives the name back; it is never nil.
 func (c *Cluster) Free(ctx context.Context, v *Vhost, r listen.Request) (release func(), err error) {
 	release = func() {}
@@ -140,15 +140,15 @@ func (c *Cluster) Free(ctx context.Context, v *Vhost, r listen.Request) (release
 	if !ok {
 		return release, nil
 	}
-	const here = "weir" // no server_id is so short
-	if holder, ok := c.claims.take(p, here, time.Now()); !ok {
+	const here = "weir" // stands for this node; a server_id is longer
+	if holder, ok := c.promises.take(p, here, time.Now()); !ok {
 		return release, fmt.Errorf("%w: %s is being published at %s", listen.ErrBusy, p.App+"/"+p.Stream, holder)
 	}
 	if found, ok := c.finder.find(ctx, c.coworkers(v), p, hostOnly(r.Host), true); ok {
-		c.claims.drop(p, here)
+		c.promises.drop(p, here)
 		return release, fmt.Errorf("%w: %s is published at %s", listen.ErrBusy, p.App+"/"+p.Stream, found.Addr)
 	}
-	return func() { c.claims.drop(p, here) }, nil
+	return func() { c.promises.drop(p, here) }, nil
 }
 
 var errNoApp = errors.New("the URL has no application; write rtmp://HOST/APP/STREAM")

@@ -40,7 +40,7 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveQuestion answers a coworker, always with status 200, and without asking anybody: it holds a player meanwhile.
+// serveQuestion answers a coworker, always with status 200, and without asking others: the coworker holds a player meanwhile.
 func (c *Cluster) serveQuestion(w http.ResponseWriter, r *http.Request) {
 	q := readQuestion(r.URL.RawQuery)
 	host, port := c.locate(q, r.Header.Get(NodeHeader))
@@ -54,7 +54,7 @@ func writeJSON(w http.ResponseWriter, body []byte) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Connection", "Close")
-	_, _ = w.Write(body) // the asker is gone
+	_, _ = w.Write(body) // it fails when the asker has gone
 }
 
 // locate finds the owner of a stream in weir's own cluster, by the raw name and then by the decoded one. Streams that
@@ -102,7 +102,7 @@ type heartbeat struct {
 	API     []string `json:"api"`
 }
 
-// serveHeartbeat makes a coworker of whoever sends it, where a virtual host permits that.
+// serveHeartbeat makes a coworker of the server that sends it, where a virtual host permits that.
 func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 	if !slices.ContainsFunc(*c.vhosts.Load(), func(v Vhost) bool { return v.Register }) {
 		http.Error(w, "no vhost has `register on;`", http.StatusForbidden)
@@ -176,14 +176,14 @@ func (c *Cluster) registered(now time.Time) []string {
 	return list
 }
 
-// claimAge is how long a name is kept for a publisher that was told that it is free. By then the stream runs, and is
+// promiseAge is how long a name is kept for a publisher that was told that it is free. By then the stream runs, and is
 // found where it does.
-const claimAge = 10 * time.Second
+const promiseAge = 10 * time.Second
 
-const maxClaims = 10_000
+const maxPromises = 10_000
 
-// claims are names that were promised to publishers just now, at SRS servers or here.
-type claims struct {
+// promises are the names that were promised to publishers just now, at SRS servers or here.
+type promises struct {
 	mu sync.Mutex
 	of map[Place]promise
 }
@@ -193,11 +193,11 @@ type promise struct {
 	until  time.Time
 }
 
-func newClaims() *claims { return &claims{of: map[Place]promise{}} }
+func newPromises() *promises { return &promises{of: map[Place]promise{}} }
 
-// take promises a name to a server, unless another one has it, which is returned; two publishers at one server are that
-// server's to tell apart. An empty server asks and is promised nothing.
-func (c *claims) take(p Place, server string, now time.Time) (holder string, ok bool) {
+// take promises a name to a server, unless it is promised to another one, which is returned as holder. Two publishers at one
+// server are told apart by that server. An empty server is promised nothing.
+func (c *promises) take(p Place, server string, now time.Time) (holder string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, taken := c.of[p]; taken && now.Before(h.until) && h.server != server {
@@ -208,13 +208,13 @@ func (c *claims) take(p Place, server string, now time.Time) (holder string, ok 
 			delete(c.of, q)
 		}
 	}
-	if server != "" && len(c.of) < maxClaims {
-		c.of[p] = promise{server, now.Add(claimAge)}
+	if server != "" && len(c.of) < maxPromises {
+		c.of[p] = promise{server, now.Add(promiseAge)}
 	}
 	return "", true
 }
 
-func (c *claims) drop(p Place, server string) {
+func (c *promises) drop(p Place, server string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, ok := c.of[p]; ok && h.server == server {
@@ -222,14 +222,14 @@ func (c *claims) drop(p Place, server string) {
 	}
 }
 
-// known says whether a request comes from a coworker's machine. Names are promised to no other: whoever can send hooks
-// could keep publishers away.
-func (c *Cluster) known(ctx context.Context, v *Vhost, remote string) bool {
+// isCoworker says whether a request comes from a coworker's machine. Names are promised to no other: else any host could
+// keep publishers away by sending hooks.
+func (c *Cluster) isCoworker(ctx context.Context, v *Vhost, remote string) bool {
 	from, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	for _, at := range c.coworkers(v) {
 		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", hostOnly(at))
@@ -240,8 +240,8 @@ func (c *Cluster) known(ctx context.Context, v *Vhost, remote string) bool {
 	return false
 }
 
-// serveClaim answers the hooks on_publish and on_unpublish of an SRS server: the only moment in which SRS asks somebody
-// whether it may take a publisher. The answer 1 makes it refuse.
+// serveClaim answers the hooks on_publish and on_unpublish of an SRS server. Only in them does SRS ask whether it may take a
+// publisher. The answer 1 makes it refuse.
 func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
 	var h struct {
 		Action string `json:"action"`
@@ -256,15 +256,15 @@ func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
 	}
 	v := (*c.vhosts.Load()).orDefault(h.Vhost)
 	if v == nil || !v.OriginCluster {
-		writeJSON(w, []byte("0")) // nothing is shared with this server
+		writeJSON(w, []byte("0")) // this node shares no names with the server
 		return
 	}
 	p := Place{Vhost: v.Name, App: h.App, Stream: h.Stream}
-	if !c.known(r.Context(), v, r.RemoteAddr) {
+	if !c.isCoworker(r.Context(), v, r.RemoteAddr) {
 		h.Server = ""
 	}
 	if h.Action != "on_publish" {
-		c.claims.drop(p, h.Server)
+		c.promises.drop(p, h.Server)
 		writeJSON(w, []byte("0"))
 		return
 	}
@@ -274,7 +274,7 @@ func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
 		why = "it is published at a weir node"
 	} else if found, ok := c.finder.find(r.Context(), c.coworkers(v), p, "", true); ok {
 		why = "it is published at " + found.Addr
-	} else if holder, ok := c.claims.take(p, h.Server, time.Now()); !ok {
+	} else if holder, ok := c.promises.take(p, h.Server, time.Now()); !ok {
 		why = "it was promised to " + holder + " just now"
 	}
 	if why != "" {

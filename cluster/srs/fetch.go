@@ -16,13 +16,13 @@ import (
 	"weir/protocols/rtmp"
 )
 
-// A target is one URL under which a stream may be had.
-type target struct {
+// An endpoint is one URL under which a stream may be had.
+type endpoint struct {
 	server string // as it is configured
 	url    string
 }
 
-func targetOf(v *Vhost, server string, p Place, param string) target {
+func endpointOf(v *Vhost, server string, p Place, param string) endpoint {
 	path := "/" + p.App + "/" + p.Stream
 	head := "rtmp://" + server + path
 	switch v.Fetch {
@@ -33,31 +33,31 @@ func targetOf(v *Vhost, server string, p Place, param string) target {
 		}
 		head = u.String()
 	}
-	return target{server: server, url: head + withVhost(param, v.Name)}
+	return endpoint{server: server, url: head + withVhost(param, v.Name)}
 }
 
-// A spring is a stream that flows: at least one tag of it has come.
-type spring struct {
-	target target
-	next   func() (flv.Tag, error)
-	first  []flv.Tag
-	stop   func()
-	once   sync.Once
+// A pull is a connection on which a stream comes: at least one tag of it has come.
+type pull struct {
+	endpoint endpoint
+	next     func() (flv.Tag, error)
+	first    []flv.Tag
+	stop     func()
+	once     sync.Once
 }
 
-func (s *spring) close() { s.once.Do(s.stop) }
+func (p *pull) close() { p.once.Do(p.stop) }
 
 // copy hands the media to sink until the stream ends; the error is never nil.
-func (s *spring) copy(sink codecs.Writer) error {
+func (p *pull) copy(sink codecs.Writer) error {
 	var d flv.Demuxer
 	bad := 0
 	for {
 		var t flv.Tag
 		var err error
-		if len(s.first) > 0 {
-			t, s.first = s.first[0], s.first[1:]
-		} else if t, err = s.next(); err != nil {
-			return fmt.Errorf("fetching from %s: %w", s.target.server, err)
+		if len(p.first) > 0 {
+			t, p.first = p.first[0], p.first[1:]
+		} else if t, err = p.next(); err != nil {
+			return fmt.Errorf("fetching from %s: %w", p.endpoint.server, err)
 		}
 		err = d.Tag(t, sink)
 		var unsupported *codecs.UnsupportedError
@@ -69,7 +69,7 @@ func (s *spring) copy(sink codecs.Writer) error {
 		case errors.As(err, &unsupported): // its track is left out
 		default:
 			if bad++; bad > maxBad {
-				return fmt.Errorf("fetching from %s: %d malformed messages in a row: %w", s.target.server, bad, err)
+				return fmt.Errorf("fetching from %s: %d malformed messages in a row: %w", p.endpoint.server, bad, err)
 			}
 		}
 	}
@@ -77,9 +77,9 @@ func (s *spring) copy(sink codecs.Writer) error {
 
 const maxBad = 64
 
-// race tries n ways in their order and returns the first that works, and its number. The next one is tried when one
-// fails, or has kept it waiting for a while. What works too late is given to drop. The error joins
-// those of all, and is [ErrNowhere].
+// race tries n ways in their order and returns the first that works, and its number. The next one is tried when one has
+// failed, or has not worked after wait. A way that works too late is given to drop. The error joins those of all, and is
+// [ErrNowhere].
 func race[T any](ctx context.Context, n int, wait time.Duration, try func(ctx context.Context, i int) (T, error), drop func(T)) (won T, at int, err error) {
 	type result struct {
 		got T
@@ -123,28 +123,28 @@ func race[T any](ctx context.Context, n int, wait time.Duration, try func(ctx co
 	return won, -1, errors.Join(errs...)
 }
 
-// open waits for the first media of a target.
-func (t target) open(ctx context.Context) (*spring, error) {
-	if u, err := url.Parse(t.url); err == nil && u.Scheme != "rtmp" {
-		return t.openFLV(ctx)
+// open waits for the first media of an endpoint.
+func (e endpoint) open(ctx context.Context) (*pull, error) {
+	if u, err := url.Parse(e.url); err == nil && u.Scheme != "rtmp" {
+		return e.openFLV(ctx)
 	}
-	c, err := rtmp.Play(ctx, t.url, rtmp.ClientConfig{Timeout: silence})
+	c, err := rtmp.Play(ctx, e.url, rtmp.ClientConfig{Timeout: silence})
 	if err != nil {
 		return nil, err
 	}
-	return &spring{target: t, next: c.ReadTag, stop: func() { _ = c.Close() }}, nil
+	return &pull{endpoint: e, next: c.ReadTag, stop: func() { _ = c.Close() }}, nil
 }
 
 var fetching = &http.Client{Transport: &http.Transport{
-	DialContext: (&net.Dialer{Timeout: fetchPatience}).DialContext, ResponseHeaderTimeout: fetchPatience, DisableKeepAlives: true,
+	DialContext: (&net.Dialer{Timeout: fetchTimeout}).DialContext, ResponseHeaderTimeout: fetchTimeout, DisableKeepAlives: true,
 }}
 
 // openFLV asks for HTTP-FLV. The connection must outlive ctx, which covers only the opening.
-func (t target) openFLV(ctx context.Context) (*spring, error) {
+func (e endpoint) openFLV(ctx context.Context) (*pull, error) {
 	flowing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	req, err := http.NewRequestWithContext(flowing, http.MethodGet, t.url, nil)
+	req, err := http.NewRequestWithContext(flowing, http.MethodGet, e.url, nil)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -161,30 +161,30 @@ func (t target) openFLV(ctx context.Context) (*spring, error) {
 	}
 	if res.StatusCode != http.StatusOK {
 		shut()
-		return nil, fmt.Errorf("fetching %s: %s", t.server, res.Status)
+		return nil, fmt.Errorf("fetching %s: %s", e.server, res.Status)
 	}
 	watch := time.AfterFunc(silence, cancel)
 	body := &watched{r: res.Body, alive: func() { watch.Reset(silence) }}
 	tags := flv.NewReader(body)
-	s := &spring{target: t, next: tags.Next, stop: func() { watch.Stop(); shut() }}
+	p := &pull{endpoint: e, next: tags.Next, stop: func() { watch.Stop(); shut() }}
 	for {
 		tag, err := tags.Next()
 		if err != nil {
-			s.close()
-			return nil, fmt.Errorf("fetching %s: %w", t.server, err)
+			p.close()
+			return nil, fmt.Errorf("fetching %s: %w", e.server, err)
 		}
-		s.first = append(s.first, tag)
+		p.first = append(p.first, tag)
 		if tag.Type != flv.TypeScript {
-			return s, nil
+			return p, nil
 		}
-		if len(s.first) > maxBad {
-			s.close()
-			return nil, fmt.Errorf("fetching %s: no media", t.server)
+		if len(p.first) > maxBad {
+			p.close()
+			return nil, fmt.Errorf("fetching %s: no media", e.server)
 		}
 	}
 }
 
-// watched calls alive for each piece that arrives.
+// watched calls alive for each read that brings bytes.
 type watched struct {
 	r     io.Reader
 	alive func()

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// askPatience is how long coworkers have to answer, all together: a player waits.
-	askPatience = time.Second
+	// askTimeout is how long coworkers have to answer, all together: a player waits.
+	askTimeout = time.Second
 
-	// An answer is believed for a while, so that many viewers do not ask each for himself.
+	// An answer is believed for a while, so that many viewers cause one question.
 	hitAge  = 2 * time.Second
 	missAge = time.Second
 
@@ -26,8 +26,8 @@ const (
 	maxCached = 10_000
 )
 
-// NodeHeader carries the name of the node that asks, so that none is answered with itself; instanceHeader its instance
-// in both directions, so that a node that lists itself knows it.
+// NodeHeader carries the name of the node that asks, so that no node is answered with its own address. instanceHeader carries
+// the instance of the asker, and of the answerer, so that a node that lists itself finds out.
 const (
 	NodeHeader     = "X-Weir-Node"
 	instanceHeader = "X-Weir-Instance"
@@ -53,12 +53,12 @@ type finder struct {
 	log      *slog.Logger
 
 	mu     sync.Mutex
-	cached map[string]*look // by what is asked, of whom
-	me     map[string]bool  // coworkers that have turned out to be this node
+	cached map[string]*lookup // by what is asked, of whom
+	self   map[string]bool    // coworkers that have turned out to be this node
 }
 
-// A look is one question to all coworkers, under way or answered.
-type look struct {
+// A lookup is one question to all coworkers, under way or answered.
+type lookup struct {
 	done  chan struct{}
 	found Found // once done
 	ok    bool
@@ -68,12 +68,12 @@ type look struct {
 func newFinder(node func() string, instance string, own func(host, port string) bool, log *slog.Logger) *finder {
 	return &finder{
 		client: &http.Client{
-			Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: askPatience}).DialContext, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second},
+			Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: askTimeout}).DialContext, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second},
 			CheckRedirect: func(*http.Request, []*http.Request) error {
 				return http.ErrUseLastResponse // the stream's place is in a body, not in a header
 			},
 		},
-		node: node, instance: instance, own: own, log: log, cached: map[string]*look{}, me: map[string]bool{},
+		node: node, instance: instance, own: own, log: log, cached: map[string]*lookup{}, self: map[string]bool{},
 	}
 }
 
@@ -93,9 +93,9 @@ func (f *finder) find(ctx context.Context, coworkers []string, p Place, ip strin
 	l := f.cached[key]
 	if l == nil || !l.until.IsZero() && (fresh || now.After(l.until)) {
 		f.prune(now)
-		l = &look{done: make(chan struct{})}
+		l = &lookup{done: make(chan struct{})}
 		f.cached[key] = l
-		go f.look(l, coworkers, forms, ip)
+		go f.run(l, coworkers, forms, ip)
 	}
 	f.mu.Unlock()
 	select {
@@ -118,14 +118,14 @@ func (f *finder) prune(now time.Time) {
 	}
 }
 
-// look asks. It ends with the first coworker that has the stream.
-func (f *finder) look(l *look, coworkers []string, forms []Place, ip string) {
-	ctx, cancel := context.WithTimeout(context.Background(), askPatience)
+// run asks. It ends with the first coworker that has the stream.
+func (f *finder) run(l *lookup, coworkers []string, forms []Place, ip string) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	answers := make(chan Found, len(coworkers)*len(forms)) // so that nobody waits for the reader
+	answers := make(chan Found, len(coworkers)*len(forms)) // room for all, as one is read
 	var asking sync.WaitGroup
 	for _, c := range coworkers {
-		if f.isMe(c) {
+		if f.isSelf(c) {
 			continue
 		}
 		for _, p := range forms {
@@ -168,10 +168,10 @@ func (f *finder) look(l *look, coworkers []string, forms []Place, ip string) {
 	close(l.done)
 }
 
-func (f *finder) isMe(coworker string) bool {
+func (f *finder) isSelf(coworker string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.me[coworker]
+	return f.self[coworker]
 }
 
 // ask asks one coworker. The error is errNowhere if it does not have the stream.
@@ -193,7 +193,7 @@ func (f *finder) ask(ctx context.Context, q question) (string, error) {
 	defer func() { _ = res.Body.Close() }()
 	if res.Header.Get(instanceHeader) == f.instance {
 		f.mu.Lock()
-		f.me[q.coworker] = true
+		f.self[q.coworker] = true
 		f.mu.Unlock()
 		return "", errNowhere
 	}
@@ -209,12 +209,12 @@ func (f *finder) ask(ctx context.Context, q question) (string, error) {
 		return "", err
 	}
 	if host, port, err := net.SplitHostPort(addr); err == nil && f.own(host, port) {
-		return "", errNowhere // it means this node, which knows better
+		return "", errNowhere // it means this node, which has asked because it does not have the stream
 	}
 	return addr, nil
 }
 
-// forget drops what was answered and who was found to be this node, for a configuration that has changed.
+// forget drops the answers and the coworkers that have turned out to be this node, for a configuration that has changed.
 func (f *finder) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -223,5 +223,5 @@ func (f *finder) forget() {
 			delete(f.cached, key)
 		}
 	}
-	clear(f.me)
+	clear(f.self)
 }

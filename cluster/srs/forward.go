@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// dialPatience is how long one origin may take to accept a publisher.
-	dialPatience = time.Second
+	// dialTimeout is how long one origin may take to accept a publisher.
+	dialTimeout = time.Second
 
 	// dialStagger is how long an origin may keep a publisher waiting before the next one is tried beside it.
 	dialStagger = 300 * time.Millisecond
 
-	// forwardPatience is how long a publisher is kept while no origin takes it; retryPause lies between two rounds.
-	forwardPatience = 20 * time.Second
-	retryPause      = 300 * time.Millisecond
+	// forwardTimeout is how long a publisher is kept while no origin takes the stream; retryPause lies between two rounds.
+	forwardTimeout = 20 * time.Second
+	retryPause     = 300 * time.Millisecond
 )
 
-// A forward is a publication that goes on to the first origin that takes it, and on to the others when that fails. What
-// comes in between is dropped up to the next random access point. It implements [listen.Publication].
+// A forward is a publication that is sent to the first origin that takes it, and to another one when that fails. The media in
+// between is dropped up to the next random access point. It implements [listen.Publication].
 type forward struct {
 	c     *Cluster
 	vhost string
@@ -46,7 +46,7 @@ type forward struct {
 	left   string
 
 	mu     sync.Mutex
-	client *rtmp.Client // nil: none takes it now
+	client *rtmp.Client // nil: no origin takes it now
 	server string
 	closed chan struct{}
 	over   bool
@@ -54,8 +54,8 @@ type forward struct {
 
 var _ listen.Publication = (*forward)(nil)
 
-// Publish opens a stream of an edge's virtual host for a publisher, at the first origin that takes it. An origin that
-// answers and refuses is believed: to try another one would make two publishers of one name.
+// Publish opens a stream of an edge's virtual host for a publisher, at the first origin that takes it. When an origin refuses,
+// no other is tried: there would be two publishers of one name.
 func (c *Cluster) Publish(ctx context.Context, v *Vhost, r listen.Request) (listen.Publication, error) {
 	p, ok := placeOf(v, &r)
 	if !ok {
@@ -74,7 +74,7 @@ func (c *Cluster) Publish(ctx context.Context, v *Vhost, r listen.Request) (list
 // Name is weir's name of the stream.
 func (f *forward) Name() string { return f.name }
 
-// errRefused says that an origin would not have the publisher.
+// errRefused says that an origin has refused the publisher.
 var errRefused = errors.New("the origin refuses the publisher; most likely the name is taken there")
 
 // connect tries the origins in their order, the one that was left last at the end.
@@ -87,7 +87,7 @@ func (f *forward) connect(ctx context.Context) error {
 	if i := slices.Index(origins, f.left); i >= 0 {
 		origins = append(slices.Delete(origins, i, i+1), f.left)
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	client, at, err := race(ctx, len(origins), dialStagger, func(ctx context.Context, i int) (*rtmp.Client, error) {
 		c, err := rtmp.Dial(ctx, f.url(origins[i]), rtmp.ClientConfig{Timeout: silence})
@@ -118,18 +118,18 @@ func (f *forward) url(origin string) string {
 	return "rtmp://" + origin + "/" + f.place.App + "/" + f.place.Stream + f.param
 }
 
-// Admit asks an origin whether a viewer may come, by connecting there as the viewer does: its on_connect decides. An
-// error is [listen.ErrDenied] if the origin says no, and [listen.ErrUnavailable] if none answers.
+// Admit asks an origin whether a viewer may come, by connecting there as the viewer does: the origin's on_connect decides. An
+// error is [listen.ErrDenied] if the origin refuses, and [listen.ErrUnavailable] if no origin answers.
 func (c *Cluster) Admit(ctx context.Context, v *Vhost, r listen.Request) error {
 	if !v.TokenTraverse {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	p, _ := placeOf(v, &r)
 	client, _, err := race(ctx, len(v.Origins), dialStagger, func(ctx context.Context, i int) (*rtmp.Client, error) {
 		return rtmp.Dial(ctx, "rtmp://"+v.Origins[i]+"/"+p.App+"/"+p.Stream+withVhost(param(r.Query), v.Name),
-			rtmp.ClientConfig{Timeout: dialPatience, ConnectQuery: true})
+			rtmp.ClientConfig{Timeout: dialTimeout, ConnectQuery: true})
 	}, func(c *rtmp.Client) { _ = c.Close() })
 	if err == nil {
 		_ = client.Close()
@@ -192,7 +192,7 @@ func (f *forward) SetTracks(t codecs.Tracks) {
 	}
 }
 
-// Write implements [listen.Publication]. It waits while no origin takes the stream, which makes the publisher wait.
+// Write implements [listen.Publication]. It blocks while no origin takes the stream, so that the publisher waits.
 func (f *forward) Write(au *codecs.AccessUnit) error {
 	c, server := f.current()
 	if c == nil {
@@ -219,7 +219,7 @@ func (f *forward) Write(au *codecs.AccessUnit) error {
 	return nil
 }
 
-// send gives tags to the origin. One that does not take them is left by the next Write.
+// send gives tags to the origin. When the origin does not take them, the next Write tries another one.
 func (f *forward) send(tags ...flv.Tag) {
 	c, _ := f.current()
 	if c == nil {
@@ -243,7 +243,7 @@ func (f *forward) send(tags ...flv.Tag) {
 
 // reconnect tries all origins again and again until one takes the stream.
 func (f *forward) reconnect() error {
-	ctx, cancel := context.WithTimeout(context.Background(), forwardPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
 	defer cancel()
 	for {
 		err := f.connect(ctx)

@@ -21,28 +21,28 @@ import (
 	"weir/protocols/listen"
 )
 
-// hookPatience is how long one URL has to answer: a client waits.
-const hookPatience = 3 * time.Second
+// hookTimeout is how long one URL has to answer. The client waits meanwhile.
+const hookTimeout = 3 * time.Second
 
-// maxTelling bounds the clients that have left and whose hooks are still being sent; those of more are counted as lost.
-const maxTelling = 256
+// maxSending bounds the clients that have left and whose hooks are still being sent; the hooks of more are dropped and logged.
+const maxSending = 256
 
-// Hooks tells URLs what clients do, in SRS's form, and keeps what clients said when they came. Any goroutine may use
-// it. The client is known by its address, which no two have at one time.
+// Hooks tells URLs what clients do, in SRS's form, and keeps what clients said when they came. Any goroutine may use it. A
+// client is known by its address, which no two clients have at one time.
 type Hooks struct {
 	server, service string // server_id and service_id
 	client          *http.Client
 	log             *slog.Logger
-	telling         chan struct{} // has a place for each client whose leaving is being told
+	sending         chan struct{} // holds an element for each client whose last hooks are being sent
 
 	mu      sync.Mutex
-	visits  map[netip.AddrPort]*Visit // guarded by mu
-	watches map[string]*watch         // guarded by mu
+	clients map[netip.AddrPort]*Client // guarded by mu
+	watches map[string]*watch          // guarded by mu
 	last    uint64
 }
 
-// A Visit is what is known of one client. It is a copy.
-type Visit struct {
+// A Client is what is known of one client. It is a copy.
+type Client struct {
 	ID      string // client_id
 	Vhost   string
 	App     string
@@ -63,8 +63,8 @@ type Visit struct {
 func NewHooks(node, instance string, log *slog.Logger) *Hooks {
 	return &Hooks{
 		server: "vid-" + short(node), service: short(instance), log: log,
-		client:  &http.Client{Timeout: hookPatience, Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}},
-		telling: make(chan struct{}, maxTelling), visits: map[netip.AddrPort]*Visit{}, watches: map[string]*watch{},
+		client:  &http.Client{Timeout: hookTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}},
+		sending: make(chan struct{}, maxSending), clients: map[netip.AddrPort]*Client{}, watches: map[string]*watch{},
 	}
 }
 
@@ -127,11 +127,11 @@ type (
 	}
 )
 
-func (h *Hooks) head(action string, v *Visit) hookHead {
+func (h *Hooks) head(action string, v *Client) hookHead {
 	return hookHead{Server: h.server, Service: h.service, Action: action, Client: v.ID, IP: v.IP, Vhost: v.Vhost, App: v.App}
 }
 
-func (h *Hooks) streamBody(action string, v *Visit) hookStream {
+func (h *Hooks) streamBody(action string, v *Client) hookStream {
 	u := StreamURL(v.Vhost, v.App, v.Stream)
 	b := hookStream{hookHead: h.head(action, v), TCURL: v.TCURL, Stream: v.Stream, Param: v.Param, StreamURL: u, StreamID: StreamID(u)}
 	if action == "on_play" {
@@ -140,15 +140,15 @@ func (h *Hooks) streamBody(action string, v *Visit) hookStream {
 	return b
 }
 
-// visit notes what a client says and gives what is known of it.
-func (h *Hooks) visit(vh *Vhost, r *listen.Request, change func(*Visit)) *Visit {
+// note takes in what a client says and returns what is known of the client.
+func (h *Hooks) note(vh *Vhost, r *listen.Request, change func(*Client)) *Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := h.visits[r.Remote]
+	v := h.clients[r.Remote]
 	if v == nil {
 		h.last++
-		v = &Visit{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: time.Now()}
-		h.visits[r.Remote] = v
+		v = &Client{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: time.Now()}
+		h.clients[r.Remote] = v
 	}
 	describe(v, vh, r)
 	change(v)
@@ -157,7 +157,7 @@ func (h *Hooks) visit(vh *Vhost, r *listen.Request, change func(*Visit)) *Visit 
 }
 
 // describe fills in what a request says.
-func describe(v *Visit, vh *Vhost, r *listen.Request) {
+func describe(v *Client, vh *Vhost, r *listen.Request) {
 	v.App, v.TCURL, v.PageURL = r.App, r.TCURL, r.PageURL
 	if vh == nil {
 		vh = &Vhost{Name: DefaultVhost}
@@ -174,24 +174,24 @@ func describe(v *Visit, vh *Vhost, r *listen.Request) {
 
 // Connect asks whether a client may connect. The error is [listen.ErrDenied] if not.
 func (h *Hooks) Connect(ctx context.Context, vh *Vhost, r listen.Request) error {
-	v := h.visit(vh, &r, func(v *Visit) { v.connected = true })
+	v := h.note(vh, &r, func(v *Client) { v.connected = true })
 	return h.ask(ctx, v, "on_connect", hookConnect{hookHead: h.head("on_connect", v), Stream: v.Stream, Param: v.Param, TCURL: v.TCURL, PageURL: v.PageURL})
 }
 
 // Publish asks whether a client may publish.
 func (h *Hooks) Publish(ctx context.Context, vh *Vhost, r listen.Request) error {
-	v := h.visit(vh, &r, func(v *Visit) { v.Publisher = true })
+	v := h.note(vh, &r, func(v *Client) { v.Publisher = true })
 	return h.ask(ctx, v, "on_publish", h.streamBody("on_publish", v))
 }
 
 // Play asks whether a client may play.
 func (h *Hooks) Play(ctx context.Context, vh *Vhost, r listen.Request) error {
-	v := h.visit(vh, &r, func(v *Visit) { v.Player = true })
+	v := h.note(vh, &r, func(v *Client) { v.Player = true })
 	return h.ask(ctx, v, "on_play", h.streamBody("on_play", v))
 }
 
 // ask sends a hook to its URLs, one after the other, until one refuses.
-func (h *Hooks) ask(ctx context.Context, v *Visit, action string, body any) error {
+func (h *Hooks) ask(ctx context.Context, v *Client, action string, body any) error {
 	for _, u := range v.hooks[action] {
 		if err := h.post(ctx, u, body); err != nil {
 			h.log.Info("a hook refuses a client", slog.String("client", v.IP), slog.String("stream", v.App+"/"+v.Stream), slog.Any("err", fmt.Errorf("%s: %w", action, err)))
@@ -203,7 +203,7 @@ func (h *Hooks) ask(ctx context.Context, v *Visit, action string, body any) erro
 
 // Dismissed tells that a client was not served. One that has no session is gone by that.
 func (h *Hooks) Dismissed(remote netip.AddrPort) {
-	if v, ok := h.Visit(remote); ok && !v.connected {
+	if v, ok := h.Client(remote); ok && !v.connected {
 		h.Left(remote, 0, 0)
 	}
 }
@@ -211,8 +211,8 @@ func (h *Hooks) Dismissed(remote netip.AddrPort) {
 // Left tells that a client has gone. It returns at once.
 func (h *Hooks) Left(remote netip.AddrPort, received, sent uint64) {
 	h.mu.Lock()
-	v := h.visits[remote]
-	delete(h.visits, remote)
+	v := h.clients[remote]
+	delete(h.clients, remote)
 	h.mu.Unlock()
 	if v == nil || len(v.hooks) == 0 {
 		return
@@ -225,28 +225,28 @@ func (h *Hooks) Left(remote netip.AddrPort, received, sent uint64) {
 		hooks = append(hooks, hook{"on_stop", h.streamBody("on_stop", v)})
 	}
 	hooks = append(hooks, hook{"on_close", hookClose{hookHead: h.head("on_close", v), Sent: sent, Received: received}})
-	h.tell(v, hooks)
+	h.send(v, hooks)
 }
 
-// A hook is one that is still to be sent.
+// A hook is a request that is still to be sent.
 type hook struct {
 	action string
 	body   any
 }
 
-// tell sends hooks that ask nothing, one after the other, beside the caller.
-func (h *Hooks) tell(v *Visit, hooks []hook) {
+// send sends hooks that ask nothing, one after the other, beside the caller.
+func (h *Hooks) send(v *Client, hooks []hook) {
 	select {
-	case h.telling <- struct{}{}:
+	case h.sending <- struct{}{}:
 	default:
-		h.log.Warn("a client's leaving is not told: too many hooks are waiting for answers", slog.String("client", v.IP))
+		h.log.Warn("the hooks of a client that has left are dropped: too many wait for answers", slog.String("client", v.IP))
 		return
 	}
 	go func() {
-		defer func() { <-h.telling }()
+		defer func() { <-h.sending }()
 		for _, k := range hooks {
 			for _, u := range v.hooks[k.action] {
-				if err := h.post(context.Background(), u, k.body); err != nil { // nothing can be refused any more
+				if err := h.post(context.Background(), u, k.body); err != nil { // the client has gone, so that nothing can be refused
 					h.log.Debug("a hook was not taken", slog.String("client", v.IP), slog.Any("err", fmt.Errorf("%s: %w", k.action, err)))
 				}
 			}
@@ -254,39 +254,39 @@ func (h *Hooks) tell(v *Visit, hooks []hook) {
 	}()
 }
 
-// strayAge is how long a client may be known that has no session: it was asked about, and then not served after all.
-const strayAge = time.Minute
+// unservedAge is how long a client is known that has no session, because it was admitted and then not served.
+const unservedAge = time.Minute
 
-// Sweep tells of clients that have gone without having had a session; open says whether there is one at an address.
+// Sweep tells that clients have gone which were never served; open says whether a session has an address.
 func (h *Hooks) Sweep(now time.Time, open func(netip.AddrPort) bool) {
 	h.mu.Lock()
-	var strays []netip.AddrPort
-	for at, v := range h.visits {
-		if now.Sub(v.Since) > strayAge && !open(at) {
-			strays = append(strays, at)
+	var gone []netip.AddrPort
+	for at, v := range h.clients {
+		if now.Sub(v.Since) > unservedAge && !open(at) {
+			gone = append(gone, at)
 		}
 	}
 	h.mu.Unlock()
-	for _, at := range strays {
+	for _, at := range gone {
 		h.Left(at, 0, 0)
 	}
 }
 
-// Visit is what is known of the client at an address.
-func (h *Hooks) Visit(remote netip.AddrPort) (Visit, bool) {
+// Client is what is known of the client at an address.
+func (h *Hooks) Client(remote netip.AddrPort) (Client, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if v := h.visits[remote]; v != nil {
+	if v := h.clients[remote]; v != nil {
 		return *v, true
 	}
-	return Visit{}, false
+	return Client{}, false
 }
 
 var errCode = errors.New("the answer is not 0")
 
 // post sends one hook. It is accepted with status 200 or 201 and a body that is 0, or an object whose code is 0.
 func (h *Hooks) post(ctx context.Context, to string, body any) error {
-	ctx, cancel := context.WithTimeout(ctx, hookPatience)
+	ctx, cancel := context.WithTimeout(ctx, hookTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(compact(body)))
 	if err != nil {

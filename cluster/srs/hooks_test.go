@@ -80,7 +80,7 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 	if err := h.Connect(t.Context(), vh, arriving); err != nil {
 		t.Fatal(err)
 	}
-	v, ok := h.Visit(r.Remote)
+	v, ok := h.Client(r.Remote)
 	if !ok || h.Server() == "" || h.Service() == "" {
 		t.Fatalf("the visit is not known: %+v", v)
 	}
@@ -113,7 +113,7 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 			t.Errorf("after the client has left:\n%s\nwant\n%s", got, want)
 		}
 	}
-	if _, ok := h.Visit(r.Remote); ok {
+	if _, ok := h.Client(r.Remote); ok {
 		t.Error("the client is still known")
 	}
 	h.Left(r.Remote, 0, 0) // nobody
@@ -175,14 +175,14 @@ func TestClientThatWasNeverServedIsForgotten(t *testing.T) {
 	}
 	open := func(at netip.AddrPort) bool { return at == here.Remote }
 	h.Sweep(time.Now(), open)
-	if _, ok := h.Visit(gone.Remote); !ok {
+	if _, ok := h.Client(gone.Remote); !ok {
 		t.Error("a client that may still be served is forgotten")
 	}
 	h.Sweep(time.Now().Add(time.Hour), open)
 	if body := k.next(t); !strings.Contains(body, `"stream":"gone"`) || !strings.Contains(body, "on_stop") {
 		t.Errorf("told %s, want on_stop of the one that has gone", body)
 	}
-	if _, ok := h.Visit(here.Remote); !ok {
+	if _, ok := h.Client(here.Remote); !ok {
 		t.Error("a client with a session is forgotten")
 	}
 }
@@ -205,7 +205,7 @@ func TestClientThatIsNotServedHasGoneUnlessItHasConnected(t *testing.T) {
 	if body := k.next(t); !strings.Contains(body, `"stream":"other"`) {
 		t.Errorf("told %s, want on_stop of the one without a session", body)
 	}
-	if _, ok := h.Visit(connected.Remote); !ok {
+	if _, ok := h.Client(connected.Remote); !ok {
 		t.Error("a client with a session is forgotten")
 	}
 }

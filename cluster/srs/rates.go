@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// rateSpan is over how long rates are told.
+// rateSpan is the time over which rates are averaged.
 const rateSpan = 30 * time.Second
 
 // rates turns counters into rates.

@@ -36,7 +36,7 @@ type (
 		Audio    *shownAudio  `json:"audio"`
 	}
 	shownPublish struct {
-		Active bool   `json:"active"` // somebody publishes it, here or elsewhere
+		Active bool   `json:"active"` // it is published, here or elsewhere
 		Client string `json:"cid"`    // empty if it is not published here
 	}
 	shownVideo struct {
@@ -115,7 +115,7 @@ func (a *API) streams() (out []item) {
 			s.Sent += c.BytesOut
 			s.Received += c.BytesIn
 			if c.Publisher {
-				v, _ := a.cfg.Hooks.Visit(c.Remote)
+				v, _ := a.cfg.Hooks.Client(c.Remote)
 				s.Publish.Client, s.TCURL = v.ID, v.TCURL
 			}
 		}
@@ -170,7 +170,7 @@ func (a *API) clients() (out []item) {
 		if c.Publisher {
 			s.Type = "fmle-publish"
 		}
-		if v, ok := a.cfg.Hooks.Visit(c.Remote); ok {
+		if v, ok := a.cfg.Hooks.Client(c.Remote); ok {
 			s.ID, s.TCURL, s.PageURL = v.ID, v.TCURL, v.PageURL
 			s.Alive = a.cfg.Wall().Sub(v.Since).Seconds()
 		}
@@ -209,7 +209,7 @@ func (a *API) vhosts() (out []item) {
 // end ends the session of a client; false if there is none of that id.
 func (a *API) end(id string) bool {
 	for _, c := range a.sessions() {
-		v, ok := a.cfg.Hooks.Visit(c.Remote)
+		v, ok := a.cfg.Hooks.Client(c.Remote)
 		if ok && v.ID == id || !ok && c.ID == id {
 			a.cfg.Close(c.ID)
 			return true

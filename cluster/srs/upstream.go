@@ -22,17 +22,17 @@ const (
 	// stand-alone SRS accepts the play of any name and waits for its publisher.
 	stagger = 700 * time.Millisecond
 
-	// fetchPatience is how long all origins together have to bring the first media, and silence how long a stream that
+	// fetchTimeout is how long all origins together have to bring the first media, and silence how long a stream that
 	// runs may bring none.
-	fetchPatience = 5 * time.Second
-	silence       = 5 * time.Second
+	fetchTimeout = 5 * time.Second
+	silence      = 5 * time.Second
 
-	// The pause after all origins have failed: short, and doubled up to the most while that lasts. Nobody waits for it
-	// but viewers who are here already.
+	// The pause after all origins have failed is doubled from the least to the most while that lasts. Only viewers that are
+	// here already wait for it.
 	leastPause = 200 * time.Millisecond
 	mostPause  = 3 * time.Second
 
-	// steady is how long a stream must have run to be looked for again without a pause.
+	// steady is how long a stream must have run to be fetched again without a pause.
 	steady = time.Second
 
 	maxUpstreams = 10_000
@@ -48,7 +48,7 @@ type Upstream struct {
 	place  Place
 	param  string    // of the client that asked first
 	host   string    // by which it came
-	wanted time.Time // when somebody last asked
+	wanted time.Time // when a viewer last asked
 	failed chan struct{}
 	err    error     // once failed is closed
 	since  time.Time // when it was
@@ -57,8 +57,8 @@ type Upstream struct {
 	active int
 }
 
-// Expect says that a viewer of this node wants a stream of another server, under the name that weir has for it. Nothing
-// is fetched before [Cluster.Pull] is called, which the relay of the stream does.
+// Expect says that a viewer of this node wants a stream that SRS servers have, under the name that weir has for it. It is
+// fetched once [Cluster.Pull] is called, which the relay of the stream does.
 func (c *Cluster) Expect(name string, v *Vhost, r listen.Request) (*Upstream, error) {
 	p, ok := placeOf(v, &r)
 	if !ok {
@@ -79,7 +79,7 @@ func (c *Cluster) Expect(name string, v *Vhost, r listen.Request) (*Upstream, er
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.active == 0 { // whoever is here already is served with what the first one could show
+	if u.active == 0 { // the viewers that are here already are served with the parameters of the first one
 		u.vhost, u.place, u.param, u.host = v.Name, p, param(r.Query), hostOnly(r.Host)
 	}
 	u.wanted = now
@@ -89,7 +89,7 @@ func (c *Cluster) Expect(name string, v *Vhost, r listen.Request) (*Upstream, er
 	return u, nil
 }
 
-// prune forgets streams that nobody has asked for lately. The caller holds mu.
+// prune forgets streams that no viewer has asked for lately. The caller holds mu.
 func (c *Cluster) prune(now time.Time) (some bool) {
 	for name, u := range c.upstreams {
 		u.mu.Lock()
@@ -153,9 +153,8 @@ func (c *Cluster) Expected(name string) bool {
 	return c.upstreams[name] != nil
 }
 
-// Pull fetches a stream that was expected and writes it to w, from whichever server has it, until ctx ends or w refuses
-// more; the error is never nil. When the servers fail it tries again, one after the other and without a pause as long
-// as there is one that has not failed.
+// Pull fetches a stream that was expected, from the servers that have it, and writes it to w until ctx ends or w refuses
+// more; the error is never nil. When a server fails the next one is tried, without a pause until all have failed.
 func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 	c.mu.Lock()
 	u := c.upstreams[name]
@@ -202,7 +201,7 @@ func (u *Upstream) begin(n int) {
 	u.wanted = time.Now()
 }
 
-// reconsider ends what is being fetched from a server that is no longer configured.
+// reconsider stops fetching from a server that is no longer configured.
 func (u *Upstream) reconsider() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -217,8 +216,8 @@ func (u *Upstream) reconsider() {
 
 var errMoved = errors.New("the configuration has changed")
 
-// once fetches from one server until that ends. from is that server, as it is configured or as a coworker named it;
-// empty if none brought any media. The server behind after is tried first.
+// once fetches from one server until that fails. from is the server, as it is configured or as a coworker named it; empty if
+// no server brought media. The server behind after in the list is tried first.
 func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from string, err error) {
 	u.mu.Lock()
 	p, param, host := u.place, u.param, u.host
@@ -227,22 +226,22 @@ func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from
 	if v == nil {
 		return "", fmt.Errorf("%w: vhost %s is not configured", ErrNowhere, u.vhost)
 	}
-	targets, err := u.targets(ctx, v, p, param, host, after)
+	endpoints, err := u.endpoints(ctx, v, p, param, host, after)
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	opening, opened := context.WithTimeout(ctx, fetchPatience)
+	opening, opened := context.WithTimeout(ctx, fetchTimeout)
 	defer opened()
-	s, _, err := race(opening, len(targets), stagger,
-		func(ctx context.Context, i int) (*spring, error) { return targets[i].open(ctx) }, (*spring).close)
+	s, _, err := race(opening, len(endpoints), stagger,
+		func(ctx context.Context, i int) (*pull, error) { return endpoints[i].open(ctx) }, (*pull).close)
 	if err != nil {
 		return "", err
 	}
 	defer s.close()
 	u.mu.Lock()
-	u.from, u.turn = s.target.server, cancel
+	u.from, u.turn = s.endpoint.server, cancel
 	u.mu.Unlock()
 	u.reconsider()
 	defer func() {
@@ -252,17 +251,17 @@ func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from
 	}()
 	stop := context.AfterFunc(ctx, s.close)
 	defer stop()
-	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("server", s.target.server))
+	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("server", s.endpoint.server))
 	newest, _ := w.Rejoin()
 	err = s.copy(&anchored{w: w, from: max(u.c.cfg.Wall(), newest+1)})
 	if ctx.Err() != nil {
 		err = errMoved
 	}
-	return s.target.server, err
+	return s.endpoint.server, err
 }
 
-// targets are the URLs under which the stream may be had, the best first.
-func (u *Upstream) targets(ctx context.Context, v *Vhost, p Place, param, host, after string) ([]target, error) {
+// endpoints are the URLs under which the stream may be had, the best first.
+func (u *Upstream) endpoints(ctx context.Context, v *Vhost, p Place, param, host, after string) ([]endpoint, error) {
 	if !v.Remote {
 		if !v.OriginCluster {
 			return nil, ErrNowhere
@@ -271,21 +270,21 @@ func (u *Upstream) targets(ctx context.Context, v *Vhost, p Place, param, host, 
 		if !ok {
 			return nil, ErrNowhere
 		}
-		return []target{{server: found.Addr, url: found.URL(withVhost(param, v.Name))}}, nil
+		return []endpoint{{server: found.Addr, url: found.URL(withVhost(param, v.Name))}}, nil
 	}
 	list := slices.Clone(v.Origins)
 	if i := slices.Index(list, after); i >= 0 {
 		list = slices.Concat(list[i+1:], list[:i+1])
 	}
-	targets := make([]target, 0, len(list))
+	endpoints := make([]endpoint, 0, len(list))
 	for _, o := range list {
-		targets = append(targets, targetOf(v, o, p, param))
+		endpoints = append(endpoints, endpointOf(v, o, p, param))
 	}
-	return targets, nil
+	return endpoints, nil
 }
 
-// anchored moves what is fetched, whose time counts from anything, to the wall clock. What follows on another server
-// goes on behind what was written before.
+// anchored moves the timestamps of a fetched stream, which count from any zero, to the wall clock. The media of the next
+// server goes on behind what was written before.
 type anchored struct {
 	w     input.Writer
 	from  int64 // where the first access unit is put
@@ -293,7 +292,7 @@ type anchored struct {
 	begun bool
 }
 
-var errRefusedByWriter = errors.New("nobody takes the stream any more")
+var errRefusedByWriter = errors.New("the stream takes no more media")
 
 // SetTracks implements [codecs.Writer].
 func (a *anchored) SetTracks(t codecs.Tracks) { a.w.SetTracks(t) }

@@ -76,8 +76,8 @@ func (vs vhosts) orDefault(name string) *Vhost {
 	return vs.named(DefaultVhost)
 }
 
-// of is the vhost that a request is about: the one that its query names, else the one that has the name of the host at
-// which it came, else the default one; nil if there is none. byHost says that the host told.
+// of is the vhost that a request is about: the one that its query names, else the one that has the name of the host under
+// which the client came, else the default one; nil if there is none. byHost says that the host decided.
 func (vs vhosts) of(r *listen.Request) (v *Vhost, byHost bool) {
 	if name := vhostOf(r.Query); name != "" {
 		return vs.orDefault(name), false
@@ -119,7 +119,7 @@ func vhostOf(query string) string {
 	return ""
 }
 
-// placeOf is what a request is about in the words of SRS; false if that cannot be said, because there is no app.
+// placeOf is the stream of a request in the words of SRS; false if there is no app.
 func placeOf(v *Vhost, r *listen.Request) (Place, bool) {
 	p := Place{Vhost: v.Name, App: r.App, Stream: strings.Trim(r.Name, "/")}
 	if r.Protocol != protocols.RTMP && len(r.Streams) > 0 {
@@ -130,15 +130,15 @@ func placeOf(v *Vhost, r *listen.Request) (Place, bool) {
 	return p, p.App != "" && p.Stream != ""
 }
 
-// sayable says whether a name can be asked about: SRS takes what stands in the query as it is, so what would end the
-// value, or the request line, cannot be said.
+// sayable says whether a name can stand in a question. SRS takes the query as it is, so that a character that would end the
+// value, or the request line, cannot be sent.
 func sayable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r == 0x7f || r == '&' || r == '#' || r == '?'
 	})
 }
 
-// forms are the raw names that a place may have at an SRS server: as the client wrote it, and decoded.
+// forms are the raw names that a place may have at an SRS server: as the client wrote them, and decoded.
 func (p Place) forms() []Place {
 	var out []Place
 	for _, decode := range []bool{false, true} {
@@ -160,8 +160,8 @@ func decoded(s string) string {
 	return s
 }
 
-// param is the query of a request as SRS hands it on: with its question mark, without what is weir's own and without
-// the virtual host, which has its own place.
+// param is the query of a request as SRS hands it on: with its question mark, and without weir's own parameters and the
+// virtual host, which is sent apart.
 func param(query string) string {
 	var parts []string
 	for part := range strings.FieldsFuncSeq(listen.WithoutHops(query), func(r rune) bool { return r == '&' || r == '?' }) {

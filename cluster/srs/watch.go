@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// watchAge is how long a viewer of playlists is one after his last request; refusedAge is how long a refusal holds.
+	// watchAge is how long after its last request a viewer of playlists counts as one; refusedAge is how long a refusal holds.
 	watchAge   = 30 * time.Second
 	refusedAge = time.Second
 
 	maxWatches = 50_000
 )
 
-// A watch is a viewer of playlists: a series of requests for one stream from one address with one token.
+// A watch is a viewer of playlists: the requests for one stream from one address with one token.
 type watch struct {
-	visit Visit
-	asked chan struct{} // closed once the hook has answered
-	err   error         // what it said
-	last  time.Time     // guarded by Hooks.mu
+	client Client
+	asked  chan struct{} // closed once the hook has answered
+	err    error         // what it said
+	last   time.Time     // guarded by Hooks.mu
 }
 
-// Watch asks whether a client may have a playlist: once for each viewer, whose on_stop is sent when he has asked for
-// nothing in a while.
+// Watch asks whether a client may have a playlist, once for each viewer. The viewer's on_stop is sent when it has asked for
+// no playlist in a while.
 func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
 	if vh == nil || len(vh.Hooks["on_play"]) == 0 && len(vh.Hooks["on_stop"]) == 0 || len(r.Streams) == 0 {
 		return nil
@@ -47,15 +47,15 @@ func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
 	}
 	h.last++
 	w = &watch{asked: make(chan struct{}), last: time.Now()}
-	w.visit = Visit{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: w.last, Player: true}
-	describe(&w.visit, vh, &r)
+	w.client = Client{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: w.last, Player: true}
+	describe(&w.client, vh, &r)
 	kept := len(h.watches) < maxWatches
 	if kept {
 		h.watches[key] = w
 	}
 	h.mu.Unlock()
-	// Others may wait for this answer, so that it must not end with this request.
-	w.err = h.ask(context.WithoutCancel(ctx), &w.visit, "on_play", h.streamBody("on_play", &w.visit))
+	// Other requests of the viewer may wait for this answer, so that it must not end with this request.
+	w.err = h.ask(context.WithoutCancel(ctx), &w.client, "on_play", h.streamBody("on_play", &w.client))
 	close(w.asked)
 	if kept {
 		age := watchAge
@@ -67,7 +67,7 @@ func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
 	return w.err
 }
 
-// expire forgets a viewer of playlists who has been silent for that long.
+// expire forgets a viewer of playlists that has asked for nothing for that long.
 func (h *Hooks) expire(key string, w *watch, age time.Duration) {
 	h.mu.Lock()
 	quiet := time.Since(w.last)
@@ -80,11 +80,11 @@ func (h *Hooks) expire(key string, w *watch, age time.Duration) {
 	case !over:
 		time.AfterFunc(age-quiet, func() { h.expire(key, w, age) })
 	case w.err == nil:
-		h.tell(&w.visit, []hook{{"on_stop", h.streamBody("on_stop", &w.visit)}})
+		h.send(&w.client, []hook{{"on_stop", h.streamBody("on_stop", &w.client)}})
 	}
 }
 
-// withoutSession takes away what differs between the requests of one viewer.
+// withoutSession takes the parameters out of a query that differ between the requests of one viewer.
 func withoutSession(query string) string {
 	var parts []string
 	for part := range strings.SplitSeq(query, "&") {

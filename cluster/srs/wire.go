@@ -16,8 +16,8 @@ const ClustersPath = "/api/v1/clusters"
 // A question is what one coworker asks another: do you have this stream?
 type question struct {
 	place    Place
-	ip       string // the host at which the client came, as the asker heard it
-	coworker string // what the asker calls the one that it asks
+	ip       string // the host under which the client came to the asker
+	coworker string // what the asker calls the coworker that it asks
 }
 
 // query is the question as SRS writes it: in this order, and nothing escaped.
@@ -71,7 +71,7 @@ type (
 	}
 )
 
-// answerTo makes the body of an answer; host is empty if the stream is not to be had.
+// answerTo makes the body of an answer; host is empty if no node has the stream.
 func answerTo(q question, host string, port int) []byte {
 	a := answer{Data: answerData{Query: answerQuery{IP: q.ip, Vhost: q.place.Vhost, App: q.place.App, Stream: q.place.Stream}}}
 	if host != "" {
@@ -80,7 +80,7 @@ func answerTo(q question, host string, port int) []byte {
 	return compact(a)
 }
 
-// compact is JSON as SRS writes it: without spaces, and nothing in it escaped for the sake of HTML.
+// compact is JSON as SRS writes it: without spaces, and without the escapes that are for HTML.
 func compact(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
