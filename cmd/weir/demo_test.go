@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/codecs/ffmpegtest"
 	"weir/protocols"
 	"weir/protocols/api"
 	"weir/protocols/pull"
@@ -151,7 +152,7 @@ func TestClipsCanBePlayed(t *testing.T) {
 }
 
 func TestClipsAreCleanForOthers(t *testing.T) {
-	needTool(t, "ffprobe")
+	ffmpegtest.Path(t, "ffprobe")
 	dir := t.TempDir()
 	if err := writeClips(dir); err != nil {
 		t.Fatal(err)
@@ -162,18 +163,6 @@ func TestClipsAreCleanForOthers(t *testing.T) {
 			t.Errorf("ffprobe %s finds %v, %v, and says %q, want %v", c.file, got, err, complaints, want)
 		}
 	}
-}
-
-// needTool skips the test without the tool; in CI it fails.
-func needTool(t *testing.T, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err == nil {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is missing", tool)
-	}
-	t.Skipf("left out: %s is not installed", tool)
 }
 
 // probe gives the codecs that ffprobe finds, sorted, and what it says beside.

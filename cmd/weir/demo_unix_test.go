@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/codecs/ffmpegtest"
 	"weir/protocols"
 )
 
@@ -192,7 +193,7 @@ func TestDemonstrationPlaysAndLeavesNothingBehind(t *testing.T) {
 
 // probeElsewhere plays a test pattern and a file in each form from a node that does not capture them.
 func probeElsewhere(t *testing.T, found demoLine) {
-	needTool(t, "ffprobe")
+	ffmpegtest.Path(t, "ffprobe")
 	w := newWatcher()
 	defer w.close()
 	var nodes []demoNode

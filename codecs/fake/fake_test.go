@@ -12,6 +12,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/fake"
+	"weir/codecs/ffmpegtest"
 	"weir/codecs/linear"
 )
 
@@ -191,19 +192,6 @@ func FuzzIndex(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, b []byte) { fake.Index(b) })
 }
 
-// tool returns the program, or leaves the test out where that is allowed.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	program, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is needed: %v", name, err)
-		}
-		t.Skipf("needs %s: %v", name, err)
-	}
-	return program
-}
-
 // write stores the tracks of some access units as an H.264 byte stream and as ADTS.
 func write(t *testing.T, p *fake.Pattern, units []*codecs.AccessUnit) (video, audio string) {
 	t.Helper()
@@ -240,7 +228,7 @@ func write(t *testing.T, p *fake.Pattern, units []*codecs.AccessUnit) (video, au
 // decode runs ffmpeg, in which any error line is a failure, and returns what it wrote.
 func decode(t *testing.T, args ...string) []byte {
 	t.Helper()
-	c := exec.Command(tool(t, "ffmpeg"), append([]string{"-hide_banner", "-loglevel", "error", "-nostdin", "-err_detect", "explode"}, args...)...)
+	c := exec.Command(ffmpegtest.Path(t, "ffmpeg"), append([]string{"-hide_banner", "-loglevel", "error", "-nostdin", "-err_detect", "explode"}, args...)...)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	if err := c.Run(); err != nil || errs.Len() > 0 {
@@ -320,7 +308,7 @@ func TestProbeSeesTheStreamThatTracksDescribe(t *testing.T) {
 		{video, "stream=codec_name,profile,width,height,has_b_frames,level,r_frame_rate", "h264,Constrained Baseline,1280,720,0,32,50/1"},
 		{audio, "stream=codec_name,profile,sample_rate,channels", "aac,LC,48000,2"},
 	} {
-		out, err := exec.Command(tool(t, "ffprobe"), "-v", "error", "-show_entries", tt.entries, "-of", "csv=p=0", tt.file).CombinedOutput()
+		out, err := exec.Command(ffmpegtest.Path(t, "ffprobe"), "-v", "error", "-show_entries", tt.entries, "-of", "csv=p=0", tt.file).CombinedOutput()
 		if got := strings.TrimSpace(string(out)); err != nil || got != tt.want {
 			t.Errorf("ffprobe %s = %q, %v, want %q", tt.file, got, err, tt.want)
 		}

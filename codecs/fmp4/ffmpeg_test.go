@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,33 +15,15 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/aac"
+	"weir/codecs/ffmpegtest"
 	"weir/codecs/fmp4"
 )
-
-// run runs a program that the test needs and returns what it wrote to both outputs.
-func run(t *testing.T, name string, args ...string) (stdout, stderr string) {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") != "" {
-		t.Fatalf("%s is needed in CI: %v", name, err)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	cmd := exec.Command(path, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, errs.String())
-	}
-	return out.String(), errs.String()
-}
 
 // clip encodes a few seconds with ffmpeg and returns them as access units.
 func clip(t *testing.T, args ...string) (codecs.Tracks, []*codecs.AccessUnit) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "clip.mp4")
-	run(t, "ffmpeg", slices.Concat([]string{
+	ffmpegtest.Run(t, "ffmpeg", slices.Concat([]string{
 		"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:duration=3",
 		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=3", "-threads", "1",
 	}, args, []string{file})...)
@@ -139,11 +120,11 @@ func TestFFmpegDecodesInitAndFragments(t *testing.T) {
 			if err := os.WriteFile(file, fragments(t, tracks, units), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, errs := run(t, "ffmpeg", "-v", "warning", "-err_detect", "+crccheck+bitstream+buffer", "-i", file, "-f", "null", "-"); errs != "" {
+			if _, errs := ffmpegtest.Run(t, "ffmpeg", "-v", "warning", "-err_detect", "+crccheck+bitstream+buffer", "-i", file, "-f", "null", "-"); errs != "" {
 				t.Errorf("ffmpeg complains:\n%s", errs)
 			}
 			for i, track := range tracks {
-				out, _ := run(t, "ffprobe", "-v", "error", "-select_streams", strconv.Itoa(i), "-show_entries", "packet=dts,flags", "-of", "csv=p=0", file)
+				out, _ := ffmpegtest.Run(t, "ffprobe", "-v", "error", "-select_streams", strconv.Itoa(i), "-show_entries", "packet=dts,flags", "-of", "csv=p=0", file)
 				var own []*codecs.AccessUnit
 				for _, au := range units {
 					if au.Track == i {

@@ -3,7 +3,6 @@ package mpegts_test
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,42 +14,18 @@ import (
 
 	weir "weir/codecs"
 	"weir/codecs/aac"
+	"weir/codecs/ffmpegtest"
 	"weir/codecs/h264"
 	"weir/codecs/h265"
 	"weir/codecs/mpegts"
 	"weir/codecs/nal"
 )
 
-// tool finds a program that the test needs.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") != "" {
-		t.Fatalf("%s is needed in CI: %v", name, err)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
-
-// run runs a program and returns what it wrote to both outputs.
-func run(t *testing.T, name string, args ...string) (stdout, stderr string) {
-	t.Helper()
-	cmd := exec.Command(tool(t, name), args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, errs.String())
-	}
-	return out.String(), errs.String()
-}
-
 // clip encodes a few seconds with ffmpeg and returns them as access units, the first at origin.
 func clip(t *testing.T, origin int64, args ...string) (weir.Tracks, []*weir.AccessUnit) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "clip.mp4")
-	run(t, "ffmpeg", slices.Concat([]string{
+	ffmpegtest.Run(t, "ffmpeg", slices.Concat([]string{
 		"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=6",
 		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=6", "-threads", "1",
 	}, args, []string{file})...)
@@ -125,7 +100,7 @@ var clips = []struct {
 }
 
 func TestFFmpegReadsJoinedSegmentsOverTheWrap(t *testing.T) {
-	tool(t, "ffmpeg")
+	ffmpegtest.Path(t, "ffmpeg")
 	for _, c := range clips {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -156,10 +131,10 @@ func check(t *testing.T, what string, b []byte, tracks weir.Tracks, units []*wei
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs := run(t, "ffmpeg", "-v", "error", "-err_detect", "+crccheck+bitstream+buffer", "-i", file, "-f", "null", "-"); errs != "" {
+	if _, errs := ffmpegtest.Run(t, "ffmpeg", "-v", "error", "-err_detect", "+crccheck+bitstream+buffer", "-i", file, "-f", "null", "-"); errs != "" {
 		t.Errorf("%s: ffmpeg complains:\n%s", what, errs)
 	}
-	_, log := run(t, "ffmpeg", "-v", "debug", "-nostats", "-i", file, "-map", "0", "-c", "copy", "-f", "null", "-")
+	_, log := ffmpegtest.Run(t, "ffmpeg", "-v", "debug", "-nostats", "-i", file, "-map", "0", "-c", "copy", "-f", "null", "-")
 	for line := range strings.Lines(log) {
 		for _, bad := range []string{"Continuity check failed", "mismatch", "corrupt", "Invalid timestamps", "Non-increasing DTS"} {
 			if strings.Contains(line, bad) && !strings.Contains(line, "0 corrupt") {
@@ -169,7 +144,7 @@ func check(t *testing.T, what string, b []byte, tracks weir.Tracks, units []*wei
 	}
 	// Counted per track; ffprobe's parser splits groups of audio again and keeps the timeline over the wrap.
 	for i := range tracks {
-		out, _ := run(t, "ffprobe", "-v", "error", "-select_streams", strconv.Itoa(i), "-show_entries", "packet=pts,dts", "-of", "csv=p=0", file)
+		out, _ := ffmpegtest.Run(t, "ffprobe", "-v", "error", "-select_streams", strconv.Itoa(i), "-show_entries", "packet=pts,dts", "-of", "csv=p=0", file)
 		lines := strings.Fields(out)
 		var own []*weir.AccessUnit
 		for _, au := range units {

@@ -3,27 +3,14 @@ package hls
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"weir/codecs/ffmpegtest"
 	"weir/protocols/cmaf"
 )
-
-// tool finds a program of ffmpeg's, or leaves the test out; where the project's checks run it must be there.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is needed: %v", name, err)
-		}
-		t.Skipf("%s plays in this test and is not installed", name)
-	}
-	return path
-}
 
 // run starts a tool, waits for it and returns what it printed. Whatever it complains about is an error.
 func run(t *testing.T, path string, arguments ...string) string {
@@ -40,8 +27,8 @@ func run(t *testing.T, path string, arguments ...string) string {
 	return out.String()
 }
 
-// growing serves the test pattern, one segment more with each reload, so that a player never waits.
-func growing(t *testing.T) *node {
+// growing serves the test pattern, so many segments more with each reload, so that a player waits for none.
+func growing(t *testing.T, by int64) *node {
 	t.Helper()
 	n := newNode(t, patient, Deps{})
 	store := stored(t, noon)
@@ -51,8 +38,10 @@ func growing(t *testing.T) *node {
 		if strings.HasSuffix(path, "/ts.m3u8") || strings.HasSuffix(path, "/cmaf.m3u8") {
 			n.router.mu.Lock()
 			defer n.router.mu.Unlock()
-			next++
-			pack(t, store, next)
+			for range by {
+				next++
+				pack(t, store, next)
+			}
 		}
 	})
 	return n
@@ -60,12 +49,12 @@ func growing(t *testing.T) *node {
 
 func TestFFmpegPlaysBothForms(t *testing.T) {
 	t.Parallel()
-	ffmpeg, ffprobe := tool(t, "ffmpeg"), tool(t, "ffprobe")
+	ffmpeg, ffprobe := ffmpegtest.Path(t, "ffmpeg"), ffmpegtest.Path(t, "ffprobe")
 	for _, index := range []string{"index.m3u8", "index.fmp4.m3u8"} {
 		for _, through := range []string{"owner", "playlist", "relay"} {
 			t.Run(index+" through "+through, func(t *testing.T) {
 				t.Parallel() // a player waits most of the time
-				n := growing(t)
+				n := growing(t, 2)
 				switch o := n; through {
 				case "playlist":
 					n = newNode(t, patient, Deps{})
@@ -99,8 +88,8 @@ func TestFFmpegPlaysBothForms(t *testing.T) {
 
 func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 	t.Parallel()
-	ffmpeg := tool(t, "ffmpeg")
-	o := growing(t)
+	ffmpeg := ffmpegtest.Path(t, "ffmpeg")
+	o := growing(t, 1)
 	n := newNode(t, Config{FetchTimeout: quick.FetchTimeout}, Deps{})
 	n.proxy(o.http.URL, "")
 	local := cmaf.NewStore(cmaf.Config{})

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"weir/codecs"
+	"weir/codecs/ffmpegtest"
 	"weir/codecs/flv"
 	"weir/protocols"
 	"weir/protocols/httpflv"
@@ -154,13 +155,7 @@ func TestBodyIsAnFLVStream(t *testing.T) {
 }
 
 func TestFfprobeReadsTheBody(t *testing.T) {
-	ffprobe, err := exec.LookPath("ffprobe")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("ffprobe is needed: %v", err)
-		}
-		t.Skipf("ffprobe is not installed: %v", err)
-	}
+	ffprobe := ffmpegtest.Path(t, "ffprobe")
 	url, _ := serve(t)
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), ffprobe, "-v", "error", "-of", "json", "-show_streams", "-count_packets", url+"/cam1.flv")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/fake"
+	"weir/codecs/ffmpegtest"
 	"weir/protocols"
 	"weir/protocols/httpts"
 	"weir/protocols/listen"
@@ -179,13 +179,7 @@ func TestStreamThatTransportStreamsCannotCarryIsRefused(t *testing.T) {
 }
 
 func TestFFmpegPlays(t *testing.T) {
-	path, err := exec.LookPath("ffprobe")
-	if err != nil && os.Getenv("CI") != "" {
-		t.Fatalf("ffprobe is needed in CI: %v", err)
-	}
-	if err != nil {
-		t.Skip("ffprobe is not installed")
-	}
+	path := ffmpegtest.Path(t, "ffprobe")
 	s := pattern(t)
 	cmd := exec.Command(path, "-v", "warning", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0", serve(t, s))
 	var errs bytes.Buffer

@@ -16,6 +16,7 @@ import (
 	"weir/codecs"
 	"weir/codecs/aac"
 	"weir/codecs/fake"
+	"weir/codecs/ffmpegtest"
 	"weir/codecs/h264"
 	"weir/codecs/linear"
 	"weir/codecs/mpegts"
@@ -183,23 +184,10 @@ func TestContainersOfTheSameMediaAreTheSameChannel(t *testing.T) {
 	}
 }
 
-// tool returns the program, or leaves the test out where that is allowed.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	program, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is needed: %v", name, err)
-		}
-		t.Skipf("needs %s: %v", name, err)
-	}
-	return program
-}
-
 // pictures returns the hashes of the decoded pictures of a file. An error line is a failure.
 func pictures(t *testing.T, file string) (hashes []string) {
 	t.Helper()
-	c := exec.Command(tool(t, "ffmpeg"), "-hide_banner", "-loglevel", "error", "-nostdin", "-i", file,
+	c := exec.Command(ffmpegtest.Path(t, "ffmpeg"), "-hide_banner", "-loglevel", "error", "-nostdin", "-i", file,
 		"-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-")
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
@@ -254,7 +242,7 @@ func TestDecodersSeeEveryPictureOverTheSeam(t *testing.T) {
 			if tt.audio == 0 {
 				return
 			}
-			out, err := exec.Command(tool(t, "ffmpeg"), "-hide_banner", "-loglevel", "error", "-nostdin",
+			out, err := exec.Command(ffmpegtest.Path(t, "ffmpeg"), "-hide_banner", "-loglevel", "error", "-nostdin",
 				"-i", filepath.Join(dir, "a.aac"), "-f", "null", "-").CombinedOutput()
 			if err != nil || len(out) > 0 {
 				t.Errorf("decoding the audio: %v\n%s", err, out)
@@ -426,7 +414,7 @@ func encoded(t *testing.T, name string, args ...string) (string, string) {
 	t.Helper()
 	dir := t.TempDir()
 	args = append(append([]string{"-hide_banner", "-loglevel", "error", "-nostdin", "-i", "testdata/tiny.mp4"}, args...), filepath.Join(dir, name))
-	if out, err := exec.Command(tool(t, "ffmpeg"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(ffmpegtest.Path(t, "ffmpeg"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg %v: %v\n%s", args, err, out)
 	}
 	return dir, name

@@ -26,6 +26,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/fake"
+	"weir/codecs/ffmpegtest"
 	"weir/codecs/flv"
 	"weir/codecs/linear"
 	"weir/protocols/pull"
@@ -305,7 +306,7 @@ func TestContextEndsAPull(t *testing.T) {
 }
 
 func TestPlaylistsAreFollowed(t *testing.T) {
-	ffmpeg := tool(t, "ffmpeg")
+	ffmpeg := ffmpegtest.Path(t, "ffmpeg")
 	dir := t.TempDir()
 	for _, form := range []struct {
 		name string

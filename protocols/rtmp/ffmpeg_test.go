@@ -10,20 +10,8 @@ import (
 	"testing"
 
 	"weir/codecs"
+	"weir/codecs/ffmpegtest"
 )
-
-// tool finds ffmpeg or ffprobe.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is needed: %v", name, err)
-		}
-		t.Skipf("%s is not installed: %v", name, err)
-	}
-	return p
-}
 
 // clip lets ffmpeg publish two seconds of H.264 with B pictures and AAC.
 func clip(t *testing.T, url string, more ...string) {
@@ -33,7 +21,7 @@ func clip(t *testing.T, url string, more ...string) {
 		"-f", "lavfi", "-i", "testsrc=size=96x64:rate=25:duration=2", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=2",
 		"-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "25", "-c:a", "aac",
 	}, more, []string{"-f", "flv", url})
-	if out, err := exec.CommandContext(t.Context(), tool(t, "ffmpeg"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), ffmpegtest.Path(t, "ffmpeg"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}
 }
@@ -56,7 +44,7 @@ type probed struct {
 func probe(t *testing.T, url string) probed {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), tool(t, "ffprobe"), "-v", "error", "-of", "json", "-show_streams", "-show_packets", url)
+	cmd := exec.CommandContext(t.Context(), ffmpegtest.Path(t, "ffprobe"), "-v", "error", "-of", "json", "-show_streams", "-show_packets", url)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -135,7 +123,7 @@ func TestFfmpegIsToldThatTheNameIsTaken(t *testing.T) {
 	d := newRouter(nil)
 	d.refuse = os.ErrExist
 	s := serve(t, d, Config{})
-	out, err := exec.CommandContext(t.Context(), tool(t, "ffmpeg"), "-v", "error", "-nostdin", "-f", "lavfi", "-i", "sine=duration=1",
+	out, err := exec.CommandContext(t.Context(), ffmpegtest.Path(t, "ffmpeg"), "-v", "error", "-nostdin", "-f", "lavfi", "-i", "sine=duration=1",
 		"-c:a", "aac", "-f", "flv", s.url("/live/cam1")).CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte(os.ErrExist.Error())) {
 		t.Errorf("ffmpeg = %v, %s, want its failure with the reason", err, out)

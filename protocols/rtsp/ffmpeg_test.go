@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"weir/codecs/ffmpegtest"
 	"weir/protocols"
 	"weir/protocols/listen"
 )
 
 func TestFFprobeReadsTheStreamOverTCPAndUDP(t *testing.T) {
-	tool(t, "ffprobe")
+	ffmpegtest.Path(t, "ffprobe")
 	for _, transport := range []string{"tcp", "udp"} {
 		t.Run(transport, func(t *testing.T) {
 			src := pattern(t, "live/cam 1", 2)
@@ -20,7 +21,7 @@ func TestFFprobeReadsTheStreamOverTCPAndUDP(t *testing.T) {
 				<-src.joined
 				src.end()
 			}()
-			out, errs := run(t, "ffprobe", "-v", "warning", "-rtsp_transport", transport, "-count_packets",
+			out, errs := ffmpegtest.Run(t, "ffprobe", "-v", "warning", "-rtsp_transport", transport, "-count_packets",
 				"-show_entries", "stream=codec_name,width,height,sample_rate,channels,nb_read_packets",
 				"-of", "compact", n.url("live/cam%201?token=a%20b"))
 			for _, want := range []string{"codec_name=h264|width=640|height=360|", "codec_name=aac|sample_rate=48000|"} {
@@ -54,7 +55,7 @@ func TestFFmpegDecodesWithoutAComplaint(t *testing.T) {
 		<-src.joined
 		src.end()
 	}()
-	_, errs := run(t, "ffmpeg", "-v", "warning", "-rtsp_transport", "tcp", "-i", n.url("a"), "-f", "null", "-")
+	_, errs := ffmpegtest.Run(t, "ffmpeg", "-v", "warning", "-rtsp_transport", "tcp", "-i", n.url("a"), "-f", "null", "-")
 	if errs != "" {
 		t.Errorf("ffmpeg complains:\n%s", errs)
 	}
@@ -68,7 +69,7 @@ func TestSoundAndPictureKeepTheirTime(t *testing.T) {
 		<-src.joined
 		src.end()
 	}()
-	out, _ := run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "packet=codec_type,pts_time", "-of", "csv=p=0", n.url("a"))
+	out, _ := ffmpegtest.Run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "packet=codec_type,pts_time", "-of", "csv=p=0", n.url("a"))
 	times := map[string][]float64{}
 	for line := range strings.Lines(out) {
 		kind, at, ok := strings.Cut(strings.TrimRight(line, ",\n"), ",")
@@ -108,7 +109,7 @@ func TestFFprobeFollowsARedirectToTheNodeThatHasTheStream(t *testing.T) {
 		<-src.joined
 		src.end()
 	}()
-	out, _ := run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "stream=codec_name", "-of", "csv=p=0", entry.url("a?user=x"))
+	out, _ := ffmpegtest.Run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "stream=codec_name", "-of", "csv=p=0", entry.url("a?user=x"))
 	if !strings.Contains(out, "h264") || !strings.Contains(out, "aac") {
 		t.Errorf("ffprobe printed %q", out)
 	}
@@ -126,7 +127,7 @@ func TestFFprobeReadsOverTLS(t *testing.T) {
 		<-src.joined
 		src.end()
 	}()
-	out, _ := run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0",
+	out, _ := ffmpegtest.Run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0",
 		strings.Replace(n.url("a"), "rtsp:", "rtsps:", 1))
 	if !strings.Contains(out, "h264,100") {
 		t.Errorf("ffprobe printed %q, want 100 pictures", out)

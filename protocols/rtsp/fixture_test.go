@@ -8,8 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -374,29 +372,4 @@ func (p *player) packet() (channel int, payload []byte) {
 		p.t.Fatalf("read %T, want a packet", what)
 	}
 	return f.Channel, f.Payload
-}
-
-// tool finds a program of ffmpeg's; without it a test is left out, but not in CI.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is missing", name)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
-
-// run runs a program and returns what it printed on standard output and standard error.
-func run(t *testing.T, name string, args ...string) (out, errs string) {
-	t.Helper()
-	c := exec.CommandContext(t.Context(), tool(t, name), args...)
-	var o, e strings.Builder
-	c.Stdout, c.Stderr = &o, &e
-	if err := c.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, e.String())
-	}
-	return o.String(), e.String()
 }
