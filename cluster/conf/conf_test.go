@@ -2,7 +2,6 @@ package conf
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"reflect"
@@ -449,32 +448,6 @@ func TestMaskedShowsNoSecret(t *testing.T) {
 	}
 	if !strings.Contains(got, "cluster_key ****;") || !strings.Contains(got, "rtmp://u:****@h/x") {
 		t.Errorf("Masked() leaves out that there is one:\n%s", got)
-	}
-}
-
-func TestTableIsWhole(t *testing.T) {
-	for i, d := range table {
-		what := fmt.Sprintf("%s in %v", d.name, d.in.words())
-		if !d.later && d.read == nil && d.open == nil {
-			t.Errorf("%s is neither obeyed nor marked as not built", what)
-		}
-		for _, o := range table[:i] {
-			if o.name == d.name && o.in&d.in != 0 {
-				t.Errorf("%s stands twice in %v", d.name, (o.in & d.in).words())
-			}
-		}
-		if d.inherits && find(d.name, inFile) == nil {
-			t.Errorf("%s is taken from the top of the file, where it cannot stand", what)
-		}
-		if d.later {
-			continue
-		}
-		if d.doc == "" || !strings.HasSuffix(d.doc, ".") || d.reload == "" {
-			t.Errorf("%s has no sentence, or does not say how it is reloaded", what)
-		}
-		if d.max != 0 && d.example == "" && d.min > 0 {
-			t.Errorf("%s has no example", what)
-		}
 	}
 }
 

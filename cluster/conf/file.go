@@ -359,7 +359,7 @@ func listenerDirectives() (list []directive) {
 	for _, d := range protocols.Listeners() {
 		row := directive{
 			name: d.Directive(), in: inFile, many: true, block: inListener, value: listenerValue(d), reload: Restart, later: d.Later,
-			example: strconv.Itoa(d.Port),
+			example: "127.0.0.1:" + strconv.Itoa(d.Port),
 			flag:    &nodeFlag{placeholder: "[HOST:]PORT"},
 			doc:     fmt.Sprintf("Listen for %s; several are possible, off disables.", d.Title),
 		}

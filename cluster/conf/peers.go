@@ -116,7 +116,9 @@ var peerValue = value{
 		return &block{models: []any{&Peer{Host: host, Port: port, Pos: c.pos}}, refused: err != nil}
 	},
 	each: func(b *block) []*block {
-		return each(part[*File](b).Peers, func(p *Peer) *block { return &block{models: []any{p}, title: []string{p.Name()}} })
+		return each(part[*File](b).Peers, func(p *Peer) *block {
+			return &block{models: []any{p}, title: []string{p.Name()}, id: joinHostPort(p.Host, effectivePort(*p)), call: standing(p.Pos)}
+		})
 	},
 }
 

@@ -152,6 +152,7 @@ var sourceValue = value{
 			if s.Plain {
 				b.title = []string{s.URL}
 			}
+			b.id, b.call = s.Name, standing(s.Pos)
 			return b
 		})
 	},

@@ -146,7 +146,7 @@ var streamSettings = []directive{
 		doc:     "Where the media comes from; of several inputs a lost one is replaced by the next.",
 	},
 	{
-		name: "comment", in: inInput, value: note("TEXT", nil), reload: AtOnce, example: "the encoder in the cellar",
+		name: "comment", in: inInput, value: note("TEXT", nil), reload: AtOnce, example: `"the encoder in the cellar"`,
 		doc: "A note to the reader of the file.",
 	},
 	{

@@ -139,11 +139,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.current.read.Store(cfg.File)
 	n.current.p.Store(cfg.File.With(n.derived(cfg.File)))
 	n.metrics = api.NewMetrics(cfg.Build, func() api.Totals { return n.status.Totals() })
-	specs, err := n.specs(n.file())
+	specs, err := n.prepare(n.file())
 	if err != nil {
-		return nil, err
-	}
-	if err := n.useCountries(cfg.File); err != nil {
 		return nil, err
 	}
 	n.load = n.newLoad()
@@ -319,7 +316,11 @@ func (n *Node) specs(f *conf.File) ([]stream.Spec, error) {
 				if in.Address != "" {
 					c.Wall = n.wall
 				}
-				spec.Inputs = append(spec.Inputs, stream.Input{Config: c, Key: in.URL})
+				key := in.URL
+				if v := f.Vod(in.Location); v != nil {
+					key += " in " + v.Root
+				}
+				spec.Inputs = append(spec.Inputs, stream.Input{Config: c, Key: key})
 			}
 		}
 		if s.Latency != conf.DefaultLatency {

@@ -100,20 +100,15 @@ func line(t *testing.T, path string, lines int, into any) {
 
 func TestCountriesWithoutADatabaseAreAnErrorWithItsPlace(t *testing.T) {
 	src := "cluster_key 0123456789abcdef;\ngeoip " + filepath.Join(t.TempDir(), "none.mmdb") + ";\nbalancer b {\n  server a countries=RU countries_default=true;\n}"
-	file, problems := conf.Parse("f", []byte(src))
-	if problems.Failed() {
-		t.Fatal(problems)
-	}
-	missing := Missing(file)
-	if !missing.Failed() || !strings.Contains(missing.String(), "f:4:3: error: found `countries`, but no database of countries") {
-		t.Errorf("Missing says %q", missing)
+	file, problems := Load("f", []byte(src), conf.Flags{})
+	if !problems.Failed() || !strings.Contains(problems.String(), "f:4:3: error: found `countries`, but no database of countries") {
+		t.Errorf("Load says %q", problems)
 	}
 	if _, err := Start(Config{File: file, Hostname: "n"}); err == nil || !strings.Contains(err.Error(), "f:4:3") {
 		t.Errorf("a start without a database: %v, want the place", err)
 	}
-	file, _ = conf.Parse("f", []byte("cluster_key 0123456789abcdef; geoip /nowhere; balancer b { server a; }"))
-	if m := Missing(file); m.Failed() {
-		t.Errorf("without countries: %v, want nothing", m)
+	if _, problems = Load("f", []byte("cluster_key 0123456789abcdef; geoip /nowhere; balancer b { server a; }"), conf.Flags{}); problems.Failed() {
+		t.Errorf("without countries: %v, want nothing", problems)
 	}
 }
 

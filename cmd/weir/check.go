@@ -4,18 +4,14 @@ import (
 	"fmt"
 
 	"weir/cluster/conf"
-	"weir/cluster/node"
 )
 
 // Run checks a configuration file.
 func (c *CheckCmd) Run(std stdio) error {
-	src, err := readConfig(c.File, std.in)
+	given := &configuration{path: c.File, flags: c.flags()}
+	file, problems, err := given.load(std.in)
 	if err != nil {
 		return &exitError{exitConfig, err}
-	}
-	file, problems := conf.Load(configName(c.File), src, c.flags())
-	if !problems.Failed() {
-		problems = append(problems, node.Missing(file)...)
 	}
 	printProblems(std, problems)
 	if problems.Failed() {

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"weir/cluster/conf"
 	"weir/protocols"
@@ -156,4 +161,50 @@ func withoutPositions(f *conf.File) *conf.File {
 		}
 	}
 	return f
+}
+
+// TestCheckAndNodeRefuseTheSameFiles runs both commands on each file that a check refuses; cluster/node compares what both
+// decide on the files that are accepted.
+func TestCheckAndNodeRefuseTheSameFiles(t *testing.T) {
+	archive, err := txtar.ParseFile("../../testdata/conf/verdicts.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "weir.conf")
+	run := func(command func(c *cli, std stdio) error, args ...string) (int, string) {
+		t.Helper()
+		var c cli
+		out, read := tempFile(t)
+		std := stdio{in: out, out: out, err: out}
+		parser, err := newParser(std, &c, func(int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		return code(std, command(&c, std)), read()
+	}
+	refused := 0
+	for pair := range slices.Chunk(archive.Files, 2) {
+		if err := os.WriteFile(file, bytes.TrimSuffix(pair[0].Data, []byte("\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		checked, says := run(func(c *cli, std stdio) error { return c.Check.Run(std) }, "check", file)
+		if checked == exitOK {
+			continue
+		}
+		refused++
+		started, said := run(func(c *cli, std stdio) error {
+			ended, end := context.WithCancel(t.Context()) // a node that starts nevertheless ends at once
+			end()
+			return c.Node.Run(ended, std)
+		}, "node", "--config", file)
+		if checked != exitConfig || started != exitConfig || said != says {
+			t.Errorf("%s: a check ends with %d and says\n%sa node ends with %d and says\n%s", pair[0].Name, checked, says, started, said)
+		}
+	}
+	if refused < 60 {
+		t.Errorf("%d files were refused, want 60 at least", refused)
+	}
 }

@@ -2,30 +2,19 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-
-	"weir/cluster/conf"
-	"weir/cluster/node"
 )
 
 // Run starts a node and returns when it has ended.
 func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
-	var src []byte
-	if c.Config != "" {
-		var err error
-		if src, err = readConfig(c.Config, std.in); err != nil {
-			return &exitError{exitConfig, err}
-		}
-	}
-	again := &configuration{path: c.Config, flags: c.flags(), read: sha256.Sum256(src)}
-	file, problems := conf.Load(configName(c.Config), src, again.flags)
-	if !problems.Failed() {
-		problems = append(problems, node.Missing(file)...)
+	given := &configuration{path: c.Config, flags: c.flags()}
+	file, problems, err := given.load(std.in)
+	if err != nil {
+		return &exitError{exitConfig, err}
 	}
 	if problems.Failed() {
 		printProblems(std, problems)
@@ -44,7 +33,7 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 		defer cancel()
 		abandoned = open.Done()
 	}
-	return runNode(ctx, abandoned, file, again, log)
+	return runNode(ctx, abandoned, file, given, log)
 }
 
 // maxConfig is how much of a configuration is read; package conf refuses less than that.

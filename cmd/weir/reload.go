@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"weir/cluster/conf"
+	"weir/cluster/node"
 )
 
 // settle is how long a file has to be left alone before it is read again: editors write in several steps.
@@ -28,20 +30,30 @@ type configuration struct {
 	read [sha256.Size]byte // of what was read last
 }
 
-// load reads the file. The problems are those that did not prevent it.
-func (c *configuration) load() (*conf.File, conf.Problems, error) {
-	src, err := readConfig(c.path, nil)
-	if err != nil {
-		return nil, nil, err
+// load reads and understands the file, which may be standard input the first time. What a check, a start and a reload
+// refuse is all decided here.
+func (c *configuration) load(stdin io.Reader) (*conf.File, conf.Problems, error) {
+	var src []byte
+	if c.path != "" {
+		var err error
+		if src, err = readConfig(c.path, stdin); err != nil {
+			return nil, nil, err
+		}
 	}
 	c.mu.Lock()
 	c.read = sha256.Sum256(src)
 	c.mu.Unlock()
-	file, problems := conf.Load(configName(c.path), src, c.flags)
-	if problems.Failed() {
+	file, problems := node.Load(configName(c.path), src, c.flags)
+	return file, problems, nil
+}
+
+// reload reads the file again. The problems are warnings.
+func (c *configuration) reload() (*conf.File, conf.Problems, error) {
+	file, problems, err := c.load(nil)
+	if err == nil && problems.Failed() {
 		return nil, nil, errors.New(oneLine(problems))
 	}
-	return file, problems, nil
+	return file, problems, err
 }
 
 // oneLine is the errors among problems, for a log line.

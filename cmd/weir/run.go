@@ -24,7 +24,7 @@ func runNode(ctx context.Context, abandoned <-chan struct{}, file *conf.File, ag
 	cfg := node.Config{File: file, Hostname: host, Build: version(), Log: log}
 	if again.path != "" && again.path != "-" {
 		cfg.Reload = func() (*conf.File, error) {
-			f, problems, err := again.load()
+			f, problems, err := again.reload()
 			for _, p := range problems {
 				log.Warn("configuration", slog.String("err", p.Pos.String()+": "+p.Text))
 			}

@@ -1,0 +1,84 @@
+package conf
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// A Change is a directive that says something else in a newer file.
+type Change struct {
+	Directive string // its name, and the block in which it stands if that is not the top of the file
+	Pos       Pos    // in the newer file, or in the older one if the newer leaves the directive out
+}
+
+// String gives the directive and its place.
+func (c Change) String() string { return fmt.Sprintf("%s (%s)", c.Directive, c.Pos) }
+
+// After is f as far as a node that runs by old can obey it without a restart: where f differs in a directive that needs
+// one, the result says what old says. It also gives those directives.
+func (f *File) After(old *File) (*File, []Change) {
+	next := *f
+	next.Listeners = maps.Clone(f.Listeners)
+	next.Peers, next.Sources = slices.Clone(f.Peers), slices.Clone(f.Sources)
+	c := comparison{next: &printer{top: next.block()}, old: &printer{top: old.block()}}
+	c.compare(c.next.top, c.old.top)
+	for _, keep := range c.keep {
+		keep()
+	}
+	return &next, c.changes
+}
+
+// A comparison finds the directives that need a restart.
+type comparison struct {
+	next, old *printer
+	changes   []Change
+	keep      []func() // put what old says into next, once everything is compared
+}
+
+// compare looks at a block of the newer file; was is that of the older one, nil if there was none.
+func (c *comparison) compare(b, was *block) {
+	for _, d := range rows[b.place] {
+		if d.reload == Restart && d.same == "" {
+			var before [][]string
+			if was != nil {
+				before = c.old.shown(d, was)
+			}
+			now := c.next.shown(d, b)
+			if !slices.EqualFunc(now, before, slices.Equal) {
+				c.changes = append(c.changes, c.change(d, b))
+			}
+			switch {
+			case was != nil:
+				c.keep = append(c.keep, func() { d.take(b, was) })
+			case now == nil && d.inherits:
+				c.keep = append(c.keep, func() { d.take(b, c.next.top) })
+			}
+		}
+		if !slices.ContainsFunc(rows[d.block], func(d *directive) bool { return d.reload == Restart }) || d.each == nil {
+			continue
+		}
+		var known []*block
+		if was != nil {
+			known = d.blocks(was)
+		}
+		for _, k := range d.blocks(b) {
+			var before *block
+			if i := slices.IndexFunc(known, func(o *block) bool { return o.id == k.id }); i >= 0 {
+				before = known[i]
+			}
+			c.compare(k, before)
+		}
+	}
+}
+
+func (c *comparison) change(d *directive, b *block) Change {
+	if b.outer != nil {
+		return Change{fmt.Sprintf("%s of %s %s", d.name, b.row.name, b.title[0]), b.pos}
+	}
+	at, given := part[*File](b).Places[d.name]
+	if !given {
+		at = part[*File](c.old.top).Places[d.name]
+	}
+	return Change{d.name, at}
+}

@@ -1,0 +1,95 @@
+package node
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"weir/cluster/conf"
+)
+
+// checkedFiles are the configurations of testdata, wrong, doubtful and right ones, and some that need what is not in them.
+func checkedFiles(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{
+		"empty":                     "",
+		"no listeners":              "http off; https off; rtmp off; rtsp off;",
+		"https":                     "https 8443;",
+		"https off":                 "https off;",
+		"countries without a file":  "cluster_key 0123456789abcdef; geoip /nowhere; balancer b { server a countries=RU countries_default=true; }",
+		"geoip without countries":   "cluster_key 0123456789abcdef; geoip /nowhere; balancer b { server a; }",
+		"a file that is not there":  "stream a { input file://vod/nowhere.mp4; }",
+		"a directory that is not":   "vod a { root /nowhere; } stream a { input file://a/b.mp4; }",
+		"fake parameters":           "stream a { input fake://fake?size=64x64&fps=5; }",
+		"wrong fake parameters":     "stream a { input fake://fake?size=1x1; }",
+		"disabled and wrong":        "stream a { input fake://fake?size=1x1; disabled; }",
+		"a stream of each scheme":   "stream a { input publish://; input tshttp://h/x; input hls://h/x; input rtmp://h/a/b; input rtsp://h/a; input https://h/a.flv; }",
+		"a template of a file":      "template t { input file://vod/x.mp4; } stream a { template t; }",
+		"a template of no vod":      "template t { input file://other/x.mp4; } stream a { template t; }",
+		"a disabled template":       "template t { input fake://a; disabled; } stream a { template t; }",
+		"a plain source":            "source rtmp://h/live { only a b; }",
+		"a plain source of no name": "source http://h/live { only ../x; }",
+		"a journal":                 "journal /nowhere/at/all;",
+	}
+	archive, err := txtar.ParseFile("../../testdata/conf/verdicts.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range archive.Files {
+		if !strings.HasSuffix(f.Name, ": says") {
+			files[f.Name] = strings.TrimSuffix(string(f.Data), "\n")
+		}
+	}
+	for _, pattern := range []string{"conf", "seeds"} {
+		list, err := filepath.Glob("../../testdata/" + pattern + "/*.conf")
+		if err != nil || len(list) == 0 {
+			t.Fatalf("no files in %s: %v", pattern, err)
+		}
+		for _, name := range list {
+			src, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[name] = string(src)
+		}
+	}
+	return files
+}
+
+// A start goes on after it was prepared: with what depends on the machine, such as sockets.
+func TestCheckAcceptsExactlyTheFilesWithWhichANodeStarts(t *testing.T) {
+	files := checkedFiles(t)
+	if len(files) < 60 {
+		t.Fatalf("%d files, want 60 at least", len(files))
+	}
+	accepted := 0
+	for name, src := range files {
+		_, problems := Load(name, []byte(src), conf.Flags{})
+		file, refused := conf.Parse(name, []byte(src))
+		starts := !refused.Failed()
+		var err error
+		if starts {
+			for _, source := range file.Sources {
+				file = file.With(source.Streams())
+			}
+			log := slog.New(slog.DiscardHandler)
+			n := &Node{cfg: Config{File: file, Log: log, Outside: Outside{}.complete()}, log: log}
+			n.sources = n.newOpener()
+			_, err = n.prepare(file)
+			starts = err == nil
+		}
+		if starts == problems.Failed() {
+			t.Errorf("%s:\n%s\na check says:\n%sa start: %s %v", name, src, problems, refused, err)
+		}
+		if starts {
+			accepted++
+		}
+	}
+	if accepted < 20 || len(files)-accepted < 60 {
+		t.Errorf("%d of %d files are accepted, want many of both", accepted, len(files))
+	}
+}

@@ -1,0 +1,31 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// The stream's source is never there, so a request is held to the limit. The limit of the file that the node was started
+// with is a little above two seconds, that of the file that is in effect a day.
+func TestReloadChangesHowLongARequestIsHeld(t *testing.T) {
+	const file = "cluster_key for-the-test-only-0123; stream cam { input tshttp://127.0.0.1:1/x; } peer 127.0.0.1:1 { fetch_timeout 50; "
+	n := lone(t, file+"stale_timeout 200; }")
+	n.reload(t, file+"stale_timeout 86400000; }")
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.httpAddr()+"/cam/mpegts", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err == nil {
+		_ = resp.Body.Close()
+		t.Fatalf("the request was answered with %s by the limit of the former file, want it held", resp.Status)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
