@@ -1,9 +1,9 @@
 // Package balance says which server of a balancer gets a client.
 //
-// It is a function of what is known of the servers, of the choices that were made before, and of the instant: it knows
-// no clock, network, actor or lock. The servers' statistics are always old when a client comes, so a choice counts from
-// the moment in which it is made until the server's own figures hold it; otherwise all clients of some seconds would
-// get the server that was the best one before them.
+// The choice is a function of what is known of the servers, of the choices before, and of the instant. The package knows no
+// clock, network, actor or lock. The statistics of a server are always old when a client comes, so that a choice counts from
+// the moment in which it is made until they hold it; otherwise all clients of some seconds would get the server that was the
+// best one before them.
 package balance
 
 import (
@@ -55,14 +55,14 @@ type State uint8
 
 // The states.
 const (
-	Down         State = iota // dead, or never heard
+	Down         State = iota // dead, or it has never answered
 	Ready                     // it takes clients
 	Booting                   // it answers, and does not know its surroundings yet: it is chosen when no other is left
 	Draining                  // it is about to leave
 	Unauthorised              // it has another cluster key
-	Failing                   // it did not answer a client's request and has not been heard since
+	Failing                   // it did not answer a client's request, and has not answered this node since
 	Unfit                     // this client cannot be sent there: it would leave https
-	Lacking                   // its file does not have the stream, and nobody passes the stream on to it
+	Lacking                   // its file does not have the stream, and it gets no streams from others
 )
 
 // A Server is what is known of a server when a client comes, in the order of [Config.Servers].
@@ -73,7 +73,7 @@ type Server struct {
 	Clients, Streams int
 	Bits             int64
 
-	// Measured is when it measured them. A server that has never said anything has zero figures, and it does not matter.
+	// Measured is when it measured them. It means nothing for a server that has never answered, whose figures are zero.
 	Measured Instant
 
 	// Has says that the wanted stream runs there.
@@ -86,15 +86,15 @@ type Server struct {
 // A Request is a client.
 type Request struct {
 	Country string // ISO 3166-1; empty means unknown
-	Session uint64 // a hash of what tells the client from others; it breaks ties
+	Session uint64 // a hash of what tells the client from others, for servers that are equal
 	Publish bool
 
-	// Bits is what the client will make the server send, in bits per second. Zero means that nobody knows: it counts as
-	// what clients of these servers have on average.
+	// Bits is what the client will make the server send, in bits per second. Zero means that it is not known: then it counts as
+	// the average of the servers' clients.
 	Bits int64
 
-	// Weight is how many clients this one stands for, in thousandths; zero means one. It is more where other nodes choose
-	// too and this one does not see it.
+	// Weight is how many clients this one stands for, in thousandths; zero means one. It is more where other nodes choose too,
+	// whose choices this node does not see.
 	Weight int
 }
 
@@ -114,11 +114,11 @@ const (
 )
 
 const (
-	// settle is how long a client may take from the choice until the server counts him: a player opens connections, and a
-	// stream may have to be started for it. It ends at once for as many as the server's own figure has grown by.
+	// settle is how long a client may take from the choice until the server counts it: a player opens connections, and a
+	// stream may have to be started. It ends at once for as many clients as the server's own figure has grown by.
 	settle = 5 * Second
 
-	// window is over how long a server averages its output; a new client is in the average by and by.
+	// window is the time over which a server averages its output. A new client gets into the average gradually.
 	window = OutputWindow
 
 	// horizon is how long a choice counts at most: a client that has not come by then does not come.
@@ -127,7 +127,7 @@ const (
 	// grain is the time in which choices are counted together.
 	grain = 250 * Millisecond
 
-	// usual is the bit rate of a client of which nothing is known, when there are no others to compare with.
+	// usual is the bit rate of a client of which nothing is known, when there are no other clients to compare with.
 	usual = 2_000_000
 )
 
@@ -137,8 +137,8 @@ const OutputWindow = 10 * Second
 // A Balancer remembers the choices of one balancer. It belongs to one goroutine at a time.
 type Balancer struct {
 	cfg     Config
-	pending [][]slot // by server: choices of the last horizon, oldest first
-	told    []told   // by server: what it said last
+	pending [][]slot   // by server: choices of the last horizon, oldest first
+	last    []reported // by server: the newest report
 	chosen  []uint64
 	refused uint64
 }
@@ -147,13 +147,13 @@ type Balancer struct {
 type slot struct {
 	at      Instant
 	weights int64 // thousandths of clients
-	open    int64 // of these, those of whom the server's figure has not told
+	open    int64 // of these, the ones that the server's figure does not hold yet
 	bits    int64 // of all of them
 	sure    int64 // of these, those of streams whose rate is known
 }
 
-// A told is the figure by which a server's clients are known to have come.
-type told struct {
+// A reported is the figure that a server has reported, by which its clients are known to have come.
+type reported struct {
 	known  bool
 	at     Instant
 	figure int
@@ -161,17 +161,18 @@ type told struct {
 
 // New makes a balancer.
 func New(cfg Config) *Balancer {
-	return &Balancer{cfg: cfg, pending: make([][]slot, len(cfg.Servers)), told: make([]told, len(cfg.Servers)), chosen: make([]uint64, len(cfg.Servers))}
+	return &Balancer{cfg: cfg, pending: make([][]slot, len(cfg.Servers)), last: make([]reported, len(cfg.Servers)), chosen: make([]uint64, len(cfg.Servers))}
 }
 
-// Adopt takes over what another balancer remembers of servers of the same names: a reload does not start a stampede.
+// Adopt takes over what another balancer remembers of servers of the same names, so that after a reload the clients of the
+// last seconds still count.
 func (b *Balancer) Adopt(old *Balancer) {
 	for i, e := range b.cfg.Servers {
 		j := slices.IndexFunc(old.cfg.Servers, func(o Entry) bool { return o.Name == e.Name })
 		if j >= 0 {
 			b.pending[i], b.chosen[i] = slices.Clone(old.pending[j]), old.chosen[j]
 			if b.cfg.Mode == old.cfg.Mode {
-				b.told[i] = old.told[j]
+				b.last[i] = old.last[j]
 			}
 		}
 	}
@@ -181,7 +182,7 @@ func (b *Balancer) Adopt(old *Balancer) {
 // Choose gives the index of the server for a client, and remembers the choice; -1 means that no server is left. The
 // servers are those of the configuration, in its order.
 func (b *Balancer) Choose(now Instant, servers []Server, r Request) int {
-	b.hear(servers)
+	b.update(servers)
 	best := b.pick(now, servers, r)
 	if best < 0 {
 		b.refused++
@@ -192,10 +193,10 @@ func (b *Balancer) Choose(now Instant, servers []Server, r Request) int {
 	return best
 }
 
-// hear takes in new statistics: as many of the oldest choices have come as the server has more clients now.
-func (b *Balancer) hear(servers []Server) {
-	for i := range b.told {
-		s, t := &servers[i], &b.told[i]
+// update takes in new statistics: as many clients of the oldest choices have come as the server has more clients now.
+func (b *Balancer) update(servers []Server) {
+	for i := range b.last {
+		s, t := &servers[i], &b.last[i]
 		if t.known && s.Measured <= t.at {
 			continue
 		}
@@ -213,14 +214,14 @@ func (b *Balancer) hear(servers []Server) {
 			p.open -= came
 			grown -= came
 		}
-		*t = told{true, s.Measured, figure}
+		*t = reported{true, s.Measured, figure}
 	}
 }
 
-// pick finds the best server of the first tier that has one: those of the client's country before those for everybody,
-// and among them those that are ready before those that boot.
+// pick finds the best server of the first tier that has one. Servers of the client's country come before servers for all
+// countries, and within a tier servers that are ready before servers that boot.
 func (b *Balancer) pick(now Instant, servers []Server, r Request) int {
-	add, told := bitsOf(servers, r), oldest(servers)
+	add, since := bitsOf(servers, r), oldest(servers)
 	for tier := range tiers {
 		for _, state := range []State{Ready, Booting} {
 			best, score := -1, score{}
@@ -228,7 +229,7 @@ func (b *Balancer) pick(now Instant, servers []Server, r Request) int {
 				if servers[i].State != state || b.tier(i, r.Country) != tier {
 					continue
 				}
-				l := b.load(now, told, i, servers[i])
+				l := b.load(now, since, i, servers[i])
 				if b.full(i, servers[i], l, r, add) {
 					continue
 				}
@@ -244,10 +245,10 @@ func (b *Balancer) pick(now Instant, servers []Server, r Request) int {
 	return -1
 }
 
-// tiers is the number of tiers; a server in a later one is not for the client at all.
+// tiers is the number of tiers; a server of a later one is never given the client.
 const tiers = 2
 
-// tier says whose turn a server is for a client of a country: 0 if it lists the country, 1 if it is for whoever is left.
+// tier is 0 for a server that lists the client's country, and 1 for one that is for the clients of all other countries.
 func (b *Balancer) tier(i int, country string) int {
 	e := &b.cfg.Servers[i]
 	switch {
@@ -266,8 +267,8 @@ type Load struct {
 	Sure             int64 // Bits without what is only guessed of new clients
 }
 
-// oldest is when that server measured its load which did it longest ago. Clients who do not come are given up on all
-// servers at once, or the one with the newest figures would seem to have the fewest.
+// oldest is when the oldest load of all servers was measured. Clients that have not come are given up on all servers at once:
+// else the server with the newest figures would seem to have the fewest clients.
 func oldest(servers []Server) Instant {
 	at := Instant(math.MaxInt64)
 	for i := range servers {
@@ -278,8 +279,8 @@ func oldest(servers []Server) Instant {
 	return at
 }
 
-// load reckons what a server carries now; told is the oldest figure of all servers.
-func (b *Balancer) load(now, told Instant, i int, s Server) Load {
+// load is what a server carries now; since is when the oldest load of all servers was measured.
+func (b *Balancer) load(now, since Instant, i int, s Server) Load {
 	l := Load{Clients: int64(s.Clients) * 1000, Streams: int64(s.Streams) * 1000, Bits: s.Bits, Sure: s.Bits}
 	if b.cfg.Blind {
 		return l
@@ -288,26 +289,26 @@ func (b *Balancer) load(now, told Instant, i int, s Server) Load {
 		if now-p.at >= horizon {
 			continue
 		}
-		open := int64(0) // those who may still come
-		if told-p.at < settle {
+		open := int64(0) // clients that may still come
+		if since-p.at < settle {
 			open = p.open
 			l.Clients += open
-			if b.cfg.Mode == Streams { // a viewer is no stream, but where streams are counted he may start one
+			if b.cfg.Mode == Streams { // where streams are counted, a viewer may start one
 				l.Streams += open
 			}
 		}
-		since := s.Measured - p.at
-		if open == 0 && (since >= window || p.open == p.weights) {
+		counted := s.Measured - p.at
+		if open == 0 && (counted >= window || p.open == p.weights) {
 			continue
 		}
 		came := p.weights - p.open
-		l.Bits += part(p.bits, open, p.weights) + fading(part(p.bits, came, p.weights), since)
-		l.Sure += part(p.sure, open, p.weights) + fading(part(p.sure, came, p.weights), since)
+		l.Bits += part(p.bits, open, p.weights) + fading(part(p.bits, came, p.weights), counted)
+		l.Sure += part(p.sure, open, p.weights) + fading(part(p.sure, came, p.weights), counted)
 	}
 	return l
 }
 
-// part is that part of x which is to it as some to all.
+// part is the part of x that corresponds to some of all.
 func part(x, some, all int64) int64 {
 	switch some {
 	case 0:
@@ -318,7 +319,7 @@ func part(x, some, all int64) int64 {
 	return scale(x, some, all)
 }
 
-// fading is what is not yet in a server's average of the output to clients who have been there for a time.
+// fading is how much of the output to clients that have been there for a time is not in the server's average yet.
 func fading(bits int64, since Instant) int64 {
 	switch {
 	case since <= 0 || bits == 0:
@@ -341,20 +342,20 @@ func bitsOf(servers []Server, r Request) int64 {
 			sum += s.Bits
 		}
 	}
-	// A server that has just got its clients sends nothing to most of them yet.
+	// A server whose clients have just come sends nothing to most of them yet.
 	if clients == 0 || sum/clients < usual/100 {
 		return usual
 	}
 	return sum / clients
 }
 
-// full says whether a server must not get the client: it would send more than it may, or it takes no streams.
+// full says whether a server must not get the client, because it would send more than it may, or takes no streams.
 func (b *Balancer) full(i int, s Server, l Load, r Request, add int64) bool {
 	if r.Publish {
 		return s.Full || b.capped(i, l, 0)
 	}
 	if r.Bits == 0 {
-		add = 0 // a guess keeps nobody out
+		add = 0 // no client is kept out because of a guess
 	}
 	return b.capped(i, l, add)
 }
@@ -364,7 +365,7 @@ func (b *Balancer) capped(i int, l Load, more int64) bool {
 	return most > 0 && (l.Sure >= most || l.Sure+more > most)
 }
 
-// A score orders servers: the lower figure, then who has the stream, then the higher hash.
+// A score orders servers: the lower figure comes first, then the server that has the stream, then the higher hash.
 type score struct {
 	figure int64
 	has    bool
@@ -381,8 +382,8 @@ func (s score) better(than score) bool {
 	return s.hash > than.hash
 }
 
-// score weighs a server for a client. Differences that are smaller than what one client makes are none, so that there is
-// a choice: it falls on a server that has the stream, and else always on the same one for the same client.
+// score is that of a server for a client. Differences that are smaller than what one client makes do not count. Of servers
+// that are equal then, one that has the stream is chosen, and else always the same one for the same client.
 func (b *Balancer) score(i int, s Server, l Load, r Request, add int64) score {
 	sc := score{has: s.Has && !r.Publish, hash: mix(r.Session ^ hash(b.cfg.Servers[i].Name))}
 	switch b.cfg.Mode {
@@ -464,7 +465,7 @@ func Session(parts ...string) uint64 {
 	return h
 }
 
-// A Report says of a server, for people, what it carries and why it gets nobody.
+// A Report is what people are shown of a server: what it carries, and why it is not chosen.
 type Report struct {
 	Name     string
 	Clients  int // with choices that its statistics do not hold yet
@@ -477,17 +478,17 @@ type Report struct {
 	Excluded Why
 }
 
-// Report describes all servers as a client of any country would meet them, and how many clients got none.
+// Report describes all servers, for clients of any country, and how many clients got none.
 func (b *Balancer) Report(now Instant, servers []Server) (out []Report, refused uint64) {
-	b.hear(servers)
-	told := oldest(servers)
+	b.update(servers)
+	since := oldest(servers)
 	sum, figures := int64(0), make([]int64, len(servers))
 	for i, e := range b.cfg.Servers {
 		s := servers[i]
-		l := b.load(now, told, i, s)
+		l := b.load(now, since, i, s)
 		r := Report{
 			Name: e.Name, Clients: int(l.Clients / 1000), Streams: int(l.Streams / 1000), Bits: l.Bits,
-			InFlight: int(l.Clients/1000) - s.Clients, Chosen: b.chosen[i], Excluded: why(s.State),
+			InFlight: int(l.Clients/1000) - s.Clients, Chosen: b.chosen[i], Excluded: whys[s.State],
 		}
 		if e.MaxBitrate > 0 {
 			r.Usage = int(scale(l.Bits, 1000, e.MaxBitrate))
@@ -516,22 +517,8 @@ func (b *Balancer) Report(now Instant, servers []Server) (out []Report, refused 
 	return out, b.refused
 }
 
-func why(s State) Why {
-	switch s {
-	case Ready:
-		return ""
-	case Booting:
-		return WhyBooting
-	case Draining:
-		return WhyDraining
-	case Unauthorised:
-		return WhyUnauthorised
-	case Failing:
-		return WhyFailing
-	case Unfit:
-		return WhyUnfit
-	case Lacking:
-		return WhyLacking
-	}
-	return WhyDown
+// whys are the reasons for which servers in a state are not chosen.
+var whys = [...]Why{
+	Down: WhyDown, Ready: "", Booting: WhyBooting, Draining: WhyDraining, Unauthorised: WhyUnauthorised, Failing: WhyFailing,
+	Unfit: WhyUnfit, Lacking: WhyLacking,
 }
