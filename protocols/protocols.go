@@ -120,9 +120,6 @@ func (d Descriptor) Directive() string { return string(d.Protocol) }
 // Flag is the flag of the command line that stands for the directive.
 func (d Descriptor) Flag() string { return "--" + d.Directive() }
 
-// Variable is the environment's variable that stands for the directive.
-func (d Descriptor) Variable() string { return "WEIR_" + strings.ToUpper(d.Directive()) }
-
 // Scheme is that of the protocol's URLs.
 func (d Descriptor) Scheme() string { return string(d.Listener) }
 

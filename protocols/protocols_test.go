@@ -84,8 +84,8 @@ func TestURL(t *testing.T) {
 			t.Errorf("URL(%s, %s, %s) = %q, want %q", tt.protocol, tt.host, tt.stream, got, tt.want)
 		}
 	}
-	if d := protocols.Of(protocols.RTMP); d.Flag() != "--rtmp" || d.Variable() != "WEIR_RTMP" || d.Directive() != "rtmp" {
-		t.Errorf("flag %q, variable %q, directive %q", d.Flag(), d.Variable(), d.Directive())
+	if d := protocols.Of(protocols.RTMP); d.Flag() != "--rtmp" || d.Directive() != "rtmp" {
+		t.Errorf("flag %q, directive %q", d.Flag(), d.Directive())
 	}
 }
 

@@ -107,8 +107,8 @@ func TestSegmentsAreMadeFromTheBeginningAboveAPredecessorsNumbers(t *testing.T) 
 			t.Fatal("nothing is packed although it was elsewhere")
 		}
 		w := live.Store.Window()
-		if w.First() < 100 || w.First() > 103 || w.Last() < w.First()+2 || !w.Segments[0].Discontinuity {
-			t.Errorf("segments %d to %d, want them to begin at 100 to 103, with a discontinuity", w.First(), w.Last())
+		if w.Segments[0].Number < 100 || w.Segments[0].Number > 103 || w.Last() < w.Segments[0].Number+2 || !w.Segments[0].Discontinuity {
+			t.Errorf("segments %d to %d, want them to begin at 100 to 103, with a discontinuity", w.Segments[0].Number, w.Last())
 		}
 	})
 }
@@ -139,9 +139,9 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 		time.Sleep(time.Second)
 		next, left := old.Record().Next, old.Window()
 		live := second.packs(t)
-		if w := live.Store.Window(); w.First() != left.First() || w.Last() != next-1 || w.TargetDuration != left.TargetDuration {
+		if w := live.Store.Window(); w.Segments[0].Number != left.Segments[0].Number || w.Last() != next-1 || w.TargetDuration != left.TargetDuration {
 			t.Fatalf("segments %d to %d, target %d; left were %d to %d, target %d",
-				w.First(), w.Last(), w.TargetDuration, left.First(), left.Last(), left.TargetDuration)
+				w.Segments[0].Number, w.Last(), w.TargetDuration, left.Segments[0].Number, left.Last(), left.TargetDuration)
 		}
 		time.Sleep(5 * time.Second)
 		first.packs(t) // a viewer who still comes there
@@ -151,8 +151,8 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 		}
 		w := live.Store.Window()
 		own := w.Segment(next)
-		if own == nil || !own.Discontinuity || w.First() > next-1 {
-			t.Errorf("segments %d to %d, want %d with a discontinuity and some before it", w.First(), w.Last(), next)
+		if own == nil || !own.Discontinuity || w.Segments[0].Number > next-1 {
+			t.Errorf("segments %d to %d, want %d with a discontinuity and some before it", w.Segments[0].Number, w.Last(), next)
 		}
 		if got := w.Segment(next - 1).Bytes(cmaf.TS); len(got) != 1 || got[0] != byte(next-1) {
 			t.Errorf("segment %d is not the one that was handed over", next-1)
@@ -183,8 +183,8 @@ func TestSegmentsThatWereHandedOverGoOnWhereTheStreamStays(t *testing.T) {
 		next := store.Record().Next
 		time.Sleep(30 * time.Second)
 		w := store.Window()
-		if w.Last() < next+10 || w.First() < next+10 || !w.Segments[0].Discontinuity {
-			t.Errorf("segments %d to %d, want them to go on above all that the other can have made of %d on", w.First(), w.Last(), next)
+		if w.Last() < next+10 || w.Segments[0].Number < next+10 || !w.Segments[0].Discontinuity {
+			t.Errorf("segments %d to %d, want them to go on above all that the other can have made of %d on", w.Segments[0].Number, w.Last(), next)
 		}
 	})
 }

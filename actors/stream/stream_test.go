@@ -393,7 +393,7 @@ func TestPublisherIsToldWhenItsStreamEnds(t *testing.T) {
 	})
 }
 
-func TestSegmentsOfAForeignStreamAreMadeWhileTheyAreWanted(t *testing.T) {
+func TestSegmentsOfAnExternalStreamAreMadeWhileTheyAreWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		ask := func(external bool) stream.Snapshot {

@@ -64,16 +64,6 @@ func (f *File) BalancerNames() []string {
 	return names
 }
 
-// Balancer gives the balancer of that name, or nil. The pointer is into f.
-func (f *File) Balancer(name string) *Balancer {
-	for i := range f.Balancers {
-		if f.Balancers[i].Name == name {
-			return &f.Balancers[i]
-		}
-	}
-	return nil
-}
-
 // UsesCountries is the first place at which a balancer names countries; ok is false if none does.
 func (f *File) UsesCountries() (at Pos, ok bool) {
 	for _, b := range f.Balancers {

@@ -235,13 +235,13 @@ func TestPlantedBreachesAreReported(t *testing.T) {
 	}
 }
 
-// foreign are words that belong to some developer's machine and not into the project. They are put together here so
+// machineWords are words that belong to some developer's machine and not into the project. They are put together here so
 // that this file does not contain them.
-var foreign = []string{"/wo" + "rk/", "/tm" + "p/", "/ro" + "ot/", "/ho" + "me/"}
+var machineWords = []string{"/wo" + "rk/", "/tm" + "p/", "/ro" + "ot/", "/ho" + "me/"}
 
 func TestNoFileSpeaksOfTheMachineItWasMadeOn(t *testing.T) {
 	walk(t, func(name string, src []byte) {
-		for _, w := range foreign {
+		for _, w := range machineWords {
 			if i := strings.Index(string(src), w); i >= 0 {
 				t.Errorf("%s:%d: mentions %s", name, 1+strings.Count(string(src[:i]), "\n"), w)
 			}

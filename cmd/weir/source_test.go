@@ -7,8 +7,10 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,4 +84,88 @@ func (p *program) at(pos token.Pos) (file string, line int) {
 		}
 	}
 	return at.Filename, at.Line
+}
+
+// promised are the names of all methods of interfaces, in the program and in what it imports, and of those that packages
+// call without an interface that has a name.
+func (p *program) promised() map[string]bool {
+	names, seen := map[string]bool{}, map[*types.Package]bool{}
+	for _, name := range []string{"Is", "Unwrap", "Run", "MarshalText", "UnmarshalText"} { // errors, kong, encoding/json
+		names[name] = true
+	}
+	add := func(t types.Type) {
+		if i, ok := t.Underlying().(*types.Interface); ok {
+			for m := range i.Methods() {
+				names[m.Name()] = true
+			}
+		}
+	}
+	var visit func(pkg *types.Package)
+	visit = func(pkg *types.Package) {
+		if seen[pkg] {
+			return
+		}
+		seen[pkg] = true
+		for _, name := range pkg.Scope().Names() {
+			add(pkg.Scope().Lookup(name).Type())
+		}
+		for _, imported := range pkg.Imports() {
+			visit(imported)
+		}
+	}
+	for _, pkg := range p.packages {
+		visit(pkg)
+	}
+	for _, tv := range p.info.Types {
+		if tv.Type != nil {
+			add(tv.Type)
+		}
+	}
+	return names
+}
+
+// waiting are functions that the program is about to use, and why they are there already. One that it uses fails the test.
+var waiting = map[string]string{
+	"protocols/listen/secure.go: Secure": "limits hold below TLS, which the listeners and connections are made for",
+}
+
+// TestProgramHasNothingForTestsAlone: the program itself uses each of its functions, methods, types and variables. A method
+// that some interface has counts as used.
+func TestProgramHasNothingForTestsAlone(t *testing.T) {
+	p := wholeProgram(t)
+	used, promised := map[types.Object]bool{}, p.promised()
+	for _, o := range p.info.Uses {
+		if f, ok := o.(*types.Func); ok {
+			o = f.Origin()
+		}
+		used[o] = true
+	}
+	unused := map[string]int{}
+	for _, o := range p.info.Defs {
+		switch d := o.(type) {
+		case *types.Func:
+			if d.Name() == "main" || d.Name() == "init" || d.Name() == "_" || d.Signature().Recv() != nil && promised[d.Name()] {
+				continue
+			}
+		case *types.TypeName, *types.Var:
+			if d.Parent() == nil || d.Parent() != d.Pkg().Scope() || d.Name() == "_" {
+				continue
+			}
+		default:
+			continue
+		}
+		if file, line := p.at(o.Pos()); !used[o] && !strings.HasSuffix(file, ".pb.go") {
+			unused[file+": "+o.Name()] = line
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(unused)) {
+		if waiting[name] == "" {
+			t.Errorf("%s (line %d) is used by no production code", name, unused[name])
+		}
+	}
+	for name := range waiting {
+		if unused[name] == 0 {
+			t.Errorf("%s is used, and needs no exception", name)
+		}
+	}
 }

@@ -83,7 +83,7 @@ func TestInheritedPartOfAWindowKeepsTheCountOfDiscontinuities(t *testing.T) {
 	packed(t, store, Options{}, batch{tracks: both, units: piece(noon+31*second, noon+41*second, 2*second)})
 	old.Inherit(sent(store, 0))
 	back, ahead := old.Window(), store.Window()
-	if back.Last() != ahead.Last() || back.First() > was.Last() {
+	if back.Last() != ahead.Last() || back.Segments[0].Number > was.Last() {
 		t.Errorf("segments = %s, want those of %s after those of %s", shows(back.Segments), shows(ahead.Segments), shows(was.Segments))
 	}
 	for _, seg := range ahead.Segments {
@@ -98,7 +98,7 @@ func TestImportedNumbersEndTheListThatWasBefore(t *testing.T) {
 	packed(t, store, Options{Start: 500}, batch{tracks: both, units: piece(noon, noon+30*second, 2*second)})
 	store.Import(Record{Next: 700, Discontinuities: 700})
 	packed(t, store, Options{}, batch{tracks: both, units: piece(noon+40*second, noon+44*second, 2*second)})
-	if w := store.Window(); w.First() != 700 || w.Discontinuities() != 700 {
+	if w := store.Window(); w.Segments[0].Number != 700 || w.Discontinuities() != 700 {
 		t.Errorf("segments = %s after %d discontinuities, want them to begin at 700 after 700", shows(w.Segments), w.Discontinuities())
 	}
 }

@@ -62,8 +62,8 @@ func TestLinearStreamStartsWithAWholeWindow(t *testing.T) {
 	store := NewStore(Config{})
 	packed(t, store, function(), batch{tracks: both}, batch{units: linearPiece(noon+second, noon+3*second)})
 	w := store.Window()
-	if w.First() != 994 || w.Last() != 999 || w.TargetDuration != 4 {
-		t.Errorf("window is %d to %d, target %d, want 994 to 999, target 4", w.First(), w.Last(), w.TargetDuration)
+	if w.Segments[0].Number != 994 || w.Last() != 999 || w.TargetDuration != 4 {
+		t.Errorf("window is %d to %d, target %d, want 994 to 999, target 4", w.Segments[0].Number, w.Last(), w.TargetDuration)
 	}
 	if w.Discontinuities() != 0 || w.Segments[0].Discontinuity {
 		t.Error("a linear stream starts with a discontinuity")
@@ -78,8 +78,8 @@ func TestWindowFillsAtTheFirstMarkWhenNobodyKnowsTheNumber(t *testing.T) {
 	o := function()
 	o.NumberAt = nil
 	packed(t, store, o, batch{tracks: both}, batch{units: linearPiece(noon+second, noon+5*second)})
-	if w := store.Window(); w.First() != 995 || w.Last() != 1000 {
-		t.Errorf("window is %d to %d, want 995 to 1000", w.First(), w.Last())
+	if w := store.Window(); w.Segments[0].Number != 995 || w.Last() != 1000 {
+		t.Errorf("window is %d to %d, want 995 to 1000", w.Segments[0].Number, w.Last())
 	}
 }
 
@@ -95,8 +95,8 @@ func TestTwoNodesMakeTheSameSegmentsOfALinearStream(t *testing.T) {
 	)
 	packed(t, late, function(), batch{tracks: both, units: linearPiece(noon+30*second, noon+41*second)})
 	a, b := early.Window(), late.Window()
-	if a.First() != b.First() || a.Last() != b.Last() || a.Last() != 1009 {
-		t.Fatalf("windows are %d to %d and %d to %d, want the same up to 1009", a.First(), a.Last(), b.First(), b.Last())
+	if a.Segments[0].Number != b.Segments[0].Number || a.Last() != b.Last() || a.Last() != 1009 {
+		t.Fatalf("windows are %d to %d and %d to %d, want the same up to 1009", a.Segments[0].Number, a.Last(), b.Segments[0].Number, b.Last())
 	}
 	if same := sameMedia(t, a, b); same != 13 {
 		t.Errorf("%d segments are in both stores, want 13", same)
@@ -156,7 +156,7 @@ func TestNothingThatAnInputLosesOrRepeatsShowsInALinearStream(t *testing.T) {
 		packed(t, store, function(), batches...)
 		packed(t, clean, function(), batch{tracks: both, units: linearPiece(end, end+second)})
 		a, b := store.Window(), clean.Window()
-		if a.First() != b.First() || a.Last() != b.Last() || sameMedia(t, a, b) != 13 || a.Discontinuities() != 0 {
+		if a.Segments[0].Number != b.Segments[0].Number || a.Last() != b.Last() || sameMedia(t, a, b) != 13 || a.Discontinuities() != 0 {
 			t.Errorf("seed %d: window is %s, want %s", seed, shows(a.kept), shows(b.kept))
 		}
 		if n := store.Stats(); n.Holes != 0 || n.Failed != 0 {
@@ -189,9 +189,9 @@ func TestWindowsOfUnevenSegmentsAreTheSameOnANodeThatStartsLater(t *testing.T) {
 	late := NewStore(Config{})
 	packed(t, late, o, feed(1198, 1200))
 	a, b := early.Window(), late.Window()
-	if a.First() != b.First() || a.Last() != b.Last() || len(a.kept) != len(b.kept) {
+	if a.Segments[0].Number != b.Segments[0].Number || a.Last() != b.Last() || len(a.kept) != len(b.kept) {
 		t.Errorf("windows are %d to %d of %d and %d to %d of %d, want the same",
-			a.First(), a.Last(), len(a.kept), b.First(), b.Last(), len(b.kept))
+			a.Segments[0].Number, a.Last(), len(a.kept), b.Segments[0].Number, b.Last(), len(b.kept))
 	}
 	if len(a.Segments) <= 6 || a.TargetDuration != 11 {
 		t.Errorf("%d segments are listed, target %d s, want more than 6, and 11 s", len(a.Segments), a.TargetDuration)

@@ -225,14 +225,6 @@ type Window struct {
 	}
 }
 
-// First is the number of the first listed segment, or 0.
-func (w *Window) First() int64 {
-	if len(w.Segments) == 0 {
-		return 0
-	}
-	return w.Segments[0].Number
-}
-
 // Last is the number of the last listed segment, or -1.
 func (w *Window) Last() int64 {
 	if len(w.Segments) == 0 {

@@ -30,10 +30,10 @@ func TestWindowNeverGoesBackAndLastsThreeTargetDurations(t *testing.T) {
 		}
 		at += length
 		w := store.Window()
-		if w.First() < first || w.Last() != n {
-			t.Fatalf("window after %d is %d to %d, and had started at %d", n, w.First(), w.Last(), first)
+		if w.Segments[0].Number < first || w.Last() != n {
+			t.Fatalf("window after %d is %d to %d, and had started at %d", n, w.Segments[0].Number, w.Last(), first)
 		}
-		first = w.First()
+		first = w.Segments[0].Number
 		listed := int64(0)
 		for _, s := range w.Segments {
 			listed += s.Duration
@@ -41,8 +41,8 @@ func TestWindowNeverGoesBackAndLastsThreeTargetDurations(t *testing.T) {
 		if n > 30 && listed < 3*second*int64(w.TargetDuration) {
 			t.Fatalf("window after %d lasts %d ticks, target is %d s", n, listed, w.TargetDuration)
 		}
-		if w.First() > 4 && w.Segment(w.First()-4) == nil {
-			t.Fatalf("segment %d is gone although %d is listed", w.First()-4, w.First())
+		if w.Segments[0].Number > 4 && w.Segment(w.Segments[0].Number-4) == nil {
+			t.Fatalf("segment %d is gone although %d is listed", w.Segments[0].Number-4, w.Segments[0].Number)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func TestDiscontinuitySequenceCountsWhatLeftTheWindow(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := store.Window()
-		got.WriteString(fmt.Sprintf("%d:%d ", w.First(), w.Discontinuities()))
+		got.WriteString(fmt.Sprintf("%d:%d ", w.Segments[0].Number, w.Discontinuities()))
 	}
 	// The tag at the first listed segment is still in the playlist, so it is not counted.
 	if want := "1:0 1:0 1:0 1:0 2:0 3:1 4:1 5:2 "; got.String() != want {
@@ -75,8 +75,8 @@ func TestHoleStartsThePlaylistAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := store.Window()
-	if w.First() != 9 || !w.Segments[0].Discontinuity {
-		t.Errorf("first listed is %d, discontinuity %t, want 9, true", w.First(), w.Segments[0].Discontinuity)
+	if w.Segments[0].Number != 9 || !w.Segments[0].Discontinuity {
+		t.Errorf("first listed is %d, discontinuity %t, want 9, true", w.Segments[0].Number, w.Segments[0].Discontinuity)
 	}
 	if w.Segment(6) == nil || w.Segment(7) != nil {
 		t.Error("what was before the hole is not kept")

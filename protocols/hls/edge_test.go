@@ -437,7 +437,7 @@ func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 	} {
 		now = now.Add(step.after)
 		if got := cached.offer(playlists[step.offer], "/cam/", "", now); got.Playlist != playlists[step.want] {
-			t.Errorf("step %d: offer(%s) = %d to %d, want %s", i, step.offer, got.First(), got.Last(), step.want)
+			t.Errorf("step %d: offer(%s) = %d to %d, want %s", i, step.offer, got.Segments[0].Number, got.Last(), step.want)
 		}
 	}
 	if cached.last(now.Add(repeatFor-1)) == nil || cached.last(now.Add(repeatFor)) != nil {

@@ -494,9 +494,9 @@ func TestClientsAreSentToTheServersOfTheirCountry(t *testing.T) {
 		for _, p := range people {
 			got, err := c.chosen(asked, "/geo/cam/mpegts?token=a%20b", p.addr, 10)
 			want := expected(p.country, dead...)
-			stranger := slices.ContainsFunc(got, func(s string) bool { return !slices.Contains(want, s) })
+			unwanted := slices.ContainsFunc(got, func(s string) bool { return !slices.Contains(want, s) })
 			// What clients of other countries have made of the load may leave one of them out while some are dead.
-			if err != nil || stranger || len(got) == 0 || len(dead) == 0 && !slices.Equal(got, want) {
+			if err != nil || unwanted || len(got) == 0 || len(dead) == 0 && !slices.Equal(got, want) {
 				t.Errorf("with %v dead, %s clients (%s) at %s: %v, %v, want %v", dead, p.who, p.addr, asked.name, got, err, want)
 			}
 		}

@@ -277,13 +277,13 @@ func TestGarbageOnAnyPortAndAWrongKeyChangeNothing(t *testing.T) {
 		t.Errorf("/cluster/state without a key: %s, want 401", res.Status)
 	}
 
-	// A stranger with another key, who lists both nodes as its peers.
-	stranger := start(t, 1, func(_ int, own []int) string {
+	// A node with another key, whose file lists both nodes as its peers.
+	outsider := start(t, 1, func(_ int, own []int) string {
 		return fmt.Sprintf("cluster_key another-key-altogether;\npeer %s { fetch_timeout 1000; stale_timeout 3000; }\npeer %s { fetch_timeout 1000; stale_timeout 3000; }\nstream clock { input fake://fake; cluster_ingest; }\n",
 			c.nodes[0].http, c.nodes[1].http)
 	})
-	eventually(t, 20*time.Second, "the stranger knows that it is refused", func() error {
-		body, err := get("http://" + stranger.nodes[0].http + "/streamer/api/v3/cluster/peers")
+	eventually(t, 20*time.Second, "the outsider knows that it is refused", func() error {
+		body, err := get("http://" + outsider.nodes[0].http + "/streamer/api/v3/cluster/peers")
 		if err == nil && strings.Count(string(body), `"unauthorised"`) != 2 {
 			err = fmt.Errorf("%s", body)
 		}
@@ -303,7 +303,7 @@ func TestGarbageOnAnyPortAndAWrongKeyChangeNothing(t *testing.T) {
 	}
 	for _, m := range c.nodes {
 		if n := len(m.log.find("a peer has another cluster key", "", time.Time{})); n != 1 {
-			t.Errorf("%s warns of the stranger %d times, want once", m.name, n)
+			t.Errorf("%s warns of the outsider %d times, want once", m.name, n)
 		}
 	}
 	body, err := get("http://" + n.http + "/streamer/api/v3/cluster/peers")

@@ -102,8 +102,8 @@ func FuzzParseMedia(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if n := p.Last() - p.First() + 1; n < 1 || int(n) != len(p.Segments) || !p.Lists(p.First()) || p.Lists(p.Last()+1) {
-				t.Fatalf("Parse(%q) has %d to %d, %d segments", text, p.First(), p.Last(), len(p.Segments))
+			if n := p.Last() - p.Segments[0].Number + 1; n < 1 || int(n) != len(p.Segments) || !p.Lists(p.Segments[0].Number) || p.Lists(p.Last()+1) {
+				t.Fatalf("Parse(%q) has %d to %d, %d segments", text, p.Segments[0].Number, p.Last(), len(p.Segments))
 			}
 			if again, err := Parse(p.Text, file); err != nil || !reflect.DeepEqual(again, p) {
 				t.Fatalf("Parse(%q) = %+v, %v, want %+v", p.Text, again, err, p)
