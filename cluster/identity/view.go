@@ -12,6 +12,8 @@ import (
 	"strconv"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/cluster/control"
 )
 
 // Kind is the kind of the virtual actors that streams are.
@@ -82,4 +84,21 @@ func splitAddr(addr string) (host string, port int, ok bool) {
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	return host, int(n), err == nil && n > 0
+}
+
+// ViewOf is what the identities need of the control plane's view. Self is this node, but for its name.
+func ViewOf(v *control.View, self Member) *View {
+	self.Name = v.Self
+	i := &View{Self: v.Self, Owner: make(map[string]string, len(v.Streams)), Members: []Member{self}}
+	for _, p := range v.Peers {
+		if p.Alive {
+			i.Members = append(i.Members, Member{Name: p.Name, Addr: p.Advert.Remote, SysID: p.Advert.SysID, Gen: int(p.Generation)})
+		}
+	}
+	for _, s := range v.Streams {
+		if s.Owner != "" {
+			i.Owner[s.Name] = s.Owner
+		}
+	}
+	return i
 }

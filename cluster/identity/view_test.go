@@ -1,12 +1,15 @@
 package identity
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/cluster"
 	"github.com/asynkron/protoactor-go/remote"
+
+	"weir/cluster/control"
 )
 
 func TestStreamIDHoldsNoSlashOfTheName(t *testing.T) {
@@ -132,5 +135,22 @@ func TestAdvertised(t *testing.T) {
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("%s: advertised = %q, %v, want %q", tt.name, got, err, tt.want)
 		}
+	}
+}
+
+func TestViewOfTheControlPlaneHasTheLiveNodesAndTheOwners(t *testing.T) {
+	v := ViewOf(&control.View{
+		Self: "n1", Peers: []control.PeerView{
+			{Name: "n2", Alive: true, Generation: 3, Advert: control.Advert{Remote: "10.0.0.2:7000", SysID: "s2"}},
+			{Name: "n3", Advert: control.Advert{Remote: "10.0.0.3:7000", SysID: "s3"}},
+		},
+		Streams: []control.StreamView{{Name: "cam", Owner: "n2"}, {Name: "none"}},
+	}, Member{Addr: "10.0.0.1:7000", SysID: "s1"})
+	want := &View{
+		Self: "n1", Owner: map[string]string{"cam": "n2"},
+		Members: []Member{{Name: "n1", Addr: "10.0.0.1:7000", SysID: "s1"}, {Name: "n2", Addr: "10.0.0.2:7000", SysID: "s2", Gen: 3}},
+	}
+	if !reflect.DeepEqual(v, want) {
+		t.Errorf("the view is %+v, want %+v", v, want)
 	}
 }

@@ -23,9 +23,9 @@ func (n *Node) newAPI() http.Handler {
 // newStatus makes what the API shows of this node.
 func (n *Node) newStatus() *status.Status {
 	return status.New(status.Config{
-		View: n.view.Load, Now: n.env.Now, Control: n.controller(),
-		File:     func() status.File { return shown(n.file(), n.keys.Own().ID()) },
-		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.env.Tree(), Ask: n.askOwner,
+		View: n.group.view.Load, Now: n.env.Now, Control: n.controller(),
+		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
+		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.env.Tree(), Ask: n.group.ask,
 		Countries: &n.geo, Drain: n.drain, Balancers: n.balancers.Report, Minutes: n.history.Minutes, Reload: n.readAgain,
 	})
 }

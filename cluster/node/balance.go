@@ -13,7 +13,7 @@ import (
 
 func (n *Node) newBalancers() *balancer.Balancers {
 	b := balancer.New(balancer.Config{
-		View: n.view.Load, Now: n.env.Now, Load: n.load.Load, Rate: n.load.Rate, Country: n.geo.Country,
+		View: n.group.view.Load, Now: n.env.Now, Load: n.load.Load, Rate: n.load.Rate, Country: n.geo.Country,
 	})
 	b.Configure(balancersOf(n.file()))
 	return b

@@ -274,7 +274,7 @@ func watchOwners(t *testing.T, nodes [3]*proc, want map[string]string) (odd func
 // notice.
 func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	const owned = "cam, other, third and free at n1"
-	nodes := group(t, func(entry [3]string) (s string) {
+	nodes := threeNodes(t, func(entry [3]string) (s string) {
 		for _, name := range []string{"cam", "other", "third"} {
 			s += "stream " + name + " { input fake://fake; cluster_ingest capture_at=" + entry[0] + "; }\n"
 		}
@@ -346,7 +346,7 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 }
 
 func TestDescribeIsAnsweredByTheNewOwnerAfterATakeOver(t *testing.T) {
-	nodes := group(t, func(entry [3]string) string {
+	nodes := threeNodes(t, func(entry [3]string) string {
 		return "stream cam { input fake://fake; cluster_ingest capture_at=" + entry[0] + "; }\n"
 	})
 	third := nodes[2]

@@ -31,7 +31,7 @@ func journaling(t *testing.T, path string, log *slog.Logger) *Node {
 		t.Fatal(err)
 	}
 	await(t, "the stream runs", func() bool {
-		return n.captures() > 0 && n.view.Load().Stream("a/b").OwnerState == "running"
+		return n.captures() > 0 && n.group.view.Load().Stream("a/b").OwnerState == "running"
 	})
 	return n
 }
@@ -59,9 +59,9 @@ func TestFullDiskEndsTheJournalAndNothingElse(t *testing.T) {
 	n := journaling(t, full, slog.New(slog.NewTextHandler(&lines, nil)))
 	defer n.Stop()
 	await(t, "the journal has failed", n.journal.Failed)
-	seen := n.view.Load().Version
-	await(t, "the control plane goes on", func() bool { return n.view.Load().Version > seen+1 })
-	if v := n.view.Load().Stream("a/b"); v.OwnerState != "running" || v.Epoch != 1 {
+	seen := n.group.view.Load().Version
+	await(t, "the control plane goes on", func() bool { return n.group.view.Load().Version > seen+1 })
+	if v := n.group.view.Load().Stream("a/b"); v.OwnerState != "running" || v.Epoch != 1 {
 		t.Errorf("the stream is %s in epoch %d, want it running since its start", v.OwnerState, v.Epoch)
 	}
 	if text := lines.String(); strings.Count(text, "nothing more is written to a file") != 1 || strings.Contains(text, "panic") {
@@ -123,7 +123,7 @@ func TestSuspendOfTheMachineReachesTheControlPlane(t *testing.T) {
 	defer n.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for n.view.Load() == nil { // until the control plane runs
+	for n.group.view.Load() == nil { // until the control plane runs
 		<-tick.C
 	}
 	asleep.Store(int64(time.Hour))

@@ -11,15 +11,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"github.com/asynkron/protoactor-go/cluster"
-	"google.golang.org/protobuf/proto"
 
 	"weir/actors"
 	"weir/actors/act"
@@ -32,7 +28,6 @@ import (
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/controller"
-	"weir/cluster/directory"
 	"weir/cluster/drain"
 	"weir/cluster/follower"
 	"weir/cluster/geo"
@@ -46,8 +41,6 @@ import (
 	"weir/cluster/source"
 	"weir/cluster/srs"
 	"weir/cluster/status"
-	"weir/cluster/trust"
-	"weir/cluster/wire"
 	"weir/protocols/api"
 	"weir/protocols/cmaf"
 	"weir/protocols/listen"
@@ -72,18 +65,13 @@ type Node struct {
 	sys       *actor.ActorSystem
 	env       act.Env
 	root      *actor.PID
-	dir       *directory.Directory
-	keys      *trust.Keyring
-	cluster   *cluster.Cluster   // nil without a cluster key
-	provider  *identity.Provider // nil without a cluster key
-	unremote  func()
+	group     *group
 	streams   *stream.Registry
 	sessions  *session.Registry
 	metrics   *api.Metrics
 	outages   load.Outages
 	load      *load.Meter
 	history   *history.History
-	published published
 	origins   origin.Directory
 	instances *router.Instances
 	servers   *servers
@@ -109,8 +97,6 @@ type Node struct {
 	journal *journal.Writer // nil without one
 	status  *status.Status
 	tasks   []*act.Task // that end after the actors
-
-	view atomic.Pointer[control.View] // the control plane's newest
 }
 
 // holdMargin is what a request is held beyond the time in which a dead owner is noticed: the start of the take-over.
@@ -128,9 +114,9 @@ func Start(cfg Config) (_ *Node, err error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
 		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
-		keys: keyring(cfg.File), dir: directory.New(cfg.Hostname),
+		group: newGroup(cfg, keyring(cfg.File)),
 	}
-	n.fetcher = &follower.HTTP{Self: n.name, URL: n.apiURL, Client: n.keys.Client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
+	n.fetcher = &follower.HTTP{Self: n.group.name, URL: n.apiURL, Client: n.group.keys.Client, Send: func(to *actor.PID, m any) { n.sys.Root.Send(to, m) }}
 	n.relay = func(name string) input.Source { return n.newRelays().Follow(name) }
 	n.sources = n.newOpener()
 	n.release = func(self *actor.PID, e control.AskRelease) { n.askRelease(self, e) }
@@ -139,6 +125,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.current.read.Store(cfg.File)
 	n.current.p.Store(cfg.File.With(n.derived(cfg.File)))
 	n.metrics = api.NewMetrics(cfg.Build, func() api.Totals { return n.status.Totals() })
+	n.group.refused = n.metrics.Unauthorised
 	specs, err := n.prepare(n.file())
 	if err != nil {
 		return nil, err
@@ -146,7 +133,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.load = n.newLoad()
 	if n.history, err = history.Open(history.Config{
 		SessionLog: cfg.File.SessionLog, Pulse: cfg.File.Pulsedb, Wall: cfg.Outside.Wall, Wait: cfg.Outside.Clock.Wait,
-		Node: n.name, Country: n.geo.Country, Load: n.load, Sessions: n.sessions, Streams: n.streams, Log: n.log,
+		Node: n.group.name, Country: n.geo.Country, Load: n.load, Sessions: n.sessions, Streams: n.streams, Log: n.log,
 	}); err != nil {
 		return nil, err
 	}
@@ -157,13 +144,13 @@ func Start(cfg Config) (_ *Node, err error) {
 	defer func() {
 		if err != nil {
 			sockets.close()
-			n.stopRemote()
+			n.group.close()
 		}
 	}()
 	n.sys = act.NewSystem(n.log)
 	n.env = cfg.Outside.Env(act.NewReal(n.sys, n.event))
 	n.balancers = n.newBalancers()
-	if err := n.startRemote(); err != nil {
+	if err := n.group.startRemote(n.sys, n.file()); err != nil {
 		return nil, err
 	}
 	n.startSRS()
@@ -197,16 +184,10 @@ func (n *Node) Stop() {
 		n.log.Warn("the actor tree has not ended in time", slog.Any("err", err))
 	}
 	n.servers.close()
-	n.stopRemote()
+	n.group.close()
 	for _, t := range n.tasks {
 		t.Stop()
 		<-t.Done
-	}
-}
-
-func (n *Node) stopRemote() {
-	if n.unremote != nil {
-		n.unremote()
 	}
 }
 
@@ -221,79 +202,6 @@ func (n *Node) hold() time.Duration {
 		stale = max(stale, p.StaleTimeout)
 	}
 	return stale + holdMargin
-}
-
-func (n *Node) startRemote() (err error) {
-	f := n.file()
-	if n.keys.Own().Zero() {
-		return nil
-	}
-	host := f.Remote.Host
-	advertise := ""
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		advertise = n.reachable()
-	}
-	n.cluster, n.provider, n.unremote, err = identity.Start(n.sys, identity.Options{
-		Listen: f.Remote.Addr(), Advertise: advertise, Keys: n.keys.Own(),
-		KeysOf: n.keysOfRemote, Others: n.keys.Accepted,
-		Refused: func(remote string, err error) {
-			n.log.Warn("message of another node refused", slog.String("client", remote), slog.Any("err", err))
-		},
-		Stranger: func(remote string, err error) {
-			n.log.Debug("not a node of this cluster", slog.String("client", remote), slog.Any("err", err))
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("listening for other nodes' actors: %w", err)
-	}
-	return nil
-}
-
-// resolving bounds what a name of the file may take to be looked up at the start.
-const resolving = 2 * time.Second
-
-// reachable is the address under which other nodes most likely reach this machine.
-func (n *Node) reachable() string {
-	ctx, cancel := context.WithTimeout(context.Background(), resolving)
-	defer cancel()
-	var peers []string
-	for _, p := range n.file().Peers {
-		peers = append(peers, entry(p))
-	}
-	ip, sure := identity.Reachable(ctx, peers)
-	if !sure {
-		n.log.Warn("other nodes may not reach this one's actors: no peer could be looked up, so it advertises " + identity.Loopback +
-			"; set `remote HOST:PORT;`")
-	}
-	return ip
-}
-
-// entitled refuses questions that are proved with another key than that of the link to the node that asks: a peer's own
-// key replaces the global one in both directions.
-func (n *Node) entitled(ask follower.Ask) follower.Ask {
-	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
-		if v := n.view.Load(); v != nil {
-			proven, ok := trust.Proven(ctx)
-			if p := v.Peer(from); ok && p != nil && p.Entry != "" && proven != n.keys.Of(p.Entry) {
-				n.metrics.Unauthorised()
-				return nil, fmt.Errorf("%w: it is not that of %s", trust.ErrWrongKey, from)
-			}
-		}
-		return ask(ctx, from, seen, want)
-	}
-}
-
-func (n *Node) keysOfRemote(addr string) trust.Keys {
-	v := n.view.Load()
-	if v == nil {
-		return trust.Keys{}
-	}
-	for i := range v.Peers {
-		if v.Peers[i].Advert.Remote == addr {
-			return n.keys.Of(v.Peers[i].Entry)
-		}
-	}
-	return trust.Keys{}
 }
 
 // specs are the streams of a file as the streams' supervisor wants them.
@@ -352,7 +260,7 @@ func (n *Node) spawn(specs []stream.Spec, sockets *sockets) (*actor.PID, error) 
 		})},
 		{Name: actors.Peers, Props: actors.Group(n.env, "peers", n.links(n.file()))},
 		{Name: actors.Control, Props: controller.Props(n.env, controller.Config{
-			Control: n.config(sockets), Name: n.name, Streams: streams, Registry: n.streams, Peers: n.pid(actors.Peers),
+			Control: n.config(sockets), Name: n.group.name, Streams: streams, Registry: n.streams, Peers: n.pid(actors.Peers),
 			Publish: n.publish, Note: n.note, Load: n.measure, Wanted: n.wanted, Packs: n.servers != nil, Release: n.release,
 			Stepped: n.stepped, Suspended: n.cfg.Outside.Suspended, Journal: n.journal,
 			Drained: n.drain.Handed, Draining: n.drain.Draining,
@@ -383,15 +291,15 @@ func (n *Node) config(s *sockets) func() control.Config {
 }
 
 func (n *Node) controlConfig(s *sockets) control.Config {
-	c := ControlConfig(n.file(), n.cfg.Hostname, n.keys.Own().ID())
-	c.Hash = n.current.read.Load().Hash(n.keys.Own().ID()) // what comes and goes by itself is no difference of files
+	c := ControlConfig(n.file(), n.cfg.Hostname, n.group.keys.Own().ID())
+	c.Hash = n.current.read.Load().Hash(n.group.keys.Own().ID()) // what comes and goes by itself is no difference of files
 	c.Instance, c.Seed, c.Advert = n.cfg.Outside.Instance(), n.env.Rand(), n.advert(s)
 	return c
 }
 
 func (n *Node) advert(s *sockets) control.Advert {
 	a := control.Advert{Build: n.cfg.Build, SysID: n.sys.ID, Ports: s.ports()}
-	if n.cluster != nil {
+	if n.group.cluster != nil {
 		a.Remote = n.sys.Address()
 	}
 	return a
@@ -407,22 +315,11 @@ func (n *Node) apiURL(e string) string {
 	return urls[e]
 }
 
-// relayTransport proves the key of the link to the peer of that name.
-func (n *Node) relayTransport(name string) http.RoundTripper {
-	if v := n.view.Load(); v != nil {
-		if p := v.Peer(name); p != nil {
-			return n.keys.Transport(p.Entry)
-		}
+// publish gives the control plane's view to those who decide by it.
+func (n *Node) publish(v *control.View) {
+	if n.group.publish(v, n.file(), identity.Member{Addr: n.sys.Address(), SysID: n.sys.ID}) {
+		n.outages.Changed(v, n.env.Now(), n.metrics.Gap)
 	}
-	return n.keys.Transport("")
-}
-
-// name is the announced name of this node.
-func (n *Node) name() string {
-	if v := n.view.Load(); v != nil {
-		return v.Self
-	}
-	return n.cfg.Hostname
 }
 
 // captures is how many streams this node captures now.
@@ -455,27 +352,8 @@ func (n *Node) askRelease(self *actor.PID, e control.AskRelease) {
 // handover says how the window of a stream is fetched from another node.
 func (n *Node) handover() handover.Config {
 	return handover.Config{
-		Self: n.name, Log: n.log,
-		Ask: func(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error) {
-			v, peer := n.view.Load(), (*control.PeerView)(nil)
-			if v != nil {
-				peer = v.Peer(node)
-			}
-			switch {
-			case n.cluster == nil:
-				return nil, errNoKey
-			case peer == nil:
-				return nil, fmt.Errorf("%s is not known", node)
-			}
-			return identity.AskAt(ctx, n.cluster, peer.Advert.Remote, stream, q)
-		},
-		Private: func(node string) string {
-			d, _ := n.dir.View()
-			if u := d.Nodes[node].Private; u != nil {
-				return u.String()
-			}
-			return ""
-		},
+		Self: n.group.name, Log: n.log,
+		Ask: n.group.askAt, Private: n.group.private,
 		Segment: func(ctx context.Context, private, stream string, f cmaf.Form, number int64) ([]byte, error) {
 			return n.servers.hls.Fetch(ctx, private, stream, f, number)
 		},

@@ -90,9 +90,9 @@ func (n *Node) originLinks(f *conf.File) (out []actors.Child) {
 		return nil
 	}
 	fetcher := &follower.HTTP{
-		Self:   n.name,
+		Self:   n.group.name,
 		URL:    func(name string) string { return n.sourceURL(name) },
-		Client: func(name string) *http.Client { return n.keys.Client(sourceLink(name)) },
+		Client: func(name string) *http.Client { return n.group.keys.Client(sourceLink(name)) },
 		Send:   func(to *actor.PID, m any) { n.sys.Root.Send(to, m) },
 	}
 	for _, s := range f.Sources {

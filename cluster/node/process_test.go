@@ -153,7 +153,7 @@ func obey(n *Node, o order) (r account, err error) {
 			r.Sessions = append(r.Sessions, seat{s.ID, s.Stream, s.Protocol})
 		}
 	case "describe":
-		a, err := identity.Ask(context.Background(), n.cluster, o.Stream, &wire.Describe{Protocol: wire.Protocol, Stream: o.Stream})
+		a, err := identity.Ask(context.Background(), n.group.cluster, o.Stream, &wire.Describe{Protocol: wire.Protocol, Stream: o.Stream})
 		if err != nil {
 			return r, err
 		}
@@ -232,8 +232,8 @@ func (p *proc) must(t *testing.T, o order) account {
 	return r
 }
 
-// group starts three nodes of one file, which is given their HTTP ports.
-func group(t *testing.T, streams func(entry [3]string) string) (nodes [3]*proc) {
+// threeNodes starts three nodes of one file, which is given their HTTP ports.
+func threeNodes(t *testing.T, streams func(entry [3]string) string) (nodes [3]*proc) {
 	t.Helper()
 	entry := [3]string(freeAddresses(t, 3))
 	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"

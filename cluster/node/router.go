@@ -1,23 +1,19 @@
 package node
 
 import (
-	"context"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/controller"
 	"weir/cluster/handover"
-	"weir/cluster/identity"
 	"weir/cluster/owner"
 	"weir/cluster/router"
 )
 
 func (n *Node) newRouter() *router.Router {
 	return router.New(router.Config{
-		Directory: n.dir, Registry: n.streams, Instances: n.instances, SRS: n.srs, Hooks: n.hooks, Log: n.log,
+		Directory: n.group.directory, Registry: n.streams, Instances: n.instances, SRS: n.srs, Hooks: n.hooks, Log: n.log,
 		Streams:  func(m any) { n.sys.Root.Send(n.Streams(), m) },
 		Hold:     n.hold,
 		Reserved: n.reserved,
@@ -56,7 +52,7 @@ func (n *Node) made(f *conf.File) (out []conf.Stream) {
 
 // wanted lists the on-demand streams that clients of this node want now.
 func (n *Node) wanted() []string {
-	v := n.view.Load()
+	v := n.group.view.Load()
 	if n.servers == nil || v == nil {
 		return nil
 	}
@@ -72,21 +68,13 @@ func (n *Node) publishes(name string) bool {
 
 // asker asks the owners of streams for this node.
 func (n *Node) asker() *owner.Asker {
-	return &owner.Asker{Self: n.name, Want: n.controller().WantPublish, Ask: n.askOwner}
-}
-
-// askOwner puts a question to the owner of a stream.
-func (n *Node) askOwner(ctx context.Context, stream string, q proto.Message) (proto.Message, error) {
-	if n.cluster == nil { // a node without peers
-		return nil, identity.ErrNoOwner
-	}
-	return identity.Ask(ctx, n.cluster, stream, q)
+	return &owner.Asker{Self: n.group.name, Want: n.controller().WantPublish, Ask: n.group.ask}
 }
 
 // answerer answers other nodes for the streams that this node captures.
 func (n *Node) answerer() *owner.Answerer {
 	return &owner.Answerer{
-		Self: n.name, Viewers: n.sessions.Viewers, Window: handover.Window,
+		Self: n.group.name, Viewers: n.sessions.Viewers, Window: handover.Window,
 		Streams: func(m any) { n.sys.Root.Send(n.Streams(), m) },
 		Release: n.controller().AskRelease,
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/netip"
 	"sync"
 
 	"weir/actors"
@@ -18,7 +16,6 @@ import (
 	"weir/cluster/gateway"
 	"weir/cluster/router"
 	"weir/cluster/srs"
-	"weir/cluster/trust"
 	"weir/protocols"
 	"weir/protocols/hls"
 	"weir/protocols/httpflv"
@@ -128,7 +125,7 @@ func newServers(n *Node, s *sockets, r *router.Router) *servers {
 		Router: f.router, Log: n.log,
 		Sessions: enter(func(c listen.Client) { n.sys.Root.Send(sessions, session.Enter{Client: c}) }),
 	}
-	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: d.Sessions, Transport: n.keys.Base(), Log: n.log})
+	f.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{Router: f.router, Sessions: d.Sessions, Transport: n.group.keys.Base(), Log: n.log})
 	api := n.newAPI()
 	f.on = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
@@ -137,8 +134,8 @@ func newServers(n *Node, s *sockets, r *router.Router) *servers {
 				{Path: "/streamer/", Handler: api},
 				{Path: "/api/", Handler: api},
 				{Path: "/metrics/", Handler: api},
-				{Path: follower.Path, Handler: n.guard(follower.Handler(n.entitled(n.controller().State)), false)},
-				{Path: relay.Path, Handler: n.guard(relay.New(d), true)},
+				{Path: follower.Path, Handler: n.group.guard(follower.Handler(n.group.entitled(n.controller().State)), false)},
+				{Path: relay.Path, Handler: n.group.guard(relay.New(d), true)},
 			},
 			Streams: map[protocols.Protocol]gateway.Handler{
 				protocols.HLS: f.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
@@ -149,20 +146,6 @@ func newServers(n *Node, s *sockets, r *router.Router) *servers {
 		protocols.RTSP: rtsp.New(rtsp.Config{Host: s.host(protocols.RTSP)}, d),
 	}
 	return f
-}
-
-// guard admits nodes only, which prove the cluster key; streaming is for answers without end.
-func (n *Node) guard(next http.Handler, streaming bool) http.Handler {
-	if n.cluster == nil {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, errNoKey.Error(), http.StatusForbidden)
-		})
-	}
-	o := trust.Options{Others: n.keys.Accepted, WrongKey: func(netip.Addr) { n.metrics.Unauthorised() }, Log: n.log}
-	if streaming {
-		o.Streaming = func(*http.Request) bool { return true }
-	}
-	return n.keys.Own().Handler(next, o)
 }
 
 func (s *servers) close() {

@@ -18,7 +18,7 @@ func (n *Node) newOpener() *source.Opener {
 		Clock: n.cfg.Outside.Clock, Agent: "weir/" + n.cfg.Build, Log: n.log,
 		Origins: source.Origins{
 			Directory: &n.origins, URL: n.sourceURL,
-			Transport: func(name string) http.RoundTripper { return n.keys.Transport(sourceLink(name)) },
+			Transport: func(name string) http.RoundTripper { return n.group.keys.Transport(sourceLink(name)) },
 			Answer:    func() time.Duration { return n.hold() + router.StartUp },
 		},
 	}
@@ -27,7 +27,7 @@ func (n *Node) newOpener() *source.Opener {
 // newRelays makes what follows streams that other nodes capture.
 func (n *Node) newRelays() *source.Relays {
 	return &source.Relays{
-		Directory: n.dir, External: n.srs, Transport: n.relayTransport, Hold: n.hold, Wait: n.cfg.Outside.Clock.Wait, Log: n.log,
+		Directory: n.group.directory, External: n.srs, Transport: n.group.transport, Hold: n.hold, Wait: n.cfg.Outside.Clock.Wait, Log: n.log,
 	}
 }
 

@@ -22,10 +22,10 @@ func (n *Node) startSRS() {
 	instance := n.cfg.Outside.Instance()
 	n.hooks = srs.NewHooks(n.cfg.Hostname, instance, n.log)
 	n.srs = srs.New(srs.Config{
-		Vhosts: vhosts(n.file()), Node: n.name, Instance: instance, Wall: n.wall, Log: n.log,
+		Vhosts: vhosts(n.file()), Node: n.group.name, Instance: instance, Wall: n.wall, Log: n.log,
 		Owner: func(stream string) (srs.Owner, bool) {
-			view, _ := n.dir.View()
-			v := n.view.Load()
+			view, _ := n.group.directory.View()
+			v := n.group.view.Load()
 			return srs.OwnerOf(view, stream, n.rtmpAddress(), v == nil || v.Draining)
 		},
 		Own: func(host, port string) bool { return n.rtmpAddress().Own(host, port) },
@@ -48,7 +48,7 @@ func (n *Node) startSRS() {
 		},
 		Close: func(id string) { n.sys.Root.Send(n.pid(actors.Sessions), session.Close{ID: id}) },
 		Machine: func() (cpu float64, memory uint64) {
-			if v := n.view.Load(); v != nil {
+			if v := n.group.view.Load(); v != nil {
 				cpu = float64(v.Load.CPU) / 1000
 			}
 			var m runtime.MemStats
@@ -82,7 +82,7 @@ func (n *Node) rtmpAddress() srs.Address {
 	if list := f.Listeners[protocols.RTMP]; len(list) > 0 {
 		a.Listener = list[0].Host
 	}
-	if v := n.view.Load(); v != nil && len(v.Entries) > 0 {
+	if v := n.group.view.Load(); v != nil && len(v.Entries) > 0 {
 		if p := peersByEntry(f)[v.Entries[0]]; p.PublicGiven {
 			if u, err := url.Parse(p.Public); err == nil {
 				a.Public = u.Hostname()

@@ -11,7 +11,6 @@ import (
 	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/cluster/control"
-	"weir/cluster/directory"
 	"weir/cluster/follower"
 	"weir/cluster/identity"
 	"weir/cluster/trust"
@@ -48,10 +47,11 @@ func startIn(cfg Config) (*Node, error) {
 	w := cfg.Outside.World
 	n := &Node{
 		cfg: cfg, log: cfg.Log, failed: make(chan error, 1),
-		streams: stream.NewRegistry(), sessions: session.NewRegistry(), dir: directory.New(cfg.Hostname),
-		keys: trust.NewKeyring("", nil), sys: w.System, env: w.Env, cluster: w.Cluster, provider: w.Provider,
+		streams: stream.NewRegistry(), sessions: session.NewRegistry(),
+		group: newGroup(cfg, trust.NewKeyring("", nil)), sys: w.System, env: w.Env,
 		fetcher: w.Fetcher, relay: w.Relay, release: w.Release, stepped: w.Stepped, hub: w.Hub,
 	}
+	n.group.cluster, n.group.provider = w.Cluster, w.Provider
 	n.load, n.drain = n.newLoad(), n.newDrain(nil)
 	n.instances = n.newInstances()
 	n.current.read.Store(cfg.File)
@@ -76,7 +76,7 @@ func (n *Node) sockets() *sockets {
 }
 
 // View is what the control plane knows now; nil before its first step.
-func (n *Node) View() *control.View { return n.view.Load() }
+func (n *Node) View() *control.View { return n.group.view.Load() }
 
 // Control and Streams are the actors to which [control.Event]s, and the messages of package stream, are sent.
 func (n *Node) Control() *actor.PID { return n.pid("control") }
