@@ -24,7 +24,7 @@ func (c *checks) bounds() bounds {
 	if c.edits > 0 {
 		b.differ = b.s + b.f
 	}
-	b.d = w.bases.delay.Max
+	b.d = w.base.delay.Max
 	for i := range w.links {
 		b.d = max(b.d, w.links[i].delay.Max)
 	}
@@ -38,8 +38,8 @@ func (c *checks) bounds() bounds {
 			b.up = max(b.up, r.Max)
 		}
 	}
-	if w.bases.loss > 0 {
-		p := 1 - (1-float64(w.bases.loss)/million)*(1-float64(w.bases.loss)/million)
+	if w.base.loss > 0 {
+		p := 1 - (1-float64(w.base.loss)/million)*(1-float64(w.base.loss)/million)
 		for q := p; q > 1e-7 && b.k < 50; q *= p {
 			b.k++
 		}

@@ -87,13 +87,3 @@ func TestTraceEndsInTheHashOfItsLines(t *testing.T) {
 		}
 	}
 }
-
-func TestDecisionsRepeatARun(t *testing.T) {
-	s := Draw(9, SwarmOptions{Disturbed: 20 * time.Second, MinHealing: 10 * time.Second})
-	r := Run(s, Options{Keep: true})
-	other := *s
-	got := Run(&other, Options{Decisions: r.Decisions})
-	if got.Hash != r.Hash {
-		t.Errorf("hash = %s, want %s", got.Hash, r.Hash)
-	}
-}

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"weir/cluster/conf"
-	"weir/cluster/control"
 )
 
 // A pendingExpectation waits for the instant at which it has to hold.
@@ -80,9 +77,6 @@ func (c *checks) dueExpectations() {
 // promise that is not kept yet and need not be.
 func (c *checks) open() {
 	w, r := c.w, c.w.result
-	if w.stop {
-		return
-	}
 	for _, st := range w.s.Steps {
 		if st.Expect != nil && max(st.At, st.To) > w.now {
 			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, and what line %d expects is due at %v", w.now, st.Line, max(st.At, st.To))
@@ -90,7 +84,7 @@ func (c *checks) open() {
 		}
 	}
 	for _, t := range c.trouble {
-		if c.period != wild && !t.told {
+		if c.period != disrupted && !t.told {
 			b := c.bounds()
 			at, _ := c.limit(&t, &b)
 			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, when %s has %s, which may last until %v", w.now, t.s.name, word(t.many), at.Round(time.Millisecond))
@@ -139,7 +133,7 @@ func (c *checks) wrong(p *pendingExpectation) string {
 			if c.homes == nil || c.homes[s.index] == "" {
 				return s.name + " has no home that all agree on"
 			}
-			h := w.announcer(c.homes[s.index])
+			h := w.announcing(c.homes[s.index])
 			if got := c.delivering(s); len(got) != 1 || h == nil || got[0] != h.name {
 				return fmt.Sprintf("%s is captured by %v, want %s", s.name, got, c.homes[s.index])
 			}
@@ -198,7 +192,7 @@ func (c *checks) wrongOfTime(p *pendingExpectation) string {
 		}
 		for _, s := range w.streams {
 			if s.count == 0 {
-				if why := gapWrong(Silence{s.name, s.from, w.now, s.cause}, e, p, w); why != "" {
+				if why := gapWrong(Gap{s.name, s.from, w.now, s.cause}, e, p, w); why != "" {
 					return why
 				}
 			}
@@ -214,7 +208,7 @@ func (c *checks) wrongOfTime(p *pendingExpectation) string {
 	return ""
 }
 
-func gapWrong(g Silence, e GapWithin, p *pendingExpectation, w *world) string {
+func gapWrong(g Gap, e GapWithin, p *pendingExpectation, w *world) string {
 	from, to := max(g.From, p.At), min(g.To, p.at)
 	if to-from > e.Limit && among(e.Streams, w.byName[g.Stream]) {
 		return fmt.Sprintf("%s had no media for %v, want at most %v", g.Stream, to-from, e.Limit)
@@ -279,16 +273,6 @@ func (c *checks) groups(s *streamTruth) bool {
 	return false
 }
 
-// delivering are the machines from which media of a stream comes.
-func (c *checks) delivering(s *streamTruth) (out []string) {
-	for _, m := range c.w.machines {
-		if f := m.captures[s.index].feed; f != nil && f.delivers() {
-			out = append(out, m.name)
-		}
-	}
-	return out
-}
-
 // disagreement says who takes somebody else for an owner.
 func (c *checks) disagreement() string {
 	w := c.w
@@ -313,265 +297,3 @@ func (c *checks) disagreement() string {
 	}
 	return ""
 }
-
-// A probe is a viewer who asks a node where a stream is.
-type probe struct {
-	m     *machine
-	s     *streamTruth
-	since time.Duration
-	next  time.Duration
-	boots int
-}
-
-// demanded begins a probe.
-func (c *checks) demanded(m *machine, s *streamTruth) {
-	if !m.runs() {
-		return
-	}
-	c.probes = append(c.probes, probe{m, s, c.w.now, c.w.now, m.boots})
-	c.schedule()
-}
-
-// dueProbes asks again where the streams are that viewers wait for: I14 and I22.
-func (c *checks) dueProbes() {
-	w := c.w
-	var b *bounds // of this instant
-	for i := 0; i < len(c.probes); i++ {
-		p := &c.probes[i]
-		if p.next > w.now {
-			continue
-		}
-		if b == nil {
-			now := c.bounds()
-			b = &now
-		}
-		_, f := p.m.stale()
-		p.next = w.now + max(f/10, time.Millisecond)
-		over := !p.m.up || p.m.boots != p.boots
-		if !over && p.m.frozen == 0 {
-			over = c.lookUp(p, b)
-		}
-		if over {
-			c.probes = slices.Delete(c.probes, i, i+1)
-			i--
-		}
-	}
-}
-
-// lookUp says whether the viewer has been answered.
-func (c *checks) lookUp(p *probe, b *bounds) bool {
-	w := c.w
-	limit := b.b2() + b.poll() + 2*b.d + 2*(b.f/10)
-	if c.cold {
-		limit += b.b6(c.everybody())
-	}
-	v := p.m.view()
-	x := v.Stream(p.s.name)
-	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
-		c.redirect(p, x, b)
-		if c.period == calmed || c.period == failure {
-			c.measure(I22, limit, w.now-p.since)
-		}
-		return true
-	}
-	from := max(p.since, c.since)
-	if (c.period == failure || c.period == calmed) && w.now-from > limit && c.groups(p.s) && w.now-w.lastSourceFault() > 3*time.Minute {
-		c.hold(I22, false, p.s, []string{p.m.name}, "a viewer waits for %v, want at most %v", w.now-from, limit)
-		return true
-	}
-	return w.now-p.since > time.Minute
-}
-
-// redirect is I14: the node that a viewer is led to had a claim as of the evidence that is fresh, and where it is sent
-// on from there it arrives.
-func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
-	w := c.w
-	at := p.m
-	for hops := 0; ; hops++ {
-		to := w.announcer(x.Owner)
-		if to == at {
-			y := c.claims[at.index][p.s.index]
-			c.hold(I14, at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
-				[]string{at.name}, "%s keeps a viewer of a stream that it does not have", at.name)
-			return
-		}
-		if to == nil {
-			c.hold(I14, false, p.s, []string{at.name}, "leads to nobody known: %s", x.Owner)
-			return
-		}
-		y := c.claims[to.index][p.s.index]
-		s, _ := at.stale()
-		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
-		if c.period == calmed || c.period == failure {
-			c.hold(I14, held, p.s, []string{at.name, to.name}, "%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name)
-		}
-		if !to.runs() || c.period != calmed {
-			return
-		}
-		if hops == 2 {
-			c.hold(I14, false, p.s, []string{p.m.name}, "more than two hops")
-			return
-		}
-		at = to
-		if x = at.view().Stream(p.s.name); x == nil || x.Owner == "" {
-			return
-		}
-	}
-}
-
-// numbered is I15: a capture numbers its segments above those of the owners before it, unless one still runs.
-func (c *checks) numbered(f *feed) {
-	w := c.w
-	s := f.s
-	if f.media == (control.Media{}) && f.least == 0 {
-		s.lastSegment = -1 // nobody whom it has heard knows of any; it begins anew
-	}
-	for _, m := range w.machines {
-		if g := m.captures[s.index].feed; g != nil && g != f && g.upAt >= 0 {
-			return // both run; what their viewers see is settled at the hand-over
-		}
-	}
-	if s.lastSegment < 0 || c.period == wild {
-		return // nobody can have told the new owner of a numbering
-	}
-	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == failure || c.period == calmed || c.period == homing) {
-		return
-	}
-	c.hold(I15, f.first > s.lastSegment, s, []string{f.m.name}, "begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner)
-}
-
-// capacity is I10.
-func (c *checks) capacity(m *machine, s *streamTruth) {
-	limit := m.channelLimit()
-	if limit == 0 {
-		return
-	}
-	n := c.claimed(m)
-	if n <= limit {
-		c.ok(I10)
-		return
-	}
-	if c.crowded(m) {
-		c.w.sometimes["all at limit"]++
-		c.ok(I10)
-		return
-	}
-	local, b := m.clock.at(c.w.now), c.bounds()
-	for _, q := range c.w.machines {
-		if q == m || !q.runs() || q.draining || !c.connected(m, q) || !c.eligible(q, s) || c.w.now-c.roomy[q.index] <= b.poll()+2*b.d+b.lag {
-			continue // none, or m cannot know
-		}
-		if any, _ := c.fresh(m, q, local, c.patience(m, q)); any {
-			c.hold(I10, c.period == wild, s, []string{m.name, q.name},
-				"%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name)
-			return
-		}
-	}
-	c.ok(I10)
-}
-
-// weigh notes since when a machine has room for another stream.
-func (c *checks) weigh(m *machine) {
-	limit := m.channelLimit()
-	switch room := limit == 0 || c.claimed(m) < limit; {
-	case !room:
-		c.roomy[m.index] = never
-	case c.roomy[m.index] > c.w.now:
-		c.roomy[m.index] = c.w.now
-	}
-}
-
-// crowded says whether m's part of the group has more streams than its limits allow together. Then all will be full, if
-// not at this instant.
-func (c *checks) crowded(m *machine) bool {
-	room, streams := 0, 0
-	local := m.clock.at(c.w.now)
-	for _, q := range c.w.machines {
-		if !q.runs() || q.draining || !c.connected(m, q) && q != m {
-			continue
-		}
-		if any, _ := c.fresh(m, q, local, c.patience(m, q)); !any && q != m {
-			continue
-		}
-		if q.channelLimit() == 0 {
-			return false
-		}
-		room += q.channelLimit()
-		streams += len(q.pubs)
-	}
-	for _, s := range c.w.streams {
-		if m.keeps(s) {
-			streams++
-		}
-	}
-	return streams > room
-}
-
-// claimed is how many streams m claims: what it lets go of no longer counts, although its media flows for a moment.
-func (c *checks) claimed(m *machine) (n int) {
-	for i := range c.claims[m.index] {
-		if s := c.claims[m.index][i].state; s == control.Starting || s == control.Running {
-			n++
-		}
-	}
-	return n
-}
-
-// channelLimit is the limit of captures that m's file gives it; 0 for none.
-func (m *machine) channelLimit() int {
-	for _, p := range m.file.Peers {
-		if m.w.behind(p.Name()) == m {
-			return p.ChannelLimit
-		}
-	}
-	return 0
-}
-
-// A reading is what the checks want to know of a machine's file.
-type reading struct {
-	file         *conf.File
-	config       *control.Config
-	stale, fetch time.Duration            // the longest of other nodes
-	entries      map[string]time.Duration // the stale_timeout of each peer entry
-	kept         []bool                   // streams that the group captures
-	whole        bool                     // every entry leads to a machine
-}
-
-// read reads m's file, if that is another than before.
-func (m *machine) read() *reading {
-	if m.reading.file == m.file {
-		return &m.reading
-	}
-	cfg := nodeConfig(m.file, m.name)
-	r := reading{file: m.file, config: &cfg, entries: map[string]time.Duration{}, kept: make([]bool, len(m.w.streams)), whole: true}
-	for _, p := range cfg.Peers {
-		r.entries[p.Entry] = time.Duration(p.Stale)
-		q := m.w.behind(p.Entry)
-		r.whole = r.whole && q != nil
-		if q != m {
-			r.stale, r.fetch = max(r.stale, time.Duration(p.Stale)), max(r.fetch, time.Duration(p.Fetch))
-		}
-	}
-	for _, s := range cfg.Streams {
-		if x := m.w.byName[s.Name]; x != nil {
-			r.kept[x.index] = s.Clustered && s.Kind == control.Kept && !s.OnDemand && !s.Disabled
-		}
-	}
-	m.reading = r
-	return &m.reading
-}
-
-// names says whether an entry of m's file leads to q.
-func (m *machine) names(q *machine) bool {
-	for entry := range m.read().entries {
-		if m.w.behind(entry) == q {
-			return true
-		}
-	}
-	return false
-}
-
-// controlConfig is what m's control plane would be started with.
-func (m *machine) controlConfig() *control.Config { return m.read().config }
-
-func (m *machine) fileHash() string { return m.controlConfig().Hash }

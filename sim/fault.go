@@ -11,7 +11,7 @@ type fault struct {
 	step  Step
 	kind  *Kind
 	span  int // in world.faults
-	bend  func(l *link)
+	alter func(l *link)
 	undo  func()
 	ended bool
 	files map[*machine]edited // that it has put into effect for a time
@@ -30,7 +30,7 @@ func (w *world) begin(st Step) {
 	w.trace.cause = w.trace.line(w.now, "-", "fault").text("kind", f.kind.name).text("what", described(st.Action)).num("until", int64(st.To)).end()
 	span := Span{From: w.now, To: w.now, Action: st.Action}
 	f.kind.begin(w, f, st.Action)
-	if f.bend != nil || f.undo != nil {
+	if f.alter != nil || f.undo != nil {
 		span.To = w.s.Until
 		w.active = append(w.active, f)
 		if f.lasts() {
@@ -38,8 +38,8 @@ func (w *world) begin(st Step) {
 		}
 	}
 	w.faults = append(w.faults, span)
-	if f.bend != nil {
-		w.bendLinks()
+	if f.alter != nil {
+		w.alterLinks()
 	}
 	w.checks.disturbed(disturbFault, nil)
 }
@@ -56,8 +56,8 @@ func (w *world) endFault(f *fault) {
 	if f.undo != nil {
 		f.undo()
 	}
-	if f.bend != nil {
-		w.bendLinks()
+	if f.alter != nil {
+		w.alterLinks()
 	}
 	w.checks.disturbed(disturbFault, nil)
 }
@@ -69,21 +69,21 @@ func (w *world) endFaults(which func(f *fault) bool) {
 			w.endFault(f)
 		}
 	}
-	w.bendLinks()
+	w.alterLinks()
 }
 
-// bendLinks gives every link the conduct that the active faults make.
-func (w *world) bendLinks() {
+// alterLinks gives every link the conduct that the active faults make.
+func (w *world) alterLinks() {
 	for i := range w.links {
 		l := &w.links[i]
 		clogged := l.clog > 0
-		l.conduct = w.bases
+		l.behaviour = w.base
 		if l.from == l.to {
 			continue // a node always reaches itself
 		}
 		for _, f := range w.active {
-			if f.bend != nil {
-				f.bend(l)
+			if f.alter != nil {
+				f.alter(l)
 			}
 		}
 		l.lossy = l.lossy && l.begin > 0

@@ -41,7 +41,7 @@ const (
 	Processes Subject = iota
 	Clocks
 	Topology
-	LinkConduct
+	LinkBehaviour
 	Answers
 	Sources
 	WholeRun

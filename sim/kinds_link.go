@@ -135,11 +135,11 @@ func Breakages() []Breakage { return []Breakage{CutShort, Garbled, Huge} }
 var linkKinds = []*Kind{
 	kind(Kind{Subject: Topology, Word: "cut", Args: "LINK", Help: "nothing passes", bounded: true},
 		draws(ProfileNetwork, 3, 100*time.Millisecond, func(g *generator) Cut { return Cut{Links{g.one(), g.one(), g.flip()}} }),
-		func(_ *world, f *fault, a Cut) { f.bends(a.Links, func(l *link) { l.cut++ }) }),
+		func(_ *world, f *fault, a Cut) { f.alters(a.Links, func(l *link) { l.cut++ }) }),
 	kind(Kind{Subject: Topology, Word: "partition", Args: "NODES | NODES …", Help: "nothing passes between the groups", bounded: true},
 		draws(ProfileNetwork, 3, 500*time.Millisecond, func(g *generator) Partition { return Partition{g.groups()} }),
 		func(w *world, f *fault, a Partition) {
-			f.bend = func(l *link) {
+			f.alter = func(l *link) {
 				i, j := groupOf(a.Groups, l.from.name), groupOf(a.Groups, l.to.name)
 				l.cut += b2i(i >= 0 && j >= 0 && i != j)
 			}
@@ -156,65 +156,65 @@ var linkKinds = []*Kind{
 		}),
 		func(_ *world, f *fault, a Isolate) {
 			both := a.In == a.Out
-			f.bend = func(l *link) {
+			f.alter = func(l *link) {
 				out, in := slices.Contains(a.Nodes, l.from.name), slices.Contains(a.Nodes, l.to.name)
 				l.cut += b2i(out && (a.Out || both) || in && (a.In || both))
 			}
 		}),
-	kind(Kind{Subject: LinkConduct, Word: "refuse", Args: "LINK", Help: "connections fail at once, as without DNS"},
+	kind(Kind{Subject: LinkBehaviour, Word: "refuse", Args: "LINK", Help: "connections fail at once, as without DNS"},
 		draws(ProfileNetwork, 1, 100*time.Millisecond, func(g *generator) Refuse { return Refuse{Links{g.one(), g.one(), g.flip()}} }),
-		func(_ *world, f *fault, a Refuse) { f.bends(a.Links, func(l *link) { l.refuse++ }) }),
-	kind(Kind{Subject: LinkConduct, Word: "reset", Args: "LINK P%", Help: "so many connections break"},
+		func(_ *world, f *fault, a Refuse) { f.alters(a.Links, func(l *link) { l.refuse++ }) }),
+	kind(Kind{Subject: LinkBehaviour, Word: "reset", Args: "LINK P%", Help: "so many connections break"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Reset { return Reset{Links{g.some(), nil, g.flip()}, g.chance(100)} }),
 		func(_ *world, f *fault, a Reset) {
-			f.bends(a.Links, func(l *link) { l.reset = max(l.reset, a.Probability) })
+			f.alters(a.Links, func(l *link) { l.reset = max(l.reset, a.Probability) })
 		}),
-	kind(Kind{Subject: LinkConduct, Word: "half-open", Args: "LINK", Help: "questions arrive, their answers do not"},
+	kind(Kind{Subject: LinkBehaviour, Word: "half-open", Args: "LINK", Help: "questions arrive, their answers do not"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) HalfOpen { return HalfOpen{Links{g.one(), g.some(), g.flip()}} }).further(),
-		func(_ *world, f *fault, a HalfOpen) { f.bends(a.Links, func(l *link) { l.halfOpen++ }) }),
-	kind(Kind{Subject: LinkConduct, Word: "clog", Args: "LINK", Help: "messages wait and come when it ends"},
+		func(_ *world, f *fault, a HalfOpen) { f.alters(a.Links, func(l *link) { l.halfOpen++ }) }),
+	kind(Kind{Subject: LinkBehaviour, Word: "clog", Args: "LINK", Help: "messages wait and come when it ends"},
 		draws(ProfileNetwork, 1, 100*time.Millisecond, func(g *generator) Clog { return Clog{Links{g.one(), g.one(), g.flip()}} }),
-		func(_ *world, f *fault, a Clog) { f.bends(a.Links, func(l *link) { l.clog++ }) }),
+		func(_ *world, f *fault, a Clog) { f.alters(a.Links, func(l *link) { l.clog++ }) }),
 	kind(Kind{Subject: Topology, Word: "swizzle", Args: "[NODES]", Help: "links clog and clear one after the other, at random"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Swizzle { return Swizzle{g.some()} }),
 		(*world).swizzle),
-	kind(Kind{Subject: LinkConduct, Word: "delay", Args: "LINK TIME..TIME", Help: "messages take so long"},
+	kind(Kind{Subject: LinkBehaviour, Word: "delay", Args: "LINK TIME..TIME", Help: "messages take so long"},
 		draws(ProfileNetwork, 2, time.Second, func(g *generator) Delay {
 			return Delay{Links{g.some(), nil, g.flip()}, Range{0, g.time(time.Millisecond, g.stale)}}
 		}),
-		func(_ *world, f *fault, a Delay) { f.bends(a.Links, func(l *link) { l.delay = a.By }) }),
-	kind(Kind{Subject: LinkConduct, Word: "spike", Args: "LINK P% by TIME..TIME", Help: "single messages take so much longer"},
+		func(_ *world, f *fault, a Delay) { f.alters(a.Links, func(l *link) { l.delay = a.By }) }),
+	kind(Kind{Subject: LinkBehaviour, Word: "spike", Args: "LINK P% by TIME..TIME", Help: "single messages take so much longer"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Spike {
 			return Spike{Links{g.some(), nil, g.flip()}, g.chance(20), Range{0, g.time(time.Millisecond, 2*g.stale)}}
 		}),
 		func(_ *world, f *fault, a Spike) {
-			f.bends(a.Links, func(l *link) { l.spike, l.spikeBy = a.Probability, a.By })
+			f.alters(a.Links, func(l *link) { l.spike, l.spikeBy = a.Probability, a.By })
 		}),
-	kind(Kind{Subject: LinkConduct, Word: "loss", Args: "LINK P%", Help: "so many messages are lost"},
+	kind(Kind{Subject: LinkBehaviour, Word: "loss", Args: "LINK P%", Help: "so many messages are lost"},
 		draws(ProfileNetwork, 2, time.Second, func(g *generator) Loss { return Loss{Links{g.some(), nil, g.flip()}, g.chance(60)} }),
-		func(_ *world, f *fault, a Loss) { f.bends(a.Links, func(l *link) { l.loss = a.Probability }) }),
-	kind(Kind{Subject: LinkConduct, Word: "burst", Args: "LINK begin P% end P%", Help: "messages are lost in bursts"},
+		func(_ *world, f *fault, a Loss) { f.alters(a.Links, func(l *link) { l.loss = a.Probability }) }),
+	kind(Kind{Subject: LinkBehaviour, Word: "burst", Args: "LINK begin P% end P%", Help: "messages are lost in bursts"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Burst {
 			return Burst{Links{g.some(), nil, g.flip()}, g.chance(10), Percent(10) + g.chance(60)}
 		}),
 		func(_ *world, f *fault, a Burst) {
-			f.bends(a.Links, func(l *link) { l.begin, l.end = a.Begin, a.End })
+			f.alters(a.Links, func(l *link) { l.begin, l.end = a.Begin, a.End })
 		}),
-	kind(Kind{Subject: LinkConduct, Word: "duplicate", Args: "LINK P%", Help: "messages come twice"},
+	kind(Kind{Subject: LinkBehaviour, Word: "duplicate", Args: "LINK P%", Help: "messages come twice"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Duplicate { return Duplicate{Probability: g.chance(50)} }),
-		func(_ *world, f *fault, a Duplicate) { f.bends(a.Links, func(l *link) { l.dup = a.Probability }) }),
-	kind(Kind{Subject: LinkConduct, Word: "reorder", Args: "LINK P% by TIME", Help: "messages overtake each other"},
+		func(_ *world, f *fault, a Duplicate) { f.alters(a.Links, func(l *link) { l.dup = a.Probability }) }),
+	kind(Kind{Subject: LinkBehaviour, Word: "reorder", Args: "LINK P% by TIME", Help: "messages overtake each other"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Reorder {
 			return Reorder{Probability: g.chance(50), By: g.time(time.Millisecond, g.stale)}
 		}),
 		func(_ *world, f *fault, a Reorder) {
-			f.bends(a.Links, func(l *link) { l.re, l.overtake = a.Probability, a.By })
+			f.alters(a.Links, func(l *link) { l.re, l.overtake = a.Probability, a.By })
 		}),
-	kind(Kind{Subject: LinkConduct, Word: "bandwidth", Args: "LINK BYTES", Help: "so many bytes pass in a second"},
+	kind(Kind{Subject: LinkBehaviour, Word: "bandwidth", Args: "LINK BYTES", Help: "so many bytes pass in a second"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Bandwidth {
 			return Bandwidth{Links{g.one(), nil, g.flip()}, 200 + g.rng.IntN(20_000)}
 		}),
-		func(_ *world, f *fault, a Bandwidth) { f.bends(a.Links, func(l *link) { l.bandwidth = a.Bytes }) }),
+		func(_ *world, f *fault, a Bandwidth) { f.alters(a.Links, func(l *link) { l.bandwidth = a.Bytes }) }),
 	kind(Kind{Subject: Topology, Word: "flap", Args: "LINK down TIME up TIME", Help: "the link is cut and heals again and again", name: "flaplink"},
 		draws(ProfileNetwork, 1, 5*time.Second, func(g *generator) FlapLink {
 			return FlapLink{Links{g.one(), g.one(), g.flip()}, g.time(100*time.Millisecond, 2*g.stale), g.time(100*time.Millisecond, 2*g.stale)}
@@ -226,7 +226,7 @@ var linkKinds = []*Kind{
 		}),
 		func(w *world, f *fault, a SlowReplies) {
 			if a.After > 0 {
-				f.bend = func(l *link) {
+				f.alter = func(l *link) {
 					if a.Nodes == nil || slices.Contains(a.Nodes, l.from.name) {
 						l.punctual = a.After
 					}
@@ -245,13 +245,13 @@ var linkKinds = []*Kind{
 	kind(Kind{Subject: Topology, Word: "heal", Help: "all links are whole again"},
 		nil,
 		func(w *world, _ *fault, _ Heal) {
-			w.endFaults(func(f *fault) bool { return f.bend != nil })
+			w.endFaults(func(f *fault) bool { return f.alter != nil })
 		}),
 }
 
-// bends gives links another conduct for as long as the fault is on.
-func (f *fault) bends(on Links, do func(l *link)) {
-	f.bend = func(l *link) {
+// alters gives links another conduct for as long as the fault is on.
+func (f *fault) alters(on Links, do func(l *link)) {
+	f.alter = func(l *link) {
 		if on.have(l) {
 			do(l)
 		}
@@ -274,7 +274,7 @@ func (w *world) ring(f *fault, a Ring) {
 		names = w.s.Nodes
 	}
 	w.sometimes["ring"] += b2i(len(names) > 3)
-	f.bend = func(l *link) {
+	f.alter = func(l *link) {
 		i, j := slices.Index(names, l.from.name), slices.Index(names, l.to.name)
 		if i < 0 || j < 0 {
 			return
@@ -288,22 +288,22 @@ func (w *world) ring(f *fault, a Ring) {
 // flap cuts and heals a link in turns until the fault ends.
 func (w *world) flap(f *fault, a FlapLink) {
 	down := true
-	f.bend = func(l *link) { l.cut += b2i(down && a.have(l)) }
-	var turn func()
-	turn = func() {
+	f.alter = func(l *link) { l.cut += b2i(down && a.have(l)) }
+	var toggle func()
+	toggle = func() {
 		if f.ended {
 			return
 		}
 		down = !down
-		w.bendLinks()
+		w.alterLinks()
 		w.checks.disturbed(disturbFlap, nil)
 		d := a.Up
 		if down {
 			d = a.Down
 		}
-		w.queue.push(item{at: w.now + max(d, time.Millisecond), do: turn})
+		w.queue.push(item{at: w.now + max(d, time.Millisecond), do: toggle})
 	}
-	w.queue.push(item{at: w.now + max(a.Down, time.Millisecond), do: turn})
+	w.queue.push(item{at: w.now + max(a.Down, time.Millisecond), do: toggle})
 }
 
 // swizzle arranges a clog of each link for a random part of the time.

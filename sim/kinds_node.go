@@ -140,10 +140,10 @@ var nodeKinds = []*Kind{
 	kind(Kind{Subject: Clocks, Word: "clock", Args: "NODES rate ±Nppm", Help: "its clock runs fast or slow", name: "clockrate", bounded: true},
 		draws(ProfileProcess, 1, 10*time.Second, func(g *generator) ClockRate { return ClockRate{g.one(), g.rng.IntN(1001) - 500} }),
 		func(w *world, f *fault, a ClockRate) {
-			turn := func(ppm int) func(m *machine) {
+			speed := func(ppm int) func(m *machine) {
 				return func(m *machine) { m.clock.set(w.now, m.clock.ppm+int64(ppm), m.clock.still) }
 			}
-			w.each(f, a.Nodes, turn(a.PPM), turn(-a.PPM))
+			w.each(f, a.Nodes, speed(a.PPM), speed(-a.PPM))
 		}),
 	kind(Kind{Subject: Clocks, Word: "clock", Args: "NODES jump ±TIME", Help: "its wall clock is set", name: "clockjump", bounded: true, still: true},
 		draws(ProfileProcess, 1, 0, func(g *generator) ClockJump {
@@ -191,8 +191,8 @@ func (m *machine) restart(a Restart) {
 }
 
 func (w *world) crashLoop(f *fault, m *machine, a CrashLoop) {
-	var turn func()
-	turn = func() {
+	var toggle func()
+	toggle = func() {
 		if f.ended {
 			return
 		}
@@ -203,9 +203,9 @@ func (w *world) crashLoop(f *fault, m *machine, a CrashLoop) {
 			m.boot()
 			d = a.Up
 		}
-		w.queue.push(item{at: w.now + max(d, time.Millisecond), do: turn})
+		w.queue.push(item{at: w.now + max(d, time.Millisecond), do: toggle})
 	}
-	turn()
+	toggle()
 }
 
 // freeze stops processes that run, until the fault ends or they do.

@@ -31,7 +31,7 @@ var runKinds = []*Kind{
 	kind(Kind{Word: "load", Args: "NODES N%", Help: "so much of its processor is in use", bounded: true, still: true},
 		draws(ProfileProcess, 1, time.Second, func(g *generator) Load { return Load{g.one(), g.rng.IntN(1001)} }),
 		func(w *world, f *fault, a Load) {
-			w.each(f, a.Nodes, func(m *machine) { m.carries(a.CPU) }, func(m *machine) { m.carries(0) })
+			w.each(f, a.Nodes, func(m *machine) { m.setLoad(a.CPU) }, func(m *machine) { m.setLoad(0) })
 		}),
 	kind(Kind{Word: "edit", Args: "NODES FILE.conf", Help: "another configuration, a section of the scenario, takes effect"},
 		&drawn{profiles: ProfileEdit, weight: 1, steps: (*generator).rollingEdit},
@@ -44,7 +44,7 @@ var runKinds = []*Kind{
 		func(w *world, _ *fault, _ Quiet) { w.quiet() }),
 }
 
-func (m *machine) carries(cpu int) {
+func (m *machine) setLoad(cpu int) {
 	m.load = cpu
 	if m.runs() {
 		m.process.measure(cpu)
@@ -99,12 +99,12 @@ func (m *machine) reload() {
 func (w *world) quiet() {
 	w.endFaults(func(*fault) bool { return true })
 	for _, s := range w.streams {
-		clear(s.dark)
+		clear(s.unreachable)
 		clear(s.slow)
 		s.single = false
-		if len(s.mute) > 0 {
-			clear(s.mute)
-			w.mutes(s)
+		if len(s.silent) > 0 {
+			clear(s.silent)
+			w.silenceChanged(s)
 		}
 	}
 	for _, m := range w.machines {

@@ -42,27 +42,27 @@ var sourceKinds = []*Kind{
 	kind(Kind{Subject: Sources, Word: "source-down", Args: "STREAMS [on NODES]", Help: "the source cannot be reached from there", bounded: true},
 		draws(ProfileSource, 2, time.Second, func(g *generator) SourceDown { return SourceDown{g.streams(), g.maybeAll()} }),
 		func(w *world, f *fault, a SourceDown) {
-			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.dark[node] = true; w.darken(s) },
-				func(s *streamTruth, node string) { delete(s.dark, node) })
+			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.unreachable[node] = true; w.cutOff(s) },
+				func(s *streamTruth, node string) { delete(s.unreachable, node) })
 		}),
 	kind(Kind{Subject: Sources, Word: "source-up", Args: "STREAMS [on NODES]", Help: "it can be reached again"},
 		nil,
 		func(w *world, f *fault, a SourceUp) {
 			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) {
-				delete(s.dark, node)
-				delete(s.mute, node)
+				delete(s.unreachable, node)
+				delete(s.silent, node)
 				if a.Nodes == nil {
-					clear(s.dark)
-					clear(s.mute)
+					clear(s.unreachable)
+					clear(s.silent)
 				}
-				w.mutes(s)
+				w.silenceChanged(s)
 			}, nil)
 		}),
 	kind(Kind{Subject: Sources, Word: "stall", Args: "STREAMS [on NODES]", Help: "the source falls silent without closing"},
 		draws(ProfileSource, 1, time.Second, func(g *generator) Stall { return Stall{g.streams(), g.maybeAll()} }),
 		func(w *world, f *fault, a Stall) {
-			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.mute[node] = true; w.mutes(s) },
-				func(s *streamTruth, node string) { delete(s.mute, node); w.mutes(s) })
+			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.silent[node] = true; w.silenceChanged(s) },
+				func(s *streamTruth, node string) { delete(s.silent, node); w.silenceChanged(s) })
 		}),
 	kind(Kind{Subject: Sources, Word: "slow-source", Args: "STREAMS [on NODES] by TIME..TIME", Help: "the source takes so long to begin", bounded: true},
 		draws(ProfileSource, 1, time.Second, func(g *generator) SlowSource {
@@ -118,12 +118,12 @@ func (w *world) sources(f *fault, streams, nodes []string, do, undo func(s *stre
 	}
 }
 
-// darken ends the captures that have lost their source.
-func (w *world) darken(s *streamTruth) {
+// cutOff ends the captures that have lost their source.
+func (w *world) cutOff(s *streamTruth) {
 	for _, m := range w.machines {
-		if f := m.captures[s.index].feed; f != nil && f.dark() && f.upAt >= 0 && !f.pub {
+		if f := m.captures[s.index].feed; f != nil && f.unreachable() && f.upAt >= 0 && !f.pub {
 			m.later(time.Millisecond, func() {
-				if m.captures[s.index].feed == f && f.dark() && f.state != control.Idle && f.state < control.Stopping {
+				if m.captures[s.index].feed == f && f.unreachable() && f.state != control.Idle && f.state < control.Stopping {
 					f.fail("the source has gone")
 				}
 			})

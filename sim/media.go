@@ -18,11 +18,11 @@ type streamTruth struct {
 	cause string        // of the gap that is open
 	last  string        // who delivered last
 
-	dark   map[string]bool // nodes from which the source is unreachable
-	mute   map[string]bool // nodes at which it is silent
-	slow   map[string]Range
-	single bool
-	failed time.Duration // last failure of a capture anywhere
+	unreachable map[string]bool // nodes from which the source is unreachable
+	silent      map[string]bool // nodes at which it is silent
+	slow        map[string]Range
+	single      bool
+	failed      time.Duration // last failure of a capture anywhere
 
 	lastSegment int64 // the largest number that any owner has begun
 	lastOwner   string
@@ -60,11 +60,11 @@ type feed struct {
 
 // delivers says whether its media flows.
 func (f *feed) delivers() bool {
-	return (f.state == control.Running || f.state == control.Stopping && f.upAt >= 0) && f.m.runs() && !f.mute()
+	return (f.state == control.Running || f.state == control.Stopping && f.upAt >= 0) && f.m.runs() && !f.silent()
 }
 
-func (f *feed) mute() bool { return f.s.mute[f.m.name] || f.s.mute[""] }
-func (f *feed) dark() bool { return f.s.dark[f.m.name] || f.s.dark[""] }
+func (f *feed) silent() bool      { return f.s.silent[f.m.name] || f.s.silent[""] }
+func (f *feed) unreachable() bool { return f.s.unreachable[f.m.name] || f.s.unreachable[""] }
 
 // open begins a capture on m.
 func (m *machine) open(s *streamTruth, why string) *feed {
@@ -92,11 +92,11 @@ func (f *feed) connected() {
 	}
 	w := f.m.w
 	switch {
-	case f.dark():
+	case f.unreachable():
 		f.fail("no route to the source")
 	case f.s.single && w.others(f):
 		f.fail("the source takes no second connection")
-	case f.mute():
+	case f.silent():
 		f.m.later(w.silence, func() {
 			if f.m.captures[f.s.index].feed == f && f.state == control.Starting {
 				f.fail("silent since its start")
@@ -195,7 +195,7 @@ func (w *world) recount(s *streamTruth, cause string) {
 	case count == 0:
 		s.from, s.cause = w.now, cause
 	case was == 0:
-		w.result.Gaps = append(w.result.Gaps, Silence{s.name, s.from, w.now, s.cause})
+		w.result.Gaps = append(w.result.Gaps, Gap{s.name, s.from, w.now, s.cause})
 		w.checks.gapCloses()
 		if owner != s.last && s.last != "" {
 			w.result.Moves++
@@ -223,7 +223,7 @@ func (w *world) number(f *feed) {
 // handWindow tells the node for which a capture makes way how far its segments have come, as its stream does.
 func (w *world) handWindow(f *feed) {
 	to, next := f.to, f.current()+1
-	w.carry(w.link(f.m, to), &exchange{from: f.m, to: to, mail: func() {
+	w.carry(w.link(f.m, to), &exchange{from: f.m, to: to, deliverMessage: func() {
 		g := to.captures[f.s.index].feed
 		switch {
 		case g == nil || !to.up:
@@ -233,7 +233,7 @@ func (w *world) handWindow(f *feed) {
 			g.first, g.anchor = next, w.now
 			to.process.renumbered(g)
 		}
-	}}, mailing, 100)
+	}}, message, 100)
 }
 
 // current is the number of the segment that f is cutting.
@@ -268,21 +268,21 @@ func (f *feed) mediaNow() control.Media {
 	}
 }
 
-// mutes looks again at the captures of a stream after its silence has begun or ended.
-func (w *world) mutes(s *streamTruth) {
+// silenceChanged looks again at the captures of a stream after its silence has begun or ended.
+func (w *world) silenceChanged(s *streamTruth) {
 	for _, m := range w.machines {
 		f := m.captures[s.index].feed
 		if f == nil {
 			continue
 		}
 		f.quiet++
-		if q := f.quiet; f.mute() && f.state == control.Running {
+		if q := f.quiet; f.silent() && f.state == control.Running {
 			m.later(w.silence, func() {
 				if f.quiet == q && m.captures[s.index].feed == f && f.state == control.Running {
 					f.fail("silent")
 				}
 			})
-		} else if !f.mute() && f.state == control.Starting && w.now-f.began > draw(m.source, w.captureUp) {
+		} else if !f.silent() && f.state == control.Starting && w.now-f.began > draw(m.source, w.captureUp) {
 			m.later(0, f.connected)
 		}
 	}

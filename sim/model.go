@@ -166,14 +166,8 @@ type Options struct {
 	// Snapshots is the interval at which the nodes' views are kept. Zero means none.
 	Snapshots time.Duration
 
-	// First ends the run at the first violation.
-	First bool
-
 	// Without are faults that [Random] does not draw.
 	Without []Fault
-
-	// Decisions, from an earlier Result, are repeated instead of drawn.
-	Decisions *Decisions
 
 	// NoRelay takes what nodes say of third ones out of their answers, to show what it is good for.
 	NoRelay bool
@@ -192,17 +186,15 @@ type Result struct {
 	Measures  map[string]Measure // by the name of the bound: B1 …
 	Sometimes map[string]int     // how often each state that should occur did
 	Drawn     []Step             // what [Random] drew
-	Decisions *Decisions
 
 	Snapshots []Snapshot
-	Faults    []Span    // for the fault strip
-	Holds     []Hold    // who captured what, in the order of their beginnings
-	Beliefs   []Belief  // who took whom for dead, and when
-	Gaps      []Silence // of media
+	Faults    []Span   // for the fault strip
+	Holds     []Hold   // who captured what, in the order of their beginnings
+	Beliefs   []Belief // who took whom for dead, and when
+	Gaps      []Gap    // of media
 
 	Events    uint64 // handled by the nodes
 	Messages  uint64 // between nodes
-	Bytes     uint64 // of the answers among them, as far as they were encoded
 	Starts    int    // of captures
 	Moves     int    // of streams from one node to another
 	TakeOvers int    // from a node that was alive and reachable
@@ -250,8 +242,7 @@ type Snapshot struct {
 type NodeState struct {
 	Name   string
 	Up     bool
-	Frozen bool // paused or suspended
-	Clock  time.Duration
+	Frozen bool          // paused or suspended
 	View   *control.View // immutable; nil if it is not up
 }
 
@@ -264,7 +255,7 @@ type Span struct {
 // A Hold is a capture: a node had a stream.
 type Hold struct {
 	Stream, Node string
-	From         time.Duration // ordered to start
+	From         time.Duration // yieldsInOrder to start
 	Up           time.Duration // first access unit; -1 if none came
 	To           time.Duration // end of media; -1 if it went on
 	Why          string
@@ -276,8 +267,8 @@ type Belief struct {
 	From, To   time.Duration // To is -1 if it went on
 }
 
-// A Silence is a time in which nobody captured a stream.
-type Silence struct {
+// A Gap is a time in which nobody captured a stream.
+type Gap struct {
 	Stream   string
 	From, To time.Duration
 	Cause    string // crash, cut, yield, source, start …

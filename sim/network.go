@@ -16,7 +16,7 @@ const (
 	asking    hop = iota + 1 // the question arrives
 	answering                // the answer arrives
 	failing                  // the asker learns that there is none
-	mailing                  // a message between actors arrives
+	message                  // a message between actors arrives
 )
 
 // An exchange is a question between two nodes and its answer, or one message between actors.
@@ -35,14 +35,14 @@ type exchange struct {
 	over     bool
 	waits    bool // the asker gives up at the instant at which the answer arrives, a moment after it
 
-	state   *control.State
-	raw     []byte // instead of state, where bytes travel
-	garbled bool   // the bytes have been changed
-	made    time.Duration
-	who     int // boots of to when it answered
-	why     control.FailReason
-	mail    func()     // for mailing
-	link    *actor.PID // that asked, with actors
+	state          *control.State
+	raw            []byte // instead of state, where bytes travel
+	garbled        bool   // the bytes have been changed
+	made           time.Duration
+	who            int // boots of to when it answered
+	why            control.FailReason
+	deliverMessage func()     // for mailing
+	link           *actor.PID // that asked, with actors
 }
 
 // A link is the way from one machine to another.
@@ -50,15 +50,14 @@ type link struct {
 	rng, chance *rand.Rand // delay and loss; everything else
 	from, to    *machine
 
-	conduct
-	lossy  bool          // in a burst
-	free   time.Duration // when its bandwidth is free
-	queue  []item        // held while it is clogged
-	losses int           // in a row
+	behaviour
+	lossy bool          // in a burst
+	free  time.Duration // when its bandwidth is free
+	queue []item        // held while it is clogged
 }
 
-// A conduct is how a link treats messages, as the faults that are on make it.
-type conduct struct {
+// A behaviour is how a link treats messages, as the faults that are on make it.
+type behaviour struct {
 	cut, refuse, clog     int
 	halfOpen              int
 	punctual              time.Duration // answers arrive exactly so long after their questions
@@ -82,9 +81,9 @@ func hits(r *rand.Rand, p PPM) bool { return p > 0 && r.Uint32N(million) < uint3
 
 func (w *world) link(from, to *machine) *link { return &w.links[from.index*len(w.machines)+to.index] }
 
-// fate draws what becomes of a message. The number of draws from rng is the same for all, so that a fault on one link
+// transit draws what becomes of a message. The number of draws from rng is the same for all, so that a fault on one link
 // shifts nothing else.
-func (w *world) fate(l *link, size int) (delay, again time.Duration, lost bool) {
+func (w *world) transit(l *link, size int) (delay, again time.Duration, lost bool) {
 	w.messages++
 	u := l.rng.Uint64()
 	span := uint64(max(0, l.delay.Max-l.delay.Min)) + 1
@@ -113,25 +112,12 @@ func (w *world) fate(l *link, size int) (delay, again time.Duration, lost bool) 
 		delay += l.free - w.now
 	}
 	lost = lost || l.cut > 0
-	if d := w.repeat; d != nil {
-		if f, ok := d[w.messages]; ok {
-			delay, again, lost = f.Delay, f.Again, f.Lost
-		}
-	}
-	if w.record {
-		w.decisions.Fates = append(w.decisions.Fates, Decision{w.messages, delay, lost, again})
-	}
-	if lost {
-		l.losses++
-	} else {
-		l.losses = 0
-	}
 	return delay, again, lost
 }
 
 // carry puts a message on a link: it arrives as that hop, or is lost.
 func (w *world) carry(l *link, ex *exchange, step hop, size int) {
-	delay, again, lost := w.fate(l, size)
+	delay, again, lost := w.transit(l, size)
 	if lost {
 		return
 	}
@@ -189,8 +175,8 @@ func (w *world) fail(ex *exchange, d time.Duration, why control.FailReason) {
 func (w *world) arrive(it item) {
 	ex := it.ex
 	switch it.step {
-	case mailing:
-		ex.mail()
+	case message:
+		ex.deliverMessage()
 	case asking:
 		w.question(ex)
 	case answering:
@@ -201,7 +187,7 @@ func (w *world) arrive(it item) {
 			return
 		}
 		ex.over = true
-		ex.from.answered(ex)
+		ex.from.process.answered(ex)
 	case failing:
 		if ex.over || ex.from.boots != ex.boots {
 			return
@@ -215,7 +201,7 @@ func (w *world) arrive(it item) {
 		if ex.why == "" {
 			ex.why = control.Unreachable
 		}
-		ex.from.unanswered(ex)
+		ex.from.process.unanswered(ex)
 	}
 }
 
@@ -224,20 +210,19 @@ func (w *world) question(ex *exchange) {
 	to := ex.to
 	if !to.up || to.exhausted > 0 { // its kernel refuses at once
 		back := w.link(to, ex.from)
-		if d, _, lost := w.fate(back, 60); !lost && back.clog == 0 {
+		if d, _, lost := w.transit(back, 60); !lost && back.clog == 0 {
 			w.fail(ex, d, control.Unreachable)
 		}
 		return
 	}
 	if !to.trusts(ex.from) {
-		w.checks.refusedKey++
 		back := w.link(to, ex.from)
-		if d, _, lost := w.fate(back, 300); !lost && back.clog == 0 {
+		if d, _, lost := w.transit(back, 300); !lost && back.clog == 0 {
 			w.fail(ex, d, control.Unauthorised)
 		}
 		return
 	}
-	to.asked(ex)
+	to.process.asked(ex)
 }
 
 // reply sends an answer back.
@@ -266,7 +251,7 @@ func (w *world) reply(ex *exchange, size int) {
 func (w *world) punctual(ex *exchange) {
 	l := w.link(ex.to, ex.from)
 	at := ex.from.clock.when(ex.local+l.punctual, w.now)
-	if _, _, lost := w.fate(l, 300); lost || l.clog > 0 || at < w.now {
+	if _, _, lost := w.transit(l, 300); lost || l.clog > 0 || at < w.now {
 		return
 	}
 	ex.waits = l.punctual == time.Duration(ex.timeout) && ex.to.chance.IntN(2) == 0

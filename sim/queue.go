@@ -19,20 +19,20 @@ type item struct {
 // A queue holds items in the order of their instants. What moves in it are turns, not items: a heap of values without
 // pointers costs the garbage collector nothing.
 type queue struct {
-	heap  []turn
+	heap  []entry
 	items []item
 	free  []int32 // indices into items
 	seq   uint64
 }
 
-// A turn is where an item stands in the order.
-type turn struct {
+// A entry is where an item stands in the order.
+type entry struct {
 	at   time.Duration
 	seq  uint64
 	item int32
 }
 
-func (a turn) before(b turn) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+func (a entry) before(b entry) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
 
 // next is the instant of the first item; never if there is none.
 func (q *queue) next() time.Duration {
@@ -52,7 +52,7 @@ func (q *queue) push(it item) {
 	} else {
 		q.items = append(q.items, it)
 	}
-	p := turn{it.at, it.seq, slot}
+	p := entry{it.at, it.seq, slot}
 	q.heap = append(q.heap, p)
 	i := len(q.heap) - 1
 	for i > 0 {

@@ -33,7 +33,7 @@ func (c *checks) agreement() {
 				switch {
 				case n == 0:
 					ok = said == "" || x.OwnerState == control.ClaimStarting || x.OwnerState == control.ClaimFailed
-					if q := w.announcer(said); q != nil && !ok {
+					if q := w.announcing(said); q != nil && !ok {
 						ok = q.captures[s.index].feed != nil
 					}
 				default:
@@ -59,7 +59,7 @@ func (c *checks) home() {
 		if c.homes[s.index] == "" {
 			continue
 		}
-		h, p := w.announcer(c.homes[s.index]), w.announcer(c.pins[s.index])
+		h, p := w.announcing(c.homes[s.index]), w.announcing(c.pins[s.index])
 		if p != nil {
 			pinnedTo[p.index]++
 		} else {
@@ -79,7 +79,7 @@ func (c *checks) home() {
 			}
 		}
 	}
-	if c.period == homing && len(c.returned) == 1 && len(c.returned) > 0 {
+	if c.period == afterReturn && len(c.returned) == 1 && len(c.returned) > 0 {
 		c.measureReturn(&b)
 	}
 	c.balance(load, pinnedTo, free)
@@ -99,49 +99,4 @@ func (c *checks) measureReturn(b *bounds) {
 	if k > 0 {
 		c.measure(I19, b.b5(k), last-c.since)
 	}
-}
-
-// balance is I25.
-func (c *checks) balance(load, pinnedTo []int, free int) {
-	if c.edits > 0 || c.count != 1 {
-		return
-	}
-	live := 0
-	for _, m := range c.w.machines {
-		if m.runs() && !m.draining {
-			live++
-		}
-	}
-	for _, s := range c.w.streams {
-		if len(s.dark) > 0 || len(s.mute) > 0 || s.single {
-			return
-		}
-	}
-	for _, m := range c.w.machines {
-		if m.runs() && !m.draining && live > 0 {
-			limit := (free+live-1)/live + pinnedTo[m.index]
-			if pins := c.homeless(); pins > 0 {
-				limit += pins
-			}
-			c.hold(I25, load[m.index] <= limit, nil, []string{m.name}, "%s captures %d streams, want at most %d", m.name, load[m.index], limit)
-		}
-	}
-}
-
-// homeless are the streams pinned to machines that are not there; they are spread like others, on top of the free ones.
-func (c *checks) homeless() int {
-	n, live := 0, 0
-	for _, m := range c.w.machines {
-		if m.runs() && !m.draining {
-			live++
-			continue
-		}
-		for _, p := range c.pins {
-			n += b2i(p == m.announced)
-		}
-	}
-	if live == 0 {
-		return 0
-	}
-	return (n + live - 1) / live
 }

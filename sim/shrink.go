@@ -91,9 +91,6 @@ func (k *shrinking) plain() {
 // explicit are the steps of a scenario with those in place of Random that it stands for.
 func explicit(s *Scenario, o Options) []Step {
 	drawn := expand(s, o.Without)
-	if o.Decisions != nil {
-		drawn = o.Decisions.Steps
-	}
 	steps := slices.DeleteFunc(slices.Clone(s.Steps), func(st Step) bool {
 		_, ok := st.Action.(Random)
 		return ok
@@ -122,7 +119,7 @@ func (k *shrinking) shows(s *Scenario) bool {
 	k.left--
 	k.runs++
 	o := k.o.Run
-	o.Keep, o.Snapshots, o.First, o.Decisions = false, 0, false, nil
+	o.Keep, o.Snapshots = false, 0
 	r := Run(s, o)
 	if k.o.Progress != nil {
 		k.over = !k.o.Progress(k.runs, len(s.Steps))

@@ -76,8 +76,6 @@ type Failure struct {
 	Seed      uint64
 	Scenario  *Scenario
 	Violation Violation // the first
-	More      int       // further ones
-	Decisions *Decisions
 }
 
 // SometimesStates are the states that a standard sweep has to reach; one that it never does proves nothing.
@@ -247,9 +245,6 @@ func newSweepResult() *SweepResult {
 
 func (r *SweepResult) progress(seeds uint64, elapsed time.Duration) Progress {
 	p := Progress{Done: uint64(r.Runs), Total: seeds, Failed: r.Failed, Simulated: r.Simulated, Elapsed: elapsed}
-	if p.Done > 0 {
-		p.Left = time.Duration(float64(elapsed) / float64(p.Done) * float64(seeds-p.Done))
-	}
 	return p
 }
 
@@ -268,7 +263,7 @@ func (r *SweepResult) add(s *Scenario, x *Result) {
 	}
 	if len(x.Violations) > 0 {
 		r.Failed++
-		f := Failure{Seed: s.Seed, Scenario: s, Violation: x.Violations[0], More: len(x.Violations) - 1, Decisions: x.Decisions}
+		f := Failure{Seed: s.Seed, Scenario: s, Violation: x.Violations[0]}
 		r.Failures = append(r.Failures, f)
 		slices.SortFunc(r.Failures, func(a, b Failure) int { return int(int64(a.Seed) - int64(b.Seed)) })
 		r.Failures = r.Failures[:min(len(r.Failures), maxFailures)]

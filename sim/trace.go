@@ -17,18 +17,18 @@ import (
 // the true time, the number of the line, that of the line which led to it, the node, and what happened. Every thousand
 // lines there is one with the hash so far, so that two traces can be compared by halves.
 type tracer struct {
-	keep   bool
-	lines  []Line
-	number uint64
-	cause  uint64 // of the lines being written
-	sum    hash.Hash
-	twin   hash.Hash // of node lines without numbers, to compare runs that should not differ; nil if not wanted
-	buf    []byte    // what the hash has not seen yet
-	start  int       // of the line being written
-	stamp  int       // end of its time
-	body   int       // of its part after the numbers
-	at     time.Duration
-	node   string
+	keep       bool
+	lines      []Line
+	number     uint64
+	cause      uint64 // of the lines being written
+	sum        hash.Hash
+	unnumbered hash.Hash // of node lines without numbers, to compare runs that should not differ; nil if not wanted
+	buf        []byte    // what the hash has not seen yet
+	start      int       // of the line being written
+	stamp      int       // end of its time
+	body       int       // of its part after the numbers
+	at         time.Duration
+	node       string
 }
 
 func newTracer(keep bool) *tracer {
@@ -116,9 +116,9 @@ func (t *tracer) num(key string, n int64) *tracer {
 
 // end ends the line and returns its number.
 func (t *tracer) end() uint64 {
-	if t.twin != nil && t.node != "-" {
-		t.twin.Write(t.buf[t.start:t.stamp])
-		t.twin.Write(t.buf[t.body:])
+	if t.unnumbered != nil && t.node != "-" {
+		t.unnumbered.Write(t.buf[t.start:t.stamp])
+		t.unnumbered.Write(t.buf[t.body:])
 	}
 	if t.keep {
 		t.lines = append(t.lines, Line{t.number, t.cause, t.at, t.node, string(t.buf[t.start:])})

@@ -5,14 +5,11 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"math/rand/v2"
-	"net"
 	"slices"
-	"strconv"
 	"time"
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
-	"weir/cluster/node"
 )
 
 // A world is one run of a scenario. It belongs to one goroutine; runs beside each other share nothing.
@@ -29,7 +26,7 @@ type world struct {
 
 	entries   map[string]*machine // by what leads to them; nil where nobody is
 	announced map[string]*machine // by the name that its process had when it was last looked for
-	bases     conduct
+	base      behaviour
 	active    []*fault
 	faults    []Span
 	checks    *checks
@@ -37,19 +34,14 @@ type world struct {
 
 	messages  uint64
 	events    uint64
-	bytes     uint64
-	record    bool
-	repeat    map[uint64]Decision
-	decisions *Decisions
 	random    *rand.Rand // of the world itself: boots
 	sometimes map[string]int
-	stop      bool // at the first violation
 	captureUp Range
 	down      Range
 	silence   time.Duration
 	segment   time.Duration
 	snapshots []Snapshot
-	actors    *stage // nil with Core
+	actors    *scheduler // nil with Core
 	refusals  map[string]time.Duration
 	noted     []noted
 }
@@ -59,75 +51,6 @@ type noted struct {
 	at   time.Duration
 	node string
 	kind control.NoteKind
-}
-
-// A machine is one node of the group: its clock, its faults, and the process on it.
-type machine struct {
-	w      *world
-	index  int
-	name   string
-	disk   *conf.File // its configuration file
-	file   *conf.File // as its process has read it
-	clock  clock
-	chance *rand.Rand // its own faults
-	source *rand.Rand // its captures
-
-	boots  int
-	up     bool
-	frozen int // paused or suspended, so many times
-	held   []item
-	lag    time.Duration
-	busy   time.Duration // its processor is free then
-
-	exhausted int
-	wrongKey  int
-	newer     int // speaks a newer protocol, so many times
-	slow      Range
-	broken    PPM
-	breakage  Breakage
-	draining  bool
-	moved     int // times that its remote got another address
-	inc       uint64
-	wakes     int
-	wakeAt    time.Duration // by its clock; -1: none
-	load      int
-	answers   int // given, for the sample that is encoded
-	asleep    time.Duration
-	stillAt   time.Duration
-
-	announced string // by the running process
-	captures  []capture
-	pubs      map[string]*feed // publishers, by stream
-	process   process
-	known     []knowledge   // of each other machine
-	booted    time.Duration // true time of the last boot
-	bootClock time.Duration // its clock then
-	settled   bool          // warm since then
-	control   int           // control planes that have begun
-
-	reading reading
-	polled  map[string]time.Duration
-}
-
-// A process is what runs on a machine: the control plane alone, or the node's actors.
-type process interface {
-	tick()
-	asked(ex *exchange)
-	answered(ex *exchange)
-	unanswered(ex *exchange)
-	up(f *feed)
-	down(f *feed, why string)
-	stopped(f *feed)
-	renumbered(f *feed)
-	publish(f *feed, free string)
-	unpublish(f *feed)
-	drain()
-	edit(file *conf.File)
-	kill(id string)
-	measure(load int)
-	event(ev control.Event, line string)
-	suspended(d time.Duration)
-	end()
 }
 
 func stringHash(s string) uint64 {
@@ -147,7 +70,7 @@ func Run(s *Scenario, o Options) *Result {
 	w.run()
 	r := w.finish()
 	if w.jumps() {
-		w.compareTwin(r)
+		w.compareWithoutJumps(r)
 	}
 	return r
 }
@@ -155,34 +78,24 @@ func Run(s *Scenario, o Options) *Result {
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
 		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{}, entries: map[string]*machine{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
-		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}}, record: o.Keep, decisions: &Decisions{},
+		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}},
 	}
 	w.random = w.rng("world")
-	if d := o.Decisions; d != nil && len(d.Fates) > 0 {
-		w.repeat = map[uint64]Decision{}
-		for _, f := range d.Fates {
-			w.repeat[f.Message] = f
-		}
-	}
-	w.bases.delay = orRange(s.Net.Delay, Range{time.Millisecond, 50 * time.Millisecond})
-	w.bases.loss = s.Net.Loss
+	w.base.delay = orRange(s.Net.Delay, Range{time.Millisecond, 50 * time.Millisecond})
+	w.base.loss = s.Net.Loss
 	w.captureUp = orRange(s.Capture.Up, Range{500 * time.Millisecond, 500 * time.Millisecond})
 	w.down = orRange(s.Capture.Down, Range{50 * time.Millisecond, 50 * time.Millisecond})
 	w.silence = orDuration(s.Capture.Timeout, 10*time.Second)
 	w.segment = orDuration(s.Capture.Segment, 4*time.Second)
 	if s.setsClocks() {
-		w.trace.twin = sha256.New()
+		w.trace.unnumbered = sha256.New()
 	}
 	w.result.Drawn = expand(s, o.Without)
-	if o.Decisions != nil {
-		w.result.Drawn = o.Decisions.Steps
-	}
-	w.decisions.Steps = w.result.Drawn
 	w.addStreams()
 	w.addMachines()
 	w.checks = newChecks(w)
 	if s.Fidelity == Actors {
-		w.actors = newStage(w)
+		w.actors = newScheduler(w)
 	}
 	w.arrange()
 	return w
@@ -236,7 +149,7 @@ func (w *world) addStreams() {
 	for i, name := range slices.Compact(names) {
 		s := &streamTruth{
 			index: i, name: name, cause: "start", lastSegment: -1,
-			dark: map[string]bool{}, mute: map[string]bool{}, slow: map[string]Range{},
+			unreachable: map[string]bool{}, silent: map[string]bool{}, slow: map[string]Range{},
 		}
 		w.streams = append(w.streams, s)
 		w.byName[name] = s
@@ -260,58 +173,15 @@ func (w *world) addMachines() {
 		for _, b := range w.machines {
 			l := w.link(a, b)
 			key := a.name + " " + b.name
-			*l = link{from: a, to: b, conduct: w.bases, rng: w.rng("delay " + key), chance: w.rng("fate " + key)}
+			*l = link{from: a, to: b, behaviour: w.base, rng: w.rng("delay " + key), chance: w.rng("fate " + key)}
 		}
 	}
-}
-
-func (w *world) machine(name string) *machine {
-	for _, m := range w.machines {
-		if m.name == name {
-			return m
-		}
-	}
-	return nil
-}
-
-// behind gives the machine that a peer entry leads to.
-func (w *world) behind(entry string) *machine {
-	m, ok := w.entries[entry]
-	if !ok {
-		m = w.lookBehind(entry)
-		w.entries[entry] = m
-	}
-	return m
-}
-
-func (w *world) lookBehind(entry string) *machine {
-	host, _, err := net.SplitHostPort(entry)
-	for _, m := range w.machines {
-		if m.name == entry || err == nil && m.name == host {
-			return m
-		}
-	}
-	return nil
-}
-
-// pick gives the machines of a list; all for nil.
-func (w *world) pick(names []string) []*machine {
-	if names == nil {
-		return w.machines
-	}
-	var out []*machine
-	for _, n := range names {
-		if m := w.machine(n); m != nil {
-			out = append(out, m)
-		}
-	}
-	return out
 }
 
 // run handles one item after the other until the end.
 func (w *world) run() {
 	until := w.s.Until
-	for !w.stop {
+	for {
 		at := w.queue.next()
 		if at > until || at == never {
 			break
@@ -324,10 +194,8 @@ func (w *world) run() {
 		w.now = it.at
 		w.handle(it)
 	}
-	if !w.stop {
-		w.now = until
-		w.checks.due(until)
-	}
+	w.now = until
+	w.checks.due(until)
 }
 
 func (w *world) handle(it item) {
@@ -360,21 +228,6 @@ func (w *world) handle(it item) {
 	w.deliver(it)
 }
 
-// catchUp handles what a process without enough processor time has left lying.
-func (m *machine) catchUp() {
-	if m.frozen > 0 {
-		return
-	}
-	held := m.held
-	m.held = nil
-	for _, it := range held {
-		if it.boots == 0 || it.boots == m.boots && m.up {
-			m.w.trace.cause = it.cause
-			m.w.deliver(it)
-		}
-	}
-}
-
 func (w *world) deliver(it item) {
 	switch {
 	case it.ex != nil:
@@ -386,155 +239,6 @@ func (w *world) deliver(it item) {
 	}
 }
 
-// later arranges something for the process that runs on m now, after d of true time.
-func (m *machine) later(d time.Duration, do func()) {
-	m.w.queue.push(item{at: m.w.now + d, m: m, boots: m.boots, do: do, cause: m.w.trace.cause})
-}
-
-// timer arranges something for the process that runs on m now, after d by its own clock.
-func (m *machine) timer(d time.Duration, do func()) {
-	w := m.w
-	local := m.clock.at(w.now) + max(0, d)
-	var due func()
-	arrange := func() {
-		w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, do: due, cause: w.trace.cause})
-	}
-	due = func() {
-		if m.clock.at(w.now) < local { // it was slowed, or stood still
-			arrange()
-			return
-		}
-		do()
-	}
-	arrange()
-}
-
-// wake arranges the next wake-up, instead of the one before.
-func (m *machine) wake(local time.Duration) {
-	m.wakes++
-	m.wakeAt = local
-	w := m.w
-	w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, wake: m.wakes, cause: w.trace.cause})
-}
-
-func (m *machine) woken(number int) {
-	if number != m.wakes {
-		return
-	}
-	if m.clock.at(m.w.now) < m.wakeAt { // its clock was slowed, or stood still
-		m.wake(m.wakeAt)
-		return
-	}
-	m.process.tick()
-}
-
-func (m *machine) asked(ex *exchange)      { m.process.asked(ex) }
-func (m *machine) answered(ex *exchange)   { m.process.answered(ex) }
-func (m *machine) unanswered(ex *exchange) { m.process.unanswered(ex) }
-
-// instance names a run of the process; the checks read the number back.
-func (m *machine) instance() string { return m.name + "/" + strconv.Itoa(m.boots) }
-
-// boot starts the process.
-func (m *machine) boot() {
-	w := m.w
-	m.boots++
-	m.up, m.draining, m.settled = true, false, false
-	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
-	m.wakeAt = -1
-	m.file = m.disk
-	m.announced = m.name
-	if m.file.Name != "" {
-		m.announced = m.file.Name
-	}
-	w.trace.cause = w.trace.line(w.now, m.name, "boot").num("n", int64(m.boots)).end()
-	w.checks.disturbed(disturbBoot, m)
-	w.checks.booted(m)
-	cfg := *m.controlConfig()
-	cfg.Self = m.announced
-	cfg.Instance, cfg.Inc = m.instance(), m.inc
-	cfg.Seed = uint64(m.boots)
-	if w.actors != nil {
-		newActors(m)
-		return
-	}
-	newCore(m, cfg)
-}
-
-// crash ends the process at once, with all that it captures.
-func (m *machine) crash(why string) {
-	w := m.w
-	if !m.up {
-		return
-	}
-	w.trace.cause = w.trace.line(w.now, m.name, "crash").text("why", why).end()
-	w.checks.crashing(m)
-	m.up, m.frozen, m.held = false, 0, nil
-	if m.clock.still {
-		m.clock.set(w.now, m.clock.ppm, false)
-	}
-	if m.process != nil {
-		m.process.end()
-	}
-	for i := range m.captures {
-		if f := m.captures[i].feed; f != nil {
-			f.cut("crash")
-		}
-	}
-	clear(m.pubs)
-	w.checks.disturbed(disturbCrash, m)
-}
-
-// freeze stops the process without its knowing; still also its clock.
-func (m *machine) freeze(still bool) {
-	w := m.w
-	m.frozen++
-	if still && !m.clock.still {
-		m.clock.set(w.now, m.clock.ppm, true)
-		m.stillAt = w.now
-	}
-	if m.frozen == 1 {
-		w.trace.cause = w.trace.line(w.now, m.name, "freeze").end()
-		w.checks.disturbed(disturbFreeze, m)
-		for i := range m.captures {
-			if m.captures[i].feed != nil {
-				w.recount(w.streams[i], "crash")
-			}
-		}
-	}
-}
-
-func (m *machine) thaw() {
-	w := m.w
-	if m.frozen == 0 {
-		return
-	}
-	m.frozen--
-	if m.frozen > 0 {
-		return
-	}
-	slept := time.Duration(0)
-	if m.clock.still {
-		m.clock.set(w.now, m.clock.ppm, false)
-		slept = w.now - m.stillAt
-		m.asleep += slept
-	}
-	w.trace.cause = w.trace.line(w.now, m.name, "thaw").end()
-	w.checks.disturbed(disturbThaw, m)
-	for i := range m.captures {
-		if m.captures[i].feed != nil {
-			w.recount(w.streams[i], "")
-		}
-	}
-	if slept >= 100*time.Millisecond { // what the node's shell takes for a suspend
-		m.process.suspended(slept)
-	}
-	m.catchUp()
-}
-
-// runs says whether the process takes part at this instant.
-func (m *machine) runs() bool { return m.up && m.frozen == 0 }
-
 // finish makes the result.
 func (w *world) finish() *Result {
 	r := w.result
@@ -543,14 +247,13 @@ func (w *world) finish() *Result {
 	r.Hash = w.trace.finish(w.now)
 	r.Trace = w.trace.lines
 	r.Sometimes = w.sometimes
-	r.Decisions = w.decisions
-	r.Events, r.Messages, r.Bytes = w.events, w.messages, w.bytes
+	r.Events, r.Messages = w.events, w.messages
 	r.Simulated = w.now
 	r.Snapshots = w.snapshots
 	r.Faults = w.faults
 	for _, s := range w.streams {
 		if s.count == 0 && w.now > s.from {
-			r.Gaps = append(r.Gaps, Silence{s.name, s.from, w.now, s.cause})
+			r.Gaps = append(r.Gaps, Gap{s.name, s.from, w.now, s.cause})
 		}
 	}
 	return r
@@ -567,12 +270,9 @@ func (w *world) violate(v Violation) {
 		v.Fingerprint = v.Invariant.String()
 	}
 	w.result.Violations = append(w.result.Violations, v)
-	if w.o.First {
-		w.stop = true
-	}
 }
 
-func (w *world) twinHash() string { return hex.EncodeToString(w.trace.twin.Sum(nil)) }
+func (w *world) unnumberedHash() string { return hex.EncodeToString(w.trace.unnumbered.Sum(nil)) }
 
 // arrange puts the steps of the scenario into the queue.
 func (w *world) arrange() {
@@ -606,7 +306,7 @@ func (w *world) arrange() {
 func (w *world) snapshot() {
 	s := Snapshot{At: w.now}
 	for _, m := range w.machines {
-		n := NodeState{Name: m.name, Up: m.up, Frozen: m.frozen > 0, Clock: m.clock.at(w.now)}
+		n := NodeState{Name: m.name, Up: m.up, Frozen: m.frozen > 0}
 		if m.up {
 			n.View = m.view()
 		}
@@ -615,5 +315,3 @@ func (w *world) snapshot() {
 	w.snapshots = append(w.snapshots, s)
 	w.queue.push(item{at: w.now + w.o.Snapshots, do: w.snapshot})
 }
-
-func nodeConfig(f *conf.File, name string) control.Config { return node.ControlConfig(f, name, "") }

@@ -52,7 +52,7 @@ const (
 	rulesFile   = "cluster/control/rules.go"
 	linkFile    = "cluster/control/link.go"
 	limitFile   = "cluster/control/limit.go"
-	machineFile = "sim/node_core.go"
+	machineFile = "sim/process_core.go"
 )
 
 // All are the faults that are planted.

@@ -142,7 +142,7 @@ func (c *chart) layStreams() {
 	slices.SortFunc(names, natural)
 	for _, name := range names {
 		l := streamLane{name: name, waiting: waiting[name]}
-		l.pieces = c.cutPieces(holds[name], c.silences(name))
+		l.pieces = c.cutPieces(holds[name], c.gaps(name))
 		for _, h := range holds[name] {
 			to := h.Up
 			if h.Up < 0 {
@@ -177,8 +177,8 @@ func (c *chart) thin() {
 	c.streams = lanes
 }
 
-func (c *chart) silences(stream string) []sim.Silence {
-	var list []sim.Silence
+func (c *chart) gaps(stream string) []sim.Gap {
+	var list []sim.Gap
 	for _, g := range c.result.Gaps {
 		if g.Stream == stream {
 			list = append(list, g)
@@ -188,7 +188,7 @@ func (c *chart) silences(stream string) []sim.Silence {
 }
 
 // cutPieces divides the run where the set of nodes that deliver a stream changes.
-func (c *chart) cutPieces(holds []sim.Hold, silences []sim.Silence) []piece {
+func (c *chart) cutPieces(holds []sim.Hold, gaps []sim.Gap) []piece {
 	cuts := []time.Duration{0, c.until}
 	for _, h := range holds {
 		if h.Up >= 0 {
@@ -209,7 +209,7 @@ func (c *chart) cutPieces(holds []sim.Hold, silences []sim.Silence) []piece {
 		slices.Sort(p.owners)
 		p.cold = len(p.owners) == 0 && !ever
 		ever = ever || len(p.owners) > 0
-		for _, g := range silences {
+		for _, g := range gaps {
 			if len(p.owners) == 0 && g.From <= p.from && p.to <= c.end(g.To) {
 				p.why = g.Cause
 			}

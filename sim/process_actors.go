@@ -23,6 +23,7 @@ import (
 	"weir/cluster/identity"
 	"weir/cluster/load"
 	"weir/cluster/node"
+	"weir/cluster/wire"
 	"weir/codecs"
 	"weir/protocols/listen"
 )
@@ -92,7 +93,95 @@ func newActors(m *machine) {
 		return
 	}
 	p.node = n
-	w.actors.pump()
+	w.actors.run()
+}
+
+// askStream puts a question to whoever owns a stream, as package identity does, without waiting: done is told the answer, or
+// nil.
+func (p *actorProcess) askStream(name string, question func() proto.Message, done func(answer proto.Message)) {
+	try := 0
+	var again func()
+	ask := func() {
+		if p.ended {
+			return
+		}
+		try++
+		pid := p.clus.Get(name, identity.Kind)
+		if pid == nil {
+			p.m.timer(identity.AskPause, again)
+			return
+		}
+		p.lastAsk++
+		id := p.lastAsk
+		q := question()
+		stamp(q, id)
+		p.asks[id] = func(answer proto.Message) {
+			delete(p.asks, id)
+			if r, ok := answer.(*wire.Refused); answer == nil || ok && r.GetWhy() == wire.Refused_WHY_ELSEWHERE {
+				p.m.timer(identity.AskPause, again)
+				return
+			}
+			done(answer)
+		}
+		p.m.timer(identity.AskLimit, func() {
+			if late := p.asks[id]; late != nil {
+				late(nil)
+			}
+		})
+		p.sys.Root.RequestWithCustomSender(pid, q, p.asker)
+		p.w.actors.run()
+	}
+	again = func() {
+		if try == identity.AskTries {
+			done(nil)
+			return
+		}
+		ask()
+	}
+	ask()
+}
+
+// stamp numbers a question.
+func stamp(q proto.Message, id uint64) {
+	switch q := q.(type) {
+	case *wire.Claim:
+		q.Ask = id
+	case *wire.Release:
+		q.Ask = id
+	}
+}
+
+// takeAnswer is the actor that takes the answers.
+func (p *actorProcess) takeAnswer(ctx actor.Context) {
+	if a, ok := ctx.Message().(wire.Answer); ok {
+		if take := p.asks[a.GetAsk()]; take != nil {
+			take(a)
+		}
+	}
+}
+
+func (p *actorProcess) askRelease(self *actor.PID, e control.AskRelease) {
+	p.askStream(e.Stream, func() proto.Message {
+		return &wire.Release{Protocol: wire.Protocol, Stream: e.Stream, Node: p.m.announced}
+	}, func(answer proto.Message) {
+		if _, ok := answer.(*wire.Released); ok {
+			p.sys.Root.Send(self, control.Released(e))
+			p.w.actors.run()
+		}
+	})
+}
+
+// askClaim asks the node that is said to have a publisher.
+func (p *actorProcess) askClaim(f *feed, name string) {
+	p.askStream(f.s.name, func() proto.Message {
+		return &wire.Claim{Protocol: wire.Protocol, Stream: f.s.name, Node: p.m.announced}
+	}, func(answer proto.Message) {
+		if f.claim.Answered(answer) != nil {
+			p.w.refused(p.m, f.s, control.Busy)
+			return
+		}
+		p.publish(f, name)
+	})
 }
 
 // stepped looks on as the control plane steps.
@@ -146,11 +235,11 @@ func (p *actorProcess) effect(e control.Effect) {
 	case control.StopCapture:
 		w.traceStop(m, e)
 		if f := m.captures[w.byName[e.Stream].index].feed; f != nil {
-			f.to = w.announcer(e.To)
+			f.to = w.announcing(e.To)
 		}
 		if f := m.pubs[e.Stream]; f != nil { // its publisher is sent away
 			delete(m.pubs, e.Stream)
-			f.stop(w.announcer(e.To))
+			f.stop(w.announcing(e.To))
 		}
 	case control.Note:
 		w.note(m, e)
@@ -162,7 +251,7 @@ func (p *actorProcess) effect(e control.Effect) {
 // Fetch implements [follower.Fetcher] over the simulated network.
 func (p *actorProcess) Fetch(_ act.Env, link *actor.PID, f control.Fetch) {
 	p.w.ask(&exchange{
-		from: p.m, to: p.w.behind(f.Peer), entry: f.Peer, id: f.ID, seen: f.Seen, want: f.Want,
+		from: p.m, to: p.w.byEntry(f.Peer), entry: f.Peer, id: f.ID, seen: f.Seen, want: f.Want,
 		name: p.m.announced, timeout: f.Timeout, control: p.m.control, link: link,
 	})
 }
@@ -170,7 +259,7 @@ func (p *actorProcess) Fetch(_ act.Env, link *actor.PID, f control.Fetch) {
 // send gives a message to an actor of the node, and lets it run.
 func (p *actorProcess) send(to *actor.PID, msg any) {
 	p.sys.Root.Send(to, msg)
-	p.w.actors.pump()
+	p.w.actors.run()
 }
 
 func (p *actorProcess) asked(ex *exchange) {
@@ -178,7 +267,7 @@ func (p *actorProcess) asked(ex *exchange) {
 		return
 	}
 	p.node.AskState(ex.name, ex.seen, ex.want, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
-	p.w.actors.pump()
+	p.w.actors.run()
 }
 
 func (p *actorProcess) answered(ex *exchange) {
@@ -229,7 +318,7 @@ func (p *actorProcess) up(f *feed) {
 		p.writePublished(f, c)
 	}
 	if f.m.captures[f.s.index].feed == f && p.node != nil {
-		p.w.actors.pump()
+		p.w.actors.run()
 		p.renumbered(f)
 	}
 }
@@ -242,12 +331,12 @@ func (p *actorProcess) renumbered(f *feed) {
 // write brings one access unit, and the next after a while.
 func (c *connection) write() {
 	f := c.feed
-	if f.m.captures[f.s.index].feed != f || f.state != control.Running || f.mute() {
+	if f.m.captures[f.s.index].feed != f || f.state != control.Running || f.silent() {
 		return
 	}
 	at := int64(c.p.w.now/time.Microsecond) * 9 / 100
 	_ = c.w.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}}) // one that was replaced is told to stop
-	c.p.w.actors.pump()
+	c.p.w.actors.run()
 	f.m.later(keepAlive, c.write)
 }
 
@@ -257,7 +346,7 @@ func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
 	}
 	at := int64(p.w.now/time.Microsecond) * 9 / 100
 	_ = to.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}})
-	p.w.actors.pump()
+	p.w.actors.run()
 	f.m.later(keepAlive, func() { p.writePublished(f, to) })
 }
 
@@ -325,7 +414,7 @@ func (p *actorProcess) publish(f *feed, free string) {
 			p.publishes(f)
 		}
 	}))
-	w.actors.pump()
+	w.actors.run()
 }
 
 // publishes lets an admitted publisher begin.
@@ -355,7 +444,7 @@ func (p *actorProcess) unpublish(f *feed) {
 	if c, ok := f.ref.(listen.Publication); ok {
 		c.Close()
 	}
-	p.w.actors.pump()
+	p.w.actors.run()
 }
 
 func (p *actorProcess) event(ev control.Event, _ string) { p.send(p.node.Control(), ev) }
@@ -363,7 +452,7 @@ func (p *actorProcess) event(ev control.Event, _ string) { p.send(p.node.Control
 func (p *actorProcess) drain() {
 	if p.node != nil {
 		p.node.BeginDrain()
-		p.w.actors.pump()
+		p.w.actors.run()
 	}
 }
 
@@ -374,7 +463,7 @@ func (p *actorProcess) edit(f *conf.File) {
 	if _, err := p.node.Reload(f); err != nil {
 		p.w.checks.hold(I11, false, nil, []string{p.m.name}, "a reload fails: %v", err)
 	}
-	p.w.actors.pump()
+	p.w.actors.run()
 }
 
 // kill makes an actor panic in its mailbox.
@@ -382,8 +471,8 @@ func (p *actorProcess) kill(id string) {
 	w := p.w
 	w.trace.cause = w.trace.line(w.now, p.m.name, "panic").text("actor", id).end()
 	if b := p.boxes["node/"+id]; b != nil {
-		b.PostUserMessage(boom{})
-		w.actors.pump()
+		b.PostUserMessage(failNow{})
+		w.actors.run()
 	}
 }
 
@@ -438,13 +527,12 @@ func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
 			return
 		}
 		size = len(raw)
-		w.checks.weighed(m, st, raw)
+		w.checks.answerSize(m, st, raw)
 		ex.raw = raw
 	}
 	if m.newer > 0 && ex.raw != nil && !broken {
 		ex.raw = append([]byte(`{"from_a_later_version":{"x":[1,2,3]},`), ex.raw[1:]...)
 	}
-	w.bytes += uint64(size)
 	ex.state = st
 	w.reply(ex, size)
 }

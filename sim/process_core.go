@@ -15,29 +15,26 @@ import (
 // A core is a process of which only the control plane runs. What the node's actors would do between it and the world
 // takes no time.
 type core struct {
-	m       *machine
-	w       *world
-	cfg     control.Config
-	node    *control.Node
-	token   uint64
-	open    map[uint64]*exchange
-	pubs    map[uint64]*feed
-	letters map[uint64]func(released bool)
-	ended   bool
+	m        *machine
+	w        *world
+	cfg      control.Config
+	node     *control.Node
+	token    uint64
+	open     map[uint64]*exchange
+	pubs     map[uint64]*feed
+	releases map[uint64]func(released bool)
+	ended    bool
 
 	hearing *exchange // whose answer is being handled
 }
 
 func newCore(m *machine, cfg control.Config) {
-	c := &core{m: m, w: m.w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, letters: map[uint64]func(bool){}}
-	m.process = (*coreProcess)(c)
+	c := &core{m: m, w: m.w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, releases: map[uint64]func(bool){}}
+	m.process = c
 	c.node = control.New(cfg, c.now())
 	c.step(control.Measured{Load: control.Load{CPU: m.load}}, "")
 	c.step(control.Tick{}, "tick")
 }
-
-// coreProcess keeps the methods of [process] apart from those of core.
-type coreProcess core
 
 func (c *core) now() control.Instant {
 	return control.Instant(c.m.reads())
@@ -71,7 +68,7 @@ func (c *core) do(e control.Effect) {
 	switch e := e.(type) {
 	case control.Fetch:
 		w.ask(&exchange{
-			from: m, to: w.behind(e.Peer), entry: e.Peer, id: e.ID, seen: e.Seen, want: e.Want,
+			from: m, to: w.byEntry(e.Peer), entry: e.Peer, id: e.ID, seen: e.Seen, want: e.Want,
 			name: m.announced, timeout: e.Timeout, control: m.control,
 		})
 	case control.WakeAt:
@@ -87,7 +84,7 @@ func (c *core) do(e control.Effect) {
 	case control.StopCapture:
 		w.traceStop(m, e)
 		if f := m.captures[w.byName[e.Stream].index].feed; f != nil {
-			f.stop(w.announcer(e.To))
+			f.stop(w.announcing(e.To))
 		}
 	case control.PublishAnswer:
 		c.answer(e)
@@ -98,8 +95,8 @@ func (c *core) do(e control.Effect) {
 	case control.AskRelease:
 		c.askRelease(e)
 	case control.ReleaseAnswer:
-		if answer := c.letters[e.Token]; answer != nil {
-			delete(c.letters, e.Token)
+		if answer := c.releases[e.Token]; answer != nil {
+			delete(c.releases, e.Token)
 			answer(e.Released)
 		}
 	default:
@@ -146,32 +143,31 @@ func (c *core) start(e control.StartCapture) {
 func (c *core) askRelease(e control.AskRelease) {
 	w, m := c.w, c.m
 	w.trace.line(w.now, m.name, "ask-release").text("stream", e.Stream).text("of", e.Node).end()
-	to := w.announcer(e.Node)
+	to := w.announcing(e.Node)
 	if to == nil {
 		return
 	}
 	from := m.announced
-	w.carry(w.link(m, to), &exchange{from: m, to: to, mail: func() {
-		p, ok := to.process.(*coreProcess)
+	w.carry(w.link(m, to), &exchange{from: m, to: to, deliverMessage: func() {
+		o, ok := to.process.(*core)
 		if !ok || !to.up {
 			return
 		}
-		o := (*core)(p)
 		o.token++
-		o.letters[o.token] = func(released bool) {
+		o.releases[o.token] = func(released bool) {
 			if !released {
 				return
 			}
-			w.carry(w.link(to, m), &exchange{from: to, to: m, mail: func() {
-				if p, ok := m.process.(*coreProcess); ok && m.up {
+			w.carry(w.link(to, m), &exchange{from: to, to: m, deliverMessage: func() {
+				if c, ok := m.process.(*core); ok && m.up {
 					w.trace.cause = w.trace.line(w.now, m.name, "released").text("stream", e.Stream).text("by", e.Node).end()
-					(*core)(p).step(control.Released(e), "")
+					c.step(control.Released(e), "")
 				}
-			}}, mailing, 100)
+			}}, message, 100)
 		}
 		w.trace.cause = w.trace.line(w.now, to.name, "release-asked").text("stream", e.Stream).text("from", from).end()
 		o.step(control.ReleaseAsked{Stream: e.Stream, From: from, Token: o.token}, "")
-	}}, mailing, 100)
+	}}, message, 100)
 }
 
 // answer tells a publisher the verdict.
@@ -198,8 +194,8 @@ func (c *core) answer(e control.PublishAnswer) {
 // askClaimant asks the node that is said to have a publisher, as the node does through the stream's actor.
 func (c *core) askClaimant(f *feed, name string) {
 	w, m := c.w, c.m
-	again := func() { (*coreProcess)(c).publish(f, name) }
-	to := w.announcer(name)
+	again := func() { c.publish(f, name) }
+	to := w.announcing(name)
 	limit := m.clock.when(m.clock.at(w.now)+identity.AskLimit, w.now) - w.now
 	done := false
 	m.later(limit, func() { // no answer: settled by the order if there are two after all
@@ -212,13 +208,13 @@ func (c *core) askClaimant(f *feed, name string) {
 		return
 	}
 	ex := &exchange{from: m, to: to}
-	ex.mail = func() {
+	ex.deliverMessage = func() {
 		if !to.up {
 			return
 		}
 		has := to.pubs[f.s.name] != nil
 		back := &exchange{from: to, to: m}
-		back.mail = func() {
+		back.deliverMessage = func() {
 			if done || !m.up {
 				return
 			}
@@ -229,13 +225,13 @@ func (c *core) askClaimant(f *feed, name string) {
 				again()
 			}
 		}
-		w.carry(w.link(to, m), back, mailing, 100)
+		w.carry(w.link(to, m), back, message, 100)
 	}
-	w.carry(w.link(m, to), ex, mailing, 100)
+	w.carry(w.link(m, to), ex, message, 100)
 }
 
-// announcer gives the machine whose process announces a name.
-func (w *world) announcer(name string) *machine {
+// announcing gives the machine whose process announces a name.
+func (w *world) announcing(name string) *machine {
 	if m := w.announced[name]; m != nil && m.announced == name {
 		return m
 	}
@@ -280,18 +276,16 @@ func (ex *exchange) read() (*control.State, error) {
 	return st, st.Check()
 }
 
-func (p *coreProcess) tick() { (*core)(p).step(control.Tick{}, "tick") }
+func (c *core) tick() { c.step(control.Tick{}, "tick") }
 
-func (p *coreProcess) asked(ex *exchange) {
-	c := (*core)(p)
+func (c *core) asked(ex *exchange) {
 	c.token++
 	c.open[c.token] = ex
 	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "asked").text("from", ex.from.name).num("id", int64(ex.id)).end()
 	c.step(control.StateAsked{From: ex.name, Token: c.token, Seen: ex.seen, Want: ex.want}, "")
 }
 
-func (p *coreProcess) answered(ex *exchange) {
-	c := (*core)(p)
+func (c *core) answered(ex *exchange) {
 	w, m := c.w, c.m
 	st, err := ex.read()
 	if ex.garbled { // whatever it reads like: its proof does not hold
@@ -310,28 +304,25 @@ func (p *coreProcess) answered(ex *exchange) {
 	c.hearing = nil
 }
 
-func (p *coreProcess) unanswered(ex *exchange) {
-	c := (*core)(p)
+func (c *core) unanswered(ex *exchange) {
 	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "no-answer").text("from", ex.entry).num("id", int64(ex.id)).text("why", string(ex.why)).end()
 	c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: ex.why}, "")
 }
 
-func (p *coreProcess) up(f *feed) {
-	c := (*core)(p)
+func (c *core) up(f *feed) {
 	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "up").text("stream", f.s.name).end()
 	c.step(control.CaptureUp{Stream: f.s.name}, "")
 	if c.m.captures[f.s.index].feed == f && f.state == control.Running {
-		p.renumbered(f)
+		c.renumbered(f)
 	}
 }
 
 // renumbered tells the control plane how segments are numbered now.
-func (p *coreProcess) renumbered(f *feed) {
-	(*core)(p).step(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
+func (c *core) renumbered(f *feed) {
+	c.step(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
 }
 
-func (p *coreProcess) down(f *feed, why string) {
-	c := (*core)(p)
+func (c *core) down(f *feed, why string) {
 	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "down").text("stream", f.s.name).text("why", why).end()
 	if f.pub {
 		delete(c.m.pubs, f.s.name)
@@ -341,8 +332,7 @@ func (p *coreProcess) down(f *feed, why string) {
 	c.step(control.CaptureDown{Stream: f.s.name, Why: why}, "")
 }
 
-func (p *coreProcess) stopped(f *feed) {
-	c := (*core)(p)
+func (c *core) stopped(f *feed) {
 	if f.pub {
 		delete(c.m.pubs, f.s.name)
 	}
@@ -350,34 +340,30 @@ func (p *coreProcess) stopped(f *feed) {
 	c.step(control.CaptureStopped{Stream: f.s.name}, "")
 }
 
-func (p *coreProcess) publish(f *feed, free string) {
-	c := (*core)(p)
+func (c *core) publish(f *feed, free string) {
 	c.token++
 	c.pubs[c.token] = f
 	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "publish").text("stream", f.s.name).text("free", free).end()
 	c.step(control.PublishWanted{Stream: f.s.name, Token: c.token, Free: free}, "")
 }
 
-func (p *coreProcess) unpublish(f *feed) {
-	c := (*core)(p)
+func (c *core) unpublish(f *feed) {
 	delete(c.m.pubs, f.s.name)
 	f.close("publisher")
 	c.step(control.PublishEnded{Stream: f.s.name}, "publisher-left")
 }
 
-func (p *coreProcess) event(ev control.Event, line string) { (*core)(p).step(ev, line) }
+func (c *core) event(ev control.Event, line string) { c.step(ev, line) }
 
-func (p *coreProcess) drain() { (*core)(p).step(control.Drain{}, "drain") }
+func (c *core) drain() { c.step(control.Drain{}, "drain") }
 
-func (p *coreProcess) edit(f *conf.File) {
-	c := (*core)(p)
+func (c *core) edit(f *conf.File) {
 	cfg := nodeConfig(f, c.m.name)
 	c.step(control.ConfigChanged{Config: cfg}, "edit")
 }
 
 // kill replaces the control plane, as the supervisor of its actor does; other actors are not there.
-func (p *coreProcess) kill(id string) {
-	c := (*core)(p)
+func (c *core) kill(id string) {
 	w, m := c.w, c.m
 	w.trace.cause = w.trace.line(w.now, m.name, "panic").text("actor", id).end()
 	if id != "control" {
@@ -389,8 +375,8 @@ func (p *coreProcess) kill(id string) {
 		cfg := *m.controlConfig()
 		cfg.Self, cfg.Named = m.announced, true
 		cfg.Instance, cfg.Inc, cfg.Seed = c.cfg.Instance, c.cfg.Inc+1, c.cfg.Seed
-		n := &core{m: m, w: w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, letters: map[uint64]func(bool){}}
-		m.process = (*coreProcess)(n)
+		n := &core{m: m, w: w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, releases: map[uint64]func(bool){}}
+		m.process = n
 		n.node = control.New(cfg, n.now())
 		var captures []control.Capture
 		for i := range m.captures {
@@ -405,20 +391,20 @@ func (p *coreProcess) kill(id string) {
 	})
 }
 
-func (p *coreProcess) measure(load int) {
-	(*core)(p).step(control.Measured{Load: control.Load{CPU: load, Captures: p.m.count()}}, "load")
+func (c *core) measure(load int) {
+	c.step(control.Measured{Load: control.Load{CPU: load, Captures: c.m.count()}}, "load")
 }
 
-func (p *coreProcess) suspended(d time.Duration) {
-	(*core)(p).step(control.Suspended{For: control.Instant(d)}, "suspended")
+func (c *core) suspended(d time.Duration) {
+	c.step(control.Suspended{For: control.Instant(d)}, "suspended")
 }
 
-func (p *coreProcess) end() { p.ended = true }
+func (c *core) end() { c.ended = true }
 
 // view is what the process on m knows.
 func (m *machine) view() *control.View {
 	switch p := m.process.(type) {
-	case *coreProcess:
+	case *core:
 		return p.node.View()
 	case interface{ view() *control.View }:
 		return p.view()

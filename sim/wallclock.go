@@ -3,11 +3,11 @@ package sim
 // jumps says whether the run has set wall clocks.
 func (w *world) jumps() bool { return w.sometimes["wall clock jump"] > 0 }
 
-// compareTwin is I13: the same run without the jumps has to do the same.
-func (w *world) compareTwin(r *Result) {
+// compareWithoutJumps is I13: the same run without the jumps has to do the same.
+func (w *world) compareWithoutJumps(r *Result) {
 	s := *w.s
 	s.Steps = nil
-	calm := func(list []Step) {
+	add := func(list []Step) {
 		for _, st := range list {
 			if _, ok := st.Action.(Random); ok {
 				continue
@@ -19,14 +19,14 @@ func (w *world) compareTwin(r *Result) {
 			s.Steps = append(s.Steps, st)
 		}
 	}
-	calm(w.s.Steps)
-	calm(r.Drawn)
+	add(w.s.Steps)
+	add(r.Drawn)
 	o := w.o
 	o.Keep, o.Snapshots = false, 0
 	t := newWorld(&s, o)
 	t.run()
 	t.finish()
-	if t.twinHash() == w.twinHash() {
+	if t.unnumberedHash() == w.unnumberedHash() {
 		r.check(I13, Held)
 		return
 	}

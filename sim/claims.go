@@ -1,0 +1,316 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"weir/cluster/control"
+	"weir/cluster/place"
+)
+
+// A claim is what a control plane says of a stream, as its effects and events show.
+type claim struct {
+	state control.Activity
+	since time.Duration // true
+	ran   [2]time.Duration
+	back  time.Duration // last time it was taken back, by the node's clock; -1 for never
+	fails int
+	why   control.Reason
+	epoch uint64
+	media control.Media
+}
+
+func (c *checks) setClaim(m *machine, name string, to control.Activity) {
+	s := c.w.byName[name]
+	if s == nil {
+		return
+	}
+	x := &c.claims[m.index][s.index]
+	if x.state == control.Running && to != control.Running {
+		x.ran = [2]time.Duration{x.since, c.w.now}
+	}
+	if to == control.Failed {
+		x.fails++
+	}
+	x.state, x.since = to, c.w.now
+	c.noteRoom(m)
+}
+
+// starts checks that m may start a capture.
+func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture) {
+	w, s := c.w, c.w.byName[e.Stream]
+	if s == nil {
+		return
+	}
+	x := &c.claims[m.index][s.index]
+	c.hold(I11, x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
+	x.state, x.since, x.why = control.Starting, w.now, e.Why
+	c.noteRoom(m)
+	if e.Why == control.NotClustered || e.Why == control.PublishedHere {
+		return
+	}
+	c.warm(m, s, local)
+	back := false
+	for _, q := range w.machines {
+		y := &c.claims[q.index][s.index]
+		if q == m || !q.up || y.state != control.Running || q.draining || y.why == control.NotClustered {
+			continue
+		}
+		any, direct := c.fresh(m, q, local, c.staleTimeout(m, q))
+		knows := m.known[q.index].met && m.known[q.index].made > y.since && m.known[q.index].said.boots == q.boots
+		if !any || !knows {
+			if q.runs() && c.connected(m, q) {
+				w.result.TakeOvers++
+				c.countFalseTakeOver()
+			}
+			continue
+		}
+		back = true
+		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned || e.Why == control.OnDemand)
+		if !mayBack {
+			c.hold(I2, false, s, []string{m.name, q.name}, "%s takes %s over from %s, whose evidence is %d ms old",
+				m.name, s.name, q.name, (local-m.known[q.index].heard)/time.Millisecond)
+		}
+	}
+	if !back {
+		c.ok(I2)
+	} else {
+		c.takenBack(m, s, x, local)
+	}
+	if e.Why != control.OnDemand { // it starts because somebody asks
+		c.started(m, s, e)
+	}
+	c.capacity(m, s)
+}
+
+// started checks the economy of a start.
+func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
+	who := []string{m.name}
+	recent := c.w.now-c.w.lastSourceFault() < 2*time.Minute
+	switch c.period {
+	case undisturbed:
+		c.hold(I28, recent || c.w.byLoss(c), s, who, "%s starts %s (%s) although nothing happened", m.name, s.name, e.Why)
+	case afterFailure:
+		if !c.uniform || recent {
+			return
+		}
+		had := false
+		for _, q := range c.failed {
+			if q != nil {
+				had = had || s.last == q.name
+			}
+		}
+		c.hold(I24, had, s, who, "%s starts %s, which no failed node had", m.name, s.name)
+	case afterReturn:
+		if !c.uniform || recent {
+			return
+		}
+		c.hold(I24, slices.Contains(c.returned, m), s, who, "%s starts %s, though another came back", m.name, s.name)
+	}
+}
+
+// takenBack checks the hold-down of a stream that m takes back.
+func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Duration) {
+	hold := m.file.ReturnHolddown
+	up := local - m.bootClock
+	c.hold(I26, up >= hold, s, []string{m.name}, "%s takes %s back %d ms after its boot", m.name, s.name, up/time.Millisecond)
+	if x.back >= 0 && x.fails > 0 {
+		c.hold(I26, local-x.back >= hold, s, []string{m.name}, "takes it back twice within the hold-down")
+	}
+	x.back, x.fails = local, 0
+	c.w.sometimes["taken back"]++
+}
+
+// warm checks that nothing is claimed before everybody has answered or S has passed.
+func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
+	stale, _ := m.stale()
+	if local-c.began[m.index] >= stale || c.edit[m.index] > c.began[m.index] { // whom an edit adds is not waited for
+		c.ok(I3)
+		return
+	}
+	for _, p := range m.controlConfig().Peers {
+		q := c.w.byEntry(p.Entry)
+		if q == m {
+			continue
+		}
+		if q == nil || !m.known[q.index].answered {
+			c.hold(I3, false, s, []string{m.name}, "claims while it warms up, without an answer of %s", p.Entry)
+			return
+		}
+	}
+	c.ok(I3)
+}
+
+// stops checks that m may stop a capture. Asked says that the other node has asked for it, and so does not run it yet.
+func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, asked bool) {
+	w, s := c.w, c.w.byName[e.Stream]
+	if s == nil {
+		return
+	}
+	x := &c.claims[m.index][s.index]
+	c.hold(I11, x.state == control.Starting || x.state == control.Running, s, []string{m.name}, "stops what it does not have")
+	c.setClaim(m, e.Stream, control.Stopping)
+	if e.To == "" || e.Why == control.Removed {
+		return
+	}
+	q := w.announcing(e.To)
+	if q == nil {
+		c.hold(I5, false, s, []string{m.name}, "yields to nobody known: %s", e.To)
+		return
+	}
+	_, direct := c.fresh(m, q, local, c.staleTimeout(m, q))
+	y, made := &c.claims[q.index][s.index], m.known[q.index].made
+	running := y.state == control.Running && y.since <= made || y.ran[0] <= made && made <= y.ran[1] && y.ran[1] > 0
+	if m.known[q.index].said.boots != q.boots { // of an instance that is over
+		running = true
+	}
+	c.hold(I5, direct && running || asked, s, []string{m.name, q.name}, "yields to a claim that is not direct and running (direct %t, running %t)", direct, running)
+	if e.Why == control.Yielded {
+		c.yieldsInOrder(m, q, s)
+	}
+}
+
+// yieldsInOrder is I4.
+func (c *checks) yieldsInOrder(m, to *machine, s *streamTruth) {
+	v := m.view()
+	if v == nil {
+		return
+	}
+	x := v.Stream(s.name)
+	if x == nil {
+		return
+	}
+	ok := place.Before(s.name, x.Pin, x.Home, to.announced, m.announced)
+	if !ok && (!c.uniform || c.edits > 0 || c.period == disrupted) { // they may have disagreed about pin or home
+		ok = place.Before(s.name, "", "", to.announced, m.announced)
+	}
+	c.hold(I4, ok, s, []string{m.name, to.name}, "%s yields %s to %s, which comes after it", m.name, s.name, to.name)
+}
+
+// isFirst says whether a capture is the first in the order of those that deliver in its part.
+func (c *checks) isFirst(f *feed) bool {
+	pin, home := "", ""
+	if c.homes != nil {
+		pin, home = c.pins[f.s.index], c.homes[f.s.index]
+	}
+	for _, m := range c.w.machines {
+		if m != f.m && c.connected(m, f.m) && m.delivering(f.s) && !place.Before(f.s.name, pin, home, f.m.announced, m.announced) {
+			return false
+		}
+	}
+	return true
+}
+
+// up is told that a capture delivers. If it is the one for which the others have to make way, they can only now know
+// that they have to.
+func (c *checks) up(f *feed) {
+	for i := range c.trouble {
+		if t := &c.trouble[i]; t.s == f.s && t.many && c.isFirst(f) {
+			t.from = c.w.now
+			c.schedule()
+		}
+	}
+	for _, q := range c.w.machines {
+		if x := q.captures[f.s.index].feed; x != nil && x != f && x.state == control.Starting {
+			c.w.sometimes["two claimants"]++
+		}
+	}
+}
+
+// capacity is I10.
+func (c *checks) capacity(m *machine, s *streamTruth) {
+	limit := m.channelLimit()
+	if limit == 0 {
+		return
+	}
+	n := c.claimed(m)
+	if n <= limit {
+		c.ok(I10)
+		return
+	}
+	if c.beyondLimits(m) {
+		c.w.sometimes["all at limit"]++
+		c.ok(I10)
+		return
+	}
+	local, b := m.clock.at(c.w.now), c.bounds()
+	for _, q := range c.w.machines {
+		if q == m || !q.runs() || q.draining || !c.connected(m, q) || !c.eligible(q, s) || c.w.now-c.roomSince[q.index] <= b.poll()+2*b.d+b.lag {
+			continue // none, or m cannot know
+		}
+		if any, _ := c.fresh(m, q, local, c.staleTimeout(m, q)); any {
+			c.hold(I10, c.period == disrupted, s, []string{m.name, q.name},
+				"%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name)
+			return
+		}
+	}
+	c.ok(I10)
+}
+
+// noteRoom notes since when a machine has room for another stream.
+func (c *checks) noteRoom(m *machine) {
+	limit := m.channelLimit()
+	switch room := limit == 0 || c.claimed(m) < limit; {
+	case !room:
+		c.roomSince[m.index] = never
+	case c.roomSince[m.index] > c.w.now:
+		c.roomSince[m.index] = c.w.now
+	}
+}
+
+// beyondLimits says whether m's part of the group has more streams than its limits allow together. Then all will be full, if
+// not at this instant.
+func (c *checks) beyondLimits(m *machine) bool {
+	room, streams := 0, 0
+	local := m.clock.at(c.w.now)
+	for _, q := range c.w.machines {
+		if !q.runs() || q.draining || !c.connected(m, q) && q != m {
+			continue
+		}
+		if any, _ := c.fresh(m, q, local, c.staleTimeout(m, q)); !any && q != m {
+			continue
+		}
+		if q.channelLimit() == 0 {
+			return false
+		}
+		room += q.channelLimit()
+		streams += len(q.pubs)
+	}
+	for _, s := range c.w.streams {
+		if m.keeps(s) {
+			streams++
+		}
+	}
+	return streams > room
+}
+
+// claimed is how many streams m claims: what it lets go of no longer counts, although its media flows for a moment.
+func (c *checks) claimed(m *machine) (n int) {
+	for i := range c.claims[m.index] {
+		if s := c.claims[m.index][i].state; s == control.Starting || s == control.Running {
+			n++
+		}
+	}
+	return n
+}
+
+// numbered is I15: a capture numbers its segments above those of the owners before it, unless one still runs.
+func (c *checks) numbered(f *feed) {
+	w := c.w
+	s := f.s
+	if f.media == (control.Media{}) && f.least == 0 {
+		s.lastSegment = -1 // nobody whom it has heard knows of any; it begins anew
+	}
+	for _, m := range w.machines {
+		if g := m.captures[s.index].feed; g != nil && g != f && g.upAt >= 0 {
+			return // both run; what their viewers see is settled at the hand-over
+		}
+	}
+	if s.lastSegment < 0 || c.period == disrupted {
+		return // nobody can have told the new owner of a numbering
+	}
+	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == afterFailure || c.period == undisturbed || c.period == afterReturn) {
+		return
+	}
+	c.hold(I15, f.first > s.lastSegment, s, []string{f.m.name}, "begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner)
+}

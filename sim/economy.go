@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"weir/cluster/control"
+)
+
+// polls checks how often m asks.
+func (c *checks) polls(m *machine, local time.Duration, e control.Fetch) {
+	c.polled++
+	key := &m.polled
+	if *key == nil {
+		*key = map[string]time.Duration{}
+	}
+	last, ok := (*key)[e.Peer]
+	(*key)[e.Peer] = local
+	if ok && local-last < 0 {
+		c.hold(I27, false, nil, []string{m.name}, "polls before its last poll")
+	}
+}
+
+// countPolls is I27: how many polls a calm time has seen.
+func (c *checks) countPolls() {
+	if c.period != undisturbed || c.sinceClean == 0 {
+		return
+	}
+	b := c.bounds()
+	d := c.w.now - c.sinceClean
+	if b.f == 0 || d < 10*b.f { // a node alone polls nobody
+		return
+	}
+	links := 0
+	least := b.f
+	for _, m := range c.w.machines {
+		if !m.runs() {
+			continue
+		}
+		for _, p := range m.file.Peers {
+			links++
+			least = min(least, p.FetchTimeout)
+		}
+	}
+	limit := links * (int(d*10/(least*9)) + 2)
+	c.hold(I27, c.polled <= limit, nil, nil, "%d polls in %d ms, want at most %d", c.polled, d/time.Millisecond, limit)
+}
+
+// answerSize checks how long an answer is.
+func (c *checks) answerSize(m *machine, st *control.State, raw []byte) {
+	if !st.Same || slices.ContainsFunc(st.Ages, func(a control.Age) bool { return len(a.Claims) > 0 }) {
+		return
+	}
+	limit := 300 + 110*len(st.Ages)
+	c.hold(I27, len(raw) <= limit, nil, []string{m.name}, "an unchanged answer of %d bytes, want at most %d", len(raw), limit)
+}
+
+// balance is I25.
+func (c *checks) balance(load, pinnedTo []int, free int) {
+	if c.edits > 0 || c.count != 1 {
+		return
+	}
+	live := 0
+	for _, m := range c.w.machines {
+		if m.runs() && !m.draining {
+			live++
+		}
+	}
+	for _, s := range c.w.streams {
+		if len(s.unreachable) > 0 || len(s.silent) > 0 || s.single {
+			return
+		}
+	}
+	for _, m := range c.w.machines {
+		if m.runs() && !m.draining && live > 0 {
+			limit := (free+live-1)/live + pinnedTo[m.index]
+			if pins := c.pinsAway(); pins > 0 {
+				limit += pins
+			}
+			c.hold(I25, load[m.index] <= limit, nil, []string{m.name}, "%s captures %d streams, want at most %d", m.name, load[m.index], limit)
+		}
+	}
+}
+
+// pinsAway are the streams pinned to machines that are not there; they are spread like others, on top of the free ones.
+func (c *checks) pinsAway() int {
+	n, live := 0, 0
+	for _, m := range c.w.machines {
+		if m.runs() && !m.draining {
+			live++
+			continue
+		}
+		for _, p := range c.pins {
+			n += b2i(p == m.announced)
+		}
+	}
+	if live == 0 {
+		return 0
+	}
+	return (n + live - 1) / live
+}
+
+// byLoss says whether so many polls were lost in a row that a take-over is within the rules.
+func (w *world) byLoss(c *checks) bool {
+	b := c.bounds()
+	return w.base.loss > 0 && time.Duration(c.lossRun+1)*b.f*11/10+2*b.d >= b.s
+}
+
+// countFalseTakeOver is told of a start although the owner is there and can be reached.
+func (c *checks) countFalseTakeOver() {
+	if c.period != disrupted && c.period != stable && c.w.byLoss(c) {
+		c.w.sometimes["false take-over by loss"]++
+	}
+}

@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"strings"
+	"time"
+
+	"weir/cluster/control"
+)
+
+// An order is how new evidence is: which boot of the machine, and which answer.
+type order struct {
+	boots    int
+	inc, seq uint64
+}
+
+func (o order) before(p order) bool {
+	switch {
+	case o.boots != p.boots:
+		return o.boots < p.boots
+	case o.inc != p.inc:
+		return o.inc < p.inc
+	}
+	return o.seq < p.seq
+}
+
+// told is before for evidence that is passed on, whose only order is that of the wire.
+func (o order) told(p order) bool { return o.inc < p.inc || o.inc == p.inc && o.seq < p.seq }
+
+// bootsOf reads the number out of an instance.
+func bootsOf(instance string) int {
+	_, n, _ := strings.Cut(instance, "/")
+	i := 0
+	for k := 0; k < len(n); k++ {
+		i = i*10 + int(n[k]-'0')
+	}
+	return i
+}
+
+// knowledge is what a process can know of another machine, reckoned apart from it. Times are by its clock, except made.
+type knowledge struct {
+	said, relayed order
+	heard         time.Duration // of the newest evidence
+	direct        time.Duration // of the newest direct evidence
+	made          time.Duration // true time at which that was made
+	ever, met     bool
+	answered      bool // since the control plane began
+	lost          int  // polls in a row
+}
+
+// heard keeps what m can know, and checks that it does not take old for new.
+func (c *checks) heard(m *machine, local time.Duration, e control.Fetched, out []control.Effect, ex *exchange) {
+	if ex == nil || ex.to == m || e.State == nil {
+		return
+	}
+	st, q := e.State, ex.to
+	k := &m.known[q.index]
+	stale := m.staleOf(ex.entry)
+	if stale == 0 {
+		return // the entry is gone
+	}
+	o := order{bootsOf(st.Instance), st.Inc, st.Seq}
+	late := local-ex.local >= stale
+	old := k.met && !k.said.before(o)
+	ignored := false
+	for _, x := range out {
+		if n, ok := x.(control.Note); ok && (n.Kind == control.NoteLate || n.Kind == control.NoteOld || n.Kind == control.NoteRefused) {
+			ignored = true
+		}
+	}
+	if local-ex.local == stale {
+		c.w.sometimes["reply exactly at S"]++
+	}
+	if old && o.boots < k.said.boots {
+		c.w.sometimes["reply of an old instance after a restart"]++
+	}
+	if late {
+		c.w.sometimes["reply late"]++
+	}
+	if late || old {
+		if ex.control == m.control {
+			c.hold(I9, ignored, nil, []string{m.name, q.name}, "takes a late or old answer for news")
+		}
+		if late {
+			return
+		}
+	} else {
+		c.ok(I9)
+	}
+	if !st.Naming {
+		k.answered = true
+	}
+	k.lost = 0
+	if ignored || old {
+		return
+	}
+	k.said, k.direct, k.heard, k.made, k.met, k.ever = o, local, local, ex.made, true, true
+	if !k.relayed.before(o) && k.relayed != o {
+		// relayed evidence stays the newer
+	} else {
+		k.relayed = order{}
+	}
+	for i := range st.Ages {
+		c.hearRelayed(m, local, &st.Ages[i])
+	}
+}
+
+func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
+	q := c.w.announcing(a.Node)
+	if q == nil || q == m {
+		return
+	}
+	k := &m.known[q.index]
+	o := order{bootsOf(a.Instance), a.Inc, a.Seq}
+	age := time.Duration(a.Age) * time.Millisecond
+	s, _ := m.stale()
+	if age >= s || k.met && o.boots < k.said.boots || k.met && o.boots != k.said.boots && o.inc <= k.said.inc {
+		return
+	}
+	if k.met && !k.said.told(o) || k.relayed != (order{}) && !k.relayed.told(o) {
+		return
+	}
+	k.relayed = o
+	if h := local - age; !k.ever || h > k.heard {
+		k.heard, k.ever = h, true
+	}
+}
+
+func (c *checks) fetchFailed(m *machine, e control.FetchFailed) {
+	if q := c.w.byEntry(e.Peer); q != nil && q != m {
+		k := &m.known[q.index]
+		k.lost++
+		c.lossRun = max(c.lossRun, k.lost)
+	}
+}
+
+// fresh says whether m has evidence of q that is not stale, direct or relayed.
+func (c *checks) fresh(m, q *machine, local time.Duration, stale time.Duration) (any, direct bool) {
+	k := &m.known[q.index]
+	return k.ever && local-k.heard < stale, k.met && local-k.direct < stale
+}
+
+// staleTimeout is the silence after which m takes q for dead: that of the entry that leads there.
+func (c *checks) staleTimeout(m, q *machine) time.Duration {
+	for _, p := range m.controlConfig().Peers {
+		if c.w.byEntry(p.Entry) == q {
+			return time.Duration(p.Stale)
+		}
+	}
+	s, _ := m.stale()
+	return s
+}
+
+// replies checks an answer before it leaves.
+func (c *checks) replies(m *machine, st *control.State) {
+	local := m.clock.at(c.w.now)
+	for i := range st.Ages {
+		a := &st.Ages[i]
+		q := c.w.announcing(a.Node)
+		if q == nil || q == m {
+			continue
+		}
+		k := &m.known[q.index]
+		o := order{bootsOf(a.Instance), a.Inc, a.Seq}
+		if !k.met || k.said != o || time.Duration(a.Age)*time.Millisecond < local-k.direct {
+			c.hold(I9, false, nil, []string{m.name, q.name}, "passes on what it has not heard itself")
+			return
+		}
+	}
+	c.ok(I9)
+}
+
+func (c *checks) keyChanged(m *machine) { c.keyed[m.index] = c.w.now }
+
+// believes keeps whom a node takes for dead.
+func (c *checks) believes(m, q *machine, dead bool) {
+	r := c.w.result
+	for i := len(r.Beliefs) - 1; i >= 0; i-- {
+		if b := &r.Beliefs[i]; b.Node == m.name && b.Peer == q.name && b.To < 0 {
+			if !dead {
+				b.To = c.w.now
+				c.asymmetric(m, q, b)
+			}
+			return
+		}
+	}
+	if dead {
+		r.Beliefs = append(r.Beliefs, Belief{m.name, q.name, c.w.now, -1})
+	}
+}
+
+// asymmetric counts a belief that has ended: m took q for dead for longer than S, while q ran and took m for alive.
+func (c *checks) asymmetric(m, q *machine, b *Belief) {
+	w := c.w
+	if s, _ := m.stale(); w.now-b.From <= s || !q.runs() || q.booted > b.From {
+		return
+	}
+	for _, o := range w.result.Beliefs {
+		if o.Node == q.name && o.Peer == m.name && (o.To < 0 || o.To > b.From) {
+			return
+		}
+	}
+	w.sometimes["asymmetric view longer than S"]++
+}

@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"weir/cluster/control"
+)
+
+// A probe is a viewer who asks a node where a stream is.
+type probe struct {
+	m     *machine
+	s     *streamTruth
+	since time.Duration
+	next  time.Duration
+	boots int
+}
+
+// demanded begins a probe.
+func (c *checks) demanded(m *machine, s *streamTruth) {
+	if !m.runs() {
+		return
+	}
+	c.probes = append(c.probes, probe{m, s, c.w.now, c.w.now, m.boots})
+	c.schedule()
+}
+
+// dueProbes asks again where the streams are that viewers wait for: I14 and I22.
+func (c *checks) dueProbes() {
+	w := c.w
+	var b *bounds // of this instant
+	for i := 0; i < len(c.probes); i++ {
+		p := &c.probes[i]
+		if p.next > w.now {
+			continue
+		}
+		if b == nil {
+			now := c.bounds()
+			b = &now
+		}
+		_, f := p.m.stale()
+		p.next = w.now + max(f/10, time.Millisecond)
+		over := !p.m.up || p.m.boots != p.boots
+		if !over && p.m.frozen == 0 {
+			over = c.lookUp(p, b)
+		}
+		if over {
+			c.probes = slices.Delete(c.probes, i, i+1)
+			i--
+		}
+	}
+}
+
+// lookUp says whether the viewer has been answered.
+func (c *checks) lookUp(p *probe, b *bounds) bool {
+	w := c.w
+	limit := b.b2() + b.poll() + 2*b.d + 2*(b.f/10)
+	if c.cold {
+		limit += b.b6(c.everybody())
+	}
+	v := p.m.view()
+	x := v.Stream(p.s.name)
+	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
+		c.redirect(p, x, b)
+		if c.period == undisturbed || c.period == afterFailure {
+			c.measure(I22, limit, w.now-p.since)
+		}
+		return true
+	}
+	from := max(p.since, c.since)
+	if (c.period == afterFailure || c.period == undisturbed) && w.now-from > limit && c.groups(p.s) && w.now-w.lastSourceFault() > 3*time.Minute {
+		c.hold(I22, false, p.s, []string{p.m.name}, "a viewer waits for %v, want at most %v", w.now-from, limit)
+		return true
+	}
+	return w.now-p.since > time.Minute
+}
+
+// redirect is I14: the node that a viewer is led to had a claim as of the evidence that is fresh, and where it is sent
+// on from there it arrives.
+func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
+	w := c.w
+	at := p.m
+	for hops := 0; ; hops++ {
+		to := w.announcing(x.Owner)
+		if to == at {
+			y := c.claims[at.index][p.s.index]
+			c.hold(I14, at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
+				[]string{at.name}, "%s keeps a viewer of a stream that it does not have", at.name)
+			return
+		}
+		if to == nil {
+			c.hold(I14, false, p.s, []string{at.name}, "leads to nobody known: %s", x.Owner)
+			return
+		}
+		y := c.claims[to.index][p.s.index]
+		s, _ := at.stale()
+		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
+		if c.period == undisturbed || c.period == afterFailure {
+			c.hold(I14, held, p.s, []string{at.name, to.name}, "%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name)
+		}
+		if !to.runs() || c.period != undisturbed {
+			return
+		}
+		if hops == 2 {
+			c.hold(I14, false, p.s, []string{p.m.name}, "more than two hops")
+			return
+		}
+		at = to
+		if x = at.view().Stream(p.s.name); x == nil || x.Owner == "" {
+			return
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/eventstream"
+
+	"weir/actors/act"
+)
+
+// A scheduler runs the actors of all machines: one message of one actor at a time, chosen by the seed among those that have
+// deliverMessage. Time stands still while any has.
+type scheduler struct {
+	w       *world
+	rng     *rand.Rand
+	ready   []*mailbox
+	running bool
+}
+
+func newScheduler(w *world) *scheduler { return &scheduler{w: w, rng: w.rng("stage")} }
+
+// run lets the actors work until no mail is left.
+func (st *scheduler) run() {
+	if st.running {
+		return
+	}
+	st.running = true
+	cause := st.w.trace.cause
+	for len(st.ready) > 0 {
+		i, last := st.rng.IntN(len(st.ready)), len(st.ready)-1
+		b := st.ready[i]
+		st.ready[i], st.ready[last] = st.ready[last], nil
+		st.ready = st.ready[:last]
+		b.queued = false
+		st.w.trace.cause = cause
+		b.step()
+		b.arm()
+	}
+	st.w.trace.cause = cause
+	st.running = false
+}
+
+// systems are actor systems that are not in use: they are dear to make.
+var systems = sync.Pool{New: func() any {
+	sys := act.NewSystem(nil)
+	sys.ProcessRegistry.LocalPIDs.LocalPIDs = sys.ProcessRegistry.LocalPIDs.LocalPIDs[:1]
+	return sys
+}}
+
+// system gives a machine an actor system that looks new.
+func (st *scheduler) system(m *machine) *actor.ActorSystem {
+	sys := systems.Get().(*actor.ActorSystem)
+	r := sys.ProcessRegistry
+	for _, id := range r.LocalPIDs.LocalPIDs[0].Keys() {
+		r.LocalPIDs.LocalPIDs[0].Remove(id)
+	}
+	r.SequenceID, r.RemoteHandlers, r.Address = 0, nil, m.address()
+	sys.ID = m.instance()
+	sys.EventStream = eventstream.NewEventStream()
+	sys.Guardians = actor.NewGuardians(sys)
+	sys.DeadLetter = actor.NewDeadLetter(sys)
+	actor.SubscribeSupervision(sys)
+	r.Add(actor.NewEventStreamProcess(sys), "eventstream")
+	from, boots := m, m.boots
+	r.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return wireLink{from, boots}, true })
+	return sys
+}
+
+// giveBack takes the actor system of a process that has ended.
+func (st *scheduler) giveBack(_ *machine, sys *actor.ActorSystem) {
+	if !st.running { // else something of it may still be on the stack
+		systems.Put(sys)
+	}
+}
+
+// failNow makes the actor that takes it fail.
+type failNow struct{}
+
+var errKilled = errors.New("killed by the simulator")
+
+// A mailbox keeps the order of protoactor's own (system messages first, user mail held while suspended) and gives out
+// one message at a time.
+type mailbox struct {
+	p            *actorProcess
+	sys, user    []any
+	held, queued bool
+	inv          actor.MessageInvoker
+	id           string
+}
+
+// PostUserMessage implements actor.Mailbox.
+func (b *mailbox) PostUserMessage(x any) {
+	b.user = append(b.user, x)
+	b.arm()
+}
+
+// PostSystemMessage implements actor.Mailbox.
+func (b *mailbox) PostSystemMessage(x any) {
+	b.sys = append(b.sys, x)
+	b.arm()
+}
+
+// Start implements actor.Mailbox.
+func (b *mailbox) Start() { b.arm() }
+
+// UserMessageCount implements actor.Mailbox.
+func (b *mailbox) UserMessageCount() int { return len(b.user) }
+
+// RegisterHandlers implements actor.Mailbox.
+func (b *mailbox) RegisterHandlers(inv actor.MessageInvoker, _ actor.Dispatcher) { b.inv = inv }
+
+func (b *mailbox) arm() {
+	if !b.queued && b.inv != nil && !b.p.ended && (len(b.sys) > 0 || len(b.user) > 0 && !b.held) {
+		b.queued = true
+		st := b.p.w.actors
+		st.ready = append(st.ready, b)
+	}
+}
+
+// step handles one message.
+func (b *mailbox) step() {
+	var msg any
+	b.self()
+	defer func() {
+		if r := recover(); r != nil {
+			b.trace("failed", fmt.Errorf("%v", r))
+			b.inv.EscalateFailure(r, msg) // the rest is protoactor's own
+		}
+	}()
+	switch {
+	case b.p.ended: // a crash takes the mail with it
+		b.sys, b.user = nil, nil
+	case len(b.sys) > 0:
+		msg = b.sys[0]
+		b.sys[0] = nil
+		b.sys = b.sys[1:]
+		switch msg.(type) {
+		case *actor.SuspendMailbox:
+			b.held = true
+		case *actor.ResumeMailbox:
+			b.held = false
+		default:
+			b.inv.InvokeSystemMessage(msg)
+		}
+	case len(b.user) > 0 && !b.held:
+		msg = b.user[0]
+		b.user[0] = nil
+		b.user = b.user[1:]
+		if _, ok := msg.(failNow); ok {
+			panic(errKilled)
+		}
+		b.inv.InvokeUserMessage(msg)
+	}
+}
+
+// self is the id of the mailbox's actor, which is known once it has begun.
+func (b *mailbox) self() string {
+	if b.id == "" {
+		if s, ok := b.inv.(interface{ Self() *actor.PID }); ok && s.Self() != nil {
+			b.id = s.Self().Id
+			b.p.boxes[b.id] = b
+		}
+	}
+	return b.id
+}
+
+func (b *mailbox) trace(what string, err error) {
+	b.p.w.trace.line(b.p.w.now, b.p.m.name, what).text("actor", b.self()).text("why", err.Error()).end()
+}
