@@ -49,6 +49,10 @@ type Descriptor struct {
 	// Path is the path of a stream's URL, with STREAM for the stream's name; empty for what people do not play.
 	Path string
 
+	// Form is the wire form that all viewers share (see listen.Source); empty where they get files. What it can carry is
+	// said by the row of each codec in package carriage.
+	Form string
+
 	// Follows says that clients follow redirects. A viewer of a stream that another node has is redirected there if it
 	// does, and served here by a relay if it does not.
 	Follows bool
@@ -62,11 +66,11 @@ var table = []Descriptor{
 	{Protocol: HTTP, Title: "HTTP", Listener: HTTP, Port: 80, On: true},
 	{Protocol: HTTPS, Title: "HTTPS", Listener: HTTPS, Port: 443, Later: true},
 	{Protocol: HLS, Title: "HLS", Listener: HTTP, Path: "/STREAM/index.m3u8", Follows: true},
-	{Protocol: RTMP, Title: "RTMP", Listener: RTMP, Port: 1935, On: true, Path: "/static/STREAM", Forward: true},
-	{Protocol: RTSP, Title: "RTSP", Listener: RTSP, Port: 554, On: true, Path: "/STREAM", Follows: true, Forward: true},
-	{Protocol: TS, Title: "HTTP-TS", Listener: HTTP, Path: "/STREAM/mpegts", Follows: true, Forward: true},
-	{Protocol: FLV, Title: "HTTP-FLV", Listener: HTTP, Path: "/STREAM.flv", Follows: true, Forward: true},
-	{Protocol: Relay, Title: "relay", Listener: HTTP},
+	{Protocol: RTMP, Title: "RTMP", Listener: RTMP, Port: 1935, On: true, Path: "/static/STREAM", Form: "rtmp", Forward: true},
+	{Protocol: RTSP, Title: "RTSP", Listener: RTSP, Port: 554, On: true, Path: "/STREAM", Form: "rtsp", Follows: true, Forward: true},
+	{Protocol: TS, Title: "HTTP-TS", Listener: HTTP, Path: "/STREAM/mpegts", Form: "mpegts", Follows: true, Forward: true},
+	{Protocol: FLV, Title: "HTTP-FLV", Listener: HTTP, Path: "/STREAM.flv", Form: "flv", Follows: true, Forward: true},
+	{Protocol: Relay, Title: "relay", Listener: HTTP, Form: "relay"},
 }
 
 // All gives the rows. Those with a listener of their own come in the order in which listeners are listed everywhere.

@@ -46,6 +46,9 @@ func TestRowsAreWhole(t *testing.T) {
 		if (d.Follows || d.Forward) && d.Path == "" {
 			t.Errorf("%+v: nobody plays it, so nobody is redirected", d)
 		}
+		if d.Form != "" {
+			once(d, "form", d.Form)
+		}
 		if d.Path != "" {
 			if strings.Count(d.Path, "STREAM") != 1 || !strings.HasPrefix(d.Path, "/") {
 				t.Errorf("%s: the path %q is not of the form /…STREAM…", d.Protocol, d.Path)

@@ -7,9 +7,6 @@ import (
 	"weir/codecs/carriage"
 )
 
-// Form is the name under which a hub keeps what [NewEncoder] makes.
-const Form = "flv"
-
 // NewEncoder returns the encoder of the form of HTTP-FLV: tags. Its prologue is onMetaData and the decoder
 // configurations. An FLV stream's first 13 bytes, which are sent once and not with every prologue, are those of
 // [FileHeader].

@@ -15,7 +15,6 @@ import (
 // form is shared by all viewers of a stream on a node.
 var form = listen.BodyForm{
 	Protocol:    protocols.FLV,
-	Name:        flv.Form,
 	ContentType: "video/x-flv",
 	Head:        flv.FileHeader,
 	New:         flv.NewEncoder,

@@ -36,7 +36,7 @@ func (s *source) Tracks() codecs.Tracks  { return s.tracks }
 func (s *source) Units() listen.UnitFeed { panic("not used by HTTP-FLV") }
 
 func (s *source) Join(form string, mk func(int64) codecs.Encoder) listen.Feed {
-	if form != flv.Form {
+	if form != "flv" {
 		panic("joined as " + form)
 	}
 	return &feed{s: s, enc: mk(0)}

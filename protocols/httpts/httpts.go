@@ -15,7 +15,6 @@ import (
 // form is shared by all viewers of a stream on a node.
 var form = listen.BodyForm{
 	Protocol:    protocols.TS,
-	Name:        "mpegts",
 	ContentType: "video/mp2t", // RFC 3555, 4.2.5
 	New:         mpegts.NewEncoder,
 	Check:       mpegts.Check,

@@ -23,7 +23,6 @@ const headDeadline = 5 * time.Second
 // A BodyForm is a wire form that is sent as an HTTP body without end.
 type BodyForm struct {
 	Protocol    protocols.Protocol
-	Name        string // of the form, as in [Source.Join]
 	ContentType string
 
 	// New makes the form's encoder for a stream whose first DTS is base.
@@ -152,7 +151,7 @@ func (c *bodyClient) Serve(ctx context.Context, _ Router) error {
 	defer cancel()
 	defer context.AfterFunc(c.here, cancel)()
 
-	c.feed = JoinAgain(c.source, c.form.Name, c.form.New, c.feed)
+	c.feed = JoinAgain(c.source, protocols.Of(c.form.Protocol).Form, c.form.New, c.feed)
 	defer c.feed.Close()
 	err := Carry(ctx, c.conn, Counted(c.feed, &c.dropped), &c.sent)
 	gone := c.here.Err() != nil

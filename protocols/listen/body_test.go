@@ -98,7 +98,7 @@ func (e encoder) Encode(*codecs.AccessUnit) []byte { return nil }
 func newEncoder(base int64) codecs.Encoder         { return encoder{base} }
 func refuseAll(codecs.Tracks) error                { return errors.New("no text in it") }
 func handler(d listen.Router, h listen.Sessions) http.Handler {
-	form := listen.BodyForm{Protocol: protocols.TS, Name: "text", ContentType: "text/x-form", New: newEncoder, Check: refuseAll}
+	form := listen.BodyForm{Protocol: protocols.TS, ContentType: "text/x-form", New: newEncoder, Check: refuseAll}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		listen.Body(w, r, listen.Deps{Router: d, Sessions: h}, form, listen.HTTPRequest(r, form.Protocol, "cam/1"))
 	})
@@ -237,7 +237,7 @@ func TestBodyIsSentUntilTheStreamEnds(t *testing.T) {
 	s.texts <- "one"
 	s.texts <- "two"
 	expect(t, o.r, "[90000]onetwo")
-	if form := <-s.joined; form != "text" {
+	if form := <-s.joined; form != "mpegts" {
 		t.Errorf("joined form %q, want text", form)
 	}
 	close(s.texts)

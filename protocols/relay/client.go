@@ -69,9 +69,9 @@ func (c *client) Serve(ctx context.Context, d listen.Router) error {
 func (c *client) join(source listen.Source, after *int64) listen.Feed {
 	mk := func(int64) codecs.Encoder { return NewEncoder(c.log.With(slog.String("stream", source.Name()))) }
 	if r, ok := source.(listen.Resumer); ok && after != nil {
-		return r.JoinAfter(Form, mk, *after)
+		return r.JoinAfter(form, mk, *after)
 	}
-	return source.Join(Form, mk)
+	return source.Join(form, mk)
 }
 
 // finish says why the relay ends, and closes.

@@ -4,10 +4,11 @@ import (
 	"log/slog"
 
 	"weir/codecs"
+	"weir/protocols"
 )
 
-// Form is the name of the wire form under which a hub shares what an [Encoder] makes.
-const Form = "relay"
+// form is what an [Encoder] makes.
+var form = protocols.Of(protocols.Relay).Form
 
 // An Encoder makes records of a stream. It implements [codecs.Encoder].
 type Encoder struct {

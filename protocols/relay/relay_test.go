@@ -43,11 +43,11 @@ func (s *source) Name() string           { return s.name }
 func (s *source) Tracks() codecs.Tracks  { return s.tracks }
 func (s *source) Units() listen.UnitFeed { panic("a relay asks for its form") }
 
-func (s *source) Join(form string, mk func(int64) codecs.Encoder) listen.Feed {
+func (s *source) Join(name string, mk func(int64) codecs.Encoder) listen.Feed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if form != Form {
-		panic("unexpected form " + form)
+	if name != form {
+		panic("unexpected form " + name)
 	}
 	if s.enc == nil {
 		s.enc = mk(0)

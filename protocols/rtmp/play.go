@@ -69,7 +69,7 @@ func (c *conn) playing(ctx context.Context, d listen.Router) error {
 // carry sends the media. A viewer whose session was restarted comes here again and joins at the next random access
 // point; the timestamps go on, because they count from the hub's base.
 func (c *conn) carry(watching context.Context) error {
-	feed := listen.JoinAgain(c.play.source, Form, NewEncoder, c.play.feed)
+	feed := listen.JoinAgain(c.play.source, form, NewEncoder, c.play.feed)
 	c.play.feed = feed
 	defer feed.Close()
 	err := listen.Carry(watching, c.conn, listen.Counted(feed, &c.dropped), &c.sent)

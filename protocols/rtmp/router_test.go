@@ -93,9 +93,9 @@ func (h *hub) wait(t testing.TB, what string, cond func() bool) {
 func (h *hub) Units() listen.UnitFeed { panic("not used by RTMP") }
 
 // Join starts a viewer at the last random access point.
-func (h *hub) Join(form string, mk func(int64) codecs.Encoder) listen.Feed {
-	if form != Form {
-		panic("joined as " + form)
+func (h *hub) Join(name string, mk func(int64) codecs.Encoder) listen.Feed {
+	if name != form {
+		panic("joined as " + name)
 	}
 	h.joined.Add(1)
 	return &feed{hub: h, enc: mk(h.base), at: -1}

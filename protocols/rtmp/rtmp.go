@@ -19,11 +19,12 @@ import (
 	"time"
 
 	"weir/codecs/flv"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
-// Form is the name under which a hub keeps what [NewEncoder] makes.
-const Form = "rtmp"
+// form is what [NewEncoder] makes.
+var form = protocols.Of(protocols.RTMP).Form
 
 // chunkSize is the size of the chunks that weir sends. It is announced before the first message that needs it, and
 // equal for all clients, since they share what is sent.

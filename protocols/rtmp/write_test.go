@@ -124,7 +124,7 @@ func carryAllocations(t testing.TB, n int) uint64 {
 	c := newConn(conn, Config{}, nil)
 	c.play.source = src
 	gone, stop := context.WithCancel(t.Context())
-	feed := listen.Counted(src.Join(Form, NewEncoder), &c.dropped)
+	feed := listen.Counted(src.Join(form, NewEncoder), &c.dropped)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if err := listen.Carry(gone, c.conn, feed, &c.sent); err != nil {

@@ -11,12 +11,13 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/rtp"
+	"weir/protocols"
 )
 
-// form is the name of the wire form under which a hub shares RTP packets: each behind the four bytes of interleaving
-// (RFC 2326, 10.12), medium i on channels 2i (RTP) and 2i+1 (RTCP), as almost every client that interleaves asks. A
-// session with other channels, or over UDP, takes them apart.
-const form = "rtsp"
+// form is RTP packets, each behind the four bytes of interleaving (RFC 2326, 10.12), medium i on channels 2i (RTP) and
+// 2i+1 (RTCP), as almost every client that interleaves asks. A session with other channels, or over UDP, takes them
+// apart.
+var form = protocols.Of(protocols.RTSP).Form
 
 // maxMedia is the most media of a session: the channels of interleaved packets have one byte, and each takes two.
 const maxMedia = 16
