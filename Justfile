@@ -35,6 +35,7 @@ e2e *args:
 # rewrite the golden files, to be reviewed as a diff
 update:
     go test ./cluster/conf ./protocols/api ./protocols/hls -update
+    go generate ./cmd/weir
 
 # regenerate the protobuf code; needs protoc
 generate:

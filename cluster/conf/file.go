@@ -155,11 +155,11 @@ var globalDirectives = []directive{
 	{
 		name: "name", in: inFile, value: text("NAME", func(f *File) *string { return &f.Name }, checkNodeName), reload: Restart,
 		usual: "the entry of a peer that this node finds to be itself, else the name of the machine",
-		flag:  &nodeFlag{placeholder: "NAME"}, example: "streamer",
+		flag:  &nodeFlag{placeholder: "NAME"}, example: "n1.example.com",
 		doc: "Name of this node in its cluster.",
 	},
 	{
-		name: "cluster_key", in: inFile, value: keyValue, secret: true, reload: Restart, example: "openssl-rand-hex-16-prints-one",
+		name: "cluster_key", in: inFile, value: keyValue, secret: true, reload: Restart, example: "3b7e1f0c9a5d42868e21c7f05d4ab963",
 		flag: &nodeFlag{placeholder: "KEY", help: "Secret that all nodes share. Other users of this machine can see a flag; use the variable or the file."},
 		doc:  "Secret that all nodes share; it is never sent.",
 	},
@@ -251,11 +251,11 @@ var vodDirectives = []directive{
 			placeholder: "[NAME=]DIR", entry: vodFlag, perLine: true,
 			help: "Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line.",
 		},
-		doc: "A directory that inputs of the form file://NAME/PATH may read, and no others.",
+		doc: "A directory below which inputs of the form file://NAME/PATH are read.",
 	},
 	{
 		name: "root", in: inVod, value: directory(func(v *Vod) *string { return &v.Root }), reload: Restream, example: "/srv/clips",
-		doc: "The directory.",
+		doc: "The directory that is read.",
 	},
 }
 

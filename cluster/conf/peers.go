@@ -61,7 +61,7 @@ var peerDirectives = []directive{
 	{
 		name: "peer", in: inFile, many: true, block: inPeer, value: peerValue, reload: AtOnce, example: "n2.example.com:8080 { public https://cdn.example.com; }",
 		flag: &nodeFlag{placeholder: "HOST[:PORT]", entry: peerFlag, help: "Add a peer; a block with its settings may follow, as in the file."},
-		doc:  "A node of the group; the file lists them all, in the same order on every node.",
+		doc:  "A node of the group; every node has the same list of all of them.",
 	},
 	{
 		name: "api_url", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.APIURL }), reload: AtOnce,
@@ -74,7 +74,7 @@ var peerDirectives = []directive{
 		doc: "Where viewers reach the peer: what redirects and playlists name.",
 	},
 	{
-		name: "private_payload_url", also: "private", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Private }), reload: NewClients,
+		name: "private_payload_url", also: "private", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Private }), reload: AtOnce,
 		usual: "that of api_url", example: "10.0.0.2:8080",
 		doc: "Where other nodes fetch the media of the peer.",
 	},

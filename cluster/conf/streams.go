@@ -143,7 +143,8 @@ var streamSettings = []directive{
 	{
 		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, reload: Restream,
 		example: "rtmp://encoder/live/news",
-		doc:     "Where the media comes from; of several inputs a lost one is replaced by the next.",
+		doc: "Where the media comes from, by a URL of one of the schemes " + strings.Join(inputSchemes, ", ") +
+			"; of several inputs a lost one is replaced by the next.",
 	},
 	{
 		name: "comment", in: inInput, value: note("TEXT", nil), reload: AtOnce, example: `"the encoder in the cellar"`,
@@ -173,7 +174,7 @@ var streamSettings = []directive{
 	},
 	{
 		name: "capture_at", in: inIngest, value: single("HOST[:PORT]", func(i *Ingest) *string { return &i.CaptureAt }, "", parsePin, same), reload: AtOnce,
-		usual: "the node with the fewest streams", example: "n1.example.com",
+		usual: "the nodes share the streams evenly", example: "n1.example.com",
 		doc: "The node that captures the stream whenever that node is alive: a peer's entry, or the name that a node announces.",
 	},
 	{
@@ -191,7 +192,7 @@ var streamSettings = []directive{
 			_, err := parseWord(s, []string{string(Available), string(Exclusive)})
 			return err
 		})),
-		doc: "As in cluster_ingest.",
+		doc: "Only available, which is what holds anyway.",
 	},
 	{
 		name: "disabled", in: streams, value: assertion(func(s *Stream) *bool { return &s.Disabled }), reload: AtOnce,
@@ -212,13 +213,13 @@ var streamSettings = []directive{
 	},
 	{
 		name: "redirect", in: inFile | inAnyStream, inherits: true, value: forwardValue(true), reload: NewClients,
-		usual: "the protocols whose players follow redirects", example: "rtmp rtsp",
-		doc: "Protocols whose viewers are redirected to the node that has the stream; always means all.",
+		usual: forwardedWords(func(d protocols.Descriptor) bool { return d.Follows }), example: "rtmp rtsp",
+		doc: "Protocols (" + forwardedWords(nil) + ") whose viewers are redirected to the node that has the stream; always means all.",
 	},
 	{
 		name: "relay", in: inFile | inAnyStream, inherits: true, value: forwardValue(false), reload: NewClients,
-		usual: "the protocols whose players do not follow redirects", example: "flv mpegts",
-		doc: "Protocols whose viewers are served by the asked node, which gets the stream from the node that has it.",
+		usual: forwardedWords(func(d protocols.Descriptor) bool { return !d.Follows }), example: "flv mpegts",
+		doc: "Protocols (" + forwardedWords(nil) + ") whose viewers are served by the asked node, which gets the stream from the one that has it.",
 	},
 	{
 		name: "latency", in: inFile | inAnyStream, inherits: true, reload: Restream, example: "100",
@@ -351,6 +352,14 @@ var forwarded = func() (names []string) {
 	slices.Sort(names)
 	return names
 }()
+
+// forwardedWords lists those of the forwarded protocols that are meant; nil means all.
+func forwardedWords(meant func(protocols.Descriptor) bool) string {
+	names := slices.DeleteFunc(slices.Clone(forwarded), func(name string) bool {
+		return meant != nil && !meant(protocols.Of(protocols.Protocol(name)))
+	})
+	return strings.Join(names, ", ")
+}
 
 // laterForwarded are those of which redirect and relay know only the name.
 var laterForwarded = []string{"srt", "whep", "whip"}

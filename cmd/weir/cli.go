@@ -10,6 +10,7 @@ type cli struct {
 	Plan    PlanCmd    `cmd:"" help:"Say what would move without some nodes."`
 	Drain   DrainCmd   `cmd:"" help:"Hand a node's streams over to the others and end it."`
 	Bench   BenchCmd   `cmd:"" help:"Measure a running cluster."`
+	Help    HelpCmd    `cmd:"" help:"Explain the configuration file."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,264 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"weir/cluster/conf"
+)
+
+// HelpCmd is `weir help`.
+type HelpCmd struct {
+	Directives    HelpDirectivesCmd    `cmd:"" help:"List the directives of the configuration file, or explain one."`
+	Configuration HelpConfigurationCmd `cmd:"" help:"Print the reference of the configuration file."`
+}
+
+// HelpDirectivesCmd is `weir help directives`.
+type HelpDirectivesCmd struct {
+	Name string `arg:"" optional:"" help:"The directive to explain."`
+}
+
+// Help implements [kong.HelpProvider].
+func (*HelpDirectivesCmd) Help() string {
+	return `Examples:
+  weir help directives
+  weir help directives stale_timeout`
+}
+
+// Run lists the directives, or explains one.
+func (c *HelpDirectivesCmd) Run(std stdio) error {
+	if c.Name == "" {
+		return printed(fmt.Fprint(std.out, directiveList()))
+	}
+	text := directiveHelp(c.Name)
+	if text == "" {
+		var names []string
+		for _, d := range conf.Directives() {
+			names = append(names, d.Name, d.Also)
+		}
+		err := fmt.Errorf("found %q, which is no directive; see `weir help directives`", c.Name)
+		if near := conf.Nearest(c.Name, names); near != "" {
+			err = fmt.Errorf("found %q, which is no directive; did you mean `%s`?", c.Name, near)
+		}
+		return &exitError{exitConfig, err}
+	}
+	return printed(fmt.Fprint(std.out, text))
+}
+
+// HelpConfigurationCmd is `weir help configuration`.
+type HelpConfigurationCmd struct{}
+
+// Help implements [kong.HelpProvider].
+func (*HelpConfigurationCmd) Help() string {
+	return `Example:
+  weir help configuration | less`
+}
+
+// configurationPage is what [configurationReference] gives.
+//
+//go:generate go test -run TestReferenceOfTheConfigurationIsCurrent . -update
+//go:embed docs/configuration.md
+var configurationPage string
+
+// Run prints the page.
+func (*HelpConfigurationCmd) Run(std stdio) error {
+	return printed(fmt.Fprint(std.out, configurationPage))
+}
+
+func printed(_ int, err error) error {
+	if err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}
+
+// A section is the part of the reference for the directives of a block; a directive of several blocks is in the first.
+type section struct {
+	block, title, text string
+	only               bool // the section before has the directives that the block shares with another one
+}
+
+var sections = []section{
+	{block: "the top of the file", title: "The top of the file", text: "These stand outside any block. What a node is called, where it listens and who may do what differs from node to node " +
+		"and may come from flags; the rest has to be the same on all nodes."},
+	{block: "vod", title: "In vod"},
+	{block: "peer", title: "In peer"},
+	{block: "stream", title: "In stream, ondemand and template", text: "The block of a stream says where its media comes from and how viewers get it. A template holds the same for " +
+		"the streams that name it. What stands at the top of the file too holds there for streams that do not say it."},
+	{block: "template", title: "In template only", only: true},
+	{block: "input", title: "In input", text: "Most are written as options: `input URL priority=1;`."},
+	{block: "cluster_ingest", title: "In cluster_ingest", text: "Most are written as options: `cluster_ingest capture_at=n1;`."},
+	{block: "source", title: "In source", text: "What a source restreams may also be given what stands in the block of a stream about time-outs, placement and viewers."},
+	{block: "balancer", title: "In balancer"},
+	{block: "server", title: "In server", text: "Most are written as options: `server n1 max_bitrate=1G;`."},
+	{block: "vhost", title: "In vhost", text: "Files of SRS are read as far as their blocks `vhost` are about clusters and hooks."},
+	{block: "cluster", title: "In cluster"},
+	{block: "http_hooks", title: "In http_hooks"},
+	{block: "http_remux", title: "In http_remux"},
+}
+
+// usage is a directive as it is written: its name and what stands behind it.
+func usage(d conf.Directive) string {
+	text := strings.TrimSuffix(d.Name+" "+d.Args, " ")
+	if d.Block {
+		text += " { … }"
+	}
+	return text
+}
+
+// in gives the directives of a section, and the names of those that stand in its block too but are in another section.
+func (s section) in() (own []conf.Directive, elsewhere []string) {
+	for _, d := range conf.Directives() {
+		switch {
+		case !d.Obeyed:
+		case d.Where[0] == s.block:
+			own = append(own, d)
+		case slices.Contains(d.Where, s.block) && !s.only:
+			elsewhere = append(elsewhere, d.Name)
+		}
+	}
+	return own, elsewhere
+}
+
+// directiveList has a line for each directive.
+func directiveList() string {
+	var b strings.Builder
+	for _, s := range sections {
+		own, elsewhere := s.in()
+		fmt.Fprintf(&b, "%s:\n", s.title)
+		for _, d := range own {
+			fmt.Fprintf(&b, "  %-44s %s\n", usage(d), d.Doc)
+		}
+		if len(elsewhere) > 0 {
+			fmt.Fprintf(&b, "  and, as above: %s\n", strings.Join(elsewhere, ", "))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("`weir help directives NAME` says more about one.\n")
+	return b.String()
+}
+
+// directiveHelp explains a directive, in each of its places; empty for one that is unknown.
+func directiveHelp(name string) string {
+	var b strings.Builder
+	for _, d := range conf.Directives() {
+		if d.Name != name && d.Also != name {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s\n", usage(d))
+		line := func(what, text string) {
+			if text != "" {
+				fmt.Fprintf(&b, "  %-8s %s\n", what, text)
+			}
+		}
+		if !d.Obeyed {
+			fmt.Fprintf(&b, "  This is understood and refused, because it is not supported yet.\n")
+		} else {
+			fmt.Fprintf(&b, "  %s\n\n", d.Doc)
+		}
+		line("where", strings.Join(d.Where, ", "))
+		if d.Many {
+			line("", "may stand several times")
+		}
+		line("unit", d.Unit)
+		line("default", d.Default)
+		if d.Also != "" {
+			line("also", "may be written "+d.Also)
+		}
+		if d.Flag != "" {
+			line("flag", fmt.Sprintf("%s, and the variable %s", d.Flag, variable(d.Flag[2:])))
+		}
+		line("reload", string(d.Reload))
+		line("example", d.Example)
+	}
+	return b.String()
+}
+
+const configurationPreamble = `# The configuration file
+
+This page is made from the table of directives by ` + "`go generate ./cmd/weir`" + `; ` + "`weir help directives NAME`" + ` says the same of one directive.
+
+A file consists of directives. Each is a name, words behind it, and a semicolon, or a block of further directives in braces:
+
+    cluster_key CHANGE-ME-to-something-long;
+    peer n2.example.com:8080 { public https://cdn.example.com; }
+    stream cam01 {
+        input rtsp://camera/1 priority=1;     # an option means the same as a directive in a block
+        input rtmp://encoder/live/cam01;
+        cluster_ingest capture_at=n1.example.com;
+    }
+
+- Line breaks count as spaces, and ` + "`#`" + ` begins a comment that lasts to the end of the line.
+- A word with a space, a semicolon or a brace in it is put in quotes: ` + "`title \"Camera; one\";`" + `.
+- Numbers have no unit: each directive has its own, which stands below. Only bit rates may end in K, M or G.
+- A name or a value that weir does not know is an error, and so is everything that it knows and does not obey yet, so that
+  nothing is ignored in silence. ` + "`weir check FILE`" + ` says what is wrong, with line and column.
+- A flag of ` + "`weir node`" + `, or its variable, replaces what the file says; ` + "`--peer`, `--stream` and `--vod`" + ` add to it.
+
+A running node reads its file again when the file changes, at SIGHUP, and at ` + "`POST /streamer/api/v3/config/reload`" + `. A file with an
+error changes nothing. Each directive below says when a change of it takes effect:
+
+| on reload | means |
+|---|---|
+| at once | for what is there and for what comes |
+| to new clients | clients that are there go on as they are |
+| the stream starts anew | its inputs are opened again, and its viewers have to come again |
+| when the node is restarted | until then the former setting holds; the reload names the directive and its place in the log and in its answer |
+
+`
+
+// configurationReference is the page of all directives.
+func configurationReference() string {
+	var b strings.Builder
+	b.WriteString(configurationPreamble)
+	for _, s := range sections {
+		own, elsewhere := s.in()
+		fmt.Fprintf(&b, "## %s\n\n", s.title)
+		if s.text != "" {
+			fmt.Fprintf(&b, "%s\n\n", s.text)
+		}
+		for _, d := range own {
+			fmt.Fprintf(&b, "**`%s`**", usage(d))
+			if d.Also != "" {
+				fmt.Fprintf(&b, ", also `%s`", d.Also)
+			}
+			fmt.Fprintf(&b, "  \n%s", d.Doc)
+			if d.Unit != "" {
+				fmt.Fprintf(&b, " In %s.", d.Unit)
+			}
+			if d.Default != "" {
+				fmt.Fprintf(&b, " Default: %s.", d.Default)
+			}
+			fmt.Fprintf(&b, "  \nOn reload: %s.", d.Reload)
+			if d.Flag != "" {
+				fmt.Fprintf(&b, " Flag `%s`, variable `%s`.", d.Flag, variable(d.Flag[2:]))
+			}
+			if d.Example != "" {
+				fmt.Fprintf(&b, " Example: `%s`", d.Example)
+			}
+			b.WriteString("\n\n")
+		}
+		if len(elsewhere) > 0 {
+			fmt.Fprintf(&b, "Also, as above: `%s`.\n\n", strings.Join(elsewhere, "`, `"))
+		}
+	}
+	b.WriteString("## Understood, and not supported yet\n\nThe files of other systems may say these. A node does not start with them.\n\n")
+	later := map[string][]string{}
+	for _, d := range conf.Directives() {
+		if !d.Obeyed {
+			later[d.Where[0]] = append(later[d.Where[0]], d.Name)
+		}
+	}
+	for _, s := range sections {
+		if names := later[s.block]; names != nil {
+			slices.Sort(names)
+			fmt.Fprintf(&b, "- %s: `%s`\n", strings.ToLower(s.title[:1])+s.title[1:], strings.Join(names, "`, `"))
+		}
+	}
+	return b.String()
+}
