@@ -7,7 +7,6 @@ package balancer
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -54,14 +53,6 @@ type Server struct {
 
 	// Public is the URL, without path, at which clients reach the server, and Private that at which nodes do.
 	Public, Private string
-}
-
-// A Choice is the server that was chosen for a client.
-type Choice struct {
-	Server string // its key
-	Here   bool   // it is this node; the URLs are empty
-
-	Public, Private string // as in [Server]
 }
 
 // A Request is a client that needs a server.
@@ -156,18 +147,19 @@ func (b *Balancers) Has(name string) bool {
 	return b.named(name) != nil
 }
 
-// Choose picks a server for a client, none of those to avoid, given by their keys; ok is false when none is left.
-func (b *Balancers) Choose(name string, r Request, avoid []string) (c Choice, ok bool) {
+// Choose picks a server for a client, none of those to avoid, given by their keys; ok is false when none is left. The URLs of
+// this node are empty.
+func (b *Balancers) Choose(name string, r Request, avoid []string) (t hls.Target, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	is := b.named(name)
 	if is == nil {
-		return Choice{}, false
+		return hls.Target{}, false
 	}
 	now := b.cfg.Now()
 	list := b.candidates(is, r)
 	for i := range list {
-		if slices.Contains(avoid, list[i].choice.Server) {
+		if slices.Contains(avoid, list[i].target.Server) {
 			list[i].is.State = balance.Failing
 		}
 	}
@@ -178,26 +170,26 @@ func (b *Balancers) Choose(name string, r Request, avoid []string) (c Choice, ok
 		Bits:    b.cfg.Rate(r.stream()),
 	})
 	if at < 0 {
-		return Choice{}, false
+		return hls.Target{}, false
 	}
 	b.chosen.count++
-	return list[at].choice, true
+	return list[at].target, true
 }
 
 // Usable says whether a server that was chosen before may go on serving its viewers.
-func (b *Balancers) Usable(name, key string, r Request) (c Choice, ok bool) {
+func (b *Balancers) Usable(name, key string, r Request) (t hls.Target, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	is := b.named(name)
 	if is == nil {
-		return Choice{}, false
+		return hls.Target{}, false
 	}
-	for _, t := range b.candidates(is, r) {
-		if t.choice.Server == key {
-			return t.choice, t.is.State == balance.Ready || t.is.State == balance.Booting || t.is.State == balance.Lacking
+	for _, c := range b.candidates(is, r) {
+		if c.target.Server == key {
+			return c.target, c.is.State == balance.Ready || c.is.State == balance.Booting || c.is.State == balance.Lacking
 		}
 	}
-	return Choice{}, false
+	return hls.Target{}, false
 }
 
 // Failed notes that a server did not answer for a client. It is given no clients until it has measured its load once more.
@@ -258,22 +250,13 @@ type ofPlaylists struct {
 
 // Choose implements [hls.Balancer].
 func (p ofPlaylists) Choose(r listen.Request, avoid []string) (hls.Target, bool) {
-	c, ok := p.all.Choose(p.name, Request{Request: r}, avoid)
-	return c.target(), ok
+	return p.all.Choose(p.name, Request{Request: r}, avoid)
 }
 
 // Target implements [hls.Balancer].
 func (p ofPlaylists) Target(r listen.Request, server string) (hls.Target, bool) {
-	c, ok := p.all.Usable(p.name, server, Request{Request: r})
-	return c.target(), ok
+	return p.all.Usable(p.name, server, Request{Request: r})
 }
 
 // Failed implements [hls.Balancer].
 func (p ofPlaylists) Failed(server string) { p.all.Failed(server) }
-
-func (c Choice) target() hls.Target {
-	return hls.Target{Server: c.Server, Here: c.Here, Upstream: c.Private, Public: c.Public}
-}
-
-// secure says whether a URL is of https.
-func secure(u string) bool { return strings.HasPrefix(u, "https://") }

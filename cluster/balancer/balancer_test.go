@@ -9,6 +9,7 @@ import (
 	"weir/cluster/balance"
 	"weir/cluster/control"
 	"weir/cluster/follower"
+	"weir/protocols/hls"
 	"weir/protocols/listen"
 )
 
@@ -131,10 +132,10 @@ func TestServersThatCanTakeAClientAreChosen(t *testing.T) {
 
 func TestClientLearnsWhereItsServerIs(t *testing.T) {
 	f := newFake(nil)
-	want := map[string]Choice{
+	want := map[string]hls.Target{
 		self:   {Server: self, Here: true},
-		other:  {Server: other, Public: "https://p.example.com", Private: "http://10.0.0.2"},
-		server: {Server: server, Public: "http://s.example.com", Private: "http://s.example.com"},
+		other:  {Server: other, Public: "https://p.example.com", Upstream: "http://10.0.0.2"},
+		server: {Server: server, Public: "http://s.example.com", Upstream: "http://s.example.com"},
 	}
 	for key, choice := range want {
 		if got, ok := f.Usable("b", key, client("cam")); got != choice || !ok {

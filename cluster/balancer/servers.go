@@ -2,16 +2,18 @@ package balancer
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"weir/cluster/balance"
 	"weir/cluster/control"
 	"weir/protocols/api"
+	"weir/protocols/hls"
 )
 
 // A candidate is what is known of a server when a client comes.
 type candidate struct {
-	choice Choice
+	target hls.Target
 	name   string // as the server announces itself; empty until it has answered
 	is     balance.Server
 }
@@ -36,26 +38,26 @@ func (b *Balancers) candidates(is *balancer, r Request) []candidate {
 	}
 	out := make([]candidate, 0, len(is.Servers))
 	for _, s := range is.Servers {
-		t := b.candidate(v, s, sv, &r)
-		if at, failed := b.failed[s.Key]; failed && !t.choice.Here && t.is.State == balance.Ready && time.Duration(t.is.Measured) < at {
-			t.is.State = balance.Failing
+		c := b.candidate(v, s, sv, &r)
+		if at, failed := b.failed[s.Key]; failed && !c.target.Here && c.is.State == balance.Ready && time.Duration(c.is.Measured) < at {
+			c.is.State = balance.Failing
 		}
-		if r.Secure && r.Redirected && !t.choice.Here && t.is.State == balance.Ready && !secure(s.Public) {
-			t.is.State = balance.Unfit
+		if r.Secure && r.Redirected && !c.target.Here && c.is.State == balance.Ready && !strings.HasPrefix(s.Public, "https://") {
+			c.is.State = balance.Unfit
 		}
-		out = append(out, t)
+		out = append(out, c)
 	}
 	b.markLacking(out, v, sv, &r)
 	return out
 }
 
 func (b *Balancers) candidate(v *control.View, s Server, sv *control.StreamView, r *Request) candidate {
-	t := candidate{choice: Choice{Server: s.Key, Public: s.Public, Private: s.Private}}
+	c := candidate{target: hls.Target{Server: s.Key, Public: s.Public, Upstream: s.Private}}
 	if !s.Peer {
-		return b.other(t, v, sv, r)
+		return b.other(c, v, sv, r)
 	}
 	if slices.Contains(v.Entries, s.Key) {
-		return b.self(t, v, sv)
+		return b.self(c, v, sv)
 	}
 	for i := range v.Peers {
 		p := &v.Peers[i]
@@ -63,13 +65,13 @@ func (b *Balancers) candidate(v *control.View, s Server, sv *control.StreamView,
 			continue
 		}
 		if p.Met {
-			t.name = p.Name
+			c.name = p.Name
 		}
-		t.is = figures(p.Load, balance.Instant(p.LoadAt))
-		t.is.State, t.is.Full, t.is.Has = stateOf(p), p.Full, runs(sv, p.Name)
+		c.is = figures(p.Load, balance.Instant(p.LoadAt))
+		c.is.State, c.is.Full, c.is.Has = stateOf(p), p.Full, runs(sv, p.Name)
 		break
 	}
-	return t
+	return c
 }
 
 func figures(l control.Load, at balance.Instant) balance.Server {
@@ -82,9 +84,16 @@ func stateOf(p *control.PeerView) balance.State {
 		return balance.Unauthorised
 	case !p.Alive:
 		return balance.Down
-	case p.Status == control.Draining:
+	}
+	return answering(p.Status == control.Draining, p.Status != control.Booting)
+}
+
+// answering is the state of a server that answers.
+func answering(draining, warm bool) balance.State {
+	switch {
+	case draining:
 		return balance.Draining
-	case p.Status == control.Booting:
+	case !warm:
 		return balance.Booting
 	}
 	return balance.Ready
@@ -97,44 +106,33 @@ func runs(sv *control.StreamView, node string) bool {
 	})
 }
 
-// self makes t this node.
-func (b *Balancers) self(t candidate, v *control.View, sv *control.StreamView) candidate {
-	t.choice.Here, t.choice.Public, t.choice.Private, t.name = true, "", "", v.Self
+// self makes c this node.
+func (b *Balancers) self(c candidate, v *control.View, sv *control.StreamView) candidate {
+	c.target.Here, c.target.Public, c.target.Upstream, c.name = true, "", "", v.Self
 	load, at := b.cfg.Load()
-	t.is = figures(load, balance.Instant(at))
-	t.is.Has, t.is.Full = runs(sv, v.Self), v.Full
-	switch {
-	case v.Draining:
-		t.is.State = balance.Draining
-	case !v.Warm:
-		t.is.State = balance.Booting
-	default:
-		t.is.State = balance.Ready
-	}
-	return t
+	c.is = figures(load, balance.Instant(at))
+	c.is.Has, c.is.Full = runs(sv, v.Self), v.Full
+	c.is.State = answering(v.Draining, v.Warm)
+	return c
 }
 
-// other makes t a server that is no peer, which may turn out to be this node.
-func (b *Balancers) other(t candidate, v *control.View, sv *control.StreamView, r *Request) candidate {
-	s := b.servers[t.choice.Server]
+// other makes c a server that is no peer, which may turn out to be this node.
+func (b *Balancers) other(c candidate, v *control.View, sv *control.StreamView, r *Request) candidate {
+	s := b.servers[c.target.Server]
 	if s.Ever && s.Instance == v.Instance {
-		return b.self(t, v, sv)
+		return b.self(c, v, sv)
 	}
-	t.name, t.is = s.Name, figures(s.Load, balance.Instant(s.LoadAt))
-	t.is.Has, t.is.Full = s.Runs(r.stream()), s.Busy
+	c.name, c.is = s.Name, figures(s.Load, balance.Instant(s.LoadAt))
+	c.is.Has, c.is.Full = s.Runs(r.stream()), s.Busy
 	switch {
 	case s.Why == control.Unauthorised:
-		t.is.State = balance.Unauthorised
+		c.is.State = balance.Unauthorised
 	case !s.Alive(b.cfg.Now()):
-		t.is.State = balance.Down
-	case s.Draining:
-		t.is.State = balance.Draining
-	case !s.Warm:
-		t.is.State = balance.Booting
+		c.is.State = balance.Down
 	default:
-		t.is.State = balance.Ready
+		c.is.State = answering(s.Draining, s.Warm)
 	}
-	return t
+	return c
 }
 
 // markLacking marks the servers that cannot have the stream although others can: a publisher needs one whose file has it,
@@ -146,14 +144,14 @@ func (b *Balancers) markLacking(list []candidate, v *control.View, sv *control.S
 	}
 	lacks, some := make([]bool, len(list)), false
 	for i := range list {
-		t := &list[i]
-		s, other := b.servers[t.choice.Server]
-		have := t.is.Has
+		c := &list[i]
+		s, other := b.servers[c.target.Server]
+		have := c.is.Has
 		switch {
-		case other && !t.choice.Here:
+		case other && !c.target.Here:
 			have = have || !s.Lacks(r.stream())
 		case r.Publish:
-			have = sv != nil && slices.Contains(sv.On, t.name)
+			have = sv != nil && slices.Contains(sv.On, c.name)
 		default:
 			have = sv != nil
 		}
@@ -183,16 +181,16 @@ func (b *Balancers) describe(is *balancer) api.Balancer {
 	rows, refused := is.core.Report(balance.Instant(b.cfg.Now()), servers(list))
 	out := api.Balancer{Name: is.Name, Mode: string(is.Mode), Refused: refused, Servers: []api.BalancedServer{}}
 	for i, r := range rows {
-		c, t := is.Servers[i], list[i]
+		server, c := is.Servers[i], list[i]
 		out.Chosen += r.Chosen
 		s := api.BalancedServer{
-			Server: r.Name, Name: api.Maybe(t.name), Self: t.choice.Here, Peer: c.Peer,
+			Server: r.Name, Name: api.Maybe(c.name), Self: c.target.Here, Peer: server.Peer,
 			Clients: r.Clients, Bitrate: r.Bits, Streams: r.Streams, InFlight: r.InFlight, Share: float64(r.Share) / 10,
-			MaxBitrate: c.MaxBitrate, Usage: float64(r.Usage) / 10, Countries: c.Countries, CountriesDefault: c.Default,
+			MaxBitrate: server.MaxBitrate, Usage: float64(r.Usage) / 10, Countries: server.Countries, CountriesDefault: server.Default,
 			Chosen: r.Chosen, Excluded: api.Maybe(r.Excluded),
 		}
-		if !c.Peer {
-			s.Error = b.servers[c.Key].Detail
+		if !server.Peer {
+			s.Error = b.servers[server.Key].Detail
 		}
 		out.Servers = append(out.Servers, s)
 	}

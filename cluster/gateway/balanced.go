@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/cluster/balancer"
+	"weir/protocols/hls"
 	"weir/protocols/listen"
 )
 
@@ -61,7 +62,7 @@ const methods = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 
 // choose picks the server of a client. When no server speaks https, a client that came by it is served here: it is never
 // redirected to http.
-func (g *Gateway) choose(name string, q listen.Request, publish bool) (balancer.Choice, bool) {
+func (g *Gateway) choose(name string, q listen.Request, publish bool) (hls.Target, bool) {
 	r := balancer.Request{Request: q, Publish: publish, Redirected: true}
 	choice, ok := g.cfg.Balancers.Choose(name, r, nil)
 	if !ok && q.Secure {
@@ -73,7 +74,7 @@ func (g *Gateway) choose(name string, q listen.Request, publish bool) (balancer.
 }
 
 // location is the URL of a request below a balancer at the server that was chosen for it.
-func location(c balancer.Choice, path string, q listen.Request) (string, error) {
+func location(c hls.Target, path string, q listen.Request) (string, error) {
 	u, err := url.Parse(c.Public)
 	if err != nil {
 		return "", err

@@ -43,7 +43,7 @@ type BalancedHandler interface {
 // Balancers are those of the file. [balancer.Balancers] implements it.
 type Balancers interface {
 	Has(name string) bool
-	Choose(name string, r balancer.Request, avoid []string) (balancer.Choice, bool)
+	Choose(name string, r balancer.Request, avoid []string) (hls.Target, bool)
 	OfPlaylists(name string) hls.Balancer
 }
 

@@ -37,7 +37,7 @@ func (p playlists) ServeBalanced(w http.ResponseWriter, r *http.Request, q liste
 
 // fakeBalancers has the balancer lb, which chooses the same for everybody.
 type fakeBalancers struct {
-	choice balancer.Choice
+	choice hls.Target
 	ok     bool
 	asked  []balancer.Request
 }
@@ -45,7 +45,7 @@ type fakeBalancers struct {
 func (*fakeBalancers) Has(name string) bool            { return name == "lb" }
 func (*fakeBalancers) OfPlaylists(string) hls.Balancer { return nil }
 
-func (f *fakeBalancers) Choose(_ string, r balancer.Request, _ []string) (balancer.Choice, bool) {
+func (f *fakeBalancers) Choose(_ string, r balancer.Request, _ []string) (hls.Target, bool) {
 	f.asked = append(f.asked, r)
 	return f.choice, f.ok || r.Secure && !r.Redirected
 }
@@ -103,7 +103,7 @@ var pathTests = []struct{ path, want string }{
 }
 
 func TestRequestReachesTheHandlerOfItsPath(t *testing.T) {
-	g := newGateway(&fakeBalancers{choice: balancer.Choice{Here: true}, ok: true})
+	g := newGateway(&fakeBalancers{choice: hls.Target{Here: true}, ok: true})
 	for _, tt := range pathTests {
 		w := httptest.NewRecorder()
 		g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, tt.path, nil))
@@ -129,22 +129,22 @@ var balancedTests = []struct {
 	name         string
 	method, path string
 	secure       bool
-	choice       balancer.Choice
+	choice       hls.Target
 	none         bool
 	status       int
 	location     string
 	asked        []balancer.Request // Publish and Redirected only
 }{
 	{
-		name: "sent to its server, with its query", path: "/lb/cam/mpegts?token=1", choice: balancer.Choice{Public: "http://s.example.com:8080"},
+		name: "sent to its server, with its query", path: "/lb/cam/mpegts?token=1", choice: hls.Target{Public: "http://s.example.com:8080"},
 		status: 302, location: "http://s.example.com:8080/cam/mpegts?token=1&weir_hops=1&weir_here=1", asked: []balancer.Request{{Redirected: true}},
 	},
 	{
-		name: "sent with its body", method: http.MethodPost, path: "/lb/a/b/whip", choice: balancer.Choice{Public: "https://s.example.com"},
+		name: "sent with its body", method: http.MethodPost, path: "/lb/a/b/whip", choice: hls.Target{Public: "https://s.example.com"},
 		status: 307, location: "https://s.example.com/a/b/whip?weir_hops=1&weir_here=1", asked: []balancer.Request{{Redirected: true, Publish: true}},
 	},
 	{
-		name: "sent too often", path: "/lb/cam/mpegts?weir_hops=2", choice: balancer.Choice{Public: "http://s.example.com"}, status: 503,
+		name: "sent too often", path: "/lb/cam/mpegts?weir_hops=2", choice: hls.Target{Public: "http://s.example.com"}, status: 503,
 	},
 	{name: "no server", path: "/lb/cam.flv", none: true, status: 503, asked: []balancer.Request{{Redirected: true}}},
 	{

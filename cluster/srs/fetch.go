@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
 	"weir/codecs"
-	"weir/codecs/flv"
+	"weir/protocols/pull"
 	"weir/protocols/rtmp"
 )
 
@@ -36,46 +34,78 @@ func endpointOf(v *Vhost, server string, p Place, param string) endpoint {
 	return endpoint{server: server, url: head + withVhost(param, v.Name)}
 }
 
-// A pull is a connection on which a stream comes: at least one tag of it has come.
-type pull struct {
-	endpoint endpoint
-	next     func() (flv.Tag, error)
-	first    []flv.Tag
-	stop     func()
-	once     sync.Once
+// pull brings the stream of the endpoint to w until it ends; the error is never nil.
+func (e endpoint) pull(ctx context.Context, w codecs.Writer) error {
+	if strings.HasPrefix(e.url, "rtmp:") {
+		return rtmp.Pull(ctx, e.url, rtmp.ClientConfig{Timeout: silence, Silence: silence}, nil, w)
+	}
+	return pull.FLV(ctx, e.url, pull.Options{Connect: fetchTimeout, Silence: silence}, w)
 }
 
-func (p *pull) close() { p.once.Do(p.stop) }
+// A fetch is the stream of an endpoint, of which the first media has come. It waits until [fetch.copy] says where to.
+type fetch struct {
+	endpoint endpoint
+	ctx      context.Context
+	close    context.CancelFunc
+	ended    chan error // has room for one
 
-// copy hands the media to sink until the stream ends; the error is never nil.
-func (p *pull) copy(sink codecs.Writer) error {
-	var d flv.Demuxer
-	bad := 0
-	for {
-		var t flv.Tag
-		var err error
-		if len(p.first) > 0 {
-			t, p.first = p.first[0], p.first[1:]
-		} else if t, err = p.next(); err != nil {
-			return fmt.Errorf("fetching from %s: %w", p.endpoint.server, err)
-		}
-		err = d.Tag(t, sink)
-		var unsupported *codecs.UnsupportedError
-		switch {
-		case err == nil:
-			bad = 0
-		case errors.Is(err, errRefusedByWriter), errors.Is(err, flv.ErrNoTracks):
-			return err
-		case errors.As(err, &unsupported): // its track is left out
-		default:
-			if bad++; bad > maxBad {
-				return fmt.Errorf("fetching from %s: %d malformed messages in a row: %w", p.endpoint.server, bad, err)
-			}
-		}
+	begin sync.Once
+	begun chan struct{} // closed when the first media has come
+	taken chan struct{} // closed when out is set
+	out   codecs.Writer
+}
+
+var _ codecs.Writer = (*fetch)(nil)
+
+// open waits for the first media of an endpoint, until opening ends. What it returns ends with ctx.
+func (e endpoint) open(ctx, opening context.Context) (*fetch, error) {
+	f := &fetch{endpoint: e, ended: make(chan error, 1), begun: make(chan struct{}), taken: make(chan struct{})}
+	f.ctx, f.close = context.WithCancel(ctx)
+	go func() { f.ended <- e.pull(f.ctx, f) }()
+	var err error
+	select {
+	case <-f.begun:
+		return f, nil
+	case err = <-f.ended:
+	case <-opening.Done():
+		err = opening.Err()
+	}
+	f.close()
+	return nil, fmt.Errorf("fetching from %s: %w", e.server, err)
+}
+
+// copy brings the media to out until the stream ends; the error is never nil.
+func (f *fetch) copy(out codecs.Writer) error {
+	f.out = out
+	close(f.taken)
+	return fmt.Errorf("fetching from %s: %w", f.endpoint.server, <-f.ended)
+}
+
+// wait returns once it is known where the media goes; false if it goes nowhere.
+func (f *fetch) wait() bool {
+	f.begin.Do(func() { close(f.begun) })
+	select {
+	case <-f.taken:
+		return true
+	case <-f.ctx.Done():
+		return false
 	}
 }
 
-const maxBad = 64
+// SetTracks implements [codecs.Writer].
+func (f *fetch) SetTracks(t codecs.Tracks) {
+	if f.wait() {
+		f.out.SetTracks(t)
+	}
+}
+
+// Write implements [codecs.Writer].
+func (f *fetch) Write(au *codecs.AccessUnit) error {
+	if !f.wait() {
+		return f.ctx.Err()
+	}
+	return f.out.Write(au)
+}
 
 // race tries n ways in their order and returns the first that works, and its number. The next one is tried when one has
 // failed, or has not worked after wait. A way that works too late is given to drop. The error joins those of all, and is
@@ -121,80 +151,4 @@ func race[T any](ctx context.Context, n int, wait time.Duration, try func(ctx co
 		}
 	}
 	return won, -1, errors.Join(errs...)
-}
-
-// open waits for the first media of an endpoint.
-func (e endpoint) open(ctx context.Context) (*pull, error) {
-	if u, err := url.Parse(e.url); err == nil && u.Scheme != "rtmp" {
-		return e.openFLV(ctx)
-	}
-	c, err := rtmp.Play(ctx, e.url, rtmp.ClientConfig{Timeout: silence})
-	if err != nil {
-		return nil, err
-	}
-	return &pull{endpoint: e, next: c.ReadTag, stop: func() { _ = c.Close() }}, nil
-}
-
-var fetching = &http.Client{Transport: &http.Transport{
-	DialContext: (&net.Dialer{Timeout: fetchTimeout}).DialContext, ResponseHeaderTimeout: fetchTimeout, DisableKeepAlives: true,
-}}
-
-// openFLV asks for HTTP-FLV. The connection must outlive ctx, which covers only the opening.
-func (e endpoint) openFLV(ctx context.Context) (*pull, error) {
-	flowing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, cancel)
-	defer stop()
-	req, err := http.NewRequestWithContext(flowing, http.MethodGet, e.url, nil)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	req.Header.Set("User-Agent", "weir")
-	res, err := fetching.Do(req)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	shut := func() {
-		cancel()
-		_ = res.Body.Close()
-	}
-	if res.StatusCode != http.StatusOK {
-		shut()
-		return nil, fmt.Errorf("fetching %s: %s", e.server, res.Status)
-	}
-	watch := time.AfterFunc(silence, cancel)
-	body := &watched{r: res.Body, alive: func() { watch.Reset(silence) }}
-	tags := flv.NewReader(body)
-	p := &pull{endpoint: e, next: tags.Next, stop: func() { watch.Stop(); shut() }}
-	for {
-		tag, err := tags.Next()
-		if err != nil {
-			p.close()
-			return nil, fmt.Errorf("fetching %s: %w", e.server, err)
-		}
-		p.first = append(p.first, tag)
-		if tag.Type != flv.TypeScript {
-			return p, nil
-		}
-		if len(p.first) > maxBad {
-			p.close()
-			return nil, fmt.Errorf("fetching %s: no media", e.server)
-		}
-	}
-}
-
-// watched calls alive for each read that brings bytes.
-type watched struct {
-	r     io.Reader
-	alive func()
-}
-
-// Read implements [io.Reader].
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.r.Read(b)
-	if n > 0 {
-		w.alive()
-	}
-	return n, err
 }

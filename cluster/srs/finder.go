@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -52,17 +55,18 @@ type finder struct {
 	own      func(host string, port string) bool
 	log      *slog.Logger
 
+	asking singleflight.Group // by place and coworkers
+
 	mu     sync.Mutex
-	cached map[string]*lookup // by what is asked, of whom
-	self   map[string]bool    // coworkers that have turned out to be this node
+	cached map[string]lookup // by place and coworkers; guarded by mu
+	self   map[string]bool   // coworkers that have turned out to be this node; guarded by mu
 }
 
-// A lookup is one question to all coworkers, under way or answered.
+// A lookup is what the coworkers have answered.
 type lookup struct {
-	done  chan struct{}
-	found Found // once done
+	found Found
 	ok    bool
-	until time.Time // zero while it is under way
+	until time.Time // when it is to be asked again
 }
 
 func newFinder(node func() string, instance string, own func(host, port string) bool, log *slog.Logger) *finder {
@@ -73,7 +77,7 @@ func newFinder(node func() string, instance string, own func(host, port string) 
 				return http.ErrUseLastResponse // the stream's place is in a body, not in a header
 			},
 		},
-		node: node, instance: instance, own: own, log: log, cached: map[string]*lookup{}, self: map[string]bool{},
+		node: node, instance: instance, own: own, log: log, cached: map[string]lookup{}, self: map[string]bool{},
 	}
 }
 
@@ -88,84 +92,60 @@ func (f *finder) find(ctx context.Context, coworkers []string, p Place, ip strin
 		ip = "127.0.0.1"
 	}
 	key := fmt.Sprint(p, coworkers)
-	now := time.Now()
 	f.mu.Lock()
 	l := f.cached[key]
-	if l == nil || !l.until.IsZero() && (fresh || now.After(l.until)) {
-		f.prune(now)
-		l = &lookup{done: make(chan struct{})}
-		f.cached[key] = l
-		go f.run(l, coworkers, forms, ip)
-	}
 	f.mu.Unlock()
+	if !fresh && time.Now().Before(l.until) {
+		return l.found, l.ok
+	}
 	select {
-	case <-l.done:
+	case r := <-f.asking.DoChan(key, func() (any, error) { return f.look(key, coworkers, forms, ip), nil }):
+		l := r.Val.(lookup)
 		return l.found, l.ok
 	case <-ctx.Done():
 		return Found{}, false
 	}
 }
 
-// prune keeps the cache small. The caller holds mu.
-func (f *finder) prune(now time.Time) {
-	if len(f.cached) < maxCached {
-		return
-	}
-	for key, l := range f.cached {
-		if !l.until.IsZero() && now.After(l.until) {
-			delete(f.cached, key)
-		}
-	}
-}
-
-// run asks. It ends with the first coworker that has the stream.
-func (f *finder) run(l *lookup, coworkers []string, forms []Place, ip string) {
+// look asks, up to the first coworker that has the stream, and keeps the answer.
+func (f *finder) look(key string, coworkers []string, forms []Place, ip string) (l lookup) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	answers := make(chan Found, len(coworkers)*len(forms)) // room for all, as one is read
-	var asking sync.WaitGroup
+	answers := make(chan lookup, len(coworkers)*len(forms)) // room for all, as those after a hit are not read
+	asked := 0
 	for _, c := range coworkers {
 		if f.isSelf(c) {
 			continue
 		}
 		for _, p := range forms {
-			asking.Go(func() {
+			asked++
+			go func() {
 				addr, err := f.ask(ctx, question{place: p, ip: ip, coworker: c})
 				switch {
-				case err == nil:
-					answers <- Found{Addr: addr, Place: p}
-				case !errors.Is(err, errNowhere) && ctx.Err() == nil:
-					f.log.Debug("a coworker does not answer", slog.String("server", c), slog.Any("err", err))
-				case errors.Is(err, context.DeadlineExceeded) || ctx.Err() == context.DeadlineExceeded:
+				case errors.Is(err, context.DeadlineExceeded):
 					f.log.Warn("a coworker has not answered in time", slog.String("server", c), slog.String("stream", p.App+"/"+p.Stream))
+				case err != nil && !errors.Is(err, errNowhere) && ctx.Err() == nil:
+					f.log.Debug("a coworker does not answer", slog.String("server", c), slog.Any("err", err))
 				}
-			})
+				answers <- lookup{found: Found{Addr: addr, Place: p}, ok: err == nil}
+			}()
 		}
 	}
-	all := make(chan struct{})
-	go func() {
-		asking.Wait()
-		close(all)
-	}()
-	found, ok := Found{}, false
-	select {
-	case found = <-answers:
-		ok = true
-	case <-all:
-		select {
-		case found = <-answers:
-			ok = true
-		default:
-		}
-	case <-ctx.Done():
+	for ; asked > 0 && !l.ok; asked-- {
+		l = <-answers
+	}
+	now := time.Now()
+	l.until = now.Add(hitAge)
+	if !l.ok {
+		l = lookup{until: now.Add(missAge)}
 	}
 	f.mu.Lock()
-	l.found, l.ok, l.until = found, ok, time.Now().Add(missAge)
-	if ok {
-		l.until = time.Now().Add(hitAge)
+	defer f.mu.Unlock()
+	if len(f.cached) >= maxCached {
+		maps.DeleteFunc(f.cached, func(_ string, l lookup) bool { return now.After(l.until) })
 	}
-	f.mu.Unlock()
-	close(l.done)
+	f.cached[key] = l
+	return l
 }
 
 func (f *finder) isSelf(coworker string) bool {
@@ -218,10 +198,6 @@ func (f *finder) ask(ctx context.Context, q question) (string, error) {
 func (f *finder) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for key, l := range f.cached {
-		if !l.until.IsZero() {
-			delete(f.cached, key)
-		}
-	}
+	clear(f.cached)
 	clear(f.self)
 }

@@ -234,14 +234,13 @@ func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from
 	defer cancel()
 	opening, opened := context.WithTimeout(ctx, fetchTimeout)
 	defer opened()
-	s, _, err := race(opening, len(endpoints), stagger,
-		func(ctx context.Context, i int) (*pull, error) { return endpoints[i].open(ctx) }, (*pull).close)
+	f, _, err := race(opening, len(endpoints), stagger,
+		func(opening context.Context, i int) (*fetch, error) { return endpoints[i].open(ctx, opening) }, func(f *fetch) { f.close() })
 	if err != nil {
 		return "", err
 	}
-	defer s.close()
 	u.mu.Lock()
-	u.from, u.turn = s.endpoint.server, cancel
+	u.from, u.turn = f.endpoint.server, cancel
 	u.mu.Unlock()
 	u.reconsider()
 	defer func() {
@@ -249,15 +248,13 @@ func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from
 		u.from, u.turn = "", nil
 		u.mu.Unlock()
 	}()
-	stop := context.AfterFunc(ctx, s.close)
-	defer stop()
-	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("server", s.endpoint.server))
+	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("server", f.endpoint.server))
 	newest, _ := w.Rejoin()
-	err = s.copy(&anchored{w: w, from: max(u.c.cfg.Wall(), newest+1)})
+	err = f.copy(&anchored{w: w, from: max(u.c.cfg.Wall(), newest+1)})
 	if ctx.Err() != nil {
 		err = errMoved
 	}
-	return s.endpoint.server, err
+	return f.endpoint.server, err
 }
 
 // endpoints are the URLs under which the stream may be had, the best first.
