@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -22,7 +23,21 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "../../testdata/scripts"})
+	testscript.Run(t, testscript.Params{Dir: "../../testdata/scripts", Setup: func(env *testscript.Env) error {
+		source, err := filepath.Abs(root)
+		if err != nil {
+			return err
+		}
+		caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
+		if err != nil {
+			return err
+		}
+		lines := strings.Fields(string(caches))
+		env.Setenv("SOURCE", source) // with Go's caches, for the script that builds it
+		env.Setenv("GOCACHE", lines[0])
+		env.Setenv("GOMODCACHE", lines[1])
+		return nil
+	}})
 }
 
 const testKey = "0123456789abcdef0123456789abcdef"
