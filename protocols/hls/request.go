@@ -145,9 +145,6 @@ func (s *Server) route(ctx context.Context, q *request) (*cmaf.Store, listen.Ans
 			Verdict: listen.Unavailable, Stream: a.Stream, RetryAfter: time.Second,
 			Reason: "The stream has moved on; ask again.",
 		}
-	case a.Verdict == listen.Redirect:
-		before, rest, _ := strings.Cut(a.Location, "?")
-		a.Location = before + "?" + listen.WithHops(rest, q.Hops+1)
 	case a.Verdict == listen.Serve && store == nil:
 		return nil, listen.Answer{Verdict: listen.Unavailable, Stream: a.Stream, RetryAfter: time.Second}
 	}

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
+
+	"weir/protocols"
 )
 
 // splitURL reads a URL up to its path, which is given as it is written, without slashes around it: a server compares
@@ -47,7 +50,7 @@ func place(rawURL string) (string, error) {
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port), nil
 }
 
-var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443"}
+var defaultPorts = map[string]string{"rtmp": strconv.Itoa(protocols.Of(protocols.RTMP).Port), "rtmps": "443"}
 
 // onceVhost mends a URL to which SRS has added the virtual host a second time, as ?vhost=x?vhost=x.
 func onceVhost(rawURL string) string {
