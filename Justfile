@@ -34,7 +34,7 @@ e2e *args:
 
 # rewrite the golden files, to be reviewed as a diff
 update:
-    go test ./cluster/conf ./protocols/api ./protocols/hls -update
+    go test ./cluster/conf ./cluster/srs ./protocols/api ./protocols/hls ./sim/timeline -update
     go generate ./cmd/weir
 
 # regenerate the protobuf code; needs protoc
