@@ -59,15 +59,11 @@ func NewAPI(cfg APIConfig) *API { return &API{cfg: cfg} }
 // version is that of SRS for tools that take weir for one: the oldest that has all that is answered here.
 const version = "7.0.0"
 
-type envelope struct {
-	Code    int    `json:"code"`
-	Server  string `json:"server"`
-	Service string `json:"service"`
-	PID     string `json:"pid"`
-}
-
-func (a *API) envelope() envelope {
-	return envelope{Server: a.cfg.Hooks.Server(), Service: a.cfg.Hooks.Service(), PID: strconv.Itoa(a.cfg.PID)}
+// envelope is an answer of the API, with what all answers have before more.
+func (a *API) envelope(code int, more ...field) object {
+	return append(object{
+		{"code", code}, {"server", a.cfg.Hooks.Server()}, {"service", a.cfg.Hooks.Service()}, {"pid", strconv.Itoa(a.cfg.PID)},
+	}, more...)
 }
 
 // Prefix is where the API is.
@@ -112,63 +108,38 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *API) versions() any {
-	type data struct {
-		Major    int    `json:"major"`
-		Minor    int    `json:"minor"`
-		Revision int    `json:"revision"`
-		Version  string `json:"version"`
-		Build    string `json:"weir"`
+func (a *API) versions() object {
+	var number [3]int
+	for i, part := range strings.Split(version, ".") {
+		number[i], _ = strconv.Atoi(part)
 	}
-	d := data{Version: version, Build: a.cfg.Build}
-	parts := strings.Split(version, ".")
-	for i, into := range []*int{&d.Major, &d.Minor, &d.Revision} {
-		*into, _ = strconv.Atoi(parts[i])
-	}
-	return struct {
-		envelope
-		Data data `json:"data"`
-	}{a.envelope(), d}
+	return a.envelope(0, field{"data", object{
+		{"major", number[0]}, {"minor", number[1]}, {"revision", number[2]}, {"version", version}, {"weir", a.cfg.Build},
+	}})
 }
 
-func (a *API) summaries() any {
+func (a *API) summaries() object {
 	var sent, received uint64
 	for _, c := range a.sessions() {
 		sent += c.BytesOut
 		received += c.BytesIn
 	}
 	cpu, memory := a.cfg.Machine()
-	type self struct {
-		Version string  `json:"version"`
-		PID     int     `json:"pid"`
-		MemKB   uint64  `json:"mem_kbyte"`
-		Uptime  float64 `json:"srs_uptime"`
-	}
-	type system struct {
-		CPUPart  float64 `json:"cpu_percent"`
-		Conns    int     `json:"conn_srs"`
-		Sent     uint64  `json:"net_send_bytes"`
-		Received uint64  `json:"net_recv_bytes"`
-	}
-	type data struct {
-		OK     bool   `json:"ok"`
-		NowMS  int64  `json:"now_ms"`
-		Self   self   `json:"self"`
-		System system `json:"system"`
-	}
-	return struct {
-		envelope
-		Data data `json:"data"`
-	}{a.envelope(), data{
-		OK: true, NowMS: a.cfg.Wall().UnixMilli(),
-		Self:   self{version, a.cfg.PID, memory >> 10, a.cfg.Uptime().Seconds()},
-		System: system{cpu, len(a.cfg.Sessions()), sent, received},
-	}}
+	return a.envelope(0, field{"data", object{
+		{"ok", true},
+		{"now_ms", a.cfg.Wall().UnixMilli()},
+		{"self", object{
+			{"version", version}, {"pid", a.cfg.PID}, {"mem_kbyte", memory >> 10}, {"srs_uptime", a.cfg.Uptime().Seconds()},
+		}},
+		{"system", object{
+			{"cpu_percent", cpu}, {"conn_srs", len(a.cfg.Sessions())}, {"net_send_bytes", sent}, {"net_recv_bytes", received},
+		}},
+	}})
 }
 
 // list answers with all of a kind, from ?start, at most ?count of them, or with the one of an id.
 func (a *API) list(w http.ResponseWriter, r *http.Request, kind, id string) {
-	var items []item
+	var items []object
 	switch kind {
 	case "streams":
 		items = a.streams()
@@ -178,24 +149,19 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, kind, id string) {
 		items = a.vhosts()
 	}
 	if id != "" {
-		i := slices.IndexFunc(items, func(i item) bool { return i.id == id })
+		i := slices.IndexFunc(items, func(o object) bool { return o[0].value == id })
 		if i < 0 {
-			e := a.envelope()
-			e.Code = noSuch
-			writeJSON(w, compact(e))
+			writeJSON(w, compact(a.envelope(noSuch)))
 			return
 		}
-		writeJSON(w, a.with(strings.TrimSuffix(kind, "s"), items[i].show))
+		writeJSON(w, compact(a.envelope(0, field{strings.TrimSuffix(kind, "s"), items[i]})))
 		return
 	}
 	q := r.URL.Query()
 	start := min(max(0, number(q.Get("start"), 0)), len(items))
 	count := max(0, number(q.Get("count"), defaultCount))
-	all := []any{}
-	for _, i := range items[start:min(len(items), start+count)] {
-		all = append(all, i.show)
-	}
-	writeJSON(w, a.with(kind, all))
+	items = append([]object{}, items[start:min(len(items), start+count)]...) // never null
+	writeJSON(w, compact(a.envelope(0, field{kind, items})))
 }
 
 const (
@@ -210,12 +176,6 @@ func number(text string, otherwise int) int {
 	return otherwise
 }
 
-// with is an envelope around one field, whose name is not known beforehand.
-func (a *API) with(key string, v any) []byte {
-	head := compact(a.envelope())
-	return slices.Concat(head[:len(head)-1], []byte(`,"`+key+`":`), compact(v), []byte("}"))
-}
-
 func (a *API) kick(w http.ResponseWriter, r *http.Request, id string) {
 	if status, err := a.cfg.MayEdit(r); err != nil {
 		if status == http.StatusUnauthorized {
@@ -224,9 +184,9 @@ func (a *API) kick(w http.ResponseWriter, r *http.Request, id string) {
 		http.Error(w, err.Error(), status)
 		return
 	}
-	e := a.envelope()
+	code := 0
 	if !a.end(id) {
-		e.Code = noSuch
+		code = noSuch
 	}
-	writeJSON(w, compact(e))
+	writeJSON(w, compact(a.envelope(code)))
 }

@@ -138,10 +138,7 @@ func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 	if !known {
 		c.cfg.Log.Info("an SRS server sends heartbeats", slog.String("server", h.IP))
 	}
-	writeJSON(w, compact(struct {
-		Code int    `json:"code"`
-		PID  string `json:"pid"`
-	}{0, h.PID}))
+	writeJSON(w, compact(object{{"code", 0}, {"pid", h.PID}}))
 }
 
 // reachable reads PORT or [HOST]:PORT as a server says where it listens; one that listens everywhere, or for itself, is

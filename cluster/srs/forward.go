@@ -89,13 +89,7 @@ func (f *forward) connect(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	client, at, err := race(ctx, len(origins), dialStagger, func(ctx context.Context, i int) (*rtmp.Client, error) {
-		c, err := rtmp.Dial(ctx, f.url(origins[i]), rtmp.ClientConfig{Timeout: silence})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", origins[i], err)
-		}
-		return c, nil
-	}, func(c *rtmp.Client) { _ = c.Close() })
+	client, at, err := dial(ctx, origins, f.place, f.param, rtmp.ClientConfig{Timeout: silence})
 	if err != nil {
 		return fmt.Errorf("%w: no origin takes it: %w", listen.ErrUnavailable, err)
 	}
@@ -114,8 +108,15 @@ func (f *forward) connect(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", listen.ErrUnavailable, err)
 }
 
-func (f *forward) url(origin string) string {
-	return "rtmp://" + origin + "/" + f.place.App + "/" + f.place.Stream + f.param
+// dial connects to the first of the origins that takes the URL of a stream, and returns its index.
+func dial(ctx context.Context, origins []string, p Place, param string, cfg rtmp.ClientConfig) (*rtmp.Client, int, error) {
+	return race(ctx, len(origins), dialStagger, func(ctx context.Context, i int) (*rtmp.Client, error) {
+		c, err := rtmp.Dial(ctx, Found{origins[i], p}.URL(param), cfg)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", origins[i], err)
+		}
+		return c, nil
+	}, func(c *rtmp.Client) { _ = c.Close() })
 }
 
 // Admit asks an origin whether a viewer may come, by connecting there as the viewer does: the origin's on_connect decides. An
@@ -127,10 +128,7 @@ func (c *Cluster) Admit(ctx context.Context, v *Vhost, r listen.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	p, _ := placeOf(v, &r)
-	client, _, err := race(ctx, len(v.Origins), dialStagger, func(ctx context.Context, i int) (*rtmp.Client, error) {
-		return rtmp.Dial(ctx, "rtmp://"+v.Origins[i]+"/"+p.App+"/"+p.Stream+withVhost(param(r.Query), v.Name),
-			rtmp.ClientConfig{Timeout: dialTimeout, ConnectQuery: true})
-	}, func(c *rtmp.Client) { _ = c.Close() })
+	client, _, err := dial(ctx, v.Origins, p, withVhost(param(r.Query), v.Name), rtmp.ClientConfig{Timeout: dialTimeout, ConnectQuery: true})
 	if err == nil {
 		_ = client.Close()
 		return nil

@@ -93,51 +93,27 @@ func StreamURL(vhost, app, stream string) string {
 	return u
 }
 
-// The bodies of hooks, with their fields in the order in which SRS writes them.
-type (
-	hookHead struct {
-		Server  string `json:"server_id"`
-		Service string `json:"service_id"`
-		Action  string `json:"action"`
-		Client  string `json:"client_id"`
-		IP      string `json:"ip"`
-		Vhost   string `json:"vhost"`
-		App     string `json:"app"`
-	}
-	hookConnect struct {
-		hookHead
-		Stream  string `json:"stream"`
-		Param   string `json:"param"`
-		TCURL   string `json:"tcUrl"`
-		PageURL string `json:"pageUrl"`
-	}
-	hookClose struct {
-		hookHead
-		Sent     uint64 `json:"send_bytes"`
-		Received uint64 `json:"recv_bytes"`
-	}
-	hookStream struct {
-		hookHead
-		TCURL     string  `json:"tcUrl"`
-		Stream    string  `json:"stream"`
-		Param     string  `json:"param"`
-		PageURL   *string `json:"pageUrl,omitempty"`
-		StreamURL string  `json:"stream_url"`
-		StreamID  string  `json:"stream_id"`
-	}
-)
-
-func (h *Hooks) head(action string, v *Client) hookHead {
-	return hookHead{Server: h.server, Service: h.service, Action: action, Client: v.ID, IP: v.IP, Vhost: v.Vhost, App: v.App}
+// body is that of a hook, with what all hooks have before more.
+func (h *Hooks) body(action string, c *Client, more ...field) object {
+	return append(object{
+		{"server_id", h.server},
+		{"service_id", h.service},
+		{"action", action},
+		{"client_id", c.ID},
+		{"ip", c.IP},
+		{"vhost", c.Vhost},
+		{"app", c.App},
+	}, more...)
 }
 
-func (h *Hooks) streamBody(action string, v *Client) hookStream {
-	u := StreamURL(v.Vhost, v.App, v.Stream)
-	b := hookStream{hookHead: h.head(action, v), TCURL: v.TCURL, Stream: v.Stream, Param: v.Param, StreamURL: u, StreamID: StreamID(u)}
+// streamBody is the body of a hook about a stream.
+func (h *Hooks) streamBody(action string, c *Client) object {
+	b := h.body(action, c, field{"tcUrl", c.TCURL}, field{"stream", c.Stream}, field{"param", c.Param})
 	if action == "on_play" {
-		b.PageURL = &v.PageURL
+		b = append(b, field{"pageUrl", c.PageURL})
 	}
-	return b
+	u := StreamURL(c.Vhost, c.App, c.Stream)
+	return append(b, field{"stream_url", u}, field{"stream_id", StreamID(u)})
 }
 
 // note takes in what a client says and returns what is known of the client.
@@ -146,14 +122,19 @@ func (h *Hooks) note(vh *Vhost, r *listen.Request, change func(*Client)) *Client
 	defer h.mu.Unlock()
 	v := h.clients[r.Remote]
 	if v == nil {
-		h.last++
-		v = &Client{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: time.Now()}
+		v = h.newClient(r)
 		h.clients[r.Remote] = v
 	}
 	describe(v, vh, r)
 	change(v)
 	seen := *v
 	return &seen
+}
+
+// newClient is called with mu held.
+func (h *Hooks) newClient(r *listen.Request) *Client {
+	h.last++
+	return &Client{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: time.Now()}
 }
 
 // describe fills in what a request says.
@@ -175,7 +156,8 @@ func describe(v *Client, vh *Vhost, r *listen.Request) {
 // Connect asks whether a client may connect. The error is [listen.ErrDenied] if not.
 func (h *Hooks) Connect(ctx context.Context, vh *Vhost, r listen.Request) error {
 	v := h.note(vh, &r, func(v *Client) { v.connected = true })
-	return h.ask(ctx, v, "on_connect", hookConnect{hookHead: h.head("on_connect", v), Stream: v.Stream, Param: v.Param, TCURL: v.TCURL, PageURL: v.PageURL})
+	return h.ask(ctx, v, "on_connect", h.body("on_connect", v,
+		field{"stream", v.Stream}, field{"param", v.Param}, field{"tcUrl", v.TCURL}, field{"pageUrl", v.PageURL}))
 }
 
 // Publish asks whether a client may publish.
@@ -224,7 +206,7 @@ func (h *Hooks) Left(remote netip.AddrPort, received, sent uint64) {
 	if v.Player {
 		hooks = append(hooks, hook{"on_stop", h.streamBody("on_stop", v)})
 	}
-	hooks = append(hooks, hook{"on_close", hookClose{hookHead: h.head("on_close", v), Sent: sent, Received: received}})
+	hooks = append(hooks, hook{"on_close", h.body("on_close", v, field{"send_bytes", sent}, field{"recv_bytes", received})})
 	h.send(v, hooks)
 }
 

@@ -22,6 +22,11 @@ type sample struct {
 // A count is how many bytes a client, a stream or a virtual host has received and sent so far.
 type count struct{ received, sent uint64 }
 
+func (c *count) add(s Session) {
+	c.received += s.BytesIn
+	c.sent += s.BytesOut
+}
+
 // A rate is how much was carried lately, in kbit/s.
 type rate struct {
 	Received int `json:"recv_30s"`

@@ -11,81 +11,6 @@ import (
 	"weir/protocols"
 )
 
-// An item is one object of a list of the API, in the form in which SRS writes it.
-type item struct {
-	id   string
-	show any
-}
-
-type (
-	shownStream struct {
-		ID       string       `json:"id"`
-		Name     string       `json:"name"`
-		Vhost    string       `json:"vhost"`
-		App      string       `json:"app"`
-		TCURL    string       `json:"tcUrl"`
-		URL      string       `json:"url"`
-		LiveMS   int64        `json:"live_ms"`
-		Clients  int          `json:"clients"`
-		Frames   uint64       `json:"frames"`
-		Sent     uint64       `json:"send_bytes"`
-		Received uint64       `json:"recv_bytes"`
-		Rate     rate         `json:"kbps"`
-		Publish  shownPublish `json:"publish"`
-		Video    *shownVideo  `json:"video"`
-		Audio    *shownAudio  `json:"audio"`
-	}
-	shownPublish struct {
-		Active bool   `json:"active"` // it is published, here or elsewhere
-		Client string `json:"cid"`    // empty if it is not published here
-	}
-	shownVideo struct {
-		Codec   string `json:"codec"`
-		Profile string `json:"profile"`
-		Level   string `json:"level"`
-		Width   int    `json:"width"`
-		Height  int    `json:"height"`
-	}
-	shownAudio struct {
-		Codec      string `json:"codec"`
-		SampleRate int    `json:"sample_rate"`
-		Channel    int    `json:"channel"`
-		Profile    string `json:"profile"`
-	}
-	shownClient struct {
-		ID       string  `json:"id"`
-		Vhost    string  `json:"vhost"`
-		Stream   string  `json:"stream"`
-		IP       string  `json:"ip"`
-		PageURL  string  `json:"pageUrl"`
-		SWFURL   string  `json:"swfUrl"`
-		TCURL    string  `json:"tcUrl"`
-		URL      string  `json:"url"`
-		Name     string  `json:"name"`
-		Type     string  `json:"type"`
-		Publish  bool    `json:"publish"`
-		Alive    float64 `json:"alive"` // seconds
-		Sent     uint64  `json:"send_bytes"`
-		Received uint64  `json:"recv_bytes"`
-		Rate     rate    `json:"kbps"`
-	}
-	shownVhost struct {
-		ID       string   `json:"id"`
-		Name     string   `json:"name"`
-		Enabled  bool     `json:"enabled"`
-		Clients  int      `json:"clients"`
-		Streams  int      `json:"streams"`
-		Sent     uint64   `json:"send_bytes"`
-		Received uint64   `json:"recv_bytes"`
-		Rate     rate     `json:"kbps"`
-		HLS      shownHLS `json:"hls"`
-	}
-	shownHLS struct {
-		Enabled  bool    `json:"enabled"`
-		Fragment float64 `json:"fragment"`
-	}
-)
-
 // place is a stream of weir's in the words of SRS.
 func (a *API) place(name string) Place { return a.cfg.Cluster.vhosts.Load().place(name) }
 
@@ -98,29 +23,41 @@ func (a *API) sessions() []Session {
 	return list
 }
 
-func (a *API) streams() (out []item) {
+func (a *API) streams() (out []object) {
 	sessions := a.sessions()
 	for _, live := range a.cfg.Streams() {
 		p := a.place(live.Name)
-		u := StreamURL(p.Vhost, p.App, p.Stream)
-		s := shownStream{
-			ID: StreamID(u), Name: p.Stream, Vhost: StreamID(p.Vhost), App: p.App, TCURL: "rtmp://" + p.Vhost + "/" + p.App, URL: u,
-			LiveMS: a.cfg.Wall().UnixMilli(), Frames: live.Frames, Rate: a.rates.of("stream " + live.Name), Publish: shownPublish{Active: true},
-		}
+		u, tcURL, publisher := StreamURL(p.Vhost, p.App, p.Stream), "rtmp://"+p.Vhost+"/"+p.App, ""
+		clients, sum := 0, count{}
 		for _, c := range sessions {
 			if c.Stream != live.Name {
 				continue
 			}
-			s.Clients++
-			s.Sent += c.BytesOut
-			s.Received += c.BytesIn
+			clients++
+			sum.add(c)
 			if c.Publisher {
 				v, _ := a.cfg.Hooks.Client(c.Remote)
-				s.Publish.Client, s.TCURL = v.ID, v.TCURL
+				publisher, tcURL = v.ID, v.TCURL
 			}
 		}
-		s.Video, s.Audio = shownTracks(live.Tracks)
-		out = append(out, item{s.ID, s})
+		video, audio := shownTracks(live.Tracks)
+		out = append(out, object{
+			{"id", StreamID(u)},
+			{"name", p.Stream},
+			{"vhost", StreamID(p.Vhost)},
+			{"app", p.App},
+			{"tcUrl", tcURL},
+			{"url", u},
+			{"live_ms", a.cfg.Wall().UnixMilli()},
+			{"clients", clients},
+			{"frames", live.Frames},
+			{"send_bytes", sum.sent},
+			{"recv_bytes", sum.received},
+			{"kbps", a.rates.of("stream " + live.Name)},
+			{"publish", object{{"active", true}, {"cid", publisher}}},
+			{"video", video},
+			{"audio", audio},
+		})
 	}
 	return out
 }
@@ -131,77 +68,96 @@ var (
 	aacProfiles  = map[byte]string{1: "Main", 2: "LC", 3: "SSR", 5: "HE", 29: "HEv2"}
 )
 
-func shownTracks(tracks codecs.Tracks) (v *shownVideo, a *shownAudio) {
+// shownTracks describes the picture and the sound of a stream, each nil if there is none.
+func shownTracks(tracks codecs.Tracks) (video, audio any) {
 	if i := tracks.Video(); i >= 0 {
 		t := tracks[i]
-		v = &shownVideo{Codec: t.Codec.String(), Width: t.Width, Height: t.Height, Profile: "Other", Level: "Other"}
+		codec, profile, level := t.Codec.String(), "Other", "Other"
 		switch {
 		case t.Codec == codecs.H265:
-			v.Codec = "HEVC"
+			codec = "HEVC"
 		case t.Codec == codecs.H264 && len(t.Config) > 3:
-			if p := h264Profiles[t.Config[1]]; p != "" {
-				v.Profile = p
-			}
-			v.Level = string('0'+rune(t.Config[3]/10%10)) + "." + string('0'+rune(t.Config[3]%10))
-			v.Level = strings.TrimSuffix(v.Level, ".0")
+			profile = cmp.Or(h264Profiles[t.Config[1]], profile)
+			level = string('0'+rune(t.Config[3]/10%10)) + "." + string('0'+rune(t.Config[3]%10))
+			level = strings.TrimSuffix(level, ".0")
 		}
+		video = object{{"codec", codec}, {"profile", profile}, {"level", level}, {"width", t.Width}, {"height", t.Height}}
 	}
 	if i := tracks.Audio(); i >= 0 {
 		t := tracks[i]
-		a = &shownAudio{Codec: t.Codec.String(), SampleRate: t.SampleRate, Channel: t.Channels, Profile: "Other"}
+		profile := "Other"
 		if t.Codec == codecs.AAC && len(t.Config) > 0 {
-			if p := aacProfiles[t.Config[0]>>3]; p != "" {
-				a.Profile = p
-			}
+			profile = cmp.Or(aacProfiles[t.Config[0]>>3], profile)
 		}
+		audio = object{{"codec", t.Codec.String()}, {"sample_rate", t.SampleRate}, {"channel", t.Channels}, {"profile", profile}}
 	}
-	return v, a
+	return video, audio
 }
 
-func (a *API) clients() (out []item) {
+func (a *API) clients() (out []object) {
 	for _, c := range a.sessions() {
 		p := a.place(c.Stream)
-		u := StreamURL(p.Vhost, p.App, p.Stream)
-		s := shownClient{
-			ID: c.ID, Vhost: StreamID(p.Vhost), Stream: StreamID(u), IP: c.Remote.Addr().String(), TCURL: "rtmp://" + p.Vhost + "/" + p.App,
-			URL: u, Name: p.Stream, Type: string(c.Protocol) + "-play", Publish: c.Publisher,
-			Sent: c.BytesOut, Received: c.BytesIn, Rate: a.rates.of("client " + c.ID),
-		}
+		u, kind := StreamURL(p.Vhost, p.App, p.Stream), string(c.Protocol)+"-play"
 		if c.Publisher {
-			s.Type = "fmle-publish"
+			kind = "fmle-publish"
 		}
+		who, alive := Client{ID: c.ID, TCURL: "rtmp://" + p.Vhost + "/" + p.App}, 0.0
 		if v, ok := a.cfg.Hooks.Client(c.Remote); ok {
-			s.ID, s.TCURL, s.PageURL = v.ID, v.TCURL, v.PageURL
-			s.Alive = a.cfg.Wall().Sub(v.Since).Seconds()
+			who, alive = v, a.cfg.Wall().Sub(v.Since).Seconds()
 		}
-		out = append(out, item{s.ID, s})
+		out = append(out, object{
+			{"id", who.ID},
+			{"vhost", StreamID(p.Vhost)},
+			{"stream", StreamID(u)},
+			{"ip", c.Remote.Addr().String()},
+			{"pageUrl", who.PageURL},
+			{"swfUrl", ""},
+			{"tcUrl", who.TCURL},
+			{"url", u},
+			{"name", p.Stream},
+			{"type", kind},
+			{"publish", c.Publisher},
+			{"alive", alive},
+			{"send_bytes", c.BytesOut},
+			{"recv_bytes", c.BytesIn},
+			{"kbps", a.rates.of("client " + c.ID)},
+		})
 	}
 	return out
 }
 
-func (a *API) vhosts() (out []item) {
+func (a *API) vhosts() (out []object) {
 	names := []string{DefaultVhost}
 	for _, v := range *a.cfg.Cluster.vhosts.Load() {
 		if v.Name != DefaultVhost {
 			names = append(names, v.Name)
 		}
 	}
-	sessions, streams := a.sessions(), a.cfg.Streams()
+	sessions, live := a.sessions(), a.cfg.Streams()
 	for _, name := range names {
-		s := shownVhost{ID: StreamID(name), Name: name, Enabled: true, Rate: a.rates.of("vhost " + name), HLS: shownHLS{true, 4}}
-		for _, live := range streams {
-			if a.place(live.Name).Vhost == name {
-				s.Streams++
+		clients, streams, sum := 0, 0, count{}
+		for _, s := range live {
+			if a.place(s.Name).Vhost == name {
+				streams++
 			}
 		}
 		for _, c := range sessions {
 			if a.place(c.Stream).Vhost == name {
-				s.Clients++
-				s.Sent += c.BytesOut
-				s.Received += c.BytesIn
+				clients++
+				sum.add(c)
 			}
 		}
-		out = append(out, item{s.ID, s})
+		out = append(out, object{
+			{"id", StreamID(name)},
+			{"name", name},
+			{"enabled", true},
+			{"clients", clients},
+			{"streams", streams},
+			{"send_bytes", sum.sent},
+			{"recv_bytes", sum.received},
+			{"kbps", a.rates.of("vhost " + name)},
+			{"hls", object{{"enabled", true}, {"fragment", 4}}},
+		})
 	}
 	return out
 }
@@ -225,8 +181,7 @@ func (a *API) Measure(now time.Duration) {
 	for _, c := range a.sessions() {
 		for _, key := range []string{"client " + c.ID, "stream " + c.Stream, "vhost " + a.place(c.Stream).Vhost} {
 			sum := by[key]
-			sum.received += c.BytesIn
-			sum.sent += c.BytesOut
+			sum.add(c)
 			by[key] = sum
 		}
 	}

@@ -2,7 +2,6 @@ package srs
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +18,7 @@ const (
 
 // A watch is a viewer of playlists: the requests for one stream from one address with one token.
 type watch struct {
-	client Client
+	client *Client
 	asked  chan struct{} // closed once the hook has answered
 	err    error         // what it said
 	last   time.Time     // guarded by Hooks.mu
@@ -45,17 +44,16 @@ func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
 			return ctx.Err()
 		}
 	}
-	h.last++
-	w = &watch{asked: make(chan struct{}), last: time.Now()}
-	w.client = Client{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: w.last, Player: true}
-	describe(&w.client, vh, &r)
+	w = &watch{client: h.newClient(&r), asked: make(chan struct{}), last: time.Now()}
+	w.client.Player = true
+	describe(w.client, vh, &r)
 	kept := len(h.watches) < maxWatches
 	if kept {
 		h.watches[key] = w
 	}
 	h.mu.Unlock()
 	// Other requests of the viewer may wait for this answer, so that it must not end with this request.
-	w.err = h.ask(context.WithoutCancel(ctx), &w.client, "on_play", h.streamBody("on_play", &w.client))
+	w.err = h.ask(context.WithoutCancel(ctx), w.client, "on_play", h.streamBody("on_play", w.client))
 	close(w.asked)
 	if kept {
 		age := watchAge
@@ -80,7 +78,7 @@ func (h *Hooks) expire(key string, w *watch, age time.Duration) {
 	case !over:
 		time.AfterFunc(age-quiet, func() { h.expire(key, w, age) })
 	case w.err == nil:
-		h.send(&w.client, []hook{{"on_stop", h.streamBody("on_stop", &w.client)}})
+		h.send(w.client, []hook{{"on_stop", h.streamBody("on_stop", w.client)}})
 	}
 }
 

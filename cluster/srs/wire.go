@@ -46,38 +46,36 @@ func readQuestion(query string) question {
 	return q
 }
 
-// The answer, with its fields in the order in which SRS writes them.
-type (
-	answer struct {
-		Code int        `json:"code"`
-		Data answerData `json:"data"`
-	}
-	answerData struct {
-		Query  answerQuery `json:"query"`
-		Origin *origin     `json:"origin"` // null: the stream is not here
-	}
-	answerQuery struct {
-		IP     string `json:"ip"`
-		Vhost  string `json:"vhost"`
-		App    string `json:"app"`
-		Stream string `json:"stream"`
-	}
-	origin struct {
-		IP      string   `json:"ip"`
-		Port    int      `json:"port"` // of the RTMP server
-		Vhost   string   `json:"vhost"`
-		API     string   `json:"api"`
-		Routers []string `json:"routers"`
-	}
-)
-
 // answerTo makes the body of an answer; host is empty if no node has the stream.
 func answerTo(q question, host string, port int) []byte {
-	a := answer{Data: answerData{Query: answerQuery{IP: q.ip, Vhost: q.place.Vhost, App: q.place.App, Stream: q.place.Stream}}}
+	var origin any // null: the stream is not here
 	if host != "" {
-		a.Data.Origin = &origin{IP: host, Port: port, Vhost: q.place.Vhost, API: q.coworker, Routers: []string{q.coworker}}
+		origin = object{
+			{"ip", host}, {"port", port}, {"vhost", q.place.Vhost}, {"api", q.coworker}, {"routers", []string{q.coworker}},
+		}
 	}
-	return compact(a)
+	query := object{{"ip", q.ip}, {"vhost", q.place.Vhost}, {"app", q.place.App}, {"stream", q.place.Stream}}
+	return compact(object{{"code", 0}, {"data", object{{"query", query}, {"origin", origin}}}})
+}
+
+// An object is a JSON object whose fields have the order in which SRS writes them.
+type object []field
+
+type field struct {
+	name  string
+	value any
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (o object) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, f := range o {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, compact(f.name)...), ':'), compact(f.value)...)
+	}
+	return append(b, '}'), nil
 }
 
 // compact is JSON as SRS writes it: without spaces, and without the escapes that are for HTML.
@@ -86,7 +84,7 @@ func compact(v any) []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		panic(err) // structs of strings and numbers, all of them finite
+		panic(err) // strings and numbers, all of them finite
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
