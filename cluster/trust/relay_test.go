@@ -42,9 +42,9 @@ func (p *prologue) Next(_ context.Context, bufs [][]byte) ([][]byte, error) {
 func (*prologue) Dropped() uint64 { return 0 }
 func (*prologue) Close()          {}
 
-type desk struct{ asked atomic.Int32 }
+type router struct{ asked atomic.Int32 }
 
-func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
+func (d *router) Play(_ context.Context, r listen.Request) listen.Answer {
 	d.asked.Add(1)
 	if r.Streams[0] != "cam 01" {
 		return listen.Answer{Verdict: listen.NotFound}
@@ -52,15 +52,15 @@ func (d *desk) Play(_ context.Context, r listen.Request) listen.Answer {
 	return listen.Answer{Verdict: listen.Serve, Stream: r.Streams[0], Source: over{}}
 }
 
-func (*desk) Publish(context.Context, listen.Request) (listen.Publication, error) {
+func (*router) Publish(context.Context, listen.Request) (listen.Publication, error) {
 	return nil, listen.ErrDenied
 }
 
-type hall struct{ desk listen.Router }
+type sessions struct{ router listen.Router }
 
-func (h hall) Enter(c listen.Client) {
+func (s sessions) Enter(c listen.Client) {
 	go func() {
-		_ = c.Serve(context.Background(), h.desk)
+		_ = c.Serve(context.Background(), s.router)
 		_ = c.Close()
 	}()
 }
@@ -73,10 +73,10 @@ func (t *tracks) Write(au *codecs.AccessUnit) error { return nil }
 // The relay takes its connection over and writes the head of its reply by itself; the proof must be in it.
 func TestRelayOfMediaIsProvedInBothDirections(t *testing.T) {
 	key := trust.Derive("abcd")
-	d := &desk{}
+	d := &router{}
 	var wrong atomic.Int32
 	log := slog.New(slog.DiscardHandler)
-	s := httptest.NewServer(key.Handler(relay.New(listen.Deps{Router: d, Sessions: hall{d}, Log: log}), trust.Options{
+	s := httptest.NewServer(key.Handler(relay.New(listen.Deps{Router: d, Sessions: sessions{d}, Log: log}), trust.Options{
 		Streaming: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, relay.Path) },
 		WrongKey:  func(netip.Addr) { wrong.Add(1) },
 		Log:       log,
@@ -97,6 +97,6 @@ func TestRelayOfMediaIsProvedInBothDirections(t *testing.T) {
 		t.Errorf("Pull with a wrong key: error = %v, %d counted, want %v and 1", err, wrong.Load(), trust.ErrWrongKey)
 	}
 	if got := d.asked.Load(); got != 2 {
-		t.Errorf("the desk was asked %d times, want 2", got)
+		t.Errorf("the router was asked %d times, want 2", got)
 	}
 }

@@ -132,7 +132,7 @@ type sessions struct {
 	ended   chan error
 }
 
-func newHall(d listen.Router) *sessions { return &sessions{router: d, ended: make(chan error, 16)} }
+func newSessions(d listen.Router) *sessions { return &sessions{router: d, ended: make(chan error, 16)} }
 
 func (h *sessions) Enter(c listen.Client) {
 	h.mu.Lock()
@@ -179,7 +179,7 @@ func (h *sessions) close() {
 
 func serveRelay(t *testing.T, d *router) (base string, h *sessions) {
 	t.Helper()
-	h = newHall(d)
+	h = newSessions(d)
 	s := httptest.NewServer(New(listen.Deps{Router: d, Sessions: h, Log: quiet}))
 	t.Cleanup(func() { h.close(); s.Close() })
 	return s.URL, h
@@ -397,7 +397,7 @@ func TestOnlyOneSegmentIsAStream(t *testing.T) {
 func TestHeadersOfTheHandlersAroundAreSent(t *testing.T) {
 	src := newSource("a", tracks)
 	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
-	h := newHall(d)
+	h := newSessions(d)
 	inner := New(listen.Deps{Router: d, Sessions: h, Log: quiet})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Proof", "abc")
@@ -497,7 +497,7 @@ func TestIdleStreamIsKeptAliveAndASilentNodeIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("a", tracks)
 		d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
-		h := newHall(d)
+		h := newSessions(d)
 		l := make(pipeListener)
 		server := &http.Server{Handler: New(listen.Deps{Router: d, Sessions: h, Log: quiet})}
 		go func() { _ = server.Serve(l) }()

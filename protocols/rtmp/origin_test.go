@@ -261,20 +261,20 @@ func TestEdgeOfSRSPlaysAndPublishes(t *testing.T) {
 	}
 }
 
-// A door is a router that is asked at connect.
-type door struct {
+// An authorizer is a router that is asked at connect.
+type authorizer struct {
 	*router
 	err  error
 	came chan listen.Request
 }
 
-func (d door) Connect(_ context.Context, r listen.Request) error {
+func (d authorizer) Connect(_ context.Context, r listen.Request) error {
 	d.came <- r
 	return d.err
 }
 
 func TestClientIsTurnedAwayAtTheDoor(t *testing.T) {
-	d := door{newRouter(liveHub()), errors.New("not today"), make(chan listen.Request, 1)}
+	d := authorizer{newRouter(liveHub()), errors.New("not today"), make(chan listen.Request, 1)}
 	s := serve(t, d, Config{})
 	var refused *StatusError
 	_, err := Dial(t.Context(), s.url("/live/a?x=1"), ClientConfig{})
@@ -282,6 +282,6 @@ func TestClientIsTurnedAwayAtTheDoor(t *testing.T) {
 		t.Errorf("Dial = %v, want to be rejected with the reason", err)
 	}
 	if r := receive(t, d.came, "connect"); r.App != "live" || len(r.Streams) != 0 || r.TCURL == "" {
-		t.Errorf("the door was told %+v", r)
+		t.Errorf("the authorizer was told %+v", r)
 	}
 }
