@@ -23,6 +23,7 @@ import (
 	"weir/cluster/identity"
 	"weir/cluster/load"
 	"weir/cluster/node"
+	"weir/cluster/source"
 	"weir/cluster/wire"
 	"weir/codecs"
 	"weir/protocols/listen"
@@ -80,7 +81,7 @@ func newActors(m *machine) {
 			Suspended: func() time.Duration { return m.asleep },
 			World: &node.World{
 				System: p.sys, Env: p.env, Cluster: p.clus, Provider: p.prov, Fetcher: p,
-				Source:  func(name string, _ conf.Input) input.Source { return actorSource{p, name} },
+				Source:  func(in source.Input) (input.Source, error) { return actorSource{p, in.Stream}, nil },
 				Relay:   func(string) input.Source { return relaySource{p} },
 				Release: p.askRelease,
 				Stepped: p.stepped,
@@ -266,7 +267,7 @@ func (p *actorProcess) asked(ex *exchange) {
 	if p.node == nil {
 		return
 	}
-	p.node.AskState(ex.name, ex.seen, ex.want, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
+	p.node.Control().AskState(ex.name, ex.seen, ex.want, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
 	p.w.actors.run()
 }
 
@@ -325,7 +326,7 @@ func (p *actorProcess) up(f *feed) {
 
 // renumbered tells the control plane how segments are numbered now, as a packager does.
 func (p *actorProcess) renumbered(f *feed) {
-	p.send(p.node.Control(), control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()})
+	p.event(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
 }
 
 // write brings one access unit, and the next after a while.
@@ -403,7 +404,7 @@ func (p *actorProcess) publish(f *feed, free string) {
 	}
 	w, m, s := p.w, p.m, f.s
 	w.trace.cause = w.trace.line(w.now, m.name, "publish").text("stream", s.name).text("free", free).end()
-	p.node.WantPublish(s.name, free, act.ReplyFunc(func(a control.PublishAnswer) {
+	p.node.Control().WantPublish(s.name, free, act.ReplyFunc(func(a control.PublishAnswer) {
 		w.trace.line(w.now, m.name, "publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
 		switch ask, err := f.claim.Verdict(a); {
 		case err != nil:
@@ -425,7 +426,7 @@ func (p *actorProcess) publishes(f *feed) {
 		Reply: act.ReplyFunc(func(a stream.Published) {
 			if a.Err != nil {
 				w.refused(m, f.s, control.Busy)
-				p.sys.Root.Send(p.node.Control(), control.PublishEnded{Stream: f.s.name})
+				p.node.Control().Send(control.PublishEnded{Stream: f.s.name})
 				return
 			}
 			if old := m.captures[f.s.index].feed; old != nil {
@@ -447,11 +448,14 @@ func (p *actorProcess) unpublish(f *feed) {
 	p.w.actors.run()
 }
 
-func (p *actorProcess) event(ev control.Event, _ string) { p.send(p.node.Control(), ev) }
+func (p *actorProcess) event(ev control.Event, _ string) {
+	p.node.Control().Send(ev)
+	p.w.actors.run()
+}
 
 func (p *actorProcess) drain() {
 	if p.node != nil {
-		p.node.BeginDrain()
+		p.node.HandOver()
 		p.w.actors.run()
 	}
 }

@@ -28,7 +28,7 @@ func Load(filename string, src []byte, flags conf.Flags) (*conf.File, conf.Probl
 // prepare makes of a file what a start needs before the first socket is opened, and a reload before anything is changed.
 // It fails for no file that [Load] accepts, unless the machine has changed since.
 func (n *Node) prepare(f *conf.File) ([]stream.Spec, error) {
-	specs, err := n.specs(f)
+	specs, err := n.media.specs(f)
 	if err == nil && n.cfg.Outside.World == nil {
 		err = n.useCountries(f)
 	}

@@ -78,7 +78,8 @@ func TestCheckAcceptsExactlyTheFilesWithWhichANodeStarts(t *testing.T) {
 			}
 			log := slog.New(slog.DiscardHandler)
 			n := &Node{cfg: Config{File: file, Log: log, Outside: Outside{}.complete()}, log: log}
-			n.sources = n.newOpener()
+			n.media = n.newMedia()
+			n.media.open = n.newOpener().Open
 			_, err = n.prepare(file)
 			starts = err == nil
 		}

@@ -2,12 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -24,6 +24,8 @@ import (
 	"weir/cluster/trust"
 	"weir/cluster/wire"
 )
+
+var errNoKey = errors.New("this node has no cluster key")
 
 // A group is the group of nodes as this node sees it, and how the others are reached and known.
 type group struct {
@@ -43,8 +45,12 @@ type group struct {
 	places *directory.View
 }
 
-func newGroup(cfg Config, keys *trust.Keyring) *group {
-	return &group{hostname: cfg.Hostname, keys: keys, directory: directory.New(cfg.Hostname), refused: func() {}, log: cfg.Log}
+func newGroup(cfg Config, refused func()) *group {
+	g := &group{hostname: cfg.Hostname, directory: directory.New(cfg.Hostname), refused: refused, log: cfg.Log}
+	if g.keys = trust.NewKeyring("", nil); cfg.Outside.World == nil {
+		g.keys = keyring(cfg.File)
+	}
+	return g
 }
 
 // name is the announced name of this node.
@@ -91,24 +97,6 @@ func sameGroup(a, b *control.View) bool {
 		return a.Name == b.Name && a.Entry == b.Entry && a.Alive == b.Alive && a.Status == b.Status &&
 			a.Generation == b.Generation && a.Advert == b.Advert
 	})
-}
-
-// facts are what the directory needs of a file.
-func facts(f *conf.File) directory.Facts {
-	peers := peersByEntry(f)
-	return directory.Facts{
-		Default: policy(f.Delivery),
-		Policy: func(stream string) (p directory.Policy, ok bool) {
-			if s := f.Stream(stream); s != nil {
-				return policy(s.Delivery), true
-			}
-			return p, false
-		},
-		URLs: func(entry string) (public, private *url.URL) {
-			p := peers[entry]
-			return mustURL(p.Public), mustURL(p.Private)
-		},
-	}
 }
 
 // resolving bounds what a name of the file may take to be looked up at the start.

@@ -103,7 +103,7 @@ func runNode(name string) int {
 			n, err = startNode(name, o)
 			if err == nil {
 				r.Addresses = n.Addresses()
-				r.Addresses["remote"] = []string{n.sys.Address()}
+				r.Addresses["remote"] = []string{n.tree.sys.Address()}
 			}
 		} else {
 			r, err = obey(n, o)
@@ -138,7 +138,7 @@ func startNode(name string, o order) (*Node, error) {
 func obey(n *Node, o order) (r account, err error) {
 	switch o.Do {
 	case "boom":
-		n.sys.Root.Send(actor.NewPID(n.sys.Address(), o.ID), boom{})
+		n.tree.sys.Root.Send(actor.NewPID(n.tree.sys.Address(), o.ID), boom{})
 	case "owners":
 		r.Owners = map[string]string{}
 		if v := n.View(); v != nil {

@@ -77,7 +77,7 @@ func TestSessionsAndMinutesAreWrittenIntoOneDirectory(t *testing.T) {
 
 	n = started()
 	defer n.Stop()
-	if got := n.status.Pulse(10); len(got) == 0 || !got[0].Time.Equal(minute.Time) {
+	if got := n.reporter.status.Pulse(10); len(got) == 0 || !got[0].Time.Equal(minute.Time) {
 		t.Errorf("after a restart the minutes are %+v, want that of before too", got)
 	}
 }
@@ -139,7 +139,7 @@ func TestDatabaseThatBreaksRaisesAnAlarmAndStaysInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Stop()
-	if a := n.status.Alarms(); len(a) != 0 {
+	if a := n.reporter.status.Alarms(); len(a) != 0 {
 		t.Errorf("alarms %v of a good database", a)
 	}
 	if err := os.Remove(path); err != nil {
@@ -148,14 +148,14 @@ func TestDatabaseThatBreaksRaisesAnAlarmAndStaysInUse(t *testing.T) {
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for len(n.status.Alarms()) == 0 {
+	for len(n.reporter.status.Alarms()) == 0 {
 		select {
 		case <-tick.C:
 		case <-deadline:
 			t.Fatal("no alarm")
 		}
 	}
-	if a := n.status.Alarms()[0]; a.Kind != "geoip" || !strings.Contains(a.Text, "the file is gone") {
+	if a := n.reporter.status.Alarms()[0]; a.Kind != "geoip" || !strings.Contains(a.Text, "the file is gone") {
 		t.Errorf("the alarm is %+v", a)
 	}
 	if got := n.geo.Country(netip.MustParseAddr("1.2.3.4")); got != "CN" {

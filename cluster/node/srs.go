@@ -10,32 +10,30 @@ import (
 	"weir/actors"
 	"weir/actors/session"
 	"weir/actors/stream"
-	"weir/cluster/conf"
 	"weir/cluster/srs"
 	"weir/protocols"
 	"weir/protocols/api"
-	"weir/protocols/listen"
 )
 
-// startSRS makes what the node has to do with SRS servers and with the virtual hosts of its file.
-func (n *Node) startSRS() {
+// meetSRS makes what the node has to do with SRS servers and with the virtual hosts of its file.
+func (n *Node) meetSRS(c *clients) {
 	instance := n.cfg.Outside.Instance()
-	n.hooks = srs.NewHooks(n.cfg.Hostname, instance, n.log)
-	n.srs = srs.New(srs.Config{
+	c.hooks = srs.NewHooks(n.cfg.Hostname, instance, n.log)
+	c.srs = srs.New(srs.Config{
 		Vhosts: vhosts(n.file()), Node: n.group.name, Instance: instance, Wall: n.wall, Log: n.log,
 		Owner: func(stream string) (srs.Owner, bool) {
 			view, _ := n.group.directory.View()
-			v := n.group.view.Load()
+			v := n.View()
 			return srs.OwnerOf(view, stream, n.rtmpAddress(), v == nil || v.Draining)
 		},
 		Own: func(host, port string) bool { return n.rtmpAddress().Own(host, port) },
 	})
 	var edit *api.Credentials
-	if c := n.file().EditAuth; c != nil {
-		edit = &api.Credentials{User: c.User, Password: c.Password}
+	if a := n.file().EditAuth; a != nil {
+		edit = &api.Credentials{User: a.User, Password: a.Password}
 	}
-	n.srsAPI = srs.NewAPI(srs.APIConfig{
-		Cluster: n.srs, Hooks: n.hooks, Build: n.cfg.Build, PID: os.Getpid(), Uptime: n.env.Now, Wall: n.cfg.Outside.Wall,
+	c.srsAPI = srs.NewAPI(srs.APIConfig{
+		Cluster: c.srs, Hooks: c.hooks, Build: n.cfg.Build, PID: os.Getpid(), Uptime: n.tree.env.Now, Wall: n.cfg.Outside.Wall,
 		MayEdit: func(r *http.Request) (int, error) { return api.MayEdit(r, edit) },
 		Streams: n.liveStreams,
 		Sessions: func() []srs.Session {
@@ -46,9 +44,9 @@ func (n *Node) startSRS() {
 			}
 			return out
 		},
-		Close: func(id string) { n.sys.Root.Send(n.pid(actors.Sessions), session.Close{ID: id}) },
+		Close: func(id string) { n.tree.send(actors.Sessions, session.Close{ID: id}) },
 		Machine: func() (cpu float64, memory uint64) {
-			if v := n.group.view.Load(); v != nil {
+			if v := n.View(); v != nil {
 				cpu = float64(v.Load.CPU) / 1000
 			}
 			var m runtime.MemStats
@@ -58,23 +56,11 @@ func (n *Node) startSRS() {
 	})
 }
 
-// vhosts are the virtual hosts of a file.
-func vhosts(f *conf.File) []srs.Vhost {
-	list := make([]srs.Vhost, 0, len(f.Vhosts))
-	for _, v := range f.Vhosts {
-		list = append(list, srs.Vhost{
-			Name: v.Name, Remote: v.Remote, Origins: v.Origins, Fetch: srs.Fetch(v.Fetch), TokenTraverse: v.TokenTraverse,
-			OriginCluster: v.OriginCluster, Coworkers: v.Coworkers, Register: v.Register, Hooks: v.Hooks,
-		})
-	}
-	return list
-}
-
 // rtmpAddress is how SRS servers reach this node.
 func (n *Node) rtmpAddress() srs.Address {
 	f := n.file()
 	a := srs.Address{Host: f.Advertise, Port: f.AdvertisePort}
-	for _, s := range n.sockets().list {
+	for _, s := range n.clients.sockets.list {
 		if s.of.Protocol == protocols.RTMP {
 			a.Ports = append(a.Ports, portOf(s.l))
 		}
@@ -82,7 +68,7 @@ func (n *Node) rtmpAddress() srs.Address {
 	if list := f.Listeners[protocols.RTMP]; len(list) > 0 {
 		a.Listener = list[0].Host
 	}
-	if v := n.group.view.Load(); v != nil && len(v.Entries) > 0 {
+	if v := n.View(); v != nil && len(v.Entries) > 0 {
 		if p := peersByEntry(f)[v.Entries[0]]; p.PublicGiven {
 			if u, err := url.Parse(p.Public); err == nil {
 				a.Public = u.Hostname()
@@ -101,6 +87,3 @@ func (n *Node) liveStreams() (out []srs.Live) {
 	}
 	return out
 }
-
-// left is told of each session that has ended.
-func (n *Node) left(s listen.ClientStats) { n.hooks.Left(s.Remote, s.BytesIn, s.BytesOut) }

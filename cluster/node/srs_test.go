@@ -38,7 +38,7 @@ func lone(t *testing.T, text string) *Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Stop)
-	within(t, "the node knows what there is", func() error { return n.status.Ready() })
+	within(t, "the node knows what there is", func() error { return n.reporter.status.Ready() })
 	return n
 }
 
@@ -434,7 +434,7 @@ func TestAdvertisedAddressIsTheOneThatSRSIsTold(t *testing.T) {
 func TestNameWithoutAStreamIsForgottenSomeTimeAfterItsPublisher(t *testing.T) {
 	n := lone(t, "vhost __defaultVhost__ { }\n")
 	stop := mustPublish(t, n.rtmpAddr(), "live", "x", 256)
-	age := func(by time.Duration) { n.instances.Sweep(n.env.Now()+by, n.publishes) }
+	age := func(by time.Duration) { n.media.instances.Sweep(n.tree.env.Now()+by, n.publishes) }
 	within(t, "the publisher is there", func() error {
 		if !n.publishes("live/x") {
 			return errors.New("it is not")
@@ -442,7 +442,7 @@ func TestNameWithoutAStreamIsForgottenSomeTimeAfterItsPublisher(t *testing.T) {
 		return nil
 	})
 	age(2 * router.InstanceLinger)
-	if got := n.instances.Names(); len(got) != 1 {
+	if got := n.media.instances.Names(); len(got) != 1 {
 		t.Errorf("names = %v while one is published, want it", got)
 	}
 	stop()
@@ -453,7 +453,7 @@ func TestNameWithoutAStreamIsForgottenSomeTimeAfterItsPublisher(t *testing.T) {
 		return nil
 	})
 	age(4 * router.InstanceLinger)
-	if got := n.instances.Names(); len(got) != 0 {
+	if got := n.media.instances.Names(); len(got) != 0 {
 		t.Errorf("names = %v long after the last was published, want none", got)
 	}
 	within(t, "the stream is unknown again", func() error {

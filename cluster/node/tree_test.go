@@ -66,7 +66,7 @@ func TestLiveTreeIsTheOneThatIsDrawn(t *testing.T) {
 	vary := strings.NewReplacer("streams/a%2Fb", "streams/<name>", "inputs/1", "inputs/<n>", "peers/127.0.0.1:1", "peers/<entry>", "servers/127.0.0.1:2", "servers/<entry>")
 	session, address := regexp.MustCompile(`sessions/\d+`), regexp.MustCompile(`listeners/http:.*`)
 	var live []string
-	for _, l := range n.env.Tree().Leaves() {
+	for _, l := range n.tree.env.Tree().Leaves() {
 		id := address.ReplaceAllString(session.ReplaceAllString(vary.Replace(l.ID), "sessions/<id>"), "listeners/<address>")
 		live = append(live, id)
 	}

@@ -5,9 +5,13 @@ import (
 	"net/url"
 	"strconv"
 
+	"weir/cluster/balance"
+	"weir/cluster/balancer"
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/directory"
+	"weir/cluster/srs"
+	"weir/cluster/status"
 	"weir/cluster/trust"
 	"weir/protocols"
 )
@@ -46,6 +50,24 @@ func keyring(f *conf.File) *trust.Keyring {
 		links = append(links, trust.Link{Name: sourceLink(s.Name), Key: s.ClusterKey})
 	}
 	return trust.NewKeyring(f.ClusterKey, links)
+}
+
+// facts are what the directory needs of a file.
+func facts(f *conf.File) directory.Facts {
+	peers := peersByEntry(f)
+	return directory.Facts{
+		Default: policy(f.Delivery),
+		Policy: func(stream string) (p directory.Policy, ok bool) {
+			if s := f.Stream(stream); s != nil {
+				return policy(s.Delivery), true
+			}
+			return p, false
+		},
+		URLs: func(entry string) (public, private *url.URL) {
+			p := peers[entry]
+			return mustURL(p.Public), mustURL(p.Private)
+		},
+	}
 }
 
 func policy(d conf.Delivery) directory.Policy {
@@ -123,6 +145,94 @@ func controlPeers(f *conf.File) []control.Peer {
 			Entry: entry(p), Host: p.Host, Fetch: control.Instant(p.FetchTimeout), Stale: control.Instant(p.StaleTimeout),
 			Limits: limits(p.ChannelLimit, p.CPULimit),
 		})
+	}
+	return out
+}
+
+// balancersOf are the balancers of a file.
+func balancersOf(f *conf.File) []balancer.Balancer {
+	peers := make(map[string]conf.Peer, len(f.Peers))
+	for _, p := range f.Peers {
+		peers[p.Name()] = p
+	}
+	out := make([]balancer.Balancer, 0, len(f.Balancers))
+	for _, c := range f.Balancers {
+		b := balancer.Balancer{Name: c.Name, Mode: balance.Mode(c.Mode), Blind: !c.InFlight}
+		for _, s := range c.Servers {
+			is := balancer.Server{
+				Entry: balance.Entry{Name: s.Name(), MaxBitrate: s.MaxBitrate, Countries: s.Countries, Default: s.Default},
+				Key:   serverKey(s), Public: s.URL(), Private: s.URL(),
+			}
+			if s.Peer != "" {
+				p := peers[s.Peer]
+				is.Peer, is.Key, is.Public, is.Private = true, entry(p), p.Public, p.Private
+			}
+			b.Servers = append(b.Servers, is)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// serverKey is how this node calls a server that is no peer: with its port, whether or not the file gives it.
+func serverKey(s conf.Server) string {
+	port := s.Port
+	if port == 0 {
+		port = 80
+	}
+	return net.JoinHostPort(s.Host, strconv.Itoa(port))
+}
+
+// otherServers are the servers of balancers that are no peers, by [serverKey], in the order of the file.
+func otherServers(f *conf.File) (keys []string, urls map[string]string) {
+	urls = map[string]string{}
+	for _, b := range f.Balancers {
+		for _, s := range b.Servers {
+			if key := serverKey(s); s.Peer == "" && urls[key] == "" {
+				keys = append(keys, key)
+				urls[key] = s.URL()
+			}
+		}
+	}
+	return keys, urls
+}
+
+// vhosts are the virtual hosts of a file.
+func vhosts(f *conf.File) []srs.Vhost {
+	list := make([]srs.Vhost, 0, len(f.Vhosts))
+	for _, v := range f.Vhosts {
+		list = append(list, srs.Vhost{
+			Name: v.Name, Remote: v.Remote, Origins: v.Origins, Fetch: srs.Fetch(v.Fetch), TokenTraverse: v.TokenTraverse,
+			OriginCluster: v.OriginCluster, Coworkers: v.Coworkers, Register: v.Register, Hooks: v.Hooks,
+		})
+	}
+	return list
+}
+
+// shown is what the API shows of a file.
+func shown(f *conf.File, keyID string) status.File {
+	out := status.File{
+		Hash: f.Hash(keyID), Peers: make(map[string]status.Peer, len(f.Peers)),
+		Stream: func(name string) (st status.Stream, ok bool) {
+			s := f.Stream(name)
+			if s == nil {
+				return st, false
+			}
+			st.Title = s.Title
+			if s.Ingest != nil {
+				st.Clustered, st.CaptureAt = true, s.Ingest.CaptureAt
+			}
+			for _, in := range s.Inputs {
+				st.Inputs = append(st.Inputs, in.Shown())
+			}
+			return st, true
+		},
+	}
+	for _, p := range f.Peers {
+		out.Peers[entry(p)] = status.Peer{
+			Hostname: p.Name(), API: p.APIURL, Public: p.Public, Given: p.PublicGiven, Fetch: p.FetchTimeout, Stale: p.StaleTimeout,
+			Channels: p.ChannelLimit, CPU: p.CPULimit, Bitrate: p.MaxBitrate,
+		}
 	}
 	return out
 }

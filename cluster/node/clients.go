@@ -1,0 +1,220 @@
+package node
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"weir/actors"
+	"weir/actors/act"
+	"weir/actors/listener"
+	"weir/actors/session"
+	"weir/cluster/balancer"
+	"weir/cluster/control"
+	"weir/cluster/controller"
+	"weir/cluster/follower"
+	"weir/cluster/gateway"
+	"weir/cluster/owner"
+	"weir/cluster/router"
+	"weir/cluster/source"
+	"weir/cluster/srs"
+	"weir/cluster/status"
+	"weir/protocols"
+	"weir/protocols/api"
+	"weir/protocols/hls"
+	"weir/protocols/httpflv"
+	"weir/protocols/httpts"
+	"weir/protocols/listen"
+	"weir/protocols/relay"
+	"weir/protocols/rtmp"
+	"weir/protocols/rtsp"
+)
+
+// clients serve the clients of a node. A nil clients is that of a node without.
+type clients struct {
+	sockets   *sockets
+	router    *router.Router
+	balancers *balancer.Balancers
+	relays    *source.Relays
+	srs       *srs.Cluster
+	hooks     *srs.Hooks
+	srsAPI    *srs.API
+	hls       *hls.Server
+	servers   map[protocols.Protocol]server // of each protocol that has sockets
+}
+
+// A server serves the clients of a protocol on any number of sockets.
+type server interface {
+	Serve(ctx context.Context, l net.Listener) error
+}
+
+// enter sends clients to the sessions' supervisor.
+type enter func(listen.Client)
+
+// Enter implements [listen.Sessions].
+func (e enter) Enter(c listen.Client) { e(c) }
+
+// serve makes what serves clients at the sockets that are open.
+func (n *Node) serve() {
+	c := n.clients
+	n.meetSRS(c)
+	c.relays = &source.Relays{
+		Directory: n.group.directory, External: c.srs, Transport: n.group.transport, Hold: n.hold, Wait: n.cfg.Outside.Clock.Wait, Log: n.log,
+	}
+	c.balancers = balancer.New(balancer.Config{
+		View: n.group.view.Load, Now: n.tree.env.Now, Load: n.load.Load, Rate: n.load.Rate, Country: n.geo.Country,
+	})
+	c.balancers.Configure(balancersOf(n.file()))
+	c.router = n.newRouter(c)
+	d := listen.Deps{
+		Router: c.router, Log: n.log,
+		Sessions: enter(func(is listen.Client) { n.tree.send(actors.Sessions, session.Enter{Client: is}) }),
+	}
+	c.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{
+		Router: c.router, Sessions: d.Sessions, Transport: n.group.keys.Base(), Log: n.log,
+	})
+	n.reporter.status = n.newStatus(c)
+	api := n.newAPI()
+	c.servers = map[protocols.Protocol]server{
+		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
+			Paths: []gateway.Path{
+				{Path: srs.Prefix, Handler: c.srsAPI},
+				{Path: "/streamer/", Handler: api},
+				{Path: "/api/", Handler: api},
+				{Path: "/metrics/", Handler: api},
+				{Path: follower.Path, Handler: n.group.guard(follower.Handler(n.group.entitled(n.Control().State)), false)},
+				{Path: relay.Path, Handler: n.group.guard(relay.New(d), true)},
+			},
+			Streams: map[protocols.Protocol]gateway.Handler{
+				protocols.HLS: c.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
+			},
+			Balancers: c.balancers, Trusted: n.trusted,
+		}), d),
+		protocols.RTMP: rtmp.New(rtmp.Config{}, d),
+		protocols.RTSP: rtsp.New(rtsp.Config{Host: c.sockets.host(protocols.RTSP)}, d),
+	}
+}
+
+func (n *Node) newRouter(c *clients) *router.Router {
+	return router.New(router.Config{
+		Directory: n.group.directory, Registry: n.streams, Instances: n.media.instances, SRS: c.srs, Hooks: c.hooks, Log: n.log,
+		Streams: func(m any) { n.tree.send(actors.Streams, m) },
+		Hold:    n.hold, Reserved: n.reserved,
+		Demanded: func(stream string, least time.Duration) {
+			n.Control().Send(control.Demanded{Stream: stream, Fresh: max(controller.DemandFresh, control.Instant(least))})
+		},
+		Claim:   n.asker().Claim,
+		Unclaim: func(stream string) { n.Control().Send(control.PublishEnded{Stream: stream}) },
+	})
+}
+
+// newAPI makes the handler of the HTTP API.
+func (n *Node) newAPI() http.Handler {
+	o := api.Options{Metrics: n.reporter.metrics, Control: n.reporter.status, Log: n.log}
+	if c := n.file().EditAuth; c != nil {
+		o.Edit = &api.Credentials{User: c.User, Password: c.Password}
+	}
+	if c := n.file().ViewAuth; c != nil {
+		o.View = &api.Credentials{User: c.User, Password: c.Password}
+	}
+	return api.Handler(n.reporter.status, o)
+}
+
+// newStatus makes what the API shows of this node.
+func (n *Node) newStatus(c *clients) *status.Status {
+	return status.New(status.Config{
+		View: n.group.view.Load, Now: n.tree.env.Now, Control: n.Control(),
+		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
+		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
+		Countries: &n.geo, Drain: n.drain, Balancers: c.balancers.Report, Minutes: n.history.Minutes, Reload: n.readAgain,
+	})
+}
+
+// trusted says whether the proxy at an address is believed what it says about its clients.
+func (n *Node) trusted(a netip.Addr) bool {
+	for _, p := range n.file().TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted lists the on-demand streams that clients of this node want now.
+func (n *Node) wanted() []string {
+	v := n.View()
+	if n.clients == nil || v == nil {
+		return nil
+	}
+	n.media.instances.Sweep(n.tree.env.Now(), n.publishes)
+	return n.clients.router.Wanted(v, n.sessions.List())
+}
+
+// publishes says whether a stream has a publisher here.
+func (n *Node) publishes(name string) bool {
+	_, is, ok := n.streams.Get(name)
+	return ok && is.Publisher != ""
+}
+
+// asker asks the owners of streams for this node.
+func (n *Node) asker() *owner.Asker {
+	return &owner.Asker{Self: n.group.name, Want: n.Control().WantPublish, Ask: n.group.ask}
+}
+
+func (c *clients) close() {
+	if c == nil {
+		return
+	}
+	for _, d := range protocols.Listeners() {
+		if s, ok := c.servers[d.Protocol].(io.Closer); ok {
+			_ = s.Close()
+		}
+	}
+	if c.hls != nil {
+		_ = c.hls.Close()
+	}
+	c.sockets.close()
+}
+
+// addresses are where the node listens, by directive.
+func (c *clients) addresses() map[string][]string {
+	m := map[string][]string{}
+	for _, k := range c.sockets.list {
+		m[k.of.Directive()] = append(m[k.of.Directive()], k.addr)
+	}
+	return m
+}
+
+// ports are the first of each protocol.
+func (c *clients) ports() (ports protocols.Ports) {
+	if c == nil {
+		return ports
+	}
+	return c.sockets.ports()
+}
+
+// listeners are the actors that accept.
+func (c *clients) listeners(env act.Env) []actors.Child {
+	children := make([]actors.Child, 0, len(c.sockets.list))
+	for _, k := range c.sockets.list {
+		name := k.of.Directive() + ":" + k.addr
+		children = append(children, actors.Child{Name: name, Props: listener.Props(env, listener.Config{
+			Name: name, Open: k.open, Serve: c.servers[k.of.Protocol].Serve,
+		})})
+	}
+	return children
+}
+
+// left is told of each session that has ended.
+func (c *clients) left(s listen.ClientStats) { c.hooks.Left(s.Remote, s.BytesIn, s.BytesOut) }
+
+// stats are what the HLS server has served.
+func (c *clients) stats() (st hls.Stats) {
+	if c == nil {
+		return st
+	}
+	return c.hls.Stats()
+}

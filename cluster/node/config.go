@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"weir/actors"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/router"
+)
+
+// A configuration is the file in effect.
+type configuration struct {
+	changing sync.Mutex // one change at a time
+	read     atomic.Pointer[conf.File]
+	effect   atomic.Pointer[conf.File] // what was read, and the streams that come and go by themselves
+}
+
+func (c *configuration) set(read, effect *conf.File) {
+	c.read.Store(read)
+	c.effect.Store(effect)
+}
+
+// file is the file in effect.
+func (n *Node) file() *conf.File { return n.config.effect.Load() }
+
+// Reload puts another configuration into effect, as far as that goes without a restart, and returns the directives that
+// need one, with their places. Each directive takes effect as its row in package conf says; a stream that did not change
+// goes on. An error means that nothing was changed.
+func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
+	n.config.changing.Lock()
+	defer n.config.changing.Unlock()
+	next, restart := f.After(n.config.read.Load())
+	if _, err := n.prepare(next); err != nil {
+		return nil, err
+	}
+	n.media.origins.Sources(sourceNames(next))
+	if err := n.putInEffect(next); err != nil {
+		return nil, err
+	}
+	if c := n.clients; c != nil {
+		c.srs.Configure(vhosts(next))
+		c.hls.SetHold(n.hold() + router.StartUp)
+		c.balancers.Configure(balancersOf(next))
+		n.tree.send(actors.Servers, actors.Set{Children: n.serverLinks(next)})
+	}
+	n.tree.send(actors.Peers, actors.Set{Children: n.peerLinks(next)})
+	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
+	for _, what := range restart {
+		n.log.Warn("a change of the configuration needs a restart", slog.String("err", what.String()))
+	}
+	return restart, nil
+}
+
+// putInEffect makes a file that was read the one in effect, with the streams derived from it. The caller holds the lock of
+// changes.
+func (n *Node) putInEffect(read *conf.File) error {
+	f := n.media.with(read)
+	specs, err := n.media.specs(f)
+	if err != nil {
+		return err
+	}
+	n.config.set(read, f)
+	n.tree.send(actors.Streams, stream.Configure{Specs: specs})
+	n.tree.send(actors.Control, control.ConfigChanged{Config: n.controlConfig()})
+	return nil
+}
+
+// rederive puts the file in effect anew after the derived streams have changed.
+func (n *Node) rederive() {
+	n.config.changing.Lock()
+	defer n.config.changing.Unlock()
+	if err := n.putInEffect(n.config.read.Load()); err != nil {
+		n.log.Error("streams of sources and templates", slog.Any("err", err))
+	}
+}
+
+var errNoReload = errors.New("this node was started without a file that could be read again")
+
+// readAgain reads the file again and puts it into effect.
+func (n *Node) readAgain(context.Context) ([]string, error) {
+	if n.cfg.Reload == nil {
+		return nil, errNoReload
+	}
+	f, err := n.cfg.Reload()
+	if err != nil {
+		return nil, fmt.Errorf("the configuration was not reloaded: %w", err)
+	}
+	restart, err := n.Reload(f)
+	names := make([]string, len(restart))
+	for i, c := range restart {
+		names[i] = c.String()
+	}
+	return names, err
+}

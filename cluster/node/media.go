@@ -1,0 +1,194 @@
+package node
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors"
+	"weir/actors/input"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/follower"
+	"weir/cluster/origin"
+	"weir/cluster/router"
+	"weir/cluster/source"
+)
+
+// The media of a node are the streams of its file, and where they come from.
+type media struct {
+	open      func(source.Input) (input.Source, error)
+	wall      func() int64      // the wall clock, in ticks
+	origins   *origin.Directory // the streams of sources
+	instances *router.Instances // the streams that publishers have made
+}
+
+func (n *Node) newMedia() *media {
+	m := &media{wall: n.wall, origins: &origin.Directory{}}
+	m.origins.Sources(sourceNames(n.cfg.File))
+	m.instances = &router.Instances{
+		Belongs: func(name string) bool {
+			_, ok := n.file().Open(name, false)
+			return ok
+		},
+		Reserved: n.reserved, Now: func() time.Duration { return n.tree.env.Now() }, Changed: n.rederive,
+	}
+	return m
+}
+
+// wall reads the wall clock, in ticks since the Unix epoch.
+func (n *Node) wall() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
+
+// reserved says why a stream cannot have a name.
+func (n *Node) reserved(name string) error { return conf.CheckName(name, n.file().BalancerNames()) }
+
+// specs are the streams of a file as the streams' supervisor wants them.
+func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
+	var specs []stream.Spec
+	for _, s := range f.Streams {
+		if s.Disabled {
+			continue
+		}
+		spec := stream.Spec{Name: s.Name}
+		for _, in := range s.Inputs {
+			if in.Scheme == "publish" { // a session brings the media
+				spec.Published = true
+				continue
+			}
+			is, err := m.input(f, s.Name, in)
+			if err != nil {
+				return nil, fmt.Errorf("%s: input %s: %w", in.Pos, in.URL, err)
+			}
+			spec.Inputs = append(spec.Inputs, is)
+		}
+		if s.Latency != conf.DefaultLatency {
+			spec.Hub.Tick = s.Latency
+		}
+		specs = append(specs, spec)
+	}
+	return specs, nil
+}
+
+// input makes an input of a stream, and its source.
+func (m *media) input(f *conf.File, name string, in conf.Input) (is stream.Input, err error) {
+	is.Config = input.Config{URL: in.Shown(), Silence: in.SourceTimeout, Rank: in.Priority}
+	is.Key = in.URL
+	from := source.Input{Stream: name, Kind: in.Scheme, Shown: in.Shown(), Address: in.Address, File: in.File, Silence: in.SourceTimeout}
+	carrier, _, pulled := strings.Cut(in.Address, "://")
+	switch {
+	case in.Form != "":
+		from.Kind = string(in.Form)
+	case pulled:
+		from.Kind = carrier
+	case in.Location != "":
+		vod := f.Vod(in.Location)
+		if vod == nil {
+			return is, fmt.Errorf("there is no `vod %s`", in.Location)
+		}
+		from.Root = vod.Root
+		is.Key += " in " + vod.Root
+	default:
+		_, from.Query, _ = strings.Cut(in.URL, "?")
+	}
+	if pulled {
+		is.Config.Wall = m.wall
+	}
+	is.Config.Source, err = m.open(from)
+	return is, err
+}
+
+// sourceScheme is that of the inputs of streams that an origin has; no file can say it.
+const sourceScheme = "source"
+
+// sourceNames are the sources whose streams are learnt from them.
+func sourceNames(f *conf.File) (names []string) {
+	for _, s := range f.Sources {
+		if !s.Plain {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// with is a file with the streams that it has without naming them: those of its sources, and those that publishers have made,
+// as far as the file still has their template or virtual host.
+func (m *media) with(f *conf.File) *conf.File {
+	var more []conf.Stream
+	for _, s := range f.Sources {
+		more = append(more, s.Streams()...)
+		if s.Plain {
+			continue
+		}
+		for _, st := range m.origins.Streams(s.Name) {
+			if err := conf.CheckName(st.Name, f.BalancerNames()); err != nil {
+				continue // it means something else in a URL here
+			}
+			in := conf.Input{URL: sourceScheme + "://" + st.Name, Scheme: sourceScheme, Pos: s.Pos}
+			more = append(more, s.Restream(st.Origin, in, !st.OnDemand))
+		}
+	}
+	for _, name := range m.instances.Names() {
+		if s, ok := f.Open(name, true); ok {
+			more = append(more, s)
+		}
+	}
+	if len(more) == 0 {
+		return f
+	}
+	return f.With(more)
+}
+
+// sourceURL is the URL of a source; empty if there is none of that name.
+func (n *Node) sourceURL(name string) string {
+	for _, s := range n.file().Sources {
+		if s.Name == name {
+			return s.URL
+		}
+	}
+	return ""
+}
+
+// sourceLinks are the followers of sources.
+func (n *Node) sourceLinks(f *conf.File) (out []actors.Child) {
+	fetcher := &follower.HTTP{
+		Self: n.group.name, URL: n.sourceURL,
+		Client: func(name string) *http.Client { return n.group.keys.Client(sourceLink(name)) },
+		Send:   func(to *actor.PID, m any) { n.tree.sys.Root.Send(to, m) },
+	}
+	for _, s := range f.Sources {
+		if s.Plain {
+			continue
+		}
+		rule := origin.Rule{Only: s.Only, Except: s.Except, OnlyGiven: s.OnlyGiven, Prefix: s.Prefix}
+		out = append(out, actors.Child{
+			// A link with another rule is another link.
+			Name: strings.TrimSpace(fmt.Sprintf("source %s %t %q %q %s", s.Name, s.OnlyGiven, s.Only, s.Except, s.Prefix)),
+			Props: follower.Outsider(n.tree.env, follower.OutsiderConfig{
+				Config: follower.Config{Entry: s.Name, Fetcher: fetcher}, Kind: "source",
+				Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout,
+				Changed: func(is follower.State) {
+					if n.media.origins.Set(s.Name, rule.Restream(is.Listed, is.Claims)) {
+						n.rederive()
+					}
+				},
+			}),
+		})
+	}
+	return out
+}
+
+// newOpener makes what opens the inputs of the file.
+func (n *Node) newOpener() *source.Opener {
+	return &source.Opener{
+		Clock: n.cfg.Outside.Clock, Agent: "weir/" + n.cfg.Build, Log: n.log,
+		Origins: source.Origins{
+			Directory: n.media.origins,
+			Transport: func(name string) http.RoundTripper { return n.group.keys.Transport(sourceLink(name)) },
+			URL:       n.sourceURL,
+			Answer:    func() time.Duration { return n.hold() + router.StartUp },
+		},
+	}
+}

@@ -1,0 +1,97 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"weir/actors"
+	"weir/cluster/control"
+	"weir/cluster/controller"
+	"weir/cluster/drain"
+	"weir/cluster/handover"
+	"weir/cluster/load"
+	"weir/cluster/owner"
+	"weir/protocols/cmaf"
+	"weir/protocols/listen"
+)
+
+// holdMargin is what a request is held beyond the time in which a dead owner is noticed: the start of the take-over.
+const holdMargin = 2 * time.Second
+
+// hold is how long a request may wait for a stream that is being taken over.
+func (n *Node) hold() time.Duration {
+	stale := time.Duration(0)
+	for _, p := range n.file().Peers {
+		stale = max(stale, p.StaleTimeout)
+	}
+	return stale + holdMargin
+}
+
+// stateURL is where the state of a peer, or of a server that is no peer, is asked for.
+func (n *Node) stateURL(e string) string {
+	f := n.file()
+	if p, ok := peersByEntry(f)[e]; ok {
+		return p.APIURL
+	}
+	_, urls := otherServers(f)
+	return urls[e]
+}
+
+// captures is how many streams this node captures now.
+func (n *Node) captures() int { return len(controller.Captures(n.streams)) }
+
+// newLoad makes what measures the load of this node.
+func (n *Node) newLoad() *load.Meter {
+	return load.New(load.Config{
+		Sessions: n.sessions, Streams: n.streams, Burden: n.cfg.Outside.Burden, Captures: n.captures,
+		Playlists: func() uint64 { return n.clients.stats().Bytes },
+		Chosen: func(now time.Duration) int {
+			if n.clients == nil {
+				return 0
+			}
+			return n.clients.balancers.PerSecond(now)
+		},
+	})
+}
+
+// measure measures the load for the control plane, and what the API of SRS shows.
+func (n *Node) measure() control.Load {
+	now := n.tree.env.Now()
+	if n.clients != nil {
+		n.clients.srsAPI.Measure(now)
+	}
+	return n.load.Measure(now)
+}
+
+// newDrain makes the drain of this node.
+func (n *Node) newDrain() *drain.Drain {
+	return drain.New(drain.Config{
+		HandOver: func() { n.Control().Send(control.Drain{}) },
+		Go:       func(run func(context.Context) error) { n.tree.beside(run) },
+		Wait:     n.cfg.Outside.Clock.Wait, Sessions: n.sessions, Captures: n.captures, Log: n.log,
+		Locate: func(ctx context.Context, q listen.Request) listen.Answer { return n.clients.router.Locate(ctx, q) },
+		Served: func() uint64 {
+			st := n.clients.stats()
+			return st.Playlists + st.Segments
+		},
+	})
+}
+
+// handover says how the window of a stream is fetched from another node.
+func (n *Node) handover() handover.Config {
+	return handover.Config{
+		Self: n.group.name, Ask: n.group.askAt, Private: n.group.private, Log: n.log,
+		Segment: func(ctx context.Context, private, stream string, f cmaf.Form, number int64) ([]byte, error) {
+			return n.clients.hls.Fetch(ctx, private, stream, f, number)
+		},
+	}
+}
+
+// answerer answers other nodes for the streams that this node captures.
+func (n *Node) answerer() *owner.Answerer {
+	return &owner.Answerer{
+		Self: n.group.name, Viewers: n.sessions.Viewers, Window: handover.Window,
+		Streams: func(m any) { n.tree.send(actors.Streams, m) },
+		Release: n.Control().AskRelease,
+	}
+}

@@ -1,0 +1,96 @@
+package node
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+
+	"weir/cluster/conf"
+	"weir/protocols"
+	"weir/protocols/listen"
+)
+
+// A socket is one address at which the node listens.
+type socket struct {
+	of   protocols.Descriptor
+	addr string
+	l    net.Listener
+	wrap func(net.Listener) net.Listener
+
+	once sync.Once
+}
+
+// sockets are those of a node, in the order of the table of protocols. They are opened before anything runs, so that a
+// port in use ends the start.
+type sockets struct{ list []*socket }
+
+func openSockets(f *conf.File, trusted func(netip.Addr) bool, log *slog.Logger) (_ *sockets, err error) {
+	wrap := func(l net.Listener) net.Listener { return listen.BehindProxies(l, trusted, log) }
+	s := &sockets{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	for _, d := range protocols.Listeners() {
+		for _, at := range f.Listeners[d.Protocol] {
+			l, err := listen.Bind(at.Addr())
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", d.Directive(), err)
+			}
+			s.list = append(s.list, &socket{of: d, addr: l.Addr().String(), l: wrap(l), wrap: wrap})
+		}
+	}
+	return s, nil
+}
+
+func (s *sockets) close() {
+	for _, k := range s.list {
+		_ = k.l.Close()
+	}
+}
+
+// ports are the first of each protocol.
+func (s *sockets) ports() (ports protocols.Ports) {
+	for _, k := range s.list {
+		if p := ports.At(k.of.Protocol); *p == 0 {
+			*p = portOf(k.l)
+		}
+	}
+	return ports
+}
+
+// host is that of a protocol's first address; empty if there is none.
+func (s *sockets) host(p protocols.Protocol) string {
+	for _, k := range s.list {
+		if k.of.Protocol == p {
+			host, _, _ := net.SplitHostPort(k.addr)
+			return host
+		}
+	}
+	return ""
+}
+
+// open returns the listener that was opened at the start, and later a new one on the same address.
+func (k *socket) open() (l net.Listener, err error) {
+	k.once.Do(func() { l = k.l })
+	if l != nil {
+		return l, nil
+	}
+	if l, err = listen.Bind(k.addr); err != nil {
+		return nil, err
+	}
+	return k.wrap(l), nil
+}
+
+func portOf(l net.Listener) int {
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0
+	}
+	p, _ := strconv.Atoi(port)
+	return p
+}

@@ -1,0 +1,144 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"weir/actors"
+	"weir/actors/act"
+	"weir/actors/packager"
+	"weir/actors/session"
+	"weir/actors/stream"
+	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/cluster/controller"
+	"weir/cluster/follower"
+	"weir/cluster/handover"
+	"weir/cluster/identity"
+)
+
+// A tree is the node's actors.
+type tree struct {
+	sys    *actor.ActorSystem
+	env    act.Env
+	root   *actor.PID
+	failed chan error // has the reason when the root has failed
+}
+
+func newTree(w *World) *tree { return &tree{sys: w.System, env: w.Env, failed: make(chan error, 1)} }
+
+// pid is the address of a child of the root.
+func (t *tree) pid(name string) *actor.PID {
+	return actor.NewPID(t.sys.Address(), actors.RootName+"/"+name)
+}
+
+func (t *tree) streams() *actor.PID { return t.pid(actors.Streams) }
+
+// send sends a message to a child of the root.
+func (t *tree) send(name string, m any) { t.sys.Root.Send(t.pid(name), m) }
+
+// control puts questions to the control actor.
+func (t *tree) control() controller.Client {
+	return controller.Client{Send: func(m any) { t.send(actors.Control, m) }}
+}
+
+// beside runs a function beside the actors. The control actor is told of its end, and does nothing about it.
+func (t *tree) beside(run func(context.Context) error) *act.Task {
+	return t.env.Go(t.pid(actors.Control), run)
+}
+
+func (t *tree) spawn(children []actors.Child) (err error) {
+	t.root, err = actors.Spawn(t.sys, t.env, children, func(reason any) {
+		select {
+		case t.failed <- fmt.Errorf("the root of the actor tree failed: %v", reason):
+		default:
+		}
+	})
+	return err
+}
+
+func (t *tree) stop() error { return t.sys.Root.StopFuture(t.root).Wait() }
+
+// children are the children of the root.
+func (n *Node) children(specs []stream.Spec) []actors.Child {
+	env, ctl := n.tree.env, n.tree.pid(actors.Control)
+	children := []actors.Child{
+		{Name: actors.Streams, Props: stream.Supervisor(env, stream.Config{
+			Specs: specs, Hub: n.world.Hub, Pack: packager.Config{Wall: n.cfg.Outside.Wall, Log: n.log}, Relay: n.world.Relay, Wall: n.wall,
+			Report: controller.Report(ctl), Numbered: controller.Numbered(ctl), Inherit: handover.Inherit(env, n.handover()),
+			Answer: n.answerer().Answer, Registry: n.streams,
+		})},
+		{Name: actors.Peers, Props: actors.Group(env, "peers", n.peerLinks(n.file()))},
+		{Name: actors.Control, Props: controller.Props(env, n.controlling())},
+	}
+	if n.clients == nil {
+		return children
+	}
+	return append(children,
+		actors.Child{Name: actors.Servers, Props: actors.Group(env, "servers", n.serverLinks(n.file()))},
+		actors.Child{Name: actors.Sessions, Props: session.Supervisor(env, session.Config{
+			Router: n.clients.router, Registry: n.sessions, Left: n.clients.left, Ended: n.history.Ended,
+		})},
+		actors.Child{Name: actors.Listeners, Props: actors.Group(env, "listeners", n.clients.listeners(env))})
+}
+
+// controlling is what the control actor needs.
+func (n *Node) controlling() controller.Config {
+	first := n.controlConfig()
+	return controller.Config{
+		Control: func() control.Config {
+			c := n.controlConfig()
+			c.Instance, c.Seed = first.Instance, first.Seed
+			return c
+		},
+		Name: n.group.name, Streams: n.tree.streams(), Registry: n.streams, Peers: n.tree.pid(actors.Peers),
+		Publish: func(v *control.View) {
+			if n.group.publish(v, n.file(), identity.Member{Addr: n.tree.sys.Address(), SysID: n.tree.sys.ID}) {
+				n.reporter.changed(v, n.tree.env.Now())
+			}
+		},
+		Note: n.reporter.note, Load: n.measure, Wanted: n.wanted, Packs: n.clients != nil, Release: n.world.Release, Stepped: n.world.Stepped,
+		Suspended: n.cfg.Outside.Suspended, Journal: n.journal, Drained: n.drain.Handed, Draining: n.drain.Draining,
+	}
+}
+
+// controlConfig is what the control plane needs by the file in effect.
+func (n *Node) controlConfig() control.Config {
+	key := n.group.keys.Own().ID()
+	c := ControlConfig(n.file(), n.cfg.Hostname, key)
+	c.Hash = n.config.read.Load().Hash(key) // streams that come and go by themselves make no difference of files
+	c.Instance, c.Seed = n.cfg.Outside.Instance(), n.tree.env.Rand()
+	c.Advert = control.Advert{Build: n.cfg.Build, SysID: n.tree.sys.ID, Ports: n.clients.ports()}
+	if n.group.cluster != nil {
+		c.Advert.Remote = n.tree.sys.Address()
+	}
+	return c
+}
+
+// peerLinks are the followers of peers, and those of sources.
+func (n *Node) peerLinks(f *conf.File) []actors.Child {
+	out := make([]actors.Child, 0, len(f.Peers))
+	for _, p := range f.Peers {
+		out = append(out, actors.Child{Name: entry(p), Props: follower.Peer(n.tree.env, follower.Config{
+			Entry: entry(p), Fetcher: n.world.Fetcher, Measured: n.reporter.fetched,
+		}, n.tree.pid(actors.Control))})
+	}
+	if n.clients != nil {
+		out = append(out, n.sourceLinks(f)...)
+	}
+	return out
+}
+
+// serverLinks are the followers of servers that are no peers.
+func (n *Node) serverLinks(f *conf.File) (out []actors.Child) {
+	keys, _ := otherServers(f)
+	for _, key := range keys {
+		out = append(out, actors.Child{Name: key, Props: follower.Outsider(n.tree.env, follower.OutsiderConfig{
+			Config: follower.Config{Entry: key, Fetcher: n.world.Fetcher, Measured: n.reporter.fetched}, Kind: "server",
+			Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout, Changed: n.clients.balancers.Seen,
+		})})
+	}
+	return out
+}
