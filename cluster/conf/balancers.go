@@ -50,7 +50,10 @@ type Server struct {
 }
 
 // Name is the entry's identity: HOST, or HOST:PORT if the port was given.
-func (s Server) Name() string { return Peer{Host: s.Host, Port: s.Port}.Name() }
+func (s Server) Name() string { return Address{s.Host, s.Port}.Name() }
+
+// entry is the same for two entries that mean one server.
+func (s Server) entry() string { return joinHostPort(s.Host, effectivePort(Peer{Port: s.Port})) }
 
 // URL is where a server that is no peer is reached, by nodes and clients.
 func (s Server) URL() string { return baseURL("http", s.Host, s.Port) }
@@ -78,7 +81,9 @@ func (f *File) UsesCountries() (at Pos, ok bool) {
 
 var balancerDirectives = []directive{
 	{
-		name: "balancer", in: inFile, many: true, block: inBalancer, value: balancerValue, reload: NewClients, example: "global { server n1; server n2; }",
+		name: "balancer", in: inFile, many: true, block: inBalancer,
+		value:  entries("NAME", func(f *File) *[]Balancer { return &f.Balancers }, parseBalancer, func(b *Balancer) *block { return about(b.Name, b.Name, b) }),
+		reload: NewClients, example: "global { server n1; server n2; }",
 		doc: "Shares clients out among servers: http://ANY-NODE/BALANCER/STREAM/… leads to the server that it chooses.",
 	},
 	{
@@ -87,22 +92,21 @@ var balancerDirectives = []directive{
 		doc:   "What is kept even: clients, output, output for max_bitrate, or captured streams.",
 	},
 	{
-		name: "in_flight", in: inBalancer, brief: true, value: truth(func(b *Balancer) *bool { return &b.InFlight }, true), reload: NewClients, example: "false",
-		doc: "Whether choices count from the moment in which they are made; false shows what a burst would do without that.",
+		name: "in_flight", in: inBalancer, brief: true, value: truth(func(b *Balancer) *bool { return &b.InFlight }, true), reload: NewClients,
+		example: "false", doc: "Whether choices count from the moment in which they are made; false shows what a burst would do without that.",
 	},
 	{
-		name: "server", also: "peer", in: inBalancer, many: true, block: inServer, inline: true, value: serverValue, reload: NewClients, example: "n1.example.com max_bitrate=1G",
-		doc: "A server of the balancer; it need not be a peer.",
+		name: "server", also: "peer", in: inBalancer, many: true, block: inServer, inline: true,
+		value:  entries("HOST[:PORT]", func(b *Balancer) *[]Server { return &b.Servers }, parseServer, func(s *Server) *block { return about(s.Name(), s.entry(), s) }),
+		reload: NewClients, example: "n1.example.com max_bitrate=1G", doc: "A server of the balancer; it need not be a peer.",
 	},
 	{
 		name: "max_bitrate", in: inServer, value: bits(func(s *Server) *int64 { return &s.MaxBitrate }), reload: NewClients,
-		usual: "that of the peer, or no cap", example: "40M",
-		doc: "What the server may send before it is chosen no more.",
+		usual: "that of the peer, or no cap", example: "40M", doc: "What the server may send before it is chosen no more.",
 	},
 	{
-		name: "countries", in: inServer, reload: NewClients, usual: "none", example: "RU,CN",
-		value: countryList(),
-		doc:   "Countries, by the codes of ISO 3166-1, whose clients the server gets first.",
+		name: "countries", in: inServer, reload: NewClients, usual: "none", example: "RU,CN", value: countryList(),
+		doc: "Countries, by the codes of ISO 3166-1, whose clients the server gets first.",
 	},
 	{
 		name: "countries_default", in: inServer, value: assertion(func(s *Server) *bool { return &s.Default }), reload: NewClients, example: "true",
@@ -110,40 +114,17 @@ var balancerDirectives = []directive{
 	},
 }
 
-var balancerValue = value{
-	args: "NAME", min: 1, max: 1,
-	open: func(r *reader, _ *block, c *call) *block {
-		w := c.args[0]
-		err := CheckName(w.text, nil)
-		if err == nil && strings.Contains(w.text, "/") {
-			err = fmt.Errorf("found %s, expected a name without a slash: it is one component of URLs", quote(w.text))
-		}
-		if err != nil {
-			r.refuse(w.pos, c.name, err)
-		}
-		r.keyless["balancer"] = append(r.keyless["balancer"], c.pos)
-		return &block{models: []any{&Balancer{Name: w.text, Pos: c.pos}}, id: w.text, title: []string{w.text}}
-	},
-	each: func(b *block) []*block {
-		return each(part[*File](b).Balancers, func(d *Balancer) *block { return &block{models: []any{d}, title: []string{d.Name}} })
-	},
+func parseBalancer(name string, at Pos) (Balancer, error) {
+	err := CheckName(name, nil)
+	if err == nil && strings.Contains(name, "/") {
+		err = fmt.Errorf("found %s, expected a name without a slash: it is one component of URLs", quote(name))
+	}
+	return Balancer{Name: name, Pos: at}, err
 }
 
-var serverValue = value{
-	args: "HOST[:PORT]", min: 1, max: 1,
-	open: func(r *reader, _ *block, c *call) *block {
-		w := c.args[0]
-		host, port, err := parsePeerName(w.text)
-		if err != nil {
-			r.refuse(w.pos, c.name, err)
-		}
-		s := &Server{Host: host, Port: port, Pos: c.pos}
-		id := joinHostPort(host, effectivePort(Peer{Port: port}))
-		return &block{models: []any{s}, id: id, title: []string{s.Name()}, refused: err != nil}
-	},
-	each: func(b *block) []*block {
-		return each(part[*Balancer](b).Servers, func(s *Server) *block { return &block{models: []any{s}, title: []string{s.Name()}} })
-	},
+func parseServer(text string, at Pos) (Server, error) {
+	host, port, err := parsePeerName(text)
+	return Server{Host: host, Port: port, Pos: at}, err
 }
 
 // countryList is kept sorted.
@@ -168,6 +149,7 @@ func countryList() value {
 func (r *reader) finishBalancers() {
 	for _, b := range r.top.all("balancer") {
 		d := part[*Balancer](b)
+		r.keyless["balancer"] = append(r.keyless["balancer"], d.Pos)
 		listed, fallback := false, false
 		for _, k := range b.all("server") {
 			s := part[*Server](k)

@@ -127,9 +127,9 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 	want := &File{
 		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, RebalanceRate: DefaultRebalanceRate, LogLevel: "debug",
 		Listeners: map[protocols.Protocol][]Listen{
-			"http": {{Host: "127.0.0.1", Port: 8080}, {Host: "::1", Port: 8080}}, "rtsp": {{Host: "127.0.0.1"}},
+			"http": {at("127.0.0.1", 8080), at("::1", 8080)}, "rtsp": {at("127.0.0.1", 0)},
 		},
-		Remote: Listen{Host: "127.0.0.1", Port: 7000},
+		Remote: Address{Host: "127.0.0.1", Port: 7000},
 		Vods:   []Vod{{Name: "clips", Root: "/srv/my clips"}, {Name: "vod", Root: DefaultVodRoot}},
 		Peers: []Peer{
 			{
@@ -238,7 +238,6 @@ func withoutPositions(f *File) *File {
 	for _, list := range f.Listeners {
 		clear(list)
 	}
-	f.Remote.Pos = Pos{}
 	for i := range f.Vods {
 		f.Vods[i].Pos = Pos{}
 	}
@@ -492,7 +491,7 @@ func TestNearestKnownWord(t *testing.T) {
 		{"", ""},
 		{strings.Repeat("stream", 100), ""},
 	} {
-		if got := nearest(tt.word, words); got != tt.want {
+		if got := Nearest(tt.word, words); got != tt.want {
 			t.Errorf("nearest(%q) = %q, want %q", tt.word, got, tt.want)
 		}
 	}
@@ -565,3 +564,5 @@ func FuzzFlags(f *testing.F) {
 		}
 	})
 }
+
+func at(host string, port int) Listen { return Listen{Address: Address{host, port}} }

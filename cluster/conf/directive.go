@@ -83,13 +83,15 @@ type directive struct {
 	block place // where the directives of its block stand; zero means that it has none
 	many  bool  // may stand several times in one block
 
-	unbounded bool                // may stand more than maxEntries times
-	secret    bool                // its last word is not shown
-	inherits  bool                // a block that does not say it takes it from the top of the file
-	own       bool                // a stream does not take it from its template
-	brief     bool                // the default is not printed
-	implied   func(b *block) bool // says that the model would be the same without the directive
-	inline    bool                // printed with options in place of a block
+	unbounded bool                     // may stand more than maxEntries times
+	alike     bool                     // two that mean the same are no error
+	hide      func(word string) string // hides what is secret in a word; nil if nothing is
+	secret    bool                     // its last word is not shown
+	inherits  bool                     // a block that does not say it takes it from the top of the file
+	own       bool                     // a stream does not take it from its template
+	brief     bool                     // the default is not printed
+	implied   func(b *block) bool      // says that the model would be the same without the directive
+	inline    bool                     // printed with options in place of a block
 	reload    Reload
 
 	// later marks what is not built: it is reported as [Unsupported], and so is everything in its block at once. One

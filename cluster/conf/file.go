@@ -51,7 +51,7 @@ type File struct {
 	Listeners map[protocols.Protocol][]Listen
 
 	// Remote is where other nodes' actors connect; port 0 means any free one, as it is advertised anyway.
-	Remote Listen
+	Remote Address
 
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
@@ -75,10 +75,8 @@ type File struct {
 	// Vhosts are the virtual hosts in the order of the file; no two have the same name.
 	Vhosts []Vhost
 
-	// Advertise is the host under which RTMP clients of SRS servers reach this node, and AdvertisePort the port; empty
-	// and 0 mean that the node works them out.
-	Advertise     string
-	AdvertisePort int
+	// Advertise is where RTMP clients of SRS servers reach this node; the node works out what is left empty or 0.
+	Advertise Address
 
 	// Balancers are in the order of the file; no two have the same name, and none that of a stream.
 	Balancers []Balancer
@@ -103,22 +101,35 @@ type File struct {
 	Places map[string]Pos
 }
 
-// A Listen is an address to accept connections at.
-type Listen struct {
+// An Address is a host and a port.
+type Address struct {
 	Host string // empty means all interfaces; an IPv6 address has no brackets
-	Port int    // 0 means any free one
-	Pos  Pos
+	Port int    // 0 means any free one, or that none was given
 }
 
 // Addr is the address in the form that package net takes.
-func (l Listen) Addr() string { return joinHostPort(l.Host, l.Port) }
+func (a Address) Addr() string { return joinHostPort(a.Host, a.Port) }
 
-// words is the address as a file says it.
-func (l Listen) words() string {
-	if l.Host == "" {
-		return strconv.Itoa(l.Port)
+// Name is HOST, or HOST:PORT if the port was given.
+func (a Address) Name() string {
+	if a.Port == 0 {
+		return a.Host
 	}
-	return l.Addr()
+	return a.Addr()
+}
+
+// words is the address of a listener as a file says it.
+func (a Address) words() string {
+	if a.Host == "" {
+		return strconv.Itoa(a.Port)
+	}
+	return a.Addr()
+}
+
+// A Listen is an address to accept connections at.
+type Listen struct {
+	Address
+	Pos Pos
 }
 
 // A Vod is a directory that file inputs may read.
@@ -154,9 +165,8 @@ func (f *File) block() *block {
 var globalDirectives = []directive{
 	{
 		name: "name", in: inFile, value: text("NAME", func(f *File) *string { return &f.Name }, checkNodeName), reload: Restart,
-		usual: "the entry of a peer that this node finds to be itself, else the name of the machine",
-		flag:  &nodeFlag{placeholder: "NAME"}, example: "n1.example.com",
-		doc: "Name of this node in its cluster.",
+		usual: "the entry of a peer that this node finds to be itself, else the name of the machine", flag: &nodeFlag{placeholder: "NAME"},
+		example: "n1.example.com", doc: "Name of this node in its cluster.",
 	},
 	{
 		name: "cluster_key", in: inFile, value: keyValue, secret: true, reload: Restart, example: "3b7e1f0c9a5d42868e21c7f05d4ab963",
@@ -165,9 +175,8 @@ var globalDirectives = []directive{
 	},
 	{
 		name: "return_holddown", in: inFile, reload: AtOnce, example: "60000",
-		value: millis(func(f *File) *time.Duration { return &f.ReturnHolddown }, DefaultReturnHolddown, 0),
-		flag:  &nodeFlag{placeholder: "MS"},
-		doc:   "How long a returned node is watched before its streams go back to it.",
+		value: millis(func(f *File) *time.Duration { return &f.ReturnHolddown }, DefaultReturnHolddown, 0), flag: &nodeFlag{placeholder: "MS"},
+		doc: "How long a returned node is watched before its streams go back to it.",
 	},
 	{
 		name: "channel_limit", in: inFile, reload: AtOnce, example: "200", usual: "no limit",
@@ -193,28 +202,26 @@ var globalDirectives = []directive{
 
 var addressDirectives = []directive{
 	{
-		name: "remote", in: inFile, value: remoteValue, reload: Restart, usual: "any free port", example: "10.0.0.1:7000",
-		flag: &nodeFlag{placeholder: "[HOST:]PORT"},
-		doc:  "Listen for the actors of other nodes.",
+		name: "remote", in: inFile, value: single("[HOST:]PORT", func(f *File) *Address { return &f.Remote }, Address{}, parseListen, Address.words),
+		reload: Restart, usual: "any free port", example: "10.0.0.1:7000", flag: &nodeFlag{placeholder: "[HOST:]PORT"},
+		doc: "Listen for the actors of other nodes.",
 	},
 	{
-		name: "advertise", in: inFile, value: advertiseValue, reload: NewClients, usual: "the host of the node's peer entry, or of its first RTMP address",
-		example: "10.0.0.3",
-		doc:     "Where SRS servers send RTMP players for streams that are here.",
+		name: "advertise", in: inFile, value: single("HOST[:PORT]", func(f *File) *Address { return &f.Advertise }, Address{}, parsePeer, Address.Name),
+		reload: NewClients, usual: "the host of the node's peer entry, or of its first RTMP address", example: "10.0.0.3",
+		doc: "Where SRS servers send RTMP players for streams that are here.",
 	},
 	{
 		name: "loglevel", also: "log", in: inFile, reload: Restart, example: "debug",
 		value: oneWord(func(f *File) *string { return &f.LogLevel }, DefaultLogLevel, "debug", "info", "warn", "error"),
-		flag:  &nodeFlag{name: "log", placeholder: "LEVEL", help: "debug, info, warn or error."},
-		doc:   "How much the node logs.",
+		flag:  &nodeFlag{name: "log", placeholder: "LEVEL", help: "debug, info, warn or error."}, doc: "How much the node logs.",
 	},
 }
 
 var accessDirectives = []directive{
 	{
 		name: "edit_auth", in: inFile, value: credentials(func(f *File) **Credentials { return &f.EditAuth }), secret: true, reload: Restart,
-		usual: "anybody on this machine", example: "admin s3cret",
-		doc: "Name and password of those who may change the node by its API.",
+		usual: "anybody on this machine", example: "admin s3cret", doc: "Name and password of those who may change the node by its API.",
 	},
 	{
 		name: "view_auth", in: inFile, value: credentials(func(f *File) **Credentials { return &f.ViewAuth }), secret: true, reload: Restart,
@@ -223,8 +230,7 @@ var accessDirectives = []directive{
 	},
 	{
 		name: "session_log", in: inFile, value: text("DIRECTORY", func(f *File) *string { return &f.SessionLog }, nil), reload: Restart,
-		usual: "nothing is written", example: "/var/log/weir",
-		doc: "Directory whose sessions.jsonl gets a line for each session that ended.",
+		usual: "nothing is written", example: "/var/log/weir", doc: "Directory whose sessions.jsonl gets a line for each session that ended.",
 	},
 	{
 		name: "pulsedb", in: inFile, value: text("DIRECTORY", func(f *File) *string { return &f.Pulsedb }, nil), reload: Restart,
@@ -234,8 +240,7 @@ var accessDirectives = []directive{
 	{
 		name: "geoip", in: inFile, value: text("FILE", func(f *File) *string { return &f.GeoIP }, nil), reload: AtOnce,
 		usual: "GeoLite2-Country.mmdb, then GeoLite2-City.mmdb, in /usr/share/GeoIP", example: "/srv/GeoLite2-Country.mmdb",
-		flag: &nodeFlag{placeholder: "FILE"},
-		doc:  "Database of countries (MaxMind), for balancers that name countries.",
+		flag: &nodeFlag{placeholder: "FILE"}, doc: "Database of countries (MaxMind), for balancers that name countries.",
 	},
 	{
 		name: "trusted_proxies", in: inFile, many: true, reload: NewClients, usual: "none", example: "10.0.0.0/8 ::1",
@@ -246,7 +251,7 @@ var accessDirectives = []directive{
 
 var vodDirectives = []directive{
 	{
-		name: "vod", in: inFile, many: true, block: inVod, value: vodValue, reload: AtOnce, usual: "vod, in " + DefaultVodRoot, example: "clips { root /srv/clips; }",
+		name: "vod", in: inFile, many: true, block: inVod, value: entries("NAME", func(f *File) *[]Vod { return &f.Vods }, parseVod, func(v *Vod) *block { return about(v.Name, v.Name, v) }), reload: AtOnce, usual: "vod, in " + DefaultVodRoot, example: "clips { root /srv/clips; }",
 		flag: &nodeFlag{
 			placeholder: "[NAME=]DIR", entry: vodFlag, perLine: true,
 			help: "Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line.",
@@ -301,46 +306,6 @@ func credentials(field func(*File) **Credentials) value {
 	}
 }
 
-var remoteValue = value{
-	args: "[HOST:]PORT", min: 1, max: 1,
-	read: func(r *reader, b *block, c *call) {
-		l, err := parseListen(c.args[0].text)
-		if err != nil {
-			r.refuse(c.args[0].pos, c.name, err)
-			return
-		}
-		l.Pos = c.pos
-		part[*File](b).Remote = l
-	},
-	take: func(to, from *block) { part[*File](to).Remote = part[*File](from).Remote },
-	lines: func(b *block) [][]string {
-		if l := part[*File](b).Remote; l.Host != "" || l.Port != 0 {
-			return [][]string{{l.words()}}
-		}
-		return nil
-	},
-}
-
-var advertiseValue = value{
-	args: "HOST[:PORT]", min: 1, max: 1,
-	read: func(r *reader, b *block, c *call) {
-		host, port, err := parsePeerName(c.args[0].text)
-		if err != nil {
-			r.refuse(c.args[0].pos, c.name, err)
-			return
-		}
-		f := part[*File](b)
-		f.Advertise, f.AdvertisePort = host, port
-	},
-	lines: func(b *block) [][]string {
-		f := part[*File](b)
-		if f.Advertise == "" {
-			return nil
-		}
-		return [][]string{{Peer{Host: f.Advertise, Port: f.AdvertisePort}.Name()}}
-	},
-}
-
 // parsePrefix reads an address, or a network as ADDRESS/BITS.
 func parsePrefix(text string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
@@ -389,8 +354,7 @@ func listenerValue(d protocols.Descriptor) value {
 				r.refuse(w.pos, c.name, fmt.Errorf("%w%s", err, didYouMean(w.text, []string{"off"})))
 				return &block{refused: true}
 			}
-			l.Pos = c.pos
-			return &block{models: []any{&l}}
+			return &block{models: []any{&Listen{l, c.pos}}}
 		},
 		take: func(to, from *block) {
 			part[*File](to).Listeners[d.Protocol] = part[*File](from).Listeners[d.Protocol]
@@ -430,7 +394,7 @@ func (r *reader) finishListeners() {
 			r.errorf(off.pos, "found `%s off` beside `%s %s` at %s, expected one or the other",
 				off.name, off.name, list[0].Addr(), list[0].Pos.place())
 		case off == nil && len(list) == 0 && d.On:
-			list = []Listen{{Port: d.Port}}
+			list = []Listen{{Address: Address{Port: d.Port}}}
 		}
 		if list != nil {
 			r.file.Listeners[d.Protocol] = list
@@ -440,7 +404,7 @@ func (r *reader) finishListeners() {
 		}
 	}
 	if r.file.Remote.Port != 0 {
-		all = append(all, taken{"remote", r.file.Remote})
+		all = append(all, taken{"remote", Listen{r.file.Remote, r.top.where("remote")}})
 	}
 	for i, t := range all {
 		for _, u := range all[:i] {
@@ -465,20 +429,12 @@ func overlap(a, b Listen) bool {
 	return a.Port != 0 && a.Port == b.Port && (a.Host == "" || b.Host == "" || a.Host == b.Host)
 }
 
-var vodValue = value{
-	args: "NAME", min: 1, max: 1,
-	open: func(r *reader, _ *block, c *call) *block {
-		w := c.args[0]
-		b := &block{models: []any{&Vod{Name: w.text, Pos: c.pos}}, id: w.text, title: []string{w.text}}
-		if w.text == "" || w.text == "." || w.text == ".." || strings.ContainsAny(w.text, "/\\?#") {
-			r.refuse(w.pos, c.name, fmt.Errorf("found %s, expected a name that can stand in file://NAME/PATH", quote(w.text)))
-			b.refused = true
-		}
-		return b
-	},
-	each: func(b *block) []*block {
-		return each(part[*File](b).Vods, func(v *Vod) *block { return &block{models: []any{v}, title: []string{v.Name}} })
-	},
+// parseVod reads the name of a directory.
+func parseVod(name string, at Pos) (Vod, error) {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\?#") {
+		return Vod{}, fmt.Errorf("found %s, expected a name that can stand in file://NAME/PATH", quote(name))
+	}
+	return Vod{Name: name, Pos: at}, nil
 }
 
 // vodFlag reads DIR or NAME=DIR.

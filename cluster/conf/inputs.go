@@ -62,22 +62,17 @@ func (in *Input) usualTimeout(stream time.Duration) time.Duration {
 	}
 }
 
-var inputValue = value{
-	args: "URL", min: 1, max: 1, hide: maskURL,
-	open: func(r *reader, _ *block, c *call) *block {
-		w := c.args[0]
-		in, err := parseInput(w.text)
-		if err != nil {
-			// The wrong input is kept, so that its stream is not also said to have none.
-			r.refuse(w.pos, c.name, err)
-		}
-		in.Pos = c.pos
-		return &block{models: []any{&in}}
-	},
-	each: func(b *block) []*block {
-		return each(part[*Stream](b).Inputs, func(in *Input) *block { return &block{models: []any{in}, title: []string{in.URL}} })
-	},
-}
+// inputValue keeps a wrong input, so that its stream is not also said to have none.
+var inputValue = func() value {
+	v := entries("URL", func(s *Stream) *[]Input { return &s.Inputs }, parseInput, func(in *Input) *block { return about(in.URL, "", in) })
+	open := v.open
+	v.open = func(r *reader, b *block, c *call) *block {
+		in := open(r, b, c)
+		in.refused = false
+		return in
+	}
+	return v
+}()
 
 // usualTimeout says of an input that it waits as long as its stream lets it.
 func usualTimeout(b *block) bool {
@@ -143,8 +138,8 @@ func formOf(path string) Form {
 var errLater = errors.New("not built")
 
 // parseInput reads the URL of an input. A scheme that is not built gives an error that wraps errLater.
-func parseInput(text string) (Input, error) {
-	in := Input{URL: text}
+func parseInput(text string, at Pos) (Input, error) {
+	in := Input{URL: text, Pos: at}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		return in, fmt.Errorf("found %s, expected a URL that begins with one of the schemes %s", quote(maskURL(text)), oneOf(inputSchemes))

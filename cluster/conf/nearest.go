@@ -10,12 +10,9 @@ import (
 // maxWord is the longest word, in characters, for which a near one is looked for: the search is quadratic.
 const maxWord = 64
 
-// Nearest gives the known word that was most likely meant by a misspelt one, or "" if none is near enough.
-func Nearest(word string, known []string) string { return nearest(word, known) }
-
-// nearest gives the known word with the smallest edit distance to word, the first in alphabetical order among equals,
+// Nearest gives the known word with the smallest edit distance to word, the first in alphabetical order among equals,
 // or "" when none is near enough to have been meant.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	w := []rune(strings.ToLower(word))
 	if len(w) == 0 || len(w) > maxWord {
 		return ""
@@ -61,7 +58,7 @@ func distance(a, b []rune) int {
 
 // didYouMean is the end of a message about an unknown word: the nearest known one, if there is one.
 func didYouMean(word string, known []string) string {
-	if n := nearest(word, known); n != "" {
+	if n := Nearest(word, known); n != "" {
 		return fmt.Sprintf("; did you mean %s?", quote(n))
 	}
 	return ""

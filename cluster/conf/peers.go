@@ -48,25 +48,25 @@ type Peer struct {
 }
 
 // Name is the entry's identity: HOST, or HOST:PORT if the port was given.
-func (p Peer) Name() string {
-	if p.Port == 0 {
-		return p.Host
-	}
-	return joinHostPort(p.Host, p.Port)
-}
+func (p Peer) Name() string { return Address{p.Host, p.Port}.Name() }
+
+// entry is the same for two entries that mean one node.
+func (p Peer) entry() string { return joinHostPort(p.Host, effectivePort(p)) }
 
 func (p *Peer) key() *string { return &p.ClusterKey }
+func (p *Peer) where() Pos   { return p.Pos }
 
 var peerDirectives = []directive{
 	{
-		name: "peer", in: inFile, many: true, block: inPeer, value: peerValue, reload: AtOnce, example: "n2.example.com:8080 { public https://cdn.example.com; }",
+		name: "peer", in: inFile, many: true, block: inPeer, alike: true,
+		value:  entries("HOST[:PORT]", func(f *File) *[]Peer { return &f.Peers }, parsePeerEntry, func(p *Peer) *block { return about(p.Name(), p.entry(), p) }),
+		reload: AtOnce, example: "n2.example.com:8080 { public https://cdn.example.com; }",
 		flag: &nodeFlag{placeholder: "HOST[:PORT]", entry: peerFlag, help: "Add a peer; a block with its settings may follow, as in the file."},
 		doc:  "A node of the group; every node has the same list of all of them.",
 	},
 	{
 		name: "api_url", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.APIURL }), reload: AtOnce,
-		usual: "http://HOST[:PORT] of the entry", example: "https://n2.example.com",
-		doc: "Where the other nodes fetch the state of the peer.",
+		usual: "http://HOST[:PORT] of the entry", example: "https://n2.example.com", doc: "Where the other nodes fetch the state of the peer.",
 	},
 	{
 		name: "public_payload_url", also: "public", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Public }), reload: NewClients,
@@ -75,21 +75,20 @@ var peerDirectives = []directive{
 	},
 	{
 		name: "private_payload_url", also: "private", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Private }), reload: AtOnce,
-		usual: "that of api_url", example: "10.0.0.2:8080",
-		doc: "Where other nodes fetch the media of the peer.",
+		usual: "that of api_url", example: "10.0.0.2:8080", doc: "Where other nodes fetch the media of the peer.",
 	},
 	{
-		name: "fetch_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.FetchTimeout }, DefaultFetchTimeout, 1), reload: AtOnce, example: "1000",
-		doc: "How often the peer is asked for its state.",
+		name: "fetch_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.FetchTimeout }, DefaultFetchTimeout, 1), reload: AtOnce,
+		example: "1000", doc: "How often the peer is asked for its state.",
 	},
 	{
-		name: "stale_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.StaleTimeout }, DefaultStaleTimeout, 1), reload: AtOnce, example: "20000",
-		doc: "How long the peer may be silent before the others take over its streams; the longest of all peers also bounds how long a request waits for a take-over.",
+		name: "stale_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.StaleTimeout }, DefaultStaleTimeout, 1), reload: AtOnce,
+		example: "20000",
+		doc:     "How long the peer may be silent before the others take over its streams; the longest of all peers also bounds how long a request waits for a take-over.",
 	},
 	{
 		name: "channel_limit", in: inPeer, value: number("NUMBER", func(p *Peer) *int { return &p.ChannelLimit }, 1, maxChannels), reload: AtOnce,
-		usual: "no limit", example: "100",
-		doc: "The most streams that the peer captures at one time.",
+		usual: "no limit", example: "100", doc: "The most streams that the peer captures at one time.",
 	},
 	{
 		name: "cpu_limit", in: inPeer, value: percent(func(p *Peer) *int { return &p.CPULimit }), reload: AtOnce, usual: "no limit", example: "80",
@@ -100,26 +99,14 @@ var peerDirectives = []directive{
 		doc: "What the peer may send before balancers choose it no more, where they say nothing else.",
 	},
 	{
-		name: "cluster_key", in: inPeer, value: keyValue, secret: true, inherits: true, reload: Restart, usual: "the cluster_key of the file", example: "another-secret-of-16-or-more",
-		doc: "Key of the link to the peer, in both directions.",
+		name: "cluster_key", in: inPeer, value: keyValue, secret: true, inherits: true, reload: Restart, usual: "the cluster_key of the file",
+		example: "another-secret-of-16-or-more", doc: "Key of the link to the peer, in both directions.",
 	},
 }
 
-var peerValue = value{
-	args: "HOST[:PORT]", min: 1, max: 1,
-	open: func(r *reader, _ *block, c *call) *block {
-		w := c.args[0]
-		host, port, err := parsePeerName(w.text)
-		if err != nil {
-			r.refuse(w.pos, c.name, err)
-		}
-		return &block{models: []any{&Peer{Host: host, Port: port, Pos: c.pos}}, refused: err != nil}
-	},
-	each: func(b *block) []*block {
-		return each(part[*File](b).Peers, func(p *Peer) *block {
-			return &block{models: []any{p}, title: []string{p.Name()}, id: joinHostPort(p.Host, effectivePort(*p)), call: standing(p.Pos)}
-		})
-	},
+func parsePeerEntry(text string, at Pos) (Peer, error) {
+	host, port, err := parsePeerName(text)
+	return Peer{Host: host, Port: port, Pos: at}, err
 }
 
 // peerFlag reads HOST[:PORT], with or without a block behind it.
@@ -139,12 +126,11 @@ func (r *reader) finishPeers() {
 	seen := map[string]Pos{}
 	for _, b := range peers {
 		p := r.finishPeer(b)
-		entry := joinHostPort(p.Host, effectivePort(*p))
-		if before, twice := seen[entry]; twice {
+		if before, twice := seen[p.entry()]; twice {
 			r.warnf(p.Pos, "`peer %s` stands in the list twice, which is one node; the entry at %s counts", p.Name(), before.place())
 			continue
 		}
-		seen[entry] = p.Pos
+		seen[p.entry()] = p.Pos
 		f.Peers = append(f.Peers, *p)
 	}
 	for _, b := range peers {
@@ -255,7 +241,7 @@ func (f *File) fitting(host string, port int) (fits []Peer) {
 func addresses(peers []Peer) string {
 	var names []string
 	for _, p := range peers {
-		names = append(names, joinHostPort(p.Host, effectivePort(p)))
+		names = append(names, p.entry())
 	}
 	return oneOf(names)
 }

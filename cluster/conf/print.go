@@ -26,17 +26,6 @@ type printer struct {
 	depth int
 }
 
-// each makes the blocks of a list of the model.
-func each[T any](list []T, block func(*T) *block) (blocks []*block) {
-	for i := range list {
-		blocks = append(blocks, block(&list[i]))
-	}
-	return blocks
-}
-
-// standing is the directive of a block of the model, of which nothing is left but its place.
-func standing(at Pos) *call { return &call{entry: &entry{pos: at}} }
-
 // blocks gives the blocks of a directive that the model of a block holds.
 func (d *directive) blocks(b *block) []*block {
 	if d.each == nil || d.same != "" {

@@ -147,7 +147,7 @@ func (r *reader) open(d *directive, b *block, c *call) *block {
 		return inner
 	}
 	key := [2]string{name, inner.id}
-	if before := b.known[key]; before != nil && inner.id != "" {
+	if before := b.known[key]; before != nil && inner.id != "" && !d.alike {
 		where := ""
 		if b.outer != nil {
 			where = fmt.Sprintf(" in `%s`", b.head())
@@ -236,7 +236,7 @@ func (r *reader) misplaced(b *block, e *entry) {
 	if len(b.place.words()) > 0 && b.outer != nil {
 		where = "in `" + b.name + "`"
 	}
-	near := nearest(e.name, namesIn(b.place))
+	near := Nearest(e.name, namesIn(b.place))
 	switch places := placesOf(e.name); {
 	case places != 0:
 		r.errorf(e.pos, "found `%s`, which cannot stand %s; expected it in %s", e.name, where, oneOf(places.words()))
@@ -244,7 +244,7 @@ func (r *reader) misplaced(b *block, e *entry) {
 		r.errorf(e.pos, "found %s, which is no directive %s; did you mean `%s`?", quote(e.name), where, near)
 	default:
 		elsewhere := ""
-		if n := nearest(e.name, namesIn(^place(0))); n != "" {
+		if n := Nearest(e.name, namesIn(^place(0))); n != "" {
 			elsewhere = "; `" + n + "` is known in " + oneOf(placesOf(n).words())
 		}
 		r.errorf(e.pos, "found %s, expected a directive that is known %s%s", quote(e.name), where, elsewhere)

@@ -74,7 +74,8 @@ func (c *comparison) compare(b, was *block) {
 
 func (c *comparison) change(d *directive, b *block) Change {
 	if b.outer != nil {
-		return Change{fmt.Sprintf("%s of %s %s", d.name, b.row.name, b.title[0]), b.pos}
+		m := part[interface{ where() Pos }](b)
+		return Change{fmt.Sprintf("%s of %s %s", d.name, b.row.name, b.title[0]), m.where()}
 	}
 	at, given := part[*File](b).Places[d.name]
 	if !given {

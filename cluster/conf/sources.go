@@ -45,6 +45,7 @@ type Source struct {
 }
 
 func (s *Source) key() *string { return &s.ClusterKey }
+func (s *Source) where() Pos   { return s.Pos }
 
 // sourceSettings are the rows of what stands in the blocks of templates and sources only, and of the directive that names
 // a template.
@@ -54,8 +55,8 @@ var sourceSettings = []directive{
 		doc: "The template from which the stream takes what it does not say itself.",
 	},
 	{
-		name: "prefix", in: inTemplate, value: templatePrefix, reload: NewClients, usual: "none", example: "talk",
-		doc: "Whoever publishes PREFIX/NAME makes that stream.",
+		name: "prefix", in: inTemplate, value: text("PREFIX", func(t *Template) *string { return &t.Prefix }, checkPrefix), reload: NewClients,
+		usual: "none", example: "talk", doc: "Whoever publishes PREFIX/NAME makes that stream.",
 	},
 	{
 		name: "only", in: inSource, value: onlyValue, reload: AtOnce, usual: "what the origin captures by itself", example: "cam01 cam02",
@@ -66,21 +67,14 @@ var sourceSettings = []directive{
 		doc: "The streams that are not restreamed.",
 	},
 	{
-		name: "prefix", in: inSource, value: text("PREFIX", func(s *Source) *string { return &s.Prefix }, checkPrefix), reload: AtOnce, usual: "none", example: "far",
-		doc: "Stands before the names of the streams here, with a slash.",
+		name: "prefix", in: inSource, value: text("PREFIX", func(s *Source) *string { return &s.Prefix }, checkPrefix), reload: AtOnce, usual: "none",
+		example: "far", doc: "Stands before the names of the streams here, with a slash.",
 	},
 	{
-		name: "cluster_key", in: inSource, value: keyValue, secret: true, inherits: true, reload: Restart, usual: "the cluster_key of the file", example: "another-secret-of-16-or-more",
-		doc: "Key of the link to the origin.",
+		name: "cluster_key", in: inSource, value: keyValue, secret: true, inherits: true, reload: Restart, usual: "the cluster_key of the file",
+		example: "another-secret-of-16-or-more", doc: "Key of the link to the origin.",
 	},
 }
-
-// templatePrefix is written into the model when the template is finished.
-var templatePrefix = func() value {
-	v := note("PREFIX", checkPrefix)
-	v.lines = func(b *block) [][]string { return [][]string{{part[*Template](b).Prefix}} }
-	return v
-}()
 
 func checkPrefix(text string) error { return CheckName(text+"/x", nil) }
 
@@ -111,56 +105,21 @@ var onlyValue = func() value {
 	return v
 }()
 
-var templateValue = value{
-	args: "NAME", min: 1, max: 1,
-	open: func(_ *reader, _ *block, c *call) *block {
-		b := streamBlock(&Stream{Name: c.args[0].text, Static: true, Pos: c.pos})
-		b.id = c.args[0].text
-		return b
-	},
-	each: func(b *block) []*block {
-		return each(part[*File](b).Templates, func(t *Template) *block {
-			b := streamBlock(&t.Stream)
-			b.title = []string{t.Name}
-			b.models = append(b.models, t)
-			return b
-		})
-	},
+// shown is the source as the file names it.
+func (s *Source) shown() string {
+	if s.Plain {
+		return s.URL
+	}
+	return s.Name
 }
 
-// sourceBlock is a block about a source.
-func sourceBlock(s *Source) *block {
-	return &block{models: []any{s, &s.Stream, &s.Stream.Delivery}, title: []string{s.Name}}
-}
-
-var sourceValue = value{
-	args: "HOST[:PORT] or URL", min: 1, max: 1, hide: maskURL,
-	open: func(r *reader, _ *block, c *call) *block {
-		w := c.args[0]
-		s, err := parseSource(w.text)
-		if err != nil {
-			r.refuse(w.pos, c.name, err)
-		}
-		s.Pos, s.Stream = c.pos, Stream{Static: true, Pos: c.pos}
-		b := sourceBlock(&s)
-		b.id, b.refused = s.URL, err != nil
-		return b
-	},
-	each: func(b *block) []*block {
-		return each(part[*File](b).Sources, func(s *Source) *block {
-			b := sourceBlock(s)
-			if s.Plain {
-				b.title = []string{s.URL}
-			}
-			b.id, b.call = s.Name, standing(s.Pos)
-			return b
-		})
-	},
+func parseTemplate(name string, at Pos) (Template, error) {
+	return Template{Name: name, Stream: Stream{Static: true, Pos: at}, Pos: at}, nil
 }
 
 // parseSource reads HOST[:PORT], or a URL of a server that is no node.
-func parseSource(text string) (Source, error) {
-	s := Source{Name: text}
+func parseSource(text string, at Pos) (Source, error) {
+	s := Source{Name: text, Stream: Stream{Static: true, Pos: at}, Pos: at}
 	scheme, rest, ok := strings.Cut(text, "://")
 	scheme = strings.ToLower(scheme)
 	if !ok || (scheme == "http" || scheme == "https") && !strings.Contains(strings.TrimSuffix(rest, "/"), "/") {
@@ -183,38 +142,34 @@ func parseSource(text string) (Source, error) {
 }
 
 func (r *reader) finishTemplates() {
-	f := r.file
 	seen := map[string]Pos{}
 	for _, b := range r.top.all("template") {
 		r.checkFiles(b)
-		p := b.word("prefix")
 		if at := b.where("template"); at != (Pos{}) {
 			r.errorf(at, "found `template` in a template, expected it in a stream")
 		}
-		if p == (word{}) || checkPrefix(p.text) != nil {
+		t, at := part[*Template](b), b.word("prefix").pos
+		if t.Prefix == "" {
 			continue
 		}
-		if err := CheckName(p.text+"/x", f.BalancerNames()); err != nil {
-			r.refuse(p.pos, "prefix", err)
+		if err := CheckName(t.Prefix+"/x", r.file.BalancerNames()); err != nil {
+			r.refuse(at, "prefix", err)
 		}
-		if before, twice := seen[p.text]; twice {
-			r.errorf(p.pos, "found `prefix %s` a second time, expected it once; the first is at %s", short(p.text), before.place())
+		if before, twice := seen[t.Prefix]; twice {
+			r.errorf(at, "found `prefix %s` a second time, expected it once; the first is at %s", short(t.Prefix), before.place())
 			continue
 		}
-		seen[p.text] = p.pos
+		seen[t.Prefix] = at
 		r.settle(b)
-		s := part[*Stream](b)
-		for _, in := range s.Inputs {
+		for _, in := range t.Stream.Inputs {
 			if in.Scheme != "publish" {
 				r.add(Unsupported, in.Pos, "an input other than publish:// in a template with a prefix")
 			}
 		}
-		if len(s.Inputs) == 0 {
-			r.errorf(s.Pos, "found `template %s` with a prefix and without an input, expected `input publish://;` in it", short(s.Name))
+		if len(t.Stream.Inputs) == 0 {
+			r.errorf(t.Pos, "found `template %s` with a prefix and without an input, expected `input publish://;` in it", short(t.Name))
 		}
-		t := Template{Name: s.Name, Prefix: p.text, Stream: *s, Pos: s.Pos}
-		t.Stream.Name = ""
-		f.Templates = append(f.Templates, t)
+		r.file.Templates = append(r.file.Templates, *t)
 	}
 }
 

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ const inAnyStream = streams | inSource
 // streamSettings are the rows of what stands in the block of a stream.
 var streamSettings = []directive{
 	{
-		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, reload: Restream,
+		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, hide: maskURL, reload: Restream,
 		example: "rtmp://encoder/live/news",
 		doc: "Where the media comes from, by a URL of one of the schemes " + strings.Join(inputSchemes, ", ") +
 			"; of several inputs a lost one is replaced by the next.",
@@ -157,8 +158,8 @@ var streamSettings = []directive{
 	},
 	{
 		name: "source_timeout", in: inInput | inAnyStream, reload: Restream,
-		value:   seconds(func(m interface{ sourceTimeout() *time.Duration }) *time.Duration { return m.sourceTimeout() }),
-		implied: usualTimeout, usual: "60, and 180 for HLS", example: "5",
+		value: seconds(func(m interface{ sourceTimeout() *time.Duration }) *time.Duration { return m.sourceTimeout() }), implied: usualTimeout,
+		usual: "60, and 180 for HLS", example: "5",
 		doc: "How long no picture may come, or no sound where there are no pictures, before an input counts as lost.",
 	},
 	{
@@ -168,18 +169,19 @@ var streamSettings = []directive{
 		doc: "How long an on-demand stream is captured after its last client; false means for ever, once a client has come.",
 	},
 	{
-		name: "cluster_ingest", in: inAnyStream, block: inIngest, inline: true, value: ingestValue, reload: AtOnce, usual: "every node captures the stream for itself",
-		example: "capture_at=n1.example.com",
-		doc:     "One node of the group captures the stream, and another one takes over when that dies.",
+		name: "cluster_ingest", in: inAnyStream, block: inIngest, inline: true, value: ingestValue, reload: AtOnce,
+		usual: "every node captures the stream for itself", example: "capture_at=n1.example.com",
+		doc: "One node of the group captures the stream, and another one takes over when that dies.",
 	},
 	{
-		name: "capture_at", in: inIngest, value: single("HOST[:PORT]", func(i *Ingest) *string { return &i.CaptureAt }, "", parsePin, same), reload: AtOnce,
-		usual: "the nodes share the streams evenly", example: "n1.example.com",
+		name: "capture_at", in: inIngest, value: single("HOST[:PORT]", func(i *Ingest) *string { return &i.CaptureAt }, "", parsePin, same),
+		reload: AtOnce, usual: "the nodes share the streams evenly", example: "n1.example.com",
 		doc: "The node that captures the stream whenever that node is alive: a peer's entry, or the name that a node announces.",
 	},
 	{
-		name: "handover", in: inIngest, brief: true, value: oneWord(func(i *Ingest) *Handover { return &i.Handover }, Make, Make, Break), reload: AtOnce, example: "break",
-		doc: "How the stream moves between two live nodes: with make the new one captures before the old one stops, with break after it, for sources that allow one connection.",
+		name: "handover", in: inIngest, brief: true, value: oneWord(func(i *Ingest) *Handover { return &i.Handover }, Make, Make, Break), reload: AtOnce,
+		example: "break",
+		doc:     "How the stream moves between two live nodes: with make the new one captures before the old one stops, with break after it, for sources that allow one connection.",
 	},
 	{
 		name: "partition", in: inIngest, brief: true, reload: AtOnce, example: "available",
@@ -212,12 +214,12 @@ var streamSettings = []directive{
 		doc:   "Who answers for HLS of a stream that another node has: with playlist the asked node gives playlists and the owner segments, with relay the asked node gives both, with redirect the owner.",
 	},
 	{
-		name: "redirect", in: inFile | inAnyStream, inherits: true, value: forwardValue(true), reload: NewClients,
+		name: "redirect", in: inFile | inAnyStream, inherits: true, value: forwardValue("redirect", "relay", redirected, relayed), reload: NewClients,
 		usual: forwardedWords(func(d protocols.Descriptor) bool { return d.Follows }), example: "rtmp rtsp",
 		doc: "Protocols (" + forwardedWords(nil) + ") whose viewers are redirected to the node that has the stream; always means all.",
 	},
 	{
-		name: "relay", in: inFile | inAnyStream, inherits: true, value: forwardValue(false), reload: NewClients,
+		name: "relay", in: inFile | inAnyStream, inherits: true, value: forwardValue("relay", "redirect", relayed, redirected), reload: NewClients,
 		usual: forwardedWords(func(d protocols.Descriptor) bool { return !d.Follows }), example: "flv mpegts",
 		doc: "Protocols (" + forwardedWords(nil) + ") whose viewers are served by the asked node, which gets the stream from the one that has it.",
 	},
@@ -231,7 +233,7 @@ var streamSettings = []directive{
 // streamDirectives are the rows of blocks that make streams.
 var streamDirectives = []directive{
 	{
-		name: "stream", in: inFile, many: true, unbounded: true, block: inStream, value: streamValue, reload: AtOnce, example: "cam01 { input rtsp://camera/1; }",
+		name: "stream", in: inFile, many: true, unbounded: true, block: inStream, value: streamEntries(true), reload: AtOnce, example: "cam01 { input rtsp://camera/1; }",
 		flag: &nodeFlag{
 			placeholder: "NAME=URL", entry: streamFlag, perLine: true,
 			help: "Add a stream; further directives may follow behind a semicolon. In the variable: one per line.",
@@ -239,45 +241,42 @@ var streamDirectives = []directive{
 		doc: "A stream that is captured whether or not somebody watches, or that somebody publishes.",
 	},
 	{
-		name: "ondemand", in: inFile, many: true, unbounded: true, block: inStream, value: onDemandValue, reload: AtOnce, example: "movies { input hls://archive/movies.m3u8; }",
-		doc: "A stream that is captured while somebody watches.",
+		name: "ondemand", in: inFile, many: true, unbounded: true, block: inStream, value: streamEntries(false), reload: AtOnce,
+		example: "movies { input hls://archive/movies.m3u8; }", doc: "A stream that is captured while somebody watches.",
 	},
 	{
-		name: "template", in: inFile, many: true, block: inTemplate, value: templateValue, reload: AtOnce, example: "talks { prefix talk; input publish://; }",
+		name: "template", in: inFile, many: true, block: inTemplate,
+		value: entries("NAME", func(f *File) *[]Template { return &f.Templates }, parseTemplate, func(t *Template) *block {
+			return about(t.Name, t.Name, t, &t.Stream, &t.Stream.Delivery)
+		}),
+		reload: AtOnce, example: "talks { prefix talk; input publish://; }",
 		doc: "What streams that name the template do not say themselves, and with a prefix streams that are made by publishing them.",
 	},
 	{
-		name: "source", in: inFile, many: true, block: inSource, value: sourceValue, reload: AtOnce, example: "origin.example.com { except private; }",
+		name: "source", in: inFile, many: true, block: inSource,
+		value: entries("HOST[:PORT] or URL", func(f *File) *[]Source { return &f.Sources }, parseSource, func(s *Source) *block {
+			return about(s.shown(), s.URL, s, &s.Stream, &s.Stream.Delivery)
+		}),
+		hide: maskURL, reload: AtOnce, example: "origin.example.com { except private; }",
 		doc: "A node outside the group, or the URL before the names of a server's streams, whose streams are restreamed here.",
 	},
 }
 
-// streamBlock is a block about a stream.
-func streamBlock(s *Stream) *block {
-	return &block{models: []any{s, &s.Delivery}, title: []string{s.Name}}
-}
-
-var streamValue = value{
-	args: "NAME", min: 1, max: 1,
-	open: func(_ *reader, _ *block, c *call) *block {
-		return streamBlock(&Stream{Name: c.args[0].text, Static: true, Pos: c.pos})
-	},
-	each: func(b *block) []*block {
-		return each(part[*File](b).Streams, func(s *Stream) *block {
-			b := streamBlock(s)
-			if !s.Static {
-				b.spelling = "ondemand"
-			}
-			return b
-		})
-	},
-}
-
-var onDemandValue = value{
-	args: "NAME", min: 1, max: 1,
-	open: func(_ *reader, _ *block, c *call) *block {
-		return streamBlock(&Stream{Name: c.args[0].text, Pos: c.pos})
-	},
+// streamEntries is the value of stream, and of ondemand.
+func streamEntries(static bool) value {
+	v := entries("NAME", func(f *File) *[]Stream { return &f.Streams }, func(name string, at Pos) (Stream, error) {
+		return Stream{Name: name, Static: static, Pos: at}, nil
+	}, func(s *Stream) *block {
+		b := about(s.Name, "", s, &s.Delivery)
+		if !s.Static {
+			b.spelling = "ondemand"
+		}
+		return b
+	})
+	if !static { // stream prints both, in the order of the model
+		v.each = nil
+	}
+	return v
 }
 
 // streamFlag reads NAME=URL[; DIRECTIVE …].
@@ -364,77 +363,56 @@ func forwardedWords(meant func(protocols.Descriptor) bool) string {
 // laterForwarded are those of which redirect and relay know only the name.
 var laterForwarded = []string{"srt", "whep", "whip"}
 
-// forwardValue is the list of redirect, or of relay.
-func forwardValue(redirect bool) value {
-	lists := func(b *block) (into, other *[]string) {
-		d := part[*Delivery](b)
-		if redirect {
-			return &d.Redirect, &d.Relay
+// forwardValue is the list of redirect, or of relay; no protocol may be in the other one too.
+func forwardValue(name, otherName string, mine, other func(*Delivery) *[]string) value {
+	v := listOf("PROTOCOL …", 1, mine, true, maxEntries, func(p string) (string, error) {
+		switch _, err := parseWord(p, forwarded); {
+		case slices.Contains(laterForwarded, p):
+			return p, fmt.Errorf("%w: `%s` of %s", errLater, name, p)
+		case p == "hls" || p == "dash":
+			return p, fmt.Errorf("found %s, expected %s; for HLS and DASH write `hls %s;`", quote(p), oneOf(forwarded), name)
+		default:
+			return p, err
 		}
-		return &d.Relay, &d.Redirect
-	}
-	v := value{args: "PROTOCOL …", min: 1, max: -1}
-	v.lines = func(b *block) [][]string {
-		if is, _ := lists(b); len(*is) > 0 {
-			return [][]string{*is}
-		}
-		return nil
-	}
-	v.merge = func(to, from *block) { // what a block says about a protocol counts, whichever of its lists says it
-		own := slices.Concat(part[*Delivery](to).Redirect, part[*Delivery](to).Relay)
-		into, _ := lists(to)
-		around, _ := lists(from)
-		for _, p := range *around {
-			if !slices.Contains(own, p) {
-				*into = append(*into, p)
-			}
-		}
-		slices.Sort(*into)
-	}
+	}, same)
+	read := v.read
 	v.read = func(r *reader, b *block, c *call) {
-		into, other := lists(b)
+		d := part[*Delivery](b)
+		var args []word
 		for _, w := range c.args {
-			for _, p := range strings.Split(w.text, ",") {
-				if p == "always" && redirect { // as SRS does it
+			for _, p := range divided(w.text, true) {
+				if p == "always" && name == "redirect" { // as SRS does it
 					for _, each := range forwarded {
-						if !slices.Contains(*into, each) && !slices.Contains(*other, each) {
-							*into = append(*into, each)
+						if !slices.Contains(*mine(d), each) && !slices.Contains(*other(d), each) {
+							args = append(args, word{text: each, pos: w.pos})
 						}
 					}
-					continue
-				}
-				if r.forwards(c, w.pos, p, *into, *other) {
-					*into = append(*into, p)
+				} else if slices.Contains(*other(d), p) {
+					r.errorf(w.pos, "found %s in `%s`, expected it either there or in `%s`", quote(p), name, otherName)
+				} else {
+					args = append(args, word{text: p, pos: w.pos})
 				}
 			}
 		}
-		slices.Sort(*into)
+		read(r, b, &call{c.entry, args})
+		slices.Sort(*mine(d))
+	}
+	v.merge = func(to, from *block) { // what a block says about a protocol counts, whichever of its lists says it
+		d := part[*Delivery](to)
+		own := slices.Concat(d.Redirect, d.Relay)
+		for _, p := range *mine(part[*Delivery](from)) {
+			if !slices.Contains(own, p) {
+				*mine(d) = append(*mine(d), p)
+			}
+		}
+		slices.Sort(*mine(d))
 	}
 	return v
 }
 
-// forwards reports whether redirect or relay may add a protocol to its list.
-func (r *reader) forwards(c *call, at Pos, p string, list, other []string) bool {
-	otherName := "relay"
-	if c.name == "relay" {
-		otherName = "redirect"
-	}
-	switch _, err := parseWord(p, forwarded); {
-	case slices.Contains(other, p):
-		r.errorf(at, "found %s in `%s`, expected it either there or in `%s`", quote(p), c.name, otherName)
-	case slices.Contains(laterForwarded, p):
-		r.add(Unsupported, at, "`%s` of %s", c.name, p)
-	case p == "hls" || p == "dash":
-		r.errorf(at, "found %s in `%s`, expected %s; for HLS and DASH write `hls %s;`", quote(p), c.name, oneOf(forwarded), c.name)
-	case slices.Contains(list, p):
-		r.warnf(at, "%s stands twice in `%s`", p, c.name)
-	case err != nil:
-		r.refuse(at, c.name, err)
-	default:
-		return true
-	}
-	return false
-}
+// The lists of redirect and relay.
+func redirected(d *Delivery) *[]string { return &d.Redirect }
+func relayed(d *Delivery) *[]string    { return &d.Relay }
 
 // inheriting says of a row that a block takes it from the top of the file, and templated that a stream takes it from its
 // template.
@@ -500,7 +478,7 @@ func (r *reader) settle(b *block) {
 		s.ClientsTimeout = 0
 	} else if len(s.Inputs) > 0 && !slices.ContainsFunc(s.Inputs, func(in Input) bool { return in.Scheme != "publish" }) {
 		r.errorf(s.Pos, "found `%s` with no other input than publish://, expected `stream %s`: it starts with its publisher, not with a client",
-			"ondemand "+short(s.Name), short(s.Name))
+			"ondemand "+short(b.title[0]), short(b.title[0]))
 	}
 	r.pin(b)
 }
@@ -558,5 +536,5 @@ func (r *reader) pin(b *block) {
 		names = append(names, p.Host, p.Name())
 	}
 	r.warnf(at, "capture_at: found %s, which is no peer's name%s (`stream %s` is placed as if it were not pinned, unless a node announces that name)",
-		quote(in.CaptureAt), didYouMean(in.CaptureAt, names), short(s.Name))
+		quote(in.CaptureAt), didYouMean(in.CaptureAt, names), short(b.title[0]))
 }

@@ -9,26 +9,26 @@ import (
 )
 
 // parseListen reads [HOST:]PORT; a port alone means all interfaces.
-func parseListen(text string) (Listen, error) {
+func parseListen(text string) (Address, error) {
 	host, port, given, err := splitHostPort(text)
 	if err != nil {
-		return Listen{}, fmt.Errorf("%w, expected PORT or HOST:PORT", err)
+		return Address{}, fmt.Errorf("%w, expected PORT or HOST:PORT", err)
 	}
 	if !given {
 		if _, err := strconv.Atoi(text); err != nil {
-			return Listen{}, fmt.Errorf("found %s, expected PORT or HOST:PORT", quote(text))
+			return Address{}, fmt.Errorf("found %s, expected PORT or HOST:PORT", quote(text))
 		}
 		host, port = "", text
 	}
 	n, err := parseCount(port, 0, 65535)
 	if err != nil {
-		return Listen{}, fmt.Errorf("%w as the port", err)
+		return Address{}, fmt.Errorf("%w as the port", err)
 	}
 	if host == "" || host == "*" {
-		return Listen{Port: n}, nil
+		return Address{Port: n}, nil
 	}
 	host, err = parseHost(host)
-	return Listen{Host: host, Port: n}, err
+	return Address{Host: host, Port: n}, err
 }
 
 // parsePeerName reads HOST[:PORT]; port 0 means that none was given.
@@ -47,6 +47,11 @@ func parsePeerName(text string) (host string, port int, err error) {
 	}
 	host, err = parseHost(host)
 	return host, port, err
+}
+
+func parsePeer(text string) (Address, error) {
+	host, port, err := parsePeerName(text)
+	return Address{host, port}, err
 }
 
 // splitHostPort cuts HOST:PORT, [V6]:PORT, :PORT, HOST or [V6], also a bare IPv6 address.

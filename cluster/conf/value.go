@@ -25,7 +25,6 @@ type value struct {
 	merge func(to, from *block)     // joins both, in place of take
 	lines func(b *block) [][]string // the words of each line that says what the model holds; nil if none is ever needed
 	each  func(b *block) []*block   // the blocks that the model holds; nil for a directive without a block
-	hide  func(word string) string  // hides what is secret in a word; nil if nothing is
 }
 
 // single is the value of one word that becomes one field of the model. The zero of a field without default says nothing.
@@ -203,6 +202,37 @@ func onOff[M any](field func(M) *bool) value {
 }
 
 var onOffWords = []string{"on", "off"}
+
+// entries is the value of a directive whose block describes one more of a list of the model. Parse reads what stands behind
+// the name, and about gives the block of an entry, see [about].
+func entries[P, M any](args string, field func(P) *[]M, parse func(text string, at Pos) (M, error), about func(*M) *block) value {
+	return value{
+		args: args, min: 1, max: 1,
+		open: func(r *reader, _ *block, c *call) *block {
+			w := c.args[0]
+			m, err := parse(w.text, c.pos)
+			if err != nil {
+				r.refuse(w.pos, c.name, err)
+			}
+			b := about(&m)
+			b.refused = err != nil
+			return b
+		},
+		each: func(b *block) (blocks []*block) {
+			list := *field(part[P](b))
+			for i := range list {
+				blocks = append(blocks, about(&list[i]))
+			}
+			return blocks
+		},
+	}
+}
+
+// about makes a block about parts of the model: title stands behind the directive's name, and id tells the block from its
+// like.
+func about(title, id string, models ...any) *block {
+	return &block{models: models, title: []string{title}, id: id}
+}
 
 // note is a word that the finishing of the block looks at, or nobody.
 func note(args string, check func(string) error) value {

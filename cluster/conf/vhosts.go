@@ -122,12 +122,13 @@ func (h hooks) of(action string) *[]string {
 func vhostDirectives() []directive {
 	list := []directive{
 		{
-			name: "vhost", in: inFile, many: true, block: inVhost, value: vhostValue, reload: NewClients, example: "__defaultVhost__ { }",
+			name: "vhost", in: inFile, many: true, block: inVhost,
+			value:  entries("NAME", func(f *File) *[]Vhost { return &f.Vhosts }, parseVhost, func(v *Vhost) *block { return about(v.Name, v.Name, v) }),
+			reload: NewClients, example: "__defaultVhost__ { }",
 			doc: "A virtual host in the sense of SRS, in which any name may be published without a stream of the file.",
 		},
 		{
-			name: "enabled", in: inVhost, value: noteOnOff("on"), reload: NewClients, example: "off",
-			doc: "Whether the vhost is there.",
+			name: "enabled", in: inVhost, value: noteOnOff("on"), reload: NewClients, example: "off", doc: "Whether the vhost is there.",
 		},
 		{
 			name: "cluster", in: inVhost, block: inCluster, value: clusterValue, reload: NewClients, example: "{ mode remote; origin 10.0.0.1; }",
@@ -139,8 +140,7 @@ func vhostDirectives() []directive {
 		},
 		{
 			name: "origin", in: inCluster, value: servers(1, func(v *Vhost) *[]string { return &v.Origins }, defaultRTMPPort), reload: NewClients,
-			example: "10.0.0.1:1935 10.0.0.2:1935",
-			doc:     "The servers from which an edge fetches, tried in this order.",
+			example: "10.0.0.1:1935 10.0.0.2:1935", doc: "The servers from which an edge fetches, tried in this order.",
 		},
 		{
 			name: "protocol", in: inCluster, brief: true, reload: NewClients, example: "flv",
@@ -161,24 +161,22 @@ func vhostDirectives() []directive {
 		},
 		{
 			name: "coworkers", in: inCluster, value: servers(0, func(v *Vhost) *[]string { return &v.Coworkers }, defaultAPIPort), reload: NewClients,
-			usual: "none", example: "10.0.0.1:1985 10.0.0.2:1985",
-			doc: "The HTTP APIs of the coworkers; this node itself may be among them.",
+			usual: "none", example: "10.0.0.1:1985 10.0.0.2:1985", doc: "The HTTP APIs of the coworkers; this node itself may be among them.",
 		},
 		{
-			name: "http_hooks", in: inVhost, block: inHooks, value: hooksValue, reload: NewClients, example: "{ enabled on; on_publish http://10.0.0.9/publish; }",
-			doc: "URLs that are told what clients do, in the form of SRS, and that may refuse them.",
+			name: "http_hooks", in: inVhost, block: inHooks, value: hooksValue, reload: NewClients,
+			example: "{ enabled on; on_publish http://10.0.0.9/publish; }",
+			doc:     "URLs that are told what clients do, in the form of SRS, and that may refuse them.",
 		},
 		{
-			name: "enabled", in: inHooks, value: hooksEnabled, reload: NewClients, example: "on",
-			doc: "Whether the hooks are sent.",
+			name: "enabled", in: inHooks, value: hooksEnabled, reload: NewClients, example: "on", doc: "Whether the hooks are sent.",
 		},
 		{
 			name: "http_remux", in: inVhost, block: inRemux, value: value{open: openVhostPart}, reload: NewClients, example: "{ enabled on; }",
 			doc: "HTTP-FLV is always served, where SRS serves it by default; anything else is refused.",
 		},
 		{
-			name: "enabled", in: inRemux, value: remuxValue("on"), reload: NewClients, example: "on",
-			doc: "Only on.",
+			name: "enabled", in: inRemux, value: remuxValue("on"), reload: NewClients, example: "on", doc: "Only on.",
 		},
 		{
 			name: "mount", in: inRemux, value: remuxValue("[vhost]/[app]/[stream].flv"), reload: NewClients, example: "[vhost]/[app]/[stream].flv",
@@ -187,9 +185,8 @@ func vhostDirectives() []directive {
 	}
 	for _, action := range hookActions {
 		v := listOf("URL …", 0, func(h hooks) *[]string { return h.of(action.name) }, false, maxServers, parseHook, same)
-		v.hide = func(s string) string { return hideQuery(maskURL(s)) }
 		list = append(list, directive{
-			name: action.name, in: inHooks, value: v, reload: NewClients, usual: "none", example: "http://10.0.0.9/srs",
+			name: action.name, in: inHooks, value: v, hide: func(s string) string { return hideQuery(maskURL(s)) }, reload: NewClients, usual: "none", example: "http://10.0.0.9/srs",
 			doc: fmt.Sprintf("URLs that are told when %s.", action.when),
 		})
 	}
@@ -230,22 +227,14 @@ func remuxValue(only string) value {
 	}}
 }
 
-var vhostValue = value{
-	args: "NAME", min: 1, max: 1,
-	open: func(r *reader, _ *block, c *call) *block {
-		w := c.args[0]
-		name := w.text
-		var err error
-		if name != DefaultVhost {
-			if name, err = parseHost(name); err != nil {
-				r.refuse(w.pos, c.name, fmt.Errorf("%w, or %s", err, DefaultVhost))
-			}
+func parseVhost(name string, at Pos) (Vhost, error) {
+	var err error
+	if name != DefaultVhost {
+		if name, err = parseHost(name); err != nil {
+			err = fmt.Errorf("%w, or %s", err, DefaultVhost)
 		}
-		return &block{models: []any{&Vhost{Name: name, Fetch: FetchRTMP, Pos: c.pos}}, id: name, title: []string{name}, refused: err != nil}
-	},
-	each: func(b *block) []*block {
-		return each(part[*File](b).Vhosts, func(v *Vhost) *block { return &block{models: []any{v}, title: []string{v.Name}} })
-	},
+	}
+	return Vhost{Name: name, Fetch: FetchRTMP, Pos: at}, err
 }
 
 // openVhostPart opens a block in a vhost that is about the vhost itself.

@@ -59,7 +59,7 @@ func (n *Node) meetSRS(c *clients) {
 // rtmpAddress is how SRS servers reach this node.
 func (n *Node) rtmpAddress() srs.Address {
 	f := n.file()
-	a := srs.Address{Host: f.Advertise, Port: f.AdvertisePort}
+	a := srs.Address{Host: f.Advertise.Host, Port: f.Advertise.Port}
 	for _, s := range n.clients.sockets.list {
 		if s.of.Protocol == protocols.RTMP {
 			a.Ports = append(a.Ports, portOf(s.l))

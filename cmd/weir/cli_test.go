@@ -162,7 +162,7 @@ func withoutPositions(f *conf.File) *conf.File {
 			list[i].Pos = conf.Pos{}
 		}
 	}
-	f.Remote.Pos, f.Places = conf.Pos{}, nil
+	f.Places = nil
 	for i := range f.Vods {
 		f.Vods[i].Pos = conf.Pos{}
 	}

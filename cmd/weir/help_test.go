@@ -2,8 +2,10 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"weir/cluster/conf"
@@ -34,4 +36,88 @@ func TestEveryDirectiveIsInASection(t *testing.T) {
 			}
 		}
 	}
+}
+
+const configurationPreamble = `# The configuration file
+
+This page is made from the table of directives by ` + "`go generate ./cmd/weir`" + `; ` + "`weir help directives NAME`" + ` says the same of one directive.
+
+A file consists of directives. Each is a name, words behind it, and a semicolon, or a block of further directives in braces:
+
+    cluster_key CHANGE-ME-to-something-long;
+    peer n2.example.com:8080 { public https://cdn.example.com; }
+    stream cam01 {
+        input rtsp://camera/1 priority=1;     # an option means the same as a directive in a block
+        input rtmp://encoder/live/cam01;
+        cluster_ingest capture_at=n1.example.com;
+    }
+
+- Line breaks count as spaces, and ` + "`#`" + ` begins a comment that lasts to the end of the line.
+- A word with a space, a semicolon or a brace in it is put in quotes: ` + "`title \"Camera; one\";`" + `.
+- Numbers have no unit: each directive has its own, which stands below. Only bit rates may end in K, M or G.
+- A name or a value that weir does not know is an error, and so is everything that it knows and does not obey yet, so that
+  nothing is ignored in silence. ` + "`weir check FILE`" + ` says what is wrong, with line and column.
+- A flag of ` + "`weir node`" + `, or its variable, replaces what the file says; ` + "`--peer`, `--stream` and `--vod`" + ` add to it.
+
+A running node reads its file again when the file changes, at SIGHUP, and at ` + "`POST /streamer/api/v3/config/reload`" + `. A file with an
+error changes nothing. Each directive below says when a change of it takes effect:
+
+| on reload | means |
+|---|---|
+| at once | for what is there and for what comes |
+| to new clients | clients that are there go on as they are |
+| the stream starts anew | its inputs are opened again, and its viewers have to come again |
+| when the node is restarted | until then the former setting holds; the reload names the directive and its place in the log and in its answer |
+
+`
+
+// configurationReference is the page of all directives.
+func configurationReference() string {
+	var b strings.Builder
+	b.WriteString(configurationPreamble)
+	for _, s := range sections {
+		own, elsewhere := s.in()
+		fmt.Fprintf(&b, "## %s\n\n", s.title)
+		if s.text != "" {
+			fmt.Fprintf(&b, "%s\n\n", s.text)
+		}
+		for _, d := range own {
+			fmt.Fprintf(&b, "**`%s`**", usage(d))
+			if d.Also != "" {
+				fmt.Fprintf(&b, ", also `%s`", d.Also)
+			}
+			fmt.Fprintf(&b, "  \n%s", d.Doc)
+			if d.Unit != "" {
+				fmt.Fprintf(&b, " In %s.", d.Unit)
+			}
+			if d.Default != "" {
+				fmt.Fprintf(&b, " Default: %s.", d.Default)
+			}
+			fmt.Fprintf(&b, "  \nOn reload: %s.", d.Reload)
+			if d.Flag != "" {
+				fmt.Fprintf(&b, " Flag `%s`, variable `%s`.", d.Flag, variable(d.Flag[2:]))
+			}
+			if d.Example != "" {
+				fmt.Fprintf(&b, " Example: `%s`", d.Example)
+			}
+			b.WriteString("\n\n")
+		}
+		if len(elsewhere) > 0 {
+			fmt.Fprintf(&b, "Also, as above: `%s`.\n\n", strings.Join(elsewhere, "`, `"))
+		}
+	}
+	b.WriteString("## Understood, and not supported yet\n\nThe files of other systems may say these. A node does not start with them.\n\n")
+	later := map[string][]string{}
+	for _, d := range conf.Directives() {
+		if !d.Obeyed {
+			later[d.Where[0]] = append(later[d.Where[0]], d.Name)
+		}
+	}
+	for _, s := range sections {
+		if names := later[s.block]; names != nil {
+			slices.Sort(names)
+			fmt.Fprintf(&b, "- %s: `%s`\n", strings.ToLower(s.title[:1])+s.title[1:], strings.Join(names, "`, `"))
+		}
+	}
+	return b.String()
 }
