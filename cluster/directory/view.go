@@ -16,44 +16,44 @@ type Facts struct {
 }
 
 // ViewOf is what look-ups need of the control plane's view.
-func ViewOf(v *control.View, f Facts) *View {
-	d := &View{
-		Self: v.Self, Warm: v.Warm, Default: f.Default,
-		Nodes: make(map[string]Node, len(v.Peers)), Streams: make(map[string]Stream, len(v.Streams)),
+func ViewOf(from *control.View, f Facts) *View {
+	v := &View{
+		Self: from.Self, Warm: from.Warm, Default: f.Default,
+		Nodes: make(map[string]Node, len(from.Peers)), Streams: make(map[string]Stream, len(from.Streams)),
 	}
-	for _, p := range v.Peers {
+	for _, p := range from.Peers {
 		n := Node{
 			Name: p.Name, Alive: p.Alive, Draining: p.Status == control.Draining, Ports: p.Advert.Ports, Clients: p.Load.Clients,
 		}
 		n.Public, n.Private = f.URLs(p.Entry)
-		d.Nodes[p.Name] = n
+		v.Nodes[p.Name] = n
 	}
-	for i := range v.Streams {
-		s := &v.Streams[i]
-		out := d.stream(v, s)
+	for i := range from.Streams {
+		s := &from.Streams[i]
+		out := v.stream(s)
 		if p, ok := f.Policy(s.Name); ok {
 			out.Policy = p
 		}
-		d.Streams[s.Name] = out
+		v.Streams[s.Name] = out
 	}
-	return d
+	return v
 }
 
-func (d *View) stream(v *control.View, s *control.StreamView) Stream {
+func (v *View) stream(s *control.StreamView) Stream {
 	out := Stream{
 		Here:       s.Mine == control.Starting || s.Mine == control.Running,
 		Running:    s.Mine == control.Running,
 		Configured: s.Here, Disabled: s.State == control.StreamDisabled,
 		Waiting:  s.Kind == control.Published && s.Owner == "",
 		OnDemand: s.OnDemand, Own: s.OnDemand && s.Here && !s.Clustered,
-		Policy: d.Default,
+		Policy: v.Default,
 	}
 	solo := slices.ContainsFunc(s.Claimants, func(c control.ClaimView) bool { return c.Node == s.Owner && c.Solo })
-	if !solo && s.Owner != v.Self && d.Nodes[s.Owner].Alive {
+	if !solo && s.Owner != v.Self && v.Nodes[s.Owner].Alive {
 		out.Owner = s.Owner
 		out.OwnerRunning = s.OwnerState == control.ClaimRunning || s.OwnerState == control.ClaimDraining
 	}
-	serves := func(name string) bool { return name != v.Self && d.Nodes[name].Alive && !d.Nodes[name].Draining }
+	serves := func(name string) bool { return name != v.Self && v.Nodes[name].Alive && !v.Nodes[name].Draining }
 	for _, c := range s.Claimants {
 		if c.Solo && c.State == control.ClaimRunning && serves(c.Node) {
 			out.Owners = append(out.Owners, c.Node)
@@ -71,13 +71,13 @@ func (d *View) stream(v *control.View, s *control.StreamView) Stream {
 
 // With is the view with the numbers of clients of a newer view of the control plane, which differs in nothing else that is
 // looked up.
-func (d *View) With(v *control.View) *View {
-	if !slices.ContainsFunc(v.Peers, func(p control.PeerView) bool { return d.Nodes[p.Name].Clients != p.Load.Clients }) {
-		return d
+func (v *View) With(newer *control.View) *View {
+	if !slices.ContainsFunc(newer.Peers, func(p control.PeerView) bool { return v.Nodes[p.Name].Clients != p.Load.Clients }) {
+		return v
 	}
-	c := *d
-	c.Nodes = maps.Clone(d.Nodes)
-	for _, p := range v.Peers {
+	c := *v
+	c.Nodes = maps.Clone(v.Nodes)
+	for _, p := range newer.Peers {
 		n := c.Nodes[p.Name]
 		n.Clients = p.Load.Clients
 		c.Nodes[p.Name] = n

@@ -105,7 +105,7 @@ func (k *Asker) Release(ctx context.Context, stream string) error {
 	return err
 }
 
-// silent says whether an error of [identity.Ask] means that nobody answers for the stream now.
+// silent says whether an error of [identity.Ask] means that no node answers for the stream now.
 func silent(err error) bool {
 	return errors.Is(err, identity.ErrNoOwner) || errors.Is(err, identity.ErrNoAnswer) || elsewhere(err)
 }

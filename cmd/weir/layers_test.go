@@ -59,6 +59,14 @@ var bans = slices.Concat(
 	pureCluster("cluster/balance", "the choice of a server is a pure function"),
 	pureCluster("cluster/conf", "the configuration is understood without looking at the machine"),
 
+	// What decides about clients is tested without actors.
+	banAll("cluster/directory", "where a stream is, is read from a view", protoactor, "weir/actors"),
+	banAll("cluster/gateway", "what a path means is known without actors", protoactor, "weir/actors"),
+	banAll("cluster/balancer", "what is known of servers is handed in", protoactor, "weir/actors"),
+	banAll("cluster/router", "messages to actors are sent by the functions of its Config", protoactor),
+	banAll("cluster/owner", "messages to actors are sent by functions that are handed in", protoactor),
+	banAll("cluster/srs", "what SRS servers are told is handed in", protoactor),
+
 	// The command line and its colours.
 	banAll("", "only cmd knows the command line", "github.com/alecthomas/kong"),
 	banAll("", "loggers are passed in; only cmd knows how lines look", "github.com/lmittmann/tint"),
@@ -200,6 +208,9 @@ func TestPlantedImportsAreReported(t *testing.T) {
 		{"cluster/node", "weir/cluster/conf", true},
 		{"cluster/follower", "weir/cluster/conf", false},
 		{"cluster/follower", "weir/cluster/node", false},
+		{"cluster/gateway", "weir/actors/session", false},
+		{"cluster/router", "weir/actors/stream", true},
+		{"cluster/router", protoactor + "/actor", false},
 		{"cluster/node", "weir/sim", false},
 		{"cluster/node", "github.com/alecthomas/kong", false},
 		{"sim", "weir/cluster/node", true},
