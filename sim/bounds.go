@@ -11,8 +11,7 @@ func (c *checks) bounds() bounds {
 	w := c.w
 	b := bounds{up: w.captureUp.Max, down: w.down.Max, nodes: len(w.machines)}
 	for _, m := range w.machines {
-		s, f := m.stale()
-		b.s, b.f = max(b.s, s), max(b.f, f)
+		b.s, b.f = max(b.s, m.read().stale), max(b.f, m.read().fetch)
 		b.hold = max(b.hold, m.file.ReturnHolddown)
 		p := m.clock.ppm
 		if p < 0 {

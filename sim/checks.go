@@ -7,53 +7,47 @@ import (
 	"weir/cluster/control"
 )
 
-// checks holds the invariants of one run.
+// checks holds what the invariants of one run need. It is told what control planes do and what happens to the group.
 type checks struct {
-	w         *world
-	next      time.Duration   // of the next check that waits for an instant
-	claims    [][]claim       // by machine and stream
-	began     []time.Duration // by machine: its clock when its control plane began
-	edit      []time.Duration // by machine: its clock when its file was last edited
-	keyed     []time.Duration // by machine: true time of the last change of its key
-	edits     int
-	roomSince []time.Duration     // by machine: since when it has room for another stream
-	wants     []map[uint64]string // publishers who wait for an answer, by machine and token
+	w      *world
+	next   time.Duration // of the next check that waits for an instant
+	edits  int           // how many files have been edited
+	claims [][]claim     // by machine and stream
+
+	// By machine.
+	began     []time.Duration     // its clock when its control plane began
+	edit      []time.Duration     // its clock when its file was last edited
+	keyed     []time.Duration     // true time of the last change of its key
+	roomSince []time.Duration     // since when it has room for another stream
+	wants     []map[uint64]string // the streams of publishers that wait for an answer, by token
 
 	stability
 }
 
 func newChecks(w *world) *checks {
-	c := &checks{w: w, next: never}
-	c.claims = make([][]claim, len(w.machines))
-	for i := range c.claims {
-		c.claims[i] = make([]claim, len(w.streams))
-		for j := range c.claims[i] {
-			c.claims[i][j].back = -1
-		}
+	n := len(w.machines)
+	c := &checks{
+		w: w, next: never, claims: make([][]claim, n), began: make([]time.Duration, n), edit: make([]time.Duration, n),
+		keyed: slices.Repeat([]time.Duration{-time.Hour}, n), roomSince: make([]time.Duration, n), wants: make([]map[uint64]string, n),
+		stability: stability{cold: true, settledAt: never, parts: slices.Repeat([]int{-1}, n)},
 	}
-	c.wants = make([]map[uint64]string, len(w.machines))
-	c.began, c.edit = make([]time.Duration, len(w.machines)), make([]time.Duration, len(w.machines))
-	c.roomSince = make([]time.Duration, len(w.machines))
-	c.keyed = slices.Repeat([]time.Duration{-time.Hour}, len(w.machines))
-	c.stability.start(w)
+	for i := range c.claims {
+		c.claims[i] = slices.Repeat([]claim{{back: -1}}, len(w.streams))
+	}
 	return c
 }
 
+// never is an instant that does not come.
 const never = time.Duration(1<<63 - 1)
 
 // booted is told that a process begins.
 func (c *checks) booted(m *machine) {
 	c.replaced(m)
-	clear(c.claims[m.index])
-	c.clearTakenBack(m)
-	if c.roomSince[m.index] = c.w.now; m.boots == 1 {
-		c.roomSince[m.index] = -time.Hour // nobody has known it otherwise
-	}
-}
-
-func (c *checks) clearTakenBack(m *machine) {
 	for i := range c.claims[m.index] {
-		c.claims[m.index][i].back = -1
+		c.claims[m.index][i] = claim{back: -1}
+	}
+	if c.roomSince[m.index] = c.w.now; m.boots == 1 {
+		c.roomSince[m.index] = -time.Hour // no other node knows of a time before
 	}
 }
 
@@ -65,7 +59,7 @@ func (c *checks) replaced(m *machine) {
 	c.began[m.index] = m.clock.at(c.w.now)
 	m.control++
 	c.wants[m.index] = map[uint64]string{}
-	for i := range c.claims[m.index] { // what it has it is told by Resumed
+	for i := range c.claims[m.index] { // Resumed tells what it has
 		x := &c.claims[m.index][i]
 		if x.state == control.Running {
 			x.ran = [2]time.Duration{x.since, c.w.now}
@@ -80,12 +74,12 @@ func (c *checks) restarted(m *machine) {
 	c.disturbed(disturbOther, m)
 }
 
-// stepped looks at what a control plane made of an event. ex is the exchange of a [control.Fetched].
+// stepped checks what a control plane made of an event. Ex is the exchange of a [control.Fetched].
 func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out []control.Effect, ex *exchange) {
 	local := time.Duration(now)
 	switch e := ev.(type) {
 	case control.Fetched:
-		c.heard(m, local, e, out, ex)
+		c.fetched(m, local, e, out, ex)
 	case control.FetchFailed:
 		c.fetchFailed(m, e)
 	case control.CaptureUp:
@@ -98,7 +92,7 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 		c.setClaim(m, e.Stream, control.Idle)
 	case control.Suspended:
 		for i := range m.known {
-			m.known[i].heard -= time.Duration(e.For)
+			m.known[i].newest -= time.Duration(e.For)
 			m.known[i].direct -= time.Duration(e.For)
 		}
 	case control.PublishWanted:
@@ -125,7 +119,7 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 				c.ok(I11)
 			}
 		case control.Fetch:
-			c.polls(m, local, e)
+			c.polled++
 		case control.Note:
 			c.notes(m, local, e)
 		case control.PublishAnswer:
@@ -149,7 +143,7 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 			return
 		}
 		c.believes(m, q, false)
-		s, _ := m.stale()
+		s := m.read().stale
 		if !m.trusts(q) && w.now-max(c.keyed[q.index], c.keyed[m.index]) > 3*s {
 			c.hold(I12, false, nil, []string{m.name, q.name}, "takes a node with another key for alive")
 		}
@@ -158,19 +152,19 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 			c.believes(m, q, true)
 			s := c.staleTimeout(m, q)
 			k := &m.known[q.index]
-			recent := local-c.edit[m.index] < s // it may have been added again, and what others told before that is lost
-			c.hold(I2, !k.ever || recent || local-k.heard >= s-s/100, nil, []string{m.name, q.name},
-				"takes a node for dead whose evidence is %d ms old", (local-k.heard)/time.Millisecond)
+			edited := local-c.edit[m.index] < s // the entry may have been added again; what others told before that is lost
+			c.hold(I2, !k.ever || edited || local-k.newest >= s-s/100, nil, []string{m.name, q.name},
+				"takes a node for dead whose evidence is %d ms old", (local-k.newest)/time.Millisecond)
 		}
 	case control.NoteWarm:
-		m.settled = true
+		m.warm = true
 	case control.NoteRefused:
 		c.ok(I12)
 	case control.NoteBumped:
 		w.sometimes["inc raised"]++
 	case control.NoteOverslept:
 		w.sometimes["overslept"]++
-		s, _ := m.stale()
+		s := m.read().stale
 		if a := time.Duration(e.Age); a > s && a < 2*s {
 			w.sometimes["a pause in (S, 2S)"]++
 		}

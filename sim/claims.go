@@ -11,15 +11,16 @@ import (
 // A claim is what a control plane says of a stream, as its effects and events show.
 type claim struct {
 	state control.Activity
-	since time.Duration // true
-	ran   [2]time.Duration
-	back  time.Duration // last time it was taken back, by the node's clock; -1 for never
-	fails int
+	since time.Duration    // by true time
+	ran   [2]time.Duration // from when to when it ran before, by true time
+	back  time.Duration    // when it was last taken back from another node, by the node's clock; -1 for never
+	fails int              // since then
 	why   control.Reason
 	epoch uint64
 	media control.Media
 }
 
+// setClaim is told that what m does with a stream has changed.
 func (c *checks) setClaim(m *machine, name string, to control.Activity) {
 	s := c.w.byName[name]
 	if s == nil {
@@ -50,15 +51,15 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		return
 	}
 	c.warm(m, s, local)
-	back := false
+	back := false // another node has it, as m knows
 	for _, q := range w.machines {
 		y := &c.claims[q.index][s.index]
 		if q == m || !q.up || y.state != control.Running || q.draining || y.why == control.NotClustered {
 			continue
 		}
-		any, direct := c.fresh(m, q, local, c.staleTimeout(m, q))
+		some, direct := c.fresh(m, q, local)
 		knows := m.known[q.index].met && m.known[q.index].made > y.since && m.known[q.index].said.boots == q.boots
-		if !any || !knows {
+		if !some || !knows {
 			if q.runs() && c.connected(m, q) {
 				w.result.TakeOvers++
 				c.countFalseTakeOver()
@@ -69,7 +70,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned || e.Why == control.OnDemand)
 		if !mayBack {
 			c.hold(I2, false, s, []string{m.name, q.name}, "%s takes %s over from %s, whose evidence is %d ms old",
-				m.name, s.name, q.name, (local-m.known[q.index].heard)/time.Millisecond)
+				m.name, s.name, q.name, (local-m.known[q.index].newest)/time.Millisecond)
 		}
 	}
 	if !back {
@@ -77,32 +78,27 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 	} else {
 		c.takenBack(m, s, x, local)
 	}
-	if e.Why != control.OnDemand { // it starts because somebody asks
+	if e.Why != control.OnDemand { // which starts at any time, because a viewer asks
 		c.started(m, s, e)
 	}
 	c.capacity(m, s)
 }
 
-// started checks the economy of a start.
+// started checks that a capture starts for a reason: something has happened to the group, and to this stream.
 func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
 	who := []string{m.name}
-	recent := c.w.now-c.w.lastSourceFault() < 2*time.Minute
+	sourceFailed := c.w.now-c.w.lastSourceFault() < 2*time.Minute
 	switch c.period {
 	case undisturbed:
-		c.hold(I28, recent || c.w.byLoss(c), s, who, "%s starts %s (%s) although nothing happened", m.name, s.name, e.Why)
+		c.hold(I28, sourceFailed || c.byLoss(), s, who, "%s starts %s (%s) although nothing happened", m.name, s.name, e.Why)
 	case afterFailure:
-		if !c.uniform || recent {
+		if !c.uniform || sourceFailed {
 			return
 		}
-		had := false
-		for _, q := range c.failed {
-			if q != nil {
-				had = had || s.last == q.name
-			}
-		}
+		had := slices.ContainsFunc(c.failed, func(q *machine) bool { return q != nil && s.last == q.name })
 		c.hold(I24, had, s, who, "%s starts %s, which no failed node had", m.name, s.name)
 	case afterReturn:
-		if !c.uniform || recent {
+		if !c.uniform || sourceFailed {
 			return
 		}
 		c.hold(I24, slices.Contains(c.returned, m), s, who, "%s starts %s, though another came back", m.name, s.name)
@@ -121,14 +117,14 @@ func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Dura
 	c.w.sometimes["taken back"]++
 }
 
-// warm checks that nothing is claimed before everybody has answered or S has passed.
+// warm checks that nothing is claimed before all peers have answered or S has passed.
 func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
-	stale, _ := m.stale()
-	if local-c.began[m.index] >= stale || c.edit[m.index] > c.began[m.index] { // whom an edit adds is not waited for
+	stale := m.read().stale
+	if local-c.began[m.index] >= stale || c.edit[m.index] > c.began[m.index] { // no node waits for peers that an edit adds
 		c.ok(I3)
 		return
 	}
-	for _, p := range m.controlConfig().Peers {
+	for _, p := range m.read().config.Peers {
 		q := c.w.byEntry(p.Entry)
 		if q == m {
 			continue
@@ -158,10 +154,10 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 		c.hold(I5, false, s, []string{m.name}, "yields to nobody known: %s", e.To)
 		return
 	}
-	_, direct := c.fresh(m, q, local, c.staleTimeout(m, q))
+	_, direct := c.fresh(m, q, local)
 	y, made := &c.claims[q.index][s.index], m.known[q.index].made
 	running := y.state == control.Running && y.since <= made || y.ran[0] <= made && made <= y.ran[1] && y.ran[1] > 0
-	if m.known[q.index].said.boots != q.boots { // of an instance that is over
+	if m.known[q.index].said.boots != q.boots { // what m knows is of an instance that is over
 		running = true
 	}
 	c.hold(I5, direct && running || asked, s, []string{m.name, q.name}, "yields to a claim that is not direct and running (direct %t, running %t)", direct, running)
@@ -170,13 +166,9 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	}
 }
 
-// yieldsInOrder is I4.
+// yieldsInOrder is I4: m yields a stream only to a node that comes before it.
 func (c *checks) yieldsInOrder(m, to *machine, s *streamTruth) {
-	v := m.view()
-	if v == nil {
-		return
-	}
-	x := v.Stream(s.name)
+	x := m.viewOf(s)
 	if x == nil {
 		return
 	}
@@ -201,8 +193,8 @@ func (c *checks) isFirst(f *feed) bool {
 	return true
 }
 
-// up is told that a capture delivers. If it is the one for which the others have to make way, they can only now know
-// that they have to.
+// up is told that a capture delivers. If it is the first in the order, the others can know only now that they have to
+// yield.
 func (c *checks) up(f *feed) {
 	for i := range c.trouble {
 		if t := &c.trouble[i]; t.s == f.s && t.many && c.isFirst(f) {
@@ -217,7 +209,7 @@ func (c *checks) up(f *feed) {
 	}
 }
 
-// capacity is I10.
+// capacity is I10: m starts a capture above its limit only if no node that m can know of has room.
 func (c *checks) capacity(m *machine, s *streamTruth) {
 	limit := m.channelLimit()
 	if limit == 0 {
@@ -236,9 +228,9 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 	local, b := m.clock.at(c.w.now), c.bounds()
 	for _, q := range c.w.machines {
 		if q == m || !q.runs() || q.draining || !c.connected(m, q) || !c.eligible(q, s) || c.w.now-c.roomSince[q.index] <= b.poll()+2*b.d+b.lag {
-			continue // none, or m cannot know
+			continue // q has no room, or m cannot know of it
 		}
-		if any, _ := c.fresh(m, q, local, c.staleTimeout(m, q)); any {
+		if some, _ := c.fresh(m, q, local); some {
 			c.hold(I10, c.period == disrupted, s, []string{m.name, q.name},
 				"%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name)
 			return
@@ -258,8 +250,8 @@ func (c *checks) noteRoom(m *machine) {
 	}
 }
 
-// beyondLimits says whether m's part of the group has more streams than its limits allow together. Then all will be full, if
-// not at this instant.
+// beyondLimits says whether m's part of the group has more streams than its limits allow together. Then all nodes will be
+// full, if not at this instant.
 func (c *checks) beyondLimits(m *machine) bool {
 	room, streams := 0, 0
 	local := m.clock.at(c.w.now)
@@ -267,7 +259,7 @@ func (c *checks) beyondLimits(m *machine) bool {
 		if !q.runs() || q.draining || !c.connected(m, q) && q != m {
 			continue
 		}
-		if any, _ := c.fresh(m, q, local, c.staleTimeout(m, q)); !any && q != m {
+		if some, _ := c.fresh(m, q, local); !some && q != m {
 			continue
 		}
 		if q.channelLimit() == 0 {
@@ -284,7 +276,7 @@ func (c *checks) beyondLimits(m *machine) bool {
 	return streams > room
 }
 
-// claimed is how many streams m claims: what it lets go of no longer counts, although its media flows for a moment.
+// claimed is how many streams m claims. A capture that is stopping does not count, although its media flows for a moment.
 func (c *checks) claimed(m *machine) (n int) {
 	for i := range c.claims[m.index] {
 		if s := c.claims[m.index][i].state; s == control.Starting || s == control.Running {
@@ -299,15 +291,15 @@ func (c *checks) numbered(f *feed) {
 	w := c.w
 	s := f.s
 	if f.media == (control.Media{}) && f.least == 0 {
-		s.lastSegment = -1 // nobody whom it has heard knows of any; it begins anew
+		s.lastSegment = -1 // no node that it has heard knows of a number; it begins anew
 	}
 	for _, m := range w.machines {
 		if g := m.captures[s.index].feed; g != nil && g != f && g.upAt >= 0 {
-			return // both run; what their viewers see is settled at the hand-over
+			return // both run; the hand-over settles what their viewers see
 		}
 	}
 	if s.lastSegment < 0 || c.period == disrupted {
-		return // nobody can have told the new owner of a numbering
+		return // no node can have told the new owner of a numbering
 	}
 	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == afterFailure || c.period == undisturbed || c.period == afterReturn) {
 		return

@@ -7,27 +7,13 @@ import (
 	"weir/cluster/control"
 )
 
-// polls checks how often m asks.
-func (c *checks) polls(m *machine, local time.Duration, e control.Fetch) {
-	c.polled++
-	key := &m.polled
-	if *key == nil {
-		*key = map[string]time.Duration{}
-	}
-	last, ok := (*key)[e.Peer]
-	(*key)[e.Peer] = local
-	if ok && local-last < 0 {
-		c.hold(I27, false, nil, []string{m.name}, "polls before its last poll")
-	}
-}
-
-// countPolls is I27: how many polls a calm time has seen.
+// countPolls is I27: how many polls there were while nothing happened to the group.
 func (c *checks) countPolls() {
-	if c.period != undisturbed || c.sinceClean == 0 {
+	if c.period != undisturbed || c.settled == 0 {
 		return
 	}
 	b := c.bounds()
-	d := c.w.now - c.sinceClean
+	d := c.w.now - c.settled
 	if b.f == 0 || d < 10*b.f { // a node alone polls nobody
 		return
 	}
@@ -55,7 +41,7 @@ func (c *checks) answerSize(m *machine, st *control.State, raw []byte) {
 	c.hold(I27, len(raw) <= limit, nil, []string{m.name}, "an unchanged answer of %d bytes, want at most %d", len(raw), limit)
 }
 
-// balance is I25.
+// balance is I25: no node has more than its share of the streams that are not pinned, and those pinned to it.
 func (c *checks) balance(load, pinnedTo []int, free int) {
 	if c.edits > 0 || c.count != 1 {
 		return
@@ -73,16 +59,14 @@ func (c *checks) balance(load, pinnedTo []int, free int) {
 	}
 	for _, m := range c.w.machines {
 		if m.runs() && !m.draining && live > 0 {
-			limit := (free+live-1)/live + pinnedTo[m.index]
-			if pins := c.pinsAway(); pins > 0 {
-				limit += pins
-			}
+			limit := (free+live-1)/live + pinnedTo[m.index] + c.pinsAway()
 			c.hold(I25, load[m.index] <= limit, nil, []string{m.name}, "%s captures %d streams, want at most %d", m.name, load[m.index], limit)
 		}
 	}
 }
 
-// pinsAway are the streams pinned to machines that are not there; they are spread like others, on top of the free ones.
+// pinsAway is how many streams each node may have that are pinned to machines that are not there: such streams are spread
+// evenly, as others are.
 func (c *checks) pinsAway() int {
 	n, live := 0, 0
 	for _, m := range c.w.machines {
@@ -101,14 +85,14 @@ func (c *checks) pinsAway() int {
 }
 
 // byLoss says whether so many polls were lost in a row that a take-over is within the rules.
-func (w *world) byLoss(c *checks) bool {
+func (c *checks) byLoss() bool {
 	b := c.bounds()
-	return w.base.loss > 0 && time.Duration(c.lossRun+1)*b.f*11/10+2*b.d >= b.s
+	return c.w.base.loss > 0 && time.Duration(c.lossRun+1)*b.f*11/10+2*b.d >= b.s
 }
 
-// countFalseTakeOver is told of a start although the owner is there and can be reached.
+// countFalseTakeOver is told of a start although the owner runs and can be reached.
 func (c *checks) countFalseTakeOver() {
-	if c.period != disrupted && c.period != stable && c.w.byLoss(c) {
+	if c.period != disrupted && c.period != stable && c.byLoss() {
 		c.w.sometimes["false take-over by loss"]++
 	}
 }

@@ -1,13 +1,14 @@
 package sim
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
 	"weir/cluster/control"
 )
 
-// An order is how new evidence is: which boot of the machine, and which answer.
+// An order says how new evidence is: of which boot of the machine, and which answer.
 type order struct {
 	boots    int
 	inc, seq uint64
@@ -23,38 +24,35 @@ func (o order) before(p order) bool {
 	return o.seq < p.seq
 }
 
-// told is before for evidence that is passed on, whose only order is that of the wire.
-func (o order) told(p order) bool { return o.inc < p.inc || o.inc == p.inc && o.seq < p.seq }
+// beforeOnWire is before for evidence that is passed on, of which nodes know no more than inc and seq.
+func (o order) beforeOnWire(p order) bool { return o.inc < p.inc || o.inc == p.inc && o.seq < p.seq }
 
-// bootsOf reads the number out of an instance.
+// bootsOf is the number of the boot in the name of an instance; see [machine.instance].
 func bootsOf(instance string) int {
 	_, n, _ := strings.Cut(instance, "/")
-	i := 0
-	for k := 0; k < len(n); k++ {
-		i = i*10 + int(n[k]-'0')
-	}
+	i, _ := strconv.Atoi(n)
 	return i
 }
 
-// knowledge is what a process can know of another machine, reckoned apart from it. Times are by its clock, except made.
+// knowledge is what a process can know of another machine. Instants are by the clock of the process, except made.
 type knowledge struct {
-	said, relayed order
-	heard         time.Duration // of the newest evidence
-	direct        time.Duration // of the newest direct evidence
-	made          time.Duration // true time at which that was made
-	ever, met     bool
-	answered      bool // since the control plane began
-	lost          int  // polls in a row
+	said, relayed order         // the newest direct evidence, and the newest that others passed on
+	newest        time.Duration // when the newest evidence was fresh
+	direct        time.Duration // when the newest direct evidence arrived
+	made          time.Duration // when that was made, by true time
+	ever, met     bool          // there is evidence, direct evidence
+	answered      bool          // since the control plane began
+	lost          int           // polls in a row
 }
 
-// heard keeps what m can know, and checks that it does not take old for new.
-func (c *checks) heard(m *machine, local time.Duration, e control.Fetched, out []control.Effect, ex *exchange) {
+// fetched keeps what m can know by an answer, and checks that its control plane does not take an old one for news.
+func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out []control.Effect, ex *exchange) {
 	if ex == nil || ex.to == m || e.State == nil {
 		return
 	}
 	st, q := e.State, ex.to
 	k := &m.known[q.index]
-	stale := m.staleOf(ex.entry)
+	stale := m.read().entries[ex.entry]
 	if stale == 0 {
 		return // the entry is gone
 	}
@@ -93,10 +91,8 @@ func (c *checks) heard(m *machine, local time.Duration, e control.Fetched, out [
 	if ignored || old {
 		return
 	}
-	k.said, k.direct, k.heard, k.made, k.met, k.ever = o, local, local, ex.made, true, true
-	if !k.relayed.before(o) && k.relayed != o {
-		// relayed evidence stays the newer
-	} else {
+	k.said, k.direct, k.newest, k.made, k.met, k.ever = o, local, local, ex.made, true, true
+	if k.relayed.before(o) || k.relayed == o { // otherwise what others passed on stays the newer
 		k.relayed = order{}
 	}
 	for i := range st.Ages {
@@ -104,6 +100,7 @@ func (c *checks) heard(m *machine, local time.Duration, e control.Fetched, out [
 	}
 }
 
+// hearRelayed keeps what m can know of a third machine by an answer.
 func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
 	q := c.w.announcing(a.Node)
 	if q == nil || q == m {
@@ -112,19 +109,20 @@ func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
 	k := &m.known[q.index]
 	o := order{bootsOf(a.Instance), a.Inc, a.Seq}
 	age := time.Duration(a.Age) * time.Millisecond
-	s, _ := m.stale()
+	s := m.read().stale
 	if age >= s || k.met && o.boots < k.said.boots || k.met && o.boots != k.said.boots && o.inc <= k.said.inc {
 		return
 	}
-	if k.met && !k.said.told(o) || k.relayed != (order{}) && !k.relayed.told(o) {
+	if k.met && !k.said.beforeOnWire(o) || k.relayed != (order{}) && !k.relayed.beforeOnWire(o) {
 		return
 	}
 	k.relayed = o
-	if h := local - age; !k.ever || h > k.heard {
-		k.heard, k.ever = h, true
+	if h := local - age; !k.ever || h > k.newest {
+		k.newest, k.ever = h, true
 	}
 }
 
+// fetchFailed counts the polls that were lost in a row.
 func (c *checks) fetchFailed(m *machine, e control.FetchFailed) {
 	if q := c.w.byEntry(e.Peer); q != nil && q != m {
 		k := &m.known[q.index]
@@ -133,24 +131,24 @@ func (c *checks) fetchFailed(m *machine, e control.FetchFailed) {
 	}
 }
 
-// fresh says whether m has evidence of q that is not stale, direct or relayed.
-func (c *checks) fresh(m, q *machine, local time.Duration, stale time.Duration) (any, direct bool) {
-	k := &m.known[q.index]
-	return k.ever && local-k.heard < stale, k.met && local-k.direct < stale
+// fresh says whether m has evidence of q that is not stale, and whether it has direct evidence.
+func (c *checks) fresh(m, q *machine, local time.Duration) (some, direct bool) {
+	k, stale := &m.known[q.index], c.staleTimeout(m, q)
+	return k.ever && local-k.newest < stale, k.met && local-k.direct < stale
 }
 
-// staleTimeout is the silence after which m takes q for dead: that of the entry that leads there.
+// staleTimeout is the silence after which m takes q for dead: that of the entry that leads to q.
 func (c *checks) staleTimeout(m, q *machine) time.Duration {
-	for _, p := range m.controlConfig().Peers {
+	for _, p := range m.read().config.Peers {
 		if c.w.byEntry(p.Entry) == q {
 			return time.Duration(p.Stale)
 		}
 	}
-	s, _ := m.stale()
+	s := m.read().stale
 	return s
 }
 
-// replies checks an answer before it leaves.
+// replies checks that an answer passes on nothing but what its node has heard itself.
 func (c *checks) replies(m *machine, st *control.State) {
 	local := m.clock.at(c.w.now)
 	for i := range st.Ages {
@@ -169,9 +167,10 @@ func (c *checks) replies(m *machine, st *control.State) {
 	c.ok(I9)
 }
 
+// keyChanged is told that a machine has got another key.
 func (c *checks) keyChanged(m *machine) { c.keyed[m.index] = c.w.now }
 
-// believes keeps whom a node takes for dead.
+// believes keeps which nodes a node takes for dead.
 func (c *checks) believes(m, q *machine, dead bool) {
 	r := c.w.result
 	for i := len(r.Beliefs) - 1; i >= 0; i-- {
@@ -191,7 +190,7 @@ func (c *checks) believes(m, q *machine, dead bool) {
 // asymmetric counts a belief that has ended: m took q for dead for longer than S, while q ran and took m for alive.
 func (c *checks) asymmetric(m, q *machine, b *Belief) {
 	w := c.w
-	if s, _ := m.stale(); w.now-b.From <= s || !q.runs() || q.booted > b.From {
+	if s := m.read().stale; w.now-b.From <= s || !q.runs() || q.booted > b.From {
 		return
 	}
 	for _, o := range w.result.Beliefs {

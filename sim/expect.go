@@ -87,7 +87,7 @@ func (c *checks) open() {
 		if c.period != disrupted && !t.told {
 			b := c.bounds()
 			at, _ := c.limit(&t, &b)
-			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, when %s has %s, which may last until %v", w.now, t.s.name, word(t.many), at.Round(time.Millisecond))
+			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, when %s has %s, which may last until %v", w.now, t.s.name, &t, at.Round(time.Millisecond))
 			return
 		}
 	}
@@ -148,7 +148,7 @@ func (c *checks) wrong(p *pendingExpectation) string {
 		return ""
 	case Liveness:
 		if len(c.trouble) > 0 {
-			return fmt.Sprintf("%s: %s", c.trouble[0].s.name, word(c.trouble[0].many))
+			return fmt.Sprintf("%s: %s", c.trouble[0].s.name, &c.trouble[0])
 		}
 		return c.disagreement()
 	}

@@ -178,11 +178,7 @@ func (m *machine) demands(s *streamTruth) {
 	if !m.runs() {
 		return
 	}
-	v := m.view() // nil for a node that did not start
-	if v == nil {
-		return
-	}
-	if x := v.Stream(s.name); x == nil || !x.OnDemand {
+	if x := m.viewOf(s); x == nil || !x.OnDemand {
 		return
 	}
 	m.process.event(control.Demanded{Stream: s.name, Fresh: controller.DemandFresh}, "demanded")

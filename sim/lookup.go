@@ -7,13 +7,13 @@ import (
 	"weir/cluster/control"
 )
 
-// A probe is a viewer who asks a node where a stream is.
+// A probe is a viewer who asks a node where a stream is, until the node says so.
 type probe struct {
 	m     *machine
 	s     *streamTruth
 	since time.Duration
-	next  time.Duration
-	boots int
+	next  time.Duration // when the viewer asks again
+	boots int           // of m, with which the probe ends
 }
 
 // demanded begins a probe.
@@ -38,7 +38,7 @@ func (c *checks) dueProbes() {
 			now := c.bounds()
 			b = &now
 		}
-		_, f := p.m.stale()
+		f := p.m.read().fetch
 		p.next = w.now + max(f/10, time.Millisecond)
 		over := !p.m.up || p.m.boots != p.boots
 		if !over && p.m.frozen == 0 {
@@ -51,15 +51,14 @@ func (c *checks) dueProbes() {
 	}
 }
 
-// lookUp says whether the viewer has been answered.
+// lookUp says whether the viewer has been answered, or has given up.
 func (c *checks) lookUp(p *probe, b *bounds) bool {
 	w := c.w
 	limit := b.b2() + b.poll() + 2*b.d + 2*(b.f/10)
 	if c.cold {
-		limit += b.b6(c.everybody())
+		limit += b.b6(c.allRun())
 	}
-	v := p.m.view()
-	x := v.Stream(p.s.name)
+	x := p.m.viewOf(p.s)
 	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
 		c.redirect(p, x, b)
 		if c.period == undisturbed || c.period == afterFailure {
@@ -75,8 +74,8 @@ func (c *checks) lookUp(p *probe, b *bounds) bool {
 	return w.now-p.since > time.Minute
 }
 
-// redirect is I14: the node that a viewer is led to had a claim as of the evidence that is fresh, and where it is sent
-// on from there it arrives.
+// redirect is I14: the node to which a viewer is led had a claim not longer ago than evidence stays fresh, and leads the
+// viewer on, if it does, to a node that has the stream.
 func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 	w := c.w
 	at := p.m
@@ -93,7 +92,7 @@ func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 			return
 		}
 		y := c.claims[to.index][p.s.index]
-		s, _ := at.stale()
+		s := at.read().stale
 		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
 		if c.period == undisturbed || c.period == afterFailure {
 			c.hold(I14, held, p.s, []string{at.name, to.name}, "%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name)
@@ -106,7 +105,7 @@ func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 			return
 		}
 		at = to
-		if x = at.view().Stream(p.s.name); x == nil || x.Owner == "" {
+		if x = at.viewOf(p.s); x == nil || x.Owner == "" {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/controller"
 	"weir/cluster/node"
 )
 
@@ -16,78 +17,84 @@ type machine struct {
 	w      *world
 	index  int
 	name   string
-	disk   *conf.File // its configuration file
-	file   *conf.File // as its process has read it
+	disk   *conf.File // the configuration file on its disk
+	file   *conf.File // the one that its process has read
 	clock  clock
-	chance *rand.Rand // its own faults
-	source *rand.Rand // its captures
+	chance *rand.Rand // for its own faults
+	source *rand.Rand // for its captures
 
-	boots  int
-	up     bool
-	frozen int // paused or suspended, so many times
-	held   []item
-	lag    time.Duration
-	busy   time.Duration // its processor is free then
+	process   process
+	boots     int
+	up        bool
+	inc       uint64        // the boot counter
+	announced string        // the name that the process announces
+	booted    time.Duration // true time of the last boot
+	bootClock time.Duration // its clock then
+	warm      bool          // since then
+	control   int           // how many control planes have begun
+	draining  bool
+	wakes     int           // how many wake-ups were arranged; only the last counts
+	wakeAt    time.Duration // when that is due, by its clock; -1: none is
 
+	// Faults that are on. Those that add up are counted.
+	frozen    int           // paused or suspended
+	held      []item        // what waits until the process runs on
+	asleep    time.Duration // for how long the machine has been suspended so far
+	stillAt   time.Duration // when it was suspended last
+	lag       time.Duration // by which it acts late at most
+	busy      time.Duration // until when its processor has no time
 	exhausted int
 	wrongKey  int
-	newer     int // speaks a newer protocol, so many times
+	newer     int // it speaks a newer protocol
 	slow      Range
 	broken    PPM
 	breakage  Breakage
-	draining  bool
-	moved     int // times that its remote got another address
-	inc       uint64
-	wakes     int
-	wakeAt    time.Duration // by its clock; -1: none
+	moved     int // how often its remote has got another address
 	load      int
-	answers   int // given, for the sample that is encoded
-	asleep    time.Duration
-	stillAt   time.Duration
 
-	announced string // by the running process
-	captures  []capture
-	pubs      map[string]*feed // publishers, by stream
-	process   process
-	known     []knowledge   // of each other machine
-	booted    time.Duration // true time of the last boot
-	bootClock time.Duration // its clock then
-	settled   bool          // warm since then
-	control   int           // control planes that have begun
+	captures []capture
+	pubs     map[string]*feed // publishers, by stream
+	answers  int              // given so far, of which a sample is encoded
 
+	known   []knowledge // of each other machine
 	reading reading
-	polled  map[string]time.Duration
 }
 
 // A process is what runs on a machine: the control plane alone, or the node's actors.
 type process interface {
-	tick()
-	asked(ex *exchange)
-	answered(ex *exchange)
-	unanswered(ex *exchange)
-	up(f *feed)
-	down(f *feed, why string)
-	stopped(f *feed)
-	renumbered(f *feed)
-	publish(f *feed, free string)
-	unpublish(f *feed)
+	view() *control.View // what it knows; nil if it has not started
+
+	tick() // the wake-up that was arranged is due
+
+	asked(ex *exchange)      // another node asks for the state
+	answered(ex *exchange)   // the answer to a question has arrived
+	unanswered(ex *exchange) // no answer has come
+
+	up(f *feed)               // a capture delivers
+	down(f *feed, why string) // a capture has failed
+	stopped(f *feed)          // a capture that was stopped has ended
+	renumbered(f *feed)       // the segments of a capture go on with another number
+
+	publish(f *feed, free string) // a publisher comes; see [control.PublishWanted.Free]
+	unpublish(f *feed)            // a publisher leaves
+
 	drain()
 	edit(file *conf.File)
-	kill(id string)
+	kill(id string) // an actor panics
 	measure(load int)
-	event(ev control.Event, line string)
-	suspended(d time.Duration)
-	end()
+	suspended(d time.Duration)           // the machine was suspended for so long
+	event(ev control.Event, line string) // the control plane is told an event; line is for the trace
+	end()                                // the process is killed
 }
 
-// instance names a run of the process; the checks read the number back.
+// instance names a run of the process. The checks read the number of the boot from it.
 func (m *machine) instance() string { return m.name + "/" + strconv.Itoa(m.boots) }
 
 // boot starts the process.
 func (m *machine) boot() {
 	w := m.w
 	m.boots++
-	m.up, m.draining, m.settled = true, false, false
+	m.up, m.draining, m.warm = true, false, false
 	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
 	m.wakeAt = -1
 	m.file = m.disk
@@ -98,7 +105,7 @@ func (m *machine) boot() {
 	w.trace.cause = w.trace.line(w.now, m.name, "boot").num("n", int64(m.boots)).end()
 	w.checks.disturbed(disturbBoot, m)
 	w.checks.booted(m)
-	cfg := *m.controlConfig()
+	cfg := *m.read().config
 	cfg.Self = m.announced
 	cfg.Instance, cfg.Inc = m.instance(), m.inc
 	cfg.Seed = uint64(m.boots)
@@ -106,7 +113,7 @@ func (m *machine) boot() {
 		newActors(m)
 		return
 	}
-	newCore(m, cfg)
+	newCore(m, cfg, nil)
 }
 
 // crash ends the process at once, with all that it captures.
@@ -126,14 +133,14 @@ func (m *machine) crash(why string) {
 	}
 	for i := range m.captures {
 		if f := m.captures[i].feed; f != nil {
-			f.cut("crash")
+			f.close("crash")
 		}
 	}
 	clear(m.pubs)
 	w.checks.disturbed(disturbCrash, m)
 }
 
-// freeze stops the process without its knowing; still also its clock.
+// freeze stops the process, which does not know of it, and its clock too if still is set.
 func (m *machine) freeze(still bool) {
 	w := m.w
 	m.frozen++
@@ -152,13 +159,13 @@ func (m *machine) freeze(still bool) {
 	}
 }
 
+// thaw undoes one freeze.
 func (m *machine) thaw() {
 	w := m.w
 	if m.frozen == 0 {
 		return
 	}
-	m.frozen--
-	if m.frozen > 0 {
+	if m.frozen--; m.frozen > 0 {
 		return
 	}
 	slept := time.Duration(0)
@@ -174,21 +181,38 @@ func (m *machine) thaw() {
 			w.recount(w.streams[i], "")
 		}
 	}
-	if slept >= 100*time.Millisecond { // what the node's shell takes for a suspend
+	if slept >= controller.LeastSuspend {
 		m.process.suspended(slept)
 	}
 	m.catchUp()
 }
 
+// view is what the process on m knows; nil if there is none.
+func (m *machine) view() *control.View {
+	if m.process == nil {
+		return nil
+	}
+	return m.process.view()
+}
+
+// viewOf is what the process on m knows of a stream; nil if it knows of none.
+func (m *machine) viewOf(s *streamTruth) *control.StreamView {
+	v := m.view()
+	if v == nil {
+		return nil
+	}
+	return v.Stream(s.name)
+}
+
 // runs says whether the process takes part at this instant.
 func (m *machine) runs() bool { return m.up && m.frozen == 0 }
 
-// later arranges something for the process that runs on m now, after d of true time.
+// later lets the process that runs on m now do something after d of true time.
 func (m *machine) later(d time.Duration, do func()) {
 	m.w.queue.push(item{at: m.w.now + d, m: m, boots: m.boots, do: do, cause: m.w.trace.cause})
 }
 
-// timer arranges something for the process that runs on m now, after d by its own clock.
+// timer lets the process that runs on m now do something after d by its own clock.
 func (m *machine) timer(d time.Duration, do func()) {
 	w := m.w
 	local := m.clock.at(w.now) + max(0, d)
@@ -197,7 +221,7 @@ func (m *machine) timer(d time.Duration, do func()) {
 		w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, do: due, cause: w.trace.cause})
 	}
 	due = func() {
-		if m.clock.at(w.now) < local { // it was slowed, or stood still
+		if m.clock.at(w.now) < local { // the clock was slowed, or stood still
 			arrange()
 			return
 		}
@@ -214,18 +238,19 @@ func (m *machine) wake(local time.Duration) {
 	w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, wake: m.wakes, cause: w.trace.cause})
 }
 
+// woken ticks the process, if the wake-up is the last that was arranged.
 func (m *machine) woken(number int) {
 	if number != m.wakes {
 		return
 	}
-	if m.clock.at(m.w.now) < m.wakeAt { // its clock was slowed, or stood still
+	if m.clock.at(m.w.now) < m.wakeAt { // the clock was slowed, or stood still
 		m.wake(m.wakeAt)
 		return
 	}
 	m.process.tick()
 }
 
-// catchUp handles what a process without enough processor time has left lying.
+// catchUp handles what has waited while the process did not run.
 func (m *machine) catchUp() {
 	if m.frozen > 0 {
 		return
@@ -240,22 +265,22 @@ func (m *machine) catchUp() {
 	}
 }
 
-// A reading is what the checks want to know of a machine's file.
+// A reading is what the checks need of a machine's file.
 type reading struct {
 	file         *conf.File
-	config       *control.Config
-	stale, fetch time.Duration            // the longest of other nodes
+	config       *control.Config          // of the control plane that has the file
+	stale, fetch time.Duration            // the longest timeouts of other nodes
 	entries      map[string]time.Duration // the stale_timeout of each peer entry
 	kept         []bool                   // streams that the group captures
 	whole        bool                     // every entry leads to a machine
 }
 
-// read reads m's file, if that is another than before.
+// read is the reading of the file that m's process has.
 func (m *machine) read() *reading {
 	if m.reading.file == m.file {
 		return &m.reading
 	}
-	cfg := nodeConfig(m.file, m.name)
+	cfg := node.ControlConfig(m.file, m.name, "")
 	r := reading{file: m.file, config: &cfg, entries: map[string]time.Duration{}, kept: make([]bool, len(m.w.streams)), whole: true}
 	for _, p := range cfg.Peers {
 		r.entries[p.Entry] = time.Duration(p.Stale)
@@ -284,11 +309,6 @@ func (m *machine) names(q *machine) bool {
 	return false
 }
 
-// controlConfig is what m's control plane would be started with.
-func (m *machine) controlConfig() *control.Config { return m.read().config }
-
-func (m *machine) fileHash() string { return m.controlConfig().Hash }
-
 // channelLimit is the limit of captures that m's file gives it; 0 for none.
 func (m *machine) channelLimit() int {
 	for _, p := range m.file.Peers {
@@ -299,22 +319,10 @@ func (m *machine) channelLimit() int {
 	return 0
 }
 
-// stale is the time after which m takes a peer for dead.
-func (m *machine) stale() (s, f time.Duration) {
-	x := m.read()
-	return x.stale, x.fetch
-}
-
-// staleOf is the timeout of an entry; 0 if m's file does not have it.
-func (m *machine) staleOf(entry string) time.Duration { return m.read().entries[entry] }
-
 // keeps says whether m's file has the stream as one that the group captures.
-func (m *machine) keeps(s *streamTruth) bool {
-	return m.read().kept[s.index]
-}
+func (m *machine) keeps(s *streamTruth) bool { return m.read().kept[s.index] }
 
-func nodeConfig(f *conf.File, name string) control.Config { return node.ControlConfig(f, name, "") }
-
+// machine gives the machine of a name, or nil.
 func (w *world) machine(name string) *machine {
 	for _, m := range w.machines {
 		if m.name == name {
@@ -324,24 +332,17 @@ func (w *world) machine(name string) *machine {
 	return nil
 }
 
-// byEntry gives the machine that a peer entry leads to.
+// byEntry gives the machine that a peer entry leads to; nil if there is none.
 func (w *world) byEntry(entry string) *machine {
 	m, ok := w.entries[entry]
 	if !ok {
-		m = w.findEntry(entry)
+		host, _, err := net.SplitHostPort(entry)
+		if m = w.machine(entry); m == nil && err == nil {
+			m = w.machine(host)
+		}
 		w.entries[entry] = m
 	}
 	return m
-}
-
-func (w *world) findEntry(entry string) *machine {
-	host, _, err := net.SplitHostPort(entry)
-	for _, m := range w.machines {
-		if m.name == entry || err == nil && m.name == host {
-			return m
-		}
-	}
-	return nil
 }
 
 // pick gives the machines of a list; all for nil.

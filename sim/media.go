@@ -151,9 +151,6 @@ func (f *feed) stop(to *machine) {
 	})
 }
 
-// cut ends it without anybody being told.
-func (f *feed) cut(cause string) { f.close(cause) }
-
 func (f *feed) close(cause string) {
 	w := f.m.w
 	if f.state == control.Idle {

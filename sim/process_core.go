@@ -12,40 +12,44 @@ import (
 	"weir/cluster/wire"
 )
 
-// A core is a process of which only the control plane runs. What the node's actors would do between it and the world
-// takes no time.
+// A core is a process of which only the control plane runs. What the node's actors would do takes no time.
 type core struct {
-	m        *machine
-	w        *world
-	cfg      control.Config
-	node     *control.Node
-	token    uint64
-	open     map[uint64]*exchange
-	pubs     map[uint64]*feed
-	releases map[uint64]func(released bool)
-	ended    bool
+	m     *machine
+	w     *world
+	cfg   control.Config
+	node  *control.Node
+	ended bool
 
-	hearing *exchange // whose answer is being handled
+	// What waits for an effect, by its token.
+	token    uint64                         // the last one given
+	open     map[uint64]*exchange           // questions for the state
+	pubs     map[uint64]*feed               // publishers
+	releases map[uint64]func(released bool) // questions for the release of a stream
+
+	answer *exchange // whose answer is being handled
 }
 
-func newCore(m *machine, cfg control.Config) {
+// newCore starts the process of a machine. Resumed, if not nil, tells the control plane what the one before it has left.
+func newCore(m *machine, cfg control.Config, resumed *control.Resumed) {
 	c := &core{m: m, w: m.w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, releases: map[uint64]func(bool){}}
 	m.process = c
 	c.node = control.New(cfg, c.now())
+	if resumed != nil {
+		c.step(*resumed, "")
+	}
 	c.step(control.Measured{Load: control.Load{CPU: m.load}}, "")
 	c.step(control.Tick{}, "tick")
 }
 
-func (c *core) now() control.Instant {
-	return control.Instant(c.m.reads())
-}
+func (c *core) now() control.Instant { return control.Instant(c.m.reads()) }
 
-// reads is the clock that the process goes by.
+// reads is what the process takes for the time.
 func (m *machine) reads() time.Duration {
 	return m.clock.at(m.w.now)
 }
 
-// step hands an event to the control plane and does what it says. line begins the event's line in the trace.
+// step hands an event to the control plane and does what it says. The event has a line in the trace that begins with line,
+// unless that is empty.
 func (c *core) step(ev control.Event, line string) {
 	w, m := c.w, c.m
 	if c.ended {
@@ -57,12 +61,13 @@ func (c *core) step(ev control.Event, line string) {
 	}
 	now := c.now()
 	out := c.node.Step(now, ev)
-	w.checks.stepped(m, now, ev, out, c.hearing)
+	w.checks.stepped(m, now, ev, out, c.answer)
 	for _, e := range out {
 		c.do(e)
 	}
 }
 
+// do does what an effect says.
 func (c *core) do(e control.Effect) {
 	w, m := c.w, c.m
 	switch e := e.(type) {
@@ -77,7 +82,7 @@ func (c *core) do(e control.Effect) {
 		ex := c.open[e.Token]
 		delete(c.open, e.Token)
 		if ex != nil {
-			c.reply(ex, e.State)
+			w.replyState(m, ex, e.State)
 		}
 	case control.StartCapture:
 		c.start(e)
@@ -87,7 +92,7 @@ func (c *core) do(e control.Effect) {
 			f.stop(w.announcing(e.To))
 		}
 	case control.PublishAnswer:
-		c.answer(e)
+		c.publishAnswered(e)
 	case control.Note:
 		w.note(m, e)
 	case control.Drained:
@@ -95,16 +100,16 @@ func (c *core) do(e control.Effect) {
 	case control.AskRelease:
 		c.askRelease(e)
 	case control.ReleaseAnswer:
-		if answer := c.releases[e.Token]; answer != nil {
+		if told := c.releases[e.Token]; told != nil {
 			delete(c.releases, e.Token)
-			answer(e.Released)
+			told(e.Released)
 		}
 	default:
 		w.trace.line(w.now, m.name, "effect").text("type", fmt.Sprintf("%T", e)).end()
 	}
 }
 
-// note writes down what a control plane has to say.
+// note writes a note of a control plane into the trace.
 func (w *world) note(m *machine, e control.Note) {
 	t := w.trace.line(w.now, m.name, "note").text("kind", e.Kind.String()).text("peer", e.Node).text("stream", e.Stream)
 	if e.Age != 0 {
@@ -126,7 +131,7 @@ func (w *world) traceStop(m *machine, e control.StopCapture) {
 	w.trace.line(w.now, m.name, "stop").text("stream", e.Stream).text("to", e.To).text("why", string(e.Why)).end()
 }
 
-// drained ends a process that has handed everything over.
+// drained ends a process that has handed its streams over.
 func (w *world) drained(m *machine, e control.Drained) {
 	w.trace.line(w.now, m.name, "drained").num("left", int64(e.Left)).end()
 	m.later(time.Second, func() { m.crash("drained") })
@@ -170,8 +175,8 @@ func (c *core) askRelease(e control.AskRelease) {
 	}}, message, 100)
 }
 
-// answer tells a publisher the verdict.
-func (c *core) answer(e control.PublishAnswer) {
+// publishAnswered tells a publisher the verdict of the control plane.
+func (c *core) publishAnswered(e control.PublishAnswer) {
 	w, m := c.w, c.m
 	f := c.pubs[e.Token]
 	delete(c.pubs, e.Token)
@@ -198,7 +203,7 @@ func (c *core) askClaimant(f *feed, name string) {
 	to := w.announcing(name)
 	limit := m.clock.when(m.clock.at(w.now)+identity.AskLimit, w.now) - w.now
 	done := false
-	m.later(limit, func() { // no answer: settled by the order if there are two after all
+	m.later(limit, func() { // without an answer; if there are two publishers after all, the static order settles it
 		if !done {
 			done = true
 			again()
@@ -244,8 +249,6 @@ func (w *world) announcing(name string) *machine {
 	return nil
 }
 
-func (c *core) reply(ex *exchange, st *control.State) { c.w.replyState(c.m, ex, st) }
-
 // sampleEvery of the unchanged replies goes through its bytes, as all others do.
 const sampleEvery = 256
 
@@ -288,7 +291,7 @@ func (c *core) asked(ex *exchange) {
 func (c *core) answered(ex *exchange) {
 	w, m := c.w, c.m
 	st, err := ex.read()
-	if ex.garbled { // whatever it reads like: its proof does not hold
+	if ex.garbled { // it may still be readable, but its proof does not hold
 		w.trace.cause = w.trace.line(w.now, m.name, "garbled").text("from", ex.to.name).num("id", int64(ex.id)).end()
 		c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: control.Unauthorised}, "")
 		return
@@ -299,9 +302,9 @@ func (c *core) answered(ex *exchange) {
 		return
 	}
 	w.trace.cause = w.trace.line(w.now, m.name, "answer").text("from", ex.to.name).num("id", int64(ex.id)).num("seq", int64(st.Seq)).end()
-	c.hearing = ex
+	c.answer = ex
 	c.step(control.Fetched{Peer: ex.entry, ID: ex.id, State: st}, "")
-	c.hearing = nil
+	c.answer = nil
 }
 
 func (c *core) unanswered(ex *exchange) {
@@ -358,11 +361,11 @@ func (c *core) event(ev control.Event, line string) { c.step(ev, line) }
 func (c *core) drain() { c.step(control.Drain{}, "drain") }
 
 func (c *core) edit(f *conf.File) {
-	cfg := nodeConfig(f, c.m.name)
+	cfg := *c.m.read().config
 	c.step(control.ConfigChanged{Config: cfg}, "edit")
 }
 
-// kill replaces the control plane, as the supervisor of its actor does; other actors are not there.
+// kill replaces the control plane, as the supervisor of its actor does. There are no other actors.
 func (c *core) kill(id string) {
 	w, m := c.w, c.m
 	w.trace.cause = w.trace.line(w.now, m.name, "panic").text("actor", id).end()
@@ -372,22 +375,17 @@ func (c *core) kill(id string) {
 	c.ended = true
 	m.later(250*time.Millisecond, func() {
 		w.trace.cause = w.trace.line(w.now, m.name, "restarted").text("actor", id).end()
-		cfg := *m.controlConfig()
+		cfg := *m.read().config
 		cfg.Self, cfg.Named = m.announced, true
 		cfg.Instance, cfg.Inc, cfg.Seed = c.cfg.Instance, c.cfg.Inc+1, c.cfg.Seed
-		n := &core{m: m, w: w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, releases: map[uint64]func(bool){}}
-		m.process = n
-		n.node = control.New(cfg, n.now())
-		var captures []control.Capture
+		resumed := control.Resumed{Up: control.Instant(m.clock.at(w.now) - m.bootClock)}
 		for i := range m.captures {
 			if f := m.captures[i].feed; f != nil && (f.state == control.Starting || f.state == control.Running) {
-				captures = append(captures, control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0})
+				resumed.Captures = append(resumed.Captures, control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0})
 			}
 		}
 		w.checks.restarted(m)
-		n.step(control.Resumed{Captures: captures, Up: control.Instant(m.clock.at(w.now)) - control.Instant(m.bootClock)}, "")
-		n.step(control.Measured{Load: control.Load{CPU: m.load}}, "")
-		n.step(control.Tick{}, "tick")
+		newCore(m, cfg, &resumed)
 	})
 }
 
@@ -401,16 +399,7 @@ func (c *core) suspended(d time.Duration) {
 
 func (c *core) end() { c.ended = true }
 
-// view is what the process on m knows.
-func (m *machine) view() *control.View {
-	switch p := m.process.(type) {
-	case *core:
-		return p.node.View()
-	case interface{ view() *control.View }:
-		return p.view()
-	}
-	return nil
-}
+func (c *core) view() *control.View { return c.node.View() }
 
 // count is how many captures run on m.
 func (m *machine) count() (n int) {

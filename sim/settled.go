@@ -1,10 +1,8 @@
 package sim
 
-import (
-	"weir/cluster/control"
-)
+import "weir/cluster/control"
 
-// agreement is I23, and I1 with it.
+// agreement is I23, and I1 with it: all nodes of a part name the same owner of each stream.
 func (c *checks) agreement() {
 	w := c.w
 	if !c.uniform {
@@ -14,19 +12,15 @@ func (c *checks) agreement() {
 		for _, s := range w.streams {
 			one, n := c.owner(s, part)
 			if n > 1 {
-				continue // I18 tells
+				continue // I18 reports it
 			}
 			c.ok(I1)
 			for _, m := range w.machines {
 				if c.parts[m.index] != part || m.process == nil {
 					continue
 				}
-				v := m.view()
-				if v == nil || !v.Warm {
-					continue
-				}
-				x := v.Stream(s.name)
-				if x == nil || !x.Clustered && x.Kind == control.Kept {
+				x := m.viewOf(s)
+				if x == nil || !m.view().Warm || !x.Clustered && x.Kind == control.Kept {
 					continue
 				}
 				said, ok := x.Owner, false
@@ -79,7 +73,7 @@ func (c *checks) home() {
 			}
 		}
 	}
-	if c.period == afterReturn && len(c.returned) == 1 && len(c.returned) > 0 {
+	if c.period == afterReturn && len(c.returned) == 1 {
 		c.measureReturn(&b)
 	}
 	c.balance(load, pinnedTo, free)

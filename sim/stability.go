@@ -8,9 +8,11 @@ import (
 	"weir/cluster/place"
 )
 
-// Ways in which a group is disturbed.
+// A disturbance is a way in which a group is disturbed.
+type disturbance uint8
+
 const (
-	disturbBoot = iota
+	disturbBoot disturbance = iota
 	disturbCrash
 	disturbFreeze
 	disturbThaw
@@ -20,47 +22,52 @@ const (
 	disturbOther
 )
 
-// A period is what the time since the last disturbance is like.
+// A period is what the time since the last disturbance is like, which decides what bounds hold.
 type period uint8
 
 const (
 	disrupted    period = iota // faults are on for which no bound is promised
-	stable                     // none are; what went before was anything
-	afterFailure               // a settled group has lost nodes, and nothing else happened
-	afterReturn                // a settled group has got nodes back, and nothing else happened
+	stable                     // no such fault is on; anything may have gone before
+	afterFailure               // a settled group has lost nodes, and nothing else has happened
+	afterReturn                // a settled group has got nodes back, and nothing else has happened
 	undisturbed                // nothing has happened to a settled group
 )
 
-// stability follows how quiet the group is, and holds the checks that need quiet.
-type stability struct {
-	period     period
-	since      time.Duration // of the last disturbance
-	settledAt  time.Duration // when the group counts as settled; never if it is not to be known
-	cold       bool          // nothing has been captured yet
-	parts      []int         // of each machine: the part of the group that it is in; -1 for none
-	count      int           // parts
-	failed     []*machine    // in a failure
-	returned   []*machine    // when homing
-	trouble    []trouble     // streams without owner or with several
-	nextTick   time.Duration
-	doneHome   bool
-	doneAgree  bool
-	changed    time.Duration // last start, end or disturbance
-	polled     int
-	lossRun    int // polls lost in a row since the group was settled
-	sinceClean time.Duration
-	uniform    bool
-	homes      []string // of each stream, while the files are uniform; empty: none
-	pins       []string
-	probes     []probe
-	expected   []pendingExpectation
-	wasParted  bool
+// String gives the words for violations.
+func (p period) String() string {
+	return [...]string{"disrupted", "stable", "after a failure", "after a return", "undisturbed"}[p]
 }
 
-func (c *stability) start(w *world) {
-	c.cold = true
-	c.settledAt = never
-	c.parts = slices.Repeat([]int{-1}, len(w.machines))
+// stability follows what disturbs the group, and holds what those checks need that wait until it is settled.
+type stability struct {
+	period    period
+	since     time.Duration // the last disturbance
+	settledAt time.Duration // when the group counts as settled; never while it is disrupted
+	changed   time.Duration // the last start or end of a capture, or disturbance
+	wasParted bool          // a link was cut at the last disturbance
+
+	parts []int // of each machine: the part of the group that it is in; -1 for none
+	count int   // of parts
+
+	failed   []*machine // that the period after a failure began with
+	returned []*machine // that the period after a return began with
+
+	cold       bool // nothing has been captured yet
+	trouble    []trouble
+	able, have []int // scratch: machines of each part that can capture a stream, and that do
+
+	doneHome, doneAgree bool // what is checked once after a disturbance has been
+
+	settled time.Duration // when the group was settled last
+	polled  int           // polls since then
+	lossRun int           // the most polls lost in a row since then
+
+	uniform bool     // all files are the same
+	homes   []string // of each stream, while the files are uniform; empty: none
+	pins    []string // the same
+
+	probes   []probe
+	expected []pendingExpectation
 }
 
 // connected says whether two machines are in one part.
@@ -68,35 +75,14 @@ func (c *checks) connected(a, b *machine) bool {
 	return c.parts[a.index] >= 0 && c.parts[a.index] == c.parts[b.index]
 }
 
-// disturbed is told that something has happened to the group.
-func (c *checks) disturbed(kind int, m *machine) {
+// disturbed is told that something has happened to the group, or to one of its machines.
+func (c *checks) disturbed(kind disturbance, m *machine) {
 	w := c.w
-	was, settled := c.period, w.now >= c.settledAt &&
-		!slices.ContainsFunc(c.trouble, func(t trouble) bool { return t.from < w.now }) // others are of this disturbance
-	same := w.now == c.since && was != disrupted // a second one in the same instant
+	same := w.now == c.since && c.period != disrupted // a second disturbance in the same instant
 	c.changed = w.now
-	quiet := true
-	for _, f := range w.active {
-		quiet = quiet && f.kind.bounded
-	}
-	if quiet {
-		quiet = c.divide()
-	}
-	c.coverage(kind)
-	next := disrupted
-	switch {
-	case !quiet:
-	case same && (was == afterFailure || was == afterReturn) && (kind == disturbFault || kind == disturbCrash && was == afterFailure || kind == disturbBoot && was == afterReturn):
-		next = was
-	case settled && (kind == disturbCrash || kind == disturbFreeze):
-		next = afterFailure
-	case settled && kind == disturbBoot:
-		next = afterReturn
-	case settled && kind == disturbFault && was == undisturbed && len(w.faults) > 0 && KindOf(w.faults[len(w.faults)-1].Action).still:
-		next = undisturbed
-	default:
-		next = stable
-	}
+	bounded := !slices.ContainsFunc(w.active, func(f *fault) bool { return !f.kind.bounded }) && c.divide()
+	c.countCoincidences(kind)
+	next := c.nextPeriod(kind, bounded, same)
 	if next == afterFailure || next == afterReturn {
 		if !same {
 			c.failed, c.returned = nil, nil
@@ -113,7 +99,7 @@ func (c *checks) disturbed(kind int, m *machine) {
 	c.countPolls()
 	c.period, c.since = next, w.now
 	c.doneHome, c.doneAgree, c.settledAt = false, false, never
-	if quiet {
+	if bounded {
 		b := c.bounds()
 		c.settledAt = w.now + b.b7() + b.b5(len(w.streams)) + b.agree()
 		if w.now-w.lastSourceFault() < 2*time.Minute {
@@ -126,8 +112,28 @@ func (c *checks) disturbed(kind int, m *machine) {
 	for _, s := range w.streams {
 		c.assess(s)
 	}
-	c.nextTick = w.now
 	c.schedule()
+}
+
+// nextPeriod is the period that a disturbance begins. Bounded says that no fault is on for which no bound is promised.
+func (c *checks) nextPeriod(kind disturbance, bounded, same bool) period {
+	w := c.w
+	settled := w.now >= c.settledAt &&
+		!slices.ContainsFunc(c.trouble, func(t trouble) bool { return t.from < w.now }) // later ones are of this disturbance
+	switch {
+	case !bounded:
+		return disrupted
+	case same && c.period == afterFailure && (kind == disturbFault || kind == disturbCrash),
+		same && c.period == afterReturn && (kind == disturbFault || kind == disturbBoot):
+		return c.period
+	case settled && (kind == disturbCrash || kind == disturbFreeze):
+		return afterFailure
+	case settled && kind == disturbBoot:
+		return afterReturn
+	case settled && kind == disturbFault && c.period == undisturbed && len(w.faults) > 0 && KindOf(w.faults[len(w.faults)-1].Action).still:
+		return undisturbed
+	}
+	return stable
 }
 
 // lastSourceFault is when a source last failed.
@@ -141,8 +147,8 @@ func (w *world) lastSourceFault() time.Duration {
 	return at
 }
 
-// divide finds the parts of the group. It says whether everybody in a part reaches everybody else there, both ways,
-// and nobody outside.
+// divide finds the parts of the group. It says whether each node of a part reaches all others of it, both ways, and none
+// outside.
 func (c *checks) divide() bool {
 	w := c.w
 	for i := range c.parts {
@@ -176,13 +182,13 @@ func (c *checks) divide() bool {
 	return ok
 }
 
-// plan computes the homes, if all files are the same.
+// plan computes the homes and pins, if all files are the same.
 func (c *checks) plan() {
 	w := c.w
 	c.uniform = true
 	hash := ""
 	for i, m := range w.machines {
-		h := m.fileHash()
+		h := m.read().config.Hash
 		c.uniform = c.uniform && (i == 0 || h == hash)
 		hash = h
 	}
@@ -198,7 +204,7 @@ func (c *checks) plan() {
 	}
 	slices.Sort(names)
 	c.homes, c.pins = make([]string, len(w.streams)), make([]string, len(w.streams))
-	for _, x := range w.machines[0].controlConfig().Streams {
+	for _, x := range w.machines[0].read().config.Streams {
 		s := w.byName[x.Name]
 		if x.Clustered && x.Kind == control.Kept && !x.Disabled {
 			pin := c.pinned(x.Pin)
@@ -276,7 +282,7 @@ func (c *checks) due(at time.Duration) {
 		return
 	}
 	if c.period != disrupted {
-		c.dueCalm()
+		c.dueBounds()
 	}
 	c.dueExpectations()
 	c.dueProbes()
@@ -286,7 +292,9 @@ func (c *checks) due(at time.Duration) {
 	}
 }
 
-func (c *checks) dueCalm() {
+// dueBounds reports the troubles that last longer than they may, and looks once at what has to hold some time after a
+// disturbance.
+func (c *checks) dueBounds() {
 	w := c.w
 	b := c.bounds()
 	for i := range c.trouble {
@@ -299,8 +307,8 @@ func (c *checks) dueCalm() {
 		if t.many && w.now > c.since+b.s+b.d+b.up+2*b.b4() {
 			c.hold(I1, false, t.s, c.owners(t.s), "several owners in one stable part")
 		}
-		c.hold(rule, false, t.s, c.owners(t.s), "%s since %d ms, want at most %d ms (%s)", word(t.many),
-			(w.now-max(t.from, c.since))/time.Millisecond, (at-max(t.from, c.since))/time.Millisecond, c.state())
+		c.hold(rule, false, t.s, c.owners(t.s), "%s since %d ms, want at most %d ms (%s)", t,
+			(w.now-max(t.from, c.since))/time.Millisecond, (at-max(t.from, c.since))/time.Millisecond, c.period)
 	}
 	if !c.doneAgree && w.now > c.agreeAt(&b) {
 		c.doneAgree = true
@@ -311,18 +319,15 @@ func (c *checks) dueCalm() {
 		c.home()
 	}
 	if w.now > c.settledAt && len(c.trouble) > 0 {
-		c.settledAt = w.now + time.Second // looked at again
+		c.settledAt = w.now + time.Second // then it is looked at again
 	}
 	if c.period != undisturbed && w.now > c.settledAt {
 		c.period = undisturbed
-		c.sinceClean, c.polled, c.lossRun = w.now, 0, 0
+		c.settled, c.polled, c.lossRun = w.now, 0, 0
 	}
 }
 
-func (c *checks) state() string {
-	return [...]string{"wild", "stable", "after a failure", "after a return", "calm"}[c.period]
-}
-
+// edited is told that a machine's file has been edited.
 func (c *checks) edited(m *machine) {
 	c.edits++
 	c.roomSince[m.index] = c.w.now
@@ -330,15 +335,16 @@ func (c *checks) edited(m *machine) {
 	for _, q := range c.w.machines {
 		if q != m && !m.names(q) {
 			k := &m.known[q.index]
-			*k = knowledge{answered: k.answered} // with the entry goes what was known by it
+			*k = knowledge{answered: k.answered} // what a node knows by an entry goes with the entry
 		}
 	}
 	c.disturbed(disturbEdit, nil)
 }
 
+// crashing counts the states that should occur sometimes, when a machine is about to crash.
 func (c *checks) crashing(m *machine) {
 	w := c.w
-	if m.up && !m.settled {
+	if m.up && !m.warm {
 		w.sometimes["crash in warm-up"]++
 	}
 	for i := range m.captures {
@@ -359,8 +365,8 @@ func (c *checks) crashing(m *machine) {
 	}
 }
 
-// coverage counts the states that should occur sometimes.
-func (c *checks) coverage(kind int) {
+// countCoincidences counts the states that should occur sometimes, at a disturbance.
+func (c *checks) countCoincidences(kind disturbance) {
 	w := c.w
 	gap := slices.ContainsFunc(c.trouble, func(t trouble) bool { return !t.many })
 	switch {

@@ -10,58 +10,61 @@ import (
 // A trouble is a stream that has no owner or several, in some part of the group.
 type trouble struct {
 	s     *streamTruth
-	many  bool
-	from  time.Duration
-	told  bool
-	first bool // its end was due by B2
+	many  bool          // it has several
+	from  time.Duration // since when
+	told  bool          // that it lasts too long has been reported
+	first bool          // it began with the failure itself, so that B2 says how long it may last
+}
+
+// String gives the words for violations.
+func (t *trouble) String() string {
+	if t.many {
+		return "several owners"
+	}
+	return "no owner"
 }
 
 // assess finds out whether a stream is in trouble in some part.
 func (c *checks) assess(s *streamTruth) {
-	w := c.w
-	bad, many := false, false
-	var able, have [16]int
-	var big []int
-	if c.count > len(able) {
-		big = make([]int, 2*c.count)
-	}
-	get := func(a *[16]int, off, i int) *int {
-		if big != nil {
-			return &big[off*c.count+i]
-		}
-		return &a[i]
-	}
+	none, many := false, false
 	if c.period != disrupted {
-		for _, m := range w.machines {
-			p := c.parts[m.index]
-			if p < 0 {
-				continue
-			}
-			if c.eligible(m, s) {
-				*get(&able, 0, p)++
-			}
-			if f := m.captures[s.index].feed; f != nil && f.delivers() && !f.solo() {
-				*get(&have, 1, p)++
-			}
-		}
-		for p := range c.count {
-			bad = bad || *get(&able, 0, p) > 0 && *get(&have, 1, p) == 0
-			many = many || *get(&have, 1, p) > 1
-		}
+		none, many = c.ownership(s)
 	}
+	now := trouble{s: s, many: many, from: c.w.now, first: c.period == afterFailure && c.w.now == c.since}
 	i := slices.IndexFunc(c.trouble, func(t trouble) bool { return t.s == s })
 	switch {
-	case !bad && !many:
+	case !none && !many:
 		if i >= 0 {
 			c.over(&c.trouble[i])
 			c.trouble = slices.Delete(c.trouble, i, i+1)
 		}
-	case i >= 0 && c.trouble[i].many == many && w.now > c.since:
-	case i >= 0:
-		c.trouble[i] = trouble{s: s, many: many, from: w.now, first: c.period == afterFailure && w.now == c.since}
-	default:
-		c.trouble = append(c.trouble, trouble{s: s, many: many, from: w.now, first: c.period == afterFailure && w.now == c.since})
+	case i < 0:
+		c.trouble = append(c.trouble, now)
+	case c.trouble[i].many != many || c.w.now == c.since:
+		c.trouble[i] = now
 	}
+}
+
+// ownership says whether a stream has no owner in some part that could have one, or several in some part.
+func (c *checks) ownership(s *streamTruth) (none, many bool) {
+	c.able, c.have = slices.Grow(c.able[:0], c.count)[:c.count], slices.Grow(c.have[:0], c.count)[:c.count]
+	clear(c.able)
+	clear(c.have)
+	for _, m := range c.w.machines {
+		p := c.parts[m.index]
+		if p < 0 {
+			continue
+		}
+		c.able[p] += b2i(c.eligible(m, s))
+		if f := m.captures[s.index].feed; f != nil && f.delivers() && !f.solo() {
+			c.have[p]++
+		}
+	}
+	for p, n := range c.have {
+		none = none || c.able[p] > 0 && n == 0
+		many = many || n > 1
+	}
+	return none, many
 }
 
 // over measures a trouble that has ended.
@@ -75,7 +78,7 @@ func (c *checks) over(t *trouble) {
 	case t.many:
 		c.measure(I18, b.b4(), got)
 	case c.cold:
-		c.measure(I21, b.b6(c.everybody()), got)
+		c.measure(I21, b.b6(c.allRun()), got)
 	case t.first && c.period == afterFailure:
 		c.measure(I17, b.b2(), got)
 	default:
@@ -86,22 +89,22 @@ func (c *checks) over(t *trouble) {
 // limit is how long a trouble may last, and the invariant that says so.
 func (c *checks) limit(t *trouble, b *bounds) (time.Duration, Invariant) {
 	from := max(t.from, c.since)
-	late := time.Duration(0)
+	backoff := time.Duration(0) // for which a node waits before it tries a source again that has failed
 	if t.s.failed > 0 && c.w.now-t.s.failed < 3*time.Minute {
-		late = 63 * time.Second // its node waits before it tries again
+		backoff = 63 * time.Second
 	}
 	switch {
 	case t.many:
 		return from + b.b4(), I18
 	case c.cold:
-		return from + b.b6(c.everybody()) + late, I21
-	case t.first && c.period == afterFailure && c.uniform && late == 0 && !c.limited():
+		return from + b.b6(c.allRun()) + backoff, I21
+	case t.first && c.period == afterFailure && c.uniform && backoff == 0 && !c.limited():
 		return from + b.b2(), I17
 	}
-	return from + b.b7() + late, I20
+	return from + b.b7() + backoff, I20
 }
 
-// limited says whether a node has limits: who is full leaves streams to others, which learn of that only then.
+// limited says whether a node has limits: a full node leaves streams to others, which learn of that only then.
 func (c *checks) limited() bool {
 	for _, m := range c.w.machines {
 		if m.channelLimit() > 0 {
@@ -111,8 +114,8 @@ func (c *checks) limited() bool {
 	return false
 }
 
-// everybody says whether all machines that any file names take part.
-func (c *checks) everybody() bool {
+// allRun says whether all machines that any file names take part, in one part.
+func (c *checks) allRun() bool {
 	for _, m := range c.w.machines {
 		if !m.runs() {
 			return false
@@ -141,15 +144,10 @@ func (c *checks) counted(s *streamTruth, was int) {
 	}
 }
 
-// gapCloses is told that a stream has media again.
+// gapCloses is told that a stream has media again. The cold start is over with the last trouble, which that ends.
 func (c *checks) gapCloses() {
-	if c.cold && c.captured() {
-		c.cold = false
-	}
+	c.cold = c.cold && len(c.trouble) > 1
 }
-
-// captured says whether every stream of the group that can be is captured.
-func (c *checks) captured() bool { return len(c.trouble) <= 1 }
 
 // owners are the machines that capture a stream.
 func (c *checks) owners(s *streamTruth) (out []string) {
@@ -161,7 +159,7 @@ func (c *checks) owners(s *streamTruth) (out []string) {
 	return out
 }
 
-// owner is the machine that captures a stream in a part; nil unless it is exactly one.
+// owner is the machine from which media of a stream comes in a part, if it is one, and how many there are.
 func (c *checks) owner(s *streamTruth, part int) (one *machine, n int) {
 	for _, m := range c.w.machines {
 		if f := m.captures[s.index].feed; f != nil && c.parts[m.index] == part && f.delivers() {
@@ -182,11 +180,5 @@ func (c *checks) delivering(s *streamTruth) (out []string) {
 	return out
 }
 
-func word(many bool) string {
-	if many {
-		return "several owners"
-	}
-	return "no owner"
-}
-
+// solo says whether a machine captures a stream for itself, since its file does not share it.
 func (f *feed) solo() bool { return f.why == string(control.NotClustered) }

@@ -64,8 +64,8 @@ type Config struct {
 	Draining func() bool
 }
 
-// leastSuspend is how much two clocks have to differ to mean a suspend.
-const leastSuspend = 100 * time.Millisecond
+// LeastSuspend is how much two clocks have to differ to mean a suspend.
+const LeastSuspend = 100 * time.Millisecond
 
 // LoadEvery is how often the control plane is told of this node's load and of the streams that its clients want.
 const LoadEvery = 2 * time.Second
@@ -189,7 +189,7 @@ func (c *controller) measure(ctx actor.Context) {
 }
 
 func (c *controller) step(ctx actor.Context, ev control.Event) {
-	if asleep := c.cfg.Suspended(); asleep-c.asleep >= leastSuspend {
+	if asleep := c.cfg.Suspended(); asleep-c.asleep >= LeastSuspend {
 		was := c.asleep
 		c.asleep = asleep
 		c.step(ctx, control.Suspended{For: control.Instant(asleep - was)})
