@@ -10,6 +10,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,9 +38,8 @@ type facts struct {
 }
 
 func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
-	h := c.Hub
-	if spec.Hub.Tick != 0 {
-		h.Tick = spec.Hub.Tick
+	h := hub.Config{
+		Units: cmp.Or(spec.Hub.Units, c.Hub.Units), Bytes: cmp.Or(spec.Hub.Bytes, c.Hub.Bytes), Tick: cmp.Or(spec.Hub.Tick, c.Hub.Tick),
 	}
 	return act.Props(env, "stream", func() actor.Actor {
 		return &holder{
