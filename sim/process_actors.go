@@ -74,19 +74,19 @@ func newActors(m *machine) {
 	p.asker = p.sys.Root.Spawn(act.Props(p.env, "asker", func() actor.Actor { return actor.ReceiveFunc(p.takeAnswer) }))
 	n, err := node.Start(node.Config{
 		File: m.file, Hostname: m.announced, Build: "sim", Log: quietLog,
-		Outside: node.Outside{
+		Machine: node.Machine{
 			Wall:      func() time.Time { return time.Unix(1_700_000_000, 0).Add(m.clock.at(w.now) + m.clock.wall) },
 			Instance:  m.instance,
 			Burden:    func() load.Burden { return load.Burden{CPU: m.load} },
 			Suspended: func() time.Duration { return m.asleep },
-			World: &node.World{
-				System: p.sys, Env: p.env, Cluster: p.clus, Provider: p.prov, Fetcher: p,
-				Source:  func(in source.Input) (input.Source, error) { return actorSource{p, in.Stream}, nil },
-				Relay:   func(string) input.Source { return relaySource{p} },
-				Release: p.askRelease,
-				Stepped: p.stepped,
-				Hub:     hub.Config{Units: 8, Tick: -1},
-			},
+		},
+		Network: &node.Network{
+			System: p.sys, Env: p.env, Cluster: p.clus, Provider: p.prov, Fetcher: p,
+			Source:  func(in source.Input) (input.Source, error) { return actorSource{p, in.Stream}, nil },
+			Relay:   func(string) input.Source { return relaySource{p} },
+			Release: p.askRelease,
+			Stepped: p.stepped,
+			Hub:     hub.Config{Units: 8, Tick: -1},
 		},
 	})
 	if err != nil {

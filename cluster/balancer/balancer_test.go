@@ -50,7 +50,7 @@ func newFake(change func(*fake)) *fake {
 
 // answered is what the server s has said.
 func answered(change func(*follower.State)) follower.State {
-	s := follower.State{Entry: "s.example.com:80", Name: "s", Instance: "j", Ever: true, Stale: stale, Heard: time.Minute, Warm: true, LoadAt: time.Minute}
+	s := follower.State{Entry: "s.example.com:80", Name: "s", Instance: "j", Met: true, Stale: stale, Answered: time.Minute, Warm: true, LoadAt: time.Minute}
 	if change != nil {
 		change(&s)
 	}

@@ -119,7 +119,7 @@ func (b *Balancers) self(c candidate, v *control.View, sv *control.StreamView) c
 // other makes c a server that is no peer, which may turn out to be this node.
 func (b *Balancers) other(c candidate, v *control.View, sv *control.StreamView, r *Request) candidate {
 	s := b.servers[c.target.Server]
-	if s.Ever && s.Instance == v.Instance {
+	if s.Met && s.Instance == v.Instance {
 		return b.self(c, v, sv)
 	}
 	c.name, c.is = s.Name, figures(s.Load, balance.Instant(s.LoadAt))

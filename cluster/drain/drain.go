@@ -24,8 +24,8 @@ const (
 	// interval is how often the figures are looked at.
 	interval = 100 * time.Millisecond
 
-	// lastWords is how long viewers may take to be sent elsewhere, and readers of the progress to read its end.
-	lastWords = 2 * time.Second
+	// departLimit is how long viewers may take to be sent elsewhere, and readers of the progress to read its end.
+	departLimit = 2 * time.Second
 )
 
 // Config is what a drain needs of its node.
@@ -173,7 +173,7 @@ func (d *Drain) look() api.Drain {
 // depart sends the viewers that are left to other nodes, counts those that cannot be sent, and says how the drain went.
 func (d *Drain) depart(ctx context.Context) {
 	moved, closed := 0, 0
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), departLimit)
 	defer cancel()
 	for _, c := range d.cfg.Sessions.Clients() {
 		if c.Stats().Protocol == protocols.Relay {

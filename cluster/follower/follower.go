@@ -3,7 +3,7 @@
 //
 // A follower decides nothing about streams. The control plane says when a peer is asked, and what its answers and its
 // silence mean ([Peer]). A node outside the group is asked at an interval, and is alive until it has been silent for too
-// long ([Outsider]). A follower that fails starts afresh; the questions that were under way are lost like answers on a bad
+// long ([External]). A follower that fails starts afresh; the questions that were under way are lost like answers on a bad
 // network.
 package follower
 

@@ -14,8 +14,8 @@ type State struct {
 
 	Name     string // as the node announces itself
 	Instance string
-	Ever     bool          // it has answered
-	Heard    time.Duration // when it answered last, by this node's monotonic clock
+	Met      bool          // it has answered
+	Answered time.Duration // when it answered last, by this node's monotonic clock
 	Warm     bool
 	Draining bool
 	Busy     bool
@@ -31,7 +31,7 @@ type State struct {
 }
 
 // Alive says whether the node counts as alive at an instant.
-func (s State) Alive(now time.Duration) bool { return s.Ever && now-s.Heard < s.Stale }
+func (s State) Alive(now time.Duration) bool { return s.Met && now-s.Answered < s.Stale }
 
 // Runs says whether the node captures a stream and has media of it.
 func (s State) Runs(stream string) bool { return s.Claims[stream] == control.ClaimRunning }
@@ -42,8 +42,8 @@ func (s State) Lacks(stream string) bool {
 	return s.Listed != nil && !listed
 }
 
-// known is a node as its answers tell of it.
-type known struct {
+// A replica is a node as its answers tell of it.
+type replica struct {
 	state State
 	have  control.Seen // what the node need not tell again
 	inc   uint64
@@ -51,41 +51,41 @@ type known struct {
 }
 
 // forget drops the streams, which the node has to tell again.
-func (k *known) forget() {
-	k.state.Claims, k.state.Listed, k.have = nil, nil, control.Seen{}
+func (r *replica) forget() {
+	r.state.Claims, r.state.Listed, r.have = nil, nil, control.Seen{}
 }
 
 // take takes an answer in, to a question of the instant asked. It reports false for one that is older than what is known.
-func (k *known) take(st *control.State, asked, now time.Duration) bool {
-	if st.Instance == k.state.Instance && (st.Inc < k.inc || st.Inc == k.inc && st.Seq <= k.seq) {
+func (r *replica) take(st *control.State, asked, now time.Duration) bool {
+	if st.Instance == r.state.Instance && (st.Inc < r.inc || st.Inc == r.inc && st.Seq <= r.seq) {
 		return false
 	}
-	if st.Instance != k.state.Instance {
-		k.forget()
+	if st.Instance != r.state.Instance {
+		r.forget()
 	}
-	k.inc, k.seq = st.Inc, st.Seq
-	s := &k.state
-	s.Name, s.Instance, s.Ever, s.Heard = st.Node, st.Instance, true, now
+	r.inc, r.seq = st.Inc, st.Seq
+	s := &r.state
+	s.Name, s.Instance, s.Met, s.Answered = st.Node, st.Instance, true, now
 	s.Warm, s.Draining, s.Busy = st.Warm, st.Draining, st.Busy
 	s.Load, s.LoadAt = st.Load, asked-time.Duration(st.Load.Age)*time.Millisecond
 	s.Why, s.Detail = "", ""
-	k.streams(st)
+	r.streams(st)
 	return true
 }
 
 // streams takes in the claims and the list, of which an answer has only what has changed.
-func (k *known) streams(st *control.State) {
-	same := k.have.Instance == st.Instance && k.have.Inc == st.Inc
+func (r *replica) streams(st *control.State) {
+	same := r.have.Instance == st.Instance && r.have.Inc == st.Inc
 	switch {
-	case st.Same && same && k.have.Version == st.Version:
+	case st.Same && same && r.have.Version == st.Version:
 		return
-	case st.Same, st.Base != 0 && (!same || k.have.Version < st.Base):
-		k.have = control.Seen{} // the next question asks for everything
+	case st.Same, st.Base != 0 && (!same || r.have.Version < st.Base):
+		r.have = control.Seen{} // the next question asks for everything
 		return
 	}
 	claims := map[string]control.ClaimState{}
 	if st.Base != 0 {
-		claims = maps.Clone(k.state.Claims)
+		claims = maps.Clone(r.state.Claims)
 	}
 	for _, name := range st.Gone {
 		delete(claims, name)
@@ -93,13 +93,13 @@ func (k *known) streams(st *control.State) {
 	for _, c := range st.Claims {
 		claims[c.Stream] = c.State
 	}
-	k.state.Claims = claims
-	if st.ListHash != k.have.List || k.state.Listed == nil {
+	r.state.Claims = claims
+	if st.ListHash != r.have.List || r.state.Listed == nil {
 		listed := make(map[string]control.Listed, len(st.List))
 		for _, l := range st.List {
 			listed[l.Name] = l
 		}
-		k.state.Listed = listed
+		r.state.Listed = listed
 	}
-	k.have = control.Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: st.ListHash}
+	r.have = control.Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: st.ListHash}
 }

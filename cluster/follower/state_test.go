@@ -28,7 +28,7 @@ func claims(running []string, starting ...string) (out []control.Claim) {
 
 func TestServerIsKnownByItsAnswers(t *testing.T) {
 	list := []control.Listed{{Name: "a"}, {Name: "b"}}
-	k := known{}
+	r := replica{}
 	for i, tt := range []struct {
 		name    string
 		state   control.State
@@ -47,29 +47,29 @@ func TestServerIsKnownByItsAnswers(t *testing.T) {
 	} {
 		at := time.Duration(i+1) * time.Second
 		tt.state.Load.Age = 300
-		if ok := k.take(&tt.state, at, at+20*time.Millisecond); ok == tt.old {
+		if ok := r.take(&tt.state, at, at+20*time.Millisecond); ok == tt.old {
 			t.Errorf("%s: taken %t, want %t", tt.name, ok, !tt.old)
 		}
 		var running []string
-		for name := range k.state.Claims {
-			if k.state.Runs(name) {
+		for name := range r.state.Claims {
+			if r.state.Runs(name) {
 				running = append(running, name)
 			}
 		}
 		if slices.Sort(running); !slices.Equal(running, tt.running) {
 			t.Errorf("%s: running %v, want %v", tt.name, running, tt.running)
 		}
-		if got := slices.Sorted(maps.Keys(k.state.Listed)); !slices.Equal(got, tt.listed) {
+		if got := slices.Sorted(maps.Keys(r.state.Listed)); !slices.Equal(got, tt.listed) {
 			t.Errorf("%s: listed %v, want %v", tt.name, got, tt.listed)
 		}
-		if again := k.have == (control.Seen{}); again != tt.again {
+		if again := r.have == (control.Seen{}); again != tt.again {
 			t.Errorf("%s: asks for everything %t, want %t", tt.name, again, tt.again)
 		}
-		if !tt.old && (k.state.LoadAt != at-300*time.Millisecond || k.state.Heard != at+20*time.Millisecond) {
-			t.Errorf("%s: measured at %v, heard at %v", tt.name, k.state.LoadAt, k.state.Heard)
+		if !tt.old && (r.state.LoadAt != at-300*time.Millisecond || r.state.Answered != at+20*time.Millisecond) {
+			t.Errorf("%s: measured at %v, heard at %v", tt.name, r.state.LoadAt, r.state.Answered)
 		}
 	}
-	if !k.state.Lacks("x") || k.state.Lacks("a") || (State{}).Lacks("a") {
+	if !r.state.Lacks("x") || r.state.Lacks("a") || (State{}).Lacks("a") {
 		t.Error("what the list has is lacking, or the other way round")
 	}
 }
@@ -115,7 +115,7 @@ func TestServerIsAskedAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := act.NewSystem(nil)
 		f := &teller{send: func(to *actor.PID, m any) { sys.Root.Send(to, m) }}
-		pid, err := sys.Root.SpawnNamed(Outsider(act.NewReal(sys, nil), OutsiderConfig{
+		pid, err := sys.Root.SpawnNamed(External(act.NewReal(sys, nil), ExternalConfig{
 			Config: Config{Entry: "edge:80", Fetcher: f}, Kind: "server", Every: 2 * time.Second, Stale: 10 * time.Second, Changed: f.publish,
 		}), "server")
 		if err != nil {

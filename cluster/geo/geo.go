@@ -20,7 +20,7 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// Places are where a database is looked for that nobody has named, in order.
+// Places are where a database is looked for when the file names none, in order.
 var Places = []string{"/usr/share/GeoIP/GeoLite2-Country.mmdb", "/usr/share/GeoIP/GeoLite2-City.mmdb"}
 
 // ErrNone says that there is no database.
@@ -47,8 +47,8 @@ const (
 	// maxSize bounds a database. The largest of MaxMind's have some hundred megabytes.
 	maxSize = 2 << 30
 
-	// firstLook is how many networks are tried before the first use, which somebody waits for. That is all of a Country
-	// database.
+	// firstLook is how many networks are tried before the first use, for which the start of the node waits. A Country
+	// database has no more.
 	firstLook = 1_000_000
 
 	// look is how often the file is looked at.

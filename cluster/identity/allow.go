@@ -88,7 +88,7 @@ func isStream(id string) bool {
 	return ok && name != "" && !strings.Contains(name, "/")
 }
 
-// isAsker says whether an id can be that of somebody who asked: an actor of the node's tree, or a future.
+// isAsker says whether an id can be that of an asker: an actor of the node's tree, or a future.
 func isAsker(id string) bool {
 	return strings.HasPrefix(id, "node/") || strings.HasPrefix(id, "future$")
 }

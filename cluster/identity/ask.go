@@ -29,7 +29,7 @@ const (
 	AskPause = 20 * time.Millisecond  // before the next time
 )
 
-// Ask puts a question to whoever owns the stream and returns the answer, at the latest after about a second or when
+// Ask puts a question to the node that owns the stream and returns the answer, at the latest after about a second or when
 // ctx ends. It blocks, so no actor may call it: it is for API handlers and their like. A question is asked again when
 // no answer came, so it must bear being answered twice. The error is [ErrNoOwner], [ErrNoAnswer], a [*RefusedError] or
 // ctx's.

@@ -93,12 +93,12 @@ func TestAttacksOnTheRemoteChangeNothing(t *testing.T) {
 	t.Run("without the key", func(t *testing.T) {
 		shown := clientTLS(t, clusterKey)
 		shown.Certificates = nil
-		stranger := clientTLS(t, "another")
-		stranger.VerifyConnection = nil
+		unproven := clientTLS(t, "another")
+		unproven.VerifyConnection = nil
 		for name, creds := range map[string]credentials.TransportCredentials{
 			"no TLS":         insecure.NewCredentials(),
 			"no certificate": credentials.NewTLS(shown),
-			"another key":    credentials.NewTLS(stranger),
+			"another key":    credentials.NewTLS(unproven),
 		} {
 			if err := send(t, intruder(t, to, creds), good); status.Code(err) != codes.Unavailable {
 				t.Errorf("%s: error = %v, want %v", name, err, codes.Unavailable)

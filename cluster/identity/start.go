@@ -44,9 +44,9 @@ type Options struct {
 	// goroutine may call it.
 	Refused func(remote string, err error)
 
-	// Stranger is told of each connection whose other side did not prove a key, or spoke something else, and that was
+	// Unproven is told of each connection whose other side did not prove a key, or spoke something else, and that was
 	// closed for it. It may be nil; any goroutine may call it.
-	Stranger func(remote string, err error)
+	Unproven func(remote string, err error)
 }
 
 const (
@@ -82,7 +82,7 @@ func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, 
 	p = NewProvider()
 	allow := newAllow(p.known)
 	rc := remote.Configure("", 0,
-		remote.WithServerOptions(o.serverOptions(allow, guard{credentials.NewTLS(serverTLS), o.Stranger})...),
+		remote.WithServerOptions(o.serverOptions(allow, guard{credentials.NewTLS(serverTLS), o.Unproven})...),
 		remote.WithDialOptions(o.dialOptions()...),
 		remote.WithEndpointWriterQueueSize(writerQueue))
 	rc.MaxRetryCount = 1 // a dial that fails sleeps for two seconds, times this, while the mail of the link waits
@@ -98,8 +98,8 @@ func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, 
 	return c, p, func() { p.close(sys); c.Remote.Shutdown(false) }, nil
 }
 
-// listen starts the remote at the address that o says. What it advertises must be known before it accepts anybody,
-// and so must its port: where any free one will do, one is looked for first, again if it is taken meanwhile.
+// listen starts the remote at the address of the options. The address that it advertises, and so its port, must be known
+// before it accepts a connection: where any free port will do, one is looked for first, again if it is taken meanwhile.
 func (o Options) listen(r *remote.Remote, rc *remote.Config, a *allow) error {
 	host, text, err := net.SplitHostPort(o.Listen)
 	if err != nil {
@@ -210,21 +210,21 @@ func (o Options) serverOptions(a *allow, creds credentials.TransportCredentials)
 // guard tells of handshakes that failed.
 type guard struct {
 	credentials.TransportCredentials
-	stranger func(remote string, err error)
+	unproven func(remote string, err error)
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (g guard) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := g.TransportCredentials.ServerHandshake(c)
-	if err != nil && g.stranger != nil {
-		g.stranger(c.RemoteAddr().String(), err)
+	if err != nil && g.unproven != nil {
+		g.unproven(c.RemoteAddr().String(), err)
 	}
 	return conn, info, err
 }
 
 // Clone implements credentials.TransportCredentials.
 func (g guard) Clone() credentials.TransportCredentials {
-	return guard{g.TransportCredentials.Clone(), g.stranger}
+	return guard{g.TransportCredentials.Clone(), g.unproven}
 }
 
 func (o Options) dialOptions() []grpc.DialOption {

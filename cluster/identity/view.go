@@ -37,7 +37,7 @@ type Member struct {
 	SysID string
 
 	// Gen counts, on this node alone, how often the member came back from being taken for dead or under a new SysID.
-	// protoactor never again speaks to a member that has left, so whoever returns must be a new one to it.
+	// protoactor never again speaks to a member that has left, so a member that returns must be a new one to it.
 	Gen int
 }
 
@@ -65,7 +65,7 @@ func newSnapshot(v *View) *snapshot {
 	return s
 }
 
-// find gives the actor of a stream, or nil if nobody who can be asked owns it.
+// find gives the actor of a stream, or nil if no node that can be asked owns it.
 func (s *snapshot) find(stream string) *actor.PID {
 	if s == nil {
 		return nil

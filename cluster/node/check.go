@@ -29,7 +29,7 @@ func Load(filename string, src []byte, flags conf.Flags) (*conf.File, conf.Probl
 // It fails for no file that [Load] accepts, unless the machine has changed since.
 func (n *Node) prepare(f *conf.File) ([]stream.Spec, error) {
 	specs, err := n.media.specs(f)
-	if err == nil && n.cfg.Outside.World == nil {
+	if err == nil && n.cfg.Network == nil {
 		err = n.useCountries(f)
 	}
 	return specs, err

@@ -77,7 +77,7 @@ func TestCheckAcceptsExactlyTheFilesWithWhichANodeStarts(t *testing.T) {
 				file = file.With(source.Streams())
 			}
 			log := slog.New(slog.DiscardHandler)
-			n := &Node{cfg: Config{File: file, Log: log, Outside: Outside{}.complete()}, log: log}
+			n := &Node{cfg: Config{File: file, Log: log, Machine: Machine{}.complete()}, log: log}
 			n.media = n.newMedia()
 			n.media.open = n.newOpener().Open
 			_, err = n.prepare(file)

@@ -44,7 +44,7 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 	if err := n.putInEffect(next); err != nil {
 		return nil, err
 	}
-	if c := n.clients; c != nil {
+	if c := n.servers; c != nil {
 		c.srs.Configure(vhosts(next))
 		c.hls.SetHold(n.hold() + router.StartUp)
 		c.balancers.Configure(balancersOf(next))

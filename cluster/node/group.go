@@ -47,7 +47,7 @@ type group struct {
 
 func newGroup(cfg Config, refused func()) *group {
 	g := &group{hostname: cfg.Hostname, directory: directory.New(cfg.Hostname), refused: refused, log: cfg.Log}
-	if g.keys = trust.NewKeyring("", nil); cfg.Outside.World == nil {
+	if g.keys = trust.NewKeyring("", nil); cfg.Network == nil {
 		g.keys = keyring(cfg.File)
 	}
 	return g
@@ -116,7 +116,7 @@ func (g *group) startRemote(sys *actor.ActorSystem, f *conf.File) (err error) {
 		Refused: func(remote string, err error) {
 			g.log.Warn("message of another node refused", slog.String("client", remote), slog.Any("err", err))
 		},
-		Stranger: func(remote string, err error) {
+		Unproven: func(remote string, err error) {
 			g.log.Debug("not a node of this cluster", slog.String("client", remote), slog.Any("err", err))
 		},
 	})

@@ -115,7 +115,7 @@ func TestSuspendOfTheMachineReachesTheControlPlane(t *testing.T) {
 	noted := make(chan string, 1)
 	n, err := Start(Config{
 		File: file, Hostname: "n1", Log: slog.New(&eavesdropper{noted}),
-		Outside: Outside{Suspended: func() time.Duration { return time.Duration(asleep.Load()) }},
+		Machine: Machine{Suspended: func() time.Duration { return time.Duration(asleep.Load()) }},
 	})
 	if err != nil {
 		t.Fatal(err)

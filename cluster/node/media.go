@@ -40,7 +40,7 @@ func (n *Node) newMedia() *media {
 }
 
 // wall reads the wall clock, in ticks since the Unix epoch.
-func (n *Node) wall() int64 { return n.cfg.Outside.Wall().UnixMicro() / 100 * 9 }
+func (n *Node) wall() int64 { return n.cfg.Machine.Wall().UnixMicro() / 100 * 9 }
 
 // reserved says why a stream cannot have a name.
 func (n *Node) reserved(name string) error { return conf.CheckName(name, n.file().BalancerNames()) }
@@ -166,7 +166,7 @@ func (n *Node) sourceLinks(f *conf.File) (out []actors.Child) {
 		out = append(out, actors.Child{
 			// A link with another rule is another link.
 			Name: strings.TrimSpace(fmt.Sprintf("source %s %t %q %q %s", s.Name, s.OnlyGiven, s.Only, s.Except, s.Prefix)),
-			Props: follower.Outsider(n.tree.env, follower.OutsiderConfig{
+			Props: follower.External(n.tree.env, follower.ExternalConfig{
 				Config: follower.Config{Entry: s.Name, Fetcher: fetcher}, Kind: "source",
 				Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout,
 				Changed: func(is follower.State) {
@@ -183,7 +183,7 @@ func (n *Node) sourceLinks(f *conf.File) (out []actors.Child) {
 // newOpener makes what opens the inputs of the file.
 func (n *Node) newOpener() *source.Opener {
 	return &source.Opener{
-		Clock: n.cfg.Outside.Clock, Agent: "weir/" + n.cfg.Build, Log: n.log,
+		Clock: n.cfg.Machine.Clock, Agent: "weir/" + n.cfg.Build, Log: n.log,
 		Origins: source.Origins{
 			Directory: n.media.origins,
 			Transport: func(name string) http.RoundTripper { return n.group.keys.Transport(sourceLink(name)) },

@@ -31,7 +31,11 @@ type Config struct {
 	Hostname string     // announced unless the file or a peer entry names the node
 	Build    string     // version, for pages and peers
 	Log      *slog.Logger
-	Outside  Outside
+	Machine  Machine
+
+	// Network, if not nil, takes the place of the machine's: it is the simulator's. Such a node has the actors below streams,
+	// peers and control, and serves no clients; it opens no file and no socket, starts no goroutine, and derives no key.
+	Network *Network
 
 	// Reload reads the configuration again when the API asks for it; nil: it cannot be.
 	Reload func() (*conf.File, error)
@@ -39,9 +43,9 @@ type Config struct {
 
 // A Node is a running node: its parts.
 type Node struct {
-	cfg   Config
-	log   *slog.Logger
-	world *World
+	cfg     Config
+	log     *slog.Logger
+	network *Network
 
 	config   configuration
 	tree     *tree
@@ -49,13 +53,13 @@ type Node struct {
 	media    *media
 	streams  *stream.Registry
 	sessions *session.Registry
-	clients  *clients // nil in a [World] of the simulator's
+	servers  *servers // nil where another [Network] than the machine's is given
 
 	geo      geo.Current
 	load     *load.Meter
 	reporter *reporter
 	drain    *drain.Drain
-	history  *history.History // nil without clients
+	history  *history.History // nil without servers
 	journal  *journal.Writer  // nil without one
 	tasks    []*act.Task      // that end after the actors
 }
@@ -65,19 +69,19 @@ func Start(cfg Config) (_ *Node, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Outside = cfg.Outside.complete()
+	cfg.Machine = cfg.Machine.complete()
 	n := &Node{
-		cfg: cfg, log: cfg.Log, world: cfg.Outside.World, streams: stream.NewRegistry(), sessions: session.NewRegistry(),
+		cfg: cfg, log: cfg.Log, network: cfg.Network, streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		reporter: newReporter(cfg),
 	}
 	n.group = newGroup(cfg, n.reporter.metrics.Unauthorised)
 	n.media = n.newMedia()
-	simulated := n.world != nil
+	simulated := n.network != nil
 	if !simulated {
-		n.world = n.machine()
+		n.network = n.newNetwork()
 	}
-	n.tree, n.media.open = newTree(n.world), n.world.Source
-	n.group.cluster, n.group.provider = n.world.Cluster, n.world.Provider
+	n.tree, n.media.open = newTree(n.network), n.network.Source
+	n.group.cluster, n.group.provider = n.network.Cluster, n.network.Provider
 	n.config.set(cfg.File, n.media.with(cfg.File))
 	specs, err := n.prepare(n.file())
 	if err != nil {
@@ -105,7 +109,7 @@ func Start(cfg Config) (_ *Node, err error) {
 func (n *Node) open() (err error) {
 	f := n.file()
 	if n.history, err = history.Open(history.Config{
-		SessionLog: f.SessionLog, Pulse: f.Pulsedb, Wall: n.cfg.Outside.Wall, Wait: n.cfg.Outside.Clock.Wait,
+		SessionLog: f.SessionLog, Pulse: f.Pulsedb, Wall: n.cfg.Machine.Wall, Wait: n.cfg.Machine.Clock.Wait,
 		Node: n.group.name, Country: n.geo.Country, Load: n.load, Sessions: n.sessions, Streams: n.streams, Log: n.log,
 	}); err != nil {
 		return err
@@ -114,7 +118,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	n.clients = &clients{sockets: sockets}
+	n.servers = &servers{sockets: sockets}
 	if err := n.group.startRemote(n.tree.sys, f); err != nil {
 		return err
 	}
@@ -127,7 +131,7 @@ func (n *Node) open() (err error) {
 
 // run starts what runs beside the actors.
 func (n *Node) run() {
-	if n.clients == nil {
+	if n.servers == nil {
 		return
 	}
 	tasks := n.history.Tasks()
@@ -156,12 +160,12 @@ func (n *Node) Stop() {
 }
 
 func (n *Node) close() {
-	n.clients.close()
+	n.servers.close()
 	n.group.close()
 }
 
 // Addresses are where this node listens, by kind of listener.
-func (n *Node) Addresses() map[string][]string { return n.clients.addresses() }
+func (n *Node) Addresses() map[string][]string { return n.servers.addresses() }
 
 // Drain makes the node hand its streams over and then wait for its viewers; see [drain.Drain.Begin].
 func (n *Node) Drain(limit time.Duration) { n.drain.Begin(limit) }

@@ -43,13 +43,13 @@ func (n *Node) captures() int { return len(controller.Captures(n.streams)) }
 // newLoad makes what measures the load of this node.
 func (n *Node) newLoad() *load.Meter {
 	return load.New(load.Config{
-		Sessions: n.sessions, Streams: n.streams, Burden: n.cfg.Outside.Burden, Captures: n.captures,
-		Playlists: func() uint64 { return n.clients.stats().Bytes },
+		Sessions: n.sessions, Streams: n.streams, Burden: n.cfg.Machine.Burden, Captures: n.captures,
+		Playlists: func() uint64 { return n.servers.stats().Bytes },
 		Chosen: func(now time.Duration) int {
-			if n.clients == nil {
+			if n.servers == nil {
 				return 0
 			}
-			return n.clients.balancers.PerSecond(now)
+			return n.servers.balancers.PerSecond(now)
 		},
 	})
 }
@@ -57,8 +57,8 @@ func (n *Node) newLoad() *load.Meter {
 // measure measures the load for the control plane, and what the API of SRS shows.
 func (n *Node) measure() control.Load {
 	now := n.tree.env.Now()
-	if n.clients != nil {
-		n.clients.srsAPI.Measure(now)
+	if n.servers != nil {
+		n.servers.srsAPI.Measure(now)
 	}
 	return n.load.Measure(now)
 }
@@ -68,10 +68,10 @@ func (n *Node) newDrain() *drain.Drain {
 	return drain.New(drain.Config{
 		HandOver: func() { n.Control().Send(control.Drain{}) },
 		Go:       func(run func(context.Context) error) { n.tree.beside(run) },
-		Wait:     n.cfg.Outside.Clock.Wait, Sessions: n.sessions, Captures: n.captures, Log: n.log,
-		Locate: func(ctx context.Context, q listen.Request) listen.Answer { return n.clients.router.Locate(ctx, q) },
+		Wait:     n.cfg.Machine.Clock.Wait, Sessions: n.sessions, Captures: n.captures, Log: n.log,
+		Locate: func(ctx context.Context, q listen.Request) listen.Answer { return n.servers.router.Locate(ctx, q) },
 		Served: func() uint64 {
-			st := n.clients.stats()
+			st := n.servers.stats()
 			return st.Playlists + st.Segments
 		},
 	})
@@ -82,7 +82,7 @@ func (n *Node) handover() handover.Config {
 	return handover.Config{
 		Self: n.group.name, Ask: n.group.askAt, Private: n.group.private, Log: n.log,
 		Segment: func(ctx context.Context, private, stream string, f cmaf.Form, number int64) ([]byte, error) {
-			return n.clients.hls.Fetch(ctx, private, stream, f, number)
+			return n.servers.hls.Fetch(ctx, private, stream, f, number)
 		},
 	}
 }

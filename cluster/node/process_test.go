@@ -130,7 +130,7 @@ func startNode(name string, o order) (*Node, error) {
 		return nil, errors.New(problems.String())
 	}
 	return Start(Config{
-		File: file, Hostname: name, Outside: Outside{Env: func(e act.Env) act.Env { return faulty{e} }},
+		File: file, Hostname: name, Machine: Machine{Env: func(e act.Env) act.Env { return faulty{e} }},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 }

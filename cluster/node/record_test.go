@@ -43,7 +43,7 @@ func TestSessionsAndMinutesAreWrittenIntoOneDirectory(t *testing.T) {
 		if problems.Failed() {
 			t.Fatal(problems)
 		}
-		n, err := Start(Config{File: file, Hostname: "n1", Outside: Outside{Clock: &hasty{Clock: pull.SystemClock()}}})
+		n, err := Start(Config{File: file, Hostname: "n1", Machine: Machine{Clock: &hasty{Clock: pull.SystemClock()}}})
 		if err != nil {
 			t.Fatal(err)
 		}

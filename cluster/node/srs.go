@@ -15,11 +15,11 @@ import (
 	"weir/protocols/api"
 )
 
-// meetSRS makes what the node has to do with SRS servers and with the virtual hosts of its file.
-func (n *Node) meetSRS(c *clients) {
-	instance := n.cfg.Outside.Instance()
-	c.hooks = srs.NewHooks(n.cfg.Hostname, instance, n.log)
-	c.srs = srs.New(srs.Config{
+// newSRS makes what the node has to do with SRS servers and with the virtual hosts of its file.
+func (n *Node) newSRS(s *servers) {
+	instance := n.cfg.Machine.Instance()
+	s.hooks = srs.NewHooks(n.cfg.Hostname, instance, n.log)
+	s.srs = srs.New(srs.Config{
 		Vhosts: vhosts(n.file()), Node: n.group.name, Instance: instance, Wall: n.wall, Log: n.log,
 		Owner: func(stream string) (srs.Owner, bool) {
 			view, _ := n.group.directory.View()
@@ -32,8 +32,8 @@ func (n *Node) meetSRS(c *clients) {
 	if a := n.file().EditAuth; a != nil {
 		edit = &api.Credentials{User: a.User, Password: a.Password}
 	}
-	c.srsAPI = srs.NewAPI(srs.APIConfig{
-		Cluster: c.srs, Hooks: c.hooks, Build: n.cfg.Build, PID: os.Getpid(), Uptime: n.tree.env.Now, Wall: n.cfg.Outside.Wall,
+	s.srsAPI = srs.NewAPI(srs.APIConfig{
+		Cluster: s.srs, Hooks: s.hooks, Build: n.cfg.Build, PID: os.Getpid(), Uptime: n.tree.env.Now, Wall: n.cfg.Machine.Wall,
 		MayEdit: func(r *http.Request) (int, error) { return api.MayEdit(r, edit) },
 		Streams: n.liveStreams,
 		Sessions: func() []srs.Session {
@@ -60,7 +60,7 @@ func (n *Node) meetSRS(c *clients) {
 func (n *Node) rtmpAddress() srs.Address {
 	f := n.file()
 	a := srs.Address{Host: f.Advertise.Host, Port: f.Advertise.Port}
-	for _, s := range n.clients.sockets.list {
+	for _, s := range n.servers.sockets.list {
 		if s.of.Protocol == protocols.RTMP {
 			a.Ports = append(a.Ports, portOf(s.l))
 		}

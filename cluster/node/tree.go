@@ -27,7 +27,7 @@ type tree struct {
 	failed chan error // has the reason when the root has failed
 }
 
-func newTree(w *World) *tree { return &tree{sys: w.System, env: w.Env, failed: make(chan error, 1)} }
+func newTree(w *Network) *tree { return &tree{sys: w.System, env: w.Env, failed: make(chan error, 1)} }
 
 // pid is the address of a child of the root.
 func (t *tree) pid(name string) *actor.PID {
@@ -66,22 +66,22 @@ func (n *Node) children(specs []stream.Spec) []actors.Child {
 	env, ctl := n.tree.env, n.tree.pid(actors.Control)
 	children := []actors.Child{
 		{Name: actors.Streams, Props: stream.Supervisor(env, stream.Config{
-			Specs: specs, Hub: n.world.Hub, Pack: packager.Config{Wall: n.cfg.Outside.Wall, Log: n.log}, Relay: n.world.Relay, Wall: n.wall,
+			Specs: specs, Hub: n.network.Hub, Pack: packager.Config{Wall: n.cfg.Machine.Wall, Log: n.log}, Relay: n.network.Relay, Wall: n.wall,
 			Report: controller.Report(ctl), Numbered: controller.Numbered(ctl), Inherit: handover.Inherit(env, n.handover()),
 			Answer: n.answerer().Answer, Registry: n.streams,
 		})},
 		{Name: actors.Peers, Props: actors.Group(env, "peers", n.peerLinks(n.file()))},
 		{Name: actors.Control, Props: controller.Props(env, n.controlling())},
 	}
-	if n.clients == nil {
+	if n.servers == nil {
 		return children
 	}
 	return append(children,
 		actors.Child{Name: actors.Servers, Props: actors.Group(env, "servers", n.serverLinks(n.file()))},
 		actors.Child{Name: actors.Sessions, Props: session.Supervisor(env, session.Config{
-			Router: n.clients.router, Registry: n.sessions, Left: n.clients.left, Ended: n.history.Ended,
+			Router: n.servers.router, Registry: n.sessions, Left: n.servers.left, Ended: n.history.Ended,
 		})},
-		actors.Child{Name: actors.Listeners, Props: actors.Group(env, "listeners", n.clients.listeners(env))})
+		actors.Child{Name: actors.Listeners, Props: actors.Group(env, "listeners", n.servers.listeners(env))})
 }
 
 // controlling is what the control actor needs.
@@ -99,8 +99,8 @@ func (n *Node) controlling() controller.Config {
 				n.reporter.changed(v, n.tree.env.Now())
 			}
 		},
-		Note: n.reporter.note, Load: n.measure, Wanted: n.wanted, Packs: n.clients != nil, Release: n.world.Release, Stepped: n.world.Stepped,
-		Suspended: n.cfg.Outside.Suspended, Journal: n.journal, Drained: n.drain.Handed, Draining: n.drain.Draining,
+		Note: n.reporter.note, Load: n.measure, Wanted: n.wanted, Packs: n.servers != nil, Release: n.network.Release, Stepped: n.network.Stepped,
+		Suspended: n.cfg.Machine.Suspended, Journal: n.journal, Drained: n.drain.Handed, Draining: n.drain.Draining,
 	}
 }
 
@@ -109,8 +109,8 @@ func (n *Node) controlConfig() control.Config {
 	key := n.group.keys.Own().ID()
 	c := ControlConfig(n.file(), n.cfg.Hostname, key)
 	c.Hash = n.config.read.Load().Hash(key) // streams that come and go by themselves make no difference of files
-	c.Instance, c.Seed = n.cfg.Outside.Instance(), n.tree.env.Rand()
-	c.Advert = control.Advert{Build: n.cfg.Build, SysID: n.tree.sys.ID, Ports: n.clients.ports()}
+	c.Instance, c.Seed = n.cfg.Machine.Instance(), n.tree.env.Rand()
+	c.Advert = control.Advert{Build: n.cfg.Build, SysID: n.tree.sys.ID, Ports: n.servers.ports()}
 	if n.group.cluster != nil {
 		c.Advert.Remote = n.tree.sys.Address()
 	}
@@ -122,10 +122,10 @@ func (n *Node) peerLinks(f *conf.File) []actors.Child {
 	out := make([]actors.Child, 0, len(f.Peers))
 	for _, p := range f.Peers {
 		out = append(out, actors.Child{Name: entry(p), Props: follower.Peer(n.tree.env, follower.Config{
-			Entry: entry(p), Fetcher: n.world.Fetcher, Measured: n.reporter.fetched,
+			Entry: entry(p), Fetcher: n.network.Fetcher, Measured: n.reporter.fetched,
 		}, n.tree.pid(actors.Control))})
 	}
-	if n.clients != nil {
+	if n.servers != nil {
 		out = append(out, n.sourceLinks(f)...)
 	}
 	return out
@@ -135,9 +135,9 @@ func (n *Node) peerLinks(f *conf.File) []actors.Child {
 func (n *Node) serverLinks(f *conf.File) (out []actors.Child) {
 	keys, _ := otherServers(f)
 	for _, key := range keys {
-		out = append(out, actors.Child{Name: key, Props: follower.Outsider(n.tree.env, follower.OutsiderConfig{
-			Config: follower.Config{Entry: key, Fetcher: n.world.Fetcher, Measured: n.reporter.fetched}, Kind: "server",
-			Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout, Changed: n.clients.balancers.Seen,
+		out = append(out, actors.Child{Name: key, Props: follower.External(n.tree.env, follower.ExternalConfig{
+			Config: follower.Config{Entry: key, Fetcher: n.network.Fetcher, Measured: n.reporter.fetched}, Kind: "server",
+			Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout, Changed: n.servers.balancers.Seen,
 		})})
 	}
 	return out

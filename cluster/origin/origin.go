@@ -34,9 +34,9 @@ type Stream struct {
 	Running  bool   // the origin captures it itself
 }
 
-// Restream applies the rule to what an origin configures and captures. Streams that are published are there while
-// somebody publishes; what the origin restreams itself is left out, so that no two nodes can feed each other. The order
-// is that of the names.
+// Restream applies the rule to the streams that an origin configures and captures. A stream that is published is there while
+// it has a publisher. A stream that the origin restreams itself is left out, so that no two nodes can feed each other. The
+// order is that of the names.
 func (r Rule) Restream(list map[string]control.Listed, claims map[string]control.ClaimState) (out []Stream) {
 	for _, l := range list {
 		state := claims[l.Name]

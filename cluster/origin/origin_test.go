@@ -152,7 +152,7 @@ func TestStreamsAppearAndVanishWithTheirOrigin(t *testing.T) {
 		var changes atomic.Int64
 		sys := act.NewSystem(nil)
 		env := act.NewReal(sys, nil)
-		pid := sys.Root.Spawn(follower.Outsider(env, follower.OutsiderConfig{
+		pid := sys.Root.Spawn(follower.External(env, follower.ExternalConfig{
 			Config: follower.Config{Entry: "o:80", Fetcher: n}, Kind: "source", Every: 2 * time.Second, Stale: 10 * time.Second,
 			Changed: func(is follower.State) {
 				if d.Set("o:80", (origin.Rule{}).Restream(is.Listed, is.Claims)) {

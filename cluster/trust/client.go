@@ -19,8 +19,8 @@ var (
 	// keys.
 	ErrStale = errors.New("the peer does not know its own nonces")
 
-	// ErrUnproven means that whoever answered proved nothing: it is no weir node, has no cluster key, or its listener
-	// refused before the request reached the gate. The error's text has the status.
+	// ErrUnproven means that the answer proves no key: the other side is no weir node or has no cluster key, or its
+	// listener refused before the request reached the gate. The error's text has the status.
 	ErrUnproven = errors.New("the answer carries no proof")
 )
 

@@ -10,18 +10,18 @@ import (
 
 const (
 	// window is how many nonces may be issued after one before it is stale, and the number of bits kept of them.
-	// Nobody without the key can push a peer's nonce out of it faster than by asking a million times between two of
-	// the peer's polls, and a peer that is pushed out repeats its request with a fresh one.
+	// An asker without the key pushes a peer's nonce out of the window only by asking a million times between two of the
+	// peer's polls, and the peer then repeats its request with a fresh nonce.
 	window = 1 << 20
 
-	// lifetime bounds for how long somebody in the middle can hold a request back and still deliver it. It is longer
-	// than any poll interval and is measured by the answerer's own monotonic clock alone.
+	// lifetime bounds for how long a request can be held back on its way and still be taken. It is longer than any poll
+	// interval, and is measured by the answering node's monotonic clock alone.
 	lifetime = 10 * time.Minute
 )
 
 // nonces issues numbers that are used once. A nonce carries its serial number, its age and a tag that only this
-// process can make, so issuing costs no memory, whoever asks; what is remembered is one bit for each of the last
-// window nonces, 128 KiB in all, allocated in full at the first use.
+// process can make, so issuing one costs no memory. One bit is kept for each of the last window nonces, 128 KiB in all,
+// allocated in full at the first use.
 type nonces struct {
 	secret [32]byte
 	start  time.Time

@@ -20,7 +20,7 @@ import (
 
 // Limits of what is kept in memory to be hashed.
 const (
-	maxRequest = 16 << 20 // of a request from somebody who has the key
+	maxRequest = 16 << 20 // of a request that proves the key
 	maxReply   = 16 << 20
 )
 
@@ -32,9 +32,8 @@ type Options struct {
 	Others func() []Keys
 
 	// Streaming says which requests are answered with an endless body. The headers of such a reply hold its proof
-	// before the handler runs, for status 200, and cover no body; whoever hijacks the connection copies w.Header()
-	// into the head that it writes. Whatever else such a handler answers is proved like any other reply. Nil means
-	// none.
+	// before the handler runs, for status 200, and cover no body; a handler that hijacks the connection copies w.Header()
+	// into the head that it writes. Another status of such a handler is proved like any other reply. Nil means none.
 	Streaming func(*http.Request) bool
 
 	// WrongKey is told of every request with a wrong key, for counters and pages; the log gets one line per address
@@ -88,7 +87,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "cluster key refused", http.StatusUnauthorized)
 		return
 	}
-	// Only now, so that nobody without the key can use up a nonce that he saw.
+	// The nonce is taken after the proof was checked, so that it cannot be used up by an observer without the key.
 	if !g.nonces.take(p.nonce) {
 		g.refuse(w, trustStale)
 		return
@@ -285,8 +284,8 @@ func (w *streamWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Hijack implements [http.Hijacker] until something was written. Whoever takes the connection answers 200, with the
-// headers that are set.
+// Hijack implements [http.Hijacker] until something was written. The caller answers 200 on the connection, with the headers
+// that are set.
 func (w *streamWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.mode != undecided {
 		return nil, nil, fmt.Errorf("trust: hijacking a reply that has begun: %w", http.ErrNotSupported)
@@ -333,8 +332,8 @@ const (
 	warnMany  = 1024
 )
 
-// warnings remembers which addresses the log has heard of in the last minute, 1,024 at most; beyond that the log is
-// silent about new ones until the minute of an old one is over.
+// warnings remembers the addresses of which the log has told in the last minute, 1,024 at most. Beyond that the log tells of no
+// new address until the minute of an old one is over.
 type warnings struct {
 	mu   sync.Mutex
 	last map[netip.Addr]time.Duration

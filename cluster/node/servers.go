@@ -33,8 +33,8 @@ import (
 	"weir/protocols/rtsp"
 )
 
-// clients serve the clients of a node. A nil clients is that of a node without.
-type clients struct {
+// servers serve the clients of a node. A nil servers is that of a node that serves none.
+type servers struct {
 	sockets   *sockets
 	router    *router.Router
 	balancers *balancer.Balancers
@@ -43,7 +43,7 @@ type clients struct {
 	hooks     *srs.Hooks
 	srsAPI    *srs.API
 	hls       *hls.Server
-	servers   map[protocols.Protocol]server // of each protocol that has sockets
+	listening map[protocols.Protocol]server // by the protocol of the sockets
 }
 
 // A server serves the clients of a protocol on any number of sockets.
@@ -59,29 +59,29 @@ func (e enter) Enter(c listen.Client) { e(c) }
 
 // serve makes what serves clients at the sockets that are open.
 func (n *Node) serve() {
-	c := n.clients
-	n.meetSRS(c)
-	c.relays = &source.Relays{
-		Directory: n.group.directory, External: c.srs, Transport: n.group.transport, Hold: n.hold, Wait: n.cfg.Outside.Clock.Wait, Log: n.log,
+	s := n.servers
+	n.newSRS(s)
+	s.relays = &source.Relays{
+		Directory: n.group.directory, External: s.srs, Transport: n.group.transport, Hold: n.hold, Wait: n.cfg.Machine.Clock.Wait, Log: n.log,
 	}
-	c.balancers = balancer.New(balancer.Config{
+	s.balancers = balancer.New(balancer.Config{
 		View: n.group.view.Load, Now: n.tree.env.Now, Load: n.load.Load, Rate: n.load.Rate, Country: n.geo.Country,
 	})
-	c.balancers.Configure(balancersOf(n.file()))
-	c.router = n.newRouter(c)
+	s.balancers.Configure(balancersOf(n.file()))
+	s.router = n.newRouter(s)
 	d := listen.Deps{
-		Router: c.router, Log: n.log,
-		Sessions: enter(func(is listen.Client) { n.tree.send(actors.Sessions, session.Enter{Client: is}) }),
+		Router: s.router, Log: n.log,
+		Sessions: enter(func(c listen.Client) { n.tree.send(actors.Sessions, session.Enter{Client: c}) }),
 	}
-	c.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{
-		Router: c.router, Sessions: d.Sessions, Transport: n.group.keys.Base(), Log: n.log,
+	s.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{
+		Router: s.router, Sessions: d.Sessions, Transport: n.group.keys.Base(), Log: n.log,
 	})
-	n.reporter.status = n.newStatus(c)
+	n.reporter.status = n.newStatus(s)
 	api := n.newAPI()
-	c.servers = map[protocols.Protocol]server{
+	s.listening = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
 			Paths: []gateway.Path{
-				{Path: srs.Prefix, Handler: c.srsAPI},
+				{Path: srs.Prefix, Handler: s.srsAPI},
 				{Path: "/streamer/", Handler: api},
 				{Path: "/api/", Handler: api},
 				{Path: "/metrics/", Handler: api},
@@ -89,18 +89,18 @@ func (n *Node) serve() {
 				{Path: relay.Path, Handler: n.group.guard(relay.New(d), true)},
 			},
 			Streams: map[protocols.Protocol]gateway.Handler{
-				protocols.HLS: c.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
+				protocols.HLS: s.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
 			},
-			Balancers: c.balancers, Trusted: n.trusted,
+			Balancers: s.balancers, Trusted: n.trusted,
 		}), d),
 		protocols.RTMP: rtmp.New(rtmp.Config{}, d),
-		protocols.RTSP: rtsp.New(rtsp.Config{Host: c.sockets.host(protocols.RTSP)}, d),
+		protocols.RTSP: rtsp.New(rtsp.Config{Host: s.sockets.host(protocols.RTSP)}, d),
 	}
 }
 
-func (n *Node) newRouter(c *clients) *router.Router {
+func (n *Node) newRouter(s *servers) *router.Router {
 	return router.New(router.Config{
-		Directory: n.group.directory, Registry: n.streams, Instances: n.media.instances, SRS: c.srs, Hooks: c.hooks, Log: n.log,
+		Directory: n.group.directory, Registry: n.streams, Instances: n.media.instances, SRS: s.srs, Hooks: s.hooks, Log: n.log,
 		Streams: func(m any) { n.tree.send(actors.Streams, m) },
 		Hold:    n.hold, Reserved: n.reserved,
 		Demanded: func(stream string, least time.Duration) {
@@ -124,12 +124,12 @@ func (n *Node) newAPI() http.Handler {
 }
 
 // newStatus makes what the API shows of this node.
-func (n *Node) newStatus(c *clients) *status.Status {
+func (n *Node) newStatus(s *servers) *status.Status {
 	return status.New(status.Config{
 		View: n.group.view.Load, Now: n.tree.env.Now, Control: n.Control(),
 		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
 		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
-		Countries: &n.geo, Drain: n.drain, Balancers: c.balancers.Report, Minutes: n.history.Minutes, Reload: n.readAgain,
+		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Minutes: n.history.Minutes, Reload: n.readAgain,
 	})
 }
 
@@ -146,11 +146,11 @@ func (n *Node) trusted(a netip.Addr) bool {
 // wanted lists the on-demand streams that clients of this node want now.
 func (n *Node) wanted() []string {
 	v := n.View()
-	if n.clients == nil || v == nil {
+	if n.servers == nil || v == nil {
 		return nil
 	}
 	n.media.instances.Sweep(n.tree.env.Now(), n.publishes)
-	return n.clients.router.Wanted(v, n.sessions.List())
+	return n.servers.router.Wanted(v, n.sessions.List())
 }
 
 // publishes says whether a stream has a publisher here.
@@ -164,57 +164,57 @@ func (n *Node) asker() *owner.Asker {
 	return &owner.Asker{Self: n.group.name, Want: n.Control().WantPublish, Ask: n.group.ask}
 }
 
-func (c *clients) close() {
-	if c == nil {
+func (s *servers) close() {
+	if s == nil {
 		return
 	}
 	for _, d := range protocols.Listeners() {
-		if s, ok := c.servers[d.Protocol].(io.Closer); ok {
-			_ = s.Close()
+		if l, ok := s.listening[d.Protocol].(io.Closer); ok {
+			_ = l.Close()
 		}
 	}
-	if c.hls != nil {
-		_ = c.hls.Close()
+	if s.hls != nil {
+		_ = s.hls.Close()
 	}
-	c.sockets.close()
+	s.sockets.close()
 }
 
 // addresses are where the node listens, by directive.
-func (c *clients) addresses() map[string][]string {
+func (s *servers) addresses() map[string][]string {
 	m := map[string][]string{}
-	for _, k := range c.sockets.list {
+	for _, k := range s.sockets.list {
 		m[k.of.Directive()] = append(m[k.of.Directive()], k.addr)
 	}
 	return m
 }
 
 // ports are the first of each protocol.
-func (c *clients) ports() (ports protocols.Ports) {
-	if c == nil {
+func (s *servers) ports() (ports protocols.Ports) {
+	if s == nil {
 		return ports
 	}
-	return c.sockets.ports()
+	return s.sockets.ports()
 }
 
 // listeners are the actors that accept.
-func (c *clients) listeners(env act.Env) []actors.Child {
-	children := make([]actors.Child, 0, len(c.sockets.list))
-	for _, k := range c.sockets.list {
+func (s *servers) listeners(env act.Env) []actors.Child {
+	children := make([]actors.Child, 0, len(s.sockets.list))
+	for _, k := range s.sockets.list {
 		name := k.of.Directive() + ":" + k.addr
 		children = append(children, actors.Child{Name: name, Props: listener.Props(env, listener.Config{
-			Name: name, Open: k.open, Serve: c.servers[k.of.Protocol].Serve,
+			Name: name, Open: k.open, Serve: s.listening[k.of.Protocol].Serve,
 		})})
 	}
 	return children
 }
 
 // left is told of each session that has ended.
-func (c *clients) left(s listen.ClientStats) { c.hooks.Left(s.Remote, s.BytesIn, s.BytesOut) }
+func (s *servers) left(is listen.ClientStats) { s.hooks.Left(is.Remote, is.BytesIn, is.BytesOut) }
 
 // stats are what the HLS server has served.
-func (c *clients) stats() (st hls.Stats) {
-	if c == nil {
+func (s *servers) stats() (st hls.Stats) {
+	if s == nil {
 		return st
 	}
-	return c.hls.Stats()
+	return s.hls.Stats()
 }

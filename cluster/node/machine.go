@@ -20,16 +20,15 @@ import (
 	"weir/protocols/pull"
 )
 
-// Outside is what a node takes from the machine that it runs on, besides its actors' environment. The zero value is
-// that machine.
-type Outside struct {
+// Machine is what a node takes from the machine that it runs on. The zero value is that machine.
+type Machine struct {
 	// Wall reads the wall clock. It is asked when something begins, never to measure.
 	Wall func() time.Time
 
-	// Clock paces what is read from files and made by formula.
+	// Clock paces linear channels: what is read from files and made by formula.
 	Clock pull.Clock
 
-	// Instance names this run of the process, so that a restart is known from an old answer.
+	// Instance names this run of the process, so that its answers can be told from those of an earlier run.
 	Instance func() string
 
 	// Suspended is for how long the machine has been suspended since it was booted, as far as the system tells.
@@ -40,41 +39,37 @@ type Outside struct {
 
 	// Burden measures what the machine carries. It is asked every two seconds, by one goroutine at a time.
 	Burden func() load.Burden
-
-	// World, if not nil, takes the place of the network: it is the simulator's. Such a node has the actors below streams,
-	// peers and control, and no clients; it opens no file and no socket, starts no goroutine, and derives no key.
-	World *World
 }
 
-func (o Outside) complete() Outside {
-	if o.Wall == nil {
-		o.Wall = time.Now
+func (m Machine) complete() Machine {
+	if m.Wall == nil {
+		m.Wall = time.Now
 	}
-	if o.Clock == nil {
-		o.Clock = pull.SystemClock()
+	if m.Clock == nil {
+		m.Clock = pull.SystemClock()
 	}
-	if o.Instance == nil {
-		o.Instance = func() string {
+	if m.Instance == nil {
+		m.Instance = func() string {
 			b := make([]byte, 8)
 			_, _ = rand.Read(b) // never fails
 			return hex.EncodeToString(b)
 		}
 	}
-	if o.Suspended == nil {
-		o.Suspended = load.Suspended
+	if m.Suspended == nil {
+		m.Suspended = load.Suspended
 	}
-	if o.Env == nil {
-		o.Env = func(e act.Env) act.Env { return e }
+	if m.Env == nil {
+		m.Env = func(e act.Env) act.Env { return e }
 	}
-	if o.Burden == nil {
-		m := load.NewMachine()
-		o.Burden = func() load.Burden { return m.Measure(time.Now()) }
+	if m.Burden == nil {
+		is := load.NewMachine()
+		m.Burden = func() load.Burden { return is.Measure(time.Now()) }
 	}
-	return o
+	return m
 }
 
-// A World is what joins a node to other nodes and to its sources.
-type World struct {
+// A Network is what joins a node's actors to other nodes and to sources.
+type Network struct {
 	System   *actor.ActorSystem
 	Env      act.Env
 	Cluster  *cluster.Cluster   // nil without a cluster key
@@ -98,15 +93,15 @@ type World struct {
 	Hub hub.Config
 }
 
-// machine is the world of a node on this machine. What joins it to the cluster is filled in when its remote listens.
-func (n *Node) machine() *World {
+// newNetwork is the network of this machine. What joins the node to the cluster is filled in when its remote listens.
+func (n *Node) newNetwork() *Network {
 	sys := act.NewSystem(n.log)
 	send := func(to *actor.PID, m any) { sys.Root.Send(to, m) }
-	w := &World{
-		System: sys, Env: n.cfg.Outside.Env(act.NewReal(sys, n.reporter.event)),
+	w := &Network{
+		System: sys, Env: n.cfg.Machine.Env(act.NewReal(sys, n.reporter.event)),
 		Fetcher: &follower.HTTP{Self: n.group.name, URL: n.stateURL, Client: n.group.keys.Client, Send: send},
 		Source:  n.newOpener().Open,
-		Relay:   func(stream string) input.Source { return n.clients.relays.Follow(stream) },
+		Relay:   func(stream string) input.Source { return n.servers.relays.Follow(stream) },
 	}
 	w.Release = func(self *actor.PID, e control.AskRelease) {
 		w.Env.Go(self, func(ctx context.Context) error {
