@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A place is a set of blocks in which directives stand.
-type place uint32
+// A scope is a set of blocks in which directives stand.
+type scope uint32
 
 const (
-	inFile place = 1 << iota
+	inFile scope = 1 << iota
 	inStream
 	inIngest
 	inInput
@@ -29,36 +29,20 @@ const (
 
 const streams = inStream | inTemplate
 
-// placeNames say where a directive belongs, in the order of the reference page.
-var placeNames = []struct {
-	place place
-	name  string
-}{
-	{inFile, "the top of the file"},
-	{inListener, "http"},
-	{inVod, "vod"},
-	{inPeer, "peer"},
-	{inStream, "stream"},
-	{inTemplate, "template"},
-	{inInput, "input"},
-	{inIngest, "cluster_ingest"},
-	{inSource, "source"},
-	{inBalancer, "balancer"},
-	{inServer, "server"},
-	{inVhost, "vhost"},
-	{inCluster, "cluster"},
-	{inHooks, "http_hooks"},
-	{inRemux, "http_remux"},
+// scopeNames are the words for each block, in the order of the constants.
+var scopeNames = []string{
+	"the top of the file", "stream", "cluster_ingest", "input", "peer", "vod", "http", "template", "source", "balancer", "server",
+	"vhost", "cluster", "http_hooks", "http_remux",
 }
 
-func (p place) words() []string {
-	var w []string
-	for _, n := range placeNames {
-		if p&n.place != 0 {
-			w = append(w, n.name)
+// words names the blocks of a set.
+func (s scope) words() (words []string) {
+	for i, name := range scopeNames {
+		if s&(1<<i) != 0 {
+			words = append(words, name)
 		}
 	}
-	return w
+	return words
 }
 
 // Reload says how a change of a directive takes effect when a running node reads its file again.
@@ -76,11 +60,11 @@ const (
 // a directive. `key=value` behind a directive that has a block means the same as `key value;` in that block.
 type directive struct {
 	name string
-	in   place
+	in   scope
 	also string // another spelling; empty for none
 
 	value       // what stands behind the name, and how it becomes a part of the model
-	block place // where the directives of its block stand; zero means that it has none
+	block scope // where the directives of its block stand; zero means that it has none
 	many  bool  // may stand several times in one block
 
 	unbounded bool                     // may stand more than maxEntries times
@@ -148,21 +132,21 @@ func spellings(rows []directive) []*directive {
 }
 
 // rows are the rows of the table by where they may stand, and byName those of one name.
-var rows, byName = func() (map[place][]*directive, map[string][]*directive) {
-	rows, byName := map[place][]*directive{}, map[string][]*directive{}
+var rows, byName = func() (map[scope][]*directive, map[string][]*directive) {
+	rows, byName := map[scope][]*directive{}, map[string][]*directive{}
 	for _, d := range table {
 		byName[d.name] = append(byName[d.name], d)
-		for _, n := range placeNames {
-			if d.in&n.place != 0 {
-				rows[n.place] = append(rows[n.place], d)
+		for s := inFile; s < anywhere; s <<= 1 {
+			if d.in&s != 0 {
+				rows[s] = append(rows[s], d)
 			}
 		}
 	}
 	return rows, byName
 }()
 
-// find gives the directive of this name in this place, or nil.
-func find(name string, in place) *directive {
+// find gives the directive of this name in a block, or nil.
+func find(name string, in scope) *directive {
 	for _, d := range byName[name] {
 		if d.in&in != 0 {
 			return d
@@ -171,8 +155,8 @@ func find(name string, in place) *directive {
 	return nil
 }
 
-// namesIn lists the names that may stand in a place.
-func namesIn(in place) []string {
+// namesIn lists the names of directives that may stand in a block.
+func namesIn(in scope) []string {
 	var names []string
 	for _, d := range table {
 		if d.in&in != 0 {
@@ -183,13 +167,13 @@ func namesIn(in place) []string {
 	return slices.Compact(names)
 }
 
-// placesOf gives every place in which a directive may stand; zero means that it is unknown.
-func placesOf(name string) place {
-	var p place
+// scopesOf gives every block in which a directive may stand; zero means that no directive has the name.
+func scopesOf(name string) scope {
+	var s scope
 	for _, d := range byName[name] {
-		p |= d.in
+		s |= d.in
 	}
-	return p
+	return s
 }
 
 // isSecret reports whether the words of a directive must not be shown, wherever it stands.
@@ -198,7 +182,7 @@ func isSecret(name string) bool {
 }
 
 // laterRows are rows of directives that are understood and not obeyed.
-func laterRows(in place, block place, args string, least, most int, names string) (list []directive) {
+func laterRows(in, block scope, args string, least, most int, names string) (list []directive) {
 	for name := range strings.FieldsSeq(names) {
 		list = append(list, directive{
 			name: name, in: in, value: value{args: args, min: least, max: most}, block: block, many: block != 0, later: true,

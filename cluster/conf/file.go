@@ -157,8 +157,8 @@ func (f *File) Vod(name string) *Vod {
 // block is the top of the file.
 func (f *File) block() *block {
 	return &block{
-		place: inFile, models: []any{f, &f.Delivery},
-		said: map[string]*call{}, counts: map[string]int{}, known: map[[2]string]*block{},
+		scope: inFile, models: []any{f, &f.Delivery},
+		said: map[string]*call{}, counts: map[string]int{}, byID: map[[2]string]*block{},
 	}
 }
 
@@ -327,6 +327,9 @@ func listenerDirectives() (list []directive) {
 			example: "127.0.0.1:" + strconv.Itoa(d.Port),
 			flag:    &nodeFlag{placeholder: "[HOST:]PORT"},
 			doc:     fmt.Sprintf("Listen for %s; several are possible, off disables.", d.Title),
+		}
+		if d.Later {
+			row.doc = fmt.Sprintf("Listen for %s: not supported yet, so that only off is permitted.", d.Title)
 		}
 		row.preset = "off"
 		if d.On {

@@ -33,7 +33,7 @@ func (d *directive) blocks(b *block) []*block {
 	}
 	list := d.each(b)
 	for i, k := range list {
-		k.row, k.place, k.outer, k.at = d, d.block, b, i
+		k.row, k.scope, k.outer, k.at = d, d.block, b, i
 	}
 	return list
 }
@@ -77,7 +77,7 @@ func (p *printer) words(d *directive, words []string) []string {
 
 // inside writes what stands in a block.
 func (p *printer) inside(b *block) {
-	for _, d := range rows[b.place] {
+	for _, d := range rows[b.scope] {
 		for _, words := range p.shown(d, b) {
 			p.line(d.name, words, ";")
 		}
@@ -93,7 +93,7 @@ func (p *printer) block(b *block) {
 		name = b.spelling
 	}
 	if b.row.inline {
-		for _, d := range rows[b.place] {
+		for _, d := range rows[b.scope] {
 			for _, words := range p.shown(d, b) {
 				if len(words) == 0 {
 					words = []string{"true"}

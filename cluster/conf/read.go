@@ -13,11 +13,11 @@ type call struct {
 	args []word
 }
 
-// A block is a block that is read or printed, with the parts of the model that its directives are about.
+// A block is what stands between braces, or the whole file: while it is read, or while the model is printed.
 type block struct {
 	*call    // the directive whose block it is; nil for the file
 	row      *directive
-	place    place
+	scope    scope
 	outer    *block   // nil for the file
 	models   []any    // pointers; see [part]
 	title    []string // what stands behind the directive's name
@@ -30,7 +30,7 @@ type block struct {
 	said   map[string]*call     // by canonical name, the first of each directive in it
 	kids   []*block             // the blocks in it, in the order of the text
 	counts map[string]int       // of the kids, by canonical name
-	known  map[[2]string]*block // the kids by canonical name and id
+	byID   map[[2]string]*block // the kids by canonical name and id
 	at     int                  // of a block that is printed: the place among its like
 }
 
@@ -38,11 +38,12 @@ type block struct {
 func part[M any](b *block) M {
 	m, ok := optional[M](b)
 	if !ok {
-		panic(fmt.Sprintf("conf: a block in %v holds no %T", b.place.words(), m))
+		panic(fmt.Sprintf("conf: a block in %v holds no %T", b.scope.words(), m))
 	}
 	return m
 }
 
+// optional gives the part of the model of type M that a block is about, if the block is about such a part.
 func optional[M any](b *block) (m M, ok bool) {
 	for _, model := range b.models {
 		if m, ok = model.(M); ok {
@@ -52,12 +53,12 @@ func optional[M any](b *block) (m M, ok bool) {
 	return m, false
 }
 
-// all gives the blocks of a directive in it, under whichever spelling.
+// all gives the blocks of one directive that stand in the block b.
 func (b *block) all(name string) []*block {
 	return slices.DeleteFunc(slices.Clone(b.kids), func(k *block) bool { return k.row.canonical() != name })
 }
 
-// word gives the first word behind a directive in it; the zero word if there is none.
+// word gives the first word behind a directive that stands in the block b; the zero word if there is none.
 func (b *block) word(name string) word {
 	if c := b.said[name]; c != nil && len(c.args) > 0 {
 		return c.args[0]
@@ -65,7 +66,7 @@ func (b *block) word(name string) word {
 	return word{}
 }
 
-// where gives the place of a directive in it; the zero Pos if there is none.
+// where gives the place of a directive that stands in the block b; the zero Pos if there is none.
 func (b *block) where(name string) Pos {
 	if c := b.said[name]; c != nil {
 		return c.pos
@@ -89,10 +90,10 @@ const maxEntries = 1000
 // walk understands one directive in a block.
 func (r *reader) walk(b *block, e *entry) {
 	defer r.checkClosed(e)
-	if b.place == anywhere {
+	if b.scope == anywhere {
 		return
 	}
-	d := find(e.name, b.place)
+	d := find(e.name, b.scope)
 	if d == nil {
 		r.misplaced(b, e)
 		return
@@ -123,7 +124,7 @@ func (r *reader) walk(b *block, e *entry) {
 			inner = r.open(d, b, c)
 		}
 	}
-	inner.call, inner.row, inner.place, inner.outer = c, d, d.block, b
+	inner.call, inner.row, inner.scope, inner.outer = c, d, d.block, b
 	for _, k := range kids {
 		r.walk(inner, k)
 	}
@@ -137,7 +138,7 @@ func (r *reader) open(d *directive, b *block, c *call) *block {
 		return &block{later: true}
 	}
 	inner := d.open(r, b, c)
-	inner.said, inner.counts, inner.known = map[string]*call{}, map[string]int{}, map[[2]string]*block{}
+	inner.said, inner.counts, inner.byID = map[string]*call{}, map[string]int{}, map[[2]string]*block{}
 	for _, row := range rows[d.block] {
 		if row.reset != nil {
 			row.reset(inner)
@@ -147,7 +148,7 @@ func (r *reader) open(d *directive, b *block, c *call) *block {
 		return inner
 	}
 	key := [2]string{name, inner.id}
-	if before := b.known[key]; before != nil && inner.id != "" && !d.alike {
+	if before := b.byID[key]; before != nil && inner.id != "" && !d.alike {
 		where := ""
 		if b.outer != nil {
 			where = fmt.Sprintf(" in `%s`", b.head())
@@ -156,7 +157,7 @@ func (r *reader) open(d *directive, b *block, c *call) *block {
 			c.name, short(inner.title[0]), where, before.pos.place())
 		return inner
 	}
-	b.known[key] = inner
+	b.byID[key] = inner
 	b.counts[name]++
 	b.kids = append(b.kids, inner)
 	return inner
@@ -215,7 +216,7 @@ func (r *reader) surplus(d *directive, c *call) {
 // not closed: the message names the place where that block was opened, and reading goes on as if it had been closed.
 func (r *reader) misplaced(b *block, e *entry) {
 	for outer := b.outer; outer != nil; outer = outer.outer {
-		if find(e.name, outer.place) == nil {
+		if find(e.name, outer.scope) == nil {
 			continue
 		}
 		open := b
@@ -233,19 +234,19 @@ func (r *reader) misplaced(b *block, e *entry) {
 		return
 	}
 	where := "here"
-	if len(b.place.words()) > 0 && b.outer != nil {
+	if len(b.scope.words()) > 0 && b.outer != nil {
 		where = "in `" + b.name + "`"
 	}
-	near := Nearest(e.name, namesIn(b.place))
-	switch places := placesOf(e.name); {
-	case places != 0:
-		r.errorf(e.pos, "found `%s`, which cannot stand %s; expected it in %s", e.name, where, oneOf(places.words()))
+	near := Nearest(e.name, namesIn(b.scope))
+	switch scopes := scopesOf(e.name); {
+	case scopes != 0:
+		r.errorf(e.pos, "found `%s`, which cannot stand %s; expected it in %s", e.name, where, oneOf(scopes.words()))
 	case near != "":
 		r.errorf(e.pos, "found %s, which is no directive %s; did you mean `%s`?", quote(e.name), where, near)
 	default:
 		elsewhere := ""
-		if n := Nearest(e.name, namesIn(^place(0))); n != "" {
-			elsewhere = "; `" + n + "` is known in " + oneOf(placesOf(n).words())
+		if n := Nearest(e.name, namesIn(^scope(0))); n != "" {
+			elsewhere = "; `" + n + "` is known in " + oneOf(scopesOf(n).words())
 		}
 		r.errorf(e.pos, "found %s, expected a directive that is known %s%s", quote(e.name), where, elsewhere)
 	}
@@ -271,7 +272,7 @@ func (r *reader) refuse(at Pos, name string, err error) {
 
 // takeOver gives a block what it does not say itself and another one does: its template, or the file around it.
 func (r *reader) takeOver(b, from *block, row func(*directive) bool) {
-	for _, d := range rows[b.place] {
+	for _, d := range rows[b.scope] {
 		if d.same != "" || !row(d) {
 			continue
 		}

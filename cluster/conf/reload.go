@@ -38,7 +38,7 @@ type comparison struct {
 
 // compare looks at a block of the newer file; was is that of the older one, nil if there was none.
 func (c *comparison) compare(b, was *block) {
-	for _, d := range rows[b.place] {
+	for _, d := range rows[b.scope] {
 		if d.reload == Restart && d.same == "" {
 			var before [][]string
 			if was != nil {
@@ -58,14 +58,14 @@ func (c *comparison) compare(b, was *block) {
 		if !slices.ContainsFunc(rows[d.block], func(d *directive) bool { return d.reload == Restart }) || d.each == nil {
 			continue
 		}
-		var known []*block
+		var former []*block
 		if was != nil {
-			known = d.blocks(was)
+			former = d.blocks(was)
 		}
 		for _, k := range d.blocks(b) {
 			var before *block
-			if i := slices.IndexFunc(known, func(o *block) bool { return o.id == k.id }); i >= 0 {
-				before = known[i]
+			if i := slices.IndexFunc(former, func(o *block) bool { return o.id == k.id }); i >= 0 {
+				before = former[i]
 			}
 			c.compare(k, before)
 		}

@@ -427,7 +427,7 @@ func (r *reader) finishStreams() {
 		templates[t.id] = t
 	}
 	for _, b := range r.top.kids {
-		if b.place != inStream {
+		if b.scope != inStream {
 			continue
 		}
 		s := part[*Stream](b)

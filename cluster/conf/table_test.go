@@ -39,7 +39,7 @@ func TestTableIsWhole(t *testing.T) {
 
 // around are files for the directives of a place, which stand for the %s. A directive need only be understood in one.
 var around = []struct {
-	in   place
+	in   scope
 	file string
 }{
 	{inFile, "%s"},
