@@ -15,7 +15,7 @@ import (
 	"weir/actors/act"
 )
 
-// An actorEnv is the machine as its actors see it.
+// An actorEnv is what the actors of a machine see of it.
 type actorEnv struct {
 	p    *actorProcess
 	rng  *rand.Rand
@@ -23,7 +23,7 @@ type actorEnv struct {
 }
 
 func newActorEnv(p *actorProcess) *actorEnv {
-	return &actorEnv{p: p, tree: act.NewTree(), rng: p.w.rng(fmt.Sprintf("env %s %d", p.m.name, p.boots))}
+	return &actorEnv{p: p, tree: act.NewTree(), rng: p.w.rng(fmt.Sprintf("env %s %d", p.m.name, p.m.boots))}
 }
 
 // Now implements [act.Env].
@@ -51,7 +51,7 @@ func (e *actorEnv) Mailbox() actor.MailboxProducer {
 
 var errNoGoroutines = errors.New("nothing may block in a simulation")
 
-// Go implements [act.Env]: there are no goroutines, so it fails at once. What blocks in a node is replaced.
+// Go implements [act.Env]. It fails at once, since there are no goroutines: everything that blocks in a node is replaced.
 func (e *actorEnv) Go(owner *actor.PID, _ func(context.Context) error) *act.Task {
 	t := &act.Task{Stop: func() {}, Done: make(chan struct{})}
 	e.p.m.later(0, func() { e.p.send(owner, act.Ended{Task: t, Err: errNoGoroutines}) })
@@ -60,8 +60,7 @@ func (e *actorEnv) Go(owner *actor.PID, _ func(context.Context) error) *act.Task
 
 // Event implements [act.Env].
 func (e *actorEnv) Event(ev act.Event) {
-	w := e.p.w
-	t := w.trace.line(w.now, e.p.m.name, ev.Kind)
+	t := e.p.m.line(ev.Kind)
 	for _, a := range ev.Attrs {
 		switch v := a.Value.Any().(type) {
 		case string:
@@ -78,7 +77,7 @@ func (e *actorEnv) Event(ev act.Event) {
 // Tree implements [act.Env].
 func (e *actorEnv) Tree() *act.Tree { return e.tree }
 
-// A wireLink is what protoactor takes for the process behind every foreign address: the simulated network.
+// A wireLink is what protoactor takes for the process behind every address but its own: the simulated network.
 type wireLink struct {
 	m     *machine
 	boots int
@@ -93,18 +92,19 @@ func (l wireLink) SendSystemMessage(to *actor.PID, m any) { l.send(to, m, true) 
 // Stop implements actor.Process.
 func (l wireLink) Stop(to *actor.PID) { l.send(to, &actor.Stop{}, true) }
 
+// send carries a message through bytes, since nodes share no pointer.
 func (l wireLink) send(to *actor.PID, msg any, system bool) {
 	m, w := l.m, l.m.w
 	address, id := to.Address, to.Id
 	_, x, sender := actor.UnwrapEnvelope(msg)
 	pm, ok := x.(proto.Message)
 	if !ok {
-		w.trace.line(w.now, m.name, "dropped").text("type", typeName(x)).end() // as the remote does, with a log line
+		m.line("dropped").text("type", typeName(x)).end() // as protoactor's remote does
 		return
 	}
-	raw, err := proto.Marshal(pm) // through bytes: nodes share no pointer
+	raw, err := proto.Marshal(pm)
 	if err != nil {
-		w.trace.line(w.now, m.name, "dropped").text("type", typeName(x)).text("err", err.Error()).end()
+		m.line("dropped").text("type", typeName(x)).text("err", err.Error()).end()
 		return
 	}
 	from := ""
@@ -112,12 +112,12 @@ func (l wireLink) send(to *actor.PID, msg any, system bool) {
 		from = sender.Id
 	}
 	target := w.at(address)
-	w.trace.line(w.now, m.name, "mail").text("to", address).text("actor", id).text("type", typeName(x)).end()
+	m.line("mail").text("to", address).text("actor", id).text("type", typeName(x)).end()
 	if target == nil || m.exhausted > 0 || target.exhausted > 0 || !m.trusts(target) {
 		return
 	}
 	back := m.address()
-	w.carry(w.link(m, target), &exchange{from: m, to: target, deliverMessage: func() {
+	w.carry(w.link(m, target), &exchange{from: m, to: target, arrive: func() {
 		p, ok := target.process.(*actorProcess)
 		if !ok || !target.up || target.address() != address {
 			return
@@ -142,7 +142,7 @@ func (l wireLink) send(to *actor.PID, msg any, system bool) {
 	}}, message, len(raw)+100)
 }
 
-// typeNames are names of types by type, since fmt makes each anew.
+// typeNames are the names of types. They are kept because reflect makes each anew.
 var typeNames sync.Map
 
 func typeName(x any) string {

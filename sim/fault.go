@@ -27,7 +27,7 @@ func (f *fault) lasts() bool { return f.step.To > f.step.At }
 func (w *world) begin(st Step) {
 	f := &fault{step: st, kind: KindOf(st.Action), span: len(w.faults)}
 	w.trace.cause = 0
-	w.trace.cause = w.trace.line(w.now, "-", "fault").text("kind", f.kind.name).text("what", described(st.Action)).num("until", int64(st.To)).end()
+	w.line("fault").text("kind", f.kind.name).text("what", described(st.Action)).num("until", int64(st.To)).causes()
 	span := Span{From: w.now, To: w.now, Action: st.Action}
 	f.kind.begin(w, f, st.Action)
 	if f.alter != nil || f.undo != nil {
@@ -50,7 +50,7 @@ func (w *world) endFault(f *fault) {
 		return
 	}
 	f.ended = true
-	w.trace.cause = w.trace.line(w.now, "-", "fault-ends").text("kind", f.kind.name).end()
+	w.line("fault-ends").text("kind", f.kind.name).causes()
 	w.faults[f.span].To = w.now
 	w.active = slices.DeleteFunc(w.active, func(g *fault) bool { return g == f })
 	if f.undo != nil {

@@ -247,7 +247,7 @@ func (m *machine) kill(id string, line int) {
 		return
 	}
 	if p, ok := m.process.(*actorProcess); ok && p.boxes["node/"+id] == nil {
-		m.w.trace.line(m.w.now, m.name, "no-such-actor").text("actor", id).end()
+		m.line("no-such-actor").text("actor", id).end()
 		if r := m.w.result; line > 0 && !r.Unknown {
 			r.Unknown, r.Why = true, fmt.Sprintf("line %d kills %s on %s, where there is no such actor then", line, id, m.name)
 		}

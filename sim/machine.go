@@ -102,7 +102,7 @@ func (m *machine) boot() {
 	if m.file.Name != "" {
 		m.announced = m.file.Name
 	}
-	w.trace.cause = w.trace.line(w.now, m.name, "boot").num("n", int64(m.boots)).end()
+	m.line("boot").num("n", int64(m.boots)).causes()
 	w.checks.disturbed(disturbBoot, m)
 	w.checks.booted(m)
 	cfg := *m.read().config
@@ -122,7 +122,7 @@ func (m *machine) crash(why string) {
 	if !m.up {
 		return
 	}
-	w.trace.cause = w.trace.line(w.now, m.name, "crash").text("why", why).end()
+	m.line("crash").text("why", why).causes()
 	w.checks.crashing(m)
 	m.up, m.frozen, m.held = false, 0, nil
 	if m.clock.still {
@@ -149,7 +149,7 @@ func (m *machine) freeze(still bool) {
 		m.stillAt = w.now
 	}
 	if m.frozen == 1 {
-		w.trace.cause = w.trace.line(w.now, m.name, "freeze").end()
+		m.line("freeze").causes()
 		w.checks.disturbed(disturbFreeze, m)
 		for i := range m.captures {
 			if m.captures[i].feed != nil {
@@ -174,7 +174,7 @@ func (m *machine) thaw() {
 		slept = w.now - m.stillAt
 		m.asleep += slept
 	}
-	w.trace.cause = w.trace.line(w.now, m.name, "thaw").end()
+	m.line("thaw").causes()
 	w.checks.disturbed(disturbThaw, m)
 	for i := range m.captures {
 		if m.captures[i].feed != nil {
@@ -358,3 +358,6 @@ func (w *world) pick(names []string) []*machine {
 	}
 	return out
 }
+
+// line begins a line of the trace about the machine.
+func (m *machine) line(what string) *tracer { return m.w.trace.line(m.w.now, m.name, what) }

@@ -8,35 +8,36 @@ import (
 	"weir/cluster/owner"
 )
 
-// A streamTruth is the truth about one stream: who really captures it.
+// A streamTruth is what is true of a stream, whatever nodes believe: its source, and the machines that capture it.
 type streamTruth struct {
 	index int
 	name  string
 
 	count int           // captures that deliver
-	from  time.Duration // since when it is so, as far as gaps and overlaps go
-	cause string        // of the gap that is open
-	last  string        // who delivered last
+	from  time.Duration // when the gap began, if none delivers
+	cause string        // of that gap
+	last  string        // the machine that delivered last
 
-	unreachable map[string]bool // nodes from which the source is unreachable
-	silent      map[string]bool // nodes at which it is silent
+	// The source, as nodes see it; the empty name stands for all nodes.
+	unreachable map[string]bool
+	silent      map[string]bool
 	slow        map[string]Range
-	single      bool
-	failed      time.Duration // last failure of a capture anywhere
+	single      bool          // it allows one connection
+	failed      time.Duration // when a capture failed last, anywhere
 
-	lastSegment int64 // the largest number that any owner has begun
+	lastSegment int64 // the largest number that an owner has begun, and that others can have heard of; -1: none
 	lastOwner   string
 }
 
 // A capture is what a machine does with a stream.
 type capture struct {
-	feed  *feed
-	hold  int   // index in Result.Holds
-	next  int64 // the number that the last one of the process would have given its next segment
+	feed  *feed // nil: nothing
+	hold  int   // the index of the last feed in Result.Holds
+	next  int64 // the number that the last feed would have given its next segment
 	boots int   // of the machine then
 }
 
-// A feed is a running capture, or a publisher.
+// A feed is a capture that runs, or a publisher.
 type feed struct {
 	m     *machine
 	s     *streamTruth
@@ -46,15 +47,15 @@ type feed struct {
 	epoch uint64
 	why   string
 	began time.Duration
-	upAt  time.Duration // true time of its first access unit; -1 before
-	quiet int           // counts the times it fell silent or came back
+	upAt  time.Duration // when its first access unit came, by true time; -1 before
+	turns int           // how often its source has fallen silent or come back
 
 	first  int64         // number of its first segment
 	anchor time.Duration // when that began, by true time
 	media  control.Media // what its node knew of the numbering at its start
-	least  int64         // the number that another has said to begin with
-	to     *machine      // for which it makes way, once it stops
-	ref    any           // the process's own
+	least  int64         // the number that the owner before it has said to begin with
+	to     *machine      // the owner after it, once it stops
+	ref    any           // what the process needs of it
 	claim  owner.Claim   // of a publisher that has not begun
 }
 
@@ -63,6 +64,7 @@ func (f *feed) delivers() bool {
 	return (f.state == control.Running || f.state == control.Stopping && f.upAt >= 0) && f.m.runs() && !f.silent()
 }
 
+// silent says whether its source brings nothing, and unreachable whether there is no way to it.
 func (f *feed) silent() bool      { return f.s.silent[f.m.name] || f.s.silent[""] }
 func (f *feed) unreachable() bool { return f.s.unreachable[f.m.name] || f.s.unreachable[""] }
 
@@ -85,7 +87,7 @@ func (m *machine) open(s *streamTruth, why string) *feed {
 	return f
 }
 
-// connected is the moment in which the source begins to deliver, or does not.
+// connected is told that the source would begin to deliver now.
 func (f *feed) connected() {
 	if f.m.captures[f.s.index].feed != f || f.state != control.Starting {
 		return
@@ -115,14 +117,14 @@ func (f *feed) connected() {
 // others says whether another capture of the stream holds a connection.
 func (w *world) others(f *feed) bool {
 	for _, m := range w.machines {
-		if g := m.captures[f.s.index].feed; g != nil && g != f && (g.upAt >= 0) {
+		if g := m.captures[f.s.index].feed; g != nil && g != f && g.upAt >= 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// fail ends a capture by itself.
+// fail ends a capture whose source has failed.
 func (f *feed) fail(why string) {
 	f.s.failed = f.m.w.now
 	f.m.w.sometimes["source dead on the owner"] += b2i(f.upAt >= 0)
@@ -130,6 +132,7 @@ func (f *feed) fail(why string) {
 	f.m.process.down(f, why)
 }
 
+// b2i is 1 for true.
 func b2i(b bool) int {
 	if b {
 		return 1
@@ -151,6 +154,7 @@ func (f *feed) stop(to *machine) {
 	})
 }
 
+// close ends a capture at once; cause is that of the gap, if it makes one. Its process is not told.
 func (f *feed) close(cause string) {
 	w := f.m.w
 	if f.state == control.Idle {
@@ -173,7 +177,7 @@ func (f *feed) close(cause string) {
 	w.recount(f.s, cause)
 }
 
-// recount keeps the gaps and overlaps of a stream.
+// recount keeps the gaps, moves and overlaps of a stream. Cause is that of a gap that begins.
 func (w *world) recount(s *streamTruth, cause string) {
 	count := 0
 	owner := ""
@@ -207,7 +211,7 @@ func (w *world) recount(s *streamTruth, cause string) {
 	w.checks.counted(s, was)
 }
 
-// number begins the segment numbering of a capture that has come up: above the numbering that the control plane knew of.
+// number begins the numbering of the segments of a capture that delivers: above the one that the control plane knew of.
 func (w *world) number(f *feed) {
 	f.anchor = w.now
 	if m := f.media; m != (control.Media{}) {
@@ -217,10 +221,10 @@ func (w *world) number(f *feed) {
 	w.checks.numbered(f)
 }
 
-// handWindow tells the node for which a capture makes way how far its segments have come, as its stream does.
+// handWindow tells the next owner how far the segments of a capture have come, as the stream's actor does in a node.
 func (w *world) handWindow(f *feed) {
 	to, next := f.to, f.current()+1
-	w.carry(w.link(f.m, to), &exchange{from: f.m, to: to, deliverMessage: func() {
+	f.m.send(to, func() {
 		g := to.captures[f.s.index].feed
 		switch {
 		case g == nil || !to.up:
@@ -230,20 +234,20 @@ func (w *world) handWindow(f *feed) {
 			g.first, g.anchor = next, w.now
 			to.process.renumbered(g)
 		}
-	}}, message, 100)
+	})
 }
 
 // current is the number of the segment that f is cutting.
 func (f *feed) current() int64 { return f.first + int64((f.m.w.now-f.anchor)/f.m.w.segment) }
 
-// segments takes down which numbers a capture has used up to now.
+// segments notes which numbers a capture has used by its end.
 func (w *world) segments(f *feed) {
 	n := f.current()
 	if b := w.checks.bounds(); w.now-f.anchor <= 2*b.poll()+4*b.d {
-		return // so short that nobody can have heard of its numbers
+		return // it was too short for others to have heard of its numbers
 	}
 	if slices.ContainsFunc(w.machines, func(m *machine) bool { return m != f.m && m.delivering(f.s) }) {
-		return // that one goes on with its own
+		return // the other capture goes on with its own numbers
 	}
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
@@ -256,7 +260,7 @@ func (m *machine) delivering(s *streamTruth) bool {
 	return f != nil && f.delivers()
 }
 
-// mediaNow is what the packager tells the control plane.
+// mediaNow is what a packager tells the control plane.
 func (f *feed) mediaNow() control.Media {
 	w := f.m.w
 	return control.Media{
@@ -272,10 +276,10 @@ func (w *world) silenceChanged(s *streamTruth) {
 		if f == nil {
 			continue
 		}
-		f.quiet++
-		if q := f.quiet; f.silent() && f.state == control.Running {
+		f.turns++
+		if n := f.turns; f.silent() && f.state == control.Running {
 			m.later(w.silence, func() {
-				if f.quiet == q && m.captures[s.index].feed == f && f.state == control.Running {
+				if f.turns == n && m.captures[s.index].feed == f && f.state == control.Running {
 					f.fail("silent")
 				}
 			})

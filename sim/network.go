@@ -9,67 +9,69 @@ import (
 	"weir/cluster/control"
 )
 
-// A hop is how far an exchange is.
+// A hop says what of an exchange arrives.
 type hop uint8
 
 const (
-	asking    hop = iota + 1 // the question arrives
-	answering                // the answer arrives
-	failing                  // the asker learns that there is none
-	message                  // a message between actors arrives
+	question hop = iota + 1
+	answer
+	failure // the asker learns that there is no answer
+	message // of one actor to another
 )
 
-// An exchange is a question between two nodes and its answer, or one message between actors.
+// An exchange is a question of one node to another and its answer, or one message of an actor to another.
 type exchange struct {
 	from, to *machine
-	boots    int // of from
-	control  int // of from
-	entry    string
-	id       uint64
-	seen     control.Seen
-	want     []string
-	name     string // the asker's, as it announces it
-	timeout  control.Instant
-	sent     time.Duration
-	local    time.Duration // the asker's clock then
-	over     bool
-	waits    bool // the asker gives up at the instant at which the answer arrives, a moment after it
 
-	state          *control.State
-	raw            []byte // instead of state, where bytes travel
-	garbled        bool   // the bytes have been changed
-	made           time.Duration
-	who            int // boots of to when it answered
-	why            control.FailReason
-	deliverMessage func()     // for mailing
-	link           *actor.PID // that asked, with actors
+	// The question. A message has none.
+	boots   int             // of from
+	control int             // of from
+	local   time.Duration   // when from asked, by its clock
+	name    string          // that from announces
+	entry   string          // by which it asks
+	link    *actor.PID      // that asks, with actors
+	timeout control.Instant // then it gives up
+	id      uint64
+	seen    control.Seen
+	want    []string
+
+	// The answer, or why there is none.
+	over    bool // from has the answer, or knows that there is none
+	waits   bool // it gives up in the instant at which the answer arrives, and the answer comes first
+	made    time.Duration
+	state   *control.State
+	raw     []byte // instead of state, where bytes travel
+	garbled bool   // the bytes have been changed
+	why     control.FailReason
+
+	arrive func() // what a message does
 }
 
 // A link is the way from one machine to another.
 type link struct {
-	rng, chance *rand.Rand // delay and loss; everything else
+	rng, chance *rand.Rand // for delay and loss; for everything else
 	from, to    *machine
 
 	behaviour
-	lossy bool          // in a burst
-	free  time.Duration // when its bandwidth is free
-	queue []item        // held while it is clogged
+	lossy bool          // a burst of losses is on
+	free  time.Duration // when its bandwidth is free again
+	queue []item        // what waits while it is clogged
 }
 
-// A behaviour is how a link treats messages, as the faults that are on make it.
+// A behaviour is what a link does with messages, as the faults that are on make it.
 type behaviour struct {
-	cut, refuse, clog     int
-	halfOpen              int
-	punctual              time.Duration // answers arrive exactly so long after their questions
-	delay                 Range
-	loss                  PPM
-	begin, end            PPM
-	reset, spike, dup, re PPM
-	spikeBy               Range
-	overtake              time.Duration
-	bandwidth             int
+	cut, refuse, clog, halfOpen int           // faults of these kinds that are on
+	punctual                    time.Duration // answers arrive exactly so long after their questions
+	delay                       Range
+	loss                        PPM
+	begin, end                  PPM // of a burst
+	reset, spike, dup, re       PPM // of a broken exchange, a late message, a second copy, one that is overtaken
+	spikeBy                     Range
+	overtake                    time.Duration
+	bandwidth                   int
 }
 
+// draw draws a time evenly.
 func draw(r *rand.Rand, d Range) time.Duration {
 	if d.Max <= d.Min {
 		return d.Min
@@ -77,12 +79,14 @@ func draw(r *rand.Rand, d Range) time.Duration {
 	return d.Min + time.Duration(r.Uint64N(uint64(d.Max-d.Min)+1))
 }
 
+// hits says whether something of a probability happens.
 func hits(r *rand.Rand, p PPM) bool { return p > 0 && r.Uint32N(million) < uint32(p) }
 
+// link is the way from one machine to another.
 func (w *world) link(from, to *machine) *link { return &w.links[from.index*len(w.machines)+to.index] }
 
-// transit draws what becomes of a message. The number of draws from rng is the same for all, so that a fault on one link
-// shifts nothing else.
+// transit draws what becomes of a message: how long it is under way, and a second copy, if there is one; or that it is lost.
+// It takes one number from rng whatever faults are on, so that a fault shifts no other delay.
 func (w *world) transit(l *link, size int) (delay, again time.Duration, lost bool) {
 	w.messages++
 	u := l.rng.Uint64()
@@ -115,7 +119,7 @@ func (w *world) transit(l *link, size int) (delay, again time.Duration, lost boo
 	return delay, again, lost
 }
 
-// carry puts a message on a link: it arrives as that hop, or is lost.
+// carry puts a part of an exchange on a link: it arrives, or is lost.
 func (w *world) carry(l *link, ex *exchange, step hop, size int) {
 	delay, again, lost := w.transit(l, size)
 	if lost {
@@ -133,7 +137,12 @@ func (w *world) carry(l *link, ex *exchange, step hop, size int) {
 	}
 }
 
-// unclog lets held messages go, in their order.
+// send sends a message of an actor to one of another machine.
+func (m *machine) send(to *machine, arrive func()) {
+	m.w.carry(m.w.link(m, to), &exchange{from: m, to: to, arrive: arrive}, message, 100)
+}
+
+// unclog lets waiting messages go, in their order.
 func (w *world) unclog(l *link) {
 	for _, it := range l.queue {
 		it.at = max(it.at, w.now+1)
@@ -145,9 +154,9 @@ func (w *world) unclog(l *link) {
 // ask begins an exchange.
 func (w *world) ask(ex *exchange) {
 	m := ex.from
-	ex.sent, ex.local, ex.boots = w.now, m.clock.at(w.now), m.boots
+	ex.local, ex.boots = m.clock.at(w.now), m.boots
 	w.queue.push(item{
-		at: m.clock.when(ex.local+time.Duration(ex.timeout), w.now), m: m, boots: m.boots, ex: ex, step: failing, cause: w.trace.cause,
+		at: m.clock.when(ex.local+time.Duration(ex.timeout), w.now), m: m, boots: m.boots, ex: ex, step: failure, cause: w.trace.cause,
 	})
 	if ex.to == nil || m.exhausted > 0 {
 		w.fail(ex, time.Millisecond, control.Unreachable)
@@ -162,13 +171,13 @@ func (w *world) ask(ex *exchange) {
 		w.fail(ex, draw(l.chance, l.delay), control.Unreachable)
 		return
 	}
-	w.carry(l, ex, asking, 300)
+	w.carry(l, ex, question, unchangedSize)
 }
 
 // fail tells the asker after d that there is no answer.
 func (w *world) fail(ex *exchange, d time.Duration, why control.FailReason) {
 	ex.why = why
-	w.queue.push(item{at: w.now + d, m: ex.from, boots: ex.boots, ex: ex, step: failing, cause: w.trace.cause})
+	w.queue.push(item{at: w.now + d, m: ex.from, boots: ex.boots, ex: ex, step: failure, cause: w.trace.cause})
 }
 
 // arrive handles a message at the end of a link.
@@ -176,23 +185,23 @@ func (w *world) arrive(it item) {
 	ex := it.ex
 	switch it.step {
 	case message:
-		ex.deliverMessage()
-	case asking:
-		w.question(ex)
-	case answering:
+		ex.arrive()
+	case question:
+		w.asked(ex)
+	case answer:
 		if ex.from.boots != ex.boots || !ex.from.up {
 			return
 		}
-		if ex.over { // a copy; the process has read the first
+		if ex.over { // the process has read another copy
 			return
 		}
 		ex.over = true
 		ex.from.process.answered(ex)
-	case failing:
+	case failure:
 		if ex.over || ex.from.boots != ex.boots {
 			return
 		}
-		if ex.waits { // the answer is there too, and comes first
+		if ex.waits { // the answer has arrived too, and comes first
 			ex.waits = false
 			w.queue.push(it)
 			return
@@ -205,30 +214,28 @@ func (w *world) arrive(it item) {
 	}
 }
 
-// question is what a machine does with a question that arrives.
-func (w *world) question(ex *exchange) {
-	to := ex.to
-	if !to.up || to.exhausted > 0 { // its kernel refuses at once
-		back := w.link(to, ex.from)
-		if d, _, lost := w.transit(back, 60); !lost && back.clog == 0 {
-			w.fail(ex, d, control.Unreachable)
+// asked is what a machine does with a question that arrives.
+func (w *world) asked(ex *exchange) {
+	refuse := func(size int, why control.FailReason) {
+		back := w.link(ex.to, ex.from)
+		if d, _, lost := w.transit(back, size); !lost && back.clog == 0 {
+			w.fail(ex, d, why)
 		}
-		return
 	}
-	if !to.trusts(ex.from) {
-		back := w.link(to, ex.from)
-		if d, _, lost := w.transit(back, 300); !lost && back.clog == 0 {
-			w.fail(ex, d, control.Unauthorised)
-		}
-		return
+	switch {
+	case !ex.to.up || ex.to.exhausted > 0: // its kernel refuses at once
+		refuse(60, control.Unreachable)
+	case !ex.to.trusts(ex.from):
+		refuse(unchangedSize, control.Unauthorised)
+	default:
+		ex.to.process.asked(ex)
 	}
-	to.process.asked(ex)
 }
 
 // reply sends an answer back.
 func (w *world) reply(ex *exchange, size int) {
 	to := ex.to
-	ex.made, ex.who = w.now, to.boots
+	ex.made = w.now
 	if w.link(ex.from, to).halfOpen > 0 {
 		return
 	}
@@ -239,24 +246,24 @@ func (w *world) reply(ex *exchange, size int) {
 	if to.slow.Max > 0 {
 		d := draw(to.chance, to.slow)
 		w.queue.push(item{at: w.now + d, m: to, boots: to.boots, cause: w.trace.cause, do: func() {
-			w.carry(w.link(to, ex.from), ex, answering, size)
+			w.carry(w.link(to, ex.from), ex, answer, size)
 		}})
 		return
 	}
-	w.carry(w.link(to, ex.from), ex, answering, size)
+	w.carry(w.link(to, ex.from), ex, answer, size)
 }
 
-// punctual lets an answer arrive exactly so long after its question, whatever the delay of the network is. At the
-// instant at which the asker gives up either may come first, as between two processors.
+// punctual lets an answer arrive exactly so long after its question, whatever the delay of the network is. Where that is the
+// instant at which the asker gives up, either may come first, as between two processors.
 func (w *world) punctual(ex *exchange) {
 	l := w.link(ex.to, ex.from)
 	at := ex.from.clock.when(ex.local+l.punctual, w.now)
-	if _, _, lost := w.transit(l, 300); lost || l.clog > 0 || at < w.now {
+	if _, _, lost := w.transit(l, unchangedSize); lost || l.clog > 0 || at < w.now {
 		return
 	}
 	ex.waits = l.punctual == time.Duration(ex.timeout) && ex.to.chance.IntN(2) == 0
-	w.queue.push(item{at: at, m: ex.from, ex: ex, step: answering, cause: w.trace.cause})
+	w.queue.push(item{at: at, m: ex.from, ex: ex, step: answer, cause: w.trace.cause})
 }
 
-// trusts says whether two machines have the same key. Every wrong key is another one.
+// trusts says whether two machines have the same key. No two wrong keys are the same.
 func (m *machine) trusts(o *machine) bool { return m == o || m.wrongKey == 0 && o.wrongKey == 0 }

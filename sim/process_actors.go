@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,22 +32,22 @@ import (
 type actorProcess struct {
 	m     *machine
 	w     *world
-	boots int
+	ended bool
 	sys   *actor.ActorSystem
 	env   *actorEnv
-	node  *node.Node
-	prov  *identity.Provider
+	node  *node.Node // nil until it has started, or for ever
 	clus  *cluster.Cluster
 	boxes map[string]*mailbox // by the id of their actor
-	asker *actor.PID
 
-	flights map[uint64]*exchange // fetches whose answer is on its way through the link's actor
-	asks    map[uint64]func(answer proto.Message)
+	answers map[uint64]*exchange // those that are on their way through the actor of a link, by the number of the fetch
+
+	// Questions to the actors of streams.
+	asker   *actor.PID                            // the actor that takes the answers
+	asks    map[uint64]func(answer proto.Message) // by number
 	lastAsk uint64
-	ended   bool
 }
 
-// sampled tells what a run with actors leaves out of its log.
+// quietLog drops what nodes log; the trace tells more.
 var quietLog = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 
 // noGossip is how protoactor is told that its gossip, which is not started, has nothing to say.
@@ -58,19 +57,19 @@ const noGossip = 365 * 24 * time.Hour
 func newActors(m *machine) {
 	w := m.w
 	p := &actorProcess{
-		m: m, w: w, boots: m.boots, boxes: map[string]*mailbox{}, flights: map[uint64]*exchange{}, asks: map[uint64]func(proto.Message){},
+		m: m, w: w, boxes: map[string]*mailbox{}, answers: map[uint64]*exchange{}, asks: map[uint64]func(proto.Message){},
 	}
 	m.process = p
 	p.sys = w.actors.system(m)
 	p.env = newActorEnv(p)
-	p.prov = identity.NewProvider()
+	prov := identity.NewProvider()
 	rc := remote.Configure("127.0.0.1", 0)
-	cfg := cluster.Configure("weir", p.prov, identity.Lookup{P: p.prov}, rc, cluster.WithHeartbeatExpiration(noGossip))
+	cfg := cluster.Configure("weir", prov, identity.Lookup{P: prov}, rc, cluster.WithHeartbeatExpiration(noGossip))
 	cfg.GossipInterval = noGossip
 	p.clus = cluster.New(p.sys, cfg)
 	p.clus.Remote = remote.NewRemote(p.sys, rc) // never started: the member list needs its block list
-	p.clus.IdentityLookup = identity.Lookup{P: p.prov}
-	p.prov.Bind(p.clus)
+	p.clus.IdentityLookup = identity.Lookup{P: prov}
+	prov.Bind(p.clus)
 	p.asker = p.sys.Root.Spawn(act.Props(p.env, "asker", func() actor.Actor { return actor.ReceiveFunc(p.takeAnswer) }))
 	n, err := node.Start(node.Config{
 		File: m.file, Hostname: m.announced, Build: "sim", Log: quietLog,
@@ -81,7 +80,7 @@ func newActors(m *machine) {
 			Suspended: func() time.Duration { return m.asleep },
 		},
 		Network: &node.Network{
-			System: p.sys, Env: p.env, Cluster: p.clus, Provider: p.prov, Fetcher: p,
+			System: p.sys, Env: p.env, Cluster: p.clus, Provider: prov, Fetcher: p,
 			Source:  func(in source.Input) (input.Source, error) { return actorSource{p, in.Stream}, nil },
 			Relay:   func(string) input.Source { return relaySource{p} },
 			Release: p.askRelease,
@@ -97,8 +96,8 @@ func newActors(m *machine) {
 	w.actors.run()
 }
 
-// askStream puts a question to whoever owns a stream, as package identity does, without waiting: done is told the answer, or
-// nil.
+// askStream puts a question to the owner of a stream, as [identity.Ask] does, without waiting: done is told the answer, nil
+// if none came.
 func (p *actorProcess) askStream(name string, question func() proto.Message, done func(answer proto.Message)) {
 	try := 0
 	var again func()
@@ -185,47 +184,47 @@ func (p *actorProcess) askClaim(f *feed, name string) {
 	})
 }
 
-// stepped looks on as the control plane steps.
+// stepped is told of each step of the control plane.
 func (p *actorProcess) stepped(now control.Instant, ev control.Event, out []control.Effect) {
 	w, m := p.w, p.m
 	w.events++
 	var ex *exchange
-	t := w.trace
+	var t *tracer
 	switch e := ev.(type) {
 	case control.Tick:
-		t.line(w.now, m.name, "tick")
+		t = m.line("tick")
 	case control.StateAsked:
-		t.line(w.now, m.name, "asked").text("from", e.From)
+		t = m.line("asked").text("from", e.From)
 	case control.Fetched:
-		ex = p.flights[e.ID]
-		delete(p.flights, e.ID)
-		t.line(w.now, m.name, "answer").text("from", e.Peer).num("id", int64(e.ID))
+		ex = p.answers[e.ID]
+		delete(p.answers, e.ID)
+		t = m.line("answer").text("from", e.Peer).num("id", int64(e.ID))
 	case control.FetchFailed:
-		t.line(w.now, m.name, "no-answer").text("from", e.Peer).num("id", int64(e.ID)).text("why", string(e.Why))
+		t = m.line("no-answer").text("from", e.Peer).num("id", int64(e.ID)).text("why", string(e.Why))
 	case control.CaptureUp:
-		t.line(w.now, m.name, "up").text("stream", e.Stream)
+		t = m.line("up").text("stream", e.Stream)
 	case control.CaptureDown:
-		t.line(w.now, m.name, "down").text("stream", e.Stream).text("why", e.Why)
+		t = m.line("down").text("stream", e.Stream).text("why", e.Why)
 	case control.CaptureStopped:
-		t.line(w.now, m.name, "stopped").text("stream", e.Stream)
+		t = m.line("stopped").text("stream", e.Stream)
 	case control.Measured:
-		t.line(w.now, m.name, "measured")
+		t = m.line("measured")
 	case control.Resumed:
-		t.line(w.now, m.name, "resumed").num("captures", int64(len(e.Captures)))
+		t = m.line("resumed").num("captures", int64(len(e.Captures)))
 		if w.now > m.booted {
 			w.checks.restarted(m)
 		}
 	default:
-		t.line(w.now, m.name, "event").text("type", typeName(ev))
+		t = m.line("event").text("type", typeName(ev))
 	}
-	w.trace.cause = t.end()
+	t.causes()
 	w.checks.stepped(m, now, ev, out, ex)
 	for _, e := range out {
 		p.effect(e)
 	}
 }
 
-// effect writes down what a control plane wants, and what the actors do not do.
+// effect writes an effect of the control plane into the trace, and does what the actors do not do.
 func (p *actorProcess) effect(e control.Effect) {
 	w, m := p.w, p.m
 	switch e := e.(type) {
@@ -279,7 +278,7 @@ func (p *actorProcess) answered(ex *exchange) {
 	case err != nil:
 		err = &follower.Error{Why: control.Malformed, Err: err}
 	default:
-		p.flights[ex.id] = ex
+		p.answers[ex.id] = ex
 	}
 	if err != nil {
 		st = nil
@@ -293,10 +292,11 @@ func (p *actorProcess) unanswered(ex *exchange) {
 
 func (p *actorProcess) tick() {} // timers are messages
 
-// tracks are those of every simulated stream: one of sound, since its every access unit is a random access point.
+// tracks are those of every simulated stream: one of sound, of which every access unit is a random access point.
 var tracks = codecs.Tracks{{Codec: codecs.Opus, SampleRate: 48000, Channels: 2}}
 
-// keepAlive is the interval in which a source writes something, below the silence that an input takes for its end.
+// keepAlive is the interval at which a source writes something. It is below the silence that an input takes for the end of
+// its source.
 const keepAlive = 20 * time.Second
 
 // A connection is a simulated source that an input's actor has opened.
@@ -336,7 +336,7 @@ func (c *connection) write() {
 		return
 	}
 	at := int64(c.p.w.now/time.Microsecond) * 9 / 100
-	_ = c.w.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}}) // one that was replaced is told to stop
+	_ = c.w.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}}) // a source that was replaced is told to stop
 	c.p.w.actors.run()
 	f.m.later(keepAlive, c.write)
 }
@@ -357,7 +357,7 @@ func (p *actorProcess) down(f *feed, why string) {
 	}
 }
 
-func (p *actorProcess) stopped(*feed) {} // its actor knows
+func (p *actorProcess) stopped(*feed) {} // the actor of the input has ended it
 
 // An actorSource is the source of an input's actor.
 type actorSource struct {
@@ -371,7 +371,7 @@ func (a actorSource) Start(_ act.Env, owner *actor.PID, w input.Writer) *act.Tas
 	m := p.m
 	s := p.w.byName[a.name]
 	if old := m.captures[s.index].feed; old != nil {
-		old.close("source") // an actor that begins anew has let go of its connection
+		old.close("source") // the connection of an input that begins anew has ended
 	}
 	x := &p.w.checks.claims[m.index][s.index]
 	c := &connection{p: p, s: s, owner: owner, w: w}
@@ -390,7 +390,7 @@ func (a actorSource) Start(_ act.Env, owner *actor.PID, w input.Writer) *act.Tas
 	return c.task
 }
 
-// A relaySource follows another node; nobody watches in the simulation, so it brings nothing.
+// A relaySource follows another node. It brings nothing, since nobody watches in the simulation.
 type relaySource struct{ p *actorProcess }
 
 // Start implements [input.Source].
@@ -403,9 +403,9 @@ func (p *actorProcess) publish(f *feed, free string) {
 		return
 	}
 	w, m, s := p.w, p.m, f.s
-	w.trace.cause = w.trace.line(w.now, m.name, "publish").text("stream", s.name).text("free", free).end()
+	m.line("publish").text("stream", s.name).text("free", free).causes()
 	p.node.Control().WantPublish(s.name, free, act.ReplyFunc(func(a control.PublishAnswer) {
-		w.trace.line(w.now, m.name, "publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
+		m.line("publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
 		switch ask, err := f.claim.Verdict(a); {
 		case err != nil:
 			w.refused(m, s, a.Verdict)
@@ -473,20 +473,20 @@ func (p *actorProcess) edit(f *conf.File) {
 // kill makes an actor panic in its mailbox.
 func (p *actorProcess) kill(id string) {
 	w := p.w
-	w.trace.cause = w.trace.line(w.now, p.m.name, "panic").text("actor", id).end()
+	p.m.line("panic").text("actor", id).causes()
 	if b := p.boxes["node/"+id]; b != nil {
 		b.PostUserMessage(failNow{})
 		w.actors.run()
 	}
 }
 
-func (p *actorProcess) measure(int) {} // asked for by the node
+func (p *actorProcess) measure(int) {} // the node asks for it
 
-func (p *actorProcess) suspended(time.Duration) {} // the node compares clocks
+func (p *actorProcess) suspended(time.Duration) {} // the node compares two clocks
 
 func (p *actorProcess) end() {
 	p.ended = true
-	p.w.actors.giveBack(p.m, p.sys)
+	p.w.actors.giveBack(p.sys)
 }
 
 func (p *actorProcess) view() *control.View {
@@ -507,36 +507,4 @@ func (w *world) at(address string) *machine {
 		}
 	}
 	return nil
-}
-
-// replyState sends an answer back, as bytes if it has to be so.
-func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
-	w.checks.replies(m, st)
-	if w.o.NoRelay {
-		st.Ages = nil
-	}
-	if m.newer > 0 {
-		st.V = control.Protocol + 1
-	}
-	size := 300
-	m.answers++
-	broken := m.broken > 0 && hits(m.chance, m.broken)
-	if broken {
-		ex.raw, ex.garbled = w.breakUp(m, st), m.breakage == Garbled
-		size = len(ex.raw)
-	} else if !st.Same || m.answers%sampleEvery == 0 {
-		raw, err := json.Marshal(st)
-		if err != nil {
-			w.checks.hold(I27, false, nil, []string{m.name}, "a state that has no form on the wire: %v", err)
-			return
-		}
-		size = len(raw)
-		w.checks.answerSize(m, st, raw)
-		ex.raw = raw
-	}
-	if m.newer > 0 && ex.raw != nil && !broken {
-		ex.raw = append([]byte(`{"from_a_later_version":{"x":[1,2,3]},`), ex.raw[1:]...)
-	}
-	ex.state = st
-	w.reply(ex, size)
 }

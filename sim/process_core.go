@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -57,7 +55,7 @@ func (c *core) step(ev control.Event, line string) {
 	}
 	w.events++
 	if line != "" {
-		w.trace.cause = w.trace.line(w.now, m.name, line).end()
+		m.line(line).causes()
 	}
 	now := c.now()
 	out := c.node.Step(now, ev)
@@ -105,13 +103,13 @@ func (c *core) do(e control.Effect) {
 			told(e.Released)
 		}
 	default:
-		w.trace.line(w.now, m.name, "effect").text("type", fmt.Sprintf("%T", e)).end()
+		m.line("effect").text("type", fmt.Sprintf("%T", e)).end()
 	}
 }
 
 // note writes a note of a control plane into the trace.
 func (w *world) note(m *machine, e control.Note) {
-	t := w.trace.line(w.now, m.name, "note").text("kind", e.Kind.String()).text("peer", e.Node).text("stream", e.Stream)
+	t := m.line("note").text("kind", e.Kind.String()).text("peer", e.Node).text("stream", e.Stream)
 	if e.Age != 0 {
 		t.num("age", int64(e.Age))
 	}
@@ -123,17 +121,17 @@ func (w *world) note(m *machine, e control.Note) {
 }
 
 func (w *world) traceStart(m *machine, e control.StartCapture) {
-	w.trace.line(w.now, m.name, "start").text("stream", e.Stream).num("epoch", int64(e.Epoch)).
+	m.line("start").text("stream", e.Stream).num("epoch", int64(e.Epoch)).
 		text("why", string(e.Why)).text("of", e.Of).end()
 }
 
 func (w *world) traceStop(m *machine, e control.StopCapture) {
-	w.trace.line(w.now, m.name, "stop").text("stream", e.Stream).text("to", e.To).text("why", string(e.Why)).end()
+	m.line("stop").text("stream", e.Stream).text("to", e.To).text("why", string(e.Why)).end()
 }
 
 // drained ends a process that has handed its streams over.
 func (w *world) drained(m *machine, e control.Drained) {
-	w.trace.line(w.now, m.name, "drained").num("left", int64(e.Left)).end()
+	m.line("drained").num("left", int64(e.Left)).end()
 	m.later(time.Second, func() { m.crash("drained") })
 }
 
@@ -147,13 +145,13 @@ func (c *core) start(e control.StartCapture) {
 // askRelease asks the owner of a stream to let go of it, as the node does through the stream's actor.
 func (c *core) askRelease(e control.AskRelease) {
 	w, m := c.w, c.m
-	w.trace.line(w.now, m.name, "ask-release").text("stream", e.Stream).text("of", e.Node).end()
+	m.line("ask-release").text("stream", e.Stream).text("of", e.Node).end()
 	to := w.announcing(e.Node)
 	if to == nil {
 		return
 	}
 	from := m.announced
-	w.carry(w.link(m, to), &exchange{from: m, to: to, deliverMessage: func() {
+	m.send(to, func() {
 		o, ok := to.process.(*core)
 		if !ok || !to.up {
 			return
@@ -163,16 +161,16 @@ func (c *core) askRelease(e control.AskRelease) {
 			if !released {
 				return
 			}
-			w.carry(w.link(to, m), &exchange{from: to, to: m, deliverMessage: func() {
+			to.send(m, func() {
 				if c, ok := m.process.(*core); ok && m.up {
-					w.trace.cause = w.trace.line(w.now, m.name, "released").text("stream", e.Stream).text("by", e.Node).end()
+					m.line("released").text("stream", e.Stream).text("by", e.Node).causes()
 					c.step(control.Released(e), "")
 				}
-			}}, message, 100)
+			})
 		}
-		w.trace.cause = w.trace.line(w.now, to.name, "release-asked").text("stream", e.Stream).text("from", from).end()
+		to.line("release-asked").text("stream", e.Stream).text("from", from).causes()
 		o.step(control.ReleaseAsked{Stream: e.Stream, From: from, Token: o.token}, "")
-	}}, message, 100)
+	})
 }
 
 // publishAnswered tells a publisher the verdict of the control plane.
@@ -183,7 +181,7 @@ func (c *core) publishAnswered(e control.PublishAnswer) {
 	if f == nil {
 		return
 	}
-	w.trace.line(w.now, m.name, "publisher").text("stream", f.s.name).text("verdict", e.Verdict.String()).text("at", e.Node).end()
+	m.line("publisher").text("stream", f.s.name).text("verdict", e.Verdict.String()).text("at", e.Node).end()
 	switch ask, err := f.claim.Verdict(e); {
 	case err != nil:
 		w.refused(m, f.s, e.Verdict)
@@ -212,14 +210,12 @@ func (c *core) askClaimant(f *feed, name string) {
 	if to == nil {
 		return
 	}
-	ex := &exchange{from: m, to: to}
-	ex.deliverMessage = func() {
+	m.send(to, func() {
 		if !to.up {
 			return
 		}
 		has := to.pubs[f.s.name] != nil
-		back := &exchange{from: to, to: m}
-		back.deliverMessage = func() {
+		to.send(m, func() {
 			if done || !m.up {
 				return
 			}
@@ -229,13 +225,11 @@ func (c *core) askClaimant(f *feed, name string) {
 			} else {
 				again()
 			}
-		}
-		w.carry(w.link(to, m), back, message, 100)
-	}
-	w.carry(w.link(m, to), ex, message, 100)
+		})
+	})
 }
 
-// announcing gives the machine whose process announces a name.
+// announcing gives the machine whose process announces a name; nil if there is none.
 func (w *world) announcing(name string) *machine {
 	if m := w.announced[name]; m != nil && m.announced == name {
 		return m
@@ -249,71 +243,41 @@ func (w *world) announcing(name string) *machine {
 	return nil
 }
 
-// sampleEvery of the unchanged replies goes through its bytes, as all others do.
-const sampleEvery = 256
-
-// breakUp makes an answer that cannot be read.
-func (w *world) breakUp(m *machine, st *control.State) []byte {
-	raw, _ := json.Marshal(st)
-	switch m.breakage {
-	case Huge:
-		return append(raw[:len(raw)-1], append([]byte(`,"direct_ages":[`), append(bytes.Repeat([]byte(`{},`), 5000), `{}]}`...)...)...)
-	case Garbled:
-		for range 1 + m.chance.IntN(4) {
-			raw[m.chance.IntN(len(raw))] = byte(m.chance.Uint32())
-		}
-		return raw
-	}
-	return raw[:m.chance.IntN(len(raw))]
-}
-
-// read makes a state of an answer: through bytes where it has any.
-func (ex *exchange) read() (*control.State, error) {
-	if ex.raw == nil {
-		return ex.state, nil
-	}
-	st := new(control.State)
-	if err := json.Unmarshal(ex.raw, st); err != nil {
-		return nil, err
-	}
-	return st, st.Check()
-}
-
 func (c *core) tick() { c.step(control.Tick{}, "tick") }
 
 func (c *core) asked(ex *exchange) {
 	c.token++
 	c.open[c.token] = ex
-	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "asked").text("from", ex.from.name).num("id", int64(ex.id)).end()
+	c.m.line("asked").text("from", ex.from.name).num("id", int64(ex.id)).causes()
 	c.step(control.StateAsked{From: ex.name, Token: c.token, Seen: ex.seen, Want: ex.want}, "")
 }
 
 func (c *core) answered(ex *exchange) {
-	w, m := c.w, c.m
+	m := c.m
 	st, err := ex.read()
 	if ex.garbled { // it may still be readable, but its proof does not hold
-		w.trace.cause = w.trace.line(w.now, m.name, "garbled").text("from", ex.to.name).num("id", int64(ex.id)).end()
+		m.line("garbled").text("from", ex.to.name).num("id", int64(ex.id)).causes()
 		c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: control.Unauthorised}, "")
 		return
 	}
 	if err != nil {
-		w.trace.cause = w.trace.line(w.now, m.name, "unreadable").text("from", ex.to.name).num("id", int64(ex.id)).end()
+		m.line("unreadable").text("from", ex.to.name).num("id", int64(ex.id)).causes()
 		c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: control.Malformed, Detail: err.Error()}, "")
 		return
 	}
-	w.trace.cause = w.trace.line(w.now, m.name, "answer").text("from", ex.to.name).num("id", int64(ex.id)).num("seq", int64(st.Seq)).end()
+	m.line("answer").text("from", ex.to.name).num("id", int64(ex.id)).num("seq", int64(st.Seq)).causes()
 	c.answer = ex
 	c.step(control.Fetched{Peer: ex.entry, ID: ex.id, State: st}, "")
 	c.answer = nil
 }
 
 func (c *core) unanswered(ex *exchange) {
-	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "no-answer").text("from", ex.entry).num("id", int64(ex.id)).text("why", string(ex.why)).end()
+	c.m.line("no-answer").text("from", ex.entry).num("id", int64(ex.id)).text("why", string(ex.why)).causes()
 	c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: ex.why}, "")
 }
 
 func (c *core) up(f *feed) {
-	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "up").text("stream", f.s.name).end()
+	c.m.line("up").text("stream", f.s.name).causes()
 	c.step(control.CaptureUp{Stream: f.s.name}, "")
 	if c.m.captures[f.s.index].feed == f && f.state == control.Running {
 		c.renumbered(f)
@@ -326,7 +290,7 @@ func (c *core) renumbered(f *feed) {
 }
 
 func (c *core) down(f *feed, why string) {
-	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "down").text("stream", f.s.name).text("why", why).end()
+	c.m.line("down").text("stream", f.s.name).text("why", why).causes()
 	if f.pub {
 		delete(c.m.pubs, f.s.name)
 		c.step(control.PublishEnded{Stream: f.s.name}, "")
@@ -339,14 +303,14 @@ func (c *core) stopped(f *feed) {
 	if f.pub {
 		delete(c.m.pubs, f.s.name)
 	}
-	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "stopped").text("stream", f.s.name).end()
+	c.m.line("stopped").text("stream", f.s.name).causes()
 	c.step(control.CaptureStopped{Stream: f.s.name}, "")
 }
 
 func (c *core) publish(f *feed, free string) {
 	c.token++
 	c.pubs[c.token] = f
-	c.w.trace.cause = c.w.trace.line(c.w.now, c.m.name, "publish").text("stream", f.s.name).text("free", free).end()
+	c.m.line("publish").text("stream", f.s.name).text("free", free).causes()
 	c.step(control.PublishWanted{Stream: f.s.name, Token: c.token, Free: free}, "")
 }
 
@@ -368,13 +332,13 @@ func (c *core) edit(f *conf.File) {
 // kill replaces the control plane, as the supervisor of its actor does. There are no other actors.
 func (c *core) kill(id string) {
 	w, m := c.w, c.m
-	w.trace.cause = w.trace.line(w.now, m.name, "panic").text("actor", id).end()
+	m.line("panic").text("actor", id).causes()
 	if id != "control" {
 		return
 	}
 	c.ended = true
 	m.later(250*time.Millisecond, func() {
-		w.trace.cause = w.trace.line(w.now, m.name, "restarted").text("actor", id).end()
+		m.line("restarted").text("actor", id).causes()
 		cfg := *m.read().config
 		cfg.Self, cfg.Named = m.announced, true
 		cfg.Instance, cfg.Inc, cfg.Seed = c.cfg.Instance, c.cfg.Inc+1, c.cfg.Seed
@@ -413,6 +377,6 @@ func (m *machine) count() (n int) {
 
 // refused notes that a publisher was not admitted.
 func (w *world) refused(m *machine, s *streamTruth, why control.Verdict) {
-	w.trace.line(w.now, m.name, "refused").text("stream", s.name).text("why", why.String()).end()
+	m.line("refused").text("stream", s.name).text("why", why.String()).end()
 	w.refusals[m.name+"\x00"+s.name] = w.now
 }

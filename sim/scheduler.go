@@ -12,8 +12,8 @@ import (
 	"weir/actors/act"
 )
 
-// A scheduler runs the actors of all machines: one message of one actor at a time, chosen by the seed among those that have
-// deliverMessage. Time stands still while any has.
+// A scheduler runs the actors of all machines: one message of one actor at a time, chosen by the seed among the actors that
+// have mail. Time stands still while one has.
 type scheduler struct {
 	w       *world
 	rng     *rand.Rand
@@ -44,7 +44,7 @@ func (st *scheduler) run() {
 	st.running = false
 }
 
-// systems are actor systems that are not in use: they are dear to make.
+// systems are actor systems that are not in use. They are kept because making one takes long.
 var systems = sync.Pool{New: func() any {
 	sys := act.NewSystem(nil)
 	sys.ProcessRegistry.LocalPIDs.LocalPIDs = sys.ProcessRegistry.LocalPIDs.LocalPIDs[:1]
@@ -71,8 +71,8 @@ func (st *scheduler) system(m *machine) *actor.ActorSystem {
 }
 
 // giveBack takes the actor system of a process that has ended.
-func (st *scheduler) giveBack(_ *machine, sys *actor.ActorSystem) {
-	if !st.running { // else something of it may still be on the stack
+func (st *scheduler) giveBack(sys *actor.ActorSystem) {
+	if !st.running { // otherwise one of its actors may be on the stack
 		systems.Put(sys)
 	}
 }
@@ -82,8 +82,8 @@ type failNow struct{}
 
 var errKilled = errors.New("killed by the simulator")
 
-// A mailbox keeps the order of protoactor's own (system messages first, user mail held while suspended) and gives out
-// one message at a time.
+// A mailbox keeps the order of protoactor's own mailbox (system messages first, user messages held while suspended), and
+// gives out one message at a time.
 type mailbox struct {
 	p            *actorProcess
 	sys, user    []any
@@ -113,6 +113,7 @@ func (b *mailbox) UserMessageCount() int { return len(b.user) }
 // RegisterHandlers implements actor.Mailbox.
 func (b *mailbox) RegisterHandlers(inv actor.MessageInvoker, _ actor.Dispatcher) { b.inv = inv }
 
+// arm puts the mailbox among those that have mail.
 func (b *mailbox) arm() {
 	if !b.queued && b.inv != nil && !b.p.ended && (len(b.sys) > 0 || len(b.user) > 0 && !b.held) {
 		b.queued = true
@@ -128,7 +129,7 @@ func (b *mailbox) step() {
 	defer func() {
 		if r := recover(); r != nil {
 			b.trace("failed", fmt.Errorf("%v", r))
-			b.inv.EscalateFailure(r, msg) // the rest is protoactor's own
+			b.inv.EscalateFailure(r, msg) // from here protoactor supervises as ever
 		}
 	}()
 	switch {
@@ -157,7 +158,7 @@ func (b *mailbox) step() {
 	}
 }
 
-// self is the id of the mailbox's actor, which is known once it has begun.
+// self is the id of the mailbox's actor. It is known once the actor has begun.
 func (b *mailbox) self() string {
 	if b.id == "" {
 		if s, ok := b.inv.(interface{ Self() *actor.PID }); ok && s.Self() != nil {
@@ -169,5 +170,5 @@ func (b *mailbox) self() string {
 }
 
 func (b *mailbox) trace(what string, err error) {
-	b.p.w.trace.line(b.p.w.now, b.p.m.name, what).text("actor", b.self()).text("why", err.Error()).end()
+	b.p.m.line(what).text("actor", b.self()).text("why", err.Error()).end()
 }

@@ -22,7 +22,7 @@ type tracer struct {
 	number     uint64
 	cause      uint64 // of the lines being written
 	sum        hash.Hash
-	unnumbered hash.Hash // of node lines without numbers, to compare runs that should not differ; nil if not wanted
+	unnumbered hash.Hash // of the lines of nodes without numbers, to compare runs that should not differ; nil: not wanted
 	buf        []byte    // what the hash has not seen yet
 	start      int       // of the line being written
 	stamp      int       // end of its time
@@ -137,6 +137,9 @@ func (t *tracer) end() uint64 {
 	}
 	return n
 }
+
+// causes ends the line, and makes it the cause of those that follow.
+func (t *tracer) causes() { t.cause = t.end() }
 
 func (t *tracer) flush() {
 	t.sum.Write(t.buf)

@@ -261,7 +261,7 @@ func (w *world) finish() *Result {
 
 func (w *world) violate(v Violation) {
 	v.At = w.now
-	t := w.trace.line(w.now, "-", "violation").text("invariant", v.Invariant.String()).text("stream", v.Stream)
+	t := w.line("violation").text("invariant", v.Invariant.String()).text("stream", v.Stream)
 	for _, n := range v.Nodes {
 		t.text("node", n)
 	}
@@ -273,6 +273,9 @@ func (w *world) violate(v Violation) {
 }
 
 func (w *world) unnumberedHash() string { return hex.EncodeToString(w.trace.unnumbered.Sum(nil)) }
+
+// line begins a line of the trace about the run.
+func (w *world) line(what string) *tracer { return w.trace.line(w.now, "-", what) }
 
 // arrange puts the steps of the scenario into the queue.
 func (w *world) arrange() {
