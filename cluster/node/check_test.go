@@ -1,15 +1,20 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"weir/actors/input"
+	"weir/actors/stream"
 	"weir/cluster/conf"
+	"weir/cluster/source"
 )
 
 // checkedFiles are the configurations of testdata, wrong, doubtful and right ones, and some that need what is not in them.
@@ -92,5 +97,63 @@ func TestCheckAcceptsExactlyTheFilesWithWhichANodeStarts(t *testing.T) {
 	}
 	if accepted < 20 || len(files)-accepted < 60 {
 		t.Errorf("%d of %d files are accepted, want many of both", accepted, len(files))
+	}
+}
+
+// TestStreamsStartAnewForTheDirectivesThatSaySo adds the example of each directive to a file. The specification by which the
+// stream's actors run differs if, and only if, the row says that the stream starts anew.
+func TestStreamsStartAnewForTheDirectivesThatSaySo(t *testing.T) {
+	blocks := map[string]string{
+		"the top of the file": "%s",
+		"vod":                 "vod clips { %s }",
+		"stream":              "stream cam { %s input file://clips/a.mp4; input fake://fake; cluster_ingest; }",
+		"input":               "stream cam { input file://clips/a.mp4; input fake://fake { %s } cluster_ingest; }",
+		"cluster_ingest":      "stream cam { input file://clips/a.mp4; input fake://fake; cluster_ingest { %s } }",
+	}
+	m := &media{open: func(source.Input) (input.Source, error) { return nil, nil }}
+	specs := func(where, example string) []stream.Spec {
+		parts := []string{"cluster_key 0123456789abcdef; peer n1.example.com; template tv { hls relay; }"}
+		if where != "vod" {
+			parts = append(parts, "vod clips { root /a; }")
+		}
+		if !strings.Contains(blocks[where], "stream") {
+			parts = append(parts, fmt.Sprintf(blocks["stream"], ""))
+		}
+		file, problems := conf.Parse("f", []byte(strings.Join(append(parts, fmt.Sprintf(blocks[where], example)), "\n")))
+		if problems.Failed() {
+			return nil // the example is of no use here
+		}
+		list, err := m.specs(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range list {
+			for i := range spec.Inputs {
+				spec.Inputs[i].Config.Wall = nil
+			}
+		}
+		return list
+	}
+	tried := 0
+	for _, d := range conf.Directives() {
+		for _, where := range d.Where {
+			if blocks[where] == "" || d.Name == "disabled" { // of which there is no specification
+				continue
+			}
+			before, after := specs(where, ""), specs(where, d.Example)
+			if where == "vod" {
+				before = specs(where, "root /a;")
+			}
+			if len(after) != 1 {
+				continue
+			}
+			tried++
+			if anew := !reflect.DeepEqual(before, after); anew != (d.Reload == conf.Restream) {
+				t.Errorf("%s in %s: the stream starts anew: %t, and the row says %q", d.Name, where, anew, d.Reload)
+			}
+		}
+	}
+	if tried < 30 {
+		t.Errorf("%d directives were tried, want 30 at least", tried)
 	}
 }
