@@ -6,18 +6,27 @@ import (
 	"weir/cluster/control"
 )
 
-// bounds takes the quantities of the formulas as they are now: k polls may be lost in a row.
+// bounds are the quantities of the formulas of the cluster rules.
+type bounds struct {
+	s, f     time.Duration // stale_timeout and fetch_timeout, the longest
+	d        time.Duration // the longest delay of a message
+	up, down time.Duration // the longest start and stop of a source
+	hold     time.Duration // return_holddown, the longest
+	lag      time.Duration // by which a processor is late at most
+	differ   time.Duration // for which two nodes wait that disagree about the order (R8)
+	ppm      int64         // by which a clock is wrong at most
+	nodes    int
+	k        int // polls that may be lost in a row
+}
+
+// bounds takes the quantities as they are now.
 func (c *checks) bounds() bounds {
 	w := c.w
 	b := bounds{up: w.captureUp.Max, down: w.down.Max, nodes: len(w.machines)}
 	for _, m := range w.machines {
 		b.s, b.f = max(b.s, m.read().stale), max(b.f, m.read().fetch)
 		b.hold = max(b.hold, m.file.ReturnHolddown)
-		p := m.clock.ppm
-		if p < 0 {
-			p = -p
-		}
-		b.ppm = max(b.ppm, p)
+		b.ppm = max(b.ppm, m.clock.ppm, -m.clock.ppm)
 		b.lag = max(b.lag, m.lag)
 	}
 	if c.edits > 0 {
@@ -46,15 +55,7 @@ func (c *checks) bounds() bounds {
 	return b
 }
 
-// bounds are the quantities of the formulas of the cluster rules, as they are now.
-type bounds struct {
-	s, f, d, up, down, hold, lag time.Duration
-	differ                       time.Duration // that two who disagree about the order wait (R8)
-	ppm                          int64
-	nodes, k                     int
-}
-
-// poll is the longest time between two polls that arrive.
+// poll is the longest time between two polls that are answered.
 func (b *bounds) poll() time.Duration { return b.rate(b.f*11/10) + time.Duration(b.k)*b.f*11/10 }
 
 // rate is how long a time by the slowest clock may take.
@@ -62,6 +63,9 @@ func (b *bounds) rate(d time.Duration) time.Duration {
 	return d + d*time.Duration(2*b.ppm)/million + time.Duration(b2i(b.ppm > 0))
 }
 
+// b2 is the longest gap of a take-over; b4 the longest time with two owners; b5 the time in which so many streams are at home
+// after a return; b6 that in which a group starts, in which all nodes answer or some do not; b7 the longest that a stream
+// has no owner.
 func (b *bounds) b2() time.Duration {
 	return TakeOverBound(b.rate(b.s), b.d, b.up) + b.lag + 3*time.Millisecond
 }
@@ -92,6 +96,7 @@ func (b *bounds) b7() time.Duration {
 	return b.rate(b.s) + b.s + time.Duration(b.nodes)*b.rate(b.s+2*b.f+startUp) + 6*b.d + b.up + b.lag
 }
 
+// agree is the time after which all nodes have heard of a change.
 func (b *bounds) agree() time.Duration {
 	return b.rate(b.s) + 2*b.poll() + 4*b.d + b.lag + 2*time.Millisecond
 }

@@ -161,14 +161,14 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 	case control.NoteRefused:
 		c.ok(I12)
 	case control.NoteBumped:
-		w.sometimes["inc raised"]++
+		w.result.Sometimes["inc raised"]++
 	case control.NoteOverslept:
-		w.sometimes["overslept"]++
+		w.result.Sometimes["overslept"]++
 		s := m.read().stale
 		if a := time.Duration(e.Age); a > s && a < 2*s {
-			w.sometimes["a pause in (S, 2S)"]++
+			w.result.Sometimes["a pause in (S, 2S)"]++
 		}
 	case control.NoteDrifted:
-		w.sometimes["configuration mismatch"]++
+		w.result.Sometimes["configuration mismatch"]++
 	}
 }

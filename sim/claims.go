@@ -114,7 +114,7 @@ func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Dura
 		c.hold(I26, local-x.back >= hold, s, []string{m.name}, "takes it back twice within the hold-down")
 	}
 	x.back, x.fails = local, 0
-	c.w.sometimes["taken back"]++
+	c.w.result.Sometimes["taken back"]++
 }
 
 // warm checks that nothing is claimed before all peers have answered or S has passed.
@@ -204,7 +204,7 @@ func (c *checks) up(f *feed) {
 	}
 	for _, q := range c.w.machines {
 		if x := q.captures[f.s.index].feed; x != nil && x != f && x.state == control.Starting {
-			c.w.sometimes["two claimants"]++
+			c.w.result.Sometimes["two claimants"]++
 		}
 	}
 }
@@ -221,7 +221,7 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 		return
 	}
 	if c.beyondLimits(m) {
-		c.w.sometimes["all at limit"]++
+		c.w.result.Sometimes["all at limit"]++
 		c.ok(I10)
 		return
 	}

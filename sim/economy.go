@@ -93,6 +93,6 @@ func (c *checks) byLoss() bool {
 // countFalseTakeOver is told of a start although the owner runs and can be reached.
 func (c *checks) countFalseTakeOver() {
 	if c.period != disrupted && c.period != stable && c.byLoss() {
-		c.w.sometimes["false take-over by loss"]++
+		c.w.result.Sometimes["false take-over by loss"]++
 	}
 }

@@ -66,13 +66,13 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 		}
 	}
 	if local-ex.local == stale {
-		c.w.sometimes["reply exactly at S"]++
+		c.w.result.Sometimes["reply exactly at S"]++
 	}
 	if old && o.boots < k.said.boots {
-		c.w.sometimes["reply of an old instance after a restart"]++
+		c.w.result.Sometimes["reply of an old instance after a restart"]++
 	}
 	if late {
-		c.w.sometimes["reply late"]++
+		c.w.result.Sometimes["reply late"]++
 	}
 	if late || old {
 		if ex.control == m.control {
@@ -198,5 +198,5 @@ func (c *checks) asymmetric(m, q *machine, b *Belief) {
 			return
 		}
 	}
-	w.sometimes["asymmetric view longer than S"]++
+	w.result.Sometimes["asymmetric view longer than S"]++
 }

@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// A pendingExpectation waits for the instant at which it has to hold.
+// A pendingExpectation is one that waits for the instant at which it has to hold.
 type pendingExpectation struct {
 	Step
-	at     time.Duration
-	before map[string]int // captures of each node when the time began
-	moves  int
-	holds  int
+	at    time.Duration // that instant
+	owned int           // how many streams the node of [Moved.OwnedBefore] delivered when the time began
+	holds int           // how many captures there had been by then
 }
 
-// expect arranges that an expectation of the scenario is looked at.
+// expect arranges that an expectation of the scenario is checked.
 func (w *world) expect(st Step) {
 	at := max(st.At, st.To)
 	if st.To == 0 && spans(st.Expect) {
@@ -23,12 +22,9 @@ func (w *world) expect(st Step) {
 	}
 	p := &pendingExpectation{Step: st, at: at}
 	begin := func() {
-		p.holds, p.before = len(w.result.Holds), map[string]int{}
-		for _, m := range w.machines {
-			p.before[m.name] = m.count()
-		}
+		p.holds = len(w.result.Holds)
 		if e, ok := st.Expect.(Moved); ok && e.OwnedBefore != "" {
-			p.moves = w.heldAt(e.OwnedBefore, st.At)
+			p.owned = w.heldAt(e.OwnedBefore, st.At)
 		}
 		w.checks.expected = append(w.checks.expected, *p)
 		w.checks.schedule()
@@ -55,7 +51,7 @@ func (w *world) heldAt(name string, at time.Duration) (n int) {
 	return n
 }
 
-// dueExpectations looks at those whose instant has come.
+// dueExpectations checks the expectations whose instant has come.
 func (c *checks) dueExpectations() {
 	w := c.w
 	for i := 0; i < len(c.expected); i++ {
@@ -73,8 +69,8 @@ func (c *checks) dueExpectations() {
 	}
 }
 
-// open says what nobody can tell because the run has ended too early: an expectation whose time had not come, and a
-// promise that is not kept yet and need not be.
+// open says why the run ended too early to prove anything: an expectation whose time had not come, or a trouble that may last
+// longer.
 func (c *checks) open() {
 	w, r := c.w, c.w.result
 	for _, st := range w.s.Steps {
@@ -98,7 +94,7 @@ func among(streams []string, s *streamTruth) bool {
 	return streams == nil || slices.Contains(streams, s.name)
 }
 
-// wrong says what is not as expected; empty if all is.
+// wrong says what is not as expected; empty if everything is.
 func (c *checks) wrong(p *pendingExpectation) string {
 	w := c.w
 	switch e := p.Expect.(type) {
@@ -162,7 +158,7 @@ func (c *checks) wrongOfTime(p *pendingExpectation) string {
 	case Moved:
 		want := e.Count
 		if e.OwnedBefore != "" {
-			want = p.moves
+			want = p.owned
 		}
 		got := c.movedSince(p.At, p.at)
 		if got == want || e.AtMost && got < want {
@@ -273,7 +269,7 @@ func (c *checks) groups(s *streamTruth) bool {
 	return false
 }
 
-// disagreement says who takes somebody else for an owner.
+// disagreement says which node takes another than the owner of a stream for it; empty if none does.
 func (c *checks) disagreement() string {
 	w := c.w
 	for _, s := range w.streams {

@@ -10,7 +10,7 @@ import (
 type fault struct {
 	step  Step
 	kind  *Kind
-	span  int // in world.faults
+	span  int // in Result.Faults
 	alter func(l *link)
 	undo  func()
 	ended bool
@@ -25,7 +25,7 @@ func (f *fault) lasts() bool { return f.step.To > f.step.At }
 
 // begin does what a step says, and arranges its end.
 func (w *world) begin(st Step) {
-	f := &fault{step: st, kind: KindOf(st.Action), span: len(w.faults)}
+	f := &fault{step: st, kind: KindOf(st.Action), span: len(w.result.Faults)}
 	w.trace.cause = 0
 	w.line("fault").text("kind", f.kind.name).text("what", described(st.Action)).num("until", int64(st.To)).causes()
 	span := Span{From: w.now, To: w.now, Action: st.Action}
@@ -37,7 +37,7 @@ func (w *world) begin(st Step) {
 			w.queue.push(item{at: st.To, do: func() { w.endFault(f) }, cause: w.trace.cause})
 		}
 	}
-	w.faults = append(w.faults, span)
+	w.result.Faults = append(w.result.Faults, span)
 	if f.alter != nil {
 		w.alterLinks()
 	}
@@ -51,7 +51,7 @@ func (w *world) endFault(f *fault) {
 	}
 	f.ended = true
 	w.line("fault-ends").text("kind", f.kind.name).causes()
-	w.faults[f.span].To = w.now
+	w.result.Faults[f.span].To = w.now
 	w.active = slices.DeleteFunc(w.active, func(g *fault) bool { return g == f })
 	if f.undo != nil {
 		f.undo()

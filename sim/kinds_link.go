@@ -144,7 +144,7 @@ var linkKinds = []*Kind{
 				l.cut += b2i(i >= 0 && j >= 0 && i != j)
 			}
 			if len(a.Groups) > 2 {
-				w.sometimes["3-way partition"]++
+				w.result.Sometimes["3-way partition"]++
 			}
 		}),
 	kind(Kind{Subject: Topology, Word: "ring", Args: "[NODES]", Help: "each reaches only its two neighbours"},
@@ -273,7 +273,7 @@ func (w *world) ring(f *fault, a Ring) {
 	if names == nil {
 		names = w.s.Nodes
 	}
-	w.sometimes["ring"] += b2i(len(names) > 3)
+	w.result.Sometimes["ring"] += b2i(len(names) > 3)
 	f.alter = func(l *link) {
 		i, j := slices.Index(names, l.from.name), slices.Index(names, l.to.name)
 		if i < 0 || j < 0 {

@@ -82,7 +82,7 @@ var nodeKinds = []*Kind{
 			}
 			w.each(f, a.Nodes, (*machine).crashOrStayOff, boot)
 			if len(w.pick(a.Nodes)) > 1 {
-				w.sometimes["two nodes crash at once"]++
+				w.result.Sometimes["two nodes crash at once"]++
 			}
 		}),
 	kind(Kind{Word: "restart", Args: "NODES [remembered] [moved]", Help: "it boots again; with its boot counter; at another address"},
@@ -150,7 +150,7 @@ var nodeKinds = []*Kind{
 			return ClockJump{g.one(), time.Duration(g.rng.Int64N(int64(48*time.Hour))) - 24*time.Hour}
 		}),
 		func(w *world, f *fault, a ClockJump) {
-			w.sometimes["wall clock jump"]++
+			w.result.Sometimes["wall clock jump"]++
 			w.each(f, a.Nodes, func(m *machine) { m.clock.wall += a.By }, nil)
 		}),
 }
@@ -235,7 +235,7 @@ func (m *machine) startDrain() {
 		return
 	}
 	m.draining = true
-	m.w.sometimes["drain during a partition"] += b2i(m.w.parted())
+	m.w.result.Sometimes["drain during a partition"] += b2i(m.w.parted())
 	m.later(drain.Limit, func() { m.crash("drained late") })
 	m.process.drain()
 }

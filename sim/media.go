@@ -127,7 +127,7 @@ func (w *world) others(f *feed) bool {
 // fail ends a capture whose source has failed.
 func (f *feed) fail(why string) {
 	f.s.failed = f.m.w.now
-	f.m.w.sometimes["source dead on the owner"] += b2i(f.upAt >= 0)
+	f.m.w.result.Sometimes["source dead on the owner"] += b2i(f.upAt >= 0)
 	f.close("source")
 	f.m.process.down(f, why)
 }

@@ -135,7 +135,8 @@ type (
 		Limit   time.Duration
 	}
 
-	// Liveness says: the group is whole and calm, so the bounded-liveness invariants that are open close by Step.To.
+	// Liveness says: nothing disturbs the group any more, so that by Step.To no stream has no owner, or several, and all nodes
+	// name the same owners.
 	Liveness struct{}
 
 	// Noted says: a node's control plane reports a note of this kind in the time. An empty Node means any.
@@ -169,35 +170,34 @@ type Options struct {
 	// Without are faults that [Random] does not draw.
 	Without []Fault
 
-	// NoRelay takes what nodes say of third ones out of their answers, to show what it is good for.
+	// NoRelay takes out of the answers what nodes say of third ones, to show what relayed evidence is good for.
 	NoRelay bool
 }
 
 // A Result is what a run showed.
 type Result struct {
 	Hash  string // SHA-256 of the trace, in hexadecimal
-	Trace []Line // with Options.Keep
+	Trace []Line // with [Options.Keep]
 
 	Violations []Violation
 	Verdicts   []Verdict // of every invariant, in the order of their numbers
-	Unknown    bool      // the run was too short to tell
-	Why        string    // it is unknown
+	Unknown    bool      // the run proves nothing, mostly because it was too short
+	Why        string    // that is so
 
 	Measures  map[string]Measure // by the name of the bound: B1 …
-	Sometimes map[string]int     // how often each state that should occur did
-	Drawn     []Step             // what [Random] drew
+	Sometimes map[string]int     // how often each state occurred that should occur sometimes
 
 	Snapshots []Snapshot
-	Faults    []Span   // for the fault strip
-	Holds     []Hold   // who captured what, in the order of their beginnings
-	Beliefs   []Belief // who took whom for dead, and when
-	Gaps      []Gap    // of media
+	Faults    []Span
+	Holds     []Hold // in the order of their beginnings
+	Beliefs   []Belief
+	Gaps      []Gap // of media
 
 	Events    uint64 // handled by the nodes
 	Messages  uint64 // between nodes
 	Starts    int    // of captures
 	Moves     int    // of streams from one node to another
-	TakeOvers int    // from a node that was alive and reachable
+	TakeOvers int    // of streams from a node that ran and could be reached
 	Simulated time.Duration
 }
 
@@ -252,10 +252,10 @@ type Span struct {
 	Action   Action
 }
 
-// A Hold is a capture: a node had a stream.
+// A Hold is a capture, from its beginning to its end.
 type Hold struct {
 	Stream, Node string
-	From         time.Duration // yieldsInOrder to start
+	From         time.Duration // ordered to start
 	Up           time.Duration // first access unit; -1 if none came
 	To           time.Duration // end of media; -1 if it went on
 	Why          string

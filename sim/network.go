@@ -88,7 +88,7 @@ func (w *world) link(from, to *machine) *link { return &w.links[from.index*len(w
 // transit draws what becomes of a message: how long it is under way, and a second copy, if there is one; or that it is lost.
 // It takes one number from rng whatever faults are on, so that a fault shifts no other delay.
 func (w *world) transit(l *link, size int) (delay, again time.Duration, lost bool) {
-	w.messages++
+	w.result.Messages++
 	u := l.rng.Uint64()
 	span := uint64(max(0, l.delay.Max-l.delay.Min)) + 1
 	delay = l.delay.Min + time.Duration((u>>20)%span)

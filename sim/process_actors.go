@@ -187,7 +187,7 @@ func (p *actorProcess) askClaim(f *feed, name string) {
 // stepped is told of each step of the control plane.
 func (p *actorProcess) stepped(now control.Instant, ev control.Event, out []control.Effect) {
 	w, m := p.w, p.m
-	w.events++
+	w.result.Events++
 	var ex *exchange
 	var t *tracer
 	switch e := ev.(type) {

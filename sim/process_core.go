@@ -53,7 +53,7 @@ func (c *core) step(ev control.Event, line string) {
 	if c.ended {
 		return
 	}
-	w.events++
+	w.result.Events++
 	if line != "" {
 		m.line(line).causes()
 	}

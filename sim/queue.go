@@ -2,8 +2,7 @@ package sim
 
 import "time"
 
-// An item is something that will happen at an instant. Those of one instant happen in the order in which they were
-// arranged.
+// An item is something that will happen at an instant. Items of one instant happen in the order in which they were arranged.
 type item struct {
 	at    time.Duration
 	seq   uint64

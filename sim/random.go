@@ -154,18 +154,20 @@ func (f *Fault) UnmarshalText(text []byte) error {
 
 // A generator draws the faults of one [Random] step.
 type generator struct {
-	added int // streams, by edits
 	s     *Scenario
 	rng   *rand.Rand
-	stale time.Duration
-	file  *conf.File
-	drawn []Step   // before
-	names []string // streams
-	pubs  []string
+	stale time.Duration // the longest stale_timeout
+	file  *conf.File    // as edits have left it
+	added int           // how many streams edits have added
+	drawn []Step        // in the first round
+	names []string      // of streams that are captured
+	pubs  []string      // of streams that are published
 }
 
+// flip is true every other time.
 func (g *generator) flip() bool { return g.rng.IntN(2) == 0 }
 
+// one is one node.
 func (g *generator) one() []string { return []string{g.s.Nodes[g.rng.IntN(len(g.s.Nodes))]} }
 
 // some is one node mostly, and at times several.
@@ -185,6 +187,7 @@ func (g *generator) some() []string {
 	return out
 }
 
+// maybeAll is all nodes at times.
 func (g *generator) maybeAll() []string {
 	if g.rng.IntN(3) == 0 {
 		return nil
@@ -192,6 +195,7 @@ func (g *generator) maybeAll() []string {
 	return g.some()
 }
 
+// streams are up to four streams.
 func (g *generator) streams() []string {
 	if len(g.names) == 0 {
 		return []string{""}
@@ -204,6 +208,7 @@ func (g *generator) streams() []string {
 	return slices.Compact(out)
 }
 
+// published is a stream that is published.
 func (g *generator) published() string {
 	if len(g.pubs) == 0 {
 		return ""
@@ -211,6 +216,7 @@ func (g *generator) published() string {
 	return g.pubs[g.rng.IntN(len(g.pubs))]
 }
 
+// actor is the id of an actor, which need not run.
 func (g *generator) actor() string {
 	switch g.rng.IntN(3) {
 	case 0:
@@ -238,6 +244,7 @@ func (g *generator) time(least, most time.Duration) time.Duration {
 	return min(most, d+time.Duration(g.rng.Int64N(int64(d))))
 }
 
+// chance is a probability of at most so many percent.
 func (g *generator) chance(percent int) PPM { return PPM(g.rng.IntN(percent*10_000) + 1) }
 
 // groups are two parts, or three at times.
@@ -264,6 +271,7 @@ func expand(s *Scenario, without []Fault) []Step {
 	return out
 }
 
+// newGenerator makes the generator of step i.
 func newGenerator(s *Scenario, i int) *generator {
 	g := &generator{s: s, rng: rand.New(rand.NewPCG(s.Seed, stringHash(fmt.Sprint("faults ", i))))}
 	g.file = s.file(s.Nodes[0])
@@ -281,6 +289,7 @@ func newGenerator(s *Scenario, i int) *generator {
 	return g
 }
 
+// draw draws what happens from an instant to another.
 func (g *generator) draw(profile Profile, from, to time.Duration, without []Fault) []Step {
 	g.drawn = g.round(false, profile, from, to, without)
 	g.rng = rand.New(rand.NewPCG(g.s.Seed, stringHash(fmt.Sprint("further faults ", from))))
@@ -347,11 +356,7 @@ func (g *generator) rollingEdit(at, to time.Duration) []Step {
 			f.Streams = slices.Delete(f.Streams, i, i+1)
 		}
 	case 2:
-		if x := &f.Streams[i]; x.Ingest != nil {
-			in := *x.Ingest
-			in.CaptureAt = g.one()[0]
-			x.Ingest = &in
-		}
+		g.pin(&f.Streams[i])
 	case 3:
 		f.Streams[i].Disabled = !f.Streams[i].Disabled
 	}
@@ -365,6 +370,15 @@ func (g *generator) rollingEdit(at, to time.Duration) []Step {
 		at += g.time(10*time.Millisecond, g.stale)
 	}
 	return out
+}
+
+// pin pins a stream to another node.
+func (g *generator) pin(x *conf.Stream) {
+	if x.Ingest != nil {
+		in := *x.Ingest
+		in.CaptureAt = g.one()[0]
+		x.Ingest = &in
+	}
 }
 
 // drift gives one node another file than the others have, for a time: other timeouts, another pin, or a stream or a peer
@@ -386,11 +400,7 @@ func (g *generator) drift(at, _ time.Duration) []Step {
 			p.StaleTimeout = max(p.StaleTimeout*by/100, 3*p.FetchTimeout).Truncate(time.Millisecond)
 		}
 	case 1:
-		if x := &f.Streams[g.rng.IntN(len(f.Streams))]; x.Ingest != nil {
-			in := *x.Ingest
-			in.CaptureAt = g.one()[0]
-			x.Ingest = &in
-		}
+		g.pin(&f.Streams[g.rng.IntN(len(f.Streams))])
 	case 2:
 		i := g.rng.IntN(len(f.Streams))
 		f.Streams = slices.Delete(f.Streams, i, i+1)

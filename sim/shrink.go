@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"time"
@@ -38,7 +39,7 @@ func Shrink(s *Scenario, v Violation, o ShrinkOptions) (small *Scenario, ok bool
 	k.time()
 	k.steps()
 	k.time()
-	for size := -1; size != k.size(); { // what is left out lets more be left out
+	for size := -1; size != k.size(); { // what one step leaves out lets another leave out more
 		size = k.size()
 		k.plain()
 		k.streams()
@@ -50,7 +51,7 @@ func Shrink(s *Scenario, v Violation, o ShrinkOptions) (small *Scenario, ok bool
 	return k.best, true
 }
 
-// size is how much there is to read.
+// size is how long the scenario is to a reader.
 func (k *shrinking) size() int {
 	n := len(k.best.Nodes) + len(k.best.Steps)
 	for _, f := range k.best.Files {
@@ -59,7 +60,7 @@ func (k *shrinking) size() int {
 	return n
 }
 
-// plain makes streams alike, and limits none.
+// plain takes away what makes streams differ, and limits.
 func (k *shrinking) plain() {
 	each := func(change func(st *conf.Stream)) {
 		k.try(func(s *Scenario) {
@@ -88,7 +89,7 @@ func (k *shrinking) plain() {
 	})
 }
 
-// explicit are the steps of a scenario with those in place of Random that it stands for.
+// explicit are the steps of a scenario, with what [Random] draws in its place.
 func explicit(s *Scenario, o Options) []Step {
 	drawn := expand(s, o.Without)
 	steps := slices.DeleteFunc(slices.Clone(s.Steps), func(st Step) bool {
@@ -96,7 +97,7 @@ func explicit(s *Scenario, o Options) []Step {
 		return ok
 	})
 	steps = append(steps, drawn...)
-	slices.SortStableFunc(steps, func(a, b Step) int { return int(a.At - b.At) })
+	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return steps
 }
 
@@ -104,10 +105,10 @@ func explicit(s *Scenario, o Options) []Step {
 type shrinking struct {
 	o    ShrinkOptions
 	v    Violation
-	best *Scenario
-	left int
-	runs int
-	over bool
+	best *Scenario     // the smallest so far that shows v
+	left int           // runs that may still be made
+	runs int           // runs that were made
+	over bool          // the caller wants no more
 	at   time.Duration // of the violation in best
 }
 

@@ -130,7 +130,7 @@ func (c *checks) nextPeriod(kind disturbance, bounded, same bool) period {
 		return afterFailure
 	case settled && kind == disturbBoot:
 		return afterReturn
-	case settled && kind == disturbFault && c.period == undisturbed && len(w.faults) > 0 && KindOf(w.faults[len(w.faults)-1].Action).still:
+	case settled && kind == disturbFault && c.period == undisturbed && len(w.result.Faults) > 0 && KindOf(w.result.Faults[len(w.result.Faults)-1].Action).still:
 		return undisturbed
 	}
 	return stable
@@ -345,7 +345,7 @@ func (c *checks) edited(m *machine) {
 func (c *checks) crashing(m *machine) {
 	w := c.w
 	if m.up && !m.warm {
-		w.sometimes["crash in warm-up"]++
+		w.result.Sometimes["crash in warm-up"]++
 	}
 	for i := range m.captures {
 		f := m.captures[i].feed
@@ -353,12 +353,12 @@ func (c *checks) crashing(m *machine) {
 			continue
 		}
 		if f.state == control.Starting {
-			w.sometimes["crash while starting"]++
+			w.result.Sometimes["crash while starting"]++
 		}
 		if c.pins != nil && c.pins[i] == m.announced {
 			for _, q := range w.machines {
 				if q != m && !q.up {
-					w.sometimes["pin dies with another"]++
+					w.result.Sometimes["pin dies with another"]++
 				}
 			}
 		}
@@ -371,9 +371,9 @@ func (c *checks) countCoincidences(kind disturbance) {
 	gap := slices.ContainsFunc(c.trouble, func(t trouble) bool { return !t.many })
 	switch {
 	case kind == disturbBoot && gap && !c.cold:
-		w.sometimes["return during take-over"]++
+		w.result.Sometimes["return during take-over"]++
 	case kind == disturbFault && gap && !w.parted() && c.wasParted:
-		w.sometimes["healing during take-over"]++
+		w.result.Sometimes["healing during take-over"]++
 	}
 	c.wasParted = w.parted()
 }

@@ -140,7 +140,7 @@ func (c *checks) counted(s *streamTruth, was int) {
 	c.assess(s)
 	c.schedule()
 	if s.count > 1 {
-		c.w.sometimes["two owners"]++
+		c.w.result.Sometimes["two owners"]++
 	}
 }
 

@@ -1,8 +1,8 @@
 package sim
 
 import (
+	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
@@ -14,45 +14,43 @@ import (
 
 // A world is one run of a scenario. It belongs to one goroutine; runs beside each other share nothing.
 type world struct {
-	s        *Scenario
-	o        Options
-	now      time.Duration
-	queue    queue
-	trace    *tracer
+	s      *Scenario
+	o      Options
+	steps  []Step // of the scenario and those drawn, by time
+	now    time.Duration
+	queue  queue
+	trace  *tracer
+	random *rand.Rand // for boots and swizzles
+	checks *checks
+	result *Result
+
 	machines []*machine
-	links    []link
-	streams  []*streamTruth // by name
-	byName   map[string]*streamTruth
+	links    []link                  // see [world.link]
+	streams  []*streamTruth          // by name
+	byName   map[string]*streamTruth // the same
+	actors   *scheduler              // nil with [Core]
 
-	entries   map[string]*machine // by what leads to them; nil where nobody is
-	announced map[string]*machine // by the name that its process had when it was last looked for
-	base      behaviour
-	active    []*fault
-	faults    []Span
-	checks    *checks
-	result    *Result
+	// Machines by names, as they were found last; nil where there is none.
+	entries   map[string]*machine // by what a peer entry says
+	announced map[string]*machine // by the name that the process announces
 
-	messages  uint64
-	events    uint64
-	random    *rand.Rand // of the world itself: boots
-	sometimes map[string]int
-	captureUp Range
-	down      Range
-	silence   time.Duration
-	segment   time.Duration
-	snapshots []Snapshot
-	actors    *scheduler // nil with Core
-	refusals  map[string]time.Duration
-	noted     []noted
+	base            behaviour // of links, without faults
+	captureUp, down Range
+	silence         time.Duration // after which a capture that brings nothing counts as failed
+	segment         time.Duration
+	active          []*fault
+	refusals        map[string]time.Duration // of publishers, by machine and stream
+	noted           []noted
 }
 
-// A noted note.
+// noted is a note of a control plane.
 type noted struct {
 	at   time.Duration
 	node string
 	kind control.NoteKind
 }
 
+// stringHash is FNV-1a.
 func stringHash(s string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(s)) // never fails
@@ -69,28 +67,30 @@ func Run(s *Scenario, o Options) *Result {
 	w := newWorld(s, o)
 	w.run()
 	r := w.finish()
-	if w.jumps() {
-		w.compareWithoutJumps(r)
+	if r.Sometimes["wall clock jump"] > 0 {
+		w.compareWithoutJumps()
 	}
 	return r
 }
 
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
-		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{}, entries: map[string]*machine{}, sometimes: map[string]int{}, refusals: map[string]time.Duration{},
-		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}},
+		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{},
+		entries: map[string]*machine{}, refusals: map[string]time.Duration{},
+		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}, Sometimes: map[string]int{}},
 	}
 	w.random = w.rng("world")
 	w.base.delay = orRange(s.Net.Delay, Range{time.Millisecond, 50 * time.Millisecond})
 	w.base.loss = s.Net.Loss
 	w.captureUp = orRange(s.Capture.Up, Range{500 * time.Millisecond, 500 * time.Millisecond})
 	w.down = orRange(s.Capture.Down, Range{50 * time.Millisecond, 50 * time.Millisecond})
-	w.silence = orDuration(s.Capture.Timeout, 10*time.Second)
-	w.segment = orDuration(s.Capture.Segment, 4*time.Second)
+	w.silence = cmp.Or(s.Capture.Timeout, 10*time.Second)
+	w.segment = cmp.Or(s.Capture.Segment, 4*time.Second)
 	if s.setsClocks() {
 		w.trace.unnumbered = sha256.New()
 	}
-	w.result.Drawn = expand(s, o.Without)
+	w.steps = append(slices.Clone(s.Steps), expand(s, o.Without)...)
+	slices.SortStableFunc(w.steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	w.addStreams()
 	w.addMachines()
 	w.checks = newChecks(w)
@@ -101,6 +101,7 @@ func newWorld(s *Scenario, o Options) *world {
 	return w
 }
 
+// orRange is a range, or another if that is zero.
 func orRange(r, other Range) Range {
 	if r == (Range{}) {
 		return other
@@ -109,14 +110,7 @@ func orRange(r, other Range) Range {
 	return r
 }
 
-func orDuration(d, other time.Duration) time.Duration {
-	if d == 0 {
-		return other
-	}
-	return d
-}
-
-// file is the configuration of a machine.
+// file is the configuration of a node.
 func (s *Scenario) file(name string) *conf.File {
 	if f := s.Files[name]; f != nil {
 		return f
@@ -127,6 +121,7 @@ func (s *Scenario) file(name string) *conf.File {
 	return &conf.File{}
 }
 
+// addStreams makes the streams of all files, those of edits too.
 func (w *world) addStreams() {
 	var names []string
 	add := func(f *conf.File) {
@@ -140,7 +135,7 @@ func (w *world) addStreams() {
 	for _, f := range w.s.Files {
 		add(f) // sorted below
 	}
-	for _, st := range slices.Concat(w.s.Steps, w.result.Drawn) {
+	for _, st := range w.steps {
 		if e, ok := st.Action.(Edit); ok {
 			add(e.File)
 		}
@@ -156,6 +151,7 @@ func (w *world) addStreams() {
 	}
 }
 
+// addMachines makes the machines, and the links between them.
 func (w *world) addMachines() {
 	n := len(w.s.Nodes)
 	for i, name := range w.s.Nodes {
@@ -198,6 +194,7 @@ func (w *world) run() {
 	w.checks.due(until)
 }
 
+// handle lets an item happen, unless its process has ended. It waits while the process is frozen or has no processor time.
 func (w *world) handle(it item) {
 	w.trace.cause = it.cause
 	m := it.m
@@ -228,6 +225,7 @@ func (w *world) handle(it item) {
 	w.deliver(it)
 }
 
+// deliver lets an item happen now.
 func (w *world) deliver(it item) {
 	switch {
 	case it.ex != nil:
@@ -246,11 +244,7 @@ func (w *world) finish() *Result {
 	w.checks.open()
 	r.Hash = w.trace.finish(w.now)
 	r.Trace = w.trace.lines
-	r.Sometimes = w.sometimes
-	r.Events, r.Messages = w.events, w.messages
 	r.Simulated = w.now
-	r.Snapshots = w.snapshots
-	r.Faults = w.faults
 	for _, s := range w.streams {
 		if s.count == 0 && w.now > s.from {
 			r.Gaps = append(r.Gaps, Gap{s.name, s.from, w.now, s.cause})
@@ -259,6 +253,7 @@ func (w *world) finish() *Result {
 	return r
 }
 
+// violate adds a violation to the result and to the trace.
 func (w *world) violate(v Violation) {
 	v.At = w.now
 	t := w.line("violation").text("invariant", v.Invariant.String()).text("stream", v.Stream)
@@ -272,28 +267,24 @@ func (w *world) violate(v Violation) {
 	w.result.Violations = append(w.result.Violations, v)
 }
 
-func (w *world) unnumberedHash() string { return hex.EncodeToString(w.trace.unnumbered.Sum(nil)) }
-
 // line begins a line of the trace about the run.
 func (w *world) line(what string) *tracer { return w.trace.line(w.now, "-", what) }
 
-// arrange puts the steps of the scenario into the queue.
+// arrange puts the boots of the machines and the steps into the queue.
 func (w *world) arrange() {
 	for _, m := range w.machines {
 		at := time.Duration(w.random.Int64N(int64(100 * time.Millisecond)))
 		w.queue.push(item{at: at, do: m.bootFirst})
 	}
-	steps := append(slices.Clone(w.s.Steps), w.result.Drawn...)
-	slices.SortStableFunc(steps, func(a, b Step) int { return int(a.At - b.At) })
 	if w.s.Until == 0 {
 		s := *w.s
-		for _, st := range steps {
+		for _, st := range w.steps {
 			s.Until = max(s.Until, st.At, st.To)
 		}
 		s.Until += time.Second
 		w.s = &s
 	}
-	for _, st := range steps {
+	for _, st := range w.steps {
 		if st.Action != nil {
 			w.queue.push(item{at: st.At, do: func() { w.begin(st) }})
 		}
@@ -306,6 +297,7 @@ func (w *world) arrange() {
 	}
 }
 
+// snapshot keeps what all nodes know, again and again.
 func (w *world) snapshot() {
 	s := Snapshot{At: w.now}
 	for _, m := range w.machines {
@@ -315,6 +307,6 @@ func (w *world) snapshot() {
 		}
 		s.Nodes = append(s.Nodes, n)
 	}
-	w.snapshots = append(w.snapshots, s)
+	w.result.Snapshots = append(w.result.Snapshots, s)
 	w.queue.push(item{at: w.now + w.o.Snapshots, do: w.snapshot})
 }
