@@ -3,10 +3,10 @@
 //
 //	node                     the root; if it fails, the process exits non-zero
 //	├── control              owns the control plane's state machine; restarted, it is told of the captures here
-//	├── peers                restarts each link
-//	│   └── <entry>          one link per peer, and per source: fetches its state; starts afresh
-//	├── servers              restarts each link
-//	│   └── <entry>          one link per server of a balancer that is no peer: fetches its state; starts afresh
+//	├── peers                restarts each follower
+//	│   └── <entry>          one follower per peer, and per source: asks for its state; starts afresh
+//	├── servers              restarts each follower
+//	│   └── <entry>          one follower per server of a balancer that is no peer: asks for its state; starts afresh
 //	├── streams              restarts each stream
 //	│   └── <name>           holder of one live stream: its hub; parents the rest; nothing in it can fail
 //	│       ├── core         the stream's rules; restarted, it asks the holder for inputs and publisher

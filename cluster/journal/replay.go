@@ -152,8 +152,8 @@ func (p *player) compare() *Difference {
 }
 
 // decode makes an event or effect of its name and value.
-func decode(known map[string]reflect.Type, name string, raw json.RawMessage) (any, error) {
-	t, ok := known[name]
+func decode(kinds map[string]reflect.Type, name string, raw json.RawMessage) (any, error) {
+	t, ok := kinds[name]
 	if !ok {
 		return nil, fmt.Errorf("%q is unknown", name)
 	}
@@ -167,8 +167,8 @@ func decode(known map[string]reflect.Type, name string, raw json.RawMessage) (an
 }
 
 // normal gives an effect in the form in which this build writes it.
-func normal(known map[string]reflect.Type, name string, raw json.RawMessage) (string, error) {
-	v, err := decode(known, name, raw)
+func normal(kinds map[string]reflect.Type, name string, raw json.RawMessage) (string, error) {
+	v, err := decode(kinds, name, raw)
 	if err != nil {
 		return "", err
 	}

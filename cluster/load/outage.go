@@ -9,7 +9,7 @@ import (
 // Outages measures for how long streams had no media before this node took them over. It belongs to one goroutine. The zero
 // Outages is ready to use.
 type Outages struct {
-	silences map[string]time.Duration // of a peer that was given up: how long nothing had been heard of it
+	silences map[string]time.Duration // how long a peer had been silent when it was given up
 	open     map[string]outage        // by stream
 	before   *control.View
 }
@@ -58,7 +58,7 @@ func (o *Outages) Changed(v *control.View, now time.Duration, report func(cause 
 	}
 }
 
-// begin takes in that nobody runs a stream any more. The media of a dead owner ended when it was last heard.
+// begin takes in that no node runs a stream any more. The media of a dead owner ended when its silence began.
 func (o *Outages) begin(stream, owner string, v *control.View, now time.Duration) {
 	out := outage{now, "release"}
 	if p := v.Peer(owner); p != nil && !p.Alive {
