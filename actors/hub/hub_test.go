@@ -97,6 +97,38 @@ func TestViewerStartsAtTheNewestRandomAccessPoint(t *testing.T) {
 	})
 }
 
+// The ring is shorter than a GOP, so no random access point is left in it: what comes before the next one is missed too.
+func TestViewerThatWaitsForARandomAccessPointMissesWhatComesBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{Units: 4})
+		w := h.NewWriter(hub.WriterConfig{})
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 0, 0)...)
+		f := h.Units()
+		defer f.Close()
+		drain(t, f)
+		write(t, w, pictures(1, 105, 0)...)
+		time.Sleep(time.Second)
+		if got := drain(t, f); len(got) != 0 {
+			t.Errorf("the viewer got %v before a random access point", got)
+		}
+		for n := int64(106); n <= 112; n++ {
+			write(t, w, pictures(n, n, 0)...)
+			time.Sleep(time.Second)
+			want := []int64(nil)
+			if n >= 110 {
+				want = dtsOf(pictures(n, n, 0))
+			}
+			if got := drain(t, f); !slices.Equal(got, want) {
+				t.Errorf("after picture %d the viewer got %v, want %v", n, got, want)
+			}
+		}
+		if f.Dropped() != 109 || h.Dropped() != 109 {
+			t.Errorf("dropped %d of the viewer, %d of the stream, want 109 each", f.Dropped(), h.Dropped())
+		}
+	})
+}
+
 func TestTooSlowViewerGoesOnAtARandomAccessPointAndIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{Units: 32})

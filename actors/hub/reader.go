@@ -20,7 +20,7 @@ type cursor struct {
 	h       *Hub
 	next    uint64
 	gen     uint64 // number of the generation whose tracks this viewer has been given; 0: none
-	synced  bool   // a random access point has been passed; without video, always
+	synced  bool   // the viewer has had a random access point since it joined or was moved; without video it needs none
 	dropped uint64
 	closed  bool
 }
@@ -74,6 +74,9 @@ func (c *cursor) take() *unit {
 		c.next++
 		if !c.synced {
 			if u.gen.video >= 0 && !(u.Track == u.gen.video && u.RandomAccess) {
+				if c.dropped > 0 { // the viewer was moved; one that joins has missed nothing
+					c.count(1)
+				}
 				continue
 			}
 			c.synced = true
@@ -83,17 +86,22 @@ func (c *cursor) take() *unit {
 	return nil
 }
 
-// skip moves a viewer that was too slow, and counts what it missed.
+// skip moves a viewer that was too slow to the newest random access point, and counts the access units that it misses.
 func (c *cursor) skip() {
 	c.h.mu.Lock()
 	to := c.h.start()
-	if to <= c.next { // the random access point itself has left the ring; a later one will come
+	if to <= c.next { // that point has left the ring, too: take goes on to the next one
 		to = max(c.h.tail.Load(), c.next+1)
 	}
 	c.h.mu.Unlock()
-	c.dropped += to - c.next
-	c.h.dropped.Add(to - c.next)
+	c.count(to - c.next)
 	c.next, c.synced = to, false
+}
+
+// count adds n access units that the viewer missed.
+func (c *cursor) count(n uint64) {
+	c.dropped += n
+	c.h.dropped.Add(n)
 }
 
 // form makes one wire form. Its encoder keeps state from one access unit to the next, so it encodes in the order of the
@@ -164,7 +172,7 @@ func (h *Hub) formOf(name string, mk func(base int64) codecs.Encoder) *form {
 	return f
 }
 
-// wire returns what u is in this form and, if asked for, the prologue that u's generation begins with.
+// wire returns the access unit u in this wire form. With needPrologue it also returns the prologue of u's generation.
 func (f *form) wire(h *Hub, u *unit, needPrologue bool) (wire, prologue []byte) {
 	if w := u.wires[f.slot].Load(); w != nil && !needPrologue {
 		return *w, nil
@@ -280,7 +288,7 @@ func (f *unitFeed) Next(ctx context.Context, dst []*codecs.AccessUnit) ([]*codec
 				break
 			}
 			if f.gen != u.gen.number {
-				if len(dst) > start { // first what belongs to the tracks before
+				if len(dst) > start { // the access units of the former tracks are returned first
 					f.next--
 					break
 				}
