@@ -37,7 +37,6 @@ type Progress struct {
 	Failed      int
 	Simulated   time.Duration // by all runs together
 	Elapsed     time.Duration
-	Left        time.Duration // estimated
 }
 
 // Rate is how many times faster than real time the sweep goes.

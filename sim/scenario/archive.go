@@ -57,8 +57,8 @@ func Configured(config Source) (*sim.Scenario, conf.Problems) {
 	return d.Scenario, problems
 }
 
-// A reading is what is known while the sections are read.
-type reading struct {
+// A reader reads the sections of a scenario one after the other.
+type reader struct {
 	file     string
 	problems conf.Problems
 	lines    map[string]int // of each section, its first line
@@ -66,7 +66,7 @@ type reading struct {
 }
 
 func parse(filename string, text []byte, config *Source) (*Document, conf.Problems) {
-	r := &reading{file: filename, lines: map[string]int{}, files: map[string]*conf.File{}}
+	r := &reader{file: filename, lines: map[string]int{}, files: map[string]*conf.File{}}
 	if len(text) > maxText {
 		return nil, r.failed(1, fmt.Sprintf("found a file of %d bytes, expected at most %d", len(text), maxText))
 	}
@@ -124,7 +124,7 @@ func parse(filename string, text []byte, config *Source) (*Document, conf.Proble
 	}
 	r.problems = append(r.problems, p.problems...)
 	if !r.problems.Failed() {
-		r.settled(s)
+		r.checkFiles(s)
 	}
 	if r.problems.Failed() {
 		return nil, r.problems
@@ -139,13 +139,13 @@ func near(word string, known []string) string {
 	return ""
 }
 
-func (r *reading) failed(line int, text string) conf.Problems {
+func (r *reader) failed(line int, text string) conf.Problems {
 	r.problems = append(r.problems, conf.Problem{Pos: conf.Pos{File: r.file, Line: line, Col: 1}, Severity: conf.Error, Text: text})
 	return r.problems
 }
 
 // config reads a configuration of the archive.
-func (r *reading) config(name, src string) {
+func (r *reader) config(name, src string) {
 	first := r.lines[name]
 	e, fault := expandConf(src)
 	if fault != nil {
@@ -162,7 +162,7 @@ func (r *reading) config(name, src string) {
 }
 
 // external reads a configuration from elsewhere.
-func (r *reading) external(c Source) {
+func (r *reader) external(c Source) {
 	e, fault := expandConf(string(c.Text))
 	if fault != nil {
 		line, col := position(string(c.Text), fault.at)
@@ -177,7 +177,7 @@ func (r *reading) external(c Source) {
 }
 
 // group finds out which nodes and streams there are, and which file is whose.
-func (r *reading) group(s *sim.Scenario, p *parser) {
+func (r *reader) group(s *sim.Scenario, p *parser) {
 	names := make([]string, 0, len(r.files))
 	for n := range r.files {
 		if n != confSection {
@@ -220,9 +220,9 @@ func (r *reading) group(s *sim.Scenario, p *parser) {
 	p.nodes = newNames("node", s.Nodes)
 }
 
-// settled checks what can be judged only when the steps have been read: that every node has a configuration, and that
+// checkFiles checks what the steps decide: that every node has a configuration, and that
 // every configuration has a use.
-func (r *reading) settled(s *sim.Scenario) {
+func (r *reader) checkFiles(s *sim.Scenario) {
 	for _, n := range s.Nodes {
 		if s.Files[n] == nil && s.Files[""] == nil {
 			r.failed(1, fmt.Sprintf("found no configuration of the node %q, expected a section %s.conf, or cluster.conf for all", n, n))

@@ -155,7 +155,7 @@ func (p *parser) moved() sim.Expectation {
 		return m
 	}
 	if !p.nodes.set[name] {
-		p.strange(token{text: name, col: t.col + len("owned(")}, name, p.nodes)
+		p.unknownName(token{text: name, col: t.col + len("owned(")}, name, p.nodes)
 	}
 	m.OwnedBefore = name
 	return m

@@ -253,7 +253,7 @@ func (p *parser) names(known *names) []string {
 		}
 		for _, name := range some {
 			if !known.set[name] {
-				p.strange(t, name, known)
+				p.unknownName(t, name, known)
 				return nil
 			}
 			if !said[name] {
@@ -267,8 +267,8 @@ func (p *parser) names(known *names) []string {
 	}
 }
 
-// strange reports a name that is not known.
-func (p *parser) strange(t token, name string, known *names) {
+// unknownName reports a name that is not known.
+func (p *parser) unknownName(t token, name string, known *names) {
 	more := ""
 	if near := conf.Nearest(name, known.list); near != "" {
 		more = fmt.Sprintf("; did you mean %q?", near)
@@ -289,7 +289,7 @@ func (p *parser) oneName(known *names) string {
 		return ""
 	}
 	if !known.set[t.text] {
-		p.strange(t, t.text, known)
+		p.unknownName(t, t.text, known)
 	}
 	return t.text
 }

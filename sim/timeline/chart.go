@@ -28,8 +28,8 @@ type chart struct {
 	streams []streamLane
 	hidden  int // lanes of streams left out, in which nothing happened
 	states  []nodeLane
-	faults  [][]spell // rows in which no two overlap
-	dense   bool      // there are so many faults that their words have room only where nothing follows
+	faults  [][]shownFault // rows in which no two overlap
+	dense   bool           // there are so many faults that their words have room only where nothing follows
 	pins    []pin
 }
 
@@ -290,33 +290,33 @@ func (c *chart) statesOf(name string) []state {
 // maxFaultRows is how high the strip of faults may get for the sake of their words.
 const maxFaultRows = 12
 
-// A spell is a fault with the words of the scenario for it.
-type spell struct {
+// A shownFault is a fault with the words of the scenario for it.
+type shownFault struct {
 	sim.Span
 	text string
 }
 
 // layFaults puts faults into rows so that none covers another, nor its words unless that takes too many rows.
 func (c *chart) layFaults() {
-	spells := make([]spell, 0, len(c.result.Faults))
+	faults := make([]shownFault, 0, len(c.result.Faults))
 	for _, s := range c.result.Faults {
 		text := longDecimals.ReplaceAllString(scenario.ActionText(s.Action), "$1")
 		if s.To < 0 || s.To > c.until {
 			s.To = c.until
 		}
-		spells = append(spells, spell{s, strings.TrimSuffix(text, " FILE.conf")})
+		faults = append(faults, shownFault{s, strings.TrimSuffix(text, " FILE.conf")})
 	}
-	slices.SortStableFunc(spells, func(a, b spell) int { return cmp.Compare(a.From, b.From) })
-	if c.faults = rowsOf(spells, c.faultEnd); len(c.faults) > maxFaultRows {
+	slices.SortStableFunc(faults, func(a, b shownFault) int { return cmp.Compare(a.From, b.From) })
+	if c.faults = rowsOf(faults, c.faultEnd); len(c.faults) > maxFaultRows {
 		c.dense = true
-		c.faults = rowsOf(spells, func(s spell) time.Duration { return max(s.To, s.From+c.until/300) })
+		c.faults = rowsOf(faults, func(s shownFault) time.Duration { return max(s.To, s.From+c.until/300) })
 	}
 }
 
-// rowsOf puts spells, in the order of their beginnings, each into the first row that has room.
-func rowsOf(spells []spell, end func(spell) time.Duration) (rows [][]spell) {
-	for _, s := range spells {
-		i := slices.IndexFunc(rows, func(row []spell) bool { return end(row[len(row)-1]) <= s.From })
+// rowsOf puts faults, in the order of their beginnings, each into the first row that has room.
+func rowsOf(faults []shownFault, end func(shownFault) time.Duration) (rows [][]shownFault) {
+	for _, s := range faults {
+		i := slices.IndexFunc(rows, func(row []shownFault) bool { return end(row[len(row)-1]) <= s.From })
 		if i < 0 {
 			rows = append(rows, nil)
 			i = len(rows) - 1
@@ -330,7 +330,7 @@ func rowsOf(spells []spell, end func(spell) time.Duration) (rows [][]spell) {
 var longDecimals = regexp.MustCompile(`(\.\d\d)\d+`)
 
 // faultEnd is where the next fault of the row may begin: behind this one and behind its words.
-func (c *chart) faultEnd(s spell) time.Duration {
+func (c *chart) faultEnd(s shownFault) time.Duration {
 	words := time.Duration(float64(c.until) * float64(len([]rune(s.text))+3) * 0.006)
 	return max(s.To, s.From+words)
 }

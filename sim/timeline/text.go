@@ -195,9 +195,9 @@ func (t *text) packFaults() (out []string, left int) {
 	return out, left
 }
 
-func flatten(rows [][]spell) []spell {
+func flatten(rows [][]shownFault) []shownFault {
 	list := slices.Concat(rows...)
-	slices.SortStableFunc(list, func(a, b spell) int {
+	slices.SortStableFunc(list, func(a, b shownFault) int {
 		if a.From != b.From {
 			return int(min(max(a.From-b.From, -1), 1))
 		}
