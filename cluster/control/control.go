@@ -1,10 +1,9 @@
-// Package control is the control plane of a node: who is alive, which streams are captured here, which node has each
-// of the others, and who may publish. It is one state machine, [Node.Step]: an event and the instant go in, effects
-// come out.
+// Package control is the control plane of a node: which nodes are alive, which streams this node captures, which node has
+// each of the other streams, and which publishers may have one. It is one state machine, [Node.Step]: an event and the
+// instant go in, effects come out.
 //
 // It knows no clock, network, actor, goroutine or source of randomness but its seed, so that the node, the simulator
-// and a replay of the journal run the same code. Whoever drives it fetches, answers, captures and wakes it as the
-// effects say. All instants are readings of one monotonic clock of that node; only durations cross the wire.
+// and a replay of the journal run the same code. Its caller fetches, answers, captures and wakes it as the effects say. All instants are readings of one monotonic clock of that node; only durations cross the wire.
 package control
 
 import (
@@ -60,11 +59,11 @@ type Stream struct {
 	// ClientsTimeout is how long an on-demand stream is kept after its last client. Negative means for ever.
 	ClientsTimeout Instant
 
-	// Restreamed streams come from an origin outside the group, which is told so that nobody restreams them again.
+	// Restreamed streams come from an origin outside the group. Other nodes are told so, and do not restream them again.
 	Restreamed bool
 
-	// Break streams have a source that allows one connection (handover=break): whoever has one lets go of it before
-	// another takes it.
+	// Break streams have a source that allows one connection (handover=break): a node that captures one ends that before
+	// another node begins.
 	Break bool
 }
 
@@ -96,8 +95,8 @@ type Config struct {
 	Instance string
 
 	// Inc orders the instances of one node, and the Nodes that replace each other within one process. Zero will do: a
-	// Node that meets a memory of an earlier one goes above it by itself, at its first contact. A number that grows
-	// saves that contact.
+	// Node goes above the number of an earlier instance when a peer tells it of that. A number that grows saves this
+	// contact.
 	Inc uint64
 
 	// Seed makes the jitter of polls.
@@ -160,9 +159,9 @@ type Node struct {
 
 	toldVersion uint64 // of the claims as they were told last
 	gone        []gone // claims that are over, oldest first
-	goneFrom    uint64 // the version up to which it is not known which are
+	goneFrom    uint64 // the version up to which claims that are over are not listed any more
 
-	streams   []*stream          // all that is known of, by name
+	streams   []*stream          // of all files, and those that nodes claim, by name
 	byName    map[string]*stream // the same
 	added     int                // to streams since the last rebuild
 	unsorted  bool               // streams are out of order
@@ -178,7 +177,7 @@ type Node struct {
 	claimed      []int
 	placed       []int
 	count        []int // of streams by node
-	room         []int // of each node for streams of the plan; nil: nobody has limits
+	room         []int // of each node for streams of the plan; nil: no node has limits
 	busy         bool  // this node's processors have enough to do
 	overful      bool  // every node is full, and some have more than they should
 	overfulSince Instant
@@ -198,7 +197,7 @@ type Node struct {
 	out []Effect
 }
 
-// New returns a node that has just booted: it knows nobody and claims nothing. The first [Tick] makes it fetch.
+// New returns a node that has just booted: it has met no peer and claims nothing. The first [Tick] makes it fetch.
 func New(cfg Config, now Instant) *Node {
 	n := &Node{
 		cfg: cfg, self: cfg.Self, inc: cfg.Inc, version: 1,
@@ -287,13 +286,13 @@ func (n *Node) due(at Instant) {
 	}
 }
 
-// grace is G of the cluster rules: after it a stream that nobody serves has been seen by all and tried by the node
-// that was chosen.
+// grace is G of the cluster rules: a stream that no node serves for so long has been seen by all nodes, and tried by the
+// node that was chosen.
 func (n *Node) grace() Instant { return n.stale + 2*n.fetch + StartUp }
 
 // overslept finds out that this node was stopped (SIGSTOP, a suspended machine, no processor) for so long that its
-// peers would look dead although it only did not listen. The time that it slept is not held against them, and it
-// warms up again: what it captures goes on, but it claims nothing before all have answered or S has passed.
+// peers would look dead although this node only did not listen. The time that it slept is not held against them, and it
+// warms up again: its captures go on, but it claims nothing before all peers have answered or S has passed.
 func (n *Node) overslept(now Instant) {
 	if n.wake == never || now <= n.wake || len(n.links) == 0 {
 		return
@@ -309,7 +308,7 @@ func (n *Node) overslept(now Instant) {
 	n.do(Note{Kind: NoteOverslept, Age: late})
 	for _, p := range n.peers {
 		if p.alive {
-			p.slack += late
+			p.slept += late
 		}
 	}
 	for _, l := range n.links {
@@ -320,7 +319,7 @@ func (n *Node) overslept(now Instant) {
 	n.dirty, n.peersDirty = true, true
 }
 
-// warmUp ends the time in which nothing is claimed (rule W): everybody has answered once, or S has passed.
+// warmUp ends the time in which nothing is claimed (rule W), once all peers have answered or S has passed.
 func (n *Node) warmUp() {
 	if n.warm {
 		return
@@ -339,13 +338,13 @@ func (n *Node) warmUp() {
 		return
 	}
 	if n.replan {
-		n.rebuild(true) // with what was learnt last, before anything counts as an edit
+		n.rebuild(true) // before the node is warm, so that what it has just learnt does not count as an edit
 	}
 	n.do(Note{Kind: NoteWarm, Age: n.now - n.warmFrom})
 	n.warm, n.dirty, n.peersDirty = true, true, true
 	if !n.settled {
 		n.settled = true
-		n.complain()
+		n.reportUnknownPins()
 	}
 	waiting := n.waiting
 	n.waiting = nil
@@ -354,7 +353,7 @@ func (n *Node) warmUp() {
 	}
 }
 
-// schedule asks to be woken for whatever comes next.
+// schedule asks to be woken for the next thing that is due.
 func (n *Node) schedule() {
 	next := n.evalAt
 	if !n.warm {
@@ -367,10 +366,10 @@ func (n *Node) schedule() {
 	}
 	for _, p := range n.peers {
 		if p.alive {
-			next = min(next, p.heard+p.slack+p.stale)
+			next = min(next, p.evidenceAt+p.slept+p.stale)
 		}
-		if p.near {
-			next = min(next, p.direct+p.stale)
+		if p.direct {
+			next = min(next, p.directAt+p.stale)
 		}
 	}
 	if next != n.wake {

@@ -13,32 +13,30 @@ const (
 	maxReturns = maxDamping + 2
 )
 
-// LongestHolddown is how long a stream, or a node, that keeps coming back is not taken back, if the hold-down of one that
-// does not is so long.
+// LongestHolddown is the longest that damping makes a hold-down.
 func LongestHolddown(hold Instant) Instant { return damped(hold, maxDamping) }
 
 // damped is rule R7: the hold-down after k returns before this one.
 func damped(hold Instant, k int) Instant { return hold << min(max(k, 0), maxDamping) }
 
-// remember adds an instant to those that are held against somebody.
-func remember(at *[]Instant, now Instant) {
-	if len(*at) == maxReturns {
-		*at = slices.Delete(*at, 0, 1)
+// returns are the instants at which a node, or a stream, came back, the oldest first.
+type returns []Instant
+
+// add adds the present one.
+func (r *returns) add(now Instant) {
+	if len(*r) == maxReturns {
+		*r = slices.Delete(*r, 0, 1)
 	}
-	*at = append(*at, now)
+	*r = append(*r, now)
 }
 
-// recent counts those that still are.
-func recent(at *[]Instant, now Instant) int {
-	*at = slices.DeleteFunc(*at, func(t Instant) bool { return now-t >= damping })
-	return len(*at)
+// count counts those that are still held against the node or the stream.
+func (r *returns) count(now Instant) int {
+	*r = slices.DeleteFunc(*r, func(t Instant) bool { return now-t >= damping })
+	return len(*r)
 }
 
-func (p *peer) returned(now Instant) { remember(&p.returns, now) }
-
-func (p *peer) recent(now Instant) int { return recent(&p.returns, now) }
-
-// holddown is how long after its boot this node takes nothing back. It remembers no life before this one, but its peers
+// holddown is how long after its boot this node takes nothing back. The node remembers no life before this one. Its peers
 // tell it how often they have seen it return, this time included.
 func (n *Node) holddown() Instant {
 	count := 0

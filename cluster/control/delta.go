@@ -14,7 +14,7 @@ type told struct {
 	media   Media
 	since   Instant
 	mediaAt Instant
-	version uint64 // since which it is so
+	version uint64 // in which it became so
 }
 
 // A gone is a claim that is over since a version.
@@ -23,8 +23,8 @@ type gone struct {
 	version uint64
 }
 
-// tell notes which claims are others than when it was last called. What differs is dated with the present version,
-// which nobody has seen before.
+// tell notes which claims have changed since it was last called. They get the present version, which no peer has seen
+// before.
 func (n *Node) tell() {
 	if n.toldVersion == n.version {
 		return
@@ -66,7 +66,7 @@ func (n *Node) untell(s *stream) {
 }
 
 // fillClaims puts the claims into a reply: all of them, or, if the asker has seen an earlier version of this instance,
-// those that are others since.
+// those that have changed since.
 func (n *Node) fillClaims(st *State, seen Seen) {
 	n.tell()
 	base := uint64(0)

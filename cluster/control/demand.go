@@ -5,8 +5,8 @@ import "slices"
 // maxFresh bounds how long a demand can hold without being repeated.
 const maxFresh = 3600 * Second
 
-// demanded is rule R10: clients of this node want a stream. The demand is told to the others with the state; the node
-// where the stream is placed claims it.
+// demanded is rule R10: clients of this node want a stream. The node tells its peers with its state, and the node where the
+// stream is placed claims it.
 func (n *Node) demanded(e Demanded) {
 	s := n.byName[e.Stream]
 	if s == nil || !s.demandable() {
@@ -46,7 +46,7 @@ func (n *Node) wants() {
 			continue
 		}
 		for _, name := range p.wants {
-			// Of a stream that every node captures for itself each node has clients of its own.
+			// A stream that every node captures for itself is started by the clients of that node alone.
 			if s := n.byName[name]; s != nil && (s.clustered || s.cfg == nil) {
 				s.wanted = true
 			}
@@ -72,7 +72,7 @@ func (s *stream) clientsTimeout() Instant {
 	return s.cfg.ClientsTimeout
 }
 
-// unwantedAt is when a stream ends that nobody wants now.
+// unwantedAt is when a stream ends that no client wants now.
 func (s *stream) unwantedAt() Instant {
 	if d := s.clientsTimeout(); d < never-s.lastWanted {
 		return s.lastWanted + d
@@ -80,7 +80,7 @@ func (s *stream) unwantedAt() Instant {
 	return never
 }
 
-// idle says whether nobody wants a stream that is started by its clients only, so that nobody starts it.
+// idle says whether no node starts a stream, since it is started by its clients only and none wants it.
 func (s *stream) idle() bool { return s.demandable() && !s.wanted }
 
 // unwanted says whether an on-demand stream that runs here has been without a client for so long that it ends.

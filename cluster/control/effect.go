@@ -9,7 +9,7 @@ type StopReason string
 // Reasons to stop a capture.
 const (
 	Yielded   StopReason = "yielded"   // a node that comes first in the static order has it
-	Outranked StopReason = "outranked" // two publishers of one name; the other's node comes first
+	Outranked StopReason = "outranked" // of two publishers of one name; the other's node comes first
 	Unwanted  StopReason = "unwanted"  // its last client has been gone for a while
 	Fenced    StopReason = "fenced"    // this machine was suspended, and the source allows one connection
 	HandedOn  StopReason = "drained"   // this node drains and another runs it
@@ -27,7 +27,7 @@ const (
 	// AskNode means that Node is known to have a publisher; it knows best. If it has none after all, ask again with
 	// [PublishWanted.Free].
 	AskNode
-	// Elsewhere means that nobody publishes to this node, but Node takes publishers of that name.
+	// Elsewhere means that this node takes no publisher of that name, but Node does.
 	Elsewhere
 	// NotFound means that no live node takes publishers of that name.
 	NotFound
@@ -102,8 +102,8 @@ type (
 	// WakeAt asks for a [Tick] at an instant. It replaces every earlier one.
 	WakeAt struct{ At Instant }
 
-	// Drained says that nothing is left to hand over, or that nobody could take what is left. Alone says that no other
-	// node lives and stays, so that there is nobody to send clients to either.
+	// Drained says that nothing is left to hand over, or that no node could take the streams that are left. Alone says that
+	// no other node lives and stays, so that clients cannot be sent anywhere either.
 	Drained struct {
 		Left  int
 		Alone bool

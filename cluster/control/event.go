@@ -41,7 +41,7 @@ type (
 		From  string // announced name of the asker, as it says
 		Token uint64
 		Seen  Seen
-		Want  []string // peers whose claims the asker cannot hear itself
+		Want  []string // peers whose claims the asker does not get from themselves
 	}
 
 	// CaptureUp says that a capture, or the publisher, has delivered its first access unit.
@@ -81,8 +81,7 @@ type (
 	// ConfigChanged puts another configuration into effect. Names, instance, inc and seed stay as they were.
 	ConfigChanged struct{ Config Config }
 
-	// Resumed tells a Node that replaces another one of the same process what was captured and goes on. It is the
-	// first event. Up is the age of the process.
+	// Resumed tells a Node that replaces another one of the same process which captures go on. It is the first event. Up is the age of the process.
 	Resumed struct {
 		Captures []Capture
 		Up       Instant

@@ -55,9 +55,9 @@ func (n *Node) Explain(stream string, now Instant) *Explanation {
 		if name == n.self {
 			c.Alive, c.Direct, c.Drains, c.Full = true, true, n.draining, n.full()
 		} else if p := n.peer(name); p != nil {
-			c.Alive, c.Direct, c.Drains, c.Full = p.alive, p.near, p.leaving, n.fullPeer(p)
+			c.Alive, c.Direct, c.Drains, c.Full = p.alive, p.direct, p.leaving, n.fullPeer(p)
 			if p.ever {
-				c.Age = ageMS(now, p.heard)
+				c.Age = ageMS(now, p.evidenceAt)
 			}
 		}
 		for _, cl := range v.Claimants {
@@ -125,7 +125,7 @@ func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 	return out
 }
 
-// sayMoves says what is about to happen to a stream, or what prevents it.
+// sayMoves says what is about to happen to a stream, or what prevents that.
 func (n *Node) sayMoves(s *stream, v *StreamView, now Instant, say func(string, ...any)) {
 	if !s.clustered || s.published {
 		return

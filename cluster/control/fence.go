@@ -1,18 +1,18 @@
 package control
 
-// fence takes in that the machine did not run for a while that its monotonic clock does not know of: a suspended
-// laptop, a virtual machine that was moved. The others have taken over meanwhile, and what this node knows of them is
-// older than it looks. It claims nothing before it has heard them again, and lets go at once of sources that allow one
-// connection; whatever else it captures goes on, and the static order settles it.
+// fence takes in that the machine did not run for a time that its monotonic clock does not count: a suspended laptop, a
+// virtual machine that was moved. Other nodes have taken over meanwhile, and what this node knows of them is older than it
+// looks. This node claims nothing before they have answered again, and lets go at once of sources that allow one
+// connection. Its other captures go on, and the static order settles them.
 func (n *Node) fence(e Suspended) {
 	if e.For <= 0 {
 		return
 	}
 	for _, p := range n.peers {
-		p.heard -= e.For
-		p.direct -= e.For
+		p.evidenceAt -= e.For
+		p.directAt -= e.For
 		p.asked -= e.For
-		p.slack += e.For
+		p.slept += e.For
 	}
 	for _, l := range n.links {
 		for i := range l.flights {

@@ -14,7 +14,7 @@ func FuzzFetchedState(f *testing.F) {
 		{V: 1, Node: "n1", Instance: "i1"},
 		{V: 1, Node: "n3", Instance: "y", Inc: 1 << 63, Ages: []Age{{Node: "n3", Instance: "z", Inc: 9, Age: 5, Full: true, Claims: []Claim{{Stream: "b"}}}}},
 		{V: 2, Node: "n2", Instance: "x", Same: true, Version: 7},
-		{V: 1, Node: "n9", Instance: "x", ListHash: "0", List: []Listed{{Name: "q", Pin: "n1", Clustered: true}, {Name: "q"}}, Names: []Known{{Entry: "n3:80", Node: "n1"}}},
+		{V: 1, Node: "n9", Instance: "x", ListHash: "0", List: []Listed{{Name: "q", Pin: "n1", Clustered: true}, {Name: "q"}}, Names: []EntryName{{Entry: "n3:80", Node: "n1"}}},
 	} {
 		out, err := json.Marshal(st)
 		if err != nil {

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// busy says whether a node with that load takes no new captures; was is what was said before. It has to fall a tenth
-// below the limit to take some again, so that a capture more or less does not turn it over each time.
+// busy says whether a node with that load takes no new captures, and was whether it took none before. The load has to fall
+// a tenth below the limit for the node to take some again, so that one capture more or less does not decide it each time.
 func (l Limits) busy(cpu int, was bool) bool {
 	if was {
 		return l.CPU > 0 && cpu >= l.CPU*9/10

@@ -30,8 +30,8 @@ type flight struct {
 // link for the rest of S, so polls go on beside it.
 const maxFlights = 8
 
-// land takes a fetch off those under way.
-func (l *link) land(id uint64) (flight, bool) {
+// end takes a fetch off those that are under way.
+func (l *link) end(id uint64) (flight, bool) {
 	for i, f := range l.flights {
 		if f.id == id {
 			l.flights = slices.Delete(l.flights, i, i+1)
@@ -67,7 +67,7 @@ func (n *Node) poll() {
 			continue
 		}
 		if !wanted {
-			want, wanted = n.unheard(), true
+			want, wanted = n.indirect(), true
 		}
 		n.fetchID++
 		l.flights = append(l.flights, flight{n.fetchID, n.now})
@@ -77,24 +77,24 @@ func (n *Node) poll() {
 	}
 }
 
-// unheard returns the nodes of which an answer should tell the claims too: those that live by the word of others only,
-// and this one itself, as it was before its boot.
-func (n *Node) unheard() []string {
+// indirect returns the nodes whose claims an answer should tell too: those of which this node has only relayed evidence, and
+// this node itself, as it was before its boot.
+func (n *Node) indirect() []string {
 	var out []string
 	for _, p := range n.peers {
-		if p.alive && !p.near {
+		if p.alive && !p.direct {
 			out = append(out, p.name)
 		}
 	}
 	if !n.settled {
-		out = append(out, n.self) // what an earlier life has left with others
+		out = append(out, n.self) // of which peers remember an earlier instance
 	}
 	return out
 }
 
-// soon polls a link that has not answered yet again after a quarter of the interval, while the node is not warm: the
-// others are probably booting too.
-func (n *Node) soon(l *link) {
+// hasten polls a link that has not answered yet again after a quarter of the interval, while the node is not warm: its peers
+// are probably booting too.
+func (n *Node) hasten(l *link) {
 	if !n.warm && !l.answered {
 		l.next = min(l.next, n.now+l.cfg.Fetch/4)
 	}
@@ -105,7 +105,7 @@ func (n *Node) fetched(e Fetched) {
 	if l == nil {
 		return // the entry was removed meanwhile
 	}
-	f, ok := l.land(e.ID)
+	f, ok := l.end(e.ID)
 	if !ok || n.now-f.at >= l.cfg.Stale {
 		n.do(Note{Kind: NoteLate, Node: l.cfg.Entry})
 		return
@@ -139,7 +139,7 @@ func (n *Node) fetched(e Fetched) {
 		n.ages(p, st)
 	}
 	l.answered = l.answered || !st.Naming
-	n.soon(l)
+	n.hasten(l)
 }
 
 func (n *Node) fetchFailed(e FetchFailed) {
@@ -147,14 +147,14 @@ func (n *Node) fetchFailed(e FetchFailed) {
 	if l == nil {
 		return
 	}
-	if _, ok := l.land(e.ID); !ok {
+	if _, ok := l.end(e.ID); !ok {
 		return
 	}
 	l.tried = true
 	n.refused(l, e.Why, e.Detail)
 }
 
-// refused keeps why a fetch brought nothing. It changes nothing else: a peer with a wrong key leaves no trace in what
+// refused keeps why a fetch brought nothing. It changes nothing else, so that a peer with a wrong key has no influence on what
 // this node decides.
 func (n *Node) refused(l *link, why FailReason, detail string) {
 	if len(detail) > maxText {
@@ -168,7 +168,7 @@ func (n *Node) refused(l *link, why FailReason, detail string) {
 		n.peersDirty = true
 	}
 	l.detail = detail
-	n.soon(l)
+	n.hasten(l)
 }
 
 // stateAsked answers a peer. Being asked is no evidence that the asker lives, but a reason to ask it at once.
@@ -180,22 +180,22 @@ func (n *Node) stateAsked(e StateAsked) {
 		Ages: make([]Age, 0, len(n.peers)),
 	}
 	for _, p := range n.peers {
-		if !p.met || !p.near && p.name != e.From {
+		if !p.met || !p.direct && p.name != e.From {
 			continue
 		}
-		a := Age{Node: p.name, Instance: p.said.instance, Inc: p.said.inc, Seq: p.said.seq, Age: ageMS(n.now, p.direct)}
+		a := Age{Node: p.name, Instance: p.said.instance, Inc: p.said.inc, Seq: p.said.seq, Age: ageMS(n.now, p.directAt)}
 		if p.name == e.From {
-			a.Returns = p.recent(n.now)
+			a.Returns = p.returns.count(n.now)
 		}
 		switch wanted := slices.Contains(e.Want, p.name); {
 		case wanted && p.name == e.From:
 			a.Claims = n.numberings()
-		case wanted && p.near:
+		case wanted && p.direct:
 			a.Full = true
 			a.Claims = make([]Claim, len(p.claims))
 			for i, c := range p.claims {
 				c.Since = ageMS(n.now, c.since)
-				c.Media = nil // numbering is fetched from who has it
+				c.Media = nil // the asker gets the numbering from the owner
 				a.Claims[i] = c.Claim
 			}
 		}
@@ -208,7 +208,7 @@ func (n *Node) stateAsked(e StateAsked) {
 		if e.Seen.List != n.ownHash {
 			st.List = slices.Clone(n.own)
 		}
-		st.Names, st.Wants = n.known(), n.ownWants()
+		st.Names, st.Wants = n.entryNames(), n.ownWants()
 		n.fillClaims(st, e.Seen)
 	}
 	n.do(Reply{Token: e.Token, State: st})
@@ -216,24 +216,24 @@ func (n *Node) stateAsked(e StateAsked) {
 	asker := n.peer(e.From)
 	for _, l := range n.links {
 		unmet := !l.self && !l.peer.met && asker == nil
-		if !l.self && (unmet || l.peer == asker && !asker.near) && n.now-l.last >= l.cfg.Fetch/4 {
+		if !l.self && (unmet || l.peer == asker && !asker.direct) && n.now-l.last >= l.cfg.Fetch/4 {
 			l.next = n.now
 		}
 	}
 }
 
-// known tells which names the entries of the file lead to, as far as this node has met them itself; of the others, that it
-// has them.
-func (n *Node) known() []Known {
-	var out []Known
+// entryNames tells which names the entries of the file lead to, as far as this node has met the nodes itself; of the other
+// entries, that its file has them.
+func (n *Node) entryNames() []EntryName {
+	var out []EntryName
 	for _, l := range n.links {
 		switch {
 		case l.self:
-			out = append(out, Known{Entry: l.cfg.Entry, Node: n.self, List: n.ownHash})
+			out = append(out, EntryName{Entry: l.cfg.Entry, Node: n.self, List: n.ownHash})
 		case l.peer.met && l.instance != "":
-			out = append(out, Known{Entry: l.cfg.Entry, Node: l.peer.name, List: l.peer.listKey})
+			out = append(out, EntryName{Entry: l.cfg.Entry, Node: l.peer.name, List: l.peer.listKey})
 		default:
-			out = append(out, Known{Entry: l.cfg.Entry})
+			out = append(out, EntryName{Entry: l.cfg.Entry})
 		}
 	}
 	return out

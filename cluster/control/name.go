@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// configure builds what follows from a configuration: links, the own list, which streams are whose.
+// configure builds what follows from a configuration: the links, and this node's list of streams.
 func (n *Node) configure(cfg Config) {
 	n.cfg = cfg
 	hosts := map[string]int{}
@@ -94,7 +94,7 @@ func (n *Node) identify(l *link, st *State) *peer {
 		return nil
 	}
 	p, q := l.peer, n.peer(st.Node)
-	if q != nil && q.near && q.said.instance != st.Instance && l.instance != q.said.instance {
+	if q != nil && q.direct && q.said.instance != st.Instance && l.instance != q.said.instance {
 		return nil
 	}
 	if p != q {
@@ -109,7 +109,7 @@ func (n *Node) identify(l *link, st *State) *peer {
 			n.do(Note{Kind: NoteAlias, Node: p.name, Detail: l.cfg.Entry})
 		}
 	}
-	n.changed() // who is behind which entry is told to others
+	n.changed() // peers are told which node an entry leads to
 	return p
 }
 
@@ -159,7 +159,7 @@ func (n *Node) foundSelf(l *link) {
 }
 
 // learn takes in which name an entry leads to, from a peer that has met it. It counts until this node meets it.
-func (n *Node) learn(k Known) {
+func (n *Node) learn(k EntryName) {
 	l := n.link(k.Entry)
 	if l == nil || l.self || l.peer.met || k.Node == "" {
 		return
@@ -167,9 +167,9 @@ func (n *Node) learn(k Known) {
 	if k.Node != n.self && l.peer.name != k.Node {
 		n.rename(l, k.Node)
 	}
-	if !l.peer.met && l.peer.hint != k.List {
+	if !l.peer.met && l.peer.listHint != k.List {
 		assumed := n.listAt(l.peer.name)
-		l.peer.hint = k.List
+		l.peer.listHint = k.List
 		n.replan = n.replan || !sameList(assumed, n.listAt(l.peer.name))
 	}
 }

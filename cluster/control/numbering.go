@@ -12,8 +12,9 @@ func (m Media) current(later Instant) int64 {
 // segment that is being cut by then, and one more because ages are rounded.
 func (m Media) After(later Instant) int64 { return m.current(later) + 2 }
 
-// remember keeps the newest anchor of the stream's numbering, whoever made it. Of two that give one segment different
-// ages the greater is right: what is passed on seems younger by the time that it took, and by what its teller slept.
+// remember keeps the newest anchor of the stream's numbering, of any owner. Of two that give one segment different ages the
+// greater is right: an anchor that is passed on seems younger by the time that this took, and by the time that its teller
+// slept.
 func (s *stream) remember(m Media, now Instant) {
 	at := now - Instant(m.Age)*Millisecond
 	if s.media != (Media{}) && (m.Sequence < s.media.Sequence || m.Sequence == s.media.Sequence && at >= s.mediaAt) {
@@ -41,7 +42,7 @@ func (n *Node) mediaChanged(e MediaChanged) {
 	n.changed()
 }
 
-// numberings returns what is known of the segments of streams, for a node that has forgotten what it numbered itself.
+// numberings returns the numberings of all streams, for a node that has forgotten the segments that it numbered itself.
 func (n *Node) numberings() []Claim {
 	n.sortStreams()
 	var out []Claim
@@ -54,8 +55,8 @@ func (n *Node) numberings() []Claim {
 	return out
 }
 
-// remind takes in what this node has numbered in an earlier life.
-func (n *Node) remind(claims []Claim) {
+// recallNumberings takes in the numberings that an earlier instance of this node has made.
+func (n *Node) recallNumberings(claims []Claim) {
 	for i := range claims {
 		if s := n.byName[claims[i].Stream]; s != nil && claims[i].Media != nil && !s.active() {
 			s.remember(*claims[i].Media, n.now)

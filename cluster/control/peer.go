@@ -29,8 +29,8 @@ type claim struct {
 	since Instant
 }
 
-// evidence is how new something known of a peer is. It is ordered by inc and seq, never by the time of its arrival:
-// a rumour that took its time must not win against what is known better.
+// evidence says how new an answer of a peer is. It is ordered by inc and seq, never by the time of its arrival: relayed
+// evidence that took long must not win against newer.
 type evidence struct {
 	instance string // empty: none
 	inc, seq uint64
@@ -55,46 +55,47 @@ type peer struct {
 	index int // in Node.nodes
 
 	// What it said itself.
-	said    evidence
-	direct  Instant // arrival of the newest direct reply; meaningless before the first
-	asked   Instant // when it was asked for
-	seen    Seen    // what to tell it that this node has
-	claims  []claim // immutable
-	advert  Advert
-	load    Load
-	hash    string
-	list    []Listed // nil: not known. Shared between peers with the same file, immutable
-	listKey string
-	wants   []string // on-demand streams that its clients want
-	hint    string   // hash of its list as others know it
-	warm    bool
-	leaving bool // it drains
-	limits  Limits
-	channel int  // its limit of captures as it says itself; 0 means none
-	busy    bool // its processors are at their limit
+	said     evidence
+	directAt Instant // arrival of the newest direct reply; meaningless before the first
+	asked    Instant // when it was asked for
+	seen     Seen    // what to tell it that this node has
+	claims   []claim // immutable
+	advert   Advert
+	load     Load
+	hash     string
+	list     []Listed // nil: not known. Shared between peers with the same file, immutable
+	listKey  string
+	wants    []string // on-demand streams that its clients want
+	listHint string   // hash of its list, as other nodes tell it
+	warm     bool
+	leaving  bool // it drains
+	limits   Limits
+	channel  int  // its limit of captures as it says itself; 0 means none
+	busy     bool // its processors are at their limit
 
-	// What others heard from it.
+	// What other nodes pass on of it.
 	relayed       evidence
-	relayedAt     Instant // when they heard it
+	relayedAt     Instant // when it reached them
 	relayedFull   bool    // relayedClaims is known
 	relayedClaims []claim
 
 	forgotten [maxForgotten]string // instances that others have replaced
 
-	// Liveness. heard is that of the newest evidence, direct or relayed; slack is time in which this node slept.
-	ever  bool
-	heard Instant
-	slack Instant
-	alive bool // heard within stale
-	near  bool // direct within stale
-	lived bool // it was alive before
+	// Liveness.
+	ever       bool    // there is evidence
+	evidenceAt Instant // when the newest evidence, direct or relayed, was fresh
+	slept      Instant // for how long this node has slept since then
+	alive      bool    // the newest evidence is younger than stale
+	direct     bool    // the newest direct evidence is
+	lived      bool    // it was alive before
 
-	generation uint64
-	returns    []Instant // of late, oldest first
-	lost       string    // the instance that was last taken for dead
+	generation   uint64
+	returns      returns
+	deadInstance string // the instance that was last taken for dead
 
-	// A stranger has met all whom its file lists, and this node is not among them. It cannot see what this node claims.
-	stranger bool
+	// A peer is unaware of this node when it has met all nodes that its file lists, and this node is not among them. It
+	// cannot see what this node claims.
+	unaware bool
 
 	counts    int // returns of this node that the peer tells of
 	rtt       Instant
@@ -114,12 +115,12 @@ func (p *peer) restarted() bool {
 	return p.relayed.instance != "" && p.relayed.instance != p.said.instance && p.said.older(p.relayed)
 }
 
-// current returns the claims to reckon with, and whether the peer itself made them of late.
+// current returns the claims that count, and whether the peer itself has told them within stale.
 func (p *peer) current() (claims []claim, direct bool) {
 	switch {
 	case p.restarted():
 		return p.relayedClaims, false
-	case p.near:
+	case p.direct:
 		return p.claims, true
 	case p.relayedFull:
 		return p.relayedClaims, false
@@ -144,17 +145,17 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 			copy(p.forgotten[1:], p.forgotten[:])
 			p.forgotten[0] = p.said.instance
 			n.do(Note{Kind: NoteRestarted, Node: p.name})
-			p.returned(n.now)
+			p.returns.add(n.now)
 		}
 		p.generation++
-		p.claims, p.wants, p.seen, p.stranger = nil, nil, Seen{}, false
+		p.claims, p.wants, p.seen, p.unaware = nil, nil, Seen{}, false
 		n.dirty, n.peersDirty = true, true
 	}
-	if p.relayed.instance != e.instance || !e.older(p.relayed) { // an instance that answers later than others heard is the later
+	if p.relayed.instance != e.instance || !e.older(p.relayed) { // the instance that answers later than another was heard is the later one
 		p.relayed, p.relayedFull, p.relayedClaims = evidence{}, false, nil
 	}
-	p.said, p.direct, p.met, p.asked = e, n.now, true, asked
-	p.heard, p.ever, p.slack = n.now, true, 0
+	p.said, p.directAt, p.met, p.asked = e, n.now, true, asked
+	p.evidenceAt, p.ever, p.slept = n.now, true, 0
 	n.body(p, st)
 	if p.warm != st.Warm || p.leaving != st.Draining {
 		p.warm, p.leaving = st.Warm, st.Draining
@@ -175,7 +176,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 func (n *Node) body(p *peer, st *State) {
 	if st.Same {
 		if p.seen.Instance != st.Instance || p.seen.Inc != st.Inc || p.seen.Version != st.Version {
-			p.seen = Seen{} // it takes us for somebody else; the next fetch asks for everything
+			p.seen = Seen{} // it takes this node for another; the next fetch asks for everything
 		}
 		return
 	}
@@ -202,12 +203,12 @@ func (n *Node) body(p *peer, st *State) {
 		n.takeList(p, st)
 	}
 	p.seen.List = p.listKey
-	stranger := len(st.Names) > 0 // who has met nobody yet says nothing
+	unaware := len(st.Names) > 0 // a peer that has met no node yet may be aware of this one
 	for _, k := range st.Names {
 		n.learn(k)
-		stranger = stranger && k.Node != n.self && k.Node != "" // which may lead here
+		unaware = unaware && k.Node != n.self && k.Node != "" // an entry whose node it has not met may lead here
 	}
-	p.stranger = stranger
+	p.unaware = unaware
 }
 
 // takeList adopts a peer's list of streams, unless it does not match its hash.
@@ -226,7 +227,7 @@ func (n *Node) takeList(p *peer, st *State) {
 	assumed := n.listAt(p.name)
 	p.list, p.listKey = list, st.ListHash
 	n.replan = n.replan || !sameList(assumed, list)
-	n.changed() // others learn from us which list it has
+	n.changed() // peers learn from this node which list it has
 }
 
 // sameList says whether two lists are one, which those of equal files are.
@@ -265,7 +266,7 @@ func (n *Node) takeIn(in []Claim) []claim {
 	return out
 }
 
-// ages takes in what a peer has heard of others, and of this node.
+// ages takes in the evidence that a peer has of other nodes, and of this one.
 func (n *Node) ages(from *peer, st *State) {
 	for i := range st.Ages {
 		a := &st.Ages[i]
@@ -273,7 +274,7 @@ func (n *Node) ages(from *peer, st *State) {
 		case from.name:
 		case n.self:
 			from.counts = a.Returns
-			n.remind(a.Claims)
+			n.recallNumberings(a.Claims)
 			own := evidence{n.cfg.Instance, n.inc, n.seq}
 			if a.Instance != n.cfg.Instance && a.Inc >= n.inc || own.older(evidence{a.Instance, a.Inc, a.Seq}) {
 				n.inc = a.Inc + 1
@@ -282,14 +283,14 @@ func (n *Node) ages(from *peer, st *State) {
 			}
 		default:
 			if p := n.peer(a.Node); p != nil {
-				n.hearsay(p, a)
+				n.takeRelayed(p, a)
 			}
 		}
 	}
 }
 
-// hearsay takes in relayed evidence of p.
-func (n *Node) hearsay(p *peer, a *Age) {
+// takeRelayed takes in relayed evidence of p.
+func (n *Node) takeRelayed(p *peer, a *Age) {
 	age := Instant(a.Age) * Millisecond
 	e := evidence{a.Instance, a.Inc, a.Seq}
 	if age >= p.stale || p.replaced(e.instance) {
@@ -299,7 +300,7 @@ func (n *Node) hearsay(p *peer, a *Age) {
 		return // of an instance that this node has not met and that is no later than the one it has
 	}
 	if e.instance != p.said.instance && p.met && n.now-age <= p.asked {
-		return // it was heard before the last that answered this node was asked
+		return // it is older than the question that the last instance answered
 	}
 	full := a.Full && !p.relayedFull && e == p.relayed
 	if !full && (!p.said.older(e) || !p.relayed.older(e)) {
@@ -312,8 +313,8 @@ func (n *Node) hearsay(p *peer, a *Age) {
 		p.relayedFull, p.relayedClaims = false, nil
 	}
 	p.relayed, p.relayedAt = e, n.now-age
-	if heard := n.now - age; !p.ever || heard > p.heard {
-		p.heard, p.ever, p.slack = heard, true, 0
+	if at := n.now - age; !p.ever || at > p.evidenceAt {
+		p.evidenceAt, p.ever, p.slept = at, true, 0
 	}
 	if a.Full {
 		p.relayedFull, p.relayedClaims = true, n.takeIn(a.Claims)
@@ -321,13 +322,13 @@ func (n *Node) hearsay(p *peer, a *Age) {
 	}
 }
 
-// expire finds out who lives.
+// expire finds out which peers are alive.
 func (n *Node) expire() {
 	for _, p := range n.peers {
-		alive := p.ever && n.now-p.heard-p.slack < p.stale
-		near := p.met && n.now-p.direct < p.stale
-		if near != p.near {
-			p.near = near
+		alive := p.ever && n.now-p.evidenceAt-p.slept < p.stale
+		direct := p.met && n.now-p.directAt < p.stale
+		if direct != p.direct {
+			p.direct = direct
 			n.dirty, n.peersDirty, n.streamsDirty = true, true, true
 		}
 		if alive != p.alive {
@@ -337,26 +338,26 @@ func (n *Node) expire() {
 				if p.lived {
 					p.generation++
 				}
-				if p.lost != "" && p.lost == p.said.instance && !p.restarted() { // otherwise it counts as a restart
-					p.returned(n.now)
+				if p.deadInstance != "" && p.deadInstance == p.said.instance && !p.restarted() { // otherwise it counts as a restart
+					p.returns.add(n.now)
 				}
-				p.lost = ""
+				p.deadInstance = ""
 				p.lived = true
 				n.do(Note{Kind: NoteAlive, Node: p.name})
 			} else {
-				p.lost = p.said.instance
-				n.do(Note{Kind: NoteStale, Node: p.name, Age: n.now - p.heard})
+				p.deadInstance = p.said.instance
+				n.do(Note{Kind: NoteStale, Node: p.name, Age: n.now - p.evidenceAt})
 			}
 		}
-		n.judge(p)
+		n.updateStatus(p)
 	}
 }
 
-// judge keeps a peer's status and since when it is so.
-func (n *Node) judge(p *peer) {
+// updateStatus keeps a peer's status and since when it is so.
+func (n *Node) updateStatus(p *peer) {
 	s := Alive
 	switch {
-	case !p.near && n.unauthorised(p):
+	case !p.direct && n.unauthorised(p):
 		s = Refused
 	case !p.ever:
 		s = NeverSeen

@@ -1,6 +1,6 @@
 package control
 
-// maxWaiting bounds the publishers that wait for a booting node to be warm; more are told that there is nobody.
+// maxWaiting bounds the publishers that wait for a booting node to be warm. Further ones are told that no node takes them.
 const maxWaiting = 10_000
 
 // publishWanted decides whether a publisher may have a stream (rule R9).
@@ -50,7 +50,7 @@ func (n *Node) publishWanted(e PublishWanted) {
 func (n *Node) elsewhereFree(e PublishWanted) bool {
 	best := ""
 	for _, p := range n.peers {
-		if p.staying() && p.near && !n.fullPeer(p) && lists(p.list, e.Stream) && (best == "" || n.outscores(e.Stream, p.name, best)) {
+		if p.staying() && p.direct && !n.fullPeer(p) && lists(p.list, e.Stream) && (best == "" || n.outscores(e.Stream, p.name, best)) {
 			best = p.name
 		}
 	}

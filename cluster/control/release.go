@@ -1,9 +1,10 @@
 package control
 
-// maxReleases bounds those who wait for one stream to be let go of; each node waits once, and asks a few times.
+// maxReleases bounds the requests for one stream that wait for its release. Each node has one waiting, which it repeats a few
+// times.
 const maxReleases = 64
 
-// single says whether the source allows one connection, so that nobody starts before another has stopped.
+// single says whether the source allows one connection, so that a node starts only when another has stopped.
 func (s *stream) single() bool { return s.movable() && s.cfg.Break }
 
 // ask is rule R2 for a source that allows one connection: this node asks the claimant to let go and starts when that
@@ -18,16 +19,16 @@ func (n *Node) ask(s *stream) {
 		}
 	}
 	switch {
-	case several: // they are about to settle it
+	case several: // the claimants are about to settle it
 	case s.askedOf != of:
 		if n.returning >= MaxReturning {
 			return
 		}
 		if s.askedOf == "" {
 			n.returning++
-			s.back = true
+			s.returning = true
 		}
-		s.askedOf, s.askedAt, s.let = of, n.now, false
+		s.askedOf, s.askedAt, s.released = of, n.now, false
 		n.do(Note{Kind: NoteAsked, Stream: s.name, Node: of})
 		n.do(AskRelease{Stream: s.name, Node: of})
 		n.due(n.now + n.stale)
@@ -41,8 +42,8 @@ func (n *Node) ask(s *stream) {
 // unask forgets that this node has asked for a stream.
 func (n *Node) unask(s *stream) {
 	if s.askedOf != "" && s.state == Idle {
-		n.settle(s)
-		s.askedOf, s.let = "", false
+		n.endReturn(s)
+		s.askedOf, s.released = "", false
 	}
 }
 
@@ -52,7 +53,7 @@ func (n *Node) released(e Released) {
 	if s == nil || s.askedOf == "" || s.askedOf != e.Node {
 		return
 	}
-	s.let = true
+	s.released = true
 	n.dirty = true
 }
 
@@ -72,7 +73,7 @@ func (n *Node) releaseAsked(e ReleaseAsked) {
 	}
 }
 
-// answerReleases tells those who wait what became of the stream.
+// answerReleases answers the requests for a stream that wait for its release.
 func (n *Node) answerReleases(s *stream, released bool) {
 	for _, token := range s.releases {
 		n.do(ReleaseAnswer{Token: token, Released: released})

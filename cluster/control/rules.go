@@ -7,7 +7,7 @@ import (
 	"weir/cluster/place"
 )
 
-// evaluate takes all decisions that are due. Nothing is decided elsewhere but who may publish.
+// evaluate takes all decisions that are due. Only whether a publisher may have a stream is decided elsewhere.
 func (n *Node) evaluate() {
 	if n.replan {
 		n.rebuild(true)
@@ -142,11 +142,12 @@ func (n *Node) startable(s *stream) bool {
 	return true
 }
 
-// yield is rule R3: only to a node that comes strictly before this one, that says so itself, and whose frames flow.
+// yield is rule R3: this node yields only to a node that comes strictly before it, that claims the stream itself, and whose
+// frames flow.
 //
-// Two that do not agree about pin and home go by score alone (R8), so that they cannot both refuse. But while an edit
-// is on its way the one may still differ where the other no longer does, and each would take the other for the first:
-// so they wait until they have differed for S, in which everybody has asked everybody.
+// Two nodes that do not agree about pin and home go by score alone (R8), so that they cannot both refuse. While an edit is
+// on its way, one of them may go by score where the other no longer does, and each would take the other for the first. So
+// they wait until they have differed for S, in which every node has asked every other.
 func (n *Node) yield(s *stream, why StopReason) {
 	to, differ := "", false
 	for _, c := range s.claimants {
@@ -176,8 +177,8 @@ func (n *Node) yield(s *stream, why StopReason) {
 	}
 }
 
-// handOn is rule R6: a draining node lets go of a stream when another runs it, whichever comes first. Where nobody else
-// can run it before, it lets go at once, if there is somebody to take it.
+// handOn is rule R6: a draining node lets go of a stream when another runs it, whichever comes first in the order. Where the
+// source allows one connection it lets go at once, if a node can take the stream.
 func (n *Node) handOn(s *stream) {
 	if s.single() {
 		if n.takeable(s) {
@@ -192,7 +193,7 @@ func (n *Node) handOn(s *stream) {
 		}
 	}
 	if s.state == Starting {
-		n.stop(s, "", HandedOn) // nobody watches it yet
+		n.stop(s, "", HandedOn) // it has no viewer yet
 	}
 }
 
@@ -201,7 +202,7 @@ func (n *Node) claim(s *stream) {
 	blocked, served := false, false
 	for _, c := range s.claimants {
 		if !c.c.Solo {
-			blocked = blocked || c.blocks() && !(s.let && c.p.name == s.askedOf)
+			blocked = blocked || c.blocks() && !(s.released && c.p.name == s.askedOf)
 			served = served || c.serves()
 		}
 	}
@@ -239,7 +240,7 @@ func (n *Node) reason(s *stream) Reason {
 	return Spill
 }
 
-// spillOf names the node whose stream it is, if it is not this one's.
+// spillOf names the home of a stream that this node has, if that is another node.
 func (n *Node) spillOf(s *stream) string {
 	switch n.reason(s) {
 	case Spill, FullElsewhere:
@@ -248,15 +249,15 @@ func (n *Node) spillOf(s *stream) string {
 	return ""
 }
 
-// takeBack is rule R2: the pin, or the home after its own return, starts a stream that runs lower in the order. The
-// other sees it running and stops; so it has to be one with which this node can talk, and whose file lists this node, or
-// both would go on for as long as they hear of each other only through others, or not at all.
+// takeBack is rule R2: the pin, or the home after its own return, starts a stream that a node runs which comes later in the
+// order. That node sees the stream running here and stops. So its evidence has to be direct and its file has to list this
+// node: otherwise both nodes would run the stream for as long as they have only relayed evidence of each other, or none.
 func (n *Node) takeBack(s *stream) {
 	if s.pin != n.self && (s.home != n.self || !s.mayReturn) {
 		return
 	}
 	for _, c := range s.claimants {
-		if c.blocks() && !c.c.Solo && (!c.direct || c.p.stranger || n.above(s, c, !s.agrees(c))) {
+		if c.blocks() && !c.c.Solo && (!c.direct || c.p.unaware || n.above(s, c, !s.agrees(c))) {
 			n.unask(s)
 			return
 		}
@@ -265,18 +266,18 @@ func (n *Node) takeBack(s *stream) {
 	switch {
 	case n.now < at:
 		n.due(at)
-	case n.full() || n.placed[s.index] != n.me: // what room there is others need that nobody has
+	case n.full() || n.placed[s.index] != n.me: // streams that no node has need the room
 	case s.single():
 		n.ask(s)
 	case n.returning < MaxReturning:
 		n.returning++
-		s.back = true
+		s.returning = true
 		n.start(s, n.reason(s), "")
 	}
 }
 
-// fallBack is rule R4: a stream that nobody serves is started by nodes that were not chosen too, one after the other,
-// each G after the one before it in the order. It mends views that differ, and nodes that cannot reach the source.
+// fallBack is rule R4: a stream that no node serves is started by nodes that were not chosen too, one after the other, each
+// G after the one before it in the order. That mends views that differ, and nodes that cannot reach the source.
 func (n *Node) fallBack(s *stream) {
 	rank := Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live))
 	at := max(s.unserved, s.tried) + rank*n.grace()
@@ -289,7 +290,7 @@ func (n *Node) fallBack(s *stream) {
 	}
 }
 
-// drainedYet says once that nothing is left to hand over, or that nobody could take what is left.
+// drainedYet says once that nothing is left to hand over, or that no node could take the streams that are left.
 func (n *Node) drainedYet() {
 	if n.drained {
 		return
@@ -316,7 +317,7 @@ func (n *Node) takeable(s *stream) bool {
 }
 
 // rebuild computes the homes anew: after a change of the group, of a name or of a file. Liveness never leads here.
-// Streams that are over are forgotten if it is so said.
+// With forget, streams that are over are dropped.
 func (n *Node) rebuild(forget bool) {
 	n.replan = false
 	n.streamsDirty, n.peersDirty = true, true
@@ -360,7 +361,7 @@ func (n *Node) rebuild(forget bool) {
 		}
 		moved = true
 		if home == n.self && n.settled && !s.active() {
-			s.mayReturn = false // by an edit: whoever runs it is left alone
+			s.mayReturn = false // an edit made this node its home: the node that runs it keeps it
 		}
 		s.home = home
 	}
@@ -368,17 +369,18 @@ func (n *Node) rebuild(forget bool) {
 		n.changed() // claims carry the home
 	}
 	if n.settled {
-		n.complain()
+		n.reportUnknownPins()
 	}
 }
 
-// readLists finds out from all files which streams there are, who may have them, and their pins. A node whose file is not known is taken to have this node's.
+// readLists finds out from all files which streams there are, which nodes may have them, and their pins. A node whose file is
+// not known is taken to have this node's.
 func (n *Node) readLists() {
 	alike := true
 	for _, p := range n.peers {
 		key := p.listKey
 		if p.list == nil {
-			key = p.hint
+			key = p.listHint
 		}
 		alike = alike && (key == "" || key == n.ownHash)
 	}
@@ -394,7 +396,7 @@ func (n *Node) readLists() {
 	n.sortStreams()
 }
 
-// forget drops the streams that are in no file and claimed by nobody.
+// forget drops the streams that are in no file and that no node claims.
 func (n *Node) forget() {
 	claimed := map[*stream]bool{}
 	for _, p := range n.peers {
@@ -409,7 +411,6 @@ func (n *Node) forget() {
 		if s.listed || s.cfg != nil || s.state != Idle || claimed[s] {
 			return false
 		}
-		n.untell(s)
 		n.untell(s)
 		delete(n.byName, s.name)
 		return true
@@ -456,7 +457,7 @@ func (n *Node) listAt(name string) []Listed {
 	case p.list != nil:
 		return p.list
 	}
-	if list := n.listOf(p.hint); list != nil {
+	if list := n.listOf(p.listHint); list != nil {
 		return list
 	}
 	return n.own
@@ -473,8 +474,8 @@ func (n *Node) setPin(s *stream, pin string) {
 	}
 }
 
-// complain says once of each pin of the own file that it means nobody.
-func (n *Node) complain() {
+// reportUnknownPins says once of each pin of this node's file that it names no node.
+func (n *Node) reportUnknownPins() {
 	for _, s := range n.streams {
 		if s.cfg == nil || s.cfg.Pin == "" || s.cfg.Pin == s.badPin {
 			continue

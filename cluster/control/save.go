@@ -25,7 +25,7 @@ type Saved struct {
 	Gone                  []SavedGone
 }
 
-// A SavedLink is what is known of a peer entry.
+// A SavedLink is the state of a peer entry.
 type SavedLink struct {
 	Provisional, Instance string
 	Self                  bool
@@ -63,21 +63,21 @@ type SavedClaim struct {
 	Since Instant
 }
 
-// A SavedPeer is what is known of another node.
+// A SavedPeer is the state of another node.
 type SavedPeer struct {
 	Name                string
 	Met                 bool
 	Stale               Instant
 	SaidInstance        string
 	SaidInc, SaidSeq    uint64
-	Direct, Asked       Instant
+	DirectAt, Asked     Instant
 	Seen                Seen
 	Claims              []SavedClaim
 	Advert              Advert
 	Load                Load
 	Hash                string
 	List                int // in Lists; -1: not known
-	ListKey, Hint       string
+	ListKey, ListHint   string
 	Wants               []string
 	Warm, Leaving, Busy bool
 	Limits              Limits
@@ -89,36 +89,36 @@ type SavedPeer struct {
 	RelayedFull         bool
 	RelayedClaims       []SavedClaim
 	Forgotten           [maxForgotten]string
-	Ever, Alive, Near   bool
+	Ever, Alive, Direct bool
 	Lived               bool
-	Heard, Slack        Instant
+	EvidenceAt, Slept   Instant
 	Generation          uint64
 	Returns             []Instant
-	Lost                string
+	DeadInstance        string
 	Counts              int
 	RTT                 Instant
 	Status              Status
 	Since, DriftedAt    Instant
-	Stranger            bool
+	Unaware             bool
 }
 
-// A SavedStream is what is known of a stream.
+// A SavedStream is the state of a stream.
 type SavedStream struct {
 	Name, Pin, Home, BadPin string
 	State                   Activity
 	Since                   Instant
 	Why                     Reason
 	Of, Detail, To          string
-	Back                    bool
+	Returning               bool
 	Fails                   int
 	RetryAt, Tried          Instant
 	AskedOf                 string
 	AskedAt                 Instant
-	Let                     bool
+	Released                bool
 	Releases                []uint64
 	MayReturn               bool
 	HoldUntil               Instant
-	Backs                   []Instant
+	Returns                 []Instant
 	Unserved, Differs       Instant
 	Epoch                   uint64
 	Media                   Media
@@ -192,13 +192,13 @@ func (n *Node) restoreClaims(in []SavedClaim) []claim {
 func (p *peer) save() SavedPeer {
 	return SavedPeer{
 		Name: p.name, Met: p.met, Stale: p.stale, SaidInstance: p.said.instance, SaidInc: p.said.inc, SaidSeq: p.said.seq,
-		Direct: p.direct, Asked: p.asked, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
-		ListKey: p.listKey, Hint: p.hint, Wants: slices.Clone(p.wants), Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
-		Stranger:        p.stranger,
+		DirectAt: p.directAt, Asked: p.asked, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
+		ListKey: p.listKey, ListHint: p.listHint, Wants: slices.Clone(p.wants), Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
+		Unaware:         p.unaware,
 		RelayedInstance: p.relayed.instance, RelayedInc: p.relayed.inc, RelayedSeq: p.relayed.seq, RelayedAt: p.relayedAt,
 		RelayedFull: p.relayedFull, RelayedClaims: saveClaims(p.relayedClaims), Forgotten: p.forgotten,
-		Ever: p.ever, Alive: p.alive, Near: p.near, Lived: p.lived, Heard: p.heard, Slack: p.slack,
-		Generation: p.generation, Returns: slices.Clone(p.returns), Lost: p.lost, Counts: p.counts, RTT: p.rtt,
+		Ever: p.ever, Alive: p.alive, Direct: p.direct, Lived: p.lived, EvidenceAt: p.evidenceAt, Slept: p.slept,
+		Generation: p.generation, Returns: slices.Clone(p.returns), DeadInstance: p.deadInstance, Counts: p.counts, RTT: p.rtt,
 		Status: p.status, Since: p.since, DriftedAt: p.driftedAt,
 	}
 }
@@ -206,13 +206,13 @@ func (p *peer) save() SavedPeer {
 func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 	p := &peer{
 		name: v.Name, met: v.Met, stale: v.Stale, said: evidence{v.SaidInstance, v.SaidInc, v.SaidSeq},
-		direct: v.Direct, asked: v.Asked, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
-		listKey: v.ListKey, hint: v.Hint, wants: slices.Clone(v.Wants), warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
-		stranger: v.Stranger,
-		relayed:  evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedAt: v.RelayedAt, relayedFull: v.RelayedFull,
+		directAt: v.DirectAt, asked: v.Asked, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
+		listKey: v.ListKey, listHint: v.ListHint, wants: slices.Clone(v.Wants), warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
+		unaware: v.Unaware,
+		relayed: evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedAt: v.RelayedAt, relayedFull: v.RelayedFull,
 		relayedClaims: n.restoreClaims(v.RelayedClaims), forgotten: v.Forgotten,
-		ever: v.Ever, alive: v.Alive, near: v.Near, lived: v.Lived, heard: v.Heard, slack: v.Slack,
-		generation: v.Generation, returns: slices.Clone(v.Returns), lost: v.Lost, counts: v.Counts, rtt: v.RTT,
+		ever: v.Ever, alive: v.Alive, direct: v.Direct, lived: v.Lived, evidenceAt: v.EvidenceAt, slept: v.Slept,
+		generation: v.Generation, returns: slices.Clone(v.Returns), deadInstance: v.DeadInstance, counts: v.Counts, rtt: v.RTT,
 		status: v.Status, since: v.Since, driftedAt: v.DriftedAt,
 	}
 	if v.List >= 0 && v.List < len(lists) {
@@ -227,9 +227,9 @@ func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 func (s *stream) save() SavedStream {
 	v := SavedStream{
 		Name: s.name, Pin: s.pin, Home: s.home, BadPin: s.badPin, State: s.state, Since: s.since, Why: s.why, Of: s.of,
-		Detail: s.detail, To: s.to, Back: s.back, Fails: s.fails, RetryAt: s.retryAt, Tried: s.tried,
-		AskedOf: s.askedOf, AskedAt: s.askedAt, Let: s.let, Releases: slices.Clone(s.releases),
-		MayReturn: s.mayReturn, HoldUntil: s.holdUntil, Backs: slices.Clone(s.backs), Unserved: s.unserved, Differs: s.differs,
+		Detail: s.detail, To: s.to, Returning: s.returning, Fails: s.fails, RetryAt: s.retryAt, Tried: s.tried,
+		AskedOf: s.askedOf, AskedAt: s.askedAt, Released: s.released, Releases: slices.Clone(s.releases),
+		MayReturn: s.mayReturn, HoldUntil: s.holdUntil, Returns: slices.Clone(s.returns), Unserved: s.unserved, Differs: s.differs,
 		Epoch: s.epoch, Media: s.media, MediaAt: s.mediaAt,
 		WantUntil: s.wantUntil, LastWanted: s.lastWanted, Wanted: s.wanted,
 	}
@@ -246,9 +246,9 @@ func (s *stream) restore(v SavedStream) {
 		s.told = &told{claim: t.Claim, media: t.Media, since: t.Since, mediaAt: t.MediaAt, version: t.Version}
 	}
 	s.pin, s.home, s.badPin, s.state, s.since, s.why, s.of = v.Pin, v.Home, v.BadPin, v.State, v.Since, v.Why, v.Of
-	s.detail, s.to, s.back, s.fails, s.retryAt, s.tried = v.Detail, v.To, v.Back, v.Fails, v.RetryAt, v.Tried
-	s.askedOf, s.askedAt, s.let, s.releases = v.AskedOf, v.AskedAt, v.Let, slices.Clone(v.Releases)
-	s.mayReturn, s.holdUntil, s.backs, s.unserved = v.MayReturn, v.HoldUntil, slices.Clone(v.Backs), v.Unserved
+	s.detail, s.to, s.returning, s.fails, s.retryAt, s.tried = v.Detail, v.To, v.Returning, v.Fails, v.RetryAt, v.Tried
+	s.askedOf, s.askedAt, s.released, s.releases = v.AskedOf, v.AskedAt, v.Released, slices.Clone(v.Releases)
+	s.mayReturn, s.holdUntil, s.returns, s.unserved = v.MayReturn, v.HoldUntil, slices.Clone(v.Returns), v.Unserved
 	s.differs = v.Differs
 	s.epoch, s.media, s.mediaAt = v.Epoch, v.Media, v.MediaAt
 }

@@ -33,7 +33,7 @@ type stream struct {
 	name string
 	cfg  *Stream // nil unless the node's own file has it
 
-	// What the group's files say, with those of the first nodes by name deciding where they differ.
+	// What the files of the group say. Where they differ, the file of the first node by name decides.
 	listed    bool
 	published bool
 	clustered bool
@@ -45,31 +45,31 @@ type stream struct {
 	badPin    string    // a pin that was complained of
 
 	// What this node does.
-	state   Activity
-	since   Instant
-	why     Reason
-	of      string
-	detail  string // the last failure
-	to      string // who has it now, while stopping
-	back    bool   // taken back from another (R2)
-	fails   int    // in a row
-	retryAt Instant
-	tried   Instant // end of the last attempt
+	state     Activity
+	since     Instant
+	why       Reason
+	of        string
+	detail    string // the last failure
+	to        string // the node that has it now, while stopping
+	returning bool   // taken back from another (R2)
+	fails     int    // in a row
+	retryAt   Instant
+	tried     Instant // end of the last attempt
 
-	// With a source that allows one connection: whom this node has asked to let go of it, when, and whether it did; and
-	// who waits here for an end.
+	// With a source that allows one connection: the node that this one has asked to let go of it, when, and whether it did;
+	// and the requests of other nodes that wait for its end here.
 	askedOf  string
 	askedAt  Instant
-	let      bool
+	released bool
 	releases []uint64 // tokens
 
 	// mayReturn says that the stream may be taken back from a running claimant when this node is its home: after the
 	// node's own return, never after an edit made it the home.
 	mayReturn bool
-	holdUntil Instant   // no taking back before
-	backs     []Instant // when it was taken back of late
+	holdUntil Instant // no taking back before
+	returns   returns // when it was taken back
 
-	unserved Instant // since when nobody serves it; -1 if somebody does
+	unserved Instant // since when no node serves it; -1 if one does
 	differs  Instant // since when a claimant that could be yielded to names another pin or home; -1 if none does
 	epoch    uint64  // the highest seen
 	media    Media
@@ -90,10 +90,10 @@ type stream struct {
 type claimant struct {
 	p      *peer
 	c      *claim
-	direct bool // it says so itself, of late
+	direct bool // the peer itself has told it within stale
 }
 
-// blocks says whether nobody else starts the stream because of this claim.
+// blocks says whether no other node starts the stream because of this claim.
 func (c claimant) blocks() bool {
 	switch c.c.State {
 	case ClaimFailed, ClaimDraining:
@@ -137,7 +137,7 @@ func (n *Node) sortStreams() {
 // start claims a stream. Published streams have their capture already: the publisher.
 func (n *Node) start(s *stream, why Reason, of string) {
 	s.state, s.since, s.why, s.of, s.to = Starting, n.now, why, of, ""
-	s.askedOf, s.let = "", false
+	s.askedOf, s.released = "", false
 	s.epoch++
 	s.unserved, s.differs = -1, -1
 	s.mayReturn = true
@@ -150,19 +150,19 @@ func (n *Node) start(s *stream, why Reason, of string) {
 
 // stop ends a capture or sends a publisher away.
 func (n *Node) stop(s *stream, to string, why StopReason) {
-	n.settle(s)
+	n.endReturn(s)
 	s.state, s.since, s.to = Stopping, n.now, to
 	n.changed()
 	n.do(Note{Kind: NoteYielded, Stream: s.name, Node: to, Detail: string(why)})
 	n.do(StopCapture{Stream: s.name, To: to, Why: why, Now: s.single()})
 }
 
-// settle counts a stream that was being taken back as no longer starting.
-func (n *Node) settle(s *stream) {
-	if s.back {
-		s.back = false
+// endReturn counts a stream that was being taken back as no longer starting.
+func (n *Node) endReturn(s *stream) {
+	if s.returning {
+		s.returning = false
 		if s.state == Starting {
-			remember(&s.backs, n.now)
+			s.returns.add(n.now)
 		}
 		n.returning--
 		n.dirty = true // the next may be taken back
@@ -178,7 +178,7 @@ func (n *Node) captureUp(e CaptureUp) {
 	if s.state != Starting {
 		return // it is being stopped, or runs already
 	}
-	n.settle(s)
+	n.endReturn(s)
 	s.state, s.since = Running, n.now
 	n.dirty = true
 	n.changed()
@@ -200,7 +200,7 @@ func (n *Node) captureDown(e CaptureDown) {
 	if len(e.Why) > maxText {
 		e.Why = e.Why[:maxText]
 	}
-	n.settle(s)
+	n.endReturn(s)
 	if s.state == Running && n.now-s.since >= steady {
 		s.fails = 0
 	}
@@ -216,7 +216,7 @@ func (n *Node) captureDown(e CaptureDown) {
 	s.retryAt = n.now + Second<<min(s.fails, 6)
 	s.retryAt = min(s.retryAt, n.now+60*Second)
 	s.fails++
-	s.holdUntil = n.now + damped(n.cfg.ReturnHolddown, recent(&s.backs, n.now))
+	s.holdUntil = n.now + damped(n.cfg.ReturnHolddown, s.returns.count(n.now))
 }
 
 func (n *Node) captureStopped(e CaptureStopped) {
@@ -227,15 +227,15 @@ func (n *Node) captureStopped(e CaptureStopped) {
 	if s == nil || s.state != Stopping && !s.active() {
 		return
 	}
-	n.settle(s) // it may have been ended from outside: by an edit of its inputs
+	n.endReturn(s) // it may have been ended from outside: by an edit of its inputs
 	s.state, s.since, s.tried = Idle, n.now, n.now
 	n.answerReleases(s, true)
 	n.dirty = true
 	n.changed()
 }
 
-// resumed goes on where a control plane has failed. How often streams were taken back of late is forgotten with it, so
-// none is for a while.
+// resumed goes on where a control plane has failed. How often streams were taken back is forgotten with it, so none is taken
+// back for a while.
 func (n *Node) resumed(e Resumed) {
 	n.boot -= max(0, e.Up)
 	for _, s := range n.streams {

@@ -49,7 +49,7 @@ type PeerView struct {
 	Inc      uint64
 
 	Alive  bool
-	Direct bool // it answers this node itself, of late; otherwise it lives by the word of others
+	Direct bool // it answers this node itself; otherwise there is only relayed evidence of it
 	Status Status
 	Since  Instant // of the status
 	Why    FailReason
@@ -99,7 +99,7 @@ type StreamView struct {
 	OwnerState ClaimState
 	Mine       Activity
 	MineSince  Instant
-	To         string // who has it now, while Mine is Stopping
+	To         string // the node that has it now, while Mine is Stopping
 
 	State  StreamState
 	Reason Reason // of the owner's claim; empty without owner
@@ -113,7 +113,7 @@ type StreamView struct {
 	Claimants []ClaimView
 	On        []string // the live and dead nodes whose file has it
 
-	Media   Media // the last numbering known, whoever made it
+	Media   Media // the last numbering known, of any owner
 	MediaAt Instant
 }
 
@@ -176,7 +176,7 @@ func (n *Node) View() *View {
 func (n *Node) viewPeer(p *peer) PeerView {
 	v := PeerView{
 		Name: p.name, Met: p.met, Instance: p.said.instance, Inc: p.said.inc,
-		Alive: p.alive, Direct: p.near, Status: p.status, Since: p.since, Generation: p.generation,
+		Alive: p.alive, Direct: p.direct, Status: p.status, Since: p.since, Generation: p.generation,
 		Hash: p.hash, Advert: p.advert, Load: p.load, RTT: p.rtt, Full: n.fullPeer(p),
 		LoadAt: p.asked - Instant(p.load.Age)*Millisecond,
 	}
@@ -227,7 +227,7 @@ func (n *Node) viewStream(s *stream) StreamView {
 	return v
 }
 
-// viewOwner fills in who has a stream, and what is said about it.
+// viewOwner fills in the owner of a stream, and its state.
 func (n *Node) viewOwner(v *StreamView, s *stream) {
 	best, having, failed := -1, 0, false
 	consider := func(c ClaimView, why Reason, of, detail string) {

@@ -35,17 +35,17 @@ type State struct {
 	Busy     bool   `json:"busy,omitempty"` // its processors are at their limit: it starts nothing new
 	Ages     []Age  `json:"ages,omitempty"`
 
-	Hash     string   `json:"config_hash,omitempty"`
-	Channels int      `json:"channel_limit,omitempty"`
-	Advert   Advert   `json:"advert,omitzero"`
-	ListHash string   `json:"list_hash,omitempty"`
-	List     []Listed `json:"list,omitempty"` // left out if the asker has seen ListHash
-	Claims   []Claim  `json:"claims,omitempty"`
-	Names    []Known  `json:"names,omitempty"`
-	Wants    []string `json:"wants,omitempty"` // on-demand streams that its clients want
+	Hash     string      `json:"config_hash,omitempty"`
+	Channels int         `json:"channel_limit,omitempty"`
+	Advert   Advert      `json:"advert,omitzero"`
+	ListHash string      `json:"list_hash,omitempty"`
+	List     []Listed    `json:"list,omitempty"` // left out if the asker has seen ListHash
+	Claims   []Claim     `json:"claims,omitempty"`
+	Names    []EntryName `json:"names,omitempty"`
+	Wants    []string    `json:"wants,omitempty"` // on-demand streams that its clients want
 
-	// Base, if it is not zero, is the version that the asker has seen: Claims are then those that are others since, and
-	// Gone the streams of those that are no more.
+	// Base, if it is not zero, is the version that the asker has seen: Claims are then those that have changed since,
+	// and Gone the streams of those that are over.
 	Base uint64   `json:"base,omitempty"`
 	Gone []string `json:"gone,omitempty"`
 }
@@ -67,8 +67,8 @@ type Load struct {
 	CPU       int   `json:"cpu,omitempty"`       // permille of all processors
 	Memory    int   `json:"memory,omitempty"`    // permille of the machine's
 	Uptime    int64 `json:"up,omitempty"`        // seconds
-	Chosen    int   `json:"sent,omitempty"`      // clients that it has sent to servers of balancers of late, per second
-	Age       int64 `json:"age,omitempty"`       // ms since all this was measured; set by who sends it
+	Chosen    int   `json:"sent,omitempty"`      // clients that it sends to servers of balancers, per second
+	Age       int64 `json:"age,omitempty"`       // ms since all this was measured; set when it is sent
 }
 
 // Advert is what a node tells of itself so that others, and their clients, can reach it.
@@ -82,15 +82,15 @@ type Advert struct {
 	protocols.Ports
 }
 
-// An Age is direct evidence that the answering node has of a third one. It is passed on once: nobody relays what was
-// relayed to it.
+// An Age is direct evidence that the answering node has of a third one. It is passed on once: no node relays evidence that
+// was relayed to it.
 type Age struct {
 	Node     string  `json:"p"`
 	Instance string  `json:"i"`
 	Inc      uint64  `json:"n"`
 	Seq      uint64  `json:"s"`
 	Age      int64   `json:"ms"`                // rounded up
-	Returns  int     `json:"returns,omitempty"` // how often it came back of late; told to the node itself only
+	Returns  int     `json:"returns,omitempty"` // how often it has come back; told to the node itself only
 	Full     bool    `json:"full,omitempty"`    // Claims holds all claims of the node: the asker wanted them
 	Claims   []Claim `json:"claims,omitempty"`  // as of Seq; of the asker itself only the numberings it wants
 }
@@ -110,7 +110,7 @@ type Listed struct {
 // A ClaimState says how far a claim is.
 type ClaimState string
 
-// States of a claim. One that this version does not know counts as Starting: nobody takes the stream, nobody yields.
+// States of a claim. One that this version does not know counts as Starting: no node takes the stream, and none yields.
 const (
 	ClaimStarting ClaimState = "starting"
 	ClaimRunning  ClaimState = "running"
@@ -148,14 +148,14 @@ type Claim struct {
 	Pin  string `json:"pin,omitempty"`
 	Home string `json:"home,omitempty"`
 
-	Solo   bool   `json:"solo,omitempty"`   // not clustered: excludes nobody
+	Solo   bool   `json:"solo,omitempty"`   // not clustered: it keeps no other node from capturing
 	Retry  bool   `json:"retry,omitempty"`  // starting again after a failure
 	Detail string `json:"detail,omitempty"` // the last failure
 	Media  *Media `json:"media,omitempty"`
 }
 
-// Media is an anchor of a stream's segment numbering and its rate; from it and its age everybody knows about which
-// number is current. It is sent anew only when the numbering breaks.
+// Media is an anchor of a stream's segment numbering and its rate; from it and its age any node knows about
+// which number is current. It is sent anew only when the numbering breaks.
 type Media struct {
 	Sequence      int64  `json:"msn"`           // of the anchor segment
 	Discontinuity int64  `json:"dseq"`          //
@@ -165,10 +165,10 @@ type Media struct {
 	Age           int64  `json:"age_ms"`        // since the anchor segment was begun
 }
 
-// Known says which announced name a peer entry leads to, from the answering node's own contact with it.
-type Known struct {
+// An EntryName says which announced name a peer entry leads to, from the answering node's own contact with it.
+type EntryName struct {
 	Entry string `json:"entry"`
-	Node  string `json:"node"`           // empty: it has the entry, and has met nobody behind it yet
+	Node  string `json:"node"`           // empty: its file has the entry, and it has not met the node yet
 	List  string `json:"list,omitempty"` // hash of its list
 }
 
@@ -327,7 +327,7 @@ func hashList(list []Listed) string {
 	return strconv.FormatUint(h, 16) + "." + strconv.Itoa(len(list))
 }
 
-// ageMS turns the time since an instant into whole milliseconds, rounded up so that nobody takes it for younger than
+// ageMS turns the time since an instant into whole milliseconds, rounded up so that nothing looks younger than
 // it is.
 func ageMS(now, since Instant) int64 {
 	return int64(max(0, now-since)+Millisecond-1) / int64(Millisecond)

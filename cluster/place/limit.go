@@ -1,9 +1,9 @@
 package place
 
-// Within is [Plan.Spill] where nodes have room for so many streams only: a node gets no stream more while it has
-// room[k] or more. What it has it keeps, however many that are, and a pin goes before other streams but not beyond the
-// room. A stream whose home has none left is dealt out like an orphan. If no node that may have a stream has room, the
-// one with the fewest streams gets it, and [Plan.Over] counts it. A nil room means that nobody has limits.
+// Within is [Plan.Spill] where nodes have room for so many streams only: node k gets no further stream while it has room[k]
+// or more. It keeps the streams that it has, however many they are. Pinned streams get room before others, but no more than
+// there is. A stream whose home has no room is dealt out like an orphan. If no node that may have a stream has room, the
+// one with the fewest streams gets it, and [Plan.Over] counts it. A nil room means that no node has limits.
 func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 	p.over = 0
 	if room == nil {
@@ -46,7 +46,7 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 		if to[i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
-		if to[i] = p.heirWithin(i, live, room, limit); to[i] >= 0 {
+		if to[i] = p.successorWithin(i, live, room, limit); to[i] >= 0 {
 			p.load[to[i]]++
 			p.used[to[i]]++
 		}
@@ -55,8 +55,8 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 	return dst
 }
 
-// bringHome gives streams that others have to their homes, pins first, as far as there is room when every stream that
-// nobody has is dealt out.
+// bringHome gives streams that other nodes have to their homes, pinned ones first, as far as there is room once every stream
+// that no node has is dealt out.
 func (p *Plan) bringHome(to []int, live []bool, claimed, room []int) {
 	for pass := range 2 {
 		for _, i := range p.spillOrder() {
@@ -74,8 +74,8 @@ func (p *Plan) Over() int { return p.over }
 
 func (p *Plan) pinned(i int, live []bool) bool { return p.pin[i] >= 0 && live[p.pin[i]] }
 
-// settled says who has a stream, or whose it is that nobody has: its home's, if that has room; -1 for others. Of those
-// that will go home the home bears the load.
+// settled returns the node that has a stream; its home, if no node has it and the home has room; otherwise -1. A stream that
+// will go home counts as load of its home.
 func (p *Plan) settled(i int, live []bool, owner int, room []int) int {
 	at, bears := -1, owner
 	if owner >= 0 && live[owner] {
@@ -100,9 +100,9 @@ func (p *Plan) roomAtHome(i int, live []bool, room []int) bool {
 	return h >= 0 && live[h] && p.used[h] < room[h]
 }
 
-// heirWithin picks the live node that gets a stream that is not settled, or -1: by score below the even share, else the
+// successorWithin picks the live node that gets a stream that is not settled, or -1: by score below the even share, else the
 // least loaded with room, else the least loaded.
-func (p *Plan) heirWithin(i int, live []bool, room []int, limit int) int {
+func (p *Plan) successorWithin(i int, live []bool, room []int, limit int) int {
 	best, least, full := -1, -1, -1
 	fewer := func(k, than int) bool {
 		return than < 0 || p.used[k] < p.used[than] || p.used[k] == p.used[than] && p.outscores(i, k, than)

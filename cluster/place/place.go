@@ -2,8 +2,8 @@
 // files name, SPILL, where the streams of dead nodes go, and the static total order that settles duplicates.
 //
 // It is a set of functions of names: the same names give the same answer on every node, in whatever order they are
-// listed. It knows no liveness of its own, no clock, no network and no actor; who is alive and who claims what is told
-// to it.
+// listed. It knows no liveness of its own, no clock, no network and no actor: its caller says which nodes are alive, and
+// which claims which stream.
 package place
 
 import (
@@ -19,7 +19,7 @@ type Stream struct {
 	// not in On counts as none.
 	Pin string
 
-	// On holds the nodes whose file has the stream; nobody else may get it. Nil means every node.
+	// On holds the nodes whose file has the stream; no other may get it. Nil means every node.
 	On Set
 }
 
@@ -99,10 +99,10 @@ type Plan struct {
 // NewPlan computes the homes. Names have to be unique, among the streams and among the nodes; their order does not
 // matter.
 //
-// Pins come first and count against nobody's share. Every other stream goes to a node by pairs (stream, node) in
+// Pinned streams come first and count against no node's share. Every other stream goes to a node by pairs (stream, node) in
 // falling score, as long as the node is below its quota: the number of streams divided by the number of nodes, rounded
 // down, and one more for as many nodes as are needed. So without sets all nodes have the same number of unpinned
-// streams, or one more. Where sets restrict who may have what, the pairs that are left over are dealt out in further
+// streams, or one more. Where sets restrict which node may have which stream, the pairs that are left over are dealt out in further
 // rounds over the nodes that may still take something, and then single streams move until none could go to a node
 // that has two fewer.
 func NewPlan(streams []Stream, nodes []string) *Plan {
@@ -160,7 +160,7 @@ func (p *Plan) outscores(i, a, b int) bool {
 }
 
 // Rank says how many live nodes that may have stream i come before node in its static order, when the node first
-// takes the first place. So it is 0 for first itself and at least 1 for everybody else; it staggers the fallback of
+// takes the first place. So it is 0 for first itself and at least 1 for all others. It staggers the fallback of
 // nodes that were not chosen.
 func (p *Plan) Rank(i, node, first int, live []bool) int {
 	if node == first {
@@ -175,14 +175,14 @@ func (p *Plan) Rank(i, node, first int, live []bool) int {
 	return r
 }
 
-// Nowhere stands among those who have a stream for nobody: it is not to be had now.
+// Nowhere stands in the list of claimants for a stream that no node may have now.
 const Nowhere = -2
 
 // Spill appends to dst the index of the node where each stream belongs while only the live nodes can have any, or -1
 // where no live node may.
 //
 // A stream whose home lives belongs there. An orphan stays with the live node that claimed says has it, if any
-// (claimed[i] is -1 if nobody has stream i); the others go to the node of the highest score that is below the cap: the
+// (claimed[i] is -1 if no node has stream i); the others go to the node of the highest score that is below the cap: the
 // number of streams that are not pinned to a live node divided by the number of live nodes, rounded up. If every node
 // that may have it is at the cap, it goes to the least loaded of them.
 //
@@ -228,7 +228,7 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 		if dst[base+i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
-		if to := p.heir(i, live, limit); to >= 0 {
+		if to := p.successor(i, live, limit); to >= 0 {
 			dst[base+i] = to
 			p.load[to]++
 		}
@@ -236,8 +236,8 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 	return dst
 }
 
-// heir picks the live node that gets orphan i, or -1.
-func (p *Plan) heir(i int, live []bool, limit int) int {
+// successor picks the live node that gets orphan i, or -1.
+func (p *Plan) successor(i int, live []bool, limit int) int {
 	best, least := -1, -1
 	for k := range p.nodes {
 		if !live[k] || !p.May(i, k) {

@@ -58,7 +58,7 @@ const (
 // All are the faults that are planted.
 var All = []Mutant{
 	{"stale-inclusive", "a peer counts as alive at S itself", []string{"crash"}, []edit{
-		{peerFile, `n.now-p.heard-p.slack < p.stale`, `(n.now-p.heard-p.slack < p.stale || n.now-p.heard-p.slack == p.stale && Planted("stale-inclusive"))`},
+		{peerFile, `n.now-p.evidenceAt-p.slept < p.stale`, `(n.now-p.evidenceAt-p.slept < p.stale || n.now-p.evidenceAt-p.slept == p.stale && Planted("stale-inclusive"))`},
 	}},
 	{"no-warm-up", "claims without waiting for answers", []string{"start"}, []edit{
 		{nodeFile, `if !n.named || !late && !answered {`, `if !n.named || !late && !answered && !Planted("no-warm-up") {`},
@@ -87,20 +87,20 @@ var All = []Mutant{
 		{machineFile, "	return m.clock.at(m.w.now)\n", "	if control.Planted(\"wall-clock\") {\n		return m.clock.at(m.w.now) + m.clock.wall\n	}\n	return m.clock.at(m.w.now)\n"},
 	}},
 	{"relay-chained", "passes on what was passed on to it", []string{"one link", "ring"}, []edit{
-		{linkFile, "		if !p.met || !p.near && p.name != e.From {", `		if Planted("relay-chained") && p.met && !p.near && p.alive && p.relayed.instance != "" {
+		{linkFile, "		if !p.met || !p.direct && p.name != e.From {", `		if Planted("relay-chained") && p.met && !p.direct && p.alive && p.relayed.instance != "" {
 			st.Ages = append(st.Ages, Age{
-				Node: p.name, Instance: p.relayed.instance, Inc: p.relayed.inc, Seq: p.relayed.seq, Age: ageMS(n.now, p.heard),
+				Node: p.name, Instance: p.relayed.instance, Inc: p.relayed.inc, Seq: p.relayed.seq, Age: ageMS(n.now, p.evidenceAt),
 			})
 			continue
 		}
-		if !p.met || !p.near && p.name != e.From {`},
+		if !p.met || !p.direct && p.name != e.From {`},
 	}},
 	{"no-fallback", "no rule R4", []string{"blind node"}, []edit{
 		{rulesFile, `case !served:`, `case !served && !Planted("no-fallback"):`},
 	}},
 	{"timer-lost", "no wake-up when a peer gets stale", []string{"pair", "crash"}, []edit{
 		{nodeFile, "		if p.alive {\n			next", "		if p.alive && !Planted(\"timer-lost\") {\n			next"},
-		{nodeFile, "		if p.near {\n			next", "		if p.near && !Planted(\"timer-lost\") {\n			next"},
+		{nodeFile, "		if p.direct {\n			next", "		if p.direct && !Planted(\"timer-lost\") {\n			next"},
 	}},
 	{"no-hold-down", "takes streams back at once", []string{"return"}, []edit{
 		{rulesFile, "	at := max(n.boot+n.holddown(), s.holdUntil)\n", "	at := max(n.boot+n.holddown(), s.holdUntil)\n	if Planted(\"no-hold-down\") {\n		at = n.now\n	}\n"},
