@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 
+	"github.com/yutopp/go-rtmp/handshake"
+
 	"weir/codecs/flv/amf"
 )
 
@@ -40,44 +42,16 @@ type wire struct {
 	writing sync.Mutex
 	out     int // the size of the chunks that are sent
 
-	in   int // and of those that come
-	last map[int]message
+	in int // and of those that come
 }
 
-func newWire(conn net.Conn, r *bufio.Reader) *wire {
-	return &wire{conn: conn, r: r, out: 128, in: 128, last: map[int]message{}}
-}
-
-// serverShake does the server's half of the simple handshake.
-func serverShake(conn net.Conn) (*wire, error) {
+// shake does the server's half of the handshake.
+func shake(conn net.Conn) (*wire, error) {
 	r := bufio.NewReader(conn)
-	c1 := make([]byte, 1+1536)
-	if _, err := io.ReadFull(r, c1); err != nil {
+	if err := handshake.HandshakeWithClient(r, conn, &handshake.Config{SkipHandshakeVerification: true}); err != nil {
 		return nil, err
 	}
-	if _, err := conn.Write(append(append([]byte{3}, make([]byte, 1536)...), c1[1:]...)); err != nil {
-		return nil, err
-	}
-	if _, err := io.CopyN(io.Discard, r, 1536); err != nil {
-		return nil, err
-	}
-	return newWire(conn, r), nil
-}
-
-// clientShake does the client's half.
-func clientShake(conn net.Conn) (*wire, error) {
-	if _, err := conn.Write(append([]byte{3}, make([]byte, 1536)...)); err != nil {
-		return nil, err
-	}
-	r := bufio.NewReader(conn)
-	s := make([]byte, 1+2*1536)
-	if _, err := io.ReadFull(r, s); err != nil {
-		return nil, err
-	}
-	if _, err := conn.Write(s[1 : 1+1536]); err != nil {
-		return nil, err
-	}
-	return newWire(conn, r), nil
+	return &wire{conn: conn, r: r, out: 128, in: 128}, nil
 }
 
 // send writes a message as SRS does: a header of type 0, and type 3 for what does not fit into a chunk.
@@ -108,73 +82,37 @@ func (w *wire) number(typ byte, n uint32, more ...byte) error {
 	return w.send(message{cs: 2, typ: typ, body: append(binary.BigEndian.AppendUint32(nil, n), more...)})
 }
 
-// next reads a message. What comes on several chunk streams at once is not understood.
+// next reads a message as weir sends it: with a header of type 0, and type 3 for the rest of its chunks, one message after
+// the other.
 func (w *wire) next() (message, error) {
 	for {
-		m, err := w.read()
-		if err != nil {
-			return m, err
+		var head [12]byte
+		if _, err := io.ReadFull(w.r, head[:]); err != nil {
+			return message{}, err
 		}
-		if m.typ == typeChunkSize && len(m.body) == 4 {
-			w.in = int(binary.BigEndian.Uint32(m.body))
-			continue
+		m := message{cs: head[0], typ: head[7], ts: uint24(head[1:]), stream: binary.LittleEndian.Uint32(head[8:])}
+		if m.cs>>6 != 0 || m.ts == 0xffffff {
+			return m, errors.New("only headers of type 0, without extended timestamps, are understood")
 		}
-		return m, nil
-	}
-}
-
-func (w *wire) read() (message, error) {
-	format, cs, err := w.basic()
-	if err != nil {
-		return message{}, err
-	}
-	m := w.last[cs]
-	m.cs = byte(cs)
-	size := len(m.body)
-	head := make([]byte, []int{11, 7, 3, 0}[format])
-	if _, err := io.ReadFull(w.r, head); err != nil {
-		return m, err
-	}
-	ts := m.ts
-	if format < 3 {
-		ts = uint32(head[0])<<16 | uint32(head[1])<<8 | uint32(head[2])
-		if ts == 0xffffff {
-			var ext [4]byte
-			if _, err := io.ReadFull(w.r, ext[:]); err != nil {
+		m.body = make([]byte, uint24(head[4:]))
+		for at := 0; at < len(m.body); at += w.in {
+			if at > 0 {
+				if b, err := w.r.ReadByte(); err != nil || b != 0xc0|m.cs {
+					return m, errors.Join(err, errors.New("interleaved chunks are not understood"))
+				}
+			}
+			if _, err := io.ReadFull(w.r, m.body[at:min(len(m.body), at+w.in)]); err != nil {
 				return m, err
 			}
-			return m, errors.New("extended timestamps are not understood")
 		}
-		if format > 0 {
-			ts += m.ts
+		if m.typ != typeChunkSize || len(m.body) != 4 {
+			return m, nil
 		}
+		w.in = int(binary.BigEndian.Uint32(m.body))
 	}
-	if format < 2 {
-		size = int(head[3])<<16 | int(head[4])<<8 | int(head[5])
-		m.typ = head[6]
-	}
-	if format == 0 {
-		m.stream = binary.LittleEndian.Uint32(head[7:])
-	}
-	m.ts, m.body = ts, make([]byte, size)
-	for at := 0; at < size; at += w.in {
-		if at > 0 {
-			if f, other, err := w.basic(); err != nil || f != 3 || other != cs {
-				return m, errors.Join(err, errors.New("interleaved chunks are not understood"))
-			}
-		}
-		if _, err := io.ReadFull(w.r, m.body[at:min(size, at+w.in)]); err != nil {
-			return m, err
-		}
-	}
-	w.last[cs] = m
-	return m, nil
 }
 
-func (w *wire) basic() (format, cs int, err error) {
-	b, err := w.r.ReadByte()
-	return int(b >> 6), int(b & 0x3f), err
-}
+func uint24(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }
 
 // A command is a command, read.
 type command struct {

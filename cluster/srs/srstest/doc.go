@@ -2,5 +2,5 @@
 // (SRS 7.0.18), and their habits, bad ones included: coworkers asked one after the other, a player without a stream let
 // go without a word, a redirect followed without end.
 //
-// It shares no RTMP with the program under test, and does no more than the tests need.
+// The origin shares no chunks of RTMP with the program under test. Both do no more than the tests need.
 package srstest

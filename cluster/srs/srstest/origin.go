@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,14 +128,14 @@ func (o *Origin) coworkers() ([]string, bool) {
 func (o *Origin) Asked() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]string(nil), o.asked...)
+	return slices.Clone(o.asked)
 }
 
 // Plays are the streams that were asked for so far, as vhost/app/stream?param.
 func (o *Origin) Plays() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]string(nil), o.plays...)
+	return slices.Clone(o.plays)
 }
 
 // Refused is how many publishers were let go because there was another one, or because a hook said so.
@@ -146,30 +147,27 @@ func (o *Origin) Refused() int {
 
 // Publishing says whether somebody publishes app/stream of the default vhost.
 func (o *Origin) Publishing(name string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := o.streams["__defaultVhost__/"+name]
-	return s != nil && s.publisher != nil
+	return o.has("__defaultVhost__/" + name)
 }
 
 // vhost resolves a virtual host as SRS does: an unknown one is the default one.
 func (o *Origin) vhost(name string) string {
-	for _, v := range o.cfg.Vhosts {
-		if v == name {
-			return v
-		}
+	if slices.Contains(o.cfg.Vhosts, name) {
+		return name
 	}
 	return "__defaultVhost__"
 }
 
 // A session is what a client has said.
 type session struct {
-	wire              *wire
-	app, tcURL, vhost string
+	wire       *wire
+	app, tcURL string
+	host       string // of tcURL, without port
+	vhost      string
 }
 
 func (o *Origin) serveRTMP(conn net.Conn) {
-	w, err := serverShake(conn)
+	w, err := shake(conn)
 	if err != nil {
 		return
 	}
@@ -206,11 +204,11 @@ func (o *Origin) connected(s *session, c command) bool {
 	s.tcURL = c.object(0).String("tcUrl")
 	before, param, _ := strings.Cut(s.tcURL, "?")
 	_, rest, _ := strings.Cut(before, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	s.host, _, _ = strings.Cut(rest, "/")
+	if h, _, err := net.SplitHostPort(s.host); err == nil {
+		s.host = h
 	}
-	s.vhost = o.vhost(host)
+	s.vhost = o.vhost(s.host)
 	if v := vhostIn(param); v != "" {
 		s.vhost = o.vhost(v)
 	}
@@ -276,10 +274,7 @@ func (o *Origin) play(s *session, text string) {
 		_ = w.conn.SetReadDeadline(time.Now().Add(3 * time.Second))
 		for {
 			m, err := w.next()
-			if err != nil {
-				return
-			}
-			if _, ok := m.command(); ok {
+			if _, ok := m.command(); ok || err != nil {
 				return
 			}
 		}
@@ -308,14 +303,9 @@ func (o *Origin) has(name string) bool {
 
 // ask asks the coworkers one after the other.
 func (o *Origin) ask(s *session, stream string) (addr string) {
-	_, rest, _ := strings.Cut(s.tcURL, "://")
-	ip, _, _ := strings.Cut(rest, "/")
-	if h, _, err := net.SplitHostPort(ip); err == nil {
-		ip = h
-	}
 	coworkers, _ := o.coworkers()
 	for _, c := range coworkers {
-		if a, err := Ask(c, s.vhost, ip, s.app, stream); err == nil && a != "" {
+		if a, err := Ask(c, s.vhost, s.host, s.app, stream); err == nil && a != "" {
 			return a
 		}
 	}
@@ -378,15 +368,19 @@ func AskRaw(addr, request string) (string, error) {
 	return string(body), err
 }
 
+// live is the stream of that name, played and published by nobody at first. The caller holds mu.
+func (o *Origin) live(name string) *live {
+	if o.streams[name] == nil {
+		o.streams[name] = &live{players: map[*wire]bool{}}
+	}
+	return o.streams[name]
+}
+
 // watch lets a player have the stream, from the newest random access point on, until it goes.
 func (o *Origin) watch(w *wire, name string) {
 	o.mu.Lock()
-	s := o.streams[name]
-	if s == nil {
-		s = &live{players: map[*wire]bool{}}
-		o.streams[name] = s
-	}
-	for _, m := range append(append([]message(nil), s.head...), s.gop...) {
+	s := o.live(name)
+	for _, m := range slices.Concat(s.head, s.gop) {
 		_ = w.send(m)
 	}
 	s.players[w] = true
@@ -417,11 +411,7 @@ func (o *Origin) publish(s *session, text string) {
 		}
 	}
 	o.mu.Lock()
-	l := o.streams[name]
-	if l == nil {
-		l = &live{players: map[*wire]bool{}}
-		o.streams[name] = l
-	}
+	l := o.live(name)
 	if l.publisher != nil { // StreamBusy
 		o.refused++
 		o.mu.Unlock()

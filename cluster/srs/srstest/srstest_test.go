@@ -19,8 +19,7 @@ const redirect302 = "0500000000 00e314 00000000 0200086f6e5374617475730000000000
 func TestRedirectIsTheRecordedOne(t *testing.T) {
 	here, there := net.Pipe()
 	go func() {
-		w := newWire(here, nil)
-		w.out = 60000
+		w := &wire{conn: here, out: 60000}
 		_ = w.send(Redirect("127.0.0.1:19350", "live", "livestream"))
 		_ = here.Close()
 	}()
