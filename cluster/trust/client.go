@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -98,7 +99,7 @@ func (t *transport) try(r *http.Request, body []byte, n nonce, known bool) (*htt
 	p := requestProof{nonce: n}
 	if known {
 		p.own, p.body = newOwn(), sha256.Sum256(body)
-		p.mac = p.sign(t.keys, method(r), r.URL.RequestURI())
+		p.mac = p.sign(t.keys, cmp.Or(r.Method, http.MethodGet), r.URL.RequestURI())
 		q.Header.Set(HeaderProof, p.String())
 		if len(body) > 0 {
 			q.Body, q.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -149,12 +150,9 @@ func (t *transport) verify(res *http.Response, p requestProof, known bool) (*non
 	}
 	hash := emptySum
 	if kind == domainReply {
-		body, err := io.ReadAll(io.LimitReader(res.Body, maxReply+1))
+		body, err := readBody(res.Body)
 		if err != nil {
 			return nil, fmt.Errorf("reading the reply: %w", err)
-		}
-		if len(body) > maxReply {
-			return nil, fmt.Errorf("the reply has more than %d bytes", maxReply)
 		}
 		_ = res.Body.Close()
 		res.Body = io.NopCloser(bytes.NewReader(body))
@@ -177,22 +175,11 @@ func requestBody(r *http.Request) ([]byte, error) {
 		return nil, nil
 	}
 	defer func() { _ = r.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	body, err := readBody(r.Body)
 	if err != nil {
 		return nil, fmt.Errorf("reading the body for %s: %w", r.URL.Host, err)
 	}
-	if len(body) > maxRequest {
-		return nil, fmt.Errorf("the body for %s has more than %d bytes", r.URL.Host, maxRequest)
-	}
 	return body, nil
-}
-
-// method spells out the one that http.Request leaves empty.
-func method(r *http.Request) string {
-	if r.Method == "" {
-		return http.MethodGet
-	}
-	return r.Method
 }
 
 // A pool keeps the nonces that targets issued, the newest used first.

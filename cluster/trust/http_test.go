@@ -39,7 +39,7 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	case "/limit":
-		_, _ = w.Write(make([]byte, maxReply))
+		_, _ = w.Write(make([]byte, maxBody))
 	default:
 		fmt.Fprintf(w, "%s %s %q", r.Method, r.URL.RequestURI(), body)
 	}
@@ -114,9 +114,9 @@ var exchangeTests = []struct {
 	{"unchanged", "GET", "/unchanged", "", 304, ""},
 	{"error", "GET", "/missing", "", 404, "no such stream\n"},
 	{"head", "HEAD", "/x", "", 200, ""},
-	{"largest reply", "GET", "/limit", "", 200, strings.Repeat("\x00", maxReply)},
+	{"largest reply", "GET", "/limit", "", 200, strings.Repeat("\x00", maxBody)},
 	{"reply too large", "GET", "/big", "", 500, "reply too large\n"},
-	{"largest request", "POST", "/missing", strings.Repeat("a", maxRequest), 404, "no such stream\n"},
+	{"largest request", "POST", "/missing", strings.Repeat("a", maxBody), 404, "no such stream\n"},
 }
 
 func TestBothSidesProveThemselves(t *testing.T) {
@@ -142,7 +142,7 @@ func TestRequestTooLargeIsNeverSent(t *testing.T) {
 	e := &echo{}
 	url := serve(t, testKey.Handler(e, Options{}))
 	c := &http.Client{Transport: testKey.Transport(nil)}
-	if _, _, err := ask(t, c, "POST", url, strings.Repeat("a", maxRequest+1)); err == nil || e.served.Load() != 0 {
+	if _, _, err := ask(t, c, "POST", url, strings.Repeat("a", maxBody+1)); err == nil || e.served.Load() != 0 {
 		t.Errorf("error = %v, %d served, want an error and 0", err, e.served.Load())
 	}
 }

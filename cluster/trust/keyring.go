@@ -20,7 +20,6 @@ type Keyring struct {
 	byLink   map[string]Keys // where it is not the common one
 	accepted []Keys
 	base     *http.Transport
-	rounds   map[Keys]http.RoundTripper
 	clients  map[Keys]*http.Client
 }
 
@@ -28,7 +27,7 @@ type Keyring struct {
 // guards what belongs to no link.
 func NewKeyring(common string, links []Link) *Keyring {
 	k := &Keyring{
-		own: Derive(common), byLink: map[string]Keys{}, rounds: map[Keys]http.RoundTripper{}, clients: map[Keys]*http.Client{},
+		own: Derive(common), byLink: map[string]Keys{}, clients: map[Keys]*http.Client{},
 		base: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true},
 	}
 	for _, l := range links {
@@ -50,9 +49,8 @@ func NewKeyring(common string, links []Link) *Keyring {
 }
 
 func (k *Keyring) add(keys Keys) {
-	if k.rounds[keys] == nil {
-		k.rounds[keys] = keys.Transport(k.base)
-		k.clients[keys] = &http.Client{Transport: k.rounds[keys], CheckRedirect: func(*http.Request, []*http.Request) error {
+	if k.clients[keys] == nil {
+		k.clients[keys] = &http.Client{Transport: keys.Transport(k.base), CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a node does not send its peers elsewhere
 		}}
 	}
@@ -73,7 +71,7 @@ func (k *Keyring) Of(link string) Keys {
 func (k *Keyring) Accepted() []Keys { return k.accepted }
 
 // Transport proves the key of a link.
-func (k *Keyring) Transport(link string) http.RoundTripper { return k.rounds[k.Of(link)] }
+func (k *Keyring) Transport(link string) http.RoundTripper { return k.Client(link).Transport }
 
 // Client proves the key of a link, and follows no redirect.
 func (k *Keyring) Client(link string) *http.Client { return k.clients[k.Of(link)] }

@@ -62,40 +62,28 @@ func (n *nonces) tag(out *nonce) {
 }
 
 // fresh says whether in was issued by this process, lately enough, and has not been used.
-func (n *nonces) fresh(in nonce) bool {
-	if !n.issued(in) {
-		return false
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.unused(in)
-}
+func (n *nonces) fresh(in nonce) bool { return n.check(in, false) }
 
 // take uses a nonce up. It returns false if it is not fresh; of two who take the same one, one gets it.
-func (n *nonces) take(in nonce) bool {
-	if !n.issued(in) {
-		return false
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.unused(in) {
-		return false
-	}
-	serial := binary.BigEndian.Uint64(in[:8])
-	n.used[serial%window/64] |= 1 << (serial % 64)
-	return true
-}
+func (n *nonces) take(in nonce) bool { return n.check(in, true) }
 
-// issued checks the tag and the age, which no lock protects.
-func (n *nonces) issued(in nonce) bool {
+// check says whether a nonce is fresh, and uses it up if it is and take says so.
+func (n *nonces) check(in nonce, take bool) bool {
 	want := in
 	n.tag(&want)
 	age := n.since(n.start) - time.Duration(binary.BigEndian.Uint64(in[8:16]))
-	return hmac.Equal(want[:], in[:]) && age <= lifetime
-}
-
-// unused looks the bit up; n.mu is held and the tag is good, so the serial number is below n.next.
-func (n *nonces) unused(in nonce) bool {
-	serial := binary.BigEndian.Uint64(in[:8])
-	return n.next-serial <= window && n.used[serial%window/64]&(1<<(serial%64)) == 0
+	if !hmac.Equal(want[:], in[:]) || age > lifetime {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	serial := binary.BigEndian.Uint64(in[:8]) // below n.next, since the tag is good
+	word, bit := &n.used[serial%window/64], uint64(1)<<(serial%64)
+	if n.next-serial > window || *word&bit != 0 {
+		return false
+	}
+	if take {
+		*word |= bit
+	}
+	return true
 }

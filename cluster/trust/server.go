@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,11 +19,19 @@ import (
 	"time"
 )
 
-// Limits of what is kept in memory to be hashed.
-const (
-	maxRequest = 16 << 20 // of a request that proves the key
-	maxReply   = 16 << 20
-)
+// maxBody is how many bytes of a request or a reply are kept in memory to be hashed.
+const maxBody = 16 << 20
+
+var errTooLarge = fmt.Errorf("more than %d bytes", maxBody)
+
+// readBody reads what is to be hashed.
+func readBody(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	return body, err
+}
 
 // Options of [Keys.Handler]. The zero value is good.
 type Options struct {
@@ -144,12 +153,11 @@ func (g *gate) wrongKey(r *http.Request) {
 
 // admitBody replaces the body by what was proved, or says with which status to refuse it.
 func admitBody(r *http.Request, want sum) (status int, err error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
-	if err != nil {
-		return http.StatusBadRequest, fmt.Errorf("reading the request: %w", err)
-	}
-	if len(body) > maxRequest {
+	body, err := readBody(r.Body)
+	if errors.Is(err, errTooLarge) {
 		return http.StatusRequestEntityTooLarge, errors.New("request too large")
+	} else if err != nil {
+		return http.StatusBadRequest, fmt.Errorf("reading the request: %w", err)
 	}
 	if got := sha256.Sum256(body); !hmac.Equal(got[:], want[:]) {
 		return http.StatusBadRequest, errors.New("the body is not the one that was proved")
@@ -168,12 +176,8 @@ func requestURI(r *http.Request) string {
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	addr, _ := netip.ParseAddr(host) // the zero Addr prints as "invalid IP"
-	return addr.Unmap()
+	at, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero Addr prints as "invalid IP"
+	return at.Addr().Unmap()
 }
 
 func encodeNonce(n nonce) string { return encode(n[:]) }
@@ -228,9 +232,9 @@ func (p *plainWriter) WriteHeader(status int) {
 // Write implements [http.ResponseWriter].
 func (p *plainWriter) Write(b []byte) (int, error) {
 	p.WriteHeader(http.StatusOK)
-	if p.body.Len()+len(b) > maxReply {
+	if p.body.Len()+len(b) > maxBody {
 		p.over = true
-		return 0, fmt.Errorf("trust: a reply may have at most %d bytes", maxReply)
+		return 0, fmt.Errorf("trust: a reply may have at most %d bytes", maxBody)
 	}
 	return p.body.Write(b)
 }
@@ -239,7 +243,7 @@ func (p *plainWriter) finish(log *slog.Logger, r *http.Request) {
 	p.WriteHeader(http.StatusOK)
 	if p.over {
 		log.Error("a reply to a peer is too large to be proved",
-			slog.String("client", r.RemoteAddr), slog.Int("bytes", maxReply), slog.String("err", "answering "+r.URL.EscapedPath()))
+			slog.String("client", r.RemoteAddr), slog.Int("bytes", maxBody), slog.String("err", "answering "+r.URL.EscapedPath()))
 		p.w.Header().Del("Content-Encoding")
 		p.s.reply(p.w, http.StatusInternalServerError, []byte("reply too large\n"))
 		return
@@ -309,15 +313,8 @@ func (w *streamWriter) FlushError() error {
 // Flush implements [http.Flusher].
 func (w *streamWriter) Flush() { _ = w.FlushError() }
 
-// SetReadDeadline is what [http.ResponseController] calls.
-func (w *streamWriter) SetReadDeadline(t time.Time) error {
-	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
-}
-
-// SetWriteDeadline is what [http.ResponseController] calls.
-func (w *streamWriter) SetWriteDeadline(t time.Time) error {
-	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
-}
+// Unwrap lets [http.ResponseController] set deadlines.
+func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // finish sends what was held. A handler that did nothing at all has answered 200 with an empty body, which net/http
 // does by itself.
@@ -346,11 +343,7 @@ func (w *warnings) due(addr netip.Addr, now time.Duration) bool {
 		return false
 	}
 	if len(w.last) >= warnMany {
-		for a, t := range w.last {
-			if now-t >= warnEvery {
-				delete(w.last, a)
-			}
-		}
+		maps.DeleteFunc(w.last, func(_ netip.Addr, t time.Duration) bool { return now-t >= warnEvery })
 		if len(w.last) >= warnMany {
 			return false
 		}
