@@ -38,28 +38,29 @@ func (c *Current) Use(given string) error {
 	return nil
 }
 
-// idle is how often Watch looks whether there is a database by now.
-const idle = time.Second
+// look is how often the file is looked at.
+const look = 2 * time.Second
 
-// Watch reads the database in use again whenever its file changes, until ctx ends.
+// Watch reads the database in use again whenever its file has changed, until ctx ends. A file that cannot be read leaves the
+// former database in use.
 func (c *Current) Watch(ctx context.Context, log *slog.Logger) error {
-	tick := time.NewTicker(idle)
+	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for ctx.Err() == nil {
-		if db := c.db.Load(); db != nil {
-			db.Watch(ctx, func() bool { return c.db.Load() != db }, func(err error) {
-				if err != nil {
-					log.Warn("the database of countries cannot be read; the former one stays in use", slog.Any("err", err))
-					return
-				}
-				log.Info("the database of countries was read again", slog.String("file", db.Path()))
-			})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		db := c.db.Load()
+		if db == nil {
 			continue
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		switch changed, err := db.look(); {
+		case err != nil:
+			log.Warn("the database of countries cannot be read; the former one stays in use", slog.Any("err", err))
+		case changed:
+			log.Info("the database of countries was read again", slog.String("file", db.Path()))
 		}
 	}
-	return nil
 }

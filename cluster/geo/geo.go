@@ -5,7 +5,6 @@
 package geo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,14 +49,12 @@ const (
 	// firstLook is how many networks are tried before the first use, for which the start of the node waits. A Country
 	// database has no more.
 	firstLook = 1_000_000
-
-	// look is how often the file is looked at.
-	look = 2 * time.Second
 )
 
 // A Database is a database that is in use, and the file from which it came. Any goroutine may use it.
 type Database struct {
 	path string
+	last stamp                            // of the file at the last look
 	now  atomic.Pointer[maxminddb.Reader] // in memory, so that a file that is cut short does not end the process
 
 	mu     sync.Mutex
@@ -89,6 +86,7 @@ func stampOf(path string) stamp {
 // Open reads a database.
 func Open(path string) (*Database, error) {
 	d := &Database{path: path, seen: stampOf(path)}
+	d.last = d.seen
 	r, err := read(path, firstLook)
 	if err != nil {
 		return nil, fmt.Errorf("reading the database of countries %s: %w", path, err)
@@ -186,32 +184,16 @@ func (d *Database) BrokenFor() time.Duration {
 	return time.Since(d.since)
 }
 
-// Watch reads the file again whenever it has changed, until ctx ends or over says so. What cannot be read leaves the
-// former database in use. changed, if not nil, is told of each attempt.
-func (d *Database) Watch(ctx context.Context, over func() bool, changed func(error)) {
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	last := d.stamp()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if over() {
-			return
-		}
-		now := stampOf(d.path)
-		settled := now.same(last) // it is not being written any more
-		last = now
-		if !settled || now.same(d.stamp()) {
-			continue
-		}
-		err := d.again(now)
-		if changed != nil {
-			changed(err)
-		}
+// look reads the file again if it has changed and is no longer being written: it is as it was at the look before. One
+// goroutine calls it.
+func (d *Database) look() (changed bool, err error) {
+	now := stampOf(d.path)
+	settled := now.same(d.last)
+	d.last = now
+	if !settled || now.same(d.stamp()) {
+		return false, nil
 	}
+	return true, d.again(now)
 }
 
 func (d *Database) stamp() stamp {

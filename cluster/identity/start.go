@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -229,7 +228,7 @@ func (g guard) Clone() credentials.TransportCredentials {
 
 func (o Options) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithTransportCredentials(linkCreds{o}),
+		grpc.WithTransportCredentials(linkCreds{credentials.NewTLS(nil), o}),
 		grpc.WithNoProxy(), // nodes speak to each other directly, whatever HTTPS_PROXY says
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: handshake}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: alive, Timeout: dead}),
@@ -238,7 +237,10 @@ func (o Options) dialOptions() []grpc.DialOption {
 
 // linkCreds chooses the keys of a link by the address that is dialled. It states no server name of its own, since gRPC
 // would then hand that to ClientHandshake instead of the address.
-type linkCreds struct{ o Options }
+type linkCreds struct {
+	credentials.TransportCredentials // TLS without a name
+	o                                Options
+}
 
 // ClientHandshake implements credentials.TransportCredentials.
 func (l linkCreds) ClientHandshake(ctx context.Context, addr string, conn net.Conn) (
@@ -257,21 +259,8 @@ func (l linkCreds) ClientHandshake(ctx context.Context, addr string, conn net.Co
 	return credentials.NewTLS(cfg).ClientHandshake(ctx, cfg.ServerName, conn) // gRPC would set addr over the name
 }
 
-// ServerHandshake implements credentials.TransportCredentials; it is not used for listening.
-func (l linkCreds) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.New("identity: credentials for dialling only")
-}
-
-// Info implements credentials.TransportCredentials.
-func (l linkCreds) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
-}
-
 // Clone implements credentials.TransportCredentials.
 func (l linkCreds) Clone() credentials.TransportCredentials { return l }
-
-// OverrideServerName implements credentials.TransportCredentials; the name stands for the key and stays.
-func (l linkCreds) OverrideServerName(string) error { return nil }
 
 // close makes the remote drop its links to all members.
 func (p *Provider) close(sys *actor.ActorSystem) {
