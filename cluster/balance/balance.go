@@ -10,6 +10,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"weir/cluster/place"
 )
 
 // An Instant is a reading of one monotonic clock in nanoseconds. Its origin means nothing.
@@ -34,7 +36,6 @@ const (
 
 // A Config is one balancer. The order of the servers means nothing.
 type Config struct {
-	Name    string
 	Mode    Mode
 	Servers []Entry
 
@@ -97,21 +98,6 @@ type Request struct {
 	// whose choices this node does not see.
 	Weight int
 }
-
-// A Why says why a server does not get a client; empty means that it could.
-type Why string
-
-// The reasons.
-const (
-	WhyDown         Why = "dead"
-	WhyDraining     Why = "draining"
-	WhyUnauthorised Why = "unauthorised"
-	WhyFailing      Why = "failing"
-	WhyFull         Why = "full"
-	WhyUnfit        Why = "no https"
-	WhyLacking      Why = "no such stream"
-	WhyBooting      Why = "starting" // it is chosen when no other is left
-)
 
 const (
 	// settle is how long a client may take from the choice until the server counts it: a player opens connections, and a
@@ -385,7 +371,7 @@ func (s score) better(than score) bool {
 // score is that of a server for a client. Differences that are smaller than what one client makes do not count. Of servers
 // that are equal then, one that has the stream is chosen, and else always the same one for the same client.
 func (b *Balancer) score(i int, s Server, l Load, r Request, add int64) score {
-	sc := score{has: s.Has && !r.Publish, hash: mix(r.Session ^ hash(b.cfg.Servers[i].Name))}
+	sc := score{has: s.Has && !r.Publish, hash: place.Mix(r.Session ^ hash(b.cfg.Servers[i].Name))}
 	switch b.cfg.Mode {
 	case Bitrate:
 		sc.figure = l.Bits / max(add, 1)
@@ -440,13 +426,6 @@ func (b *Balancer) remember(now Instant, i int, r Request, add int64) {
 	b.pending[i] = append(p, slot{at: now, weights: weight, open: weight, bits: bits, sure: sure})
 }
 
-// mix spreads the bits of a number: the last step of SplitMix64.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
 // hash is FNV-1a.
 func hash(s string) uint64 {
 	h := uint64(14695981039346656037)
@@ -460,7 +439,7 @@ func hash(s string) uint64 {
 func Session(parts ...string) uint64 {
 	h := uint64(0)
 	for _, p := range parts {
-		h = mix(h ^ hash(p))
+		h = place.Mix(h ^ hash(p))
 	}
 	return h
 }
@@ -475,7 +454,7 @@ type Report struct {
 	Share    int // of all servers' figure of the mode, in thousandths
 	Usage    int // of MaxBitrate, in thousandths; 0 without
 	Chosen   uint64
-	Excluded Why
+	Excluded string // why it is not chosen; empty if it can be
 }
 
 // Report describes all servers, for clients of any country, and how many clients got none.
@@ -494,7 +473,7 @@ func (b *Balancer) Report(now Instant, servers []Server) (out []Report, refused 
 			r.Usage = int(scale(l.Bits, 1000, e.MaxBitrate))
 		}
 		if r.Excluded == "" && b.capped(i, l, 0) {
-			r.Excluded = WhyFull
+			r.Excluded = "full"
 		}
 		switch b.cfg.Mode {
 		case Bitrate:
@@ -517,8 +496,8 @@ func (b *Balancer) Report(now Instant, servers []Server) (out []Report, refused 
 	return out, b.refused
 }
 
-// whys are the reasons for which servers in a state are not chosen.
-var whys = [...]Why{
-	Down: WhyDown, Ready: "", Booting: WhyBooting, Draining: WhyDraining, Unauthorised: WhyUnauthorised, Failing: WhyFailing,
-	Unfit: WhyUnfit, Lacking: WhyLacking,
+// whys are the reasons for which servers in a state are not chosen. One that boots is chosen when no other is left.
+var whys = [...]string{
+	Down: "dead", Ready: "", Booting: "starting", Draining: "draining", Unauthorised: "unauthorised", Failing: "failing",
+	Unfit: "no https", Lacking: "no such stream",
 }

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"weir/cluster/place"
 )
 
 // four are four servers without caps or countries.
 func four(mode Mode) Config {
-	c := Config{Name: "lb", Mode: mode}
+	c := Config{Mode: mode}
 	for i := range 4 {
 		c.Servers = append(c.Servers, Entry{Name: fmt.Sprintf("p%d", i+1)})
 	}
@@ -22,7 +24,7 @@ func ready(n int) []Server {
 
 // geo is the example of the second seed.
 func geo() Config {
-	return Config{Name: "geo", Mode: Bitrate, Servers: []Entry{
+	return Config{Mode: Bitrate, Servers: []Entry{
 		{Name: "p1", MaxBitrate: 60e6, Countries: []string{"RU"}},
 		{Name: "p2", MaxBitrate: 40e6, Countries: []string{"CN", "RU"}},
 		{Name: "p3", MaxBitrate: 30e6, Countries: []string{"CN"}, Default: true},
@@ -166,12 +168,12 @@ func TestTiesAreBrokenByTheSessionAndNotByTheOrder(t *testing.T) {
 	c := four(Clients)
 	count := make([]int, 4)
 	for session := range uint64(4000) {
-		first := New(c).Choose(0, ready(4), Request{Session: mix(session)})
+		first := New(c).Choose(0, ready(4), Request{Session: place.Mix(session)})
 		count[first]++
 		turned := c
 		turned.Servers = slices.Clone(c.Servers)
 		slices.Reverse(turned.Servers)
-		if again := New(turned).Choose(0, ready(4), Request{Session: mix(session)}); turned.Servers[again].Name != c.Servers[first].Name {
+		if again := New(turned).Choose(0, ready(4), Request{Session: place.Mix(session)}); turned.Servers[again].Name != c.Servers[first].Name {
 			t.Fatalf("session %d: %s and, in another order, %s", session, c.Servers[first].Name, turned.Servers[again].Name)
 		}
 	}
@@ -397,10 +399,10 @@ func TestReportSaysWhoCarriesWhatAndWhyNot(t *testing.T) {
 	b.Choose(0, servers, Request{Bits: 1e6})
 	list, _ := b.Report(0, servers)
 	want := []Report{
-		{Name: "p1", Clients: 20, Bits: 60e6, Share: 594, Usage: 1000, Excluded: WhyFull},
-		{Name: "p2", Bits: 20e6, Share: 198, Usage: 500, Excluded: WhyDraining},
+		{Name: "p1", Clients: 20, Bits: 60e6, Share: 594, Usage: 1000, Excluded: "full"},
+		{Name: "p2", Bits: 20e6, Share: 198, Usage: 500, Excluded: "draining"},
 		{Name: "p3", Clients: 1, InFlight: 1, Bits: 21e6, Share: 207, Usage: 700, Chosen: 1},
-		{Name: "p4", Excluded: WhyDown},
+		{Name: "p4", Excluded: "dead"},
 	}
 	if !slices.Equal(list, want) {
 		t.Errorf("report %+v\nwant %+v", list, want)

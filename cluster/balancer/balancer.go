@@ -112,7 +112,7 @@ func (b *Balancers) Configure(list []Balancer) {
 			entries[i] = s.Entry
 			used[s.Key] = used[s.Key] || !s.Peer
 		}
-		is := &balancer{c, balance.New(balance.Config{Name: c.Name, Mode: c.Mode, Blind: c.Blind, Servers: entries})}
+		is := &balancer{c, balance.New(balance.Config{Mode: c.Mode, Blind: c.Blind, Servers: entries})}
 		if i := slices.IndexFunc(before, func(old *balancer) bool { return old.Name == c.Name }); i >= 0 {
 			is.core.Adopt(before[i].core)
 		}

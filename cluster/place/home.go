@@ -22,12 +22,7 @@ func (p *Plan) deal(rest []int) {
 	rest = slices.Clone(rest)
 	slices.SortFunc(rest, p.compare)
 	for _, i := range rest {
-		to := -1
-		for k := range p.nodes {
-			if p.May(i, k) && (to < 0 || p.load[k] < p.load[to] || p.load[k] == p.load[to] && p.outscores(i, k, to)) {
-				to = k
-			}
-		}
+		to := p.least(i, p.load, func(k int) bool { return p.May(i, k) })
 		if to >= 0 {
 			p.home[i] = to
 			p.load[to]++
@@ -227,18 +222,11 @@ func (p *Plan) level(free []int) {
 	for range maxPasses {
 		moved := false
 		for _, i := range order {
-			from, to := p.home[i], -1
+			from := p.home[i]
 			if from < 0 {
 				continue
 			}
-			for k := range p.nodes {
-				if p.load[k]+2 > p.load[from] || !p.May(i, k) {
-					continue
-				}
-				if to < 0 || p.load[k] < p.load[to] || p.load[k] == p.load[to] && p.outscores(i, k, to) {
-					to = k
-				}
-			}
+			to := p.least(i, p.load, func(k int) bool { return p.load[k]+2 <= p.load[from] && p.May(i, k) })
 			if to >= 0 {
 				p.home[i] = to
 				p.load[from]--

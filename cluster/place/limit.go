@@ -46,7 +46,7 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 		if to[i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
-		if to[i] = p.successorWithin(i, live, room, limit); to[i] >= 0 {
+		if to[i] = p.successor(i, live, p.used, room, limit); to[i] >= 0 {
 			p.load[to[i]]++
 			p.used[to[i]]++
 		}
@@ -98,39 +98,4 @@ func (p *Plan) settled(i int, live []bool, owner int, room []int) int {
 func (p *Plan) roomAtHome(i int, live []bool, room []int) bool {
 	h := p.home[i]
 	return h >= 0 && live[h] && p.used[h] < room[h]
-}
-
-// successorWithin picks the live node that gets a stream that is not settled, or -1: by score below the even share, else the
-// least loaded with room, else the least loaded.
-func (p *Plan) successorWithin(i int, live []bool, room []int, limit int) int {
-	best, least, full := -1, -1, -1
-	fewer := func(k, than int) bool {
-		return than < 0 || p.used[k] < p.used[than] || p.used[k] == p.used[than] && p.outscores(i, k, than)
-	}
-	for k := range p.nodes {
-		if !live[k] || !p.May(i, k) {
-			continue
-		}
-		if fewer(k, full) {
-			full = k
-		}
-		if p.used[k] >= room[k] {
-			continue
-		}
-		if p.load[k] < limit && (best < 0 || p.outscores(i, k, best)) {
-			best = k
-		}
-		if fewer(k, least) {
-			least = k
-		}
-	}
-	switch {
-	case best >= 0:
-		return best
-	case least >= 0:
-		return least
-	case full >= 0:
-		p.over++
-	}
-	return full
 }

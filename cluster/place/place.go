@@ -228,7 +228,7 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 		if dst[base+i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
-		if to := p.successor(i, live, limit); to >= 0 {
+		if to := p.successor(i, live, p.load, nil, limit); to >= 0 {
 			dst[base+i] = to
 			p.load[to]++
 		}
@@ -236,24 +236,39 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 	return dst
 }
 
-// successor picks the live node that gets orphan i, or -1.
-func (p *Plan) successor(i int, live []bool, limit int) int {
-	best, least := -1, -1
+// successor picks the live node that gets a stream that no live node has, or -1: by score below the even share, else the least
+// loaded with room, else the least loaded. A nil room means that no node has limits. load is what each node carries.
+func (p *Plan) successor(i int, live []bool, load, room []int, limit int) int {
+	best := -1
+	may := func(k int) bool { return live[k] && p.May(i, k) }
+	free := func(k int) bool { return may(k) && (room == nil || p.used[k] < room[k]) }
 	for k := range p.nodes {
-		if !live[k] || !p.May(i, k) {
-			continue
-		}
-		if p.load[k] < limit && (best < 0 || p.outscores(i, k, best)) {
+		if p.load[k] < limit && free(k) && (best < 0 || p.outscores(i, k, best)) {
 			best = k
-		}
-		if least < 0 || p.load[k] < p.load[least] || p.load[k] == p.load[least] && p.outscores(i, k, least) {
-			least = k
 		}
 	}
 	if best >= 0 {
 		return best
 	}
-	return least
+	if to := p.least(i, load, free); to >= 0 || room == nil {
+		return to
+	}
+	to := p.least(i, load, may)
+	if to >= 0 {
+		p.over++
+	}
+	return to
+}
+
+// least is the node with the smallest load of those that may get stream i, the first by score of equal ones; -1 for none.
+func (p *Plan) least(i int, load []int, may func(node int) bool) int {
+	to := -1
+	for k := range p.nodes {
+		if (to < 0 || load[k] < load[to] || load[k] == load[to] && p.outscores(i, k, to)) && may(k) {
+			to = k
+		}
+	}
+	return to
 }
 
 // spillOrder returns the streams by hash, equal hashes by name: an order that no listing can influence.
