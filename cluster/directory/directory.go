@@ -157,18 +157,27 @@ func (v *View) Upstream(stream string) (peer, private string) {
 // While returns a context that ends, besides with ctx, once the stream is no longer to be had from that peer at that
 // URL. The caller must cancel it.
 func (d *Directory) While(ctx context.Context, stream, peer, private string) (context.Context, context.CancelFunc) {
+	return While(ctx, func() (bool, <-chan struct{}) {
+		view, changed := d.View()
+		p, u := view.Upstream(stream)
+		return p == peer && u == private, changed
+	})
+}
+
+// While returns a context that ends, besides with ctx, once holds is false; holds gives a channel too that is closed when
+// that may have changed. The caller must cancel the context.
+func While(ctx context.Context, holds func() (bool, <-chan struct{})) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
-		for {
-			view, changed := d.View()
-			if p, u := view.Upstream(stream); p != peer || u != private {
+		for ctx.Err() == nil {
+			ok, changed := holds()
+			if !ok {
 				return
 			}
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				return
 			}
 		}
 	}()

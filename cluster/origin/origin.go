@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"weir/cluster/control"
+	"weir/cluster/directory"
 )
 
 // A Rule says what of an origin's streams is restreamed, and under which names.
@@ -141,20 +142,8 @@ func (d *Directory) Upstreams(name string) (ups []Upstream, changed <-chan struc
 // While returns a context that ends, besides with ctx, once the stream is no longer to be had from that source. The
 // caller must cancel it.
 func (d *Directory) While(ctx context.Context, name string, up Upstream) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		defer cancel()
-		for {
-			ups, changed := d.Upstreams(name)
-			if !slices.Contains(ups, up) {
-				return
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return ctx, cancel
+	return directory.While(ctx, func() (bool, <-chan struct{}) {
+		ups, changed := d.Upstreams(name)
+		return slices.Contains(ups, up), changed
+	})
 }

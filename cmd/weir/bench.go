@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -66,14 +67,18 @@ type benchResult struct {
 
 // Run sends the burst.
 func (c *BenchBalanceCmd) Run(ctx context.Context, std stdio) error {
-	nodes, err := c.nodes()
-	if err != nil {
-		return &exitError{exitConfig, err}
+	nodes := make([]*url.URL, len(c.Node))
+	for i, n := range c.Node {
+		var err error
+		if nodes[i], err = nodeURL(n); err != nil {
+			return err
+		}
 	}
 	if c.Requests < 1 || c.Workers < 1 {
 		return &exitError{exitConfig, errors.New("--requests and --workers: expected a number above 0")}
 	}
 	r := c.burst(ctx, nodes)
+	var err error
 	if c.JSON {
 		err = json.NewEncoder(std.out).Encode(r)
 	} else {
@@ -88,20 +93,6 @@ func (c *BenchBalanceCmd) Run(ctx context.Context, std stdio) error {
 		return errors.New("some clients were not given a server")
 	}
 	return nil
-}
-
-func (c *BenchBalanceCmd) nodes() (list []*url.URL, err error) {
-	for _, n := range c.Node {
-		if !strings.Contains(n, "://") {
-			n = "http://" + n
-		}
-		u, err := url.Parse(n)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("--node %q: expected http://HOST[:PORT]", n)
-		}
-		list = append(list, u)
-	}
-	return list, nil
 }
 
 // A benchAnswer is what one client got.
@@ -193,23 +184,17 @@ func (r *benchResult) finish(times []time.Duration) {
 // ask is one client: it gives the host of the server to which it is led.
 func (c *BenchBalanceCmd) ask(ctx context.Context, client *http.Client, node *url.URL, i int) (string, error) {
 	stream := strings.ReplaceAll(c.Stream, "%d", fmt.Sprint(i))
-	u := node.JoinPath(url.PathEscape(c.Balancer))
-	for part := range strings.SplitSeq(stream, "/") {
-		u = u.JoinPath(url.PathEscape(part))
-	}
-	method, last := http.MethodHead, c.Form // with HEAD nobody sends media
+	method, file := http.MethodHead, "/"+c.Form // with HEAD nobody sends media
 	var body io.Reader
 	switch c.Form {
 	case "flv":
-		u, last = node.JoinPath(url.PathEscape(c.Balancer), stream+".flv"), ""
+		file = ".flv"
 	case "hls":
-		method, last = http.MethodGet, "index.m3u8"
+		method, file = http.MethodGet, "/index.m3u8"
 	case "whip", "whep":
 		method, body = http.MethodPost, strings.NewReader("v=0\r\n")
 	}
-	if last != "" {
-		u = u.JoinPath(last)
-	}
+	u := node.JoinPath(url.PathEscape(c.Balancer), (&url.URL{Path: stream}).EscapedPath()+file)
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return "", err
@@ -285,12 +270,7 @@ func (r *benchResult) print(out io.Writer) error {
 		sum += n
 	}
 	fmt.Fprintf(t, "server\tclients\tshare\t\n")
-	servers := make([]string, 0, len(r.Servers))
-	for s := range r.Servers {
-		servers = append(servers, s)
-	}
-	slices.Sort(servers)
-	for _, s := range servers {
+	for _, s := range slices.Sorted(maps.Keys(r.Servers)) {
 		fmt.Fprintf(t, "%s\t%d\t%.1f %%\t\n", s, r.Servers[s], 100*float64(r.Servers[s])/float64(sum))
 	}
 	if err := t.Flush(); err != nil {

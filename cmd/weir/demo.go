@@ -31,7 +31,7 @@ func (c *DemoCmd) Run(ctx context.Context, std stdio) error {
 	d := &demo{
 		level: c.Log, json: c.JSON, dir: dir, config: filepath.Join(dir, "weir.conf"),
 		screen: screen{out: std.out, painter: painter{colour: isTerminal(std.out)}},
-		log:    newLogger(std.err, "warn"), watcher: newWatcher(),
+		log:    newLogger(std.err, "warn"),
 	}
 	return errors.Join(d.run(ctx), os.RemoveAll(dir))
 }
@@ -56,7 +56,6 @@ type demo struct {
 	program string // as which the nodes are started
 	screen  screen
 	log     *slog.Logger
-	watcher watcher
 
 	streams  []demoStream
 	nodes    []demoNode
@@ -69,7 +68,6 @@ var errFailedEarly = errors.New("failed at its start")
 
 // run starts everything, shows it, and ends everything when the context ends. An interrupt is no error.
 func (d *demo) run(ctx context.Context) error {
-	defer d.watcher.close()
 	if err := d.prepare(); err != nil {
 		return err
 	}
@@ -179,7 +177,7 @@ func (d *demo) settle(ctx context.Context) (sight, error) {
 		}
 		sights = sights[:0]
 		for _, n := range d.nodes {
-			s, err := d.watcher.look(limited, n)
+			s, err := look(limited, n)
 			if err != nil {
 				if limited.Err() == nil {
 					missing = n.name + " does not answer yet: " + err.Error()
@@ -244,7 +242,7 @@ func (d *demo) follow(ctx context.Context, s sight) error {
 			return failed != nil
 		}
 		var lines []string
-		if next, ok := d.watcher.lookAny(ctx, d.nodes, s.from); ok {
+		if next, ok := lookAny(ctx, d.nodes, s.from); ok {
 			s = next
 			lines = f.see(s, time.Now())
 		} else if ctx.Err() == nil {
@@ -289,7 +287,7 @@ func (d *demo) stop() {
 func (d *demo) tellSurvivors() {
 	d.stop()
 	for _, n := range d.nodes {
-		if _, err := d.watcher.look(context.Background(), n); err == nil {
+		if _, err := look(context.Background(), n); err == nil {
 			_ = d.screen.say(d.screen.node(n.name) + " was started by somebody else and goes on: end it with Ctrl-C in its terminal.")
 		}
 	}

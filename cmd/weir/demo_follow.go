@@ -58,12 +58,12 @@ func (f *follower) see(s sight, now time.Time) []string {
 		lines = append(lines, f.paint(s.from)+" answers")
 		f.deaf = false
 	}
-	for _, p := range s.peers {
+	for _, p := range s.Peers {
 		if p.Name != "" {
 			lines = append(lines, f.seePeer(p)...)
 		}
 	}
-	for _, st := range s.streams {
+	for _, st := range s.Streams {
 		lines = append(lines, f.seeStream(st, now)...)
 	}
 	return lines

@@ -261,12 +261,12 @@ func (s followStep) sight() sight {
 	v := sight{from: "n1"}
 	for _, text := range splitList(s.peers) {
 		w := append(strings.Fields(text), "")
-		v.peers = append(v.peers, api.Peer{Name: api.Maybe(w[0]), Status: w[1], Stats: api.PeerStats{ID: w[2]}})
+		v.Peers = append(v.Peers, api.Peer{Name: api.Maybe(w[0]), Status: w[1], Stats: api.PeerStats{ID: w[2]}})
 	}
 	for _, text := range splitList(s.streams) {
 		text, failure, _ := strings.Cut(text, " !")
 		w := append(strings.Fields(text), "", "")
-		v.streams = append(v.streams, api.Stream{
+		v.Streams = append(v.Streams, api.Stream{
 			Name: w[0], Owner: api.Maybe(strings.TrimPrefix(w[1], "-")), State: w[2],
 			Reason: api.Maybe(strings.ReplaceAll(w[3], "_", " ")), SpillOf: w[4], Error: failure,
 		})

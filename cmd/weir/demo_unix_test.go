@@ -194,13 +194,11 @@ func TestDemonstrationPlaysAndLeavesNothingBehind(t *testing.T) {
 // probeElsewhere plays a test pattern and a file in each form from a node that does not capture them.
 func probeElsewhere(t *testing.T, found demoLine) {
 	ffmpegtest.Path(t, "ffprobe")
-	w := newWatcher()
-	defer w.close()
 	var nodes []demoNode
 	for _, n := range found.Nodes {
 		nodes = append(nodes, demoNode{name: n.Name, ports: protocols.Ports{HTTP: portOf(t, n.HTTP), RTMP: portOf(t, n.RTMP), RTSP: portOf(t, n.RTSP)}})
 	}
-	s, err := w.look(t.Context(), nodes[0])
+	s, err := look(t.Context(), nodes[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,8 +325,7 @@ func shell(t *testing.T, command string) {
 func startOne(t *testing.T, config string, http int) error {
 	t.Helper()
 	dir := t.TempDir()
-	d := &demo{level: "info", dir: dir, config: filepath.Join(dir, "weir.conf"), log: newLogger(os.Stderr, "error"), watcher: newWatcher()}
-	defer d.watcher.close()
+	d := &demo{level: "info", dir: dir, config: filepath.Join(dir, "weir.conf"), log: newLogger(os.Stderr, "error")}
 	var err error
 	if d.program, err = exec.LookPath("weir"); err != nil {
 		t.Fatal(err)

@@ -2,90 +2,51 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
 	"weir/protocols/api"
 )
 
-// A sight is what one node says of the cluster.
+// A sight is what one node says of the cluster, as its API has it.
 type sight struct {
 	from    string
-	streams []api.Stream
-	peers   []api.Peer
+	Streams []api.Stream
+	Peers   []api.Peer
 }
 
 // stream gives the stream of that name, or nil.
 func (s sight) stream(name string) *api.Stream {
-	i := slices.IndexFunc(s.streams, func(st api.Stream) bool { return st.Name == name })
+	i := slices.IndexFunc(s.Streams, func(st api.Stream) bool { return st.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return &s.streams[i]
+	return &s.Streams[i]
 }
 
-// Limits of one question to a node. A paused node accepts connections and answers nothing.
-const (
-	lookTimeout = time.Second
-	maxAnswer   = 4 << 20 // in bytes
-)
-
-// A watcher asks nodes what they see.
-type watcher struct{ client *http.Client }
-
-func newWatcher() watcher {
-	return watcher{&http.Client{Transport: &http.Transport{}}} // without a proxy, whatever the environment says
-}
-
-func (w watcher) close() { w.client.CloseIdleConnections() }
+// lookTimeout limits one question to a node. A paused node accepts connections and answers nothing.
+const lookTimeout = time.Second
 
 // look asks one node.
-func (w watcher) look(ctx context.Context, n demoNode) (sight, error) {
+func look(ctx context.Context, n demoNode) (sight, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	var streams struct {
-		Streams []api.Stream `json:"streams"`
-	}
-	if err := w.get(ctx, n.url()+"/streamer/api/v3/streams?limit=1000", &streams); err != nil {
+	at := NodeAddr{Node: n.url()}
+	s := sight{from: n.name}
+	if _, err := at.fetch(ctx, stdio{}, "/streams", url.Values{"limit": {"1000"}}, &s); err != nil {
 		return sight{}, err
 	}
-	var peers struct {
-		Peers []api.Peer `json:"peers"`
-	}
-	if err := w.get(ctx, n.url()+"/streamer/api/v3/cluster/peers", &peers); err != nil {
-		return sight{}, err
-	}
-	return sight{n.name, streams.Streams, peers.Peers}, nil
-}
-
-func (w watcher) get(ctx context.Context, url string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := w.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking %s: %s", url, resp.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(into); err != nil {
-		return fmt.Errorf("reading %s: %w", url, err)
-	}
-	return nil
+	_, err := at.fetch(ctx, stdio{}, "/cluster/peers", nil, &s)
+	return s, err
 }
 
 // lookAny asks the nodes one after the other, beginning with the one called first, until one answers.
-func (w watcher) lookAny(ctx context.Context, nodes []demoNode, first string) (sight, bool) {
+func lookAny(ctx context.Context, nodes []demoNode, first string) (sight, bool) {
 	begin := max(0, slices.IndexFunc(nodes, func(n demoNode) bool { return n.name == first }))
 	for i := range nodes {
-		if s, err := w.look(ctx, nodes[(begin+i)%len(nodes)]); err == nil {
+		if s, err := look(ctx, nodes[(begin+i)%len(nodes)]); err == nil {
 			return s, true
 		}
 	}

@@ -45,15 +45,24 @@ Exit codes: 0 the node has handed everything over and ended; 1 it has ended, or 
 not be asked.`
 }
 
+// nodeURL is the URL of a node, as a flag has it.
+func nodeURL(node string) (*url.URL, error) {
+	text := node
+	if !strings.Contains(node, "://") {
+		text = "http://" + node
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, &exitError{exitConfig, fmt.Errorf("--node %q: expected http://HOST[:PORT]", node)}
+	}
+	return u, nil
+}
+
 // request makes a request for a path of the API.
 func (a *NodeAddr) request(ctx context.Context, method, path string, query url.Values) (*http.Request, error) {
-	node := a.Node
-	if !strings.Contains(node, "://") {
-		node = "http://" + node
-	}
-	u, err := url.Parse(node)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, &exitError{exitConfig, fmt.Errorf("--node %q: expected http://HOST[:PORT]", a.Node)}
+	u, err := nodeURL(a.Node)
+	if err != nil {
+		return nil, err
 	}
 	u = u.JoinPath("/streamer/api/v3" + path)
 	u.RawQuery = query.Encode()

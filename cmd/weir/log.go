@@ -9,12 +9,8 @@ import (
 
 // newLogger writes for a person if f is a terminal and JSON otherwise. Level is a word that package conf has checked.
 func newLogger(f *os.File, level string) *slog.Logger {
-	l := map[string]slog.Level{
-		"debug": slog.LevelDebug,
-		"info":  slog.LevelInfo,
-		"warn":  slog.LevelWarn,
-		"error": slog.LevelError,
-	}[level]
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level))
 	if isTerminal(f) {
 		return slog.New(tint.NewTextHandler(f, &tint.Options{Level: l, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""}))
 	}

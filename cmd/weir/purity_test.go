@@ -84,7 +84,6 @@ var exceptions = []struct {
 	{"cluster/identity/ask.go", "go", "Ask blocks and is for goroutines outside the actors; a future cannot be waited for together with a context"},
 	{"cluster/identity/ask.go", "time.NewTimer", "the same"},
 	{"cluster/directory/directory.go", "go", "While is called on goroutines that carry media"},
-	{"cluster/origin/origin.go", "go", "While is called on goroutines that carry media"},
 	{"cluster/node/machine.go", "time.Now", "what the simulator replaces"},
 	{"cluster/node/machine.go", "rand.Read", "what the simulator replaces"},
 }
