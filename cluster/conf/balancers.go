@@ -8,12 +8,12 @@ import (
 
 // A Balancer shares clients out among servers.
 type Balancer struct {
-	Name    string // the first component of the URLs that it answers
+	Name    string // the first component of the URLs that the balancer answers
 	Mode    Mode
 	Servers []Server // at least one, in the order of the file; no two are the same
 
-	// InFlight says that choices made since a server's last statistics count. Without it a burst goes to one server; it
-	// is there to show that.
+	// InFlight says that clients which were sent to a server after its last statistics count as its clients. Without that, a
+	// burst of clients goes to one server; InFlight can be switched off to show it.
 	InFlight bool
 
 	Pos Pos
@@ -24,10 +24,10 @@ type Mode string
 
 // The modes.
 const (
-	Clients Mode = "clients" // that with the fewest clients
-	Bitrate Mode = "bitrate" // that which sends the least
-	Usage   Mode = "usage"   // that which sends the least for its MaxBitrate
-	Streams Mode = "streams" // that which captures the fewest streams, published ones included
+	Clients Mode = "clients" // the server with the fewest clients
+	Bitrate Mode = "bitrate" // the server that sends the fewest bits per second
+	Usage   Mode = "usage"   // the server that sends the smallest part of its MaxBitrate
+	Streams Mode = "streams" // the server that captures the fewest streams, published ones included
 )
 
 // A Server is one entry of a balancer.
@@ -35,14 +35,14 @@ type Server struct {
 	Host string // as in [Peer]
 	Port int    // 0 means not given
 
-	// Peer is the [Peer.Name] of the entry that this is. Empty for a server that is no peer: it has a link of its own, to
-	// port 80 unless Port is given, and captures nothing on behalf of the group.
+	// Peer is the [Peer.Name] of the peer that is this server. It is empty for a server that is not a peer: such a server is
+	// asked for its load at port 80 unless Port is given, and captures nothing for the group.
 	Peer string
 
-	MaxBitrate int64 // bits per second that it may send; 0 means that there is no cap
+	MaxBitrate int64 // the most that the server may send, in bits per second; 0 means no limit
 
-	// Countries are ISO 3166-1 codes of those whose clients it gets first, sorted. Default says that it gets the clients
-	// of countries for which no server that could take them is listed. A server with neither gets those too.
+	// Countries are the countries whose clients the server gets first: ISO 3166-1 codes, sorted. Default says that the server
+	// also gets clients of countries for which no other server can take them. A server without Countries gets those too.
 	Countries []string
 	Default   bool
 
@@ -52,13 +52,13 @@ type Server struct {
 // Name is the entry's identity: HOST, or HOST:PORT if the port was given.
 func (s Server) Name() string { return Address{s.Host, s.Port}.Name() }
 
-// entry is the same for two entries that mean one server.
+// entry is HOST:PORT, with the default port if none was given. Two entries that mean one server have the same.
 func (s Server) entry() string { return joinHostPort(s.Host, effectivePort(Peer{Port: s.Port})) }
 
-// URL is where a server that is no peer is reached, by nodes and clients.
+// URL is where nodes and clients reach the server if it is not a peer.
 func (s Server) URL() string { return baseURL("http", s.Host, s.Port) }
 
-// BalancerNames are the names that are reserved as the first component of stream names.
+// BalancerNames are the names of the balancers. No stream name may begin with one of them as its first component.
 func (f *File) BalancerNames() []string {
 	names := make([]string, 0, len(f.Balancers))
 	for _, b := range f.Balancers {
@@ -67,7 +67,7 @@ func (f *File) BalancerNames() []string {
 	return names
 }
 
-// UsesCountries is the first place at which a balancer names countries; ok is false if none does.
+// UsesCountries gives the first place in the file at which a balancer names countries; ok is false if none does.
 func (f *File) UsesCountries() (at Pos, ok bool) {
 	for _, b := range f.Balancers {
 		for _, s := range b.Servers {
@@ -82,35 +82,35 @@ func (f *File) UsesCountries() (at Pos, ok bool) {
 var balancerDirectives = []directive{
 	{
 		name: "balancer", in: inFile, many: true, block: inBalancer,
-		value:  entries("NAME", func(f *File) *[]Balancer { return &f.Balancers }, parseBalancer, func(b *Balancer) *block { return about(b.Name, b.Name, b) }),
+		value:  entries("NAME", func(f *File) *[]Balancer { return &f.Balancers }, parseBalancer, func(b *Balancer) *block { return newBlock(b.Name, b.Name, b) }),
 		reload: NewClients, example: "global { server n1; server n2; }",
 		doc: "Shares clients out among servers: http://ANY-NODE/BALANCER/STREAM/… leads to the server that it chooses.",
 	},
 	{
 		name: "mode", in: inBalancer, reload: NewClients, example: "bitrate",
 		value: oneWord(func(b *Balancer) *Mode { return &b.Mode }, Clients, Clients, Bitrate, Usage, Streams),
-		doc:   "What is kept even: clients, output, output for max_bitrate, or captured streams.",
+		doc:   "What the balancer keeps even among the servers: clients, output, output as a part of max_bitrate, or captured streams.",
 	},
 	{
-		name: "in_flight", in: inBalancer, brief: true, value: truth(func(b *Balancer) *bool { return &b.InFlight }, true), reload: NewClients,
-		example: "false", doc: "Whether choices count from the moment in which they are made; false shows what a burst would do without that.",
+		name: "in_flight", in: inBalancer, omitDefault: true, value: boolean(func(b *Balancer) *bool { return &b.InFlight }, true), reload: NewClients,
+		example: "false", doc: "Whether a client counts for its server from the moment in which the server is chosen; false counts it only in the server's next statistics, to show what a burst of clients would do.",
 	},
 	{
 		name: "server", also: "peer", in: inBalancer, many: true, block: inServer, inline: true,
-		value:  entries("HOST[:PORT]", func(b *Balancer) *[]Server { return &b.Servers }, parseServer, func(s *Server) *block { return about(s.Name(), s.entry(), s) }),
+		value:  entries("HOST[:PORT]", func(b *Balancer) *[]Server { return &b.Servers }, parseServer, func(s *Server) *block { return newBlock(s.Name(), s.entry(), s) }),
 		reload: NewClients, example: "n1.example.com max_bitrate=1G", doc: "A server of the balancer; it need not be a peer.",
 	},
 	{
 		name: "max_bitrate", in: inServer, value: bits(func(s *Server) *int64 { return &s.MaxBitrate }), reload: NewClients,
-		usual: "that of the peer, or no cap", example: "40M", doc: "What the server may send before it is chosen no more.",
+		defaultWords: "that of the peer, or no cap", example: "40M", doc: "The output at which the server is no longer chosen.",
 	},
 	{
-		name: "countries", in: inServer, reload: NewClients, usual: "none", example: "RU,CN", value: countryList(),
+		name: "countries", in: inServer, reload: NewClients, defaultWords: "none", example: "RU,CN", value: countryList(),
 		doc: "Countries, by the codes of ISO 3166-1, whose clients the server gets first.",
 	},
 	{
-		name: "countries_default", in: inServer, value: assertion(func(s *Server) *bool { return &s.Default }), reload: NewClients, example: "true",
-		doc: "The server also gets clients of countries for which no other server is there.",
+		name: "countries_default", in: inServer, value: optionalBoolean(func(s *Server) *bool { return &s.Default }), reload: NewClients, example: "true",
+		doc: "The server also gets clients of countries that no other server can take.",
 	},
 }
 
@@ -127,7 +127,7 @@ func parseServer(text string, at Pos) (Server, error) {
 	return Server{Host: host, Port: port, Pos: at}, err
 }
 
-// countryList is kept sorted.
+// countryList is a list of country codes, which is stored sorted.
 func countryList() value {
 	field := func(s *Server) *[]string { return &s.Countries }
 	v := listOf("COUNTRY,…", 1, field, true, len(countries), func(code string) (string, error) {
@@ -136,7 +136,7 @@ func countryList() value {
 			return "", fmt.Errorf("found %s, expected codes of countries as in ISO 3166-1, such as RU,CN", quote(code))
 		}
 		return upper, nil
-	}, same)
+	}, asIs)
 	read := v.read
 	v.read = func(r *reader, b *block, c *call) {
 		read(r, b, c)
@@ -145,7 +145,7 @@ func countryList() value {
 	return v
 }
 
-// finishBalancers finds the peers that servers are, and checks what a mode needs.
+// finishBalancers finds the peer that each server is, and checks that the servers give what the mode needs.
 func (r *reader) finishBalancers() {
 	for _, b := range r.top.all("balancer") {
 		d := part[*Balancer](b)
@@ -190,7 +190,7 @@ func (r *reader) finishServer(b *block, s *Server) {
 	}
 }
 
-// isCountry says whether two capitals are an assigned code of ISO 3166-1, or XK, which databases use for Kosovo.
+// isCountry reports whether a code in capitals is assigned in ISO 3166-1, or is XK, which databases use for Kosovo.
 func isCountry(code string) bool {
 	return len(code) == 2 && strings.Contains(countries, " "+code+" ")
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A scope is a set of blocks in which directives stand.
+// A scope is a set of kinds of blocks. A row of the table says with a scope where its directive may stand.
 type scope uint32
 
 const (
@@ -16,7 +16,7 @@ const (
 	inPeer
 	inVod
 	inListener
-	inTemplate // template, and live, which is not built: whatever a stream permits
+	inTemplate // template; also live, which is not supported and takes the same directives
 	inSource
 	inBalancer
 	inServer
@@ -24,18 +24,18 @@ const (
 	inCluster
 	inHooks
 	inRemux
-	anywhere // a block whose directives are not looked at, because nothing of the directive is built
+	anywhere // the block of an unsupported directive, whose content is not checked at all
 )
 
 const streams = inStream | inTemplate
 
-// scopeNames are the words for each block, in the order of the constants.
+// scopeNames are the names of the blocks in messages, in the order of the constants.
 var scopeNames = []string{
 	"the top of the file", "stream", "cluster_ingest", "input", "peer", "vod", "http", "template", "source", "balancer", "server",
 	"vhost", "cluster", "http_hooks", "http_remux",
 }
 
-// words names the blocks of a set.
+// words are the names of the blocks in the set.
 func (s scope) words() (words []string) {
 	for i, name := range scopeNames {
 		if s&(1<<i) != 0 {
@@ -48,90 +48,92 @@ func (s scope) words() (words []string) {
 // Reload says how a change of a directive takes effect when a running node reads its file again.
 type Reload string
 
-// The ways.
+// The ways in which a change takes effect.
 const (
 	AtOnce     Reload = "at once"
-	NewClients Reload = "to new clients"             // those that are connected go on as they are
-	Restream   Reload = "the stream starts anew"     // and so do its viewers
-	Restart    Reload = "when the node is restarted" // until then the former setting holds
+	NewClients Reload = "to new clients"             // connected clients are not affected
+	Restream   Reload = "the stream starts anew"     // its viewers have to connect again
+	Restart    Reload = "when the node is restarted" // until then the old setting stays in effect
 )
 
-// A directive is one row of the table: everything that parser, printer, check, flags, reload and reference page know of
-// a directive. `key=value` behind a directive that has a block means the same as `key value;` in that block.
+// A directive is one row of the table. Parser, printer, `weir check`, flags, reload and the reference page learn from the row
+// all that they know about the directive. If the directive has a block, `key=value` behind its name means the same as
+// `key value;` in the block.
 type directive struct {
 	name string
 	in   scope
 	also string // another spelling; empty for none
 
-	value       // what stands behind the name, and how it becomes a part of the model
-	block scope // where the directives of its block stand; zero means that it has none
+	value       // the words behind the name, and how they are read and printed
+	block scope // the scope of the directives in its block; zero if the directive has no block
 	many  bool  // may stand several times in one block
 
-	unbounded bool                     // may stand more than maxEntries times
-	alike     bool                     // two that mean the same are no error
-	hide      func(word string) string // hides what is secret in a word; nil if nothing is
-	secret    bool                     // its last word is not shown
-	inherits  bool                     // a block that does not say it takes it from the top of the file
-	own       bool                     // a stream does not take it from its template
-	brief     bool                     // the default is not printed
-	implied   func(b *block) bool      // says that the model would be the same without the directive
-	inline    bool                     // printed with options in place of a block
-	reload    Reload
+	unbounded       bool                     // may stand more than maxEntries times
+	mayRepeat       bool                     // a second entry with the same id is no error; its finish function decides
+	hide            func(word string) string // removes secrets from a word that is shown; nil if the words hold none
+	secret          bool                     // the last word is a secret and is never shown
+	inherits        bool                     // a block without the directive takes the setting of the top of the file
+	notFromTemplate bool                     // a stream without the directive does not take the setting of its template
+	omitDefault     bool                     // not printed if the setting is the default
+	isDefault       func(b *block) bool      // reports whether the directive can be left out when b is printed; nil for never
+	inline          bool                     // printed with options in place of a block
+	reload          Reload
 
-	// later marks what is not built: it is reported as [Unsupported], and so is everything in its block at once. One
-	// that has a read function reports it there.
-	later bool
+	// An unsupported directive is understood, so that files of other servers can be read, but reported as [Unsupported]. That
+	// one report also covers everything in its block. If the row has an open function, that function makes the report.
+	unsupported bool
 
 	flag *nodeFlag // nil for none
 
-	doc     string // one sentence
-	usual   string // the default in words, where the value cannot tell it
-	example string // what may stand behind the name
+	doc          string // one sentence
+	defaultWords string // describes the default where value.defaultText cannot, such as "the cluster_key of the file"
+	example      string // words that may stand behind the name
 
-	same string // of a row that [spellings] made: the directive's other name
+	aliasOf string // the name of the row of which this row is another spelling; set by [spellings]
 }
 
 // A nodeFlag is the flag of `weir node` that stands for a directive.
 type nodeFlag struct {
-	name        string // empty: the directive's, with hyphens
+	name        string // empty means the directive's name, with hyphens for underscores
 	placeholder string
-	help        string // empty: the directive's sentence
+	help        string // empty means the directive's doc
 
-	// entry reads the directive of a flag that adds to the file; nil for one that replaces what the file says.
+	// entry makes a directive from the text of a flag that adds to the file. It is nil for a flag that replaces the
+	// directives of the file.
 	entry   func(text string, at Pos) (*entry, *Problem)
-	perLine bool // the variable has one per line; otherwise commas divide them
+	perLine bool // the environment variable has one value per line; otherwise commas separate the values
 }
 
-// canonical is the name under which two spellings are one directive.
+// canonical is the name of the directive, without regard to its spelling.
 func (d *directive) canonical() string {
-	if d.same != "" {
-		return d.same
+	if d.aliasOf != "" {
+		return d.aliasOf
 	}
 	return d.name
 }
 
-// table is every directive that is known, in the order in which they are printed.
+// table holds all directives, in the order in which they are printed.
 var table = spellings(slices.Concat(
-	globalDirectives, listenerDirectives(), addressDirectives, sourceSettings, streamSettings, accessDirectives,
+	globalDirectives, listenerDirectives(), addressDirectives, templateAndSourceDirectives, streamBlockDirectives, accessDirectives,
 	vodDirectives, peerDirectives, vhostDirectives(), balancerDirectives, streamDirectives,
-	laterDirectives(),
+	unsupportedDirectives(),
 ))
 
-// spellings adds a row for each other spelling.
+// spellings makes the table from rows: behind each row that has another spelling it adds a row for that spelling.
 func spellings(rows []directive) []*directive {
 	var list []*directive
 	for _, d := range rows {
 		list = append(list, &d)
 		if d.also != "" {
 			other := d
-			other.name, other.also, other.same, other.flag = d.also, "", d.name, nil
+			other.name, other.also, other.aliasOf, other.flag = d.also, "", d.name, nil
 			list = append(list, &other)
 		}
 	}
 	return list
 }
 
-// rows are the rows of the table by where they may stand, and byName those of one name.
+// rows are the rows of the table by the block in which they may stand; byName are the rows by their name.
 var rows, byName = func() (map[scope][]*directive, map[string][]*directive) {
 	rows, byName := map[scope][]*directive{}, map[string][]*directive{}
 	for _, d := range table {
@@ -145,7 +147,7 @@ var rows, byName = func() (map[scope][]*directive, map[string][]*directive) {
 	return rows, byName
 }()
 
-// find gives the directive of this name in a block, or nil.
+// find gives the row of the directive of this name in a block, or nil.
 func find(name string, in scope) *directive {
 	for _, d := range byName[name] {
 		if d.in&in != 0 {
@@ -167,7 +169,7 @@ func namesIn(in scope) []string {
 	return slices.Compact(names)
 }
 
-// scopesOf gives every block in which a directive may stand; zero means that no directive has the name.
+// scopesOf gives all blocks in which a directive of this name may stand; zero means that no directive has the name.
 func scopesOf(name string) scope {
 	var s scope
 	for _, d := range byName[name] {
@@ -176,44 +178,47 @@ func scopesOf(name string) scope {
 	return s
 }
 
-// isSecret reports whether the words of a directive must not be shown, wherever it stands.
+// isSecret reports whether a directive of this name holds a secret in any of its blocks.
 func isSecret(name string) bool {
 	return slices.ContainsFunc(byName[name], func(d *directive) bool { return d.secret })
 }
 
-// laterRows are rows of directives that are understood and not obeyed.
-func laterRows(in, block scope, args string, least, most int, names string) (list []directive) {
+// unsupportedRows makes the rows of unsupported directives; names lists their names, with spaces between.
+func unsupportedRows(in, block scope, args string, least, most int, names string) (list []directive) {
 	for name := range strings.FieldsSeq(names) {
 		list = append(list, directive{
-			name: name, in: in, value: value{args: args, min: least, max: most}, block: block, many: block != 0, later: true,
+			name: name, in: in, value: value{args: args, min: least, max: most}, block: block, many: block != 0, unsupported: true,
 		})
 	}
 	return list
 }
 
-// laterDirectives are the words of the systems whose files weir reads, as far as they are not built.
-func laterDirectives() []directive {
+// unsupportedDirectives are the directives of Flussonic and SRS that weir understands and does not support yet. The listener
+// of a protocol that is not supported, such as https, is not among them: its row comes from listenerDirectives, and
+// [protocols.Descriptor.Later] marks it. Single words that are not supported are marked by exceptUnsupported and
+// errUnsupported.
+func unsupportedDirectives() []directive {
 	list := slices.Concat(
-		laterRows(inFile, 0, "URL", 1, 1, "config_external"),
-		laterRows(inListener, 0, "[true or false]", 0, 1, "api"),
-		laterRows(inFile|streams, anywhere, "[HOST:]PORT", 0, 1, "srt"),
-		laterRows(inFile|streams|inSource, anywhere, "NAME or DIRECTORY …", 0, -1, "cache dvr"),
-		laterRows(inFile, anywhere, "NAME", 0, -1, "event_sink auth_backend"),
-		laterRows(inFile, anywhere, "NAME", 1, -1, "plugin"),
-		laterRows(inFile, anywhere, "", 0, -1, "vsaas"),
-		laterRows(inFile, inTemplate, "NAME", 1, 1, "live"),
-		laterRows(inPeer, 0, "HOST", 1, 1, "hostname"),
-		laterRows(inInput, 0, "KEY", 1, 1, "cluster_key"),
-		laterRows(inInput, 0, "VALUE", 1, 1, `allow_if audio_timeout deny_if frames_timeout max_retry_timeout output_audio
+		unsupportedRows(inFile, 0, "URL", 1, 1, "config_external"),
+		unsupportedRows(inListener, 0, "[true or false]", 0, 1, "api"),
+		unsupportedRows(inFile|streams, anywhere, "[HOST:]PORT", 0, 1, "srt"),
+		unsupportedRows(inFile|streams|inSource, anywhere, "NAME or DIRECTORY …", 0, -1, "cache dvr"),
+		unsupportedRows(inFile, anywhere, "NAME", 0, -1, "event_sink auth_backend"),
+		unsupportedRows(inFile, anywhere, "NAME", 1, -1, "plugin"),
+		unsupportedRows(inFile, anywhere, "", 0, -1, "vsaas"),
+		unsupportedRows(inFile, inTemplate, "NAME", 1, 1, "live"),
+		unsupportedRows(inPeer, 0, "HOST", 1, 1, "hostname"),
+		unsupportedRows(inInput, 0, "KEY", 1, 1, "cluster_key"),
+		unsupportedRows(inInput, 0, "VALUE", 1, 1, `allow_if audio_timeout deny_if frames_timeout max_retry_timeout output_audio
 			remote_dvr timeout user_agent via video_timeout`),
-		laterRows(inInput, anywhere, "NAME=VALUE …", 0, -1, "headers"),
-		laterRows(streams|inSource, anywhere, "VALUE …", 0, -1, `add_audio_only auth backup chunk_duration domain domains drm
+		unsupportedRows(inInput, anywhere, "NAME=VALUE …", 0, -1, "headers"),
+		unsupportedRows(streams|inSource, anywhere, "VALUE …", 0, -1, `add_audio_only auth backup chunk_duration domain domains drm
 			group_config hls_scte35 labels meta no_auto_token on_play on_publish password playback_headers push pushes
 			segment_count segment_duration stats thumbnails transcoder`),
-		laterRows(inBalancer, 0, "PREFIX", 1, 1, "streaming_prefix"),
-		laterRows(inHooks, 0, "URL …", 0, -1, "on_dvr on_hls on_hls_notify on_forward_backend"),
-		laterRows(inCluster, 0, "VALUE", 1, 1, "vhost debug_srs_upnode"),
-		laterRows(inVhost, anywhere, "VALUE …", 0, -1, `chunk_size exec forward gop_cache in_ack_size ingest min_latency
+		unsupportedRows(inBalancer, 0, "PREFIX", 1, 1, "streaming_prefix"),
+		unsupportedRows(inHooks, 0, "URL …", 0, -1, "on_dvr on_hls on_hls_notify on_forward_backend"),
+		unsupportedRows(inCluster, 0, "VALUE", 1, 1, "vhost debug_srs_upnode"),
+		unsupportedRows(inVhost, anywhere, "VALUE …", 0, -1, `chunk_size exec forward gop_cache in_ack_size ingest min_latency
 			out_ack_size play publish queue_length rtc rtmp refer security tcp_nodelay transcode dash dvr hds hls srt`),
 	)
 	for i := range list {

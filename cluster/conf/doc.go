@@ -1,12 +1,12 @@
-// Package conf holds the configuration file: its grammar, the directives that it may contain, and the typed model
-// that the node and the simulator obey.
+// Package conf holds the configuration file: its grammar, its directives, and [File], the model that the node and the simulator
+// use.
 //
-// Each directive is one row of a table, see [Directive]. The rows stand beside the part of the model that they are about:
-// file.go, peers.go, streams.go, sources.go, balancers.go, vhosts.go. A row's value, see value.go, reads the directive into
-// the model and writes it again. A new directive is a field of the model and a row, and cluster/node hands the field to the
-// package that obeys it.
+// Each directive is one row of a table, see directive.go. The row stands in the file of the part of the model in which the
+// directive is stored: file.go, peers.go, streams.go, sources.go, balancers.go or vhosts.go. Directives that are not supported
+// yet are in directive.go, except the listeners of protocols, which are in package protocols. The value of a row, see value.go,
+// reads the directive into the model and writes the model as text. A new directive needs a field of the model and a row;
+// cluster/node passes the field to the package that implements the directive.
 //
-// The package reads bytes that it is given and opens nothing: it knows no file system, socket, clock or actor. What a
-// directive does belongs to the package that obeys it; here it is only understood, checked and refused. [Load] is the entry
-// for a file with command-line flags laid over it, [Parse] for a file alone.
+// The package reads the bytes that it is given and opens nothing: it knows no file system, socket, clock or actor. It does not
+// know what a directive does. [Load] reads a file and command-line flags that override it, [Parse] a file alone.
 package conf

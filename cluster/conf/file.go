@@ -12,61 +12,64 @@ import (
 	"weir/protocols"
 )
 
-// What holds where the file says nothing.
+// The defaults of directives at the top of the file.
 const (
 	DefaultReturnHolddown = 30 * time.Second
 	DefaultRebalanceRate  = 1
 	DefaultLogLevel       = "info"
-	DefaultVod            = "vod" // declared even if the file declares none
+	DefaultVod            = "vod" // the name of the vod that exists even if the file declares none
 	DefaultVodRoot        = "/var/lib/weir/vod"
 )
 
-// A File is a configuration that was understood: defaults are filled in, names are resolved, URLs are in one form.
+// A File is the model of a configuration file: defaults are filled in, names are resolved, URLs are normalised.
 type File struct {
-	// Name is the name under which the node announces itself; empty means that the node finds it out.
+	// Name is the name under which the node announces itself. If it is empty, the node takes the name of the peer entry that it
+	// finds to be itself, or else the host name.
 	Name string
 
-	// ClusterKey authorises what nodes send each other; empty means none, and then Peers and cluster ingest are an
-	// error. It is secret: see [File.Masked].
+	// ClusterKey authorises what nodes send each other. Without it, peers, sources that are nodes, balancers and cluster_ingest
+	// are errors, unless the entry gives its own key. The key is secret: see [File.Masked].
 	ClusterKey string
 
-	// Peers are the group as the file lists it, with or without the node itself, in the order of the file. No two
-	// have the same host and port.
+	// Peers are the nodes of the group, in the order of the file. The list may or may not contain this node. No two have the
+	// same host and port.
 	Peers []Peer
 
-	// ReturnHolddown is how long a node that returned is watched before its streams go back to it.
+	// ReturnHolddown is how long a node must be alive again before its streams go back to it.
 	ReturnHolddown time.Duration
 
-	// ChannelLimit and CPULimit are this node's own, as in [Peer].
+	// ChannelLimit and CPULimit are the limits of this node; see [Peer].
 	ChannelLimit, CPULimit int
 
-	// RebalanceRate is how many streams move per fetch interval to make the nodes even after an edit; 0 means none.
+	// RebalanceRate is how many streams move per fetch interval after an edit of the file, until every node has its even share;
+	// 0 means that no stream moves.
 	RebalanceRate int
 
-	// Journal is the file in which everything that the control plane meets and does is written down; empty means none.
+	// Journal is the file into which every event and effect of the control plane is written; empty means none.
 	Journal string
 
-	// Listeners are the addresses to listen at, by the protocol that listens there. No entry means that there is none: it
-	// was switched off, or never switched on.
+	// Listeners are the addresses to listen at, by protocol. A protocol without an entry is switched off.
 	Listeners map[protocols.Protocol][]Listen
 
-	// Remote is where other nodes' actors connect; port 0 means any free one, as it is advertised anyway.
+	// Remote is the address at which the actors of other nodes connect. Port 0 means any free port: this node tells the others
+	// which one it is.
 	Remote Address
 
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 
-	// Vods are the only directories that file inputs read; [DefaultVod] is always among them.
+	// Vods are the directories from which file inputs may read. [DefaultVod] is always among them.
 	Vods []Vod
 
-	// Delivery holds for streams that only other nodes' files name.
+	// Delivery is the setting for streams that this file does not name, and the default for the others.
 	Delivery Delivery
 
 	// Streams are in the order of the file; no two have the same name.
 	Streams []Stream
-	index   map[string]int // of Streams, by name
+	index   map[string]int // the index into Streams, by name
 
-	// Templates are those with a prefix: the rest is in the streams that took from them. No two have the same prefix.
+	// Templates are the templates that have a prefix. No two have the same prefix. A template without one is not kept: its
+	// settings are in the streams that name it.
 	Templates []Template
 
 	// Sources are the origins whose streams are restreamed here, in the order of the file.
@@ -75,29 +78,30 @@ type File struct {
 	// Vhosts are the virtual hosts in the order of the file; no two have the same name.
 	Vhosts []Vhost
 
-	// Advertise is where RTMP clients of SRS servers reach this node; the node works out what is left empty or 0.
+	// Advertise is the address to which SRS servers send RTMP clients for a stream of this node. The node finds out a host or
+	// port that is not given.
 	Advertise Address
 
-	// Balancers are in the order of the file; no two have the same name, and none that of a stream.
+	// Balancers are in the order of the file. No two have the same name, and no stream name begins with one.
 	Balancers []Balancer
 
-	// EditAuth is who may change the node and see everything; nil means anybody on this machine. ViewAuth is who may see
-	// pages, the API and metrics; nil means EditAuth, or everybody without that.
+	// A client with EditAuth may change the node and see everything; nil means that every client on this machine may. A client
+	// with ViewAuth may see pages, the API and metrics; nil means that EditAuth is required, or nothing if that is nil too.
 	EditAuth, ViewAuth *Credentials
 
-	// SessionLog is the directory in which a line is written for each session that ended, and Pulsedb that for the
-	// statistics of each minute; they may be one. Empty means that nothing is written.
+	// SessionLog is the directory of the file that gets a line for each ended session. Pulsedb is the directory of the file that
+	// gets a line with the statistics of each minute. Both may be the same. Empty means that nothing is written.
 	SessionLog, Pulsedb string
 
-	// GeoIP is the database in which the country of a client's address is looked up; empty means the one that is found
-	// in the usual places.
+	// GeoIP is the database in which the country of a client's address is looked up. If it is empty, the default files are
+	// tried, see the directive.
 	GeoIP string
 
-	// TrustedProxies are the addresses from which a client's address is taken from X-Forwarded-For, or from the PROXY
-	// protocol.
+	// TrustedProxies are the addresses of proxies. If a connection comes from one, the client's address is taken from
+	// X-Forwarded-For or from the PROXY protocol.
 	TrustedProxies []netip.Prefix
 
-	// Places are the positions of the directives at the top of the file, by name: the first of each.
+	// Places are the positions of the directives at the top of the file, by name. Of several with one name it is the first.
 	Places map[string]Pos
 }
 
@@ -118,7 +122,7 @@ func (a Address) Name() string {
 	return a.Addr()
 }
 
-// words is the address of a listener as a file says it.
+// words is the address as the directive of a listener gives it: PORT or HOST:PORT.
 func (a Address) words() string {
 	if a.Host == "" {
 		return strconv.Itoa(a.Port)
@@ -154,7 +158,7 @@ func (f *File) Vod(name string) *Vod {
 	return nil
 }
 
-// block is the top of the file.
+// block makes the block of the top of the file.
 func (f *File) block() *block {
 	return &block{
 		scope: inFile, models: []any{f, &f.Delivery},
@@ -165,7 +169,7 @@ func (f *File) block() *block {
 var globalDirectives = []directive{
 	{
 		name: "name", in: inFile, value: text("NAME", func(f *File) *string { return &f.Name }, checkNodeName), reload: Restart,
-		usual: "the entry of a peer that this node finds to be itself, else the name of the machine", flag: &nodeFlag{placeholder: "NAME"},
+		defaultWords: "the name of the peer entry that this node finds to be itself, else the host name", flag: &nodeFlag{placeholder: "NAME"},
 		example: "n1.example.com", doc: "Name of this node in its cluster.",
 	},
 	{
@@ -176,40 +180,40 @@ var globalDirectives = []directive{
 	{
 		name: "return_holddown", in: inFile, reload: AtOnce, example: "60000",
 		value: millis(func(f *File) *time.Duration { return &f.ReturnHolddown }, DefaultReturnHolddown, 0), flag: &nodeFlag{placeholder: "MS"},
-		doc: "How long a returned node is watched before its streams go back to it.",
+		doc: "How long a node must be alive again before its streams go back to it.",
 	},
 	{
-		name: "channel_limit", in: inFile, reload: AtOnce, example: "200", usual: "no limit",
+		name: "channel_limit", in: inFile, reload: AtOnce, example: "200", defaultWords: "no limit",
 		value: number("NUMBER", func(f *File) *int { return &f.ChannelLimit }, 1, maxChannels),
 		doc:   "The most streams that this node captures at one time.",
 	},
 	{
-		name: "cpu_limit", in: inFile, value: percent(func(f *File) *int { return &f.CPULimit }), reload: AtOnce, example: "80", usual: "no limit",
+		name: "cpu_limit", in: inFile, value: percent(func(f *File) *int { return &f.CPULimit }), reload: AtOnce, example: "80", defaultWords: "no limit",
 		doc: "The load of the processor above which this node takes no further streams.",
 	},
 	{
 		name: "rebalance_rate", in: inFile, reload: AtOnce, example: "5",
 		value: orWord("STREAMS", "off", "", 0, func(f *File) *int { return &f.RebalanceRate }, DefaultRebalanceRate,
 			func(s string) (int, error) { return parseCount(s, 1, 1000) }, strconv.Itoa),
-		doc: "How many streams move per fetch interval to make the nodes even after an edit of the file.",
+		doc: "How many streams move per fetch interval after an edit of the file, until every node has its even share.",
 	},
 	{
 		name: "journal", in: inFile, value: text("FILE", func(f *File) *string { return &f.Journal }, nil), reload: Restart,
-		example: "/var/log/weir/journal", usual: "none is written",
-		doc: "File into which the node writes everything that its control plane meets and does, for `weir sim replay`.",
+		example: "/var/log/weir/journal", defaultWords: "none is written",
+		doc: "File into which the node writes every event and effect of its control plane, for `weir sim replay`.",
 	},
 }
 
 var addressDirectives = []directive{
 	{
 		name: "remote", in: inFile, value: single("[HOST:]PORT", func(f *File) *Address { return &f.Remote }, Address{}, parseListen, Address.words),
-		reload: Restart, usual: "any free port", example: "10.0.0.1:7000", flag: &nodeFlag{placeholder: "[HOST:]PORT"},
+		reload: Restart, defaultWords: "any free port", example: "10.0.0.1:7000", flag: &nodeFlag{placeholder: "[HOST:]PORT"},
 		doc: "Listen for the actors of other nodes.",
 	},
 	{
 		name: "advertise", in: inFile, value: single("HOST[:PORT]", func(f *File) *Address { return &f.Advertise }, Address{}, parsePeer, Address.Name),
-		reload: NewClients, usual: "the host of the node's peer entry, or of its first RTMP address", example: "10.0.0.3",
-		doc: "Where SRS servers send RTMP players for streams that are here.",
+		reload: NewClients, defaultWords: "the host of the node's peer entry, or of its first RTMP address", example: "10.0.0.3",
+		doc: "The address to which SRS servers send RTMP players for streams of this node.",
 	},
 	{
 		name: "loglevel", also: "log", in: inFile, reload: Restart, example: "debug",
@@ -221,37 +225,37 @@ var addressDirectives = []directive{
 var accessDirectives = []directive{
 	{
 		name: "edit_auth", in: inFile, value: credentials(func(f *File) **Credentials { return &f.EditAuth }), secret: true, reload: Restart,
-		usual: "anybody on this machine", example: "admin s3cret", doc: "Name and password of those who may change the node by its API.",
+		defaultWords: "every client on this machine may", example: "admin s3cret", doc: "Name and password for clients that change the node through the API.",
 	},
 	{
 		name: "view_auth", in: inFile, value: credentials(func(f *File) **Credentials { return &f.ViewAuth }), secret: true, reload: Restart,
-		usual: "those of edit_auth, or everybody without that", example: "guest s3cret",
-		doc: "Name and password of those who may see pages, the API and metrics.",
+		defaultWords: "those of edit_auth; without edit_auth, every client may", example: "guest s3cret",
+		doc: "Name and password for clients that read pages, the API and metrics.",
 	},
 	{
 		name: "session_log", in: inFile, value: text("DIRECTORY", func(f *File) *string { return &f.SessionLog }, nil), reload: Restart,
-		usual: "nothing is written", example: "/var/log/weir", doc: "Directory whose sessions.jsonl gets a line for each session that ended.",
+		defaultWords: "nothing is written", example: "/var/log/weir", doc: "Directory whose sessions.jsonl gets a line for each session that ended.",
 	},
 	{
 		name: "pulsedb", in: inFile, value: text("DIRECTORY", func(f *File) *string { return &f.Pulsedb }, nil), reload: Restart,
-		usual: "nothing is written", example: "/var/log/weir",
+		defaultWords: "nothing is written", example: "/var/log/weir",
 		doc: "Directory whose pulse.jsonl gets a line for each minute: clients, streams, output, load of the machine.",
 	},
 	{
 		name: "geoip", in: inFile, value: text("FILE", func(f *File) *string { return &f.GeoIP }, nil), reload: AtOnce,
-		usual: "GeoLite2-Country.mmdb, then GeoLite2-City.mmdb, in /usr/share/GeoIP", example: "/srv/GeoLite2-Country.mmdb",
+		defaultWords: "GeoLite2-Country.mmdb, then GeoLite2-City.mmdb, in /usr/share/GeoIP", example: "/srv/GeoLite2-Country.mmdb",
 		flag: &nodeFlag{placeholder: "FILE"}, doc: "Database of countries (MaxMind), for balancers that name countries.",
 	},
 	{
-		name: "trusted_proxies", in: inFile, many: true, reload: NewClients, usual: "none", example: "10.0.0.0/8 ::1",
+		name: "trusted_proxies", in: inFile, many: true, reload: NewClients, defaultWords: "none", example: "10.0.0.0/8 ::1",
 		value: listOf("ADDRESS[/BITS] …", 1, func(f *File) *[]netip.Prefix { return &f.TrustedProxies }, true, maxEntries, parsePrefix, netip.Prefix.String),
-		doc:   "Proxies that are believed about the address of the client for which they speak, by X-Forwarded-For or the PROXY protocol.",
+		doc:   "Proxies whose X-Forwarded-For header or PROXY protocol is believed about the address of the client.",
 	},
 }
 
 var vodDirectives = []directive{
 	{
-		name: "vod", in: inFile, many: true, block: inVod, value: entries("NAME", func(f *File) *[]Vod { return &f.Vods }, parseVod, func(v *Vod) *block { return about(v.Name, v.Name, v) }), reload: AtOnce, usual: "vod, in " + DefaultVodRoot, example: "clips { root /srv/clips; }",
+		name: "vod", in: inFile, many: true, block: inVod, value: entries("NAME", func(f *File) *[]Vod { return &f.Vods }, parseVod, func(v *Vod) *block { return newBlock(v.Name, v.Name, v) }), reload: AtOnce, defaultWords: "vod, in " + DefaultVodRoot, example: "clips { root /srv/clips; }",
 		flag: &nodeFlag{
 			placeholder: "[NAME=]DIR", entry: vodFlag, perLine: true,
 			help: "Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line.",
@@ -274,7 +278,7 @@ var keyValue = func() value {
 		case n == 0:
 			r.errorf(w.pos, "found an empty cluster_key, expected the secret that all nodes share")
 		case n < minKey:
-			r.warnf(w.pos, "cluster_key has only %d characters, and whoever can connect can guess a short one; "+
+			r.warnf(w.pos, "cluster_key has only %d characters, and anybody who can connect can guess a short key; "+
 				"%d random ones or more are safe, such as `openssl rand -hex 16` prints", n, minKey)
 		}
 		read(r, b, c)
@@ -282,13 +286,13 @@ var keyValue = func() value {
 	return v
 }()
 
-// minKey is the length, in bytes, below which a cluster key can be guessed by anybody who can connect: 16 random letters
-// and digits hold 95 bits.
+// minKey is the least length of a cluster key, in bytes, without a warning. Anybody who can connect can guess a shorter key;
+// 16 random letters and digits hold 95 bits.
 const minKey = 16
 
 func (f *File) key() *string { return &f.ClusterKey }
 
-// credentials are a name and a password.
+// credentials are the words USER and PASSWORD.
 func credentials(field func(*File) **Credentials) value {
 	of := func(b *block) **Credentials { return field(part[*File](b)) }
 	return value{
@@ -319,11 +323,12 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// listenerDirectives are the rows of the protocols that have a listener.
+// listenerDirectives are the directives that open listeners: a row for each protocol that has its own listener. A protocol
+// that is marked as Later gets a row that is unsupported.
 func listenerDirectives() (list []directive) {
 	for _, d := range protocols.Listeners() {
 		row := directive{
-			name: d.Directive(), in: inFile, many: true, block: inListener, value: listenerValue(d), reload: Restart, later: d.Later,
+			name: d.Directive(), in: inFile, many: true, block: inListener, value: listenerValue(d), reload: Restart, unsupported: d.Later,
 			example: "127.0.0.1:" + strconv.Itoa(d.Port),
 			flag:    &nodeFlag{placeholder: "[HOST:]PORT"},
 			doc:     fmt.Sprintf("Listen for %s; several are possible, off disables.", d.Title),
@@ -331,16 +336,16 @@ func listenerDirectives() (list []directive) {
 		if d.Later {
 			row.doc = fmt.Sprintf("Listen for %s: not supported yet, so that only off is permitted.", d.Title)
 		}
-		row.preset = "off"
+		row.defaultText = "off"
 		if d.On {
-			row.preset = strconv.Itoa(d.Port)
+			row.defaultText = strconv.Itoa(d.Port)
 		}
 		list = append(list, row)
 	}
 	return list
 }
 
-// listenerValue is the address of a protocol's listener. One that no node opens yet may only be switched off.
+// listenerValue is the address of a protocol's listener, or off. For a protocol that is marked as Later, only off is permitted.
 func listenerValue(d protocols.Descriptor) value {
 	return value{
 		args: "[HOST:]PORT or off", min: 1, max: 1,
@@ -374,7 +379,7 @@ func listenerValue(d protocols.Descriptor) value {
 	}
 }
 
-// finishListeners fills in the addresses of the listeners, and checks that no two are one.
+// finishListeners fills in the addresses of the listeners, with defaults, and refuses two listeners at one address.
 func (r *reader) finishListeners() {
 	r.file.Listeners = map[protocols.Protocol][]Listen{}
 	type taken struct {
@@ -415,7 +420,7 @@ func (r *reader) finishListeners() {
 				continue
 			}
 			later, earlier := t, u
-			if later.at.Pos == (Pos{}) { // a default has no place; the message belongs to the address that was written
+			if later.at.Pos == (Pos{}) { // a default has no place: report the address that was written
 				later, earlier = u, t
 			}
 			by := fmt.Sprintf("the port is taken by `%s %s` at %s; expected another", earlier.by, earlier.at.words(), earlier.at.Pos.place())
@@ -440,7 +445,7 @@ func parseVod(name string, at Pos) (Vod, error) {
 	return Vod{Name: name, Pos: at}, nil
 }
 
-// vodFlag reads DIR or NAME=DIR.
+// vodFlag reads DIR or NAME=DIR. The name must not look like a path.
 func vodFlag(text string, at Pos) (*entry, *Problem) {
 	name, dir, ok := strings.Cut(text, "=")
 	if !ok || strings.ContainsAny(name, "/.\\") {
@@ -469,7 +474,7 @@ func (r *reader) finishVods() {
 	}
 }
 
-// finish fills in what depends on the whole file, and checks what can be judged only when the whole file has been read.
+// finish runs once the whole file has been read. It fills in and checks everything for which several directives are needed.
 func (r *reader) finish() {
 	f := r.file
 	f.Places = make(map[string]Pos, len(r.top.said))
@@ -494,7 +499,7 @@ func (r *reader) finish() {
 	}
 }
 
-// checkKeys reports the first directive of each kind that needs a cluster key and has none.
+// checkKeys reports directives that need a cluster key when there is none: the first one of each name.
 func (r *reader) checkKeys() {
 	if r.file.ClusterKey != "" {
 		return

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// Hash identifies what nodes must agree on to place streams alike: the streams, without titles and viewers' matters,
-// and the return hold-down. It is the same for files that differ in order, comments, spelling or local addresses.
+// Hash is a hash of the settings on which all nodes must agree, so that they place streams alike: the return hold-down and the
+// streams, without their titles and the settings for viewers. Files that differ only in order, comments, spelling or the node's
+// own addresses have the same hash. Lists of peers are left out: a list may or may not contain the node itself.
 //
-// Two things are the caller's to add, in an order that all nodes share: the announced names of the group, because a list
-// of peers may leave the node itself out and so differs between nodes that agree, and an identifier of the cluster key
-// that was derived slowly, because whoever sees a plain hash could guess the key with it.
+// More are further strings on which the nodes must agree, such as the identifier of the cluster key. That identifier must come
+// from a slow function: with a fast hash of the key, anybody who sees Hash could guess the key.
 func (f *File) Hash(more ...string) string {
 	h := sha256.New()
 	put(h, "weir configuration 1")
@@ -44,15 +44,15 @@ func (f *File) Hash(more ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// put writes a string so that no two lists of strings give the same bytes.
+// put writes a string with its length in front, so that two different lists of strings never give the same bytes.
 func put(w io.Writer, s string) {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-	_, _ = w.Write(n[:]) // a hash never fails
+	_, _ = w.Write(n[:]) // writing to a hash never fails
 	_, _ = io.WriteString(w, s)
 }
 
-// hashDerived adds what streams are derived from. A file without templates and sources adds nothing.
+// hashDerived adds the templates and sources, from which further streams come. A file without them adds nothing.
 func (f *File) hashDerived(h io.Writer) {
 	var lines []string
 	for _, t := range f.Templates {

@@ -14,47 +14,47 @@ import (
 
 // An Input is one place from which a stream can come.
 type Input struct {
-	URL    string // as the file has it
-	Scheme string // in lower case
+	URL    string // as the file gives it
+	Scheme string // of URL, in lower case
 
-	// Address is the URL to pull from, in the scheme of what carries it: http, https, rtmp, rtmps, rtsp or rtsps. It is
-	// empty for inputs that are not pulled. Form says what comes over HTTP.
+	// Address is the URL to pull from. Its scheme is that of the transport: http, https, rtmp, rtmps, rtsp or rtsps. Address
+	// is empty for inputs that are not pulled. Form is the format of media that is pulled over HTTP, and else empty.
 	Address string
 	Form    Form
 
-	// Priority orders the inputs of a stream, 1 first; it is the place in the list for one that is given none. Between
-	// equals there is no return to the one that failed first.
+	// Priority orders the inputs of a stream; 1 is tried first. The default is the place in the list, counted from 1. A
+	// stream does not return to an input that has failed while an input of equal priority works.
 	Priority int
 
-	// SourceTimeout is how long no picture may come, or no sound where there are no pictures, before the input counts
-	// as lost.
+	// SourceTimeout is how long no picture may come, or no sound if the stream has no pictures, before the input counts as
+	// lost.
 	SourceTimeout time.Duration
 
-	// Location names a [Vod], and File is the path below its root, slash-separated, without `.` or `..`. Both are empty
-	// for other schemes than file.
+	// Location is the name of a [Vod]. File is the path below the root of the Vod, with slashes, without `.` or `..`. Both
+	// are empty for all schemes but file.
 	Location, File string
 
 	Pos Pos
 }
 
-// Form is what a pulled input brings.
+// Form is the format of media that is pulled over HTTP.
 type Form string
 
-// The forms over HTTP. That of other schemes is the scheme's own.
+// The forms.
 const (
 	TS  Form = "ts"
 	HLS Form = "hls"
 	FLV Form = "flv"
 )
 
-// Shown is the input's URL without a password.
+// Shown is the input's URL with its password hidden.
 func (in Input) Shown() string { return maskURL(in.URL) }
 
-// usualTimeout is the source_timeout of an input that gives none, in a stream that gives stream.
-func (in *Input) usualTimeout(stream time.Duration) time.Duration {
+// defaultTimeout is the source_timeout of an input whose block gives none. StreamTimeout is what the stream's block gives, or 0.
+func (in *Input) defaultTimeout(streamTimeout time.Duration) time.Duration {
 	switch {
-	case stream != 0:
-		return stream
+	case streamTimeout != 0:
+		return streamTimeout
 	case in.Form == HLS:
 		return hlsSourceTimeout
 	default:
@@ -62,9 +62,9 @@ func (in *Input) usualTimeout(stream time.Duration) time.Duration {
 	}
 }
 
-// inputValue keeps a wrong input, so that its stream is not also said to have none.
+// inputValue keeps an input with an error in the model, so that its stream is not also reported as one without inputs.
 var inputValue = func() value {
-	v := entries("URL", func(s *Stream) *[]Input { return &s.Inputs }, parseInput, func(in *Input) *block { return about(in.URL, "", in) })
+	v := entries("URL", func(s *Stream) *[]Input { return &s.Inputs }, parseInput, func(in *Input) *block { return newBlock(in.URL, "", in) })
 	open := v.open
 	v.open = func(r *reader, b *block, c *call) *block {
 		in := open(r, b, c)
@@ -74,22 +74,23 @@ var inputValue = func() value {
 	return v
 }()
 
-// usualTimeout says of an input that it waits as long as its stream lets it.
-func usualTimeout(b *block) bool {
+// hasDefaultTimeout reports whether b is the block of an input with the default source_timeout.
+func hasDefaultTimeout(b *block) bool {
 	in, ok := optional[*Input](b)
-	return ok && in.SourceTimeout == in.usualTimeout(part[*Stream](b.outer).SourceTimeout)
+	return ok && in.SourceTimeout == in.defaultTimeout(part[*Stream](b.outer).SourceTimeout)
 }
 
-// The schemes of inputs: those that this version reads, and those of which it knows only the name.
+// The schemes of inputs: those that are supported, and those that are understood and reported as [Unsupported].
 var (
 	inputSchemes = []string{
 		"fake", "file", "hls", "hlss", "http", "https", "publish", "rtmp", "rtmps", "rtsp", "rtsps", "tshttp", "tshttps",
 	}
-	laterSchemes = []string{"m4f", "m4s", "playlist", "srt", "timeshift", "udp"}
+	unsupportedSchemes = []string{"m4f", "m4s", "playlist", "srt", "timeshift", "udp"}
 )
 
-// carriers are the schemes of what carries a pulled input, and what comes over it; an empty form is told by the path.
-var carriers = map[string]struct {
+// transports are, by the scheme of a pulled input, the scheme of its transport and its form. The form of http and https
+// inputs is found by the path, see [formOf].
+var transports = map[string]struct {
 	scheme string
 	form   Form
 }{
@@ -98,9 +99,10 @@ var carriers = map[string]struct {
 	"rtmp": {"rtmp", ""}, "rtmps": {"rtmps", ""}, "rtsp": {"rtsp", ""}, "rtsps": {"rtsps", ""},
 }
 
-// pulled fills in the address of an input that is pulled; false for one that is not.
-func pulled(in *Input, rest string) (bool, error) {
-	c, ok := carriers[in.Scheme]
+// setAddress fills in Address and Form if the scheme of the input is one that is pulled, and reports whether it is. Rest is the
+// URL without its scheme.
+func setAddress(in *Input, rest string) (bool, error) {
+	c, ok := transports[in.Scheme]
 	if !ok {
 		return false, nil
 	}
@@ -123,7 +125,7 @@ func pulled(in *Input, rest string) (bool, error) {
 	return true, nil
 }
 
-// formOf tells by a path what comes over plain HTTP.
+// formOf is the form of media at a path of an http or https URL.
 func formOf(path string) Form {
 	switch {
 	case strings.HasSuffix(path, ".flv"):
@@ -134,10 +136,10 @@ func formOf(path string) Form {
 	return TS
 }
 
-// errLater is the reason of a value that this version understands and does not obey.
-var errLater = errors.New("not built")
+// errUnsupported is wrapped by the error of a word that is understood and not supported yet.
+var errUnsupported = errors.New("not built")
 
-// parseInput reads the URL of an input. A scheme that is not built gives an error that wraps errLater.
+// parseInput reads the URL of an input.
 func parseInput(text string, at Pos) (Input, error) {
 	in := Input{URL: text, Pos: at}
 	scheme, rest, ok := strings.Cut(text, "://")
@@ -146,13 +148,13 @@ func parseInput(text string, at Pos) (Input, error) {
 	}
 	in.Scheme = strings.ToLower(scheme)
 	switch {
-	case slices.Contains(laterSchemes, in.Scheme):
-		return in, fmt.Errorf("%w: input of scheme %s", errLater, in.Scheme)
+	case slices.Contains(unsupportedSchemes, in.Scheme):
+		return in, fmt.Errorf("%w: input of scheme %s", errUnsupported, in.Scheme)
 	case !slices.Contains(inputSchemes, in.Scheme):
-		known := slices.Concat(inputSchemes, laterSchemes)
+		known := slices.Concat(inputSchemes, unsupportedSchemes)
 		return in, fmt.Errorf("found the scheme %s, expected %s%s", quote(in.Scheme), oneOf(inputSchemes), didYouMean(in.Scheme, known))
 	}
-	if is, err := pulled(&in, rest); is {
+	if pulled, err := setAddress(&in, rest); pulled {
 		return in, err
 	}
 	switch in.Scheme {

@@ -7,16 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of a file. The largest real one, 2,000 streams, has 200 kB.
+// The limits of a file. The largest real file, with 2,000 streams, has 200 kB.
 const (
 	maxFile   = 4 << 20 // in bytes
-	maxTokens = 500_000 // 2,000 streams need some 20,000
-	maxDepth  = 16      // nested blocks; the deepest directive known needs 4
+	maxTokens = 500_000 // a file with 2,000 streams has some 20,000
+	maxDepth  = 16      // nested blocks; no known directive needs more than 4
 )
 
-// A kind is the kind of a token. An unquoted word is anything up to white space, `;`, `{` or `}`. An option is a word that
-// begins with `key=`, key being an identifier; the directive decides whether it is an option or text, so that keys that
-// end in `=` need no quotes.
+// A kind is the kind of a token. An unquoted word ends before white space, `;`, `{` or `}`. An unquoted word that begins with
+// `key=`, where key is an identifier, is an option token. Only a directive with a block treats it as an option; for others it is
+// an ordinary word, so a cluster key that ends in `=` needs no quotes.
 type kind uint8
 
 const (
@@ -29,10 +29,10 @@ const (
 	endOfText
 )
 
-// A token is a word of a file or of a flag, or a sign between words.
+// A token is a word, or one of the characters `;`, `{` and `}` between words.
 type token struct {
 	kind kind
-	text string // of a word, without quotes
+	text string // a word without its quotes, or the character
 	pos  Pos
 }
 
@@ -41,7 +41,7 @@ type scanner struct {
 	src   string
 	at    int // byte offset of the next character
 	pos   Pos // of the next character; its line and column stay 0 in the text of a flag
-	count int // of the tokens so far
+	count int // the number of tokens so far
 }
 
 // newScanner makes the scanner of a text that begins at pos.
@@ -49,7 +49,7 @@ func newScanner(src []byte, pos Pos) *scanner {
 	return &scanner{src: strings.TrimPrefix(string(src), "\ufeff"), pos: pos}
 }
 
-// errorAt makes the problem that ends the reading of a text.
+// errorAt makes an error at a place.
 func errorAt(at Pos, format string, args ...any) *Problem {
 	return &Problem{Pos: at, Severity: Error, Text: fmt.Sprintf(format, args...)}
 }
@@ -118,7 +118,7 @@ func (s *scanner) next() (token, *Problem) {
 	return t, err
 }
 
-// skip passes white space and comments. A comment begins only where a word could, so a URL may contain `#`.
+// skip passes over white space and comments. A comment begins only where a word could begin, so a URL may contain `#`.
 func (s *scanner) skip() *Problem {
 	comment := false
 	for s.at < len(s.src) {
@@ -141,7 +141,7 @@ func (s *scanner) skip() *Problem {
 // word reads an unquoted word into t; a quote directly behind `key=` begins a quoted value.
 func (s *scanner) word(t token) (token, *Problem) {
 	var b strings.Builder
-	key := true // what was read so far may be the key of an option
+	key := true // the characters so far may be the key of an option
 	for !endsWord(s.peek()) {
 		r, err := s.take()
 		if err != nil {
@@ -171,7 +171,7 @@ func isIdentifier(r rune, first bool) bool {
 	return letter || !first && ('0' <= r && r <= '9' || r == '-' || r == '.')
 }
 
-// quoted reads a quoted string, which ends on its line and is followed by the end of the word.
+// quoted reads a quoted string. It must end on the line on which it begins, and the word must end with it.
 func (s *scanner) quoted() (string, *Problem) {
 	open := s.pos
 	q, err := s.take()
@@ -206,7 +206,7 @@ func (s *scanner) quoted() (string, *Problem) {
 	}
 }
 
-// escape reads a backslash and what it stands before.
+// escape reads a backslash and the character behind it.
 func (s *scanner) escape() (rune, *Problem) {
 	at := s.pos
 	if _, err := s.take(); err != nil {

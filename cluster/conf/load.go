@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Flags are the settings of a command line, in the form in which they are typed. Each is understood exactly as the
-// directive that it stands for, so that nothing can be said by flags that the file would refuse.
+// Flags are the flags of a command line, as text. Each is read as the directive that it stands for, so a flag refuses whatever
+// the file would refuse.
 type Flags struct {
-	// Values are what was given, by the [Flag.Name]; empty values say nothing.
+	// Values are the values that were given, by [Flag.Name]. Empty values are ignored.
 	Values map[string][]string
 
-	// Self are names by which capture_at may mean this node although no directive says so, such as its host name.
+	// Self are further names by which capture_at may mean this node, such as its host name.
 	Self []string
 }
 
@@ -19,8 +19,8 @@ type Flags struct {
 type Flag struct {
 	Name, Placeholder, Help string
 
-	// Many says that the flag may be given several times. Its variable then has the values one per line if PerLine is
-	// set, and otherwise with commas between them.
+	// Many says that the flag may be given several times. In its environment variable the values then stand on lines of their
+	// own if PerLine is set, and otherwise with commas between them.
 	Many, PerLine bool
 }
 
@@ -45,7 +45,7 @@ func (d *directive) flagName() string {
 	return strings.ReplaceAll(d.name, "_", "-")
 }
 
-// flagHelp says what the flag does, in which unit, and what holds without it.
+// flagHelp is the help text of the flag: its purpose, unit and default.
 func (d *directive) flagHelp() string {
 	help := d.flag.help
 	if help == "" {
@@ -54,31 +54,31 @@ func (d *directive) flagHelp() string {
 	if d.unit != "" {
 		help = strings.TrimSuffix(help, ".") + ", in " + d.unit + "."
 	}
-	if usual := d.defaults(); usual != "" && d.flag.entry == nil {
-		help += " Default " + usual + "."
+	if byDefault := d.defaults(); byDefault != "" && d.flag.entry == nil {
+		help += " Default " + byDefault + "."
 	}
 	return help
 }
 
-// Parse understands a configuration file. The file is never nil; when the problems say that it failed, it holds as much
-// as was understood and must not be obeyed. Filename is for messages only.
+// Parse reads a configuration file. The result is never nil. If [Problems.Failed], it holds only the part that could be read, and
+// must not be used. Filename is for messages only.
 func Parse(filename string, src []byte) (*File, Problems) {
 	return Load(filename, src, Flags{})
 }
 
-// Load is [Parse] with flags laid over the file. A node that runs by flags alone has no src.
+// Load is [Parse] with flags that override the file. For a node that is configured by flags alone, src is empty.
 func Load(filename string, src []byte, flags Flags) (*File, Problems) {
 	f := &File{}
 	r := &reader{file: f, top: f.block(), self: flags.Self, keyless: map[string][]Pos{}}
 	for _, d := range rows[inFile] {
-		if d.reset != nil {
-			d.reset(r.top)
+		if d.setDefault != nil {
+			d.setDefault(r.top)
 		}
 	}
 	list, err := parse(src, Pos{File: filename, Line: 1, Col: 1})
 	if err != nil {
 		r.errorf(err.Pos, "%s", err.Text)
-		return f, r.sorted() // half a file would only bring messages that are wrong
+		return f, r.sorted() // half a file would lead to wrong messages
 	}
 	for _, e := range r.overlay(list, flags.Values) {
 		r.walk(r.top, e)
@@ -87,7 +87,7 @@ func Load(filename string, src []byte, flags Flags) (*File, Problems) {
 	return f, r.sorted()
 }
 
-// overlay replaces and adds entries by what flags say.
+// overlay replaces and adds entries of the file by those of flags.
 func (r *reader) overlay(list []*entry, values map[string][]string) []*entry {
 	for _, d := range table {
 		if d.flag == nil {

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the longest stream name in bytes: escaped, three times as long, it still fits into a URL and, below a
-// directory, nearly always into a file name.
+// maxName is the longest stream name, in bytes. Escaping makes a name at most three times as long, and so it still fits into a
+// URL and, as a path, nearly always into a file system.
 const maxName = 255
 
-// ErrReserved is the reason of a name that is taken by the node's own URLs.
+// ErrReserved is wrapped by the error of a name that has another meaning in the node's URLs.
 var ErrReserved = errors.New("reserved")
 
 var (
@@ -21,9 +21,8 @@ var (
 	reservedLast  = []string{"embed.html", "mpegts", "whep", "whip"}
 )
 
-// CheckName reports why a stream cannot have this name, for configured streams and publishers alike; nil means that it
-// can. The error wraps [ErrReserved] if the name means something else in a URL. Balancers are the names of the
-// configured balancers.
+// CheckName returns an error if a stream cannot have this name. It is used for streams of the file and for publishers. Balancers
+// are the names of the configured balancers. The error wraps [ErrReserved] if the name has another meaning in the node's URLs.
 func CheckName(name string, balancers []string) error {
 	if name == "" {
 		return errors.New("found an empty name, expected a stream name")
@@ -58,7 +57,7 @@ func CheckName(name string, balancers []string) error {
 	return nil
 }
 
-// checkNodeName reports why a node cannot announce this name: it stands in lists, logs and file names.
+// checkNodeName returns an error if a node cannot have this name. Node names appear in lists, logs and file names.
 func checkNodeName(name string) error {
 	switch {
 	case name == "":

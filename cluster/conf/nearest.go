@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// maxWord is the longest word, in characters, for which a near one is looked for: the search is quadratic.
+// maxWord is the longest word, in characters, for which a similar one is searched. The time grows with the square of the length.
 const maxWord = 64
 
-// Nearest gives the known word with the smallest edit distance to word, the first in alphabetical order among equals,
-// or "" when none is near enough to have been meant.
+// Nearest gives the known word with the smallest edit distance to word; of several, the first in alphabetical order. It gives ""
+// if no known word is similar enough.
 func Nearest(word string, known []string) string {
 	w := []rune(strings.ToLower(word))
 	if len(w) == 0 || len(w) > maxWord {
@@ -23,7 +23,7 @@ func Nearest(word string, known []string) string {
 		if n := len(kr) - len(w); n >= bestDistance || -n >= bestDistance || len(kr) > maxWord {
 			continue
 		}
-		// A word that shares nothing with the other is no misspelling of it.
+		// Words in which every letter differs are not similar, even if both are short.
 		if d := distance(w, kr); d < bestDistance && d < max(len(w), len(kr)) {
 			best, bestDistance = k, d
 		}
@@ -56,7 +56,7 @@ func distance(a, b []rune) int {
 	return row[len(b)]
 }
 
-// didYouMean is the end of a message about an unknown word: the nearest known one, if there is one.
+// didYouMean is the end of a message about an unknown word: it suggests the nearest known word, or is empty.
 func didYouMean(word string, known []string) string {
 	if n := Nearest(word, known); n != "" {
 		return fmt.Sprintf("; did you mean %s?", quote(n))
@@ -64,8 +64,8 @@ func didYouMean(word string, known []string) string {
 	return ""
 }
 
-// quote shows a word of the file in a message: quoted, cut if long, with control characters escaped and the password of
-// a URL hidden.
+// quote is a word of the file for a message, in quotes: cut if it is long, with control characters escaped and the password of a
+// URL hidden.
 func quote(word string) string {
 	const limit = 80
 	word = maskURL(word)

@@ -8,24 +8,23 @@ import (
 type word struct {
 	text   string
 	pos    Pos
-	option bool // `key=value`, unquoted at the key
+	option bool // an option token, see [kind]
 }
 
-// An entry is a directive before it is understood: `name args key=value … ;`, or the same with a block in place of the
-// semicolon.
+// An entry is a directive as the text has it, before its name is looked up: `name words … ;` or `name words … { … }`.
 type entry struct {
 	name  string
 	pos   Pos
 	words []word
-	kids  []*entry // of its block
+	kids  []*entry // the directives in its block
 
 	hasBlock bool
-	unclosed bool // the text ends before the block does
+	unclosed bool // the text ends before the closing brace of the block
 	blamed   bool // a message has already said that the block's closing brace may be missing
-	end      Pos  // of the closing brace
+	end      Pos  // the place of the closing brace
 }
 
-// head shows the beginning of a directive in a message: its name and its first word, if that may be shown.
+// head is the beginning of a directive for a message: its name, and its first word unless that may be a secret.
 func (e *entry) head() string {
 	if len(e.words) == 0 || e.words[0].option || isSecret(e.name) {
 		return short(e.name)
@@ -33,8 +32,8 @@ func (e *entry) head() string {
 	return short(e.name + " " + maskURL(e.words[0].text))
 }
 
-// parse makes the directives of a text that begins at a position; line 0 is that of a flag's text, in which the last
-// semicolon may be left out. A problem ends it: what follows would be guesswork.
+// parse reads the directives of a text that begins at a position. Line 0 means that the text is a flag's, in which the last
+// semicolon may be left out. Parse stops at the first error, since it could only guess how the text goes on.
 func parse(src []byte, at Pos) ([]*entry, *Problem) {
 	if len(src) > maxFile {
 		return nil, errorAt(at, "found a file of %d bytes, expected at most %d", len(src), maxFile)
@@ -49,7 +48,7 @@ func parse(src []byte, at Pos) ([]*entry, *Problem) {
 	return list, nil
 }
 
-// list reads directives up to the brace that ends their block, or to the end of the text, and gives what ended them.
+// list reads directives up to a closing brace or the end of the text, and returns that token too.
 func (s *scanner) list(depth int) (list []*entry, end token, err *Problem) {
 	for {
 		t, err := s.next()
@@ -71,9 +70,9 @@ func (s *scanner) list(depth int) (list []*entry, end token, err *Problem) {
 	}
 }
 
-// rest reads what follows the name of a directive.
+// rest reads the words and the block behind the name of a directive.
 func (s *scanner) rest(e *entry, depth int) *Problem {
-	last := e.pos // of the word before t
+	last := e.pos // the place of the word before t
 	for {
 		t, err := s.next()
 		if err != nil {
@@ -117,7 +116,7 @@ func (t token) String() string {
 	}
 }
 
-// theEnd names what ends at a position.
+// theEnd is the end of the text for a message, with a position in it.
 func theEnd(at Pos) string {
 	if at.Line == 0 {
 		return "the end of the flag"
@@ -125,7 +124,7 @@ func theEnd(at Pos) string {
 	return "the end of the file"
 }
 
-// short shows a word of the file within a message: cut if long, with the password of a URL hidden.
+// short is a word of the file for a message, without quotes: cut if it is long, with the password of a URL hidden.
 func short(word string) string {
 	word = maskURL(word)
 	if r := []rune(word); len(r) > 40 {

@@ -10,38 +10,39 @@ import (
 	"weir/protocols"
 )
 
-// What holds where the entry of a peer says nothing.
+// The defaults of a peer's directives.
 const (
 	DefaultFetchTimeout = 2 * time.Second
 	DefaultStaleTimeout = 10 * time.Second
 )
 
-// maxChannels bounds what a node may be said to capture.
+// maxChannels is the highest channel_limit that a file may give.
 const maxChannels = 1_000_000
 
-// A Peer is one entry of the list of nodes.
+// A Peer is one entry of the group's list of nodes.
 type Peer struct {
 	Host string // lower case; an IPv6 address has no brackets
 	Port int    // 0 means not given: 80, or 443 for an https API URL
 
-	// The URLs are SCHEME://HOST[:PORT], without path; the port is left out where it is the scheme's own. APIURL is
-	// where the peer's state is fetched, Public is what viewers see, Private where media is fetched. None is empty.
+	// The URLs have the form SCHEME://HOST[:PORT]; the port is left out if it is the default of the scheme. The peer's state is
+	// fetched from APIURL and its media from Private; viewers are sent to Public. None is empty.
 	APIURL, Public, Private string
 
-	// PublicGiven says that the file itself names a public URL; otherwise viewers see the API URL.
+	// PublicGiven says that the file gives a public URL; otherwise Public is APIURL.
 	PublicGiven bool
 
-	// FetchTimeout is the interval of fetches, StaleTimeout the silence after which the peer is taken for dead.
+	// FetchTimeout is the interval between two fetches of the peer's state. A peer that has been silent for StaleTimeout is
+	// taken for dead.
 	// Invariant: 0 < FetchTimeout < StaleTimeout.
 	FetchTimeout, StaleTimeout time.Duration
 
-	ChannelLimit int // most captured streams; 0 means no limit
-	CPULimit     int // percent; 0 means no limit
+	ChannelLimit int // the most streams that the peer captures; 0 means no limit
+	CPULimit     int // in percent; 0 means no limit
 
-	// MaxBitrate is what the peer may send, in bits per second, where a balancer says nothing else; 0 means no cap.
+	// MaxBitrate is the most that the peer may send, in bits per second; 0 means no limit. A balancer may give another one.
 	MaxBitrate int64
 
-	// ClusterKey is the key of this link in both directions; it is the global one if the entry gives none.
+	// ClusterKey is the key of the link to the peer, in both directions; the default is the key of the file.
 	ClusterKey string
 
 	Pos Pos
@@ -50,7 +51,7 @@ type Peer struct {
 // Name is the entry's identity: HOST, or HOST:PORT if the port was given.
 func (p Peer) Name() string { return Address{p.Host, p.Port}.Name() }
 
-// entry is the same for two entries that mean one node.
+// entry is HOST:PORT, with the default port if none was given. Two entries that mean one node have the same.
 func (p Peer) entry() string { return joinHostPort(p.Host, effectivePort(p)) }
 
 func (p *Peer) key() *string { return &p.ClusterKey }
@@ -58,24 +59,24 @@ func (p *Peer) where() Pos   { return p.Pos }
 
 var peerDirectives = []directive{
 	{
-		name: "peer", in: inFile, many: true, block: inPeer, alike: true,
-		value:  entries("HOST[:PORT]", func(f *File) *[]Peer { return &f.Peers }, parsePeerEntry, func(p *Peer) *block { return about(p.Name(), p.entry(), p) }),
+		name: "peer", in: inFile, many: true, block: inPeer, mayRepeat: true,
+		value:  entries("HOST[:PORT]", func(f *File) *[]Peer { return &f.Peers }, parsePeerEntry, func(p *Peer) *block { return newBlock(p.Name(), p.entry(), p) }),
 		reload: AtOnce, example: "n2.example.com:8080 { public https://cdn.example.com; }",
 		flag: &nodeFlag{placeholder: "HOST[:PORT]", entry: peerFlag, help: "Add a peer; a block with its settings may follow, as in the file."},
-		doc:  "A node of the group; every node has the same list of all of them.",
+		doc:  "A node of the group; the list of peers is the same on every node.",
 	},
 	{
 		name: "api_url", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.APIURL }), reload: AtOnce,
-		usual: "http://HOST[:PORT] of the entry", example: "https://n2.example.com", doc: "Where the other nodes fetch the state of the peer.",
+		defaultWords: "http://HOST[:PORT] of the entry", example: "https://n2.example.com", doc: "Where the other nodes fetch the state of the peer.",
 	},
 	{
 		name: "public_payload_url", also: "public", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Public }), reload: NewClients,
-		implied: func(b *block) bool { return !part[*Peer](b).PublicGiven }, usual: "that of api_url", example: "https://cdn.example.com",
-		doc: "Where viewers reach the peer: what redirects and playlists name.",
+		isDefault: func(b *block) bool { return !part[*Peer](b).PublicGiven }, defaultWords: "that of api_url", example: "https://cdn.example.com",
+		doc: "Where viewers reach the peer; redirects and playlists contain this URL.",
 	},
 	{
 		name: "private_payload_url", also: "private", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.Private }), reload: AtOnce,
-		usual: "that of api_url", example: "10.0.0.2:8080", doc: "Where other nodes fetch the media of the peer.",
+		defaultWords: "that of api_url", example: "10.0.0.2:8080", doc: "Where other nodes fetch the media of the peer.",
 	},
 	{
 		name: "fetch_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.FetchTimeout }, DefaultFetchTimeout, 1), reload: AtOnce,
@@ -84,22 +85,22 @@ var peerDirectives = []directive{
 	{
 		name: "stale_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.StaleTimeout }, DefaultStaleTimeout, 1), reload: AtOnce,
 		example: "20000",
-		doc:     "How long the peer may be silent before the others take over its streams; the longest of all peers also bounds how long a request waits for a take-over.",
+		doc:     "How long the peer may be silent before the others take over its streams. A request waits for a take-over a little longer than the longest stale_timeout of all peers.",
 	},
 	{
 		name: "channel_limit", in: inPeer, value: number("NUMBER", func(p *Peer) *int { return &p.ChannelLimit }, 1, maxChannels), reload: AtOnce,
-		usual: "no limit", example: "100", doc: "The most streams that the peer captures at one time.",
+		defaultWords: "no limit", example: "100", doc: "The most streams that the peer captures at one time.",
 	},
 	{
-		name: "cpu_limit", in: inPeer, value: percent(func(p *Peer) *int { return &p.CPULimit }), reload: AtOnce, usual: "no limit", example: "80",
+		name: "cpu_limit", in: inPeer, value: percent(func(p *Peer) *int { return &p.CPULimit }), reload: AtOnce, defaultWords: "no limit", example: "80",
 		doc: "The load of the peer's processor above which it gets no further streams.",
 	},
 	{
-		name: "max_bitrate", in: inPeer, value: bits(func(p *Peer) *int64 { return &p.MaxBitrate }), reload: NewClients, usual: "no cap", example: "1G",
-		doc: "What the peer may send before balancers choose it no more, where they say nothing else.",
+		name: "max_bitrate", in: inPeer, value: bits(func(p *Peer) *int64 { return &p.MaxBitrate }), reload: NewClients, defaultWords: "no cap", example: "1G",
+		doc: "The output at which balancers no longer choose the peer, unless the balancer gives another.",
 	},
 	{
-		name: "cluster_key", in: inPeer, value: keyValue, secret: true, inherits: true, reload: Restart, usual: "the cluster_key of the file",
+		name: "cluster_key", in: inPeer, value: keyValue, secret: true, inherits: true, reload: Restart, defaultWords: "the cluster_key of the file",
 		example: "another-secret-of-16-or-more", doc: "Key of the link to the peer, in both directions.",
 	},
 }
@@ -109,7 +110,7 @@ func parsePeerEntry(text string, at Pos) (Peer, error) {
 	return Peer{Host: host, Port: port, Pos: at}, err
 }
 
-// peerFlag reads HOST[:PORT], with or without a block behind it.
+// peerFlag reads HOST[:PORT], and a block if one follows.
 func peerFlag(text string, at Pos) (*entry, *Problem) {
 	list, err := parse([]byte("peer "+text), at)
 	if err == nil && len(list) != 1 {
@@ -183,7 +184,7 @@ func (r *reader) finishPeer(b *block) *Peer {
 	return p
 }
 
-// checkTimeouts judges the pace of a peer in a group of n nodes.
+// checkTimeouts reports timeouts of a peer with which live peers would often be taken for dead. The group has n nodes.
 func (r *reader) checkTimeouts(b *block, n int) {
 	p := part[*Peer](b)
 	fetch, stale := p.FetchTimeout, p.StaleTimeout
@@ -208,9 +209,9 @@ func (r *reader) checkTimeouts(b *block, n int) {
 	}
 }
 
-// falseTakeOvers is how often per day some live peer of n is taken for dead because all polls within its stale timeout
-// were lost, when one poll in a hundred is lost and nobody relays evidence: n(n−1)/F · (1−p) · p^k, k = ⌊(S−RTT)/F⌋.
-// The round trip is taken as not zero and else negligible.
+// falseTakeOvers is how often per day, in a group of n nodes, a live peer is taken for dead because all fetches within its
+// stale timeout were lost. One fetch in a hundred is lost, and no third node tells that the peer is alive:
+// n(n−1)/F · (1−p) · p^k, k = ⌊(S−RTT)/F⌋. The round-trip time RTT is taken as very small but not zero.
 func falseTakeOvers(n int, fetch, stale time.Duration) float64 {
 	const p = 0.01
 	k := (stale - time.Nanosecond) / fetch
@@ -218,7 +219,7 @@ func falseTakeOvers(n int, fetch, stale time.Duration) float64 {
 	return float64(n) * float64(n-1) * day * (1 - p) * math.Pow(p, float64(k))
 }
 
-// rate shows a number with about two digits.
+// rate shows a number of events, with about two digits.
 func rate(x float64) string {
 	switch {
 	case x < 0.01:
@@ -230,14 +231,14 @@ func rate(x float64) string {
 	}
 }
 
-// fitting are the peers that a host, and a port unless that is 0, may mean.
+// fitting are the peers with this host and this port; if port is 0, all peers with this host.
 func (f *File) fitting(host string, port int) (fits []Peer) {
 	return slices.DeleteFunc(slices.Clone(f.Peers), func(p Peer) bool {
 		return p.Host != host || port != 0 && effectivePort(p) != port
 	})
 }
 
-// addresses show peers with their ports, for a message about a host that several share.
+// addresses lists the HOST:PORT of peers that share a host, for a message.
 func addresses(peers []Peer) string {
 	var names []string
 	for _, p := range peers {

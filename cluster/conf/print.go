@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// masked stands where a secret was.
+// masked is printed in place of a secret.
 const masked = "****"
 
-// Masked gives the configuration as text with everything filled in that holds by default, every key and password hidden.
+// Masked gives the configuration as text, with defaults filled in, and with keys and passwords hidden.
 func (f *File) Masked() string { return f.render(true) }
 
-// render gives the configuration as text. Unmasked, it parses to the same File.
+// render gives the configuration as text. If mask is not set, [Parse] makes the same File of it.
 func (f *File) render(mask bool) string {
 	p := &printer{mask: mask, top: f.block()}
 	p.inside(p.top)
 	return p.String()
 }
 
-// A printer writes directives.
+// A printer writes a model as directives.
 type printer struct {
 	strings.Builder
 	mask  bool
@@ -26,9 +26,9 @@ type printer struct {
 	depth int
 }
 
-// blocks gives the blocks of a directive that the model of a block holds.
+// blocks makes a block for each entry of the directive that the model of b holds.
 func (d *directive) blocks(b *block) []*block {
-	if d.each == nil || d.same != "" {
+	if d.each == nil || d.aliasOf != "" {
 		return nil
 	}
 	list := d.each(b)
@@ -38,19 +38,19 @@ func (d *directive) blocks(b *block) []*block {
 	return list
 }
 
-// shown gives the lines of a directive that say what would not hold without them.
+// shown gives the lines that are printed for a directive in b. A line that says only what holds anyway is left out.
 func (p *printer) shown(d *directive, b *block) [][]string {
-	if d.lines == nil || d.same != "" {
+	if d.lines == nil || d.aliasOf != "" {
 		return nil
 	}
-	if d.implied != nil && d.implied(b) {
+	if d.isDefault != nil && d.isDefault(b) {
 		return nil
 	}
 	lines := d.lines(b)
 	if d.inherits && b != p.top && slices.EqualFunc(lines, find(d.name, inFile).lines(p.top), slices.Equal) {
 		return nil
 	}
-	if d.brief && len(lines) == 1 && slices.Equal(lines[0], []string{d.preset}) {
+	if d.omitDefault && len(lines) == 1 && slices.Equal(lines[0], []string{d.defaultText}) {
 		return nil
 	}
 	for i, words := range lines {
@@ -59,7 +59,7 @@ func (p *printer) shown(d *directive, b *block) [][]string {
 	return lines
 }
 
-// words are the words of a directive as they are written: secrets hidden, and quoted where they must be.
+// words are the words of a directive as they are printed: quoted where necessary, and with secrets hidden if mask is set.
 func (p *printer) words(d *directive, words []string) []string {
 	out := make([]string, len(words))
 	for i, w := range words {
@@ -75,7 +75,7 @@ func (p *printer) words(d *directive, words []string) []string {
 	return out
 }
 
-// inside writes what stands in a block.
+// inside writes the directives in a block.
 func (p *printer) inside(b *block) {
 	for _, d := range rows[b.scope] {
 		for _, words := range p.shown(d, b) {
@@ -120,7 +120,7 @@ func (p *printer) line(name string, words []string, end string) {
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`, "\r", `\r`)
 
-// quoted quotes a word that the parser would not give back as it is.
+// quoted quotes a word that could not be read back without quotes.
 func quoted(w string) string {
 	if w == "" || strings.ContainsAny(w, " \t\n\r;{}\"'=\\") || strings.HasPrefix(w, "#") || strings.HasPrefix(w, "\ufeff") {
 		return `"` + escapes.Replace(w) + `"`

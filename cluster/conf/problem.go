@@ -22,7 +22,7 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// place is how a message refers to a position other than its own: the file is known from the message's head.
+// place is the position without the file's name. Messages use it to refer to a second position: they begin with the name.
 func (p Pos) place() string {
 	if p.Line == 0 {
 		return p.File
@@ -30,16 +30,16 @@ func (p Pos) place() string {
 	return fmt.Sprintf("%d:%d", p.Line, p.Col)
 }
 
-// A Severity says what a problem does to a start.
+// A Severity says whether a node starts with a problem.
 type Severity uint8
 
 const (
-	// Warning lets a node start: the setting works, but not as its author may think.
+	// Warning does not keep a node from starting: the file is valid, but may not do what its author meant.
 	Warning Severity = iota + 1
-	// Unsupported is a directive that is understood and not obeyed by this version. A node does not start with one, so
-	// that nothing is ignored silently.
+	// Unsupported is a directive that weir understands and does not support yet. A node does not start with it, so that
+	// nothing is ignored silently.
 	Unsupported
-	// Error is a file that cannot be obeyed.
+	// Error is a fault of the file. A node does not start with it.
 	Error
 )
 
@@ -74,7 +74,7 @@ func (p Problem) String() string {
 // Problems are what [Parse] found, in the order of the file, those of flags last.
 type Problems []Problem
 
-// Failed reports whether the configuration must be refused: one of the problems is more than a warning.
+// Failed reports whether one of the problems is more than a warning, so that the configuration must be refused.
 func (p Problems) Failed() bool {
 	return slices.ContainsFunc(p, func(q Problem) bool { return q.Severity != Warning })
 }
@@ -89,14 +89,14 @@ func (p Problems) String() string {
 	return b.String()
 }
 
-// maxProblems is where collecting ends: nobody reads on, and a hostile file shall not cost more than its size.
+// maxProblems is the most problems that are collected. Nobody reads more, and a hostile file must not take much memory.
 const maxProblems = 100
 
 // A report collects problems.
 type report struct {
 	list  Problems
 	over  int // how many were left out
-	fatal int // how many of all were more than warnings
+	fatal int // how many of all, listed or left out, were more than warnings
 }
 
 func (r *report) add(s Severity, at Pos, format string, args ...any) {
@@ -113,10 +113,10 @@ func (r *report) add(s Severity, at Pos, format string, args ...any) {
 func (r *report) errorf(at Pos, format string, args ...any) { r.add(Error, at, format, args...) }
 func (r *report) warnf(at Pos, format string, args ...any)  { r.add(Warning, at, format, args...) }
 
-// full reports whether a further problem would be left out, so that its words need not be looked for.
+// full reports whether a further problem would be left out, so that its text need not be made.
 func (r *report) full() bool { return len(r.list) >= maxProblems }
 
-// sorted gives the problems in reading order and says how many were left out.
+// sorted gives the problems in the order of their places. If some were left out, the last one says how many.
 func (r *report) sorted() Problems {
 	slices.SortStableFunc(r.list, func(a, b Problem) int {
 		flag := func(p Pos) int {

@@ -7,34 +7,34 @@ import (
 	"strings"
 )
 
-// A call is a directive with its words sorted.
+// A call is a directive that is being read.
 type call struct {
 	*entry
-	args []word
+	args []word // the words that are no options
 }
 
-// A block is what stands between braces, or the whole file: while it is read, or while the model is printed.
+// A block is the content of a pair of braces, or the whole file. Blocks exist while a file is read and while a model is printed.
 type block struct {
-	*call    // the directive whose block it is; nil for the file
-	row      *directive
+	*call               // the directive in front of the braces; nil for the file, and while a model is printed
+	row      *directive // of the directive in front of the braces
 	scope    scope
 	outer    *block   // nil for the file
-	models   []any    // pointers; see [part]
-	title    []string // what stands behind the directive's name
+	models   []any    // pointers to the parts of the model in which the block's directives are stored; see [part]
+	title    []string // the words behind the directive's name
 	spelling string   // the name under which the block is printed; empty for its row's
 
-	later   bool // not built: what the block holds is known by name and not obeyed
-	refused bool // what the block holds is looked at, and then the block is dropped
+	namesOnly bool // only the names of the directives in the block are checked; nothing is stored
+	refused   bool // the directives in the block are read, for their errors, and then the block is dropped
 
-	id     string               // tells the block from its like; empty if two may be the same
-	said   map[string]*call     // by canonical name, the first of each directive in it
-	kids   []*block             // the blocks in it, in the order of the text
-	counts map[string]int       // of the kids, by canonical name
-	byID   map[[2]string]*block // the kids by canonical name and id
-	at     int                  // of a block that is printed: the place among its like
+	id     string               // identifies the block among those of one directive; empty if two may be the same
+	said   map[string]*call     // the directives that stand in the block, by canonical name; of several the first
+	kids   []*block             // the blocks that stand in the block, in the order of the text
+	counts map[string]int       // the number of kids, by canonical name
+	byID   map[[2]string]*block // the kids, by canonical name and id
+	at     int                  // only while printing: the index among the blocks of one directive
 }
 
-// part gives the part of the model of type M that a block is about.
+// part gives the part of the model, of type M, in which the directives of a block are stored. It panics if there is none.
 func part[M any](b *block) M {
 	m, ok := optional[M](b)
 	if !ok {
@@ -43,7 +43,7 @@ func part[M any](b *block) M {
 	return m
 }
 
-// optional gives the part of the model of type M that a block is about, if the block is about such a part.
+// optional is part for a block that may have no part of type M; ok is false then.
 func optional[M any](b *block) (m M, ok bool) {
 	for _, model := range b.models {
 		if m, ok = model.(M); ok {
@@ -79,15 +79,15 @@ type reader struct {
 	report
 	file    *File
 	top     *block
-	self    []string         // names by which this node may be meant
+	self    []string         // the names by which capture_at may mean this node
 	keyless map[string][]Pos // the directives that need a cluster key and have none of their own
 }
 
-// maxEntries is how many peers, directories, balancers, or listeners of one kind a file may have: they are compared with
-// each other. The largest cluster meant has 20 nodes, the largest simulated one some hundreds.
+// maxEntries is how many peers, directories, balancers, or listeners of one protocol a file may have. Each entry is compared with
+// each other one. The largest cluster that weir is made for has 20 nodes; the largest simulated one has some hundreds.
 const maxEntries = 1000
 
-// walk understands one directive in a block.
+// walk reads one directive that stands in the block b, and everything in its own block.
 func (r *reader) walk(b *block, e *entry) {
 	defer r.checkClosed(e)
 	if b.scope == anywhere {
@@ -104,8 +104,8 @@ func (r *reader) walk(b *block, e *entry) {
 		r.errorf(e.pos, "found a block behind `%s`, expected `;`", e.name)
 		return
 	}
-	inner := &block{later: true}
-	if !b.later {
+	inner := &block{namesOnly: true}
+	if !b.namesOnly {
 		before := b.said[d.canonical()]
 		if before != nil && !d.many {
 			r.errorf(e.pos, "found `%s` a second time, expected it once; the first is at %s", e.name, before.pos.place())
@@ -114,7 +114,7 @@ func (r *reader) walk(b *block, e *entry) {
 		if before == nil {
 			b.said[d.canonical()] = c
 		}
-		if d.later && d.open == nil {
+		if d.unsupported && d.open == nil {
 			r.add(Unsupported, e.pos, "`%s`", e.name)
 		}
 		if ok && d.read != nil {
@@ -130,25 +130,25 @@ func (r *reader) walk(b *block, e *entry) {
 	}
 }
 
-// open begins the block of a directive. One that cannot be obeyed is looked at, but does not become a kid of b.
+// open begins the block of a directive. If the block is refused, it does not become a kid of b.
 func (r *reader) open(d *directive, b *block, c *call) *block {
 	name := d.canonical()
 	if !d.unbounded && b.counts[name] >= maxEntries {
 		r.errorf(c.pos, "found more than %d of `%s`, expected fewer", maxEntries, c.name)
-		return &block{later: true}
+		return &block{namesOnly: true}
 	}
 	inner := d.open(r, b, c)
 	inner.said, inner.counts, inner.byID = map[string]*call{}, map[string]int{}, map[[2]string]*block{}
 	for _, row := range rows[d.block] {
-		if row.reset != nil {
-			row.reset(inner)
+		if row.setDefault != nil {
+			row.setDefault(inner)
 		}
 	}
 	if inner.refused {
 		return inner
 	}
 	key := [2]string{name, inner.id}
-	if before := b.byID[key]; before != nil && inner.id != "" && !d.alike {
+	if before := b.byID[key]; before != nil && inner.id != "" && !d.mayRepeat {
 		where := ""
 		if b.outer != nil {
 			where = fmt.Sprintf(" in `%s`", b.head())
@@ -163,8 +163,8 @@ func (r *reader) open(d *directive, b *block, c *call) *block {
 	return inner
 }
 
-// sortWords divides the words of a directive into arguments and options, checks the number of the former, and gives the
-// directives of its block with the options in front. It reports false if the directive cannot be obeyed.
+// sortWords divides the words of a directive into arguments and options, and checks the number of arguments. It returns the
+// directives of the block, with the options as directives in front of them, and false if the number is wrong.
 func (r *reader) sortWords(d *directive, c *call) ([]*entry, bool) {
 	e := c.entry
 	var options []*entry
@@ -195,7 +195,7 @@ func (r *reader) sortWords(d *directive, c *call) ([]*entry, bool) {
 	return kids, true
 }
 
-// surplus reports a word too many, which is often the next line after a forgotten semicolon.
+// surplus reports a word too many. If the word stands on a later line, a semicolon was probably forgotten.
 func (r *reader) surplus(d *directive, c *call) {
 	w, last := c.args[d.max], c.pos
 	if d.max > 0 {
@@ -212,8 +212,8 @@ func (r *reader) surplus(d *directive, c *call) {
 	r.errorf(w.pos, "found %s, expected nothing more than `%s`", shown, strings.TrimSuffix(c.name+" "+d.args, " "))
 }
 
-// misplaced reports a directive that is unknown, or known elsewhere. In the latter case a block around it was probably
-// not closed: the message names the place where that block was opened, and reading goes on as if it had been closed.
+// misplaced reports a directive that may not stand in the block b. If it may stand in a block around b, then b was probably not
+// closed: the message names the place where b was opened, and reading goes on as if b had been closed.
 func (r *reader) misplaced(b *block, e *entry) {
 	for outer := b.outer; outer != nil; outer = outer.outer {
 		if find(e.name, outer.scope) == nil {
@@ -252,8 +252,8 @@ func (r *reader) misplaced(b *block, e *entry) {
 	}
 }
 
-// checkClosed reports a block that lasts to the end of the file, unless a message has named the place where the block
-// should have ended.
+// checkClosed reports a block that is not closed before the end of the file. It reports nothing if misplaced has already named
+// the place where the brace is probably missing.
 func (r *reader) checkClosed(e *entry) {
 	if e.unclosed && !e.blamed {
 		e.blamed = true
@@ -261,19 +261,20 @@ func (r *reader) checkClosed(e *entry) {
 	}
 }
 
-// refuse reports why a word of a directive cannot be obeyed.
+// refuse reports err, the reason why a word of the directive called name is wrong or not supported.
 func (r *reader) refuse(at Pos, name string, err error) {
-	if errors.Is(err, errLater) {
-		r.add(Unsupported, at, "%s", strings.TrimPrefix(err.Error(), errLater.Error()+": "))
+	if errors.Is(err, errUnsupported) {
+		r.add(Unsupported, at, "%s", strings.TrimPrefix(err.Error(), errUnsupported.Error()+": "))
 		return
 	}
 	r.errorf(at, "`%s`: %v", name, err)
 }
 
-// takeOver gives a block what it does not say itself and another one does: its template, or the file around it.
-func (r *reader) takeOver(b, from *block, row func(*directive) bool) {
+// takeOver gives the block b the settings of another block, from, for directives that stand in `from` and not in b. From is a
+// template or the top of the file. Only directives whose row is selected are taken.
+func (r *reader) takeOver(b, from *block, selected func(*directive) bool) {
 	for _, d := range rows[b.scope] {
-		if d.same != "" || !row(d) {
+		if d.aliasOf != "" || !selected(d) {
 			continue
 		}
 		if d.merge != nil {

@@ -2,18 +2,18 @@ package conf
 
 import "slices"
 
-// A Directive is what a reference says of one row of the table.
+// A Directive is the description of one row of the table, for reference pages.
 type Directive struct {
 	Name    string
 	Also    string   // another spelling; empty for none
-	Where   []string // the blocks in which it stands, in the order of the table of blocks
-	Args    string   // what stands behind the name; empty for nothing
+	Where   []string // the blocks in which the directive may stand
+	Args    string   // the words behind the name; empty for none
 	Unit    string   // of a number; empty for none
-	Default string   // in words of the file, or of people; empty where there can be none
+	Default string   // as the file would give it, or described in words; empty for none
 	Flag    string   // of `weir node`, with dashes; empty for none
 	Many    bool     // may stand several times in one block
-	Block   bool     // has a block in which something is obeyed
-	Obeyed  bool     // otherwise the directive is only understood, and nothing below is filled in
+	Block   bool     // has a block with at least one supported directive
+	Obeyed  bool     // false for a directive that is reported as [Unsupported]; the fields below may be empty then
 
 	Doc     string // a sentence
 	Reload  Reload
@@ -24,12 +24,12 @@ type Directive struct {
 func Directives() []Directive {
 	var list []Directive
 	for _, d := range table {
-		if d.same != "" {
+		if d.aliasOf != "" {
 			continue
 		}
 		is := Directive{
 			Name: d.name, Also: d.also, Where: d.in.words(), Args: d.args, Unit: d.unit, Default: d.defaults(),
-			Many: d.many, Block: slices.ContainsFunc(rows[d.block], func(in *directive) bool { return !in.later }), Obeyed: !d.later, Doc: d.doc, Reload: d.reload,
+			Many: d.many, Block: slices.ContainsFunc(rows[d.block], func(in *directive) bool { return !in.unsupported }), Obeyed: !d.unsupported, Doc: d.doc, Reload: d.reload,
 		}
 		if d.flag != nil {
 			is.Flag = "--" + d.flagName()
@@ -45,10 +45,10 @@ func Directives() []Directive {
 	return list
 }
 
-// defaults says what holds where a directive is left out; empty for one that has no default.
+// defaults describes the setting that holds if the directive is left out; empty if there is none.
 func (d *directive) defaults() string {
-	if d.usual != "" {
-		return d.usual
+	if d.defaultWords != "" {
+		return d.defaultWords
 	}
-	return d.preset
+	return d.defaultText
 }

@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// A Change is a directive that says something else in a newer file.
+// A Change is a directive whose setting differs between an older and a newer file.
 type Change struct {
-	Directive string // its name, and the block in which it stands if that is not the top of the file
+	Directive string // the name; if the directive stands in a block, also that of the block
 	Pos       Pos    // in the newer file, or in the older one if the newer leaves the directive out
 }
 
 // String gives the directive and its place.
 func (c Change) String() string { return fmt.Sprintf("%s (%s)", c.Directive, c.Pos) }
 
-// After is f as far as a node that runs by old can obey it without a restart: where f differs in a directive that needs
-// one, the result says what old says. It also gives those directives.
+// After is the configuration of a node that runs by the file old and reloads the file f. It is f, except that directives whose
+// change needs a restart keep the setting of old. After also returns those of them that differ.
 func (f *File) After(old *File) (*File, []Change) {
 	next := *f
 	next.Listeners = maps.Clone(f.Listeners)
@@ -33,13 +33,13 @@ func (f *File) After(old *File) (*File, []Change) {
 type comparison struct {
 	next, old *printer
 	changes   []Change
-	keep      []func() // put what old says into next, once everything is compared
+	keep      []func() // copy the settings of old into next; they run once everything is compared
 }
 
-// compare looks at a block of the newer file; was is that of the older one, nil if there was none.
+// compare compares a block of the newer file with the same block of the older file; was is nil if the older file has none.
 func (c *comparison) compare(b, was *block) {
 	for _, d := range rows[b.scope] {
-		if d.reload == Restart && d.same == "" {
+		if d.reload == Restart && d.aliasOf == "" {
 			var before [][]string
 			if was != nil {
 				before = c.old.shown(d, was)

@@ -11,7 +11,7 @@ import (
 // TestDirectivesThatNeedARestartStayAsTheyAre changes each directive at the top of the file to its example.
 func TestDirectivesThatNeedARestartStayAsTheyAre(t *testing.T) {
 	for _, d := range rows[inFile] {
-		if d.later || d.same != "" {
+		if d.unsupported || d.aliasOf != "" {
 			continue
 		}
 		text := d.name + " " + d.example

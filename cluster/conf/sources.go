@@ -9,11 +9,12 @@ import (
 	"unicode"
 )
 
-// A Template makes streams of names that no [Stream] has: PREFIX/ANYTHING, once somebody publishes it.
+// A Template describes streams that the file does not name: when a publisher comes for PREFIX/NAME, the template makes that
+// stream.
 type Template struct {
 	Name, Prefix string
 
-	// Stream is what such a stream is like; its name is empty.
+	// Stream is the description of every such stream; its name is empty.
 	Stream Stream
 
 	Pos Pos
@@ -21,24 +22,27 @@ type Template struct {
 
 // A Source is an origin whose streams are restreamed here.
 type Source struct {
-	// Name is the origin as the file has it. URL is where it answers, SCHEME://HOST[:PORT] without path for another
-	// node, whose list of streams is fetched. For a server of the scheme rtmp, rtmps, or http or https with a path, it
-	// is what stands before the names of its streams, which Only has to list.
-	Name, URL string
-	Plain     bool // not a node
+	// Name is the origin as the file gives it.
+	Name string
 
-	// Only, if OnlyGiven, are the streams that are restreamed by themselves; none means that all are, on request.
-	// Except are those that are not restreamed at all.
+	// URL has the form SCHEME://HOST[:PORT] if the origin is a node, whose list of streams is fetched from there. If the
+	// origin is another server (Plain), the URL of each of its streams is URL/NAME. Such a URL has the scheme rtmp or
+	// rtmps, or it has the scheme http or https and a path.
+	URL   string
+	Plain bool
+
+	// Only are the streams that are restreamed. If OnlyGiven is set and Only is empty, all streams of the origin are
+	// restreamed on demand. Except are streams that are never restreamed.
 	Only, Except []string
 	OnlyGiven    bool
 
-	// Prefix stands before the names here, with a slash; empty means none.
+	// Prefix and a slash are put before the origin's names of the streams; empty means that the names stay as they are.
 	Prefix string
 
-	// ClusterKey is the key of the link; it is the global one if the entry gives none.
+	// ClusterKey is the key of the link; the default is the key of the file. It is empty for a Plain origin.
 	ClusterKey string
 
-	// Stream is what its streams are like here: everything but name, inputs and title.
+	// Stream describes the origin's streams on this node. Its name, inputs and title are empty.
 	Stream Stream
 
 	Pos Pos
@@ -47,31 +51,31 @@ type Source struct {
 func (s *Source) key() *string { return &s.ClusterKey }
 func (s *Source) where() Pos   { return s.Pos }
 
-// sourceSettings are the rows of what stands in the blocks of templates and sources only, and of the directive that names
-// a template.
-var sourceSettings = []directive{
+// templateAndSourceDirectives are the directives that only the blocks of templates and sources have, and `template NAME;` of a
+// stream. The directives that these blocks share with the block of a stream are in streamBlockDirectives.
+var templateAndSourceDirectives = []directive{
 	{
-		name: "template", in: streams, value: note("NAME", nil), reload: AtOnce, usual: "none", example: "tv",
-		doc: "The template from which the stream takes what it does not say itself.",
+		name: "template", in: streams, value: unstored("NAME", nil), reload: AtOnce, defaultWords: "none", example: "tv",
+		doc: "The template whose settings hold for the stream wherever the stream does not give its own.",
 	},
 	{
 		name: "prefix", in: inTemplate, value: text("PREFIX", func(t *Template) *string { return &t.Prefix }, checkPrefix), reload: NewClients,
-		usual: "none", example: "talk", doc: "Whoever publishes PREFIX/NAME makes that stream.",
+		defaultWords: "none", example: "talk", doc: "A publisher that comes for PREFIX/NAME makes that stream.",
 	},
 	{
-		name: "only", in: inSource, value: onlyValue, reload: AtOnce, usual: "what the origin captures by itself", example: "cam01 cam02",
-		doc: "The streams that are restreamed; none means that all are, on request.",
+		name: "only", in: inSource, value: onlyValue, reload: AtOnce, defaultWords: "all streams that the origin does not restream itself", example: "cam01 cam02",
+		doc: "The streams that are restreamed; an empty list means all streams, each on demand.",
 	},
 	{
-		name: "except", in: inSource, value: names(0, func(s *Source) *[]string { return &s.Except }), reload: AtOnce, usual: "none", example: "private",
+		name: "except", in: inSource, value: names(0, func(s *Source) *[]string { return &s.Except }), reload: AtOnce, defaultWords: "none", example: "private",
 		doc: "The streams that are not restreamed.",
 	},
 	{
-		name: "prefix", in: inSource, value: text("PREFIX", func(s *Source) *string { return &s.Prefix }, checkPrefix), reload: AtOnce, usual: "none",
-		example: "far", doc: "Stands before the names of the streams here, with a slash.",
+		name: "prefix", in: inSource, value: text("PREFIX", func(s *Source) *string { return &s.Prefix }, checkPrefix), reload: AtOnce, defaultWords: "none",
+		example: "far", doc: "Names the streams PREFIX/NAME on this node.",
 	},
 	{
-		name: "cluster_key", in: inSource, value: keyValue, secret: true, inherits: true, reload: Restart, usual: "the cluster_key of the file",
+		name: "cluster_key", in: inSource, value: keyValue, secret: true, inherits: true, reload: Restart, defaultWords: "the cluster_key of the file",
 		example: "another-secret-of-16-or-more", doc: "Key of the link to the origin.",
 	},
 }
@@ -85,10 +89,10 @@ func names(least int, field func(*Source) *[]string) value {
 			return s, err
 		}
 		return s, nil
-	}, same)
+	}, asIs)
 }
 
-// onlyValue may be an empty list, which says something else than none.
+// onlyValue is a list of names that may be empty: `only;` means something else than no `only` at all, see [Source.Only].
 var onlyValue = func() value {
 	v := names(0, func(s *Source) *[]string { return &s.Only })
 	read, lines := v.read, v.lines
@@ -105,7 +109,7 @@ var onlyValue = func() value {
 	return v
 }()
 
-// shown is the source as the file names it.
+// shown is the name of the source in a printed file. A password is still in it.
 func (s *Source) shown() string {
 	if s.Plain {
 		return s.URL
@@ -117,7 +121,7 @@ func parseTemplate(name string, at Pos) (Template, error) {
 	return Template{Name: name, Stream: Stream{Static: true, Pos: at}, Pos: at}, nil
 }
 
-// parseSource reads HOST[:PORT], or a URL of a server that is no node.
+// parseSource reads the HOST[:PORT] or base URL of a node, or the URL of a server that is not a node.
 func parseSource(text string, at Pos) (Source, error) {
 	s := Source{Name: text, Stream: Stream{Static: true, Pos: at}, Pos: at}
 	scheme, rest, ok := strings.Cut(text, "://")
@@ -195,7 +199,7 @@ func (r *reader) finishSources() {
 	}
 }
 
-// Streams are those of a plain server, by the names that the source lists; nil for a node.
+// Streams are the streams of a Plain source, by the names in Only; nil for a node.
 func (s Source) Streams() []Stream {
 	if !s.Plain {
 		return nil
@@ -207,7 +211,7 @@ func (s Source) Streams() []Stream {
 		if strings.HasPrefix(in.Scheme, "http") {
 			in.URL += ".flv"
 		}
-		if _, err := pulled(&in, in.URL[len(in.Scheme)+len("://"):]); err != nil {
+		if _, err := setAddress(&in, in.URL[len(in.Scheme)+len("://"):]); err != nil {
 			continue // the name makes no URL
 		}
 		out = append(out, s.Restream(name, in, true))
@@ -215,15 +219,15 @@ func (s Source) Streams() []Stream {
 	return out
 }
 
-// Restream is a stream of the source: name is the origin's name of it, in what brings it, and static says that it is
-// captured without a client.
+// Restream makes the stream of this node for a stream of the origin. Name is the name at the origin, in is the input from which
+// the media comes, and static says that the stream is captured without a client.
 func (s Source) Restream(name string, in Input, static bool) Stream {
 	st := s.Stream
 	st.Name = name
 	if s.Prefix != "" {
 		st.Name = s.Prefix + "/" + name
 	}
-	in.Priority, in.SourceTimeout = 1, in.usualTimeout(st.SourceTimeout)
+	in.Priority, in.SourceTimeout = 1, in.defaultTimeout(st.SourceTimeout)
 	st.Inputs = []Input{in}
 	if st.Static = static; static {
 		st.ClientsTimeout = 0
@@ -232,7 +236,7 @@ func (s Source) Restream(name string, in Input, static bool) Stream {
 	return st
 }
 
-// Template gives the template that makes a stream of this name, or nil.
+// Template gives the template that makes a stream of this name, or nil. Of several the one with the longest prefix counts.
 func (f *File) Template(name string) *Template {
 	best := -1
 	for i, t := range f.Templates {

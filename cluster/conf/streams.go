@@ -10,36 +10,37 @@ import (
 	"weir/protocols"
 )
 
-// What holds where the file says nothing about a stream.
+// The defaults of a stream's directives.
 const (
 	DefaultLatency        = 40 * time.Millisecond
 	DefaultSourceTimeout  = time.Minute
 	DefaultClientsTimeout = time.Minute
 
-	// hlsSourceTimeout is the default of source_timeout for playlists, which come in large pieces.
+	// hlsSourceTimeout is the default of source_timeout for HLS inputs, whose media comes one segment at a time.
 	hlsSourceTimeout = 3 * time.Minute
 )
 
 // A Stream is one stream that this node's file configures.
 type Stream struct {
 	Name   string
-	Inputs []Input // in the order of the file; never empty unless Disabled
+	Inputs []Input // in the order of the file; empty only if Disabled
 
-	// SourceTimeout is that of inputs which give none themselves; zero means their default.
+	// SourceTimeout is the source_timeout in the stream's own block. It is the default for the stream's inputs; zero means not
+	// given.
 	SourceTimeout time.Duration
 
-	// Ingest is nil for a stream that every node captures for itself.
+	// Ingest is nil if every node captures the stream for itself.
 	Ingest *Ingest
 
 	Disabled bool
 	Title    string // empty means none
-	Static   bool   // captured without a viewer; otherwise on demand
+	Static   bool   // captured whether or not there is a viewer; otherwise on demand
 
-	// ClientsTimeout is how long an on-demand stream is captured after its last client. Negative means for ever, once a
-	// client has come; it is zero for a static stream.
+	// ClientsTimeout is how long an on-demand stream is captured after its last client has left. Negative means that the
+	// stream is never stopped once its first client has come. It is zero for a static stream.
 	ClientsTimeout time.Duration
 
-	// Restreamed says that it comes from a [Source]; no file says so itself.
+	// Restreamed says that the stream comes from a [Source]. It is not set for the streams that the file names.
 	Restreamed bool
 
 	Delivery
@@ -48,10 +49,10 @@ type Stream struct {
 
 // An Ingest says that one node of the group captures a stream.
 type Ingest struct {
-	CaptureAt string // the preferred node as the file has it; empty means none
+	CaptureAt string // the preferred node as the file gives it; empty means none
 
-	// Peer is the [Peer.Name] of the entry that CaptureAt means. It is empty if there is none such, or if CaptureAt is
-	// the node's own name and the list leaves the node itself out.
+	// Peer is the [Peer.Name] of the entry that CaptureAt means. It is empty if no entry fits: CaptureAt may be this node's own
+	// name while the list of peers leaves this node out.
 	Peer string
 
 	Handover  Handover
@@ -68,21 +69,22 @@ const (
 	Break Handover = "break" // the old one stops first, for sources that allow one connection
 )
 
-// Partition says what counts more when the group falls apart.
+// Partition says what happens to a stream when some nodes of the group cannot reach the others.
 type Partition string
 
 // The ways through a partition.
 const (
-	Available Partition = "available" // each part captures
-	Exclusive Partition = "exclusive" // at most one node captures
+	Available Partition = "available" // each part of the group captures the stream
+	Exclusive Partition = "exclusive" // at most one node of the whole group captures the stream
 )
 
 // Delivery says how viewers get a stream that another node has.
 type Delivery struct {
 	HLS HLSMode
 
-	// The protocols, in the words of [protocols.Protocol], whose viewers are redirected and those whose viewers are served
-	// through the asked node, whatever is the rule for the protocol. No protocol is in both; both are sorted.
+	// Redirect are the protocols whose viewers are redirected to the owner. Relay are the protocols whose viewers are served
+	// by the asked node, which relays the stream. For a protocol in neither list, [protocols.Descriptor.Follows] decides. No
+	// protocol is in both lists; both are sorted.
 	Redirect, Relay []string
 
 	// Latency is the interval at which a hub wakes its viewers.
@@ -101,7 +103,7 @@ const (
 
 // Stream gives the stream of that name, or nil. The pointer is into f.
 func (f *File) Stream(name string) *Stream {
-	if len(f.index) == len(f.Streams) { // as it was understood
+	if len(f.index) == len(f.Streams) { // the index is complete
 		if i, ok := f.index[name]; ok {
 			return &f.Streams[i]
 		}
@@ -115,7 +117,7 @@ func (f *File) Stream(name string) *Stream {
 	return nil
 }
 
-// With is f with further streams, which its own come before: of two with one name the first counts.
+// With is f with further streams behind its own. A further stream whose name is already there is left out.
 func (f *File) With(streams []Stream) *File {
 	next := *f
 	next.Streams = slices.Clone(f.Streams)
@@ -133,104 +135,105 @@ func (f *File) With(streams []Stream) *File {
 	return &next
 }
 
-// What of the model a block of a stream is about, and what a block of an input, where both have it.
+// These methods let one row of the table serve the block of a stream and the block of an input, see [part].
 func (s *Stream) sourceTimeout() *time.Duration { return &s.SourceTimeout }
 func (in *Input) sourceTimeout() *time.Duration { return &in.SourceTimeout }
 
 const inAnyStream = streams | inSource
 
-// streamSettings are the rows of what stands in the block of a stream.
-var streamSettings = []directive{
+// streamBlockDirectives are the directives in the blocks of streams and inputs. Many of them may also stand in the blocks of
+// templates and sources, and some at the top of the file.
+var streamBlockDirectives = []directive{
 	{
 		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, hide: maskURL, reload: Restream,
 		example: "rtmp://encoder/live/news",
 		doc: "Where the media comes from, by a URL of one of the schemes " + strings.Join(inputSchemes, ", ") +
-			"; of several inputs a lost one is replaced by the next.",
+			"; when an input is lost, the next one replaces it.",
 	},
 	{
-		name: "comment", in: inInput, value: note("TEXT", nil), reload: AtOnce, example: `"the encoder in the cellar"`,
+		name: "comment", in: inInput, value: unstored("TEXT", nil), reload: AtOnce, example: `"the encoder in the cellar"`,
 		doc: "A note to the reader of the file.",
 	},
 	{
 		name: "priority", in: inInput, value: number("NUMBER", func(in *Input) *int { return &in.Priority }, 1, 1000), reload: Restream,
-		implied: func(b *block) bool { return part[*Input](b).Priority == b.at+1 }, usual: "the place in the list", example: "1",
-		doc: "Which input is preferred, 1 first; a lost one of a better priority is returned to once it works again.",
+		isDefault: func(b *block) bool { return part[*Input](b).Priority == b.at+1 }, defaultWords: "the place in the list", example: "1",
+		doc: "Which input is preferred, 1 first; the stream returns to an input of a better priority once that works again.",
 	},
 	{
 		name: "source_timeout", in: inInput | inAnyStream, reload: Restream,
-		value: seconds(func(m interface{ sourceTimeout() *time.Duration }) *time.Duration { return m.sourceTimeout() }), implied: usualTimeout,
-		usual: "60, and 180 for HLS", example: "5",
+		value: seconds(func(m interface{ sourceTimeout() *time.Duration }) *time.Duration { return m.sourceTimeout() }), isDefault: hasDefaultTimeout,
+		defaultWords: secondsText(DefaultSourceTimeout) + ", and " + secondsText(hlsSourceTimeout) + " for HLS", example: "5",
 		doc: "How long no picture may come, or no sound where there are no pictures, before an input counts as lost.",
 	},
 	{
-		name: "clients_timeout", in: inAnyStream, brief: true, reload: AtOnce,
-		value:   orWord("SECONDS", "false", " for never", -1, func(s *Stream) *time.Duration { return &s.ClientsTimeout }, DefaultClientsTimeout, parseSeconds, secondsText),
-		implied: func(b *block) bool { return part[*Stream](b).ClientsTimeout == 0 }, example: "30",
+		name: "clients_timeout", in: inAnyStream, omitDefault: true, reload: AtOnce,
+		value:     orWord("SECONDS", "false", " for never", -1, func(s *Stream) *time.Duration { return &s.ClientsTimeout }, DefaultClientsTimeout, parseSeconds, secondsText),
+		isDefault: func(b *block) bool { return part[*Stream](b).ClientsTimeout == 0 }, example: "30",
 		doc: "How long an on-demand stream is captured after its last client; false means for ever, once a client has come.",
 	},
 	{
 		name: "cluster_ingest", in: inAnyStream, block: inIngest, inline: true, value: ingestValue, reload: AtOnce,
-		usual: "every node captures the stream for itself", example: "capture_at=n1.example.com",
-		doc: "One node of the group captures the stream, and another one takes over when that dies.",
+		defaultWords: "every node captures the stream for itself", example: "capture_at=n1.example.com",
+		doc: "One node of the group captures the stream; when that node dies, another one takes over.",
 	},
 	{
-		name: "capture_at", in: inIngest, value: single("HOST[:PORT]", func(i *Ingest) *string { return &i.CaptureAt }, "", parsePin, same),
-		reload: AtOnce, usual: "the nodes share the streams evenly", example: "n1.example.com",
+		name: "capture_at", in: inIngest, value: single("HOST[:PORT]", func(i *Ingest) *string { return &i.CaptureAt }, "", parsePin, asIs),
+		reload: AtOnce, defaultWords: "the nodes share the streams evenly", example: "n1.example.com",
 		doc: "The node that captures the stream whenever that node is alive: a peer's entry, or the name that a node announces.",
 	},
 	{
-		name: "handover", in: inIngest, brief: true, value: oneWord(func(i *Ingest) *Handover { return &i.Handover }, Make, Make, Break), reload: AtOnce,
+		name: "handover", in: inIngest, omitDefault: true, value: oneWord(func(i *Ingest) *Handover { return &i.Handover }, Make, Make, Break), reload: AtOnce,
 		example: "break",
 		doc:     "How the stream moves between two live nodes: with make the new one captures before the old one stops, with break after it, for sources that allow one connection.",
 	},
 	{
-		name: "partition", in: inIngest, brief: true, reload: AtOnce, example: "available",
-		value: notYet(string(Exclusive), oneWord(func(i *Ingest) *Partition { return &i.Partition }, Available, Available, Exclusive)),
-		doc:   "What happens when the group falls apart: with available each part captures the stream; exclusive, at most one, is not supported yet.",
+		name: "partition", in: inIngest, omitDefault: true, reload: AtOnce, example: "available",
+		value: exceptUnsupported(string(Exclusive), oneWord(func(i *Ingest) *Partition { return &i.Partition }, Available, Available, Exclusive)),
+		doc:   "What happens when some nodes cannot reach the others: with available each part of the group captures the stream; exclusive, with which at most one node does, is not supported yet.",
 	},
 	{
-		name: "partition", in: streams, reload: AtOnce, usual: string(Available), example: "available",
-		value: notYet(string(Exclusive), note("available or exclusive", func(s string) error {
+		name: "partition", in: streams, reload: AtOnce, defaultWords: string(Available), example: "available",
+		value: exceptUnsupported(string(Exclusive), unstored("available or exclusive", func(s string) error {
 			_, err := parseWord(s, []string{string(Available), string(Exclusive)})
 			return err
 		})),
-		doc: "Only available, which is what holds anyway.",
+		doc: "Only available is permitted, which is the default.",
 	},
 	{
-		name: "disabled", in: streams, value: assertion(func(s *Stream) *bool { return &s.Disabled }), reload: AtOnce,
+		name: "disabled", in: streams, value: optionalBoolean(func(s *Stream) *bool { return &s.Disabled }), reload: AtOnce,
 		doc: "The stream is neither captured nor played; it keeps its place in the file.",
 	},
 	{
-		name: "static", in: streams, own: true, value: staticValue, reload: AtOnce, usual: "true in stream, false in ondemand", example: "false",
+		name: "static", in: streams, notFromTemplate: true, value: staticValue, reload: AtOnce, defaultWords: "true in stream, false in ondemand", example: "false",
 		doc: "Whether the stream is captured without a client.",
 	},
 	{
-		name: "title", in: streams, value: titleValue, reload: AtOnce, usual: "none", example: "News at ten",
-		doc: "What pages and the API call the stream.",
+		name: "title", in: streams, value: titleValue, reload: AtOnce, defaultWords: "none", example: "News at ten",
+		doc: "The title of the stream on pages and in the API.",
 	},
 	{
 		name: "hls", in: inFile | inAnyStream, inherits: true, reload: NewClients, example: "relay",
 		value: oneWord(func(d *Delivery) *HLSMode { return &d.HLS }, HLSPlaylist, HLSPlaylist, HLSRelay, HLSRedirect),
-		doc:   "Who answers for HLS of a stream that another node has: with playlist the asked node gives playlists and the owner segments, with relay the asked node gives both, with redirect the owner.",
+		doc:   "Which node answers HLS requests for a stream that another node owns: with playlist the asked node sends playlists and the owner sends segments, with relay the asked node sends both, with redirect the owner sends both.",
 	},
 	{
 		name: "redirect", in: inFile | inAnyStream, inherits: true, value: forwardValue("redirect", "relay", redirected, relayed), reload: NewClients,
-		usual: forwardedWords(func(d protocols.Descriptor) bool { return d.Follows }), example: "rtmp rtsp",
+		defaultWords: forwardedWords(func(d protocols.Descriptor) bool { return d.Follows }), example: "rtmp rtsp",
 		doc: "Protocols (" + forwardedWords(nil) + ") whose viewers are redirected to the node that has the stream; always means all.",
 	},
 	{
 		name: "relay", in: inFile | inAnyStream, inherits: true, value: forwardValue("relay", "redirect", relayed, redirected), reload: NewClients,
-		usual: forwardedWords(func(d protocols.Descriptor) bool { return !d.Follows }), example: "flv mpegts",
+		defaultWords: forwardedWords(func(d protocols.Descriptor) bool { return !d.Follows }), example: "flv mpegts",
 		doc: "Protocols (" + forwardedWords(nil) + ") whose viewers are served by the asked node, which gets the stream from the one that has it.",
 	},
 	{
 		name: "latency", in: inFile | inAnyStream, inherits: true, reload: Restream, example: "100",
 		value: millis(func(d *Delivery) *time.Duration { return &d.Latency }, DefaultLatency, 1),
-		doc:   "The interval at which viewers are sent what has come since; a longer one costs less of the processor.",
+		doc:   "The interval at which new media is sent to viewers; a longer one needs less of the processor.",
 	},
 }
 
-// streamDirectives are the rows of blocks that make streams.
+// streamDirectives are the directives of the top of the file that make streams, each with a block.
 var streamDirectives = []directive{
 	{
 		name: "stream", in: inFile, many: true, unbounded: true, block: inStream, value: streamEntries(true), reload: AtOnce, example: "cam01 { input rtsp://camera/1; }",
@@ -238,42 +241,42 @@ var streamDirectives = []directive{
 			placeholder: "NAME=URL", entry: streamFlag, perLine: true,
 			help: "Add a stream; further directives may follow behind a semicolon. In the variable: one per line.",
 		},
-		doc: "A stream that is captured whether or not somebody watches, or that somebody publishes.",
+		doc: "A stream that is captured whether or not it has viewers, or that a publisher brings.",
 	},
 	{
 		name: "ondemand", in: inFile, many: true, unbounded: true, block: inStream, value: streamEntries(false), reload: AtOnce,
-		example: "movies { input hls://archive/movies.m3u8; }", doc: "A stream that is captured while somebody watches.",
+		example: "movies { input hls://archive/movies.m3u8; }", doc: "A stream that is captured while it has viewers.",
 	},
 	{
 		name: "template", in: inFile, many: true, block: inTemplate,
 		value: entries("NAME", func(f *File) *[]Template { return &f.Templates }, parseTemplate, func(t *Template) *block {
-			return about(t.Name, t.Name, t, &t.Stream, &t.Stream.Delivery)
+			return newBlock(t.Name, t.Name, t, &t.Stream, &t.Stream.Delivery)
 		}),
 		reload: AtOnce, example: "talks { prefix talk; input publish://; }",
-		doc: "What streams that name the template do not say themselves, and with a prefix streams that are made by publishing them.",
+		doc: "Settings for all streams that name the template; with a prefix, also for streams that the file does not name and that publishers make.",
 	},
 	{
 		name: "source", in: inFile, many: true, block: inSource,
 		value: entries("HOST[:PORT] or URL", func(f *File) *[]Source { return &f.Sources }, parseSource, func(s *Source) *block {
-			return about(s.shown(), s.URL, s, &s.Stream, &s.Stream.Delivery)
+			return newBlock(s.shown(), s.URL, s, &s.Stream, &s.Stream.Delivery)
 		}),
 		hide: maskURL, reload: AtOnce, example: "origin.example.com { except private; }",
-		doc: "A node outside the group, or the URL before the names of a server's streams, whose streams are restreamed here.",
+		doc: "An origin whose streams are restreamed on this node: a node outside the group, or the URL of another server, to which /NAME is added.",
 	},
 }
 
-// streamEntries is the value of stream, and of ondemand.
+// streamEntries is the value of stream and, if static is not set, of ondemand.
 func streamEntries(static bool) value {
 	v := entries("NAME", func(f *File) *[]Stream { return &f.Streams }, func(name string, at Pos) (Stream, error) {
 		return Stream{Name: name, Static: static, Pos: at}, nil
 	}, func(s *Stream) *block {
-		b := about(s.Name, "", s, &s.Delivery)
+		b := newBlock(s.Name, "", s, &s.Delivery)
 		if !s.Static {
 			b.spelling = "ondemand"
 		}
 		return b
 	})
-	if !static { // stream prints both, in the order of the model
+	if !static { // the row of stream prints both kinds, in the order of the model
 		v.each = nil
 	}
 	return v
@@ -294,10 +297,10 @@ func streamFlag(text string, at Pos) (*entry, *Problem) {
 	return &entry{name: "stream", pos: at, words: []word{{text: name, pos: at}}, hasBlock: true, kids: append([]*entry{input}, kids...)}, nil
 }
 
-// staticValue has no default, and is not printed: the name of the block says what it is.
+// staticValue has no default and is not printed: the names stream and ondemand of the block say the same.
 var staticValue = func() value {
-	v := assertion(func(s *Stream) *bool { return &s.Static })
-	v.reset, v.lines, v.preset = nil, nil, ""
+	v := optionalBoolean(func(s *Stream) *bool { return &s.Static })
+	v.setDefault, v.lines, v.defaultText = nil, nil, ""
 	return v
 }()
 
@@ -329,7 +332,7 @@ var ingestValue = value{
 	},
 }
 
-// parsePin reads the name of a node: a host, with or without a port, or what a node may announce that is no host name.
+// parsePin reads HOST[:PORT], or a name that a node may announce although it is not a host name.
 func parsePin(text string) (string, error) {
 	host, port, err := parsePeerName(text)
 	if err != nil {
@@ -341,7 +344,7 @@ func parsePin(text string) (string, error) {
 	return Peer{Host: host, Port: port}.Name(), nil
 }
 
-// forwarded are the protocols that the directives redirect and relay may name; HLS and DASH have their modes.
+// forwarded are the protocols that the directives redirect and relay may name. For HLS and DASH there is the directive hls.
 var forwarded = func() (names []string) {
 	for _, d := range protocols.All() {
 		if d.Forward {
@@ -352,7 +355,7 @@ var forwarded = func() (names []string) {
 	return names
 }()
 
-// forwardedWords lists those of the forwarded protocols that are meant; nil means all.
+// forwardedWords lists the forwarded protocols for which `meant` is true; all if it is nil.
 func forwardedWords(meant func(protocols.Descriptor) bool) string {
 	names := slices.DeleteFunc(slices.Clone(forwarded), func(name string) bool {
 		return meant != nil && !meant(protocols.Of(protocols.Protocol(name)))
@@ -360,28 +363,28 @@ func forwardedWords(meant func(protocols.Descriptor) bool) string {
 	return strings.Join(names, ", ")
 }
 
-// laterForwarded are those of which redirect and relay know only the name.
-var laterForwarded = []string{"srt", "whep", "whip"}
+// unsupportedForwarded are the protocols that redirect and relay report as [Unsupported].
+var unsupportedForwarded = []string{"srt", "whep", "whip"}
 
-// forwardValue is the list of redirect, or of relay; no protocol may be in the other one too.
+// forwardValue is the list of protocols of redirect, or of relay. No protocol may be in both lists.
 func forwardValue(name, otherName string, mine, other func(*Delivery) *[]string) value {
 	v := listOf("PROTOCOL …", 1, mine, true, maxEntries, func(p string) (string, error) {
 		switch _, err := parseWord(p, forwarded); {
-		case slices.Contains(laterForwarded, p):
-			return p, fmt.Errorf("%w: `%s` of %s", errLater, name, p)
+		case slices.Contains(unsupportedForwarded, p):
+			return p, fmt.Errorf("%w: `%s` of %s", errUnsupported, name, p)
 		case p == "hls" || p == "dash":
 			return p, fmt.Errorf("found %s, expected %s; for HLS and DASH write `hls %s;`", quote(p), oneOf(forwarded), name)
 		default:
 			return p, err
 		}
-	}, same)
+	}, asIs)
 	read := v.read
 	v.read = func(r *reader, b *block, c *call) {
 		d := part[*Delivery](b)
 		var args []word
 		for _, w := range c.args {
 			for _, p := range divided(w.text, true) {
-				if p == "always" && name == "redirect" { // as SRS does it
+				if p == "always" && name == "redirect" { // every protocol that is in neither list yet
 					for _, each := range forwarded {
 						if !slices.Contains(*mine(d), each) && !slices.Contains(*other(d), each) {
 							args = append(args, word{text: each, pos: w.pos})
@@ -397,7 +400,7 @@ func forwardValue(name, otherName string, mine, other func(*Delivery) *[]string)
 		read(r, b, &call{c.entry, args})
 		slices.Sort(*mine(d))
 	}
-	v.merge = func(to, from *block) { // what a block says about a protocol counts, whichever of its lists says it
+	v.merge = func(to, from *block) { // a protocol in one of the block's own lists is not taken from the other block
 		d := part[*Delivery](to)
 		own := slices.Concat(d.Redirect, d.Relay)
 		for _, p := range *mine(part[*Delivery](from)) {
@@ -414,10 +417,10 @@ func forwardValue(name, otherName string, mine, other func(*Delivery) *[]string)
 func redirected(d *Delivery) *[]string { return &d.Redirect }
 func relayed(d *Delivery) *[]string    { return &d.Relay }
 
-// inheriting says of a row that a block takes it from the top of the file, and templated that a stream takes it from its
+// inheriting selects the rows that a block takes from the top of the file, and templated those that a stream takes from its
 // template.
 func inheriting(d *directive) bool { return d.inherits }
-func templated(d *directive) bool  { return !d.own }
+func templated(d *directive) bool  { return !d.notFromTemplate }
 
 func (r *reader) finishStreams() {
 	f := r.file
@@ -457,7 +460,7 @@ func (r *reader) finishStreams() {
 	}
 }
 
-// settle completes a stream by what stands in its block and around it.
+// settle completes a stream: settings of the top of the file, its inputs, its ingest. It also checks what depends on them.
 func (r *reader) settle(b *block) {
 	s := part[*Stream](b)
 	r.takeOver(b, r.top, inheriting)
@@ -467,13 +470,13 @@ func (r *reader) settle(b *block) {
 			in.Priority = i + 1
 		}
 		if in.SourceTimeout == 0 {
-			in.SourceTimeout = in.usualTimeout(s.SourceTimeout)
+			in.SourceTimeout = in.defaultTimeout(s.SourceTimeout)
 		}
 		s.Inputs = append(s.Inputs, in)
 	}
 	if s.Static {
 		if at := b.where("clients_timeout"); at != (Pos{}) {
-			r.warnf(at, "clients_timeout says nothing of `%s`, which is captured without clients; it is for `ondemand`", b.head())
+			r.warnf(at, "clients_timeout has no effect on `%s`, which is captured without clients; it is for `ondemand`", b.head())
 		}
 		s.ClientsTimeout = 0
 	} else if len(s.Inputs) > 0 && !slices.ContainsFunc(s.Inputs, func(in Input) bool { return in.Scheme != "publish" }) {
@@ -483,7 +486,7 @@ func (r *reader) settle(b *block) {
 	r.pin(b)
 }
 
-// checkFiles refuses files outside declared directories.
+// checkFiles refuses file inputs whose location is not the name of a vod.
 func (r *reader) checkFiles(b *block) {
 	for _, k := range b.all("input") {
 		in := part[*Input](k)
@@ -499,8 +502,8 @@ func (r *reader) checkFiles(b *block) {
 	}
 }
 
-// pin gives a stream its ingest, and finds the peer that capture_at means. A name that fits none is no error: the stream
-// is placed as if it were not pinned.
+// pin gives a stream its ingest, and finds the peer that capture_at means. A name that fits no peer is a warning only: the
+// stream is placed as if it were not pinned.
 func (r *reader) pin(b *block) {
 	ingest := b.all("cluster_ingest")
 	if len(ingest) == 0 {

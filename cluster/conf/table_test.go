@@ -11,7 +11,7 @@ import (
 func TestTableIsWhole(t *testing.T) {
 	for i, d := range table {
 		what := fmt.Sprintf("%s in %v", d.name, d.in.words())
-		if !d.later && d.read == nil && d.open == nil {
+		if !d.unsupported && d.read == nil && d.open == nil {
 			t.Errorf("%s is neither obeyed nor marked as not built", what)
 		}
 		for _, o := range table[:i] {
@@ -25,7 +25,7 @@ func TestTableIsWhole(t *testing.T) {
 		if d.reload == Restart && (d.take == nil || d.lines == nil) {
 			t.Errorf("%s needs a restart, but cannot be kept as it is until then", what)
 		}
-		if d.later {
+		if d.unsupported {
 			continue
 		}
 		if !strings.HasSuffix(d.doc, ".") || d.reload == "" {
@@ -82,7 +82,7 @@ func TestExampleOfEachDirectiveIsUnderstoodAndPrinted(t *testing.T) {
 			}
 			file := fmt.Sprintf(at.file, text)
 			f, problems := Parse("f", []byte(file))
-			if d.later || problems.Failed() {
+			if d.unsupported || problems.Failed() {
 				continue
 			}
 			understood[d] = true
@@ -97,7 +97,7 @@ func TestExampleOfEachDirectiveIsUnderstoodAndPrinted(t *testing.T) {
 		}
 	}
 	for _, d := range table {
-		if !d.later && (!understood[d] || !changing[d] && !slices.Contains(inert, d.canonical())) {
+		if !d.unsupported && (!understood[d] || !changing[d] && !slices.Contains(inert, d.canonical())) {
 			t.Errorf("the example of %s in %v: understood %t, changing the model %t: %s", d.name, d.in.words(), understood[d], changing[d], d.example)
 		}
 	}

@@ -54,7 +54,7 @@ func parsePeer(text string) (Address, error) {
 	return Address{host, port}, err
 }
 
-// splitHostPort cuts HOST:PORT, [V6]:PORT, :PORT, HOST or [V6], also a bare IPv6 address.
+// splitHostPort splits HOST:PORT, [V6]:PORT, :PORT, HOST, [V6] or V6; given says whether there is a port.
 func splitHostPort(text string) (host, port string, given bool, err error) {
 	if rest, ok := strings.CutPrefix(text, "["); ok {
 		host, rest, ok = strings.Cut(rest, "]")
@@ -86,8 +86,7 @@ func splitHostPort(text string) (host, port string, given bool, err error) {
 	return "", "", false, fmt.Errorf("found %s with several colons; an IPv6 address with a port needs brackets", quote(text))
 }
 
-// parseHost checks a host name or address and gives its one form: addresses canonical, names in lower case without a
-// final dot.
+// parseHost checks a host name or an IP address and normalises it: a name is in lower case without a final dot.
 func parseHost(host string) (string, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.String(), nil
@@ -117,21 +116,21 @@ var urlPorts = []struct {
 	port   int
 }{{"http", 80}, {"https", 443}}
 
-// parseBase reads [http[s]://]HOST[:PORT][/] and gives its one form: a scheme, which is http if none is written, and no
-// port where it is the scheme's own.
+// parseBase reads [http[s]://]HOST[:PORT][/] and normalises it: the default scheme http is added, and the default port of the
+// scheme is removed.
 func parseBase(text string) (string, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		scheme, rest = "http", text
 	}
 	scheme = strings.ToLower(scheme)
-	own := 0
+	defaultPort := 0
 	for _, u := range urlPorts {
 		if u.scheme == scheme {
-			own = u.port
+			defaultPort = u.port
 		}
 	}
-	if own == 0 {
+	if defaultPort == 0 {
 		return "", fmt.Errorf("found the scheme %s, expected http or https%s", quote(scheme), didYouMean(scheme, []string{"http", "https"}))
 	}
 	rest = strings.TrimSuffix(rest, "/")
@@ -145,7 +144,7 @@ func parseBase(text string) (string, error) {
 	return baseURL(scheme, host, port), nil
 }
 
-// baseURL composes a URL in the form of [parseBase]; port 0 is the scheme's own.
+// baseURL makes a URL in the form of [parseBase]; port 0 is the default port of the scheme.
 func baseURL(scheme, host string, port int) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

@@ -8,63 +8,65 @@ import (
 	"time"
 )
 
-// A value is what stands behind the name of a directive, and how it becomes a part of the model and is written again.
-// It finds the part of the model by the block in which the directive stands, see [part].
+// A value describes the words behind the name of a directive: how they are read into the model, and how the model is written
+// as words again. A value finds its part of the model through the block in which the directive stands, see [part].
 type value struct {
-	args     string // for messages and the reference page
-	min, max int    // how many words that may be; max < 0 means any number
-	unit     string // of a number; empty for none
-	preset   string // the default, as the file would say it; empty for none
+	args        string // the words as messages and the reference page show them, such as "HOST[:PORT]"
+	min, max    int    // the number of words that are permitted; max < 0 means any number
+	unit        string // the unit of a number; empty for none
+	defaultText string // the default, as the file would say it; empty for none
 
-	// read obeys a directive, and open one with a block, of which it gives that. A directive without either is not obeyed.
+	// read stores the words of a directive c, which stands in the block b, in the model. For a directive that has a block of
+	// its own, open returns that block. A directive that is not supported has neither.
 	read func(r *reader, b *block, c *call)
 	open func(r *reader, b *block, c *call) *block
 
-	reset func(b *block)            // fills in the default; nil for none
-	take  func(to, from *block)     // takes over what another block says; nil if there is nothing to take
-	merge func(to, from *block)     // joins both, in place of take
-	lines func(b *block) [][]string // the words of each line that says what the model holds; nil if none is ever needed
-	each  func(b *block) []*block   // the blocks that the model holds; nil for a directive without a block
+	setDefault func(b *block)            // stores the default in the model; nil if there is no default
+	take       func(to, from *block)     // copies the setting from another block; nil if there is nothing to copy
+	merge      func(to, from *block)     // adds the setting of another block; used in place of take if it is not nil
+	lines      func(b *block) [][]string // makes the lines that are printed for the setting, each a list of words; nil if nothing is printed
+	each       func(b *block) []*block   // makes a block for each entry that the model holds; nil for a directive without a block
 }
 
-// single is the value of one word that becomes one field of the model. The zero of a field without default says nothing.
-func single[M any, T comparable](args string, field func(M) *T, preset T, parse func(string) (T, error), text func(T) string) value {
+// single is the value of one word that is stored in one field of the model. If the field has no default, its zero value means
+// that the directive was not given, and nothing is printed for it.
+func single[M any, T comparable](args string, field func(M) *T, byDefault T, parse func(string) (T, error), text func(T) string) value {
 	var zero T
 	v := value{args: args, min: 1, max: 1}
-	if preset != zero {
-		v.preset = text(preset)
+	if byDefault != zero {
+		v.defaultText = text(byDefault)
 	}
-	v.reset = func(b *block) { *field(part[M](b)) = preset }
+	v.setDefault = func(b *block) { *field(part[M](b)) = byDefault }
 	v.take = func(to, from *block) { *field(part[M](to)) = *field(part[M](from)) }
 	v.lines = func(b *block) [][]string {
-		if is := *field(part[M](b)); is != zero || preset != zero {
-			return [][]string{{text(is)}}
+		if stored := *field(part[M](b)); stored != zero || byDefault != zero {
+			return [][]string{{text(stored)}}
 		}
 		return nil
 	}
 	v.read = func(r *reader, b *block, c *call) {
 		w := c.args[0]
-		is, err := parse(w.text)
+		parsed, err := parse(w.text)
 		if err != nil {
 			r.refuse(w.pos, c.name, err)
 			return
 		}
-		*field(part[M](b)) = is
+		*field(part[M](b)) = parsed
 	}
 	return v
 }
 
-// same is the text of a value that is text.
-func same(s string) string { return s }
+// asIs is the text function of a value that is stored as text: the text itself.
+func asIs(s string) string { return s }
 
-// text is a word that check permits; nil permits all.
+// text is a word that is stored as it is. Check refuses wrong words; if it is nil, every word is permitted.
 func text[M any](args string, field func(M) *string, check func(string) error) value {
 	return single(args, field, "", func(s string) (string, error) {
 		if check == nil {
 			return s, nil
 		}
 		return s, check(s)
-	}, same)
+	}, asIs)
 }
 
 // directory is the name of a directory.
@@ -77,12 +79,12 @@ func directory[M any](field func(M) *string) value {
 	})
 }
 
-// baseURLOf is a URL without path.
-func baseURLOf[M any](field func(M) *string) value { return single("URL", field, "", parseBase, same) }
+// baseURLOf is a URL without a path.
+func baseURLOf[M any](field func(M) *string) value { return single("URL", field, "", parseBase, asIs) }
 
 // millis is a duration in milliseconds.
-func millis[M any](field func(M) *time.Duration, preset time.Duration, least int64) value {
-	v := single("MILLISECONDS", field, preset, func(s string) (time.Duration, error) {
+func millis[M any](field func(M) *time.Duration, byDefault time.Duration, least int64) value {
+	v := single("MILLISECONDS", field, byDefault, func(s string) (time.Duration, error) {
 		return parseDuration(s, time.Millisecond, least)
 	}, millisText)
 	v.unit = "milliseconds"
@@ -118,8 +120,8 @@ func bits[M any](field func(M) *int64) value {
 	return v
 }
 
-// oneWord is one of some words.
-func oneWord[M any, T ~string](field func(M) *T, preset T, words ...T) value {
+// oneWord is one of the given words.
+func oneWord[M any, T ~string](field func(M) *T, byDefault T, words ...T) value {
 	names := make([]string, len(words))
 	for i, w := range words {
 		names[i] = string(w)
@@ -129,14 +131,15 @@ func oneWord[M any, T ~string](field func(M) *T, preset T, words ...T) value {
 		return T(s), err
 	}
 	last := len(names) - 1
-	return single(strings.Join(names[:last], ", ")+" or "+names[last], field, preset, parse, func(t T) string { return string(t) })
+	return single(strings.Join(names[:last], ", ")+" or "+names[last], field, byDefault, parse, func(t T) string { return string(t) })
 }
 
-// orWord is a single value for one of which, is, the file has a word. Meaning says in messages what the word stands for.
-func orWord[M any, T comparable](args, word, meaning string, is T, field func(M) *T, preset T, parse func(string) (T, error), text func(T) string) value {
-	return single(args+" or "+word, field, preset, func(s string) (T, error) {
+// orWord is a single value that may also be given as a word: the file says word where the model holds special. Error messages
+// add meaning to the word, to explain it.
+func orWord[M any, T comparable](args, word, meaning string, special T, field func(M) *T, byDefault T, parse func(string) (T, error), text func(T) string) value {
+	return single(args+" or "+word, field, byDefault, func(s string) (T, error) {
 		if s == word {
-			return is, nil
+			return special, nil
 		}
 		t, err := parse(s)
 		if err != nil {
@@ -144,15 +147,15 @@ func orWord[M any, T comparable](args, word, meaning string, is T, field func(M)
 		}
 		return t, err
 	}, func(t T) string {
-		if t == is {
+		if t == special {
 			return word
 		}
 		return text(t)
 	})
 }
 
-// notYet refuses one of the words that a value takes, because what it means is not built.
-func notYet(word string, v value) value {
+// exceptUnsupported is v, except that one of its words is reported as [Unsupported].
+func exceptUnsupported(word string, v value) value {
 	read := v.read
 	v.read = func(r *reader, b *block, c *call) {
 		if c.args[0].text == word {
@@ -163,16 +166,16 @@ func notYet(word string, v value) value {
 	return v
 }
 
-// truth is true or false.
-func truth[M any](field func(M) *bool, preset bool) value {
-	v := single("true or false", field, preset, parseBool, strconv.FormatBool)
-	v.preset = strconv.FormatBool(preset)
+// boolean is the word true or false.
+func boolean[M any](field func(M) *bool, byDefault bool) value {
+	v := single("true or false", field, byDefault, parseBool, strconv.FormatBool)
+	v.defaultText = strconv.FormatBool(byDefault)
 	return v
 }
 
-// assertion is true where its directive stands alone.
-func assertion[M any](field func(M) *bool) value {
-	v := truth(field, false)
+// optionalBoolean is the word true or false, or no word at all, which means true.
+func optionalBoolean[M any](field func(M) *bool) value {
+	v := boolean(field, false)
 	v.args, v.min = "[true or false]", 0
 	read := v.read
 	v.read = func(r *reader, b *block, c *call) {
@@ -191,21 +194,22 @@ func assertion[M any](field func(M) *bool) value {
 	return v
 }
 
-// onOff is what SRS calls true and false.
+// onOff is the word on or off, as files of SRS write a boolean.
 func onOff[M any](field func(M) *bool) value {
 	v := single("on or off", field, false, func(s string) (bool, error) {
 		_, err := parseWord(s, onOffWords)
 		return s == "on", err
 	}, func(bool) string { return "on" })
-	v.preset = "off"
+	v.defaultText = "off"
 	return v
 }
 
 var onOffWords = []string{"on", "off"}
 
-// entries is the value of a directive whose block describes one more of a list of the model. Parse reads what stands behind
-// the name, and about gives the block of an entry, see [about].
-func entries[P, M any](args string, field func(P) *[]M, parse func(text string, at Pos) (M, error), about func(*M) *block) value {
+// entries is the value of a directive that may stand several times, each time adding an entry to a list of the model. Parse
+// makes the entry from the word behind the directive's name. BlockOf makes the block from which the directives inside the
+// braces find the entry, see [newBlock].
+func entries[P, M any](args string, field func(P) *[]M, parse func(text string, at Pos) (M, error), blockOf func(*M) *block) value {
 	return value{
 		args: args, min: 1, max: 1,
 		open: func(r *reader, _ *block, c *call) *block {
@@ -214,28 +218,29 @@ func entries[P, M any](args string, field func(P) *[]M, parse func(text string, 
 			if err != nil {
 				r.refuse(w.pos, c.name, err)
 			}
-			b := about(&m)
+			b := blockOf(&m)
 			b.refused = err != nil
 			return b
 		},
 		each: func(b *block) (blocks []*block) {
 			list := *field(part[P](b))
 			for i := range list {
-				blocks = append(blocks, about(&list[i]))
+				blocks = append(blocks, blockOf(&list[i]))
 			}
 			return blocks
 		},
 	}
 }
 
-// about makes a block about parts of the model: title stands behind the directive's name, and id tells the block from its
-// like.
-func about(title, id string, models ...any) *block {
+// newBlock makes a block whose directives are stored in the given parts of the model. Title is the word behind the name of
+// the block's directive. Two blocks of one directive must not have the same id, unless it is empty.
+func newBlock(title, id string, models ...any) *block {
 	return &block{models: models, title: []string{title}, id: id}
 }
 
-// note is a word that the finishing of the block looks at, or nobody.
-func note(args string, check func(string) error) value {
+// unstored is a word that is checked but not stored in the model. A finish function may still read the word from the block,
+// with [block.word]. Check may be nil.
+func unstored(args string, check func(string) error) value {
 	return value{args: args, min: 1, max: 1, read: func(r *reader, _ *block, c *call) {
 		if check == nil {
 			return
@@ -246,18 +251,18 @@ func note(args string, check func(string) error) value {
 	}}
 }
 
-// maxServers bounds lists of which all may be asked at once.
+// maxServers is the most servers or URLs in one list. A node may send a request to all of a list at the same time.
 const maxServers = 64
 
-// listOf is any number of words that become one field of the model. A comma divides words if commas is set, and a word
-// that stands twice counts once.
+// listOf is a list of at least `least` and at most `most` words, stored in one field of the model. If commas is set, commas
+// separate items as spaces do. An item that is given twice is stored once, with a warning.
 func listOf[M any, T comparable](args string, least int, field func(M) *[]T, commas bool, most int, parse func(string) (T, error), text func(T) string) value {
 	v := value{args: args, min: least, max: -1}
 	v.take = func(to, from *block) { *field(part[M](to)) = *field(part[M](from)) }
 	v.lines = func(b *block) [][]string {
 		var words []string
-		for _, is := range *field(part[M](b)) {
-			words = append(words, text(is))
+		for _, item := range *field(part[M](b)) {
+			words = append(words, text(item))
 		}
 		if words == nil {
 			return nil
@@ -271,17 +276,17 @@ func listOf[M any, T comparable](args string, least int, field func(M) *[]T, com
 		into := field(part[M](b))
 		for _, w := range c.args {
 			for _, s := range divided(w.text, commas) {
-				is, err := parse(s)
+				item, err := parse(s)
 				switch {
 				case err != nil:
 					r.refuse(w.pos, c.name, err)
-				case slices.Contains(*into, is):
-					r.warnf(w.pos, "%s stands twice in `%s`", text(is), c.name)
+				case slices.Contains(*into, item):
+					r.warnf(w.pos, "%s stands twice in `%s`", text(item), c.name)
 				case len(*into) >= most:
 					r.errorf(w.pos, "found more than %d of `%s`, expected fewer", most, c.name)
 					return
 				default:
-					*into = append(*into, is)
+					*into = append(*into, item)
 				}
 			}
 		}
@@ -289,7 +294,7 @@ func listOf[M any, T comparable](args string, least int, field func(M) *[]T, com
 	return v
 }
 
-// divided cuts a word at commas, leaving out nothing: what is behind a comma and before a space.
+// divided splits a word at its commas, if commas is set. Empty items are left out, so `a, b` and `a,b` mean the same.
 func divided(text string, commas bool) []string {
 	if !commas {
 		return []string{text}
@@ -297,7 +302,7 @@ func divided(text string, commas bool) []string {
 	return slices.DeleteFunc(strings.Split(text, ","), func(s string) bool { return s == "" })
 }
 
-// servers is a list of servers that have a usual port.
+// servers is a list of servers. A server that is given without a port gets the default port.
 func servers[M any](least int, field func(M) *[]string, port int) value {
 	return listOf("HOST[:PORT] …", least, field, false, maxServers, func(s string) (string, error) {
 		host, given, err := parsePeerName(s)
@@ -305,13 +310,14 @@ func servers[M any](least int, field func(M) *[]string, port int) value {
 			given = port
 		}
 		return joinHostPort(host, given), err
-	}, same)
+	}, asIs)
 }
 
-// maxMillis bounds every duration of the file: a day, so that none overflows and a slip of the unit is seen.
+// maxMillis is the longest duration that a file may give: a day, in milliseconds. No calculation overflows with it, and a
+// duration that was given in a wrong unit is usually refused.
 const maxMillis = 24 * 60 * 60 * 1000
 
-// parseDuration reads a whole number of milliseconds or seconds.
+// parseDuration reads a whole number of milliseconds or seconds, as unit says.
 func parseDuration(text string, unit time.Duration, least int64) (time.Duration, error) {
 	name, most := "milliseconds", int64(maxMillis)
 	if unit == time.Second {
@@ -341,7 +347,7 @@ func parseCount(text string, least, most int) (int, error) {
 	return n, nil
 }
 
-// maxBits bounds a bit rate: a petabit per second, so that no sum of some overflows.
+// maxBits is the highest bit rate that a file may give: a petabit per second. The sum of 9,000 such rates fits into an int64.
 const maxBits = 1e15
 
 // parseBits reads bits per second: 40M, 400K, 1G, or a plain number. The letters are decimal.

@@ -10,38 +10,38 @@ import (
 	"weir/protocols"
 )
 
-// DefaultVhost is the name of the virtual host of clients that name none, or one that the file does not have.
+// DefaultVhost is the name of the virtual host for clients that name no virtual host, or one that the file does not have.
 const DefaultVhost = "__defaultVhost__"
 
-// The ports that hold where coworkers and origins are listed without one.
+// The default ports of coworkers and of origins.
 const (
 	defaultAPIPort  = 1985
 	defaultRTMPPort = 1935
 )
 
-// A Vhost is a virtual host in the sense of SRS. Streams may be published under any name of it without a `stream`.
+// A Vhost is a virtual host in the sense of SRS. Publishers may use any stream name in it, without a `stream` in the file.
 //
 // The stream APP/NAME of the default vhost is called APP/NAME, and that of another vhost VHOST/APP/NAME.
 type Vhost struct {
 	Name string
 
-	// Remote says that this node is an edge: it has no streams of the vhost but fetches them from Origins, and sends
-	// there what is published. Origins is then not empty; each is HOST:PORT.
+	// Remote says that this node is an edge of the vhost: it fetches streams from Origins, and sends published streams to them.
+	// An origin is HOST:PORT. Origins is empty if and only if Remote is false.
 	Remote  bool
 	Origins []string
 
-	// OriginCluster says that this node and Coworkers tell each other which streams they have. Coworkers are the HTTP
-	// APIs, HOST:PORT, as the file has them; this node itself may be among them. Both are empty in a Remote vhost.
+	// OriginCluster says that this node and Coworkers tell each other which streams they have. A coworker is the HOST:PORT of
+	// an HTTP API; this node itself may be among them. Both fields are empty in a Remote vhost.
 	OriginCluster bool
 	Coworkers     []string
 
-	// Register makes coworkers of the servers that send heartbeats here, for as long as they do.
+	// Register says that a server which sends heartbeats to this node is a coworker for as long as it sends them.
 	Register bool
 
 	Fetch         Fetch
-	TokenTraverse bool // an edge asks an origin about each viewer
+	TokenTraverse bool // an edge asks an origin whether each viewer may play
 
-	// Hooks are the URLs that are told of what clients do, by action, in the order of the file; empty means none.
+	// Hooks are the URLs that are called when a client does something, by action, in the order of the file.
 	Hooks map[string][]string
 
 	Pos Pos
@@ -50,14 +50,14 @@ type Vhost struct {
 // Fetch says how an edge fetches streams from its origins.
 type Fetch string
 
-// The ways.
+// The protocols of an edge.
 const (
 	FetchRTMP Fetch = "rtmp"
 	FetchFLV  Fetch = "flv"  // over HTTP
 	FetchFLVS Fetch = "flvs" // over HTTPS
 )
 
-// Prefix is what the names of the vhost's streams begin with; empty for the default one.
+// Prefix is the beginning of the names of the vhost's streams; empty for the default vhost.
 func (v Vhost) Prefix() string {
 	if v.Name == DefaultVhost {
 		return ""
@@ -75,9 +75,9 @@ func (f *File) Vhost(name string) *Vhost {
 	return nil
 }
 
-// Open gives the stream that a publisher makes by coming under a name that no `stream` of the file has: that of its
-// template, else one of its virtual host. It is false if the name belongs to neither, and where this node is an edge,
-// unless there is such a stream already: that goes on until its publisher leaves.
+// Open gives the stream that a publisher makes with a name that no `stream` of the file has: the stream of a template if one
+// fits the name, else a stream of a virtual host. It is false if the name belongs to neither. It is also false if this node is
+// an edge of the virtual host, unless have says that the stream exists already: such a stream goes on until its publisher leaves.
 func (f *File) Open(name string, have bool) (Stream, bool) {
 	if t := f.Template(name); t != nil {
 		s := t.Stream
@@ -97,7 +97,7 @@ func (f *File) Open(name string, have bool) (Stream, bool) {
 	return Stream{Name: name, Inputs: []Input{in}, Static: true, Delivery: f.Delivery, Pos: v.Pos}, true
 }
 
-// hookActions are the hooks that are sent, in the order in which they are printed, and when.
+// hookActions are the hooks that weir calls, in the order in which they are printed; when describes the occasion.
 var hookActions = []struct{ name, when string }{
 	{"on_connect", "a client connects"},
 	{"on_close", "a client leaves"},
@@ -107,10 +107,10 @@ var hookActions = []struct{ name, when string }{
 	{"on_stop", "a viewer leaves"},
 }
 
-// hooks are the URLs of a http_hooks block by action.
+// hooks are the URLs in a block http_hooks, by action.
 type hooks map[string]*[]string
 
-// of gives the URLs of an action, to be read or filled in.
+// of gives a pointer to the URLs of an action. It is never nil.
 func (h hooks) of(action string) *[]string {
 	if h[action] == nil {
 		h[action] = new([]string)
@@ -118,38 +118,38 @@ func (h hooks) of(action string) *[]string {
 	return h[action]
 }
 
-// vhostDirectives are the words of SRS.
+// vhostDirectives are the directives of SRS.
 func vhostDirectives() []directive {
 	list := []directive{
 		{
 			name: "vhost", in: inFile, many: true, block: inVhost,
-			value:  entries("NAME", func(f *File) *[]Vhost { return &f.Vhosts }, parseVhost, func(v *Vhost) *block { return about(v.Name, v.Name, v) }),
+			value:  entries("NAME", func(f *File) *[]Vhost { return &f.Vhosts }, parseVhost, func(v *Vhost) *block { return newBlock(v.Name, v.Name, v) }),
 			reload: NewClients, example: "__defaultVhost__ { }",
-			doc: "A virtual host in the sense of SRS, in which any name may be published without a stream of the file.",
+			doc: "A virtual host in the sense of SRS: publishers may use any stream name in it, without a `stream` in the file.",
 		},
 		{
-			name: "enabled", in: inVhost, value: noteOnOff("on"), reload: NewClients, example: "off", doc: "Whether the vhost is there.",
+			name: "enabled", in: inVhost, value: unstoredOnOff("on"), reload: NewClients, example: "off", doc: "Whether the vhost exists.",
 		},
 		{
 			name: "cluster", in: inVhost, block: inCluster, value: clusterValue, reload: NewClients, example: "{ mode remote; origin 10.0.0.1; }",
-			doc: "What the vhost has to do with SRS servers.",
+			doc: "How the vhost works together with SRS servers.",
 		},
 		{
 			name: "mode", in: inCluster, value: modeValue, reload: NewClients, example: "remote",
-			doc: "With local the node has the streams of the vhost itself; with remote it is an edge, which fetches them from an origin and sends there what is published.",
+			doc: "With local the node has the streams of the vhost itself; with remote it is an edge, which fetches streams from an origin and sends published streams to it.",
 		},
 		{
 			name: "origin", in: inCluster, value: servers(1, func(v *Vhost) *[]string { return &v.Origins }, defaultRTMPPort), reload: NewClients,
 			example: "10.0.0.1:1935 10.0.0.2:1935", doc: "The servers from which an edge fetches, tried in this order.",
 		},
 		{
-			name: "protocol", in: inCluster, brief: true, reload: NewClients, example: "flv",
+			name: "protocol", in: inCluster, omitDefault: true, reload: NewClients, example: "flv",
 			value: oneWord(func(v *Vhost) *Fetch { return &v.Fetch }, FetchRTMP, FetchRTMP, FetchFLV, FetchFLVS),
 			doc:   "How an edge fetches: over RTMP, HTTP-FLV or HTTPS-FLV.",
 		},
 		{
 			name: "token_traverse", in: inCluster, value: onOff(func(v *Vhost) *bool { return &v.TokenTraverse }), reload: NewClients, example: "on",
-			doc: "An edge asks an origin about each viewer.",
+			doc: "An edge asks an origin whether each viewer may play.",
 		},
 		{
 			name: "origin_cluster", in: inCluster, value: onOff(func(v *Vhost) *bool { return &v.OriginCluster }), reload: NewClients, example: "on",
@@ -157,37 +157,37 @@ func vhostDirectives() []directive {
 		},
 		{
 			name: "register", in: inCluster, value: onOff(func(v *Vhost) *bool { return &v.Register }), reload: NewClients, example: "on",
-			doc: "Servers that send heartbeats here become coworkers, for as long as they do.",
+			doc: "A server that sends heartbeats to this node is a coworker for as long as it sends them.",
 		},
 		{
 			name: "coworkers", in: inCluster, value: servers(0, func(v *Vhost) *[]string { return &v.Coworkers }, defaultAPIPort), reload: NewClients,
-			usual: "none", example: "10.0.0.1:1985 10.0.0.2:1985", doc: "The HTTP APIs of the coworkers; this node itself may be among them.",
+			defaultWords: "none", example: "10.0.0.1:1985 10.0.0.2:1985", doc: "The HTTP APIs of the coworkers; this node itself may be among them.",
 		},
 		{
 			name: "http_hooks", in: inVhost, block: inHooks, value: hooksValue, reload: NewClients,
 			example: "{ enabled on; on_publish http://10.0.0.9/publish; }",
-			doc:     "URLs that are told what clients do, in the form of SRS, and that may refuse them.",
+			doc:     "URLs that are called, in the form of SRS, when a client does something, and that may refuse the client.",
 		},
 		{
-			name: "enabled", in: inHooks, value: hooksEnabled, reload: NewClients, example: "on", doc: "Whether the hooks are sent.",
+			name: "enabled", in: inHooks, value: hooksEnabled, reload: NewClients, example: "on", doc: "Whether the hooks are called.",
 		},
 		{
 			name: "http_remux", in: inVhost, block: inRemux, value: value{open: openVhostPart}, reload: NewClients, example: "{ enabled on; }",
-			doc: "HTTP-FLV is always served, where SRS serves it by default; anything else is refused.",
+			doc: "HTTP-FLV is always served, at the URL that is the default of SRS; any other setting is refused.",
 		},
 		{
-			name: "enabled", in: inRemux, value: remuxValue("on"), reload: NewClients, example: "on", doc: "Only on.",
+			name: "enabled", in: inRemux, value: remuxValue("on"), reload: NewClients, example: "on", doc: "Only on is permitted.",
 		},
 		{
 			name: "mount", in: inRemux, value: remuxValue("[vhost]/[app]/[stream].flv"), reload: NewClients, example: "[vhost]/[app]/[stream].flv",
-			doc: "Only that of the example.",
+			doc: "Only the value of the example is permitted.",
 		},
 	}
 	for _, action := range hookActions {
-		v := listOf("URL …", 0, func(h hooks) *[]string { return h.of(action.name) }, false, maxServers, parseHook, same)
+		v := listOf("URL …", 0, func(h hooks) *[]string { return h.of(action.name) }, false, maxServers, parseHook, asIs)
 		list = append(list, directive{
-			name: action.name, in: inHooks, value: v, hide: func(s string) string { return hideQuery(maskURL(s)) }, reload: NewClients, usual: "none", example: "http://10.0.0.9/srs",
-			doc: fmt.Sprintf("URLs that are told when %s.", action.when),
+			name: action.name, in: inHooks, value: v, hide: func(s string) string { return hideQuery(maskURL(s)) }, reload: NewClients, defaultWords: "none", example: "http://10.0.0.9/srs",
+			doc: fmt.Sprintf("URLs that are called when %s.", action.when),
 		})
 	}
 	return list
@@ -201,24 +201,24 @@ func parseHook(text string) (string, error) {
 	return text, nil
 }
 
-// noteOnOff is a switch that the finishing of the block looks at.
-func noteOnOff(usual string) value {
-	v := note("on or off", func(s string) error {
+// unstoredOnOff is the word on or off, which is not stored in the model; finishVhosts reads the word.
+func unstoredOnOff(byDefault string) value {
+	v := unstored("on or off", func(s string) error {
 		_, err := parseWord(s, onOffWords)
 		return err
 	})
-	v.preset = usual
+	v.defaultText = byDefault
 	return v
 }
 
-// hooksEnabled is printed with the hooks: those that are not enabled are not in the model.
+// hooksEnabled is always printed as on: hooks that are not enabled are not in the model.
 var hooksEnabled = func() value {
-	v := noteOnOff("off")
+	v := unstoredOnOff("off")
 	v.lines = func(*block) [][]string { return [][]string{{"on"}} }
 	return v
 }()
 
-// remuxValue accepts one word.
+// remuxValue is a word for which only one value is supported.
 func remuxValue(only string) value {
 	return value{args: only, min: 1, max: 1, read: func(r *reader, _ *block, c *call) {
 		if w := c.args[0]; w.text != only {
@@ -237,7 +237,7 @@ func parseVhost(name string, at Pos) (Vhost, error) {
 	return Vhost{Name: name, Fetch: FetchRTMP, Pos: at}, err
 }
 
-// openVhostPart opens a block in a vhost that is about the vhost itself.
+// openVhostPart opens a block whose directives are stored in the vhost around it.
 func openVhostPart(_ *reader, b *block, _ *call) *block { return &block{models: b.models} }
 
 var clusterValue = value{
@@ -259,14 +259,14 @@ var hooksValue = value{
 	},
 }
 
-// modeValue says whether a vhost is an edge.
+// modeValue is the word local or remote, stored in [Vhost.Remote].
 var modeValue = func() value {
 	const local, remote = "local", "remote"
 	v := single("local or remote", func(v *Vhost) *bool { return &v.Remote }, false, func(s string) (bool, error) {
 		_, err := parseWord(s, []string{local, remote})
 		return s == remote, err
 	}, nil)
-	v.preset = local
+	v.defaultText = local
 	v.lines = func(b *block) [][]string {
 		if part[*Vhost](b).Remote {
 			return [][]string{{remote}}
@@ -320,7 +320,7 @@ func (r *reader) finishHooks(b *block, v *Vhost) {
 	}
 }
 
-// finishVhost drops what a vhost says that its mode has no use for, with a warning.
+// finishVhost drops the settings of a vhost that have no effect in its mode, with a warning for each.
 func (r *reader) finishVhost(b, cluster *block, v *Vhost) {
 	coworkers := cluster.where("coworkers")
 	if coworkers == (Pos{}) {
@@ -361,7 +361,7 @@ func (r *reader) finishVhost(b, cluster *block, v *Vhost) {
 	v.Coworkers, v.Register = nil, false
 }
 
-// checkReach warns of an API that coworkers elsewhere cannot ask because it listens on this machine only.
+// checkReach warns if coworkers on other machines cannot reach the HTTP API of this node.
 func (r *reader) checkReach(v *Vhost, at Pos) {
 	away := slices.ContainsFunc(v.Coworkers, func(c string) bool {
 		host, _, _ := parsePeerName(c)
@@ -382,7 +382,7 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// hideQuery hides what may be a secret behind the question mark of a hook's URL.
+// hideQuery hides the query of a hook's URL, which may hold a secret.
 func hideQuery(text string) string {
 	before, _, has := strings.Cut(text, "?")
 	if has {
