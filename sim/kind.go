@@ -17,6 +17,7 @@ type Kind struct {
 	Type    reflect.Type // of the action
 	Subject Subject
 	Help    string // what the action does, in a few words
+	Instant bool   // it is done at an instant, and nothing of it ends
 
 	// Word is with what the scenario language begins the action, and Args what follows, as people read it. Kinds may share a
 	// word; they differ then in the second word of Args. Where several forms are possible, `, or ` stands between them. A

@@ -242,7 +242,7 @@ var linkKinds = []*Kind{
 		func(w *world, f *fault, a BrokenReplies) {
 			w.each(f, a.Nodes, func(m *machine) { m.broken, m.breakage = a.Probability, a.How }, func(m *machine) { m.broken = 0 })
 		}),
-	kind(Kind{Subject: Topology, Word: "heal", Help: "all links are whole again"},
+	kind(Kind{Subject: Topology, Word: "heal", Help: "all links are whole again", Instant: true},
 		nil,
 		func(w *world, _ *fault, _ Heal) {
 			w.endFaults(func(f *fault) bool { return f.alter != nil })

@@ -85,7 +85,7 @@ var nodeKinds = []*Kind{
 				w.result.Sometimes["two nodes crash at once"]++
 			}
 		}),
-	kind(Kind{Word: "restart", Args: "NODES [remembered] [moved]", Help: "it boots again; with its boot counter; at another address"},
+	kind(Kind{Word: "restart", Args: "NODES [remembered] [moved]", Help: "it boots again; with its boot counter; at another address", Instant: true},
 		draws(ProfileProcess, 2, 0, func(g *generator) Restart {
 			return Restart{Nodes: g.one(), Remembered: g.flip(), Moved: g.flip()}
 		}),
@@ -103,7 +103,7 @@ var nodeKinds = []*Kind{
 	kind(Kind{Word: "suspend", Args: "NODES [TIME]", Help: "the machine stands still, its clock too", bounded: true},
 		draws(ProfileProcess, 1, 50*time.Millisecond, func(g *generator) Suspend { return Suspend{g.one()} }),
 		func(w *world, f *fault, a Suspend) { w.freeze(f, a.Nodes, true) }),
-	kind(Kind{Word: "resume", Args: "NODES", Help: "what was paused or suspended goes on"},
+	kind(Kind{Word: "resume", Args: "NODES", Help: "what was paused or suspended goes on", Instant: true},
 		nil,
 		func(w *world, f *fault, a Resume) { w.each(f, a.Nodes, (*machine).thawFully, nil) }),
 	kind(Kind{Word: "throttle", Args: "NODES by TIME", Help: "everything that it does comes up to TIME late"},
@@ -118,10 +118,10 @@ var nodeKinds = []*Kind{
 		func(w *world, f *fault, a Exhaust) {
 			w.each(f, a.Nodes, func(m *machine) { m.exhausted++ }, func(m *machine) { m.exhausted-- })
 		}),
-	kind(Kind{Word: "drain", Args: "NODES", Help: "it hands its streams over"},
+	kind(Kind{Word: "drain", Args: "NODES", Help: "it hands its streams over", Instant: true},
 		draws(ProfileProcess, 1, 0, func(g *generator) Drain { return Drain{g.one()} }),
 		func(w *world, f *fault, a Drain) { w.each(f, a.Nodes, (*machine).startDrain, nil) }),
-	kind(Kind{Word: "kill", Args: "ACTOR on NODE", Help: "one actor panics, such as control or streams/cam01", name: "killactor"},
+	kind(Kind{Word: "kill", Args: "ACTOR on NODE", Help: "one actor panics, such as control or streams/cam01", Instant: true, name: "killactor"},
 		draws(ProfileProcess, 1, 0, func(g *generator) KillActor { return KillActor{g.one()[0], g.actor()} }),
 		func(w *world, f *fault, a KillActor) {
 			w.each(f, []string{a.Node}, func(m *machine) { m.kill(a.ID, f.step.Line) }, nil)

@@ -39,7 +39,7 @@ var runKinds = []*Kind{
 	kind(Kind{Subject: WholeRun, Word: "random", Args: "PROFILE", Help: "faults are drawn: " + profileList()},
 		nil,
 		func(*world, *fault, Random) {}), // its steps have been drawn when the run begins
-	kind(Kind{Subject: WholeRun, Word: "quiet", Help: "all faults end, and what is down boots"},
+	kind(Kind{Subject: WholeRun, Word: "quiet", Help: "all faults end, and what is down boots", Instant: true},
 		nil,
 		func(w *world, _ *fault, _ Quiet) { w.quiet() }),
 }

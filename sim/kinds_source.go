@@ -45,7 +45,7 @@ var sourceKinds = []*Kind{
 			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.unreachable[node] = true; w.cutOff(s) },
 				func(s *streamTruth, node string) { delete(s.unreachable, node) })
 		}),
-	kind(Kind{Subject: Sources, Word: "source-up", Args: "STREAMS [on NODES]", Help: "it can be reached again"},
+	kind(Kind{Subject: Sources, Word: "source-up", Args: "STREAMS [on NODES]", Help: "it can be reached again", Instant: true},
 		nil,
 		func(w *world, f *fault, a SourceUp) {
 			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) {
@@ -89,7 +89,7 @@ var sourceKinds = []*Kind{
 				f.undo = func() { m.publisherLeaves(s) }
 			}
 		}),
-	kind(Kind{Subject: Sources, Word: "unpublish", Args: "STREAM at NODE", Help: "it leaves", still: true},
+	kind(Kind{Subject: Sources, Word: "unpublish", Args: "STREAM at NODE", Help: "it leaves", Instant: true, still: true},
 		nil,
 		func(w *world, _ *fault, a Unpublish) {
 			if m, s := w.machine(a.Node), w.byName[a.Stream]; m != nil && s != nil {

@@ -133,7 +133,7 @@ func (m *machine) crash(why string) {
 	}
 	for i := range m.captures {
 		if f := m.captures[i].feed; f != nil {
-			f.close("crash")
+			f.close(GapCrash)
 		}
 	}
 	clear(m.pubs)
@@ -153,7 +153,7 @@ func (m *machine) freeze(still bool) {
 		w.checks.disturbed(disturbFreeze, m)
 		for i := range m.captures {
 			if m.captures[i].feed != nil {
-				w.recount(w.streams[i], "crash")
+				w.recount(w.streams[i], GapCrash)
 			}
 		}
 	}
@@ -178,7 +178,7 @@ func (m *machine) thaw() {
 	w.checks.disturbed(disturbThaw, m)
 	for i := range m.captures {
 		if m.captures[i].feed != nil {
-			w.recount(w.streams[i], "")
+			w.recount(w.streams[i], GapUnknown)
 		}
 	}
 	if slept >= controller.LeastSuspend {

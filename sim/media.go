@@ -15,7 +15,7 @@ type streamTruth struct {
 
 	count int           // captures that deliver
 	from  time.Duration // when the gap began, if none delivers
-	cause string        // of that gap
+	cause GapCause      // of that gap
 	last  string        // the machine that delivered last
 
 	// The source, as nodes see it; the empty name stands for all nodes.
@@ -45,7 +45,7 @@ type feed struct {
 	state control.Activity
 	pub   bool
 	epoch uint64
-	why   string
+	why   control.Reason
 	began time.Duration
 	upAt  time.Duration // when its first access unit came, by true time; -1 before
 	turns int           // how often its source has fallen silent or come back
@@ -69,7 +69,7 @@ func (f *feed) silent() bool      { return f.s.silent[f.m.name] || f.s.silent[""
 func (f *feed) unreachable() bool { return f.s.unreachable[f.m.name] || f.s.unreachable[""] }
 
 // open begins a capture on m.
-func (m *machine) open(s *streamTruth, why string) *feed {
+func (m *machine) open(s *streamTruth, why control.Reason) *feed {
 	w := m.w
 	c := &m.captures[s.index]
 	f := &feed{m: m, s: s, boots: m.boots, state: control.Starting, why: why, began: w.now, upAt: -1}
@@ -108,7 +108,7 @@ func (f *feed) connected() {
 		f.state, f.upAt = control.Running, w.now
 		w.result.Holds[f.m.captures[f.s.index].hold].Up = w.now
 		w.number(f)
-		w.recount(f.s, "")
+		w.recount(f.s, GapUnknown)
 		w.checks.up(f)
 		f.m.process.up(f)
 	}
@@ -128,7 +128,7 @@ func (w *world) others(f *feed) bool {
 func (f *feed) fail(why string) {
 	f.s.failed = f.m.w.now
 	f.m.w.result.Sometimes["source dead on the owner"] += b2i(f.upAt >= 0)
-	f.close("source")
+	f.close(GapSource)
 	f.m.process.down(f, why)
 }
 
@@ -148,14 +148,14 @@ func (f *feed) stop(to *machine) {
 	f.state, f.to = control.Stopping, to
 	f.m.later(draw(f.m.source, f.m.w.down), func() {
 		if f.m.captures[f.s.index].feed == f {
-			f.close("yield")
+			f.close(GapYield)
 			f.m.process.stopped(f)
 		}
 	})
 }
 
 // close ends a capture at once; cause is that of the gap, if it makes one. Its process is not told.
-func (f *feed) close(cause string) {
+func (f *feed) close(cause GapCause) {
 	w := f.m.w
 	if f.state == control.Idle {
 		return
@@ -178,7 +178,7 @@ func (f *feed) close(cause string) {
 }
 
 // recount keeps the gaps, moves and overlaps of a stream. Cause is that of a gap that begins.
-func (w *world) recount(s *streamTruth, cause string) {
+func (w *world) recount(s *streamTruth, cause GapCause) {
 	count := 0
 	owner := ""
 	for _, m := range w.machines {
@@ -287,5 +287,5 @@ func (w *world) silenceChanged(s *streamTruth) {
 			m.later(0, f.connected)
 		}
 	}
-	w.recount(s, "source")
+	w.recount(s, GapSource)
 }

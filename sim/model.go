@@ -258,7 +258,7 @@ type Hold struct {
 	From         time.Duration // ordered to start
 	Up           time.Duration // first access unit; -1 if none came
 	To           time.Duration // end of media; -1 if it went on
-	Why          string
+	Why          control.Reason
 }
 
 // A Belief is a time in which a node took another for dead.
@@ -271,5 +271,23 @@ type Belief struct {
 type Gap struct {
 	Stream   string
 	From, To time.Duration
-	Cause    string // crash, cut, yield, source, start …
+	Cause    GapCause
+}
+
+// A GapCause says why a gap began.
+type GapCause uint8
+
+// Causes of gaps.
+const (
+	GapUnknown   GapCause = iota
+	GapStart              // the group has only begun
+	GapCrash              // the process of the owner has ended, or stands still
+	GapYield              // the owner has let go of the stream
+	GapSource             // the source has failed
+	GapPublisher          // the publisher has left
+)
+
+// String gives the word for pages.
+func (c GapCause) String() string {
+	return [...]string{"", "start", "crash", "yield", "source", "publisher"}[c]
 }

@@ -371,17 +371,17 @@ func (a actorSource) Start(_ act.Env, owner *actor.PID, w input.Writer) *act.Tas
 	m := p.m
 	s := p.w.byName[a.name]
 	if old := m.captures[s.index].feed; old != nil {
-		old.close("source") // the connection of an input that begins anew has ended
+		old.close(GapSource) // the connection of an input that begins anew has ended
 	}
 	x := &p.w.checks.claims[m.index][s.index]
 	c := &connection{p: p, s: s, owner: owner, w: w}
 	done := make(chan struct{})
 	c.task = &act.Task{Done: done, Stop: func() {
 		if f := c.feed; m.captures[s.index].feed == f {
-			f.close("yield")
+			f.close(GapYield)
 		}
 	}}
-	f := m.open(s, string(x.why))
+	f := m.open(s, x.why)
 	f.epoch, f.media, f.ref = x.epoch, x.media, c
 	if was := m.captures[s.index]; was.boots == m.boots { // an input that begins anew finds the segments of the one before
 		f.least = was.next
@@ -430,9 +430,9 @@ func (p *actorProcess) publishes(f *feed) {
 				return
 			}
 			if old := m.captures[f.s.index].feed; old != nil {
-				old.close("publisher")
+				old.close(GapPublisher)
 			}
-			g := m.open(f.s, string(control.PublishedHere))
+			g := m.open(f.s, control.PublishedHere)
 			g.pub, g.ref = true, a.Publication
 			m.pubs[f.s.name] = g
 		}),
@@ -441,7 +441,7 @@ func (p *actorProcess) publishes(f *feed) {
 
 func (p *actorProcess) unpublish(f *feed) {
 	delete(p.m.pubs, f.s.name)
-	f.close("publisher")
+	f.close(GapPublisher)
 	if c, ok := f.ref.(listen.Publication); ok {
 		c.Close()
 	}

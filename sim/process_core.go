@@ -138,7 +138,7 @@ func (w *world) drained(m *machine, e control.Drained) {
 func (c *core) start(e control.StartCapture) {
 	w, m := c.w, c.m
 	w.traceStart(m, e)
-	f := m.open(w.byName[e.Stream], string(e.Why))
+	f := m.open(w.byName[e.Stream], e.Why)
 	f.epoch, f.media = e.Epoch, e.Media
 }
 
@@ -188,7 +188,7 @@ func (c *core) publishAnswered(e control.PublishAnswer) {
 	case ask != "":
 		c.askClaimant(f, ask)
 	default:
-		g := m.open(f.s, string(control.PublishedHere))
+		g := m.open(f.s, control.PublishedHere)
 		g.pub, g.epoch = true, e.Epoch
 		m.pubs[f.s.name] = g
 	}
@@ -316,7 +316,7 @@ func (c *core) publish(f *feed, free string) {
 
 func (c *core) unpublish(f *feed) {
 	delete(c.m.pubs, f.s.name)
-	f.close("publisher")
+	f.close(GapPublisher)
 	c.step(control.PublishEnded{Stream: f.s.name}, "publisher-left")
 }
 

@@ -181,4 +181,4 @@ func (c *checks) delivering(s *streamTruth) (out []string) {
 }
 
 // solo says whether a machine captures a stream for itself, since its file does not share it.
-func (f *feed) solo() bool { return f.why == string(control.NotClustered) }
+func (f *feed) solo() bool { return f.why == control.NotClustered }

@@ -143,7 +143,7 @@ func (w *world) addStreams() {
 	slices.Sort(names)
 	for i, name := range slices.Compact(names) {
 		s := &streamTruth{
-			index: i, name: name, cause: "start", lastSegment: -1,
+			index: i, name: name, cause: GapStart, lastSegment: -1,
 			unreachable: map[string]bool{}, silent: map[string]bool{}, slow: map[string]Range{},
 		}
 		w.streams = append(w.streams, s)

@@ -40,7 +40,7 @@ func (c *SimExplainCmd) Run(std stdio) error {
 	}
 	r := sim.Run(in.Scenario, sim.Options{Keep: true})
 	p := painter{colour: isTerminal(std.out) && !c.JSON}
-	var list []told
+	var list []causedEvent
 	if c.Stream == "" {
 		list = c.violations(r, p)
 	} else if list, err = c.story(in.Scenario, r, p); err != nil {
@@ -48,9 +48,9 @@ func (c *SimExplainCmd) Run(std stdio) error {
 	}
 	if c.JSON {
 		err = writeJSON(std.out, struct {
-			Stream string `json:"stream,omitempty"`
-			Events []told `json:"events"`
-		}{c.Stream, append([]told{}, list...)})
+			Stream string        `json:"stream,omitempty"`
+			Events []causedEvent `json:"events"`
+		}{c.Stream, append([]causedEvent{}, list...)})
 	} else {
 		_, err = io.WriteString(std.out, c.text(list))
 	}
@@ -60,8 +60,8 @@ func (c *SimExplainCmd) Run(std stdio) error {
 	return outcome(r)
 }
 
-// A told event is one with what led to it, the first cause first.
-type told struct {
+// A causedEvent is an event with the lines of the trace that led to it, the first cause first.
+type causedEvent struct {
 	At     float64  `json:"at_seconds"`
 	Text   string   `json:"text"`
 	Causes []string `json:"causes"`
@@ -69,7 +69,7 @@ type told struct {
 	at time.Duration
 }
 
-func (c *SimExplainCmd) text(list []told) string {
+func (c *SimExplainCmd) text(list []causedEvent) string {
 	var b strings.Builder
 	switch {
 	case len(list) > 0:
@@ -91,17 +91,17 @@ func (c *SimExplainCmd) text(list []told) string {
 	return b.String()
 }
 
-func (c *SimExplainCmd) violations(r *sim.Result, p painter) (list []told) {
+func (c *SimExplainCmd) violations(r *sim.Result, p painter) (list []causedEvent) {
 	for _, v := range r.Violations {
 		text := fmt.Sprintf("%s at %s: %s", p.red(v.Invariant.String()), v.At, v.Text)
-		list = append(list, told{v.At.Seconds(), text, c.chain(r, v.Line), v.At})
+		list = append(list, causedEvent{v.At.Seconds(), text, c.chain(r, v.Line), v.At})
 	}
 	return list
 }
 
 // story tells what became of a stream.
-func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list []told, err error) {
-	var events []storied
+func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list []causedEvent, err error) {
+	var events []streamEvent
 	known := false
 	for _, f := range s.Files {
 		known = known || f.Stream(c.Stream) != nil
@@ -115,27 +115,27 @@ func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list [
 		}
 		why := ""
 		if h.Why != "" {
-			why = " (" + h.Why + ")"
+			why = fmt.Sprintf(" (%s)", h.Why)
 		}
-		events = append(events, storied{h.From, p.bold(h.Node) + " starts it" + why, lineOf(r.Trace, h.From, h.Node, c.Stream)})
+		events = append(events, streamEvent{h.From, p.bold(h.Node) + " starts it" + why, lineOf(r.Trace, h.From, h.Node, c.Stream)})
 		if h.Up >= 0 {
-			events = append(events, storied{h.Up, p.bold(h.Node) + " captures it", nil})
+			events = append(events, streamEvent{h.Up, p.bold(h.Node) + " captures it", nil})
 		}
 		if h.To >= 0 {
-			events = append(events, storied{h.To, p.bold(h.Node) + " captures it no longer", lineOf(r.Trace, h.To, h.Node, c.Stream)})
+			events = append(events, streamEvent{h.To, p.bold(h.Node) + " captures it no longer", lineOf(r.Trace, h.To, h.Node, c.Stream)})
 		}
 	}
 	for _, g := range r.Gaps {
 		if g.Stream == c.Stream && g.To >= 0 {
-			events = append(events, storied{g.To, fmt.Sprintf("so nobody captured it for %s (%s)", millis(g.To-g.From), g.Cause), nil})
+			events = append(events, streamEvent{g.To, fmt.Sprintf("so nobody captured it for %s (%s)", millis(g.To-g.From), g.Cause), nil})
 		}
 	}
-	slices.SortStableFunc(events, func(x, y storied) int { return int(min(max(x.at-y.at, -1), 1)) })
+	slices.SortStableFunc(events, func(x, y streamEvent) int { return int(min(max(x.at-y.at, -1), 1)) })
 	if c.At > 0 {
 		events = lastBefore(events, c.At)
 	}
 	for _, e := range events {
-		t := told{e.at.Seconds(), e.text, []string{}, e.at}
+		t := causedEvent{e.at.Seconds(), e.text, []string{}, e.at}
 		if e.line != nil {
 			t.Causes = c.chain(r, e.line.Number)
 		}
@@ -144,16 +144,16 @@ func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list [
 	return list, nil
 }
 
-// A storied event is one in the life of a stream.
-type storied struct {
+// A streamEvent is a change of what happens to a stream.
+type streamEvent struct {
 	at   time.Duration
 	text string
 	line *sim.Line // of the trace; nil if none tells it
 }
 
 // lastBefore keeps what is the state at an instant: the last start before it and all that follows that, up to it.
-func lastBefore(events []storied, at time.Duration) []storied {
-	end := slices.IndexFunc(events, func(e storied) bool { return e.at > at })
+func lastBefore(events []streamEvent, at time.Duration) []streamEvent {
+	end := slices.IndexFunc(events, func(e streamEvent) bool { return e.at > at })
 	if end < 0 {
 		end = len(events)
 	}

@@ -179,7 +179,7 @@ func (t *tuning) take(r *sim.Result, part int) {
 	switch part {
 	case 0:
 		for _, g := range r.Gaps {
-			if g.Cause == "crash" && g.To >= 0 {
+			if g.Cause == sim.GapCrash && g.To >= 0 {
 				t.gaps = append(t.gaps, g.To-g.From)
 			}
 		}

@@ -96,11 +96,10 @@ func (c *SimWhatifCmd) question(own scenario.Source, std stdio) (*whatif, error)
 	q.over = q.begin + 4*stale + 20*time.Second
 	q.end = q.over + holddown + 4*stale + 30*time.Second
 	line := fmt.Sprintf("from %s to %s %s", q.begin, q.over, q.what)
-	for _, once := range []string{"drain ", "restart ", "edit ", "kill ", "unpublish ", "heal", "quiet"} {
-		if strings.HasPrefix(q.what, once) {
-			line = fmt.Sprintf("at %s %s", q.begin, q.what)
-			q.over = 0
-		}
+	word, _, _ := strings.Cut(q.what, " ")
+	if slices.ContainsFunc(sim.Kinds(), func(k *sim.Kind) bool { return k.Word == word && k.Instant }) {
+		line = fmt.Sprintf("at %s %s", q.begin, q.what)
+		q.over = 0
 	}
 	text := fmt.Sprintf("seed 1 net delay 1ms..50ms loss %s until %s\n%s\n", c.Loss, q.end, line)
 	d, problems := scenario.ParseWith("the question", []byte(text), own)

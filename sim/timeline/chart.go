@@ -211,7 +211,7 @@ func (c *chart) cutPieces(holds []sim.Hold, gaps []sim.Gap) []piece {
 		ever = ever || len(p.owners) > 0
 		for _, g := range gaps {
 			if len(p.owners) == 0 && g.From <= p.from && p.to <= c.end(g.To) {
-				p.why = g.Cause
+				p.why = g.Cause.String()
 			}
 		}
 		if n := len(list); n > 0 && slices.Equal(list[n-1].owners, p.owners) && list[n-1].cold == p.cold {

@@ -71,7 +71,7 @@ func drawn(t *testing.T) (*sim.Scenario, *sim.Result) {
 			{Stream: "cam10", Node: "n1", From: sec(33), Up: sec(33.5), To: sec(38.6), Why: "spill"},
 			{Stream: "cam10", Node: "n2", From: sec(50), Up: -1, To: sec(54), Why: "fallback"},
 		},
-		Gaps:    []sim.Gap{{Stream: "cam2", From: sec(20), To: sec(23.4), Cause: "crash"}},
+		Gaps:    []sim.Gap{{Stream: "cam2", From: sec(20), To: sec(23.4), Cause: sim.GapCrash}},
 		Beliefs: []sim.Belief{{Node: "n1", Peer: "n2", From: sec(22.9), To: -1}, {Node: "n3", Peer: "n2", From: sec(23), To: -1}, {Node: "n1", Peer: "n3", From: sec(33), To: sec(38.1)}},
 		Violations: []sim.Violation{
 			{Invariant: sim.I5, At: sec(34), Stream: "cam10", Line: 4, Text: "yields to <nobody>"},
