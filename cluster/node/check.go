@@ -8,9 +8,9 @@ import (
 	"weir/cluster/geo"
 )
 
-// Load understands a configuration file with flags laid over it, and finds everything for which no node starts with it:
-// what the file decides, and the database of countries that the file needs of this machine. It is what a check, a start and
-// a reload ask. The file must not be obeyed if the problems say that it failed.
+// Load reads a configuration file and the flags that override it. The problems are everything that would keep a node from
+// starting with the file: those that package conf finds, and a missing database of countries on this machine. `weir check`, a
+// start and a reload all use Load. If [conf.Problems.Failed], the file must not be used.
 func Load(filename string, src []byte, flags conf.Flags) (*conf.File, conf.Problems) {
 	file, problems := conf.Load(filename, src, flags)
 	if at, used := file.UsesCountries(); used && !problems.Failed() {
@@ -25,8 +25,8 @@ func Load(filename string, src []byte, flags conf.Flags) (*conf.File, conf.Probl
 	return file, problems
 }
 
-// prepare makes of a file what a start needs before the first socket is opened, and a reload before anything is changed.
-// It fails for no file that [Load] accepts, unless the machine has changed since.
+// prepare makes the streams of a file and opens the database of countries. It runs before a start opens a socket, and before a
+// reload changes anything. It does not fail for a file that [Load] accepts, unless the machine has changed since.
 func (n *Node) prepare(f *conf.File) ([]stream.Spec, error) {
 	specs, err := n.media.specs(f)
 	if err == nil && n.cfg.Network == nil {
@@ -35,8 +35,7 @@ func (n *Node) prepare(f *conf.File) ([]stream.Spec, error) {
 	return specs, err
 }
 
-// useCountries puts the database of countries that a file wants into use. One that is missing is an error only if countries
-// are used.
+// useCountries opens the database of countries if a balancer of the file names countries, and otherwise closes it.
 func (n *Node) useCountries(f *conf.File) error {
 	at, used := f.UsesCountries()
 	if !used {

@@ -15,11 +15,11 @@ import (
 	"weir/cluster/router"
 )
 
-// A configuration is the file in effect.
+// A configuration holds the file by which the node runs.
 type configuration struct {
-	changing sync.Mutex // one change at a time
-	read     atomic.Pointer[conf.File]
-	effect   atomic.Pointer[conf.File] // what was read, and the streams that come and go by themselves
+	changing sync.Mutex                // one change at a time
+	read     atomic.Pointer[conf.File] // the file as it was read
+	effect   atomic.Pointer[conf.File] // the same with streams that the file does not name, see [media.with]
 }
 
 func (c *configuration) set(read, effect *conf.File) {
@@ -27,12 +27,12 @@ func (c *configuration) set(read, effect *conf.File) {
 	c.effect.Store(effect)
 }
 
-// file is the file in effect.
+// file is the file in effect, with the streams that it does not name.
 func (n *Node) file() *conf.File { return n.config.effect.Load() }
 
-// Reload puts another configuration into effect, as far as that goes without a restart, and returns the directives that
-// need one, with their places. Each directive takes effect as its row in package conf says; a stream that did not change
-// goes on. An error means that nothing was changed.
+// Reload puts another configuration into effect. A directive whose row in package conf says that a change needs a restart keeps
+// its old setting; Reload returns those that have changed. A stream that did not change goes on. If Reload returns an error,
+// nothing has been changed.
 func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 	n.config.changing.Lock()
 	defer n.config.changing.Unlock()
@@ -58,8 +58,7 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 	return restart, nil
 }
 
-// putInEffect makes a file that was read the one in effect, with the streams derived from it. The caller holds the lock of
-// changes.
+// putInEffect makes read the file in effect, and tells the streams and the control plane. The caller holds config.changing.
 func (n *Node) putInEffect(read *conf.File) error {
 	f := n.media.with(read)
 	specs, err := n.media.specs(f)
@@ -72,7 +71,7 @@ func (n *Node) putInEffect(read *conf.File) error {
 	return nil
 }
 
-// rederive puts the file in effect anew after the derived streams have changed.
+// rederive puts the file into effect again after the streams that it does not name have changed.
 func (n *Node) rederive() {
 	n.config.changing.Lock()
 	defer n.config.changing.Unlock()
@@ -83,7 +82,7 @@ func (n *Node) rederive() {
 
 var errNoReload = errors.New("this node was started without a file that could be read again")
 
-// readAgain reads the file again and puts it into effect.
+// readAgain reads the file again and puts it into effect. It returns the directives that need a restart.
 func (n *Node) readAgain(context.Context) ([]string, error) {
 	if n.cfg.Reload == nil {
 		return nil, errNoReload

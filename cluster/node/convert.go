@@ -16,7 +16,7 @@ import (
 	"weir/protocols"
 )
 
-// entry is how the control plane calls a peer of the file: with its port, whether or not the file gives it.
+// entry is the control plane's name for a peer of the file: HOST:PORT, with the default port if the file gives none.
 func entry(p conf.Peer) string {
 	port := p.Port
 	if port == 0 {
@@ -28,7 +28,7 @@ func entry(p conf.Peer) string {
 	return net.JoinHostPort(p.Host, strconv.Itoa(port))
 }
 
-// peersByEntry are the file's peers by [entry].
+// peersByEntry are the peers of a file, by [entry].
 func peersByEntry(f *conf.File) map[string]conf.Peer {
 	m := make(map[string]conf.Peer, len(f.Peers))
 	for _, p := range f.Peers {
@@ -40,7 +40,7 @@ func peersByEntry(f *conf.File) map[string]conf.Peer {
 // sourceLink is the name of the link to a source.
 func sourceLink(name string) string { return "source " + name }
 
-// keyring derives the keys of the links of a file.
+// keyring derives the keys of the links to the peers and sources of a file.
 func keyring(f *conf.File) *trust.Keyring {
 	var links []trust.Link
 	for _, p := range f.Peers {
@@ -52,7 +52,7 @@ func keyring(f *conf.File) *trust.Keyring {
 	return trust.NewKeyring(f.ClusterKey, links)
 }
 
-// facts are what the directory needs of a file.
+// facts are the settings of a file that the directory needs.
 func facts(f *conf.File) directory.Facts {
 	peers := peersByEntry(f)
 	return directory.Facts{
@@ -87,7 +87,7 @@ func policy(d conf.Delivery) directory.Policy {
 	return p
 }
 
-// mustURL parses a URL that package conf has made; nil for none.
+// mustURL parses a URL that package conf has checked; nil for an empty one.
 func mustURL(s string) *url.URL {
 	u, err := url.Parse(s)
 	if err != nil || s == "" {
@@ -96,9 +96,9 @@ func mustURL(s string) *url.URL {
 	return u
 }
 
-// ControlConfig is what the control plane needs of a configuration file; what differs from start to start (instance,
-// seed, advert) is left to the caller. Without a name in the file the node is called hostname until it finds itself
-// behind a peer entry. keyID identifies the cluster key, so that files with different keys are known to differ.
+// ControlConfig converts a configuration file for the control plane. The caller fills in what is new at each start: instance,
+// seed and advert. If the file gives no name, the node is called hostname until it finds the peer entry that means itself. KeyID
+// identifies the cluster key, so that two files with different keys have different hashes.
 func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
 	return control.Config{
 		Self: hostname, Named: f.Name != "",
@@ -110,7 +110,7 @@ func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
 	}
 }
 
-// controlStreams is what the control plane needs of the file's streams.
+// controlStreams converts the streams of a file for the control plane.
 func controlStreams(f *conf.File) []control.Stream {
 	out := make([]control.Stream, 0, len(f.Streams))
 	for _, s := range f.Streams {
@@ -133,7 +133,7 @@ func controlStreams(f *conf.File) []control.Stream {
 	return out
 }
 
-// limits turns percent into permille.
+// limits converts limits for the control plane, which counts in permille.
 func limits(channels, cpu int) control.Limits {
 	return control.Limits{Channels: channels, CPU: cpu * 10}
 }
@@ -149,7 +149,7 @@ func controlPeers(f *conf.File) []control.Peer {
 	return out
 }
 
-// balancersOf are the balancers of a file.
+// balancersOf converts the balancers of a file for package balancer.
 func balancersOf(f *conf.File) []balancer.Balancer {
 	peers := make(map[string]conf.Peer, len(f.Peers))
 	for _, p := range f.Peers {
@@ -159,22 +159,22 @@ func balancersOf(f *conf.File) []balancer.Balancer {
 	for _, c := range f.Balancers {
 		b := balancer.Balancer{Name: c.Name, Mode: balance.Mode(c.Mode), Blind: !c.InFlight}
 		for _, s := range c.Servers {
-			is := balancer.Server{
+			server := balancer.Server{
 				Entry: balance.Entry{Name: s.Name(), MaxBitrate: s.MaxBitrate, Countries: s.Countries, Default: s.Default},
 				Key:   serverKey(s), Public: s.URL(), Private: s.URL(),
 			}
 			if s.Peer != "" {
 				p := peers[s.Peer]
-				is.Peer, is.Key, is.Public, is.Private = true, entry(p), p.Public, p.Private
+				server.Peer, server.Key, server.Public, server.Private = true, entry(p), p.Public, p.Private
 			}
-			b.Servers = append(b.Servers, is)
+			b.Servers = append(b.Servers, server)
 		}
 		out = append(out, b)
 	}
 	return out
 }
 
-// serverKey is how this node calls a server that is no peer: with its port, whether or not the file gives it.
+// serverKey is this node's name for a server that is not a peer: HOST:PORT, with the default port if the file gives none.
 func serverKey(s conf.Server) string {
 	port := s.Port
 	if port == 0 {
@@ -183,7 +183,8 @@ func serverKey(s conf.Server) string {
 	return net.JoinHostPort(s.Host, strconv.Itoa(port))
 }
 
-// otherServers are the servers of balancers that are no peers, by [serverKey], in the order of the file.
+// otherServers are the balancers' servers that are not peers: their keys, see [serverKey], in the order of the file, and their
+// URLs by key.
 func otherServers(f *conf.File) (keys []string, urls map[string]string) {
 	urls = map[string]string{}
 	for _, b := range f.Balancers {
@@ -197,7 +198,7 @@ func otherServers(f *conf.File) (keys []string, urls map[string]string) {
 	return keys, urls
 }
 
-// vhosts are the virtual hosts of a file.
+// vhosts converts the virtual hosts of a file for package srs.
 func vhosts(f *conf.File) []srs.Vhost {
 	list := make([]srs.Vhost, 0, len(f.Vhosts))
 	for _, v := range f.Vhosts {
@@ -209,7 +210,7 @@ func vhosts(f *conf.File) []srs.Vhost {
 	return list
 }
 
-// shown is what the API shows of a file.
+// shown converts the settings of a file that the API shows, for package status.
 func shown(f *conf.File, keyID string) status.File {
 	out := status.File{
 		Hash: f.Hash(keyID), Peers: make(map[string]status.Peer, len(f.Peers)),

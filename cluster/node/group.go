@@ -27,22 +27,23 @@ import (
 
 var errNoKey = errors.New("this node has no cluster key")
 
-// A group is the group of nodes as this node sees it, and how the others are reached and known.
+// A group holds this node's connections to the other nodes: the view of the control plane, the keys of the links, and the remote
+// actors.
 type group struct {
-	hostname  string // of this node, until the control plane has announced another name
+	hostname  string // the name of this node until the control plane publishes its first view
 	keys      *trust.Keyring
 	cluster   *cluster.Cluster   // nil without a cluster key
 	provider  *identity.Provider // nil without a cluster key
-	stop      func()             // ends what startRemote has started; nil for nothing
+	stop      func()             // stops what startRemote has started; nil if nothing was started
 	directory *directory.Directory
-	refused   func() // counts a node with a wrong key
+	refused   func() // counts requests with a wrong key
 	log       *slog.Logger
 
-	view atomic.Pointer[control.View] // the control plane's newest; nil before its first step
+	view atomic.Pointer[control.View] // the newest view of the control plane; nil before its first step
 
-	// What was last made of a view. It belongs to the control actor.
-	file   *conf.File
+	// The last view of the directory, and the file from which it was made. They belong to the control actor.
 	places *directory.View
+	file   *conf.File
 }
 
 func newGroup(cfg Config, refused func()) *group {
@@ -53,7 +54,7 @@ func newGroup(cfg Config, refused func()) *group {
 	return g
 }
 
-// name is the announced name of this node.
+// name is the name of this node, by which the others know it.
 func (g *group) name() string {
 	if v := g.view.Load(); v != nil {
 		return v.Self
@@ -61,7 +62,7 @@ func (g *group) name() string {
 	return g.hostname
 }
 
-// peer is what the control plane knows of the peer of a name; nil if there is none.
+// peer is the control plane's view of the peer of this name; nil if there is none.
 func (g *group) peer(name string) *control.PeerView {
 	if v := g.view.Load(); v != nil {
 		return v.Peer(name)
@@ -69,8 +70,8 @@ func (g *group) peer(name string) *control.PeerView {
 	return nil
 }
 
-// publish gives the control plane's view to those who decide by it, together with the file in effect. It runs in the control
-// actor, and says whether more is new than what the nodes carry, as seldom it is.
+// publish passes a view of the control plane, with the file in effect, to the directory and the identity provider. It runs in the
+// control actor. Most views differ from the one before only in the load of nodes; more says that this one differs in more.
 func (g *group) publish(v *control.View, f *conf.File, self identity.Member) (more bool) {
 	was := g.view.Swap(v)
 	if more = f != g.file || was == nil || !sameStreams(v, was) || !sameGroup(v, was); more {
@@ -86,12 +87,12 @@ func (g *group) publish(v *control.View, f *conf.File, self identity.Member) (mo
 	return more
 }
 
-// sameStreams says whether two views share their streams, which the control plane makes anew when any changes.
+// sameStreams says whether two views share one list of streams. The control plane makes a new list when a stream changes.
 func sameStreams(a, b *control.View) bool {
 	return len(a.Streams) == len(b.Streams) && (len(a.Streams) == 0 || &a.Streams[0] == &b.Streams[0])
 }
 
-// sameGroup says whether the nodes of two views, and the ways to reach them, are the same.
+// sameGroup says whether two views have the same nodes, with the same addresses.
 func sameGroup(a, b *control.View) bool {
 	return a.Self == b.Self && a.Warm == b.Warm && slices.EqualFunc(a.Peers, b.Peers, func(a, b control.PeerView) bool {
 		return a.Name == b.Name && a.Entry == b.Entry && a.Alive == b.Alive && a.Status == b.Status &&
@@ -99,10 +100,10 @@ func sameGroup(a, b *control.View) bool {
 	})
 }
 
-// resolving bounds what a name of the file may take to be looked up at the start.
+// resolving is how long the look-up of the peers' host names may take at the start.
 const resolving = 2 * time.Second
 
-// startRemote listens for the actors of other nodes. A node without a cluster key has no peers.
+// startRemote listens for the actors of other nodes. Without a cluster key it does nothing, since there are no peers then.
 func (g *group) startRemote(sys *actor.ActorSystem, f *conf.File) (err error) {
 	if g.keys.Own().Zero() {
 		return nil
@@ -132,7 +133,7 @@ func (g *group) close() {
 	}
 }
 
-// reachable is the address under which other nodes most likely reach this machine.
+// reachable is the address at which other nodes most likely reach this machine.
 func (g *group) reachable(f *conf.File) string {
 	ctx, cancel := context.WithTimeout(context.Background(), resolving)
 	defer cancel()
@@ -142,13 +143,13 @@ func (g *group) reachable(f *conf.File) string {
 	}
 	ip, sure := identity.Reachable(ctx, peers)
 	if !sure {
-		g.log.Warn("other nodes may not reach this one's actors: no peer could be looked up, so it advertises " + identity.Loopback +
+		g.log.Warn("other nodes may not reach the actors of this node: no peer could be looked up, so this node advertises " + identity.Loopback +
 			"; set `remote HOST:PORT;`")
 	}
 	return ip
 }
 
-// transport proves the key of the link to the peer of that name.
+// transport makes requests to the peer of this name, and proves the key of the link to it.
 func (g *group) transport(name string) http.RoundTripper {
 	if p := g.peer(name); p != nil {
 		return g.keys.Transport(p.Entry)
@@ -156,7 +157,7 @@ func (g *group) transport(name string) http.RoundTripper {
 	return g.keys.Transport("")
 }
 
-// keysOf are those of the peer whose actors are at an address.
+// keysOf are the keys of the link to the peer whose actors listen at this address.
 func (g *group) keysOf(remote string) trust.Keys {
 	if v := g.view.Load(); v != nil {
 		for i := range v.Peers {
@@ -168,7 +169,7 @@ func (g *group) keysOf(remote string) trust.Keys {
 	return trust.Keys{}
 }
 
-// guard admits nodes only, which prove a cluster key; streaming is for answers without end.
+// guard passes only requests that prove a cluster key. Streaming must be set for handlers whose answers do not end.
 func (g *group) guard(next http.Handler, streaming bool) http.Handler {
 	if g.cluster == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -182,8 +183,8 @@ func (g *group) guard(next http.Handler, streaming bool) http.Handler {
 	return g.keys.Own().Handler(next, o)
 }
 
-// entitled refuses questions that are proved with another key than that of the link to the node that asks: a peer's own
-// key replaces the common one in both directions.
+// entitled refuses a question if it was proved with another key than that of the link to the node that asks. If the entry of a
+// peer gives its own key, that key is used in both directions, and the common one is refused.
 func (g *group) entitled(ask follower.Ask) follower.Ask {
 	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
 		proven, ok := trust.Proven(ctx)
@@ -195,15 +196,15 @@ func (g *group) entitled(ask follower.Ask) follower.Ask {
 	}
 }
 
-// ask puts a question to the owner of a stream.
+// ask sends a question to the owner of a stream and waits for the answer.
 func (g *group) ask(ctx context.Context, stream string, q proto.Message) (proto.Message, error) {
-	if g.cluster == nil { // a node without peers
+	if g.cluster == nil { // this node has no peers
 		return nil, identity.ErrNoOwner
 	}
 	return identity.Ask(ctx, g.cluster, stream, q)
 }
 
-// askAt puts a question to the actor of a stream at a node.
+// askAt sends a question to the actor of a stream at a certain node and waits for the answer.
 func (g *group) askAt(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error) {
 	p := g.peer(node)
 	switch {

@@ -20,24 +20,25 @@ import (
 	"weir/protocols/pull"
 )
 
-// Machine is what a node takes from the machine that it runs on. The zero value is that machine.
+// Machine holds the functions of the machine that a node uses, so that tests can replace them. A nil field means the function of
+// this machine.
 type Machine struct {
-	// Wall reads the wall clock. It is asked when something begins, never to measure.
+	// Wall reads the wall clock. It tells when something began; durations are never measured with it.
 	Wall func() time.Time
 
-	// Clock paces linear channels: what is read from files and made by formula.
+	// Clock is the clock by which linear channels, that is files and the test pattern, are played.
 	Clock pull.Clock
 
-	// Instance names this run of the process, so that its answers can be told from those of an earlier run.
+	// Instance makes an identifier for this run of the process. Peers use it to recognise answers of an earlier run.
 	Instance func() string
 
-	// Suspended is for how long the machine has been suspended since it was booted, as far as the system tells.
+	// Suspended is for how long the machine has been suspended since it was booted; zero if the system does not tell.
 	Suspended func() time.Duration
 
-	// Env, if not nil, is given the environment of the node's actors and returns the one that they get.
+	// Env takes the environment of this machine for actors and returns the environment that the node's actors get.
 	Env func(act.Env) act.Env
 
-	// Burden measures what the machine carries. It is asked every two seconds, by one goroutine at a time.
+	// Burden measures the load of the machine. It is called every two seconds, by one goroutine at a time.
 	Burden func() load.Burden
 }
 
@@ -62,38 +63,38 @@ func (m Machine) complete() Machine {
 		m.Env = func(e act.Env) act.Env { return e }
 	}
 	if m.Burden == nil {
-		is := load.NewMachine()
-		m.Burden = func() load.Burden { return is.Measure(time.Now()) }
+		meter := load.NewMachine()
+		m.Burden = func() load.Burden { return meter.Measure(time.Now()) }
 	}
 	return m
 }
 
-// A Network is what joins a node's actors to other nodes and to sources.
+// A Network connects the actors of a node with other nodes and with the sources of media.
 type Network struct {
 	System   *actor.ActorSystem
 	Env      act.Env
 	Cluster  *cluster.Cluster   // nil without a cluster key
 	Provider *identity.Provider // nil without a cluster key
 
-	// Fetcher asks peers, and servers of balancers, for their state.
+	// Fetcher fetches the state of peers and of the servers of balancers.
 	Fetcher follower.Fetcher
 
 	// Source makes the source of an input.
 	Source func(source.Input) (input.Source, error)
 
-	// Relay makes the source of a stream that another node has.
+	// Relay makes the source of a stream that another node captures.
 	Relay func(stream string) input.Source
 
-	// Release asks the owner of a stream to let go of it, and sends self [control.Released] once it has.
+	// Release asks the owner of a stream to stop capturing it. Once the owner has stopped, it sends [control.Released] to self.
 	Release func(self *actor.PID, e control.AskRelease)
 
-	// Stepped, if not nil, is told of every step of the control plane before its effects are applied.
+	// Stepped, if not nil, is called after each step of the control plane, before the effects of the step are applied.
 	Stepped func(now control.Instant, ev control.Event, out []control.Effect)
 
 	Hub hub.Config
 }
 
-// newNetwork is the network of this machine. What joins the node to the cluster is filled in when its remote listens.
+// newNetwork makes the network of this machine. Its Cluster and Provider stay nil: startRemote makes those of the group.
 func (n *Node) newNetwork() *Network {
 	sys := act.NewSystem(n.log)
 	send := func(to *actor.PID, m any) { sys.Root.Send(to, m) }
@@ -106,7 +107,7 @@ func (n *Node) newNetwork() *Network {
 	w.Release = func(self *actor.PID, e control.AskRelease) {
 		w.Env.Go(self, func(ctx context.Context) error {
 			if err := n.asker().Release(ctx, e.Stream); err != nil {
-				return err // the control plane starts without an answer, later
+				return err // without an answer, the control plane starts its capture later
 			}
 			send(self, control.Released(e))
 			return nil

@@ -18,11 +18,11 @@ import (
 	"weir/cluster/source"
 )
 
-// The media of a node are the streams of its file, and where they come from.
+// The media of a node are the sources of its streams, and the streams that the file does not name.
 type media struct {
 	open      func(source.Input) (input.Source, error)
 	wall      func() int64      // the wall clock, in ticks
-	origins   *origin.Directory // the streams of sources
+	origins   *origin.Directory // the streams of origins, from directives `source`
 	instances *router.Instances // the streams that publishers have made
 }
 
@@ -42,10 +42,10 @@ func (n *Node) newMedia() *media {
 // wall reads the wall clock, in ticks since the Unix epoch.
 func (n *Node) wall() int64 { return n.cfg.Machine.Wall().UnixMicro() / 100 * 9 }
 
-// reserved says why a stream cannot have a name.
+// reserved returns an error if a stream cannot have this name.
 func (n *Node) reserved(name string) error { return conf.CheckName(name, n.file().BalancerNames()) }
 
-// specs are the streams of a file as the streams' supervisor wants them.
+// specs converts the streams of a file for the actor that supervises streams.
 func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
 	var specs []stream.Spec
 	for _, s := range f.Streams {
@@ -58,11 +58,11 @@ func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
 				spec.Published = true
 				continue
 			}
-			is, err := m.input(f, s.Name, in)
+			streamInput, err := m.input(f, s.Name, in)
 			if err != nil {
 				return nil, fmt.Errorf("%s: input %s: %w", in.Pos, in.URL, err)
 			}
-			spec.Inputs = append(spec.Inputs, is)
+			spec.Inputs = append(spec.Inputs, streamInput)
 		}
 		if s.Latency != conf.DefaultLatency {
 			spec.Hub.Tick = s.Latency
@@ -72,7 +72,7 @@ func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
 	return specs, nil
 }
 
-// input makes an input of a stream, and its source.
+// input converts an input of a stream, and makes its source.
 func (m *media) input(f *conf.File, name string, in conf.Input) (is stream.Input, err error) {
 	is.Config = input.Config{URL: in.Shown(), Silence: in.SourceTimeout, Rank: in.Priority}
 	is.Key = in.URL
@@ -100,10 +100,10 @@ func (m *media) input(f *conf.File, name string, in conf.Input) (is stream.Input
 	return is, err
 }
 
-// sourceScheme is that of the inputs of streams that an origin has; no file can say it.
+// sourceScheme is the scheme of the inputs of restreamed streams. Package conf refuses it in a file.
 const sourceScheme = "source"
 
-// sourceNames are the sources whose streams are learnt from them.
+// sourceNames are the names of the sources that are nodes. Their lists of streams are fetched from them.
 func sourceNames(f *conf.File) (names []string) {
 	for _, s := range f.Sources {
 		if !s.Plain {
@@ -113,8 +113,8 @@ func sourceNames(f *conf.File) (names []string) {
 	return names
 }
 
-// with is a file with the streams that it has without naming them: those of its sources, and those that publishers have made,
-// as far as the file still has their template or virtual host.
+// with is a file with further streams, which the file does not name: streams of its sources, and streams that publishers have
+// made. A stream of a publisher is included only if the file still has a template or virtual host for it.
 func (m *media) with(f *conf.File) *conf.File {
 	var more []conf.Stream
 	for _, s := range f.Sources {
@@ -124,7 +124,7 @@ func (m *media) with(f *conf.File) *conf.File {
 		}
 		for _, st := range m.origins.Streams(s.Name) {
 			if err := conf.CheckName(st.Name, f.BalancerNames()); err != nil {
-				continue // it means something else in a URL here
+				continue // the name has another meaning in this node's URLs
 			}
 			in := conf.Input{URL: sourceScheme + "://" + st.Name, Scheme: sourceScheme, Pos: s.Pos}
 			more = append(more, s.Restream(st.Origin, in, !st.OnDemand))
@@ -164,13 +164,13 @@ func (n *Node) sourceLinks(f *conf.File) (out []actors.Child) {
 		}
 		rule := origin.Rule{Only: s.Only, Except: s.Except, OnlyGiven: s.OnlyGiven, Prefix: s.Prefix}
 		out = append(out, actors.Child{
-			// A link with another rule is another link.
+			// The rule is a part of the name, so that a new rule makes a new follower.
 			Name: strings.TrimSpace(fmt.Sprintf("source %s %t %q %q %s", s.Name, s.OnlyGiven, s.Only, s.Except, s.Prefix)),
 			Props: follower.External(n.tree.env, follower.ExternalConfig{
 				Config: follower.Config{Entry: s.Name, Fetcher: fetcher}, Kind: "source",
 				Every: conf.DefaultFetchTimeout, Stale: conf.DefaultStaleTimeout,
-				Changed: func(is follower.State) {
-					if n.media.origins.Set(s.Name, rule.Restream(is.Listed, is.Claims)) {
+				Changed: func(st follower.State) {
+					if n.media.origins.Set(s.Name, rule.Restream(st.Listed, st.Claims)) {
 						n.rederive()
 					}
 				},
@@ -180,7 +180,7 @@ func (n *Node) sourceLinks(f *conf.File) (out []actors.Child) {
 	return out
 }
 
-// newOpener makes what opens the inputs of the file.
+// newOpener makes the Opener of the sources of inputs.
 func (n *Node) newOpener() *source.Opener {
 	return &source.Opener{
 		Clock: n.cfg.Machine.Clock, Agent: "weir/" + n.cfg.Build, Log: n.log,

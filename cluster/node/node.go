@@ -1,7 +1,7 @@
-// Package node assembles one node: it makes of the configuration file's model what each package wants, and joins the
-// packages to each other.
+// Package node assembles one node: it converts the model of the configuration file into the configuration of each package, and
+// connects the packages with each other.
 //
-// It decides nothing about streams, clients or other nodes; the packages below it do.
+// It makes no decision about streams, clients or other nodes; the packages that it connects do.
 package node
 
 import (
@@ -27,21 +27,21 @@ import (
 
 // Config is what a node is started with.
 type Config struct {
-	File     *conf.File // in effect at the start; see [Node.Reload]
-	Hostname string     // announced unless the file or a peer entry names the node
-	Build    string     // version, for pages and peers
+	File     *conf.File // the configuration at the start; see [Node.Reload]
+	Hostname string     // the name of the node if neither the file nor a peer entry gives one
+	Build    string     // the version, which pages and peers show
 	Log      *slog.Logger
 	Machine  Machine
 
-	// Network, if not nil, takes the place of the machine's: it is the simulator's. Such a node has the actors below streams,
-	// peers and control, and serves no clients; it opens no file and no socket, starts no goroutine, and derives no key.
+	// Network is set by the simulator only; nil means the network of this machine. A simulated node has only the actors below
+	// streams, peers and control. It serves no clients, opens no file and no socket, starts no goroutine, and derives no key.
 	Network *Network
 
-	// Reload reads the configuration again when the API asks for it; nil: it cannot be.
+	// Reload reads the configuration again when a client of the API demands it. If it is nil, such a demand fails.
 	Reload func() (*conf.File, error)
 }
 
-// A Node is a running node: its parts.
+// A Node is a running node. Its fields are the parts that it consists of.
 type Node struct {
 	cfg     Config
 	log     *slog.Logger
@@ -53,18 +53,19 @@ type Node struct {
 	media    *media
 	streams  *stream.Registry
 	sessions *session.Registry
-	servers  *servers // nil where another [Network] than the machine's is given
+	servers  *servers // nil in a simulated node
 
 	geo      geo.Current
 	load     *load.Meter
 	reporter *reporter
 	drain    *drain.Drain
-	history  *history.History // nil without servers
-	journal  *journal.Writer  // nil without one
-	tasks    []*act.Task      // that end after the actors
+	history  *history.History // nil in a simulated node
+	journal  *journal.Writer  // nil if no journal is written
+	tasks    []*act.Task      // run beside the actors; stopped after them, in this order
 }
 
-// Start starts a node. An error means that nothing runs: most likely a port is in use, which it names.
+// Start starts a node. If it returns an error, nothing is running. The most likely error is that a port is in use; the error
+// names the port.
 func Start(cfg Config) (_ *Node, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -105,7 +106,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
-// open opens the files and sockets of a node of this machine, and makes what serves its clients.
+// open opens the files and sockets of the node, and makes its servers. A simulated node does not call it.
 func (n *Node) open() (err error) {
 	f := n.file()
 	if n.history, err = history.Open(history.Config{
@@ -129,7 +130,7 @@ func (n *Node) open() (err error) {
 	return nil
 }
 
-// run starts what runs beside the actors.
+// run starts the tasks beside the actors.
 func (n *Node) run() {
 	if n.servers == nil {
 		return
@@ -144,7 +145,7 @@ func (n *Node) run() {
 	}
 }
 
-// Failed gives the reason when the node cannot go on.
+// Failed gives a channel, which gets an error when the node cannot go on.
 func (n *Node) Failed() <-chan error { return n.tree.failed }
 
 // Stop ends the node: its listeners, sessions, inputs and links, in the order of the tree.
@@ -164,23 +165,23 @@ func (n *Node) close() {
 	n.group.close()
 }
 
-// Addresses are where this node listens, by kind of listener.
+// Addresses are the addresses at which this node listens, by the directive of the listener.
 func (n *Node) Addresses() map[string][]string { return n.servers.addresses() }
 
-// Drain makes the node hand its streams over and then wait for its viewers; see [drain.Drain.Begin].
+// Drain makes the node hand over its streams and then wait for its viewers to leave; see [drain.Drain.Begin].
 func (n *Node) Drain(limit time.Duration) { n.drain.Begin(limit) }
 
 // Drained is closed when the node has drained and may be stopped.
 func (n *Node) Drained() <-chan struct{} { return n.drain.Over() }
 
-// HandOver makes the node hand its streams over, without waiting for viewers.
+// HandOver makes the node hand over its streams, without waiting for viewers.
 func (n *Node) HandOver() { n.drain.HandOver() }
 
-// View is what the control plane knows now; nil before its first step.
+// View is the newest view of the control plane; nil before its first step.
 func (n *Node) View() *control.View { return n.group.view.Load() }
 
-// Control puts questions to the control plane, and sends it [control.Event]s.
+// Control gives a client of the control plane, which asks it questions and sends it [control.Event]s.
 func (n *Node) Control() controller.Client { return n.tree.control() }
 
-// Streams is the supervisor of all streams, which takes the messages of package stream.
+// Streams is the actor that supervises all streams. It takes the messages of package stream.
 func (n *Node) Streams() *actor.PID { return n.tree.streams() }

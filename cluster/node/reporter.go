@@ -13,12 +13,12 @@ import (
 	"weir/protocols/api"
 )
 
-// A reporter logs what happens to actors and what the control plane has to say, and counts it.
+// A reporter logs and counts the events of actors and the notes of the control plane.
 type reporter struct {
 	log     *slog.Logger
 	metrics *api.Metrics
-	status  *status.Status // of a node with clients
-	outages load.Outages   // belongs to the control actor
+	status  *status.Status // nil in a simulated node
+	outages load.Outages   // used by the control actor only
 }
 
 func newReporter(cfg Config) *reporter {
@@ -27,12 +27,12 @@ func newReporter(cfg Config) *reporter {
 	return r
 }
 
-// event logs what happens to an actor.
+// event logs an event of an actor.
 func (r *reporter) event(e act.Event) {
 	r.log.LogAttrs(context.Background(), e.Level, e.Text, e.Attrs...)
 }
 
-// note logs what the control plane has to say.
+// note logs a note of the control plane.
 func (r *reporter) note(o control.Note) {
 	r.outages.Noted(o)
 	if o.Kind == control.NoteClaimed || o.Kind == control.NoteYielded {
@@ -58,12 +58,12 @@ func (r *reporter) note(o control.Note) {
 	r.log.LogAttrs(context.Background(), slog.Level(o.Kind.Level()), o.Kind.Text(), attrs...)
 }
 
-// changed takes in a view in which more is new than what the nodes carry.
+// changed updates the outages of streams by a new view. Views that differ only in the load of nodes are not passed to it.
 func (r *reporter) changed(v *control.View, now time.Duration) {
 	r.outages.Changed(v, now, r.metrics.Gap)
 }
 
-// fetched counts what became of a question to another node.
+// fetched counts fetches of another node's state that have failed.
 func (r *reporter) fetched(entry string, _ time.Duration, err error) {
 	if err != nil {
 		r.metrics.FetchFailed(entry, string(follower.Reason(err)))

@@ -33,7 +33,7 @@ import (
 	"weir/protocols/rtsp"
 )
 
-// servers serve the clients of a node. A nil servers is that of a node that serves none.
+// servers are the parts of a node that serve clients. A simulated node has nil servers.
 type servers struct {
 	sockets   *sockets
 	router    *router.Router
@@ -43,21 +43,21 @@ type servers struct {
 	hooks     *srs.Hooks
 	srsAPI    *srs.API
 	hls       *hls.Server
-	listening map[protocols.Protocol]server // by the protocol of the sockets
+	listening map[protocols.Protocol]server // by the protocol of the sockets from which they accept
 }
 
-// A server serves the clients of a protocol on any number of sockets.
+// A server serves the clients of one protocol. Serve may run for several sockets at the same time.
 type server interface {
 	Serve(ctx context.Context, l net.Listener) error
 }
 
-// enter sends clients to the sessions' supervisor.
+// enter is a function that sends a client to the actor that supervises sessions.
 type enter func(listen.Client)
 
 // Enter implements [listen.Sessions].
 func (e enter) Enter(c listen.Client) { e(c) }
 
-// serve makes what serves clients at the sockets that are open.
+// serve makes the servers of the open sockets.
 func (n *Node) serve() {
 	s := n.servers
 	n.newSRS(s)
@@ -123,7 +123,7 @@ func (n *Node) newAPI() http.Handler {
 	return api.Handler(n.reporter.status, o)
 }
 
-// newStatus makes what the API shows of this node.
+// newStatus makes the source of everything that the API shows of this node.
 func (n *Node) newStatus(s *servers) *status.Status {
 	return status.New(status.Config{
 		View: n.group.view.Load, Now: n.tree.env.Now, Control: n.Control(),
@@ -133,7 +133,7 @@ func (n *Node) newStatus(s *servers) *status.Status {
 	})
 }
 
-// trusted says whether the proxy at an address is believed what it says about its clients.
+// trusted says whether a proxy at this address is believed about the addresses of its clients.
 func (n *Node) trusted(a netip.Addr) bool {
 	for _, p := range n.file().TrustedProxies {
 		if p.Contains(a) {
@@ -143,7 +143,7 @@ func (n *Node) trusted(a netip.Addr) bool {
 	return false
 }
 
-// wanted lists the on-demand streams that clients of this node want now.
+// wanted lists the on-demand streams for which this node has clients or waiting requests.
 func (n *Node) wanted() []string {
 	v := n.View()
 	if n.servers == nil || v == nil {
@@ -159,7 +159,7 @@ func (n *Node) publishes(name string) bool {
 	return ok && is.Publisher != ""
 }
 
-// asker asks the owners of streams for this node.
+// asker makes the Asker, which asks the owners of streams on behalf of this node.
 func (n *Node) asker() *owner.Asker {
 	return &owner.Asker{Self: n.group.name, Want: n.Control().WantPublish, Ask: n.group.ask}
 }
@@ -179,7 +179,7 @@ func (s *servers) close() {
 	s.sockets.close()
 }
 
-// addresses are where the node listens, by directive.
+// addresses are the addresses at which the node listens, by directive.
 func (s *servers) addresses() map[string][]string {
 	m := map[string][]string{}
 	for _, k := range s.sockets.list {
@@ -188,7 +188,7 @@ func (s *servers) addresses() map[string][]string {
 	return m
 }
 
-// ports are the first of each protocol.
+// ports are the ports of the first socket of each protocol.
 func (s *servers) ports() (ports protocols.Ports) {
 	if s == nil {
 		return ports
@@ -196,7 +196,7 @@ func (s *servers) ports() (ports protocols.Ports) {
 	return s.sockets.ports()
 }
 
-// listeners are the actors that accept.
+// listeners are the actors that accept connections, one for each socket.
 func (s *servers) listeners(env act.Env) []actors.Child {
 	children := make([]actors.Child, 0, len(s.sockets.list))
 	for _, k := range s.sockets.list {
@@ -208,10 +208,10 @@ func (s *servers) listeners(env act.Env) []actors.Child {
 	return children
 }
 
-// left is told of each session that has ended.
-func (s *servers) left(is listen.ClientStats) { s.hooks.Left(is.Remote, is.BytesIn, is.BytesOut) }
+// left calls the hooks for a client that has left.
+func (s *servers) left(c listen.ClientStats) { s.hooks.Left(c.Remote, c.BytesIn, c.BytesOut) }
 
-// stats are what the HLS server has served.
+// stats are the figures of the HLS server.
 func (s *servers) stats() (st hls.Stats) {
 	if s == nil {
 		return st

@@ -15,7 +15,7 @@ import (
 
 // A socket is one address at which the node listens.
 type socket struct {
-	of   protocols.Descriptor
+	of   protocols.Descriptor // the protocol that is spoken there
 	addr string
 	l    net.Listener
 	wrap func(net.Listener) net.Listener
@@ -23,8 +23,8 @@ type socket struct {
 	once sync.Once
 }
 
-// sockets are those of a node, in the order of the table of protocols. They are opened before anything runs, so that a
-// port in use ends the start.
+// sockets are the sockets of a node, in the order of the table of protocols. They are opened before the actors start, so that a
+// port in use makes the start fail.
 type sockets struct{ list []*socket }
 
 func openSockets(f *conf.File, trusted func(netip.Addr) bool, log *slog.Logger) (_ *sockets, err error) {
@@ -53,7 +53,7 @@ func (s *sockets) close() {
 	}
 }
 
-// ports are the first of each protocol.
+// ports are the ports of the first socket of each protocol.
 func (s *sockets) ports() (ports protocols.Ports) {
 	for _, k := range s.list {
 		if p := ports.At(k.of.Protocol); *p == 0 {
@@ -63,7 +63,7 @@ func (s *sockets) ports() (ports protocols.Ports) {
 	return ports
 }
 
-// host is that of a protocol's first address; empty if there is none.
+// host is the host of a protocol's first socket; empty if the protocol has none.
 func (s *sockets) host(p protocols.Protocol) string {
 	for _, k := range s.list {
 		if k.of.Protocol == p {
@@ -74,7 +74,8 @@ func (s *sockets) host(p protocols.Protocol) string {
 	return ""
 }
 
-// open returns the listener that was opened at the start, and later a new one on the same address.
+// open returns, when it is called first, the listener that was opened at the start. Each later call opens a new listener at the
+// same address, for a listener actor that was restarted.
 func (k *socket) open() (l net.Listener, err error) {
 	k.once.Do(func() { l = k.l })
 	if l != nil {

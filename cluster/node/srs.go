@@ -15,7 +15,7 @@ import (
 	"weir/protocols/api"
 )
 
-// newSRS makes what the node has to do with SRS servers and with the virtual hosts of its file.
+// newSRS makes the parts of the node that work together with SRS servers: cluster, hooks and API.
 func (n *Node) newSRS(s *servers) {
 	instance := n.cfg.Machine.Instance()
 	s.hooks = srs.NewHooks(n.cfg.Hostname, instance, n.log)
@@ -56,7 +56,7 @@ func (n *Node) newSRS(s *servers) {
 	})
 }
 
-// rtmpAddress is how SRS servers reach this node.
+// rtmpAddress is the address at which SRS servers reach this node.
 func (n *Node) rtmpAddress() srs.Address {
 	f := n.file()
 	a := srs.Address{Host: f.Advertise.Host, Port: f.Advertise.Port}
@@ -78,7 +78,7 @@ func (n *Node) rtmpAddress() srs.Address {
 	return a
 }
 
-// liveStreams are the streams that have media here.
+// liveStreams are the streams of which this node has media.
 func (n *Node) liveStreams() (out []srs.Live) {
 	for _, name := range slices.Sorted(slices.Values(n.streams.Names())) {
 		if live, is, ok := n.streams.Get(name); ok && live.Hub.Written() > 0 && is.Role != stream.Idle {

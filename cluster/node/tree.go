@@ -19,12 +19,12 @@ import (
 	"weir/cluster/identity"
 )
 
-// A tree is the node's actors.
+// A tree is the tree of the node's actors.
 type tree struct {
 	sys    *actor.ActorSystem
 	env    act.Env
 	root   *actor.PID
-	failed chan error // has the reason when the root has failed
+	failed chan error // gets an error when the root has failed
 }
 
 func newTree(w *Network) *tree { return &tree{sys: w.System, env: w.Env, failed: make(chan error, 1)} }
@@ -39,12 +39,12 @@ func (t *tree) streams() *actor.PID { return t.pid(actors.Streams) }
 // send sends a message to a child of the root.
 func (t *tree) send(name string, m any) { t.sys.Root.Send(t.pid(name), m) }
 
-// control puts questions to the control actor.
+// control is a client of the control actor.
 func (t *tree) control() controller.Client {
 	return controller.Client{Send: func(m any) { t.send(actors.Control, m) }}
 }
 
-// beside runs a function beside the actors. The control actor is told of its end, and does nothing about it.
+// beside runs a function beside the actors. The control actor gets the message that the function has ended, and ignores it.
 func (t *tree) beside(run func(context.Context) error) *act.Task {
 	return t.env.Go(t.pid(actors.Control), run)
 }
@@ -84,7 +84,7 @@ func (n *Node) children(specs []stream.Spec) []actors.Child {
 		actors.Child{Name: actors.Listeners, Props: actors.Group(env, "listeners", n.servers.listeners(env))})
 }
 
-// controlling is what the control actor needs.
+// controlling is the configuration of the control actor.
 func (n *Node) controlling() controller.Config {
 	first := n.controlConfig()
 	return controller.Config{
@@ -104,11 +104,11 @@ func (n *Node) controlling() controller.Config {
 	}
 }
 
-// controlConfig is what the control plane needs by the file in effect.
+// controlConfig is the configuration of the control plane by the file in effect.
 func (n *Node) controlConfig() control.Config {
 	key := n.group.keys.Own().ID()
 	c := ControlConfig(n.file(), n.cfg.Hostname, key)
-	c.Hash = n.config.read.Load().Hash(key) // streams that come and go by themselves make no difference of files
+	c.Hash = n.config.read.Load().Hash(key) // the hash must not depend on streams that the file does not name
 	c.Instance, c.Seed = n.cfg.Machine.Instance(), n.tree.env.Rand()
 	c.Advert = control.Advert{Build: n.cfg.Build, SysID: n.tree.sys.ID, Ports: n.servers.ports()}
 	if n.group.cluster != nil {
@@ -117,7 +117,7 @@ func (n *Node) controlConfig() control.Config {
 	return c
 }
 
-// peerLinks are the followers of peers, and those of sources.
+// peerLinks are the followers of peers and of sources.
 func (n *Node) peerLinks(f *conf.File) []actors.Child {
 	out := make([]actors.Child, 0, len(f.Peers))
 	for _, p := range f.Peers {
@@ -131,7 +131,7 @@ func (n *Node) peerLinks(f *conf.File) []actors.Child {
 	return out
 }
 
-// serverLinks are the followers of servers that are no peers.
+// serverLinks are the followers of the balancers' servers that are not peers.
 func (n *Node) serverLinks(f *conf.File) (out []actors.Child) {
 	keys, _ := otherServers(f)
 	for _, key := range keys {

@@ -15,10 +15,11 @@ import (
 	"weir/protocols/listen"
 )
 
-// holdMargin is what a request is held beyond the time in which a dead owner is noticed: the start of the take-over.
+// holdMargin is how long a take-over may take once the owner of a stream is known to be dead.
 const holdMargin = 2 * time.Second
 
-// hold is how long a request may wait for a stream that is being taken over.
+// hold is how long a request may wait for a stream whose owner has died: until the other nodes notice, and until one has taken the
+// stream over.
 func (n *Node) hold() time.Duration {
 	stale := time.Duration(0)
 	for _, p := range n.file().Peers {
@@ -27,7 +28,7 @@ func (n *Node) hold() time.Duration {
 	return stale + holdMargin
 }
 
-// stateURL is where the state of a peer, or of a server that is no peer, is asked for.
+// stateURL is the URL from which the state of a peer, or of a server that is not a peer, is fetched. Its path is not included.
 func (n *Node) stateURL(e string) string {
 	f := n.file()
 	if p, ok := peersByEntry(f)[e]; ok {
@@ -40,7 +41,7 @@ func (n *Node) stateURL(e string) string {
 // captures is how many streams this node captures now.
 func (n *Node) captures() int { return len(controller.Captures(n.streams)) }
 
-// newLoad makes what measures the load of this node.
+// newLoad makes the meter of this node's load.
 func (n *Node) newLoad() *load.Meter {
 	return load.New(load.Config{
 		Sessions: n.sessions, Streams: n.streams, Burden: n.cfg.Machine.Burden, Captures: n.captures,
@@ -54,7 +55,7 @@ func (n *Node) newLoad() *load.Meter {
 	})
 }
 
-// measure measures the load for the control plane, and what the API of SRS shows.
+// measure measures the load for the control plane, and the figures that the API of SRS shows.
 func (n *Node) measure() control.Load {
 	now := n.tree.env.Now()
 	if n.servers != nil {
@@ -63,7 +64,7 @@ func (n *Node) measure() control.Load {
 	return n.load.Measure(now)
 }
 
-// newDrain makes the drain of this node.
+// newDrain makes the part of the node that drains it.
 func (n *Node) newDrain() *drain.Drain {
 	return drain.New(drain.Config{
 		HandOver: func() { n.Control().Send(control.Drain{}) },
@@ -77,7 +78,7 @@ func (n *Node) newDrain() *drain.Drain {
 	})
 }
 
-// handover says how the window of a stream is fetched from another node.
+// handover is the configuration with which the HLS window of a stream is fetched from another node.
 func (n *Node) handover() handover.Config {
 	return handover.Config{
 		Self: n.group.name, Ask: n.group.askAt, Private: n.group.private, Log: n.log,
@@ -87,7 +88,7 @@ func (n *Node) handover() handover.Config {
 	}
 }
 
-// answerer answers other nodes for the streams that this node captures.
+// answerer makes the Answerer, which answers other nodes' questions about streams that this node captures.
 func (n *Node) answerer() *owner.Answerer {
 	return &owner.Answerer{
 		Self: n.group.name, Viewers: n.sessions.Viewers, Window: handover.Window,
