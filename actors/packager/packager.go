@@ -90,7 +90,7 @@ func (p *packager) Receive(ctx actor.Context) {
 	case *actor.Started:
 		o := cmaf.Options{
 			Backfill: p.past.Backfill, NumberAt: p.past.SegmentAt,
-			Start: cmaf.FreshNumber(p.cfg.Wall(), p.cfg.Store.Shortest), Log: p.cfg.Log,
+			Start: cmaf.FreshNumber(p.cfg.Wall()), Log: p.cfg.Log,
 		}
 		if p.past.Longest != nil {
 			o.Longest = time.Duration(p.past.Longest()) * time.Second / codecs.ClockRate

@@ -167,12 +167,8 @@ func (h *holder) reclaim(ctx actor.Context, m reclaim) {
 	case h.facts.role == Releasing, h.packer != nil: // the other node runs it, or the last segment is not closed yet
 		h.Env.After(reclaimAfter, ctx.Self(), m)
 	case h.captures():
-		shortest := h.cfg.Pack.Store.Shortest
-		if shortest <= 0 {
-			shortest = time.Second
-		}
 		if next := h.live.Store.Record().Next; next > 0 {
-			h.above(next + int64((h.Env.Now()-h.handed.at)/shortest) + 1)
+			h.above(next + int64((h.Env.Now()-h.handed.at)/cmaf.Shortest) + 1)
 		}
 		h.handed, h.pack = nil, true
 		h.packUp(ctx)

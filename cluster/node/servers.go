@@ -93,7 +93,7 @@ func (n *Node) serve() {
 			},
 			Balancers: s.balancers, Trusted: n.trusted,
 		}), d),
-		protocols.RTMP: rtmp.New(rtmp.Config{}, d),
+		protocols.RTMP: rtmp.New(d),
 		protocols.RTSP: rtsp.New(rtsp.Config{Host: s.sockets.host(protocols.RTSP)}, d),
 	}
 }

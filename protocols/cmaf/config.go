@@ -17,23 +17,19 @@ type Config struct {
 	// Default 4 s.
 	Target time.Duration
 
-	// Shortest is how long segments last at least on average, whatever breaks the stream has. Because of it
-	// [FreshNumber] is larger than every number used before. Default 1 s.
-	Shortest time.Duration
-
 	// Window is the number of segments in a playlist. There are more while they last less than three target durations
 	// together (RFC 8216, 6.2.2). Default 6.
 	Window int
-
-	// Keep is the number of segments that stay available after they have left the playlist. RFC 8216, 6.2.2 asks for
-	// the duration of the segment and of the longest playlist that named it, so the default is Window + 1.
-	Keep int
-
-	// MaxBytes bounds the payload of one segment: it is cut there, random access point or not. Default 64 MB.
-	MaxBytes int
 }
 
+// Shortest is how long segments last at least on average, whatever breaks the stream has. Because of it [FreshNumber] is
+// larger than every number used before.
+const Shortest = time.Second
+
 const (
+	// maxPayload bounds the payload of one segment in bytes: it is cut there, random access point or not.
+	maxPayload = 64 << 20
+
 	// maxUnmarked bounds a segment of a stream that carries no marks, in ticks.
 	maxUnmarked = 30 * codecs.ClockRate
 
@@ -44,12 +40,13 @@ const (
 
 func (c Config) withDefaults() Config {
 	c.Target = cmp.Or(c.Target, 4*time.Second)
-	c.Shortest = cmp.Or(c.Shortest, time.Second)
 	c.Window = cmp.Or(c.Window, 6)
-	c.Keep = cmp.Or(c.Keep, c.Window+1)
-	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
 	return c
 }
+
+// keep is the number of segments that stay available after they have left the playlist. RFC 8216, 6.2.2 asks for the
+// duration of the segment and of the longest playlist that named it.
+func (c Config) keep() int { return c.Window + 1 }
 
 func ticks(d time.Duration) int64 {
 	return int64(d/time.Second)*codecs.ClockRate + int64(d%time.Second)*codecs.ClockRate/int64(time.Second)
@@ -59,11 +56,6 @@ func ticks(d time.Duration) int64 {
 func seconds(t int64) int { return int((t + codecs.ClockRate - 1) / codecs.ClockRate) }
 
 // FreshNumber is the number for the first segment of a stream whose earlier numbers are not known. No node cuts more often
-// than once in shortest. The number is therefore larger than every number that any node has used for the stream, as far as
+// than once in [Shortest]. The number is therefore larger than every number that any node has used for the stream, as far as
 // the clocks of the nodes agree.
-func FreshNumber(now time.Time, shortest time.Duration) int64 {
-	if shortest <= 0 {
-		shortest = Config{}.withDefaults().Shortest
-	}
-	return now.UnixMicro() / max(shortest.Microseconds(), 1)
-}
+func FreshNumber(now time.Time) int64 { return now.UnixMicro() / Shortest.Microseconds() }

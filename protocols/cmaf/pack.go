@@ -56,7 +56,6 @@ const maxRebuilt = 100
 func Pack(ctx context.Context, feed listen.UnitFeed, store *Store, o Options) error {
 	defer feed.Close()
 	p := newPacker(store, o)
-	defer p.count()
 	if o.Finish != nil {
 		c, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -73,7 +72,6 @@ func Pack(ctx context.Context, feed listen.UnitFeed, store *Store, o Options) er
 		units, tracks, err = feed.Next(ctx, units[:0])
 		if n := feed.Dropped(); n != dropped {
 			p.log.Warn("packager was too slow", slog.Uint64("dropped", n-dropped))
-			store.count(func(s *Stats) { s.Dropped += n - dropped })
 			dropped = n
 			if e := p.publish(p.segmenter.Break(), nil); e != nil {
 				return e
@@ -105,9 +103,8 @@ type packer struct {
 	segmenter *Segmenter
 	log       *slog.Logger
 
-	filled     bool           // the window has been filled, or cannot be
-	lastMarked bool           // the last segment in the store began at a mark, or there is none
-	before     SegmenterStats // of the store before this packer
+	filled     bool // the window has been filled, or cannot be
+	lastMarked bool // the last segment in the store began at a mark, or there is none
 }
 
 func newPacker(store *Store, o Options) *packer {
@@ -119,7 +116,7 @@ func newPacker(store *Store, o Options) *packer {
 		r.TargetDuration = store.fixTarget(min(seconds(ticks(o.Longest)), seconds(maxMarked)))
 	}
 	p := &packer{
-		store: store, options: o, log: o.Log, before: store.Stats().SegmenterStats,
+		store: store, options: o, log: o.Log,
 		segmenter:  NewSegmenter(store.config, r.Next, o.Start, r.TargetDuration, o.Backfill != nil),
 		filled:     o.Backfill == nil || o.NumberAt == nil,
 		lastMarked: true,
@@ -164,9 +161,6 @@ func (p *packer) push(au *codecs.AccessUnit) error {
 
 // publish adds to the store what a step closed; au is the access unit of the step.
 func (p *packer) publish(st Step, au *codecs.AccessUnit) error {
-	if len(st.Closed) > 0 {
-		p.count()
-	}
 	if st.Began != 0 {
 		return p.repair(st, au)
 	}
@@ -211,7 +205,6 @@ func (p *packer) repair(st Step, follow *codecs.AccessUnit) error {
 				seg = again
 			} else if failed = true; p.options.Backfill != nil {
 				p.log.Warn("segment cannot be rebuilt", slog.Any("err", err))
-				p.store.count(func(s *Stats) { s.Failed++ })
 			}
 		}
 		follow = nil
@@ -221,7 +214,7 @@ func (p *packer) repair(st Step, follow *codecs.AccessUnit) error {
 		built = append(built, seg)
 		follow = seg.units[0]
 		if length += seg.Duration; enough == maxRebuilt && p.store.full(len(built), length, record.TargetDuration) {
-			enough = len(built) + p.store.config.Keep
+			enough = len(built) + p.store.config.keep()
 		}
 	}
 	slices.Reverse(built)
@@ -259,14 +252,5 @@ func (p *packer) rebuild(number, mark int64, follow *codecs.AccessUnit) (*Segmen
 	}
 	seg := newSegment(number, g, units, follow)
 	seg.Discontinuity, seg.marked, seg.whole = units[0].Discontinuity, true, true
-	p.store.count(func(s *Stats) { s.Rebuilt++ })
 	return seg, nil
-}
-
-// count adds the segmenter's counts to the store's.
-func (p *packer) count() {
-	n := p.segmenter.Stats()
-	p.store.count(func(s *Stats) {
-		s.Forced, s.Breaks, s.Lost = p.before.Forced+n.Forced, p.before.Breaks+n.Breaks, p.before.Lost+n.Lost
-	})
 }

@@ -12,19 +12,17 @@ import (
 // stream with video is cut at the first random access point at or after the target, and one without at any access unit;
 // its segments are counted upwards. A change of tracks or a break of the timeline cuts too, and the next segment is a
 // discontinuity. Where no random access point comes, the cut is forced before a segment would be longer than the target
-// duration, and counted.
+// duration.
 type Segmenter struct {
 	target, shortest int64 // in ticks
-	maxBytes         int
-	repairs          bool // the caller can rebuild any segment that starts at a mark
+	maxBytes         int   // of a segment
+	repairs          bool  // the caller can rebuild any segment that starts at a mark
 
 	// targetDuration is the duration in seconds that no segment exceeds, rounded, from the first segment to the last
 	// (RFC 8216, 4.3.3.1). It is zero until the first segment is closed. It is one and a half times the target, which
 	// leaves room for random access points at irregular distances, and more only for a stream whose first segment shows
 	// that they are far apart.
 	targetDuration int
-
-	stats SegmenterStats
 
 	generation *Generation
 	cutTrack   int // the track at whose access units the stream is cut
@@ -69,16 +67,6 @@ type draft struct {
 	bytes         int
 }
 
-// SegmenterStats counts what a segmenter did.
-type SegmenterStats struct {
-	Forced uint64 // cuts without a random access point
-	Breaks uint64 // discontinuities
-
-	// Lost are the access units in no segment: before a random access point, of an unknown track, or of a segment that is
-	// too short to be published.
-	Lost uint64
-}
-
 // A Step is the result of an access unit or a change of tracks.
 type Step struct {
 	// Closed are the segments that ended, in order; often none, at most three.
@@ -108,7 +96,7 @@ const maxNumber = 1 << 53
 func NewSegmenter(c Config, next, first int64, targetDuration int, repairs bool) *Segmenter {
 	c = c.withDefaults()
 	s := &Segmenter{
-		target: ticks(c.Target), shortest: ticks(c.Shortest), maxBytes: c.MaxBytes,
+		target: ticks(c.Target), shortest: ticks(Shortest), maxBytes: maxPayload,
 		repairs: repairs, targetDuration: targetDuration, next: next, first: max(first, 1), broken: true, maxLast: math.MinInt64,
 	}
 	if repairs {
@@ -123,9 +111,6 @@ func (s *Segmenter) Promise(targetDuration int) {
 		s.targetDuration = targetDuration
 	}
 }
-
-// Stats returns the counts so far.
-func (s *Segmenter) Stats() SegmenterStats { return s.stats }
 
 // SetTracks says which tracks the following access units belong to. Equal tracks change nothing.
 func (s *Segmenter) SetTracks(tracks codecs.Tracks) Step {
@@ -164,17 +149,16 @@ func (s *Segmenter) Flush() Step {
 	return st
 }
 
-// Push takes the next access unit.
+// Push takes the next access unit. It is in no segment if it comes before a random access point, or its track is
+// unknown.
 func (s *Segmenter) Push(au *codecs.AccessUnit) Step {
 	var st Step
 	if s.generation == nil || au.Track < 0 || au.Track >= len(s.generation.Tracks) {
-		s.stats.Lost++
 		return st
 	}
 	if au.Discontinuity || s.jumps(au) {
 		s.interrupt(&st, false)
 	} else if au.DTS < s.last[au.Track] {
-		s.stats.Lost++
 		return st
 	} else if o := s.open; o != nil && s.numbering != marked && au.DTS-o.units[0].DTS > s.limit()+rounding {
 		// No access unit came for so long that the segment cannot last until this one.
@@ -188,7 +172,6 @@ func (s *Segmenter) Push(au *codecs.AccessUnit) Step {
 	case s.open == nil && s.numbering != marked && s.starts(au):
 		s.begin(au)
 	case s.open == nil:
-		s.stats.Lost++
 		if !s.waiting {
 			s.waitingSince, s.waiting = au.DTS, true
 		}
@@ -235,11 +218,7 @@ func (s *Segmenter) starts(au *codecs.AccessUnit) bool {
 	if au.Track == s.cutTrack && au.RandomAccess {
 		return true
 	}
-	if s.open == nil && s.waiting && au.DTS-s.waitingSince >= 3*s.target {
-		s.stats.Forced++
-		return true
-	}
-	return false
+	return s.open == nil && s.waiting && au.DTS-s.waitingSince >= 3*s.target
 }
 
 // due says whether the open segment, which did not begin at a mark, ends before au.
@@ -265,18 +244,11 @@ func (s *Segmenter) due(au *codecs.AccessUnit) bool {
 		step = max(step, au.DTS-s.newest)
 	}
 	// One access unit more, and the duration would be rounded to more than the limit.
-	if have+step > s.limit()+rounding || s.open.bytes+len(au.Payload) > s.maxBytes {
-		s.stats.Forced++
-		return true
-	}
-	return false
+	return have+step > s.limit()+rounding || s.open.bytes+len(au.Payload) > s.maxBytes
 }
 
 func (s *Segmenter) begin(au *codecs.AccessUnit) {
 	s.open = &draft{generation: s.generation, discontinuity: s.broken}
-	if s.broken {
-		s.stats.Breaks++
-	}
 	s.broken, s.waiting, s.maxStep, s.newest, s.randomAccess = false, false, 0, au.DTS, au.DTS
 	s.add(au)
 }
@@ -286,7 +258,6 @@ func (s *Segmenter) add(au *codecs.AccessUnit) {
 	if d.marked && (d.bytes+len(au.Payload) > s.maxBytes || au.DTS-d.units[0].DTS > maxMarked) {
 		// An input does not set marks that far apart; this bounds the memory all the same.
 		d.whole = false
-		s.stats.Lost++
 		return
 	}
 	if au.Track == s.cutTrack {
@@ -306,13 +277,11 @@ func (s *Segmenter) mark(au *codecs.AccessUnit, st *Step) {
 	s.open = nil
 	again := open != nil && open.marked && number == open.number
 	if number < s.next || number <= 0 || again {
-		s.lose(open)
 		open = nil
 	}
 	if number < s.next || number <= 0 {
 		// The segment was published already: the input started anew a little way back.
 		s.numbering, s.hasMarks = marked, true
-		s.stats.Lost++
 		return
 	}
 	if h := s.interrupted; h != nil {
@@ -334,8 +303,6 @@ func (s *Segmenter) mark(au *codecs.AccessUnit, st *Step) {
 		case number > max(s.next, 1):
 			// The access units before the first mark are the end of the segment before it.
 			s.closeMarked(open, number-1, au, st)
-		default:
-			s.lose(open)
 		}
 	}
 	s.numbering, s.hasMarks, s.next = marked, true, number
@@ -371,8 +338,7 @@ func (s *Segmenter) interrupt(st *Step, forGood bool) {
 		open.whole = false
 		s.closeMarked(open, open.number, nil, st)
 		s.next = open.number + 1
-	case s.numbering == undecided && s.repairs && !forGood:
-		s.lose(open)
+	case s.numbering == undecided && s.repairs && !forGood: // it is lost
 	default:
 		s.closeCounted(open, nil, st)
 	}
@@ -405,7 +371,6 @@ func (s *Segmenter) closeCounted(d *draft, follow *codecs.AccessUnit, st *Step) 
 	} else {
 		// The duration of the last access unit is what its sender says, and no time that has passed.
 		if s.credit += max(s.maxLast-seg.Decode, 0); s.credit < s.shortest {
-			s.lose(d)
 			return
 		}
 		seg.Duration = min(seg.Duration, s.limit())
@@ -426,13 +391,6 @@ func (s *Segmenter) closeAs(d *draft, seg *Segment, st *Step) {
 		s.targetDuration = TargetDuration(s.target, seg.Duration)
 	}
 	st.Closed = append(st.Closed, seg)
-}
-
-// lose counts the access units of a segment that is not closed.
-func (s *Segmenter) lose(d *draft) {
-	if d != nil {
-		s.stats.Lost += uint64(len(d.units))
-	}
 }
 
 // TargetDuration is the target duration in seconds of a stream that is cut at target and whose first segments last up

@@ -34,17 +34,6 @@ type Store struct {
 	mu     sync.Mutex // one change at a time
 	record Record     // guarded by mu
 	base   int64      // the lowest number that may be listed; all from it on are consecutive; guarded by mu
-	stats  Stats      // guarded by mu
-}
-
-// Stats counts what happened to a stream on its way into the store.
-type Stats struct {
-	Segments uint64 // appended
-	Rebuilt  uint64 // computed anew, because access units were lost or the feed began after them
-	Failed   uint64 // that could not be computed anew
-	Holes    uint64 // runs of numbers that were left out
-	Dropped  uint64 // access units that the feed skipped
-	SegmenterStats
 }
 
 // NewStore returns an empty store.
@@ -99,20 +88,6 @@ func (s *Store) importLocked(r Record) {
 	}
 }
 
-// Stats returns the counts so far.
-func (s *Store) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stats
-}
-
-// count changes the counts.
-func (s *Store) count(f func(*Stats)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f(&s.stats)
-}
-
 // fixTarget sets the target duration, which is constant for the life of the store, unless it is set. It returns the one
 // that is in force, in seconds.
 func (s *Store) fixTarget(duration int) int {
@@ -135,7 +110,6 @@ func (s *Store) Append(segments ...*Segment) error {
 	defer s.mu.Unlock()
 	r, base := s.record, s.base
 	kept := slices.Clone(s.Window().kept)
-	holes := uint64(0)
 	for _, seg := range segments {
 		if seg.Number < max(r.Next, 1) {
 			return fmt.Errorf("segment %d, next is %d: %w", seg.Number, r.Next, ErrBehind)
@@ -152,10 +126,7 @@ func (s *Store) Append(segments ...*Segment) error {
 				seg.Discontinuity = true
 				r.Discontinuities = seg.Number
 			}
-		case seg.Number != r.Next:
-			holes++
-			seg.Discontinuity = true
-		case seg.Generation.Name != r.Generation, apart(r.End, seg.Decode):
+		case seg.Number != r.Next, seg.Generation.Name != r.Generation, apart(r.End, seg.Decode):
 			seg.Discontinuity = true
 		}
 		if seg.Discontinuity {
@@ -174,8 +145,6 @@ func (s *Store) Append(segments ...*Segment) error {
 	}
 	s.record, s.base = r, base
 	s.publish(kept)
-	s.stats.Segments += uint64(len(segments))
-	s.stats.Holes += holes
 	return nil
 }
 
@@ -200,9 +169,9 @@ func (s *Store) publish(kept []*Segment) {
 		first--
 		length += kept[first].Duration
 	}
-	kept = slices.Clone(kept[max(first-s.config.Keep, 0):])
+	kept = slices.Clone(kept[max(first-s.config.keep(), 0):])
 	old := s.window.Swap(&Window{
-		Segments: kept[min(first, s.config.Keep):], TargetDuration: s.record.TargetDuration,
+		Segments: kept[min(first, s.config.keep()):], TargetDuration: s.record.TargetDuration,
 		kept: kept, changed: make(chan struct{}),
 	})
 	close(old.changed)

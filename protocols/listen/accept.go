@@ -54,7 +54,7 @@ func Bind(addr string) (net.Listener, error) {
 
 // Accept calls serve for each connection that l accepts, within the limits, until ctx ends or l fails, and closes l.
 // serve must not block; it owns the connection. The error is nil when ctx ended.
-func Accept(ctx context.Context, l net.Listener, d Deps, serve func(net.Conn)) error {
+func Accept(ctx context.Context, l net.Listener, d Deps, serve func(*Conn)) error {
 	l = Guard(l, d)
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
@@ -67,17 +67,13 @@ func Accept(ctx context.Context, l net.Listener, d Deps, serve func(net.Conn)) e
 			}
 			return fmt.Errorf("accepting on %s: %w", l.Addr(), err)
 		}
-		serve(conn)
+		serve(conn.(*Conn)) // of the guard
 	}
 }
 
 // Guard wraps l for servers that accept by themselves. Its Accept waits out errors that may pass, closes connections
-// above the limits, and returns connections that are a [*Conn], or a TLS connection around one where l came from
-// [Secure].
+// above the limits, and returns connections that are a [*Conn].
 func Guard(l net.Listener, d Deps) net.Listener {
-	if s, ok := l.(*secured); ok {
-		return &secured{Listener: Guard(s.Listener, d), config: s.config}
-	}
 	return &guarded{
 		Listener: l, limits: d.Limits, log: d.Log,
 		byAddress: make(map[netip.Prefix]int),
@@ -126,9 +122,9 @@ func (g *guarded) Accept() (net.Conn, error) {
 		}
 		pause = 0
 
-		conn := &Conn{Conn: inner}
-		if p, ok := inner.(*proxiedConn); ok { // its own connection can gather
-			conn.Conn, conn.remote, conn.early = p.Conn, p.remote, p.early
+		conn, ok := inner.(*Conn) // of [BehindProxies]
+		if !ok {
+			conn = &Conn{Conn: inner}
 		}
 		key := network(RemoteAddr(inner))
 		if !g.admit(key) {
@@ -209,7 +205,7 @@ type Conn struct {
 	net.Conn
 
 	remote net.Addr // of the client of a proxy; nil: the connection's own
-	early  []byte   // read already; belongs to the reader
+	early  []byte   // read behind the header of a proxy; belongs to the reader
 
 	in, out   atomic.Uint64
 	leave     func()

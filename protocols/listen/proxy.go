@@ -104,26 +104,6 @@ func (b *proxiedListener) Close() error {
 	return b.Listener.Close()
 }
 
-// A proxiedConn is a connection whose beginning has been read. [Guard] uses the parts.
-type proxiedConn struct {
-	net.Conn
-	remote net.Addr
-	early  []byte // read, and not part of a header
-}
-
-// Read implements [net.Conn].
-func (c *proxiedConn) Read(b []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(b, c.early)
-		c.early = c.early[n:]
-		return n, nil
-	}
-	return c.Conn.Read(b)
-}
-
-// RemoteAddr implements [net.Conn].
-func (c *proxiedConn) RemoteAddr() net.Addr { return c.remote }
-
 // signature begins a header of version 2 of the PROXY protocol.
 const signature = "\r\n\r\n\x00\r\nQUIT\n"
 
@@ -139,7 +119,7 @@ func readProxyHeader(c net.Conn) (net.Conn, error) {
 		return nil, err
 	}
 	_ = c.SetReadDeadline(time.Time{})
-	p := &proxiedConn{Conn: c, remote: c.RemoteAddr()}
+	p := &Conn{Conn: c}
 	if remote.IsValid() {
 		p.remote = net.TCPAddrFromAddrPort(remote)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -37,11 +38,9 @@ type ClientConfig struct {
 	// Plain hides that the client follows redirects, so that weir serves it like any other player.
 	Plain bool
 
-	// TLS is used for rtmps URLs; nil means the system's authorities.
-	TLS *tls.Config
-
-	// DialContext replaces the dialler; nil means net's.
-	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// What tests replace: the authorities of rtmps URLs, nil for the system's, and the dialler, nil for net's.
+	roots *x509.CertPool
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // A Client is a connection to an RTMP server, on which one stream is published or played. It belongs to one goroutine;
@@ -132,7 +131,7 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	dialer := cfg.DialContext
+	dialer := cfg.dial
 	if dialer == nil {
 		dialer = (&net.Dialer{}).DialContext
 	}
@@ -140,14 +139,7 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 		return nil, err
 	}
 	if u.Scheme == "rtmps" {
-		t := &tls.Config{}
-		if cfg.TLS != nil {
-			t = cfg.TLS.Clone()
-		}
-		if t.ServerName == "" {
-			t.ServerName = u.Hostname()
-		}
-		c.conn = tls.Client(c.conn, t)
+		c.conn = tls.Client(c.conn, &tls.Config{ServerName: u.Hostname(), RootCAs: cfg.roots})
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()

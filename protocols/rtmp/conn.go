@@ -3,7 +3,6 @@ package rtmp
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,10 +39,8 @@ const (
 // A conn is one RTMP client, from accept to close. It implements [listen.Client].
 type conn struct {
 	conn     net.Conn
-	cfg      Config
 	log      *slog.Logger
 	remote   netip.AddrPort
-	secure   bool
 	accepted time.Time
 
 	// The next fields belong to Serve, and to one Serve at a time.
@@ -72,12 +69,11 @@ type conn struct {
 	dropped   atomic.Uint64
 }
 
-// newConn returns the client at the other end of c, which it owns from then on. The time that cfg grants begins now.
-func newConn(nc net.Conn, cfg Config, log *slog.Logger) *conn {
+// newConn returns the client at the other end of c, which it owns from then on. The handshake timeout begins now.
+func newConn(nc net.Conn, log *slog.Logger) *conn {
 	c := &conn{
-		conn: nc, cfg: cfg.withDefaults(), log: log, remote: listen.RemoteAddr(nc), accepted: time.Now(), window: windowSize,
+		conn: nc, log: log, remote: listen.RemoteAddr(nc), accepted: time.Now(), window: windowSize,
 	}
-	_, c.secure = nc.(interface{ ConnectionState() tls.ConnectionState })
 	c.stream.Store(new(string))
 	c.chunks = newChunkReader(bufio.NewReaderSize(countingReader{nc, &c.in}, 4<<10))
 	return c
@@ -218,7 +214,7 @@ const version = 3
 // handshake does the handshake. A client that wants the "complex" one, whose second half is signed, gets the simple
 // one, which all of them accept.
 func (c *conn) handshake(ctx context.Context) error {
-	c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
+	c.until(ctx, c.accepted.Add(handshakeTimeout))
 	first, err := c.chunks.r.Peek(1)
 	if err == nil && first[0] != version {
 		err = fmt.Errorf("%w: first byte is %#x", errProtocol, first[0])
@@ -323,7 +319,7 @@ func (c *conn) controlMessage(p packet) (bool, error) {
 // commands obeys a client until it has said what it wants to play or publish.
 func (c *conn) commands(ctx context.Context, d listen.Router) error {
 	for c.phase == phaseCommands {
-		c.until(ctx, c.accepted.Add(c.cfg.HandshakeTimeout))
+		c.until(ctx, c.accepted.Add(handshakeTimeout))
 		p, err := c.chunks.next()
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 			return errors.New("the client did not say what it wants")
@@ -366,7 +362,7 @@ func (c *conn) command(ctx context.Context, d listen.Router, p packet) error {
 		}
 		return c.write(connected(cmd.transaction, c.connect))
 	case "publish", "play":
-		want, err := c.connect.request(cmd.arg(1), c.remote, c.secure)
+		want, err := c.connect.request(cmd.arg(1), c.remote)
 		if err != nil {
 			code := "NetStream.Play.StreamNotFound"
 			if cmd.name == "publish" {
@@ -389,7 +385,7 @@ func (c *conn) admit(ctx context.Context, d listen.Router) error {
 	if !ok {
 		return nil
 	}
-	if err := authorizer.Connect(ctx, c.connect.connectRequest(c.remote, c.secure)); err != nil {
+	if err := authorizer.Connect(ctx, c.connect.connectRequest(c.remote)); err != nil {
 		return fmt.Errorf("connecting to %s: %w", c.connect.app, err)
 	}
 	return nil

@@ -162,7 +162,7 @@ func (p *peer) publish(app, name string) {
 func TestObsPublishes(t *testing.T) {
 	h := newHub("live/cam1")
 	d := newRouter(h)
-	s := serve(t, d, Config{})
+	s := serve(t, d)
 	p := shake(t, s.addr)
 	p.publish("live", "cam1?user=bob")
 
@@ -221,7 +221,7 @@ func TestPublisherIsToldWhyItMayNot(t *testing.T) {
 		t.Run(why.Error(), func(t *testing.T) {
 			d := newRouter(nil)
 			d.refuse = why
-			s := serve(t, d, Config{})
+			s := serve(t, d)
 			p := shake(t, s.addr)
 			p.publish("live", "cam1")
 			code, description := p.code()
@@ -235,7 +235,7 @@ func TestPublisherIsToldWhyItMayNot(t *testing.T) {
 		})
 	}
 	t.Run("no name", func(t *testing.T) {
-		s := serve(t, newRouter(nil), Config{})
+		s := serve(t, newRouter(nil))
 		p := shake(t, s.addr)
 		p.publish("", "")
 		if code, _ := p.code(); code != "NetStream.Publish.BadName" {
@@ -270,7 +270,7 @@ func TestPublisherIsExpelled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHub("live/cam1")
-			s := serve(t, newRouter(h), Config{})
+			s := serve(t, newRouter(h))
 			p := shake(t, s.addr)
 			p.publish("live", "cam1")
 			p.code()
@@ -290,7 +290,7 @@ func TestPublisherIsExpelled(t *testing.T) {
 
 func TestOldFlashPublishesWithAMF3AndAggregates(t *testing.T) {
 	h := newHub("live/cam1")
-	s := serve(t, newRouter(h), Config{})
+	s := serve(t, newRouter(h))
 	p := shake(t, s.addr)
 	p.publish("live", "cam1")
 	p.code()
@@ -316,7 +316,7 @@ func TestGarbageIsClosedWithOneDebugLine(t *testing.T) {
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		here, there := net.Pipe()
 		ended := make(chan error)
-		go func() { ended <- newConn(here, Config{}, log).Serve(t.Context(), newRouter(nil)) }()
+		go func() { ended <- newConn(here, log).Serve(t.Context(), newRouter(nil)) }()
 		_, _ = there.Write([]byte(garbage))
 		if err := receive(t, ended, "the end"); !errors.Is(err, errProtocol) {
 			t.Errorf("Serve of %q = %v, want %v", garbage, err, errProtocol)
@@ -354,7 +354,7 @@ func TestSilentClientsAreDropped(t *testing.T) {
 				here, there := net.Pipe()
 				ended := make(chan error)
 				start := time.Now()
-				c := newConn(here, Config{}, slog.New(slog.DiscardHandler))
+				c := newConn(here, slog.New(slog.DiscardHandler))
 				go func() { ended <- c.Serve(t.Context(), newRouter(newHub("x"))) }()
 				var doing sync.WaitGroup
 				if tt.shake {
@@ -386,7 +386,7 @@ func TestBombsOverTheWireCostTheirSenderTheConnection(t *testing.T) {
 	}
 	for name, bomb := range quiet {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, newRouter(newHub("x")), Config{})
+			s := serve(t, newRouter(newHub("x")))
 			p := shake(t, s.addr)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -403,7 +403,7 @@ func TestBombsOverTheWireCostTheirSenderTheConnection(t *testing.T) {
 	}
 	t.Run("nested metadata of a publisher is skipped", func(t *testing.T) {
 		h := newHub("x")
-		s := serve(t, newRouter(h), Config{})
+		s := serve(t, newRouter(h))
 		p := shake(t, s.addr)
 		p.publish("live", "x")
 		p.code()
@@ -417,7 +417,7 @@ func TestBombsOverTheWireCostTheirSenderTheConnection(t *testing.T) {
 
 func TestAcknowledgementsAreSentWhenDue(t *testing.T) {
 	h := newHub("x")
-	s := serve(t, newRouter(h), Config{})
+	s := serve(t, newRouter(h))
 	p := shake(t, s.addr)
 	p.publish("live", "x")
 	p.send(control(nil, 5, 20000))
@@ -440,7 +440,7 @@ func TestAcknowledgementsAreSentWhenDue(t *testing.T) {
 }
 
 func TestPingsAreAnswered(t *testing.T) {
-	s := serve(t, newRouter(newHub("x")), Config{})
+	s := serve(t, newRouter(newHub("x")))
 	p := shake(t, s.addr)
 	p.send(event(nil, eventPing, 77))
 	m, err := p.chunks.next()

@@ -71,7 +71,7 @@ func TestFfmpegPublishesAndFfprobePlays(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHub("live/cam1")
 			d := newRouter(h)
-			s := serve(t, d, Config{})
+			s := serve(t, d)
 			clip(t, s.url("/live/cam1?user=bob"), "-output_ts_offset", strconv.FormatInt(tt.shift, 10))
 			if err := receive(t, s.ended, "the end of the publisher"); err != nil {
 				t.Errorf("Serve = %v", err)
@@ -122,7 +122,7 @@ func TestFfmpegPublishesAndFfprobePlays(t *testing.T) {
 func TestFfmpegIsToldThatTheNameIsTaken(t *testing.T) {
 	d := newRouter(nil)
 	d.refuse = os.ErrExist
-	s := serve(t, d, Config{})
+	s := serve(t, d)
 	out, err := exec.CommandContext(t.Context(), ffmpegtest.Path(t, "ffmpeg"), "-v", "error", "-nostdin", "-f", "lavfi", "-i", "sine=duration=1",
 		"-c:a", "aac", "-f", "flv", s.url("/live/cam1")).CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte(os.ErrExist.Error())) {

@@ -210,7 +210,7 @@ func TestSameServerUnderTwoSpellingsIsNotVisitedTwice(t *testing.T) {
 // TestEdgeOfSRSPlaysAndPublishes has the sequences that SRS 7 sends, in its order.
 func TestEdgeOfSRSPlaysAndPublishes(t *testing.T) {
 	d := newRouter(liveHub())
-	s := serve(t, d, Config{})
+	s := serve(t, d)
 	greet := func(p *peer) {
 		p.say(0, "connect", 1, amf.Object{
 			{Key: "app", Value: "live"},
@@ -275,7 +275,7 @@ func (d authorizer) Connect(_ context.Context, r listen.Request) error {
 
 func TestClientIsTurnedAwayAtTheDoor(t *testing.T) {
 	d := authorizer{newRouter(liveHub()), errors.New("not today"), make(chan listen.Request, 1)}
-	s := serve(t, d, Config{})
+	s := serve(t, d)
 	var refused *StatusError
 	_, err := Dial(t.Context(), s.url("/live/a?x=1"), ClientConfig{})
 	if !errors.As(err, &refused) || refused.Code != "NetConnection.Connect.Rejected" || !strings.Contains(refused.Description, "not today") {

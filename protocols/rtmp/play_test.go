@@ -34,7 +34,7 @@ func liveHub() *hub {
 func TestViewerIsToldInOrderAndGetsTheMedia(t *testing.T) {
 	h := liveHub()
 	h.dropped = 4
-	s := serve(t, newRouter(h), Config{})
+	s := serve(t, newRouter(h))
 	p := shake(t, s.addr)
 	p.play("live", "cam1")
 	var got []string
@@ -78,7 +78,7 @@ func TestViewerIsToldInOrderAndGetsTheMedia(t *testing.T) {
 func TestViewerIsToldWhenTheStreamEnds(t *testing.T) {
 	h := liveHub()
 	h.end()
-	s := serve(t, newRouter(h), Config{})
+	s := serve(t, newRouter(h))
 	p := shake(t, s.addr)
 	p.play("live", "cam1")
 	for _, want := range []string{"NetStream.Play.Reset", "NetStream.Play.Start", "NetStream.Play.Stop"} {
@@ -108,7 +108,7 @@ func TestViewerIsToldWhyItMayNot(t *testing.T) {
 		t.Run(tt.code, func(t *testing.T) {
 			d := newRouter(nil)
 			d.answer = tt.answer
-			s := serve(t, d, Config{})
+			s := serve(t, d)
 			p := shake(t, s.addr)
 			p.play("live", "cam1")
 			code, description := p.code()
@@ -172,7 +172,7 @@ func TestRedirectKeepsParametersAndTheVirtualHost(t *testing.T) {
 func TestRedirectComesAfterThePlayWasAcceptedAndClientIsGivenTime(t *testing.T) {
 	d := newRouter(nil)
 	d.answer = listen.Answer{Verdict: listen.Redirect, Location: "rtmp://other:1935/live/cam1?token=x"}
-	s := serve(t, d, Config{})
+	s := serve(t, d)
 	p := shake(t, s.addr)
 	p.play("live", "cam1?token=x", amf.Object{{Key: "srs_sig", Value: "SRS"}})
 	var last string
@@ -214,7 +214,7 @@ func (h holding) Play(ctx context.Context, r listen.Request) listen.Answer {
 
 func TestViewerThatLeavesWhileItIsHeldIsNotHeldOn(t *testing.T) {
 	d := holding{newRouter(nil), make(chan struct{})}
-	s := serve(t, d, Config{})
+	s := serve(t, d)
 	p := shake(t, s.addr)
 	p.play("live", "cam1")
 	receive(t, d.asked, "request")

@@ -46,11 +46,11 @@ func (c *conn) publishing(ctx context.Context, d listen.Router) error {
 		}
 	}()
 	for {
-		c.patience(ctx, c.cfg.ReadTimeout)
+		c.patience(ctx, readTimeout)
 		m, err := c.chunks.next()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
-			return fmt.Errorf("publisher was silent for %v", c.cfg.ReadTimeout)
+			return fmt.Errorf("publisher was silent for %v", readTimeout)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

@@ -31,7 +31,7 @@ func (k *taker) Write(au *codecs.AccessUnit) error {
 
 func TestPullTakesMediaUntilTheWriterRefuses(t *testing.T) {
 	h := liveHub()
-	s := serve(t, newRouter(h), Config{})
+	s := serve(t, newRouter(h))
 	k := &taker{most: 2}
 	if err := Pull(t.Context(), s.url("/live/cam1"), ClientConfig{}, nil, k); !errors.Is(err, errEnough) {
 		t.Fatalf("Pull = %v, want %v", err, errEnough)
@@ -44,7 +44,7 @@ func TestPullTakesMediaUntilTheWriterRefuses(t *testing.T) {
 func TestPullSaysThatTheStreamHasEnded(t *testing.T) {
 	h := liveHub()
 	h.end()
-	s := serve(t, newRouter(h), Config{})
+	s := serve(t, newRouter(h))
 	if err := Pull(t.Context(), s.url("/live/cam1"), ClientConfig{}, nil, &taker{}); !errors.Is(err, errEnded) {
 		t.Errorf("Pull = %v, want %v", err, errEnded)
 	}
@@ -52,7 +52,7 @@ func TestPullSaysThatTheStreamHasEnded(t *testing.T) {
 
 func TestPullEndsWithItsContext(t *testing.T) {
 	h := liveHub()
-	s := serve(t, newRouter(h), Config{})
+	s := serve(t, newRouter(h))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	k := &taker{}
@@ -85,14 +85,14 @@ func TestPullGivesASilentServerUp(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() {
-			c := newConn(there, Config{}, slog.New(slog.DiscardHandler))
+			c := newConn(there, slog.New(slog.DiscardHandler))
 			served <- c.Serve(ctx, newRouter(h))
 			_ = c.Close()
 		}()
 		start := time.Now()
 		err := Pull(t.Context(), "rtmp://node/live/cam1", ClientConfig{
 			Timeout: 3 * time.Second, Silence: 20 * time.Second,
-			DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil },
+			dial: func(context.Context, string, string) (net.Conn, error) { return here, nil },
 		}, nil, &taker{})
 		if d := time.Since(start); err == nil || d < 20*time.Second || d > 30*time.Second {
 			t.Errorf("Pull = %v after %v, want the end of its patience after 20 s", err, d)

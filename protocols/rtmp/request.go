@@ -81,7 +81,7 @@ var errName = errors.New("the stream name must be valid UTF-8 without control ch
 // request is the request of a client that has sent publish or play with name. The names that it may mean are the whole
 // path of its URL and the shorter ones without leading components: clients cut a URL into app and name at different
 // places.
-func (g connect) request(name string, remote netip.AddrPort, secure bool) (listen.Request, error) {
+func (g connect) request(name string, remote netip.AddrPort) (listen.Request, error) {
 	name, query, _ := strings.Cut(name, "?")
 	if g.query != "" {
 		if query != "" {
@@ -104,15 +104,15 @@ func (g connect) request(name string, remote netip.AddrPort, secure bool) (liste
 	if len(streams) == 0 {
 		return listen.Request{}, errName
 	}
-	r := g.connectRequest(remote, secure)
+	r := g.connectRequest(remote)
 	r.Streams, r.Path, r.Query, r.Name, r.Hops = streams, "/"+escape(path), query, bare, listen.Hops(query)
 	return r, nil
 }
 
 // connectRequest is the request of a client that has connected and not yet named a stream.
-func (g connect) connectRequest(remote netip.AddrPort, secure bool) listen.Request {
+func (g connect) connectRequest(remote netip.AddrPort) listen.Request {
 	return listen.Request{
-		Protocol: protocols.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Secure: secure, Agent: g.agent,
+		Protocol: protocols.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Agent: g.agent,
 		App: g.app, TCURL: g.tcURL, PageURL: g.pageURL, Hops: listen.Hops(g.query), Redirects: g.redirects,
 	}
 }

@@ -36,7 +36,7 @@ var requestTests = []struct {
 func TestNamesQueriesAndPathsAreFoundWhereverClientsPutThem(t *testing.T) {
 	for _, tt := range requestTests {
 		g := parseConnect(command{args: []any{amf.Object{{Key: "app", Value: tt.app}, {Key: "tcUrl", Value: tt.tcURL}}}})
-		r, err := g.request(tt.name, r0, false)
+		r, err := g.request(tt.name, r0)
 		if (err != nil) != (tt.streams == nil) {
 			t.Errorf("request(%q, %q): error = %v", tt.app, tt.name, err)
 		}
@@ -59,7 +59,7 @@ func FuzzCommand(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			r, err := parseConnect(cmd).request(name, r0, false)
+			r, err := parseConnect(cmd).request(name, r0)
 			if err != nil {
 				continue
 			}

@@ -179,7 +179,7 @@ type server struct {
 	ended chan error // what each Serve returned
 }
 
-func serve(t testing.TB, d listen.Router, cfg Config) *server {
+func serve(t testing.TB, d listen.Router) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -194,7 +194,7 @@ func serve(t testing.TB, d listen.Router, cfg Config) *server {
 			if err != nil {
 				return
 			}
-			c := newConn(nc, cfg, slog.New(slog.DiscardHandler))
+			c := newConn(nc, slog.New(slog.DiscardHandler))
 			s.conns <- c
 			running.Go(func() {
 				s.ended <- c.Serve(ctx, d)

@@ -43,28 +43,14 @@ const (
 	csVideo   = 6
 )
 
-// A Config is how patient a server is with its clients.
-type Config struct {
-	// HandshakeTimeout is how long a client has, from accept, to say what it wants to publish or to play. Zero means
-	// 15 seconds.
-	HandshakeTimeout time.Duration
-
-	// ReadTimeout is the silence after which a publisher is dropped. Zero means 30 seconds. It restarts with every
-	// message. Players may be silent.
-	ReadTimeout time.Duration
-}
-
-func (c Config) withDefaults() Config {
-	if c.HandshakeTimeout == 0 {
-		c.HandshakeTimeout = 15 * time.Second
-	}
-	if c.ReadTimeout == 0 {
-		c.ReadTimeout = 30 * time.Second
-	}
-	return c
-}
-
 const (
+	// handshakeTimeout is how long a client has, from accept, to say what it wants to publish or to play.
+	handshakeTimeout = 15 * time.Second
+
+	// readTimeout is the silence after which a publisher is dropped. It restarts with every message. Players may be
+	// silent.
+	readTimeout = 30 * time.Second
+
 	replyTimeout  = 10 * time.Second // for a reply to be taken by the other side's socket
 	lingerTimeout = 3 * time.Second  // for a client that was sent away to go; SRS waits as long
 	windowSize    = 2500000          // bytes; what SRS and most others announce
@@ -73,18 +59,15 @@ const (
 var _ listen.Client = (*conn)(nil)
 
 // A Server serves RTMP on any number of listeners.
-type Server struct {
-	cfg  Config
-	deps listen.Deps
-}
+type Server struct{ deps listen.Deps }
 
 // New returns a server.
-func New(cfg Config, d listen.Deps) *Server { return &Server{cfg, d} }
+func New(d listen.Deps) *Server { return &Server{d} }
 
 // Serve accepts clients from l until ctx ends, and closes l. Clients that it accepted live on.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	return listen.Accept(ctx, l, s.deps, func(c net.Conn) {
-		s.deps.Sessions.Enter(newConn(c, s.cfg, s.deps.Log))
+	return listen.Accept(ctx, l, s.deps, func(c *listen.Conn) {
+		s.deps.Sessions.Enter(newConn(c, s.deps.Log))
 	})
 }
 

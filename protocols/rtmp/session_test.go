@@ -49,7 +49,7 @@ func supervised(t *testing.T, d listen.Router) (*session, *peer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, c: newConn(<-accepted, Config{}, slog.New(slog.DiscardHandler)), d: d}
+	s := &session{t: t, c: newConn(<-accepted, slog.New(slog.DiscardHandler)), d: d}
 	s.start()
 	t.Cleanup(func() {
 		_ = s.c.Close()

@@ -121,7 +121,7 @@ func carryAllocations(t testing.TB, n int) uint64 {
 	for i := range int64(20) {
 		src.loop.bufs = append(src.loop.bufs, e.Encode(&codecs.AccessUnit{DTS: i * 3600, PTS: i * 3600, Payload: make([]byte, 500)}))
 	}
-	c := newConn(conn, Config{}, nil)
+	c := newConn(conn, nil)
 	c.play.source = src
 	gone, stop := context.WithCancel(t.Context())
 	feed := listen.Counted(src.Join(form, NewEncoder), &c.dropped)

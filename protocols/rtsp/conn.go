@@ -1,7 +1,6 @@
 package rtsp
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -20,7 +19,7 @@ var errGarbage = errors.New("this is not RTSP")
 // A conn is a connection whose requests the library serves and onto which a session writes media. Both write whole
 // messages under its lock.
 type conn struct {
-	net.Conn
+	*listen.Conn
 	opened time.Time
 
 	mu sync.Mutex // held for the length of a write
@@ -97,34 +96,10 @@ func (c *conn) write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func (c *conn) secure() bool {
-	_, ok := c.Conn.(*tls.Conn)
-	return ok
-}
-
 // media is the connection as [listen.Carry] uses it.
 func (c *conn) media() net.Conn {
-	m := mediaConn{Conn: c.Conn, Locker: &c.mu}
-	if w, ok := c.Conn.(listen.BuffersWriter); ok {
-		return gatheringConn{m, w}
-	}
-	return m
-}
-
-type mediaConn struct {
-	net.Conn
-	sync.Locker
-}
-
-// SetNoDelay lets Carry choose between promptness and few packets.
-func (m mediaConn) SetNoDelay(on bool) error {
-	if nd, ok := m.Conn.(interface{ SetNoDelay(bool) error }); ok {
-		return nd.SetNoDelay(on)
-	}
-	return nil
-}
-
-type gatheringConn struct {
-	mediaConn
-	listen.BuffersWriter
+	return struct {
+		*listen.Conn
+		sync.Locker
+	}{c.Conn, &c.mu}
 }

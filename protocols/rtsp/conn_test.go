@@ -4,6 +4,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"weir/protocols/listen"
 )
 
 // deadlines remembers the read deadline that was set last.
@@ -20,7 +22,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 func TestReadDeadlineIsTheGreetingsUntilTheFirstRequest(t *testing.T) {
 	inner := &deadlines{}
 	opened := time.Unix(1000, 0)
-	c := &conn{Conn: inner, opened: opened}
+	c := &conn{Conn: &listen.Conn{Conn: inner}, opened: opened}
 	later, sooner := opened.Add(time.Minute), opened.Add(time.Second)
 	for _, step := range []struct {
 		greeted   bool

@@ -1,7 +1,6 @@
 package rtsp
 
 import (
-	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -116,23 +115,5 @@ func TestFFprobeFollowsARedirectToTheNodeThatHasTheStream(t *testing.T) {
 	r := owner.router.requests()[0]
 	if r.Hops != 1 || !strings.Contains(r.Query, "user=x") {
 		t.Errorf("the owner was asked with query %q, hops %d; want user=x kept, and 1", r.Query, r.Hops)
-	}
-}
-
-func TestFFprobeReadsOverTLS(t *testing.T) {
-	config := certificate(t)
-	src := pattern(t, "a", 1)
-	n := startWith(t, serving(src), func(l net.Listener) net.Listener { return listen.Secure(l, config) })
-	go func() {
-		<-src.joined
-		src.end()
-	}()
-	out, _ := ffmpegtest.Run(t, "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0",
-		strings.Replace(n.url("a"), "rtsp:", "rtsps:", 1))
-	if !strings.Contains(out, "h264,100") {
-		t.Errorf("ffprobe printed %q, want 100 pictures", out)
-	}
-	if r := n.router.requests()[0]; !r.Secure {
-		t.Error("the router was not told that the client came over TLS")
 	}
 }

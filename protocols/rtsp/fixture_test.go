@@ -264,11 +264,6 @@ func (n *node) url(stream string) string { return "rtsp://" + n.addr + "/" + str
 
 func start(t *testing.T, d *router) *node {
 	t.Helper()
-	return startWith(t, d, func(l net.Listener) net.Listener { return l })
-}
-
-func startWith(t *testing.T, d *router, wrap func(net.Listener) net.Listener) *node {
-	t.Helper()
 	l, err := listen.Bind("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +272,7 @@ func startWith(t *testing.T, d *router, wrap func(net.Listener) net.Listener) *n
 	n := &node{Server: New(Config{Host: "127.0.0.1"}, listen.Deps{Router: d, Sessions: h, Log: quiet}), sessions: h, router: d, addr: l.Addr().String()}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- n.Serve(ctx, wrap(l)) }()
+	go func() { ended <- n.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -43,7 +43,6 @@ func (h *handler) find(c *conn, r *base.Request, path, query string) (target, *b
 		Query:    query,
 		Remote:   listen.RemoteAddr(c),
 		Host:     r.URL.Host,
-		Secure:   c.secure(),
 		Hops:     listen.Hops(query),
 	}
 	if agent := r.Header["User-Agent"]; len(agent) > 0 {
@@ -90,9 +89,6 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 		return noTunnel(), nil, nil
 	}
 	udp := ctx.Transport.Protocol == gortsplib.ProtocolUDP
-	if udp && c.secure() {
-		return response(base.StatusUnsupportedTransport, "over TLS the media is interleaved; ask for TCP"), nil, nil
-	}
 	s, _ := ctx.Session.UserData().(*session)
 	if s == nil {
 		var t target

@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,9 +25,6 @@ type PullConfig struct {
 	// Timeout is the patience with the server: for the connection, for each reply, and for silence while playing.
 	// Default 10 s.
 	Timeout time.Duration
-
-	// TLS is used for rtsps URLs; nil means the system's authorities.
-	TLS *tls.Config
 
 	// Agent is told to the server; empty means "weir".
 	Agent string
@@ -111,7 +107,7 @@ func newPull(u *base.URL, cfg PullConfig, out codecs.Writer) *pulling {
 	dialled := 0 // by the library's goroutine, for each server that it is sent to
 	p.client = &gortsplib.Client{
 		Scheme: u.Scheme, Host: u.Host,
-		ReadTimeout: cfg.Timeout, WriteTimeout: cfg.Timeout, TLSConfig: cfg.TLS, UserAgent: cfg.Agent, Protocol: &tcp,
+		ReadTimeout: cfg.Timeout, WriteTimeout: cfg.Timeout, UserAgent: cfg.Agent, Protocol: &tcp,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dialled++; dialled > maxRedirects+1 {
 				return nil, errRedirects

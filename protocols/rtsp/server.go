@@ -59,7 +59,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		_ = l.Close()
 		return err
 	}
-	return listen.Accept(ctx, l, s.deps, func(c net.Conn) {
+	return listen.Accept(ctx, l, s.deps, func(c *listen.Conn) {
 		if _, ok := c.RemoteAddr().(*net.TCPAddr); !ok {
 			s.deps.Log.Error("RTSP is served over TCP only", slog.String("client", fmt.Sprint(c.RemoteAddr())))
 			_ = c.Close()

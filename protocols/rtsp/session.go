@@ -297,12 +297,8 @@ func (s *session) Move(ctx context.Context, locate func(context.Context, listen.
 	if a.Verdict != listen.Redirect || a.Location == "" || c == nil || strings.ContainsAny(a.Location, "\r\n ") {
 		return false
 	}
-	scheme := "rtsp"
-	if s.request.Secure {
-		scheme = "rtsps"
-	}
-	_, err := c.write(fmt.Appendf(nil, "REDIRECT %s://%s%s RTSP/1.0\r\nCSeq: 1\r\nLocation: %s\r\nRange: npt=now-\r\n\r\n",
-		scheme, s.request.Host, s.request.Path, a.Location))
+	_, err := c.write(fmt.Appendf(nil, "REDIRECT rtsp://%s%s RTSP/1.0\r\nCSeq: 1\r\nLocation: %s\r\nRange: npt=now-\r\n\r\n",
+		s.request.Host, s.request.Path, a.Location))
 	return err == nil
 }
 
