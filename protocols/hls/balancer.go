@@ -234,7 +234,6 @@ func (s *Server) balancedPlaylist(b *balanced) {
 			}
 		}
 		if shown {
-			s.repeated.Add(1)
 			server, p, n := b.position.get()
 			t, _ := b.balancer.Target(b.Request, server)
 			s.writeBalanced(b, t, p, n)

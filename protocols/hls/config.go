@@ -26,26 +26,18 @@ type Config struct {
 	// Hold is the longest time that a request waits for a stream that is being taken over. Default 12 s.
 	Hold time.Duration
 
-	// FetchTimeout is how long another node may take for a playlist, or be silent within a segment. It is shorter than
-	// players wait for a playlist. Default 800 ms.
-	FetchTimeout time.Duration
-
-	// CacheBytes bounds the segments held that came from other nodes. Default 256 MB.
-	CacheBytes int64
-
-	// SegmentBytes bounds one segment of another node. Default 128 MB.
-	SegmentBytes int64
-
 	// Viewers is the number of viewers that are sessions; more are served but not counted. Default 100,000.
 	Viewers int
+
+	// silence is how long another node may take for a playlist, or be silent within a segment. It is shorter than players
+	// wait for a playlist. Default 800 ms, but for tests.
+	silence time.Duration
 }
 
 func (c Config) withDefaults() Config {
 	c.Hold = cmp.Or(c.Hold, 12*time.Second)
-	c.FetchTimeout = cmp.Or(c.FetchTimeout, 800*time.Millisecond)
-	c.CacheBytes = cmp.Or(c.CacheBytes, 256<<20)
-	c.SegmentBytes = cmp.Or(c.SegmentBytes, 128<<20)
 	c.Viewers = cmp.Or(c.Viewers, 100_000)
+	c.silence = cmp.Or(c.silence, 800*time.Millisecond)
 	return c
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"weir/protocols"
 	"weir/protocols/cmaf"
+	"weir/protocols/hls/edge"
 	"weir/protocols/hls/playlist"
 	"weir/protocols/listen"
 )
@@ -136,7 +137,7 @@ func TestNewViewerIsHeldUntilTheNewOwnerAnswers(t *testing.T) {
 	n.proxy(deadNode, "")
 	got := make(chan reply)
 	go func() { got <- n.get(t, "index.m3u8") }()
-	for n.server.Stats().Failed == 0 {
+	for n.server.deps.Transport.(*transport).failed.Load() == 0 {
 		runtime.Gosched()
 	}
 	n.proxy(o.http.URL, "")
@@ -187,7 +188,7 @@ func TestRelayFetchesEachSegmentOnceAndBeforeAnybodyAsks(t *testing.T) {
 			t.Errorf("the owner was asked for %s, want %s", got, want)
 		}
 	}
-	for n.server.Stats().Fetched < 8 {
+	for last := fmt.Sprintf("s%d.m4s", noon-1); n.server.edge.Cached(edge.Source{Path: "/cam/"}, last) == nil; {
 		runtime.Gosched()
 	}
 	n.proxy(silentNode(t), "")
@@ -241,7 +242,7 @@ func TestSegmentIsHeldUntilTheNewOwnerHasIt(t *testing.T) {
 	n.proxy(deadNode, "")
 	got := make(chan reply)
 	go func() { got <- n.get(t, fmt.Sprintf("s%d.ts", noon-1)) }()
-	for n.server.Stats().Failed == 0 {
+	for n.server.deps.Transport.(*transport).failed.Load() == 0 {
 		runtime.Gosched()
 	}
 	b := owner(t, noon)
@@ -362,50 +363,6 @@ func TestPlaylistsThatAreNoneAreNotPassedOn(t *testing.T) {
 	}
 }
 
-func TestSegmentsBeyondTheLimitsAreNotTaken(t *testing.T) {
-	c := quick
-	c.SegmentBytes, c.CacheBytes = 1000, 1500
-	size := 0
-	chunked := false
-	big := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if chunked {
-			_ = http.NewResponseController(w).Flush()
-		}
-		_, _ = w.Write(make([]byte, size))
-	}))
-	defer big.Close()
-	n := newNode(t, c, Deps{})
-	n.proxy(big.URL, "")
-	for _, chunked = range []bool{false, true} {
-		size = 1001
-		n.get(t, "s1.ts").is(t, 503)
-	}
-	size = 900
-	n.get(t, "s2.ts").is(t, 200)
-	n.get(t, "s3.ts").is(t, 200)
-	if got := n.server.Stats().Cached; got != 900 {
-		t.Errorf("%d bytes are held, want 900 of at most 1500", got)
-	}
-}
-
-func TestOwnerThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
-	stop := make(chan struct{})
-	half := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		_, _ = w.Write(make([]byte, 500))
-		_ = http.NewResponseController(w).Flush()
-		<-stop
-	}))
-	defer half.Close()
-	defer close(stop)
-	n := newNode(t, quick, Deps{})
-	n.proxy(half.URL, "")
-	n.get(t, "s1.ts").is(t, 503)
-	if n.server.Stats().Failed == 0 {
-		t.Error("no fetch was given up")
-	}
-}
-
 func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 	var cached cachedPlaylist
 	now := time.Now()
@@ -449,7 +406,7 @@ func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 func TestManyViewersWhileTheOwnerChanges(t *testing.T) {
 	a, b := owner(t, noon), owner(t, noon)
 	local := stored(t, noon)
-	n := newNode(t, Config{Hold: time.Minute, FetchTimeout: quick.FetchTimeout}, Deps{Sessions: &sessions{ctx: t.Context()}})
+	n := newNode(t, Config{Hold: time.Minute, silence: quick.silence}, Deps{Sessions: &sessions{ctx: t.Context()}})
 	n.holds = true
 	n.proxy(a.http.URL, "")
 	ctx, cancel := context.WithCancel(t.Context())

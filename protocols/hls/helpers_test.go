@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,8 +163,23 @@ type node struct {
 
 // newServer is a server whose dependencies are d, a router and what all tests have.
 func newServer(c Config, r Router, d Deps) *Server {
-	d.Router, d.Transport, d.Log = r, &http.Transport{DisableCompression: true}, slog.New(slog.DiscardHandler)
+	d.Router, d.Log = r, slog.New(slog.DiscardHandler)
+	d.Transport = &transport{RoundTripper: &http.Transport{DisableCompression: true}}
 	return New(c, d)
+}
+
+// A transport counts requests that failed.
+type transport struct {
+	http.RoundTripper
+	failed atomic.Int64
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if err != nil {
+		t.failed.Add(1)
+	}
+	return resp, err
 }
 
 func newNode(tb testing.TB, c Config, d Deps) *node {
@@ -313,7 +329,7 @@ func silentNode(t *testing.T) string {
 const deadNode = "http://127.0.0.1:1"
 
 // quick are bounds short enough for tests of what happens when they are reached.
-var quick = Config{Hold: 600 * time.Millisecond, FetchTimeout: 200 * time.Millisecond}
+var quick = Config{Hold: 600 * time.Millisecond, silence: 200 * time.Millisecond}
 
 // patient are bounds that no test reaches.
-var patient = Config{Hold: time.Minute, FetchTimeout: 30 * time.Second}
+var patient = Config{Hold: time.Minute, silence: 30 * time.Second}

@@ -90,7 +90,7 @@ func TestFFmpegPlaysOnWhenTheOwnerChanges(t *testing.T) {
 	t.Parallel()
 	ffmpeg := ffmpegtest.Path(t, "ffmpeg")
 	o := growing(t, 1)
-	n := newNode(t, Config{FetchTimeout: quick.FetchTimeout}, Deps{})
+	n := newNode(t, Config{silence: quick.silence}, Deps{})
 	n.proxy(o.http.URL, "")
 	local := cmaf.NewStore(cmaf.Config{})
 	var reloads atomic.Int64

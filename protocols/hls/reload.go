@@ -27,7 +27,6 @@ func (s *Server) servePlaylist(q *request) {
 			if last == nil || r != nil && !r.unavailable() {
 				return r == nil, err
 			}
-			s.repeated.Add(1)
 			p = last
 		}
 		return false, s.writePlaylist(q, p)
@@ -51,7 +50,6 @@ func (s *Server) currentPlaylist(ctx context.Context, q *request) (*servedPlayli
 func (s *Server) ownPlaylist(ctx context.Context, q *request, name string, store *cmaf.Store) (*servedPlaylist, error) {
 	w := store.Window()
 	if len(w.Segments) == 0 {
-		s.countHeld(q)
 		var err error
 		if w, err = store.Wait(ctx, 0); err != nil {
 			return nil, err
@@ -64,7 +62,7 @@ func (s *Server) ownPlaylist(ctx context.Context, q *request, name string, store
 	if p == nil {
 		return nil, errForm
 	}
-	return s.offer(st, q.file, p, ""), nil
+	return st.playlist(q.file).offer(p, st.path, "", now), nil
 }
 
 // fetchPlaylist takes the playlist from the node that a says. When segments come through this node they are fetched ahead.
@@ -82,20 +80,11 @@ func (s *Server) fetchPlaylist(ctx context.Context, q *request, st *stream, a li
 	if a.Public != "" {
 		base = strings.TrimSuffix(a.Public, "/") + st.path
 	}
-	served := s.offer(st, q.file, p, base)
+	served := cached.offer(p, st.path, base, time.Now())
 	if served.Playlist == p && base == "" && q.file.Kind == playlist.MediaFile && !source.Separate {
 		s.edge.Prefetch(&cached.reload, source, p)
 	}
 	return served, nil
-}
-
-// offer returns the playlist to serve when p is the current one: p, or the last one if p would lead players back.
-func (s *Server) offer(st *stream, f playlist.File, p *playlist.Playlist, base string) *servedPlaylist {
-	served := st.playlist(f).offer(p, st.path, base, time.Now())
-	if served.Playlist != p {
-		s.repeated.Add(1)
-	}
-	return served
 }
 
 // writePlaylist sends a playlist, and counts the viewer.

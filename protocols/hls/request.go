@@ -40,12 +40,11 @@ var (
 // A request is one for a file of a stream in the course of being answered.
 type request struct {
 	listen.Request
-	w      http.ResponseWriter
-	r      *http.Request
-	file   playlist.File
-	key    streamKey
-	entry  bool // another node asks on behalf of its viewers
-	waited bool // it has been held
+	w     http.ResponseWriter
+	r     *http.Request
+	file  playlist.File
+	key   streamKey
+	entry bool // another node asks on behalf of its viewers
 }
 
 // ServeStream answers asked, which is what r asks for: a file of a stream, whose name is the last component of the URL's
@@ -96,9 +95,9 @@ func (s *Server) answer(q *request, canRepeat bool, try func(context.Context) (a
 	limit := time.Duration(s.hold.Load())
 	switch {
 	case q.entry:
-		limit = s.config.FetchTimeout / 2 // the other node knows better how long its viewers can wait
+		limit = s.config.silence / 2 // the other node knows better how long its viewers can wait
 	case canRepeat:
-		limit = s.config.FetchTimeout
+		limit = s.config.silence
 	}
 	ctx, cancel := context.WithTimeout(q.r.Context(), limit)
 	defer cancel()
@@ -108,7 +107,6 @@ func (s *Server) answer(q *request, canRepeat bool, try func(context.Context) (a
 			return
 		}
 		if again {
-			s.countHeld(q)
 			select {
 			case <-time.After(retryPause):
 				continue
@@ -117,14 +115,6 @@ func (s *Server) answer(q *request, canRepeat bool, try func(context.Context) (a
 		}
 		refuse(q.w, err)
 		return
-	}
-}
-
-// countHeld counts a request that has to wait, once.
-func (s *Server) countHeld(q *request) {
-	if !q.waited {
-		q.waited = true
-		s.held.Add(1)
 	}
 }
 

@@ -100,7 +100,6 @@ func (s *Server) awaitSegment(ctx context.Context, q *request, st *stream, store
 		f.Number > w.Last()+1 && !st.lists(f) && len(w.Segments) > 0:
 		return nil, errNoSegment
 	}
-	s.countHeld(q)
 	w, err := store.Wait(ctx, f.Number)
 	if err != nil {
 		return nil, err

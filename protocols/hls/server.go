@@ -36,18 +36,13 @@ type Server struct {
 	sweeping *time.Timer           // guarded by mu; nil when there is nothing to sweep
 	closed   bool                  // guarded by mu
 
-	playlists, segments, bytes, repeated, held atomic.Uint64
+	playlists, segments, bytes atomic.Uint64
 }
 
 // Stats counts what a server has done.
 type Stats struct {
 	Playlists, Segments uint64 // served
 	Bytes               uint64 // of both
-	Repeated            uint64 // playlists served again because there was no newer one, or only one that went back
-	Held                uint64 // requests that had to wait
-	Viewers             int    // watching now
-	Untracked           uint64 // requests of viewers beyond the limit
-	edge.Stats
 }
 
 // New returns a server.
@@ -58,9 +53,7 @@ func New(c Config, d Deps) *Server {
 	}
 	s := &Server{
 		config: c, deps: d, streams: make(map[streamKey]*stream),
-		edge: edge.New(edge.Config{
-			Silence: c.FetchTimeout, CacheBytes: c.CacheBytes, SegmentBytes: c.SegmentBytes,
-		}, d.Transport, d.Log),
+		edge:      edge.New(c.silence, d.Transport, d.Log),
 		viewers:   viewers{sessions: d.Sessions, limit: c.Viewers, all: make(map[viewerKey]*viewer)},
 		positions: positions{limit: c.Viewers, all: make(map[positionKey]*position)},
 	}
@@ -88,11 +81,7 @@ func (s *Server) Close() error {
 
 // Stats returns the counts so far.
 func (s *Server) Stats() Stats {
-	return Stats{
-		Playlists: s.playlists.Load(), Segments: s.segments.Load(), Bytes: s.bytes.Load(),
-		Repeated: s.repeated.Load(), Held: s.held.Load(),
-		Viewers: s.viewers.count(), Untracked: s.viewers.untracked.Load(), Stats: s.edge.Stats(),
-	}
+	return Stats{Playlists: s.playlists.Load(), Segments: s.segments.Load(), Bytes: s.bytes.Load()}
 }
 
 // Serves says whether the last component of a URL is one of this package's.

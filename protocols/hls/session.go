@@ -80,8 +80,6 @@ type viewers struct {
 	mu     sync.Mutex
 	all    map[viewerKey]*viewer // guarded by mu
 	closed bool                  // guarded by mu
-
-	untracked atomic.Uint64
 }
 
 // A viewerKey tells viewers apart.
@@ -89,12 +87,6 @@ type viewerKey struct {
 	stream  string
 	session string     // empty for a player that was given the media playlist directly
 	remote  netip.Addr // only if there is no session
-}
-
-func (v *viewers) count() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return len(v.all)
 }
 
 // seen counts n bytes that a viewer has got. The first request makes the viewer a session.
@@ -113,7 +105,6 @@ func (v *viewers) seen(q *request, target time.Duration, n int) {
 	if enters {
 		if len(v.all) >= v.limit || v.closed {
 			v.mu.Unlock()
-			v.untracked.Add(1)
 			return
 		}
 		key.stream, key.session = strings.Clone(key.stream), strings.Clone(key.session) // not the whole URL

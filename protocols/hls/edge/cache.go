@@ -3,15 +3,14 @@ package edge
 import (
 	"container/list"
 	"sync"
-	"sync/atomic"
 )
 
 // A cache holds the files that were used most recently.
 type cache struct {
 	limit int64 // in bytes
-	size  atomic.Int64
 
 	mu     sync.Mutex
+	size   int64                    // in bytes; guarded by mu
 	files  map[string]*list.Element // of cachedFile, by key; guarded by mu
 	used   list.List                // the most recently used first; guarded by mu
 	closed bool                     // guarded by mu
@@ -45,11 +44,11 @@ func (c *cache) put(key string, body []byte) {
 		c.files = make(map[string]*list.Element)
 	}
 	c.files[key] = c.used.PushFront(&cachedFile{key, body})
-	c.size.Add(int64(len(body)))
-	for c.size.Load() > c.limit {
+	c.size += int64(len(body))
+	for c.size > c.limit {
 		oldest := c.used.Remove(c.used.Back()).(*cachedFile)
 		delete(c.files, oldest.key)
-		c.size.Add(-int64(len(oldest.body)))
+		c.size -= int64(len(oldest.body))
 	}
 }
 
@@ -60,5 +59,5 @@ func (c *cache) close() {
 	c.closed = true
 	clear(c.files)
 	c.used.Init()
-	c.size.Store(0)
+	c.size = 0
 }

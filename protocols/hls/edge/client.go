@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -23,8 +22,13 @@ import (
 // on to a third one, does not hold it for long, and counts no viewer.
 const Header = "Weir-Entry"
 
-// maxFetch is how long a segment may take from a node that is not silent. No player waits longer.
-const maxFetch = 30 * time.Second
+const (
+	// maxFetch is how long a segment may take from a node that is not silent. No player waits longer.
+	maxFetch = 30 * time.Second
+
+	maxCached  = 256 << 20 // bytes of all segments that are held
+	maxSegment = 128 << 20 // bytes of one segment
+)
 
 // ErrSilent says that a node has not answered in time.
 var ErrSilent = errors.New("the node that has the stream does not answer")
@@ -34,18 +38,6 @@ type Status int
 
 // Error implements error.
 func (s Status) Error() string { return fmt.Sprintf("answered with status %d", int(s)) }
-
-// A Config bounds what other nodes can make a client do. All fields must be positive.
-type Config struct {
-	// Silence is how long a node may take for a playlist, or send nothing of a segment.
-	Silence time.Duration
-
-	// CacheBytes bounds the segments that are held.
-	CacheBytes int64
-
-	// SegmentBytes bounds one segment.
-	SegmentBytes int64
-}
 
 // A Source is a node that has a stream.
 type Source struct {
@@ -77,25 +69,25 @@ func (s Source) key(name string) string {
 // A Client fetches from other nodes. One request for a file is under way to a node, however many callers wait for it, and
 // the request goes on when a caller leaves. Any goroutine may call its methods.
 type Client struct {
-	config   Config
+	silence  time.Duration // how long a node may take for a playlist, or send nothing of a segment
+	limit    int64         // [maxSegment], but for tests
 	http     http.Client
 	log      *slog.Logger
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	requests singleflight.Group // by URL
 	cache    cache
-
-	fetched, failed atomic.Uint64
 }
 
-// New returns a client that fetches through a transport.
-func New(c Config, transport http.RoundTripper, log *slog.Logger) *Client {
-	cl := &Client{config: c, log: log, cache: cache{limit: c.CacheBytes}, http: http.Client{
+// New returns a client that fetches through a transport. A node may take as long as silence for a playlist, or send
+// nothing of a segment for as long.
+func New(silence time.Duration, transport http.RoundTripper, log *slog.Logger) *Client {
+	c := &Client{silence: silence, limit: maxSegment, log: log, cache: cache{limit: maxCached}, http: http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	cl.ctx, cl.cancel = context.WithCancel(context.Background())
-	return cl
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
 }
 
 // Close ends the requests that are under way, and empties the cache.
@@ -103,17 +95,6 @@ func (c *Client) Close() {
 	c.cancel()
 	c.http.CloseIdleConnections()
 	c.cache.close()
-}
-
-// Stats counts what a client has done.
-type Stats struct {
-	Fetched, Failed uint64 // requests to other nodes
-	Cached          int64  // bytes held
-}
-
-// Stats returns the counts so far.
-func (c *Client) Stats() Stats {
-	return Stats{Fetched: c.fetched.Load(), Failed: c.failed.Load(), Cached: c.cache.size.Load()}
 }
 
 // Cached returns a file that has been fetched, or nil.
@@ -130,7 +111,7 @@ func (c *Client) Segment(ctx context.Context, s Source, name string) ([]byte, er
 		if b := c.cache.get(key); b != nil {
 			return b, nil // a request that ended just now has brought it
 		}
-		b, err := c.get(url, maxFetch, c.config.SegmentBytes)
+		b, err := c.get(url, maxFetch, c.limit)
 		if err != nil {
 			c.log.Debug("segment of another node", slog.String("stream", s.Stream), slog.Any("err", err))
 			return nil, err
@@ -158,9 +139,7 @@ func shared[T any](ctx context.Context, c *Client, url string, fetch func(url st
 // send more than limit bytes.
 func (c *Client) get(url string, total time.Duration, limit int64) (body []byte, err error) {
 	defer func() {
-		c.fetched.Add(1)
 		if err != nil {
-			c.failed.Add(1)
 			err = fmt.Errorf("fetching %s: %w", url, err)
 		}
 	}()
@@ -168,7 +147,7 @@ func (c *Client) get(url string, total time.Duration, limit int64) (body []byte,
 	defer cancel(nil)
 	end := time.AfterFunc(total, func() { cancel(ErrSilent) })
 	defer end.Stop()
-	silence := time.AfterFunc(c.config.Silence, func() { cancel(ErrSilent) })
+	silence := time.AfterFunc(c.silence, func() { cancel(ErrSilent) })
 	defer silence.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -206,7 +185,7 @@ func (c *Client) get(url string, total time.Duration, limit int64) (body []byte,
 		case err != nil:
 			return nil, because(ctx, err)
 		}
-		silence.Reset(c.config.Silence)
+		silence.Reset(c.silence)
 	}
 }
 

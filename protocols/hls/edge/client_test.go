@@ -59,7 +59,7 @@ func (n *nodes) count() int {
 }
 
 func newClient(t *testing.T, n *nodes) *Client {
-	c := New(Config{Silence: time.Second, CacheBytes: 1000, SegmentBytes: 100}, n, slog.New(slog.DiscardHandler))
+	c := New(time.Second, n, slog.New(slog.DiscardHandler))
 	t.Cleanup(c.Close)
 	return c
 }
@@ -111,9 +111,6 @@ func TestSilentNodeIsGivenUp(t *testing.T) {
 		start := time.Now()
 		if _, err := c.Segment(t.Context(), group, "s5.ts"); !errors.Is(err, ErrSilent) || time.Since(start) != time.Second {
 			t.Errorf("Segment() = %v after %s, want %v after 1s", err, time.Since(start), ErrSilent)
-		}
-		if st := c.Stats(); st.Fetched != 1 || st.Failed != 1 {
-			t.Errorf("Stats() = %+v, want one request, which failed", st)
 		}
 	})
 }
@@ -221,12 +218,68 @@ func TestCacheDropsTheLeastRecentlyUsed(t *testing.T) {
 	c.get("a")
 	c.put("c", make([]byte, 4))
 	c.put("too large", make([]byte, 11))
-	if c.get("a") == nil || c.get("b") != nil || c.get("c") == nil || c.get("too large") != nil || c.size.Load() != 8 {
-		t.Errorf("%d bytes are kept, want the 8 of a and c", c.size.Load())
+	if c.get("a") == nil || c.get("b") != nil || c.get("c") == nil || c.get("too large") != nil || c.size != 8 {
+		t.Errorf("%d bytes are kept, want the 8 of a and c", c.size)
 	}
 	c.close()
 	c.put("d", make([]byte, 1))
-	if c.get("a") != nil || c.get("d") != nil || c.size.Load() != 0 {
+	if c.get("a") != nil || c.get("d") != nil || c.size != 0 {
 		t.Error("a closed cache holds files")
 	}
+}
+
+// A body is what a node sends of a segment: size bytes, announced or not, and then silence if it stops.
+type body struct {
+	size      int64
+	announced bool
+	stops     bool
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b *body) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp := &http.Response{StatusCode: http.StatusOK, ContentLength: -1}
+	if b.announced {
+		resp.ContentLength = b.size
+	}
+	var sent io.Reader = strings.NewReader(strings.Repeat("x", int(b.size)))
+	if b.stops {
+		rest, end := io.Pipe()
+		context.AfterFunc(r.Context(), func() { end.CloseWithError(r.Context().Err()) })
+		sent = io.MultiReader(sent, rest)
+	}
+	resp.Body = io.NopCloser(sent)
+	return resp, nil
+}
+
+func TestSegmentsBeyondTheLimitsAreNotTaken(t *testing.T) {
+	b := &body{}
+	c := New(time.Second, b, slog.New(slog.DiscardHandler))
+	defer c.Close()
+	c.limit, c.cache.limit = 1000, 1500
+	for _, b.announced = range []bool{false, true} {
+		b.size = 1001
+		if _, err := c.Segment(t.Context(), group, "s1.ts"); err == nil {
+			t.Errorf("a segment of %d bytes was taken, announced %v", b.size, b.announced)
+		}
+	}
+	b.size = 900
+	for _, name := range []string{"s2.ts", "s3.ts"} {
+		if got, err := c.Segment(t.Context(), group, name); err != nil || len(got) != 900 {
+			t.Errorf("Segment(%s) = %d bytes, %v, want 900", name, len(got), err)
+		}
+	}
+	if c.cache.size != 900 {
+		t.Errorf("%d bytes are held, want 900 of at most 1500", c.cache.size)
+	}
+}
+
+func TestNodeThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(time.Second, &body{size: 500, stops: true}, slog.New(slog.DiscardHandler))
+		defer c.Close()
+		start := time.Now()
+		if _, err := c.Segment(t.Context(), group, "s5.ts"); !errors.Is(err, ErrSilent) || time.Since(start) != time.Second {
+			t.Errorf("Segment() = %v after %s, want %v after 1s", err, time.Since(start), ErrSilent)
+		}
+	})
 }

@@ -46,7 +46,7 @@ func (c *Client) Playlist(ctx context.Context, r *Reload, s Source, f playlist.F
 		if p != nil {
 			return p, nil // a request that ended just now has brought it
 		}
-		body, err := c.get(url, c.config.Silence, playlist.MaxBytes)
+		body, err := c.get(url, c.silence, playlist.MaxBytes)
 		if err == nil {
 			p, err = playlist.Parse(body, f)
 		}
