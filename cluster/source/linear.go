@@ -38,7 +38,7 @@ func openFile(o *Opener, in Input) (input.Source, error) {
 		for _, note := range f.Notes {
 			o.Log.Info("note on a file", slog.String("file", in.File), slog.String("reason", note))
 		}
-		p, err := linear.NewProgram(f.Clip, 0)
+		p, err := linear.NewProgram(f.Clip)
 		if err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("playing %s: %w", in.File, err), f.Close())
 		}

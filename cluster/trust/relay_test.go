@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"weir/cluster/trust"
 	"weir/codecs"
@@ -84,7 +85,7 @@ func TestRelayOfMediaIsProvedInBothDirections(t *testing.T) {
 	defer s.Close()
 	pull := func(k trust.Keys, stream string) (codecs.Tracks, error) {
 		var out tracks
-		err := relay.Pull(t.Context(), k.Transport(nil), relay.URL(s.URL, stream, 1), &out, relay.Options{})
+		err := relay.Pull(t.Context(), k.Transport(nil), relay.URL(s.URL, stream, 1), &out, relay.Options{Answer: time.Minute, Silence: time.Minute})
 		return out.got, err
 	}
 	if got, err := pull(key, "cam 01"); !errors.Is(err, relay.ErrEnded) || !got.Equal(over{}.Tracks()) {

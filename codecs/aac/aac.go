@@ -7,7 +7,6 @@ package aac
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
@@ -82,17 +81,14 @@ func NewADTS(config []byte) (ADTS, error) {
 	if c.FrameLengthFlag {
 		return ADTS{}, errors.New("ADTS has no access units of 960 samples")
 	}
-	index := slices.Index(sampleRates[:], c.SampleRate)
-	if index < 0 {
-		return ADTS{}, fmt.Errorf("ADTS has no sample rate of %d Hz", c.SampleRate)
+	packets := mpeg4audio.ADTSPackets{{Type: c.Type, SampleRate: c.SampleRate, ChannelConfig: c.ChannelConfig}}
+	b, err := packets.Marshal()
+	if err != nil {
+		return ADTS{}, fmt.Errorf("ADTS: %w", err)
 	}
-	profile := byte(c.Type) - 1
-	return ADTS{[ADTSHeaderSize]byte{
-		0xff, 0xf1, // syncword, MPEG-4, no CRC
-		profile<<6 | byte(index)<<2 | c.ChannelConfig>>2&1,
-		c.ChannelConfig << 6,
-		0, 0x1f, 0xfc, // buffer fullness 0x7ff: variable rate
-	}}, nil
+	header := [ADTSHeaderSize]byte(b)
+	header[4], header[5] = 0, header[5]&0x1f // the length, which [ADTS.Header] adds
+	return ADTS{header}, nil
 }
 
 // Header is the header for an access unit of size bytes, which is at most [MaxADTS].
@@ -103,6 +99,3 @@ func (a ADTS) Header(size int) [ADTSHeaderSize]byte {
 	a.header[5] |= byte(n << 5)
 	return a.header
 }
-
-// sampleRates is indexed by samplingFrequencyIndex (ISO/IEC 14496-3, table 1.18).
-var sampleRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}

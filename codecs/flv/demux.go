@@ -84,6 +84,28 @@ func (d *Demuxer) Tag(t Tag, out codecs.Writer) error {
 	}
 }
 
+// Copy demultiplexes the tags that next returns into out, until next fails or the publisher should go, and says why. The
+// error is that of next, that of out, or [ErrNoTracks]. note, unless it is nil, is told of the first part that is left out.
+func Copy(next func() (Tag, error), note func(string), out codecs.Writer) error {
+	var d Demuxer
+	for {
+		tag, err := next()
+		if err != nil {
+			return err
+		}
+		err = d.Tag(tag, out)
+		unsupported := (*codecs.UnsupportedError)(nil)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrNoTracks), !errors.As(err, &unsupported) && !errors.Is(err, ErrMalformed):
+			return err
+		case note != nil:
+			note(fmt.Sprintf("a part is left out: %v", err))
+			note = nil
+		}
+	}
+}
+
 // Tracks returns the tracks that were announced last; none before.
 func (d *Demuxer) Tracks() codecs.Tracks { return d.list }
 

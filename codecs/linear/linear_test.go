@@ -121,7 +121,7 @@ func program(t testing.TB, tracks []linear.Track) *linear.Program {
 	if err != nil {
 		t.Fatalf("NewClip: %v", err)
 	}
-	p, err := linear.NewProgram(c, 0)
+	p, err := linear.NewProgram(c)
 	if err != nil {
 		t.Fatalf("NewProgram: %v", err)
 	}
@@ -436,11 +436,8 @@ func TestSegmentTooBigForMemoryIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := linear.NewProgram(c, 0); err == nil || !strings.Contains(err.Error(), "random access point") {
+	if _, err := linear.NewProgram(c); err == nil || !strings.Contains(err.Error(), "random access point") {
 		t.Errorf("NewProgram: error = %v", err)
-	}
-	if _, err := linear.NewProgram(c, 1); err == nil {
-		t.Error("NewProgram with a target of one tick: no error")
 	}
 }
 
@@ -460,7 +457,7 @@ func TestUnreadablePayloadIsTheSegmentsError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := linear.NewProgram(c, 0)
+	p, err := linear.NewProgram(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -507,7 +504,7 @@ func FuzzProgram(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p, err := linear.NewProgram(c, 0)
+		p, err := linear.NewProgram(c)
 		if err != nil {
 			return
 		}

@@ -7,10 +7,10 @@ import (
 	"weir/codecs"
 )
 
-// DefaultTarget is the length that segments are cut to, and Shortest the length that none falls below, in ticks.
+// In ticks: usual is the length that segments are cut to, and Shortest the length that none falls below.
 const (
-	DefaultTarget = 4 * clockRate
-	Shortest      = clockRate
+	usual    = 4 * clockRate
+	Shortest = clockRate
 )
 
 // maxSegment bounds the payload of a segment in bytes, because a segment is held in memory whole.
@@ -45,17 +45,10 @@ type cut struct {
 	dts    int64 // from the start of the loop; for audio alone, the first grid position from there on starts the segment
 }
 
-// NewProgram loops a clip and cuts it into segments of about target ticks, the default when it is zero.
-func NewProgram(c *Clip, target int64) (*Program, error) {
-	const longest = 60 * clockRate
-	if target == 0 {
-		target = DefaultTarget
-	}
-	if target < Shortest || target > longest {
-		return nil, fmt.Errorf("segments of %d ticks: must be %d to %d", target, Shortest, int64(longest))
-	}
+// NewProgram loops a clip and cuts it into segments of about 4 s.
+func NewProgram(c *Clip) (*Program, error) {
 	p := &Program{clip: c, span: 1}
-	shortest := int64(Shortest)
+	target, shortest := int64(usual), int64(Shortest)
 	if len(c.video) == 0 {
 		shortest += c.grid.At(2) // segments of audio start and end at the grid position after their cuts
 		target = max(target, shortest)

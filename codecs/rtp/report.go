@@ -1,30 +1,25 @@
 package rtp
 
 import (
-	"encoding/binary"
+	"github.com/pion/rtcp"
 
 	"weir/codecs"
 )
 
-// reportSize is that of a sender report without report blocks.
-const reportSize = 28
-
 // report makes a sender report (RFC 3550, 6.4.1), which says what the sender's RTP timestamp is at a PTS. All timestamps
 // derive from the PTS alone, so it may be any.
 func (s *sender) report(pts int64) []byte {
-	b := append(make([]byte, 0, reportSize), 2<<6, 200, 0, reportSize/4-1)
-	b = binary.BigEndian.AppendUint32(b, s.SSRC)
-	b = binary.BigEndian.AppendUint64(b, ntpTime(pts))
-	b = binary.BigEndian.AppendUint32(b, rtpTime(pts, s.Clock))
-	b = binary.BigEndian.AppendUint32(b, s.packets)
-	return binary.BigEndian.AppendUint32(b, s.payloads)
+	b, _ := rtcp.SenderReport{
+		SSRC: s.SSRC, NTPTime: ntpTime(pts), RTPTime: rtpTime(pts, s.Clock), PacketCount: s.packets, OctetCount: s.payloads,
+	}.Marshal() // fails only for too many report blocks
+	return b
 }
 
 // Bye makes the packets that end a source (RFC 3550, 6.6): BYE, and before it the empty receiver report with which a
 // compound packet has to begin.
 func Bye(ssrc uint32) []byte {
-	b := binary.BigEndian.AppendUint32([]byte{2 << 6, 201, 0, 1}, ssrc)
-	return binary.BigEndian.AppendUint32(append(b, 2<<6|1, 203, 0, 1), ssrc)
+	b, _ := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: ssrc}, &rtcp.Goodbye{Sources: []uint32{ssrc}}})
+	return b
 }
 
 // rtpTime is a PTS on a clock of that rate, rounded to the nearest, modulo 2^32. Computed from the PTS itself, it is the

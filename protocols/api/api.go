@@ -158,10 +158,11 @@ func (a *api) answer(ctx context.Context, path, query string) (any, error) {
 		return a.stream(ctx, name)
 	}
 	if name, ok := strings.CutPrefix(path, "/cluster/peers/"); ok {
-		return a.peer(name)
+		// The entry in the file is unique; a name announced twice is not.
+		return find("peer", name, a.node.Peers(), func(p *Peer) string { return p.Hostname }, func(p *Peer) string { return string(p.Name) })
 	}
 	if name, ok := strings.CutPrefix(path, "/cluster/balancers/"); ok {
-		return a.balancer(name)
+		return find("balancer", name, a.node.Balancers(), func(b *Balancer) string { return b.Name })
 	}
 	return nil, errNoResource
 }
@@ -190,17 +191,20 @@ func (a *api) pulse(query string) (any, error) {
 	return map[string][]Minute{"pulse": list}, nil
 }
 
-func (a *api) balancer(escaped string) (any, error) {
+// find returns the item with an escaped name; the first kind of names for which there is one counts.
+func find[T any](kind, escaped string, items []T, names ...func(*T) string) (any, error) {
 	name, err := url.PathUnescape(escaped)
 	if err != nil || name == "" {
-		return nil, bad("%q is no name of a balancer", escaped)
+		return nil, bad("%q is no %s name", escaped, kind)
 	}
-	for _, b := range a.node.Balancers() {
-		if b.Name == name {
-			return b, nil
+	for _, nameOf := range names {
+		for i := range items {
+			if nameOf(&items[i]) == name {
+				return items[i], nil
+			}
 		}
 	}
-	return nil, &problem{http.StatusNotFound, "no such balancer"}
+	return nil, &problem{http.StatusNotFound, "no such " + kind}
 }
 
 func (a *api) stream(ctx context.Context, escaped string) (any, error) {
@@ -214,25 +218,6 @@ func (a *api) stream(ctx context.Context, escaped string) (any, error) {
 	}
 	s.complete()
 	return s, nil
-}
-
-func (a *api) peer(escaped string) (any, error) {
-	name, err := url.PathUnescape(escaped)
-	if err != nil || name == "" {
-		return nil, bad("%q is no peer name", escaped)
-	}
-	peers := a.node.Peers()
-	for _, p := range peers { // the entry in the file is unique, a name announced twice is not
-		if p.Hostname == name {
-			return p, nil
-		}
-	}
-	for _, p := range peers {
-		if string(p.Name) == name {
-			return p, nil
-		}
-	}
-	return nil, &problem{http.StatusNotFound, "no such peer"}
 }
 
 // complete turns lists that are nil into empty ones, since clients iterate over them.

@@ -181,11 +181,7 @@ func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, asked lis
 	switch {
 	case b.session != "":
 	case q.file.Kind == playlist.MultivariantFile:
-		var err error
-		if b.session, err = s.sessionOf(q); err != nil {
-			refuse(w, err)
-			return
-		}
+		b.session = sessionOf(q)
 	default: // a player that was given the media playlist directly
 		sum := sha256.Sum256([]byte(q.Remote.Addr().String() + "\x00" + q.Agent + "\x00" + q.key.name))
 		b.session = hex.EncodeToString(sum[:sessionDigits/2])

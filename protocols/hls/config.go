@@ -3,7 +3,6 @@ package hls
 import (
 	"cmp"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -50,9 +49,6 @@ type Deps struct {
 
 	// Transport carries the requests to other nodes.
 	Transport http.RoundTripper
-
-	// Random gives session identifiers; it is read by one goroutine at a time. Nil: crypto/rand.
-	Random io.Reader
 
 	// Log is told what failed at other nodes.
 	Log *slog.Logger

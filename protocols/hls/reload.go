@@ -29,7 +29,8 @@ func (s *Server) servePlaylist(q *request) {
 			}
 			p = last
 		}
-		return false, s.writePlaylist(q, p)
+		s.writePlaylist(q, p)
+		return false, nil
 	})
 }
 
@@ -88,17 +89,13 @@ func (s *Server) fetchPlaylist(ctx context.Context, q *request, st *stream, a li
 }
 
 // writePlaylist sends a playlist, and counts the viewer.
-func (s *Server) writePlaylist(q *request, p *servedPlaylist) error {
+func (s *Server) writePlaylist(q *request, p *servedPlaylist) {
 	cacheControl, body := noCache, p.Text
 	switch {
 	case q.file.Kind == playlist.MultivariantFile:
 		cacheControl = noStore
 		if !q.entry {
-			id, err := s.sessionOf(q)
-			if err != nil {
-				return err
-			}
-			body = p.RenderVariants("", variantQuery(id, q.Query))
+			body = p.RenderVariants("", variantQuery(sessionOf(q), q.Query))
 		}
 	case !q.entry:
 		body = p.textFor(q.Secure)
@@ -107,7 +104,6 @@ func (s *Server) writePlaylist(q *request, p *servedPlaylist) error {
 	if q.file.Kind == playlist.MediaFile && !q.entry {
 		s.viewers.seen(q, p.Target, n)
 	}
-	return nil
 }
 
 // writeText sends the text of a playlist, and returns how much of it was taken.

@@ -3,7 +3,6 @@ package hls
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,7 +33,6 @@ var (
 	noCache      = []string{"no-cache"}
 	noStore      = []string{"no-store"}
 	immutable    = []string{"public, max-age=3600, immutable"}
-	allowed      = []string{"GET, HEAD, OPTIONS"}
 )
 
 // A request is one for a file of a stream in the course of being answered.
@@ -64,20 +62,15 @@ func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, asked liste
 
 // parseRequest understands a request. It answers one that names no file or asks for none, and returns nil.
 func parseRequest(w http.ResponseWriter, r *http.Request, asked listen.Request, file string) *request {
-	h := w.Header()
-	listen.CORS(h)
+	if !listen.Reads(w, r) {
+		return nil
+	}
 	f, ok := playlist.ParseFile(file)
 	switch {
-	case r.Method == http.MethodOptions:
-		h["Allow"] = allowed
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		h["Allow"] = allowed
-		fail(w, http.StatusMethodNotAllowed, "Only GET, HEAD and OPTIONS are answered here.")
 	case !ok:
-		fail(w, http.StatusNotFound, "A stream has no such file.")
+		listen.Plain(w, http.StatusNotFound, "A stream has no such file.")
 	case len(r.URL.RawQuery) > maxQuery:
-		fail(w, http.StatusRequestURITooLong, "The query is too long.")
+		listen.Plain(w, http.StatusRequestURITooLong, "The query is too long.")
 	default:
 		return &request{w: w, r: r, file: f, key: streamKey{name: asked.Streams[0]}, Request: asked}
 	}
@@ -182,18 +175,8 @@ func refuse(w http.ResponseWriter, err error) {
 	case r.status == 0:
 		listen.Refuse(w, r.answer)
 	default:
-		fail(w, r.status, r.reason)
+		listen.Plain(w, r.status, r.reason)
 	}
-}
-
-// fail answers with one line of text.
-func fail(w http.ResponseWriter, status int, line string) {
-	h := w.Header()
-	h["Cache-Control"] = noStore
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, line+"\n")
 }
 
 // write sends a body and returns how much of it was taken. A client that takes nothing for the write deadline is given

@@ -2,7 +2,6 @@ package hls
 
 import (
 	"context"
-	"crypto/rand"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +28,6 @@ type Server struct {
 	positions positions
 	hold      atomic.Int64 // [Config.Hold], in nanoseconds
 
-	random sync.Mutex // held while deps.Random is read
-
 	mu       sync.RWMutex
 	streams  map[streamKey]*stream // guarded by mu
 	sweeping *time.Timer           // guarded by mu; nil when there is nothing to sweep
@@ -48,9 +45,6 @@ type Stats struct {
 // New returns a server.
 func New(c Config, d Deps) *Server {
 	c = c.withDefaults()
-	if d.Random == nil {
-		d.Random = rand.Reader
-	}
 	s := &Server{
 		config: c, deps: d, streams: make(map[streamKey]*stream),
 		edge:      edge.New(c.silence, d.Transport, d.Log),

@@ -2,10 +2,8 @@ package hls
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
-	"fmt"
-	"io"
-	"log/slog"
 	"net/netip"
 	"strings"
 	"sync"
@@ -40,19 +38,13 @@ func sessionIn(query string) string {
 }
 
 // sessionOf returns the session identifier of a request, or a new one.
-func (s *Server) sessionOf(q *request) (string, error) {
+func sessionOf(q *request) string {
 	if id := sessionIn(q.Query); id != "" {
-		return id, nil
+		return id
 	}
 	var raw [sessionDigits / 2]byte
-	s.random.Lock()
-	_, err := io.ReadFull(s.deps.Random, raw[:])
-	s.random.Unlock()
-	if err != nil {
-		s.deps.Log.Error("no session identifier", slog.String("stream", q.key.name), slog.Any("err", err))
-		return "", fmt.Errorf("making a session identifier: %w", err)
-	}
-	return hex.EncodeToString(raw[:]), nil
+	_, _ = rand.Read(raw[:]) // never fails
+	return hex.EncodeToString(raw[:])
 }
 
 // variantQuery is the query of a variant's URI: the session, and all that the request had, such as tokens. Hops count

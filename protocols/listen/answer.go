@@ -20,6 +20,22 @@ func CORS(h http.Header) {
 	h.Set("Access-Control-Max-Age", "86400")
 }
 
+// Reads says whether a request only reads, and answers one that does not. Both answers have CORS headers.
+func Reads(w http.ResponseWriter, r *http.Request) bool {
+	CORS(w.Header())
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	case http.MethodOptions:
+		w.Header().Set("Allow", allowed)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", allowed)
+		Plain(w, http.StatusMethodNotAllowed, "Only GET, HEAD and OPTIONS are answered here.")
+	}
+	return false
+}
+
 // Refuse answers a request whose verdict is not Serve: with the status for it, CORS headers and one line of text that
 // says why. None of these answers may be cached: all of them change when a stream moves.
 func Refuse(w http.ResponseWriter, a Answer) {
@@ -41,11 +57,11 @@ func Refuse(w http.ResponseWriter, a Answer) {
 	if a.Reason != "" {
 		reason = a.Reason
 	}
-	plain(w, status, reason)
+	Plain(w, status, reason)
 }
 
-// plain answers with one line of text.
-func plain(w http.ResponseWriter, status int, line string) {
+// Plain answers with one line of text, which no cache may keep.
+func Plain(w http.ResponseWriter, status int, line string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/plain; charset=utf-8")

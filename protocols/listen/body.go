@@ -43,19 +43,9 @@ type BodyForm struct {
 // with gathering writes, without net/http in between, and ends with the connection (RFC 9112, 6.3). Otherwise, as with
 // HTTP/2, Body returns when the client has been closed or the other side has gone.
 func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, q Request) {
-	CORS(w.Header())
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodOptions:
-		w.Header().Set("Allow", allowed)
-		w.WriteHeader(http.StatusNoContent)
-		return
-	default:
-		w.Header().Set("Allow", allowed)
-		plain(w, http.StatusMethodNotAllowed, "Only GET, HEAD and OPTIONS are answered here.")
+	if !Reads(w, r) {
 		return
 	}
-
 	a := d.Router.Play(r.Context(), q)
 	if a.Verdict != Serve {
 		Refuse(w, a)
@@ -64,7 +54,7 @@ func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, q Request)
 	// A stream that has no tracks yet cannot be judged; its viewers wait for the first.
 	if tracks := a.Source.Tracks(); b.Check != nil && len(tracks) > 0 {
 		if err := b.Check(tracks); err != nil {
-			plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("This stream cannot be sent as %s: %v.", b.Protocol, err))
+			Plain(w, http.StatusUnsupportedMediaType, fmt.Sprintf("This stream cannot be sent as %s: %v.", b.Protocol, err))
 			return
 		}
 	}
@@ -88,7 +78,7 @@ func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, q Request)
 		return
 	}
 	if err != nil {
-		plain(w, http.StatusInternalServerError, "The connection could not be taken over.")
+		Plain(w, http.StatusInternalServerError, "The connection could not be taken over.")
 		return
 	}
 	c.conn = conn

@@ -43,7 +43,7 @@ func openProgram(t testing.TB, root, name string) *linear.Program {
 	for _, n := range f.Notes {
 		t.Logf("%s: %s", name, n)
 	}
-	p, err := linear.NewProgram(f.Clip, 0)
+	p, err := linear.NewProgram(f.Clip)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

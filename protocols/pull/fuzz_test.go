@@ -54,7 +54,7 @@ func openGarbage(t *testing.T, b []byte) {
 	if err != nil {
 		return
 	}
-	p, err := linear.NewProgram(clip, 0)
+	p, err := linear.NewProgram(clip)
 	if err != nil {
 		return
 	}

@@ -48,28 +48,13 @@ func FLV(ctx context.Context, rawURL string, o Options, out codecs.Writer) error
 // ReadFLV reads an FLV stream, as [ReadTS] does a transport stream.
 func ReadFLV(r io.Reader, note func(string), out codecs.Writer) error {
 	reader := flv.NewReader(bufio.NewReaderSize(r, 64<<10))
-	var demuxer flv.Demuxer
-	noted := false
-	for {
+	return flv.Copy(func() (flv.Tag, error) {
 		tag, err := reader.Next()
 		if err != nil {
-			return ended(err)
+			err = ended(err)
 		}
-		err = demuxer.Tag(tag, out)
-		unsupported := (*codecs.UnsupportedError)(nil)
-		switch {
-		case err == nil:
-		case errors.Is(err, flv.ErrNoTracks):
-			return err
-		case errors.As(err, &unsupported), errors.Is(err, flv.ErrMalformed):
-			if !noted {
-				noted = true
-				note(fmt.Sprintf("a part is left out: %v", err))
-			}
-		default:
-			return err // the writer's own
-		}
-	}
+		return tag, err
+	}, note, out)
 }
 
 // body asks for a URL and has the body of the answer read.

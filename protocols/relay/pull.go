@@ -26,13 +26,13 @@ var (
 	ErrSilent      = errors.New("the other node has gone silent")
 )
 
-// Options of [Pull]. Zero fields take the defaults.
+// Options of [Pull]. Both must be positive.
 type Options struct {
 	// Answer is how long the other node may take from being dialled to the head of its answer. It covers the time
-	// for which that node holds the request. Default 5 s.
+	// for which that node holds the request.
 	Answer time.Duration
 
-	// Silence is how long nothing may arrive. An idle node sends a keep-alive each second. Default 3 s.
+	// Silence is how long nothing may arrive. An idle node sends a keep-alive each second.
 	Silence time.Duration
 }
 
@@ -54,12 +54,6 @@ func EdgeURL(base, stream string) string { return URL(base, stream, 1) + "&edge=
 // Pull asks for the relay at url and hands what it brings to out until it ends, and says why it did; the error is never
 // nil. out is called by the calling goroutine only.
 func Pull(ctx context.Context, rt http.RoundTripper, url string, out codecs.Writer, o Options) error {
-	if o.Answer <= 0 {
-		o.Answer = 5 * time.Second
-	}
-	if o.Silence <= 0 {
-		o.Silence = 3 * time.Second
-	}
 	asked, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(o.Answer, func() { cancel(ErrSilent) })

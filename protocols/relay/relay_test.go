@@ -186,6 +186,9 @@ func serveRelay(t *testing.T, d *router) (base string, h *sessions) {
 }
 
 // A sink is a [codecs.Writer] that sends on what it gets.
+// usual is the patience of a node that pulls.
+var usual = Options{Answer: 5 * time.Second, Silence: 3 * time.Second}
+
 type sink chan any
 
 func (s sink) SetTracks(t codecs.Tracks)         { s <- t }
@@ -219,7 +222,7 @@ func TestRelayBringsMediaUntilTheStreamEnds(t *testing.T) {
 	src := newSource("live/cam 1", tracks)
 	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	base, h := serveRelay(t, d)
-	s, ended := pullInto(t.Context(), URL(base, "live/cam 1", 2), Options{})
+	s, ended := pullInto(t.Context(), URL(base, "live/cam 1", 2), usual)
 	expect(t, s, ended, tracks)
 	for n := range int64(3) {
 		src.write(unit(n))
@@ -246,8 +249,8 @@ func TestTwoPullersShareOneEncoder(t *testing.T) {
 	src := newSource("a", tracks)
 	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	base, _ := serveRelay(t, d)
-	s1, e1 := pullInto(t.Context(), URL(base, "a", 1), Options{})
-	s2, e2 := pullInto(t.Context(), URL(base, "a", 1), Options{})
+	s1, e1 := pullInto(t.Context(), URL(base, "a", 1), usual)
+	s2, e2 := pullInto(t.Context(), URL(base, "a", 1), usual)
 	expect(t, s1, e1, tracks)
 	expect(t, s2, e2, tracks)
 	src.write(unit(7))
@@ -262,7 +265,7 @@ func TestRestartedSessionGoesOnAndAStreamThatLeftIsMoved(t *testing.T) {
 	src := newSource("a", tracks)
 	d := &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}}
 	base, h := serveRelay(t, d)
-	s, ended := pullInto(t.Context(), URL(base, "a", 1), Options{})
+	s, ended := pullInto(t.Context(), URL(base, "a", 1), usual)
 	expect(t, s, ended, tracks)
 	h.restart(t, 0)
 	expect(t, s, ended, tracks) // the new feed's prologue
@@ -291,7 +294,7 @@ func TestRelayGoesOnAfterWhatTheAskerHas(t *testing.T) {
 	src := &resumer{newSource("a", tracks), make(chan int64, 1)}
 	base, h := serveRelay(t, &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
 	const newest = -90_000 * 1_795_000_000
-	s, ended := pullInto(t.Context(), After(URL(base, "a", 1), newest), Options{})
+	s, ended := pullInto(t.Context(), After(URL(base, "a", 1), newest), usual)
 	expect(t, s, ended, tracks)
 	if got := <-src.after; got != newest {
 		t.Errorf("the relay goes on after %d, want %d", got, newest)
@@ -309,7 +312,7 @@ func TestServeReturnsNilWhenThePullerLeaves(t *testing.T) {
 	src := newSource("a", tracks)
 	base, h := serveRelay(t, &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
 	ctx, cancel := context.WithCancel(t.Context())
-	s, ended := pullInto(ctx, URL(base, "a", 1), Options{})
+	s, ended := pullInto(ctx, URL(base, "a", 1), usual)
 	expect(t, s, ended, tracks)
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -323,7 +326,7 @@ func TestServeReturnsNilWhenThePullerLeaves(t *testing.T) {
 func TestClosedClientEndsThePull(t *testing.T) {
 	src := newSource("a", tracks)
 	base, h := serveRelay(t, &router{answer: listen.Answer{Verdict: listen.Serve, Source: src}})
-	s, ended := pullInto(t.Context(), URL(base, "a", 1), Options{})
+	s, ended := pullInto(t.Context(), URL(base, "a", 1), usual)
 	expect(t, s, ended, tracks)
 	h.client(0).Close()
 	if err := <-ended; !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(err.Error(), "reset") {
@@ -372,7 +375,7 @@ func TestRefusalSaysWhatTheAskerShouldDo(t *testing.T) {
 			if c.query != "" && d.last.Load() != nil {
 				t.Error("the router was asked although the request was refused")
 			}
-			if err := Pull(t.Context(), http.DefaultTransport, url, make(sink), Options{}); !errors.Is(err, c.err) {
+			if err := Pull(t.Context(), http.DefaultTransport, url, make(sink), usual); !errors.Is(err, c.err) {
 				t.Errorf("Pull = %v, want %v", err, c.err)
 			}
 		})
@@ -445,7 +448,7 @@ func TestNodeThatDiesWithinAnAccessUnitIsABrokenRelay(t *testing.T) {
 	url := rawServer(t, func(c net.Conn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+string(half))
 	})
-	s, ended := pullInto(t.Context(), url, Options{})
+	s, ended := pullInto(t.Context(), url, usual)
 	expect(t, s, ended, tracks)
 	if err := <-ended; !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Pull = %v, want %v", err, io.ErrUnexpectedEOF)
@@ -459,7 +462,7 @@ func TestNodeThatHangsWithinAnAccessUnitIsSilent(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+string(half))
 		_, _ = io.Copy(io.Discard, c) // until the puller gives up
 	})
-	s, ended := pullInto(t.Context(), url, Options{Silence: 300 * time.Millisecond})
+	s, ended := pullInto(t.Context(), url, Options{Answer: usual.Answer, Silence: 300 * time.Millisecond})
 	expect(t, s, ended, tracks)
 	if err := <-ended; !errors.Is(err, ErrSilent) {
 		t.Errorf("Pull = %v, want %v", err, ErrSilent)
@@ -468,7 +471,7 @@ func TestNodeThatHangsWithinAnAccessUnitIsSilent(t *testing.T) {
 
 func TestNodeThatDoesNotAnswerIsSilent(t *testing.T) {
 	url := rawServer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	err := Pull(t.Context(), http.DefaultTransport, url, make(sink), Options{Answer: 50 * time.Millisecond})
+	err := Pull(t.Context(), http.DefaultTransport, url, make(sink), Options{Answer: 50 * time.Millisecond, Silence: time.Minute})
 	if !errors.Is(err, ErrSilent) {
 		t.Errorf("Pull = %v, want %v", err, ErrSilent)
 	}
@@ -504,7 +507,7 @@ func TestIdleStreamIsKeptAliveAndASilentNodeIsNot(t *testing.T) {
 
 		s, ended := make(sink), make(chan error, 1)
 		rt := &http.Transport{DialContext: l.dial}
-		go func() { ended <- Pull(t.Context(), rt, URL("http://node", "a", 1), s, Options{}) }()
+		go func() { ended <- Pull(t.Context(), rt, URL("http://node", "a", 1), s, usual) }()
 		expect(t, s, ended, tracks)
 		time.Sleep(time.Hour)
 		src.write(unit(1))
@@ -559,7 +562,7 @@ func TestEdgeIsKnownFromAPeer(t *testing.T) {
 	base, h := serveRelay(t, d)
 	for i, url := range []string{URL(base, "a/b", 1), EdgeURL(base, "a/b")} {
 		ctx, cancel := context.WithCancel(t.Context())
-		s, ended := pullInto(ctx, url, Options{})
+		s, ended := pullInto(ctx, url, usual)
 		expect(t, s, ended, tracks)
 		edge := i == 1
 		if r := d.last.Load(); r.Edge != edge || r.Hops != 1 || r.Streams[0] != "a/b" {

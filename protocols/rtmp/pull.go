@@ -41,33 +41,20 @@ func Pull(ctx context.Context, rawURL string, cfg ClientConfig, note func(string
 
 func (c *Client) pull(note func(string), out codecs.Writer) error {
 	c.patience = c.silence
-	var demuxer flv.Demuxer
-	noted := false
-	for {
+	err := flv.Copy(func() (flv.Tag, error) {
 		tag, err := c.ReadTag()
 		switch {
 		case errors.Is(err, io.EOF):
-			return errEnded
+			err = errEnded
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return errDropped
-		case err != nil:
-			return err
+			err = errDropped
 		}
-		err = demuxer.Tag(tag, out)
-		unsupported := (*codecs.UnsupportedError)(nil)
-		switch {
-		case err == nil:
-		case errors.Is(err, flv.ErrNoTracks):
-			return fmt.Errorf("playing from %s: %w", c.url.Host, err)
-		case errors.As(err, &unsupported), errors.Is(err, flv.ErrMalformed):
-			if note != nil && !noted {
-				noted = true
-				note(fmt.Sprintf("a part is left out: %v", err))
-			}
-		default:
-			return err // the writer's own
-		}
+		return tag, err
+	}, note, out)
+	if errors.Is(err, flv.ErrNoTracks) {
+		err = fmt.Errorf("playing from %s: %w", c.url.Host, err)
 	}
+	return err
 }
 
 // Play connects to the server of a URL, plays, and follows redirects: at most three, and never back to where it was.
