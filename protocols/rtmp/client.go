@@ -38,9 +38,10 @@ type ClientConfig struct {
 	// Plain hides that the client follows redirects, so that weir serves it like any other player.
 	Plain bool
 
-	// What tests replace: the authorities of rtmps URLs, nil for the system's, and the dialler, nil for net's.
-	roots *x509.CertPool
-	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialContext replaces the dialler; nil means net's.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	roots *x509.CertPool // of rtmps URLs; nil means the system's, but for tests
 }
 
 // A Client is a connection to an RTMP server, on which one stream is published or played. It belongs to one goroutine;
@@ -131,7 +132,7 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	dialer := cfg.dial
+	dialer := cfg.DialContext
 	if dialer == nil {
 		dialer = (&net.Dialer{}).DialContext
 	}

@@ -136,7 +136,7 @@ func TestClientGivesSilentServersUp(t *testing.T) {
 		start := time.Now()
 		_, err := Dial(t.Context(), "rtmp://node/live/cam1", ClientConfig{
 			Timeout: 3 * time.Second,
-			dial: func(_ context.Context, network, addr string) (net.Conn, error) {
+			DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
 				if network != "tcp" || addr != "node:1935" {
 					return nil, fmt.Errorf("dialled %s %s", network, addr)
 				}

@@ -92,7 +92,7 @@ func TestPullGivesASilentServerUp(t *testing.T) {
 		start := time.Now()
 		err := Pull(t.Context(), "rtmp://node/live/cam1", ClientConfig{
 			Timeout: 3 * time.Second, Silence: 20 * time.Second,
-			dial: func(context.Context, string, string) (net.Conn, error) { return here, nil },
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil },
 		}, nil, &taker{})
 		if d := time.Since(start); err == nil || d < 20*time.Second || d > 30*time.Second {
 			t.Errorf("Pull = %v after %v, want the end of its patience after 20 s", err, d)
