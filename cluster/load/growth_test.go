@@ -6,7 +6,7 @@ import (
 )
 
 func TestMeterAveragesOverItsWindow(t *testing.T) {
-	var g growth
+	var g Growth
 	for _, tt := range []struct {
 		at    time.Duration
 		count uint64
@@ -29,7 +29,7 @@ func TestMeterAveragesOverItsWindow(t *testing.T) {
 }
 
 func TestRateIsOverTheTimeMeasured(t *testing.T) {
-	var g growth
+	var g Growth
 	for _, tt := range []struct {
 		at    time.Duration
 		count uint64

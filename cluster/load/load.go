@@ -46,8 +46,8 @@ type Meter struct {
 	rates map[string]int64 // bits per second, by stream
 
 	// What follows belongs to Measure.
-	output  growth
-	streams map[string]*growth
+	output  Growth
+	streams map[string]*Growth
 }
 
 // New returns a Meter that has not measured yet.
@@ -65,7 +65,7 @@ func (m *Meter) Measure(now time.Duration) control.Load {
 			l.Clients++
 		}
 	}
-	rates, meters := map[string]int64{}, map[string]*growth{}
+	rates, meters := map[string]int64{}, map[string]*Growth{}
 	for _, name := range m.cfg.Streams.Names() {
 		live, _, ok := m.cfg.Streams.Get(name)
 		if !ok {
@@ -73,7 +73,7 @@ func (m *Meter) Measure(now time.Duration) control.Load {
 		}
 		one := m.streams[name]
 		if one == nil {
-			one = &growth{}
+			one = &Growth{}
 		}
 		meters[name] = one
 		rates[name] = 8 * one.rate(now, live.Hub.Volume())

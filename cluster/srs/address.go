@@ -1,6 +1,7 @@
 package srs
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,12 +42,9 @@ func OwnerOf(v *directory.View, stream string, own Address, leaving bool) (Owner
 }
 
 func (a Address) owner(name string) Owner {
-	o := Owner{Name: name, Host: a.Host, Port: a.Port}
+	o := Owner{Name: name, Host: cmp.Or(a.Host, a.Public), Port: a.Port}
 	if o.Port == 0 && len(a.Ports) > 0 {
 		o.Port = a.Ports[0]
-	}
-	if o.Host == "" {
-		o.Host = a.Public
 	}
 	if o.Host == "" && !onlyHere(a.Listener) {
 		o.Host = a.Listener
@@ -66,21 +64,16 @@ func (a Address) Own(host, port string) bool {
 	if err != nil {
 		return false
 	}
-	if host == a.Host && n == a.Port {
-		return true
-	}
-	if !slices.Contains(a.Ports, n) {
-		return false
-	}
-	if host == "localhost" || host == a.Host {
-		return true
-	}
 	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	if addr.IsLoopback() {
+	switch {
+	case host == a.Host && n == a.Port:
 		return true
+	case !slices.Contains(a.Ports, n):
+		return false
+	case host == "localhost" || host == a.Host || err == nil && addr.IsLoopback():
+		return true
+	case err != nil:
+		return false
 	}
 	local, err := net.InterfaceAddrs()
 	return err == nil && slices.ContainsFunc(local, func(a net.Addr) bool {

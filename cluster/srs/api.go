@@ -62,7 +62,7 @@ const version = "7.0.0"
 // envelope is an answer of the API, with what all answers have before more.
 func (a *API) envelope(code int, more ...field) object {
 	return append(object{
-		{"code", code}, {"server", a.cfg.Hooks.Server()}, {"service", a.cfg.Hooks.Service()}, {"pid", strconv.Itoa(a.cfg.PID)},
+		{"code", code}, {"server", a.cfg.Hooks.server}, {"service", a.cfg.Hooks.service}, {"pid", strconv.Itoa(a.cfg.PID)},
 	}, more...)
 }
 
@@ -94,9 +94,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET is supported here", http.StatusMethodNotAllowed)
 	case kind == "versions":
-		writeJSON(w, compact(a.versions()))
+		writeJSON(w, a.versions())
 	case kind == "summaries":
-		writeJSON(w, compact(a.summaries()))
+		writeJSON(w, a.summaries())
 	case !slash: // as SRS has it
 		to := r.URL.Path + "/"
 		if r.URL.RawQuery != "" {
@@ -109,12 +109,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) versions() object {
-	var number [3]int
-	for i, part := range strings.Split(version, ".") {
-		number[i], _ = strconv.Atoi(part)
-	}
 	return a.envelope(0, field{"data", object{
-		{"major", number[0]}, {"minor", number[1]}, {"revision", number[2]}, {"version", version}, {"weir", a.cfg.Build},
+		{"major", 7}, {"minor", 0}, {"revision", 0}, {"version", version}, {"weir", a.cfg.Build},
 	}})
 }
 
@@ -151,17 +147,17 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, kind, id string) {
 	if id != "" {
 		i := slices.IndexFunc(items, func(o object) bool { return o[0].value == id })
 		if i < 0 {
-			writeJSON(w, compact(a.envelope(noSuch)))
+			writeJSON(w, a.envelope(noSuch))
 			return
 		}
-		writeJSON(w, compact(a.envelope(0, field{strings.TrimSuffix(kind, "s"), items[i]})))
+		writeJSON(w, a.envelope(0, field{strings.TrimSuffix(kind, "s"), items[i]}))
 		return
 	}
 	q := r.URL.Query()
 	start := min(max(0, number(q.Get("start"), 0)), len(items))
 	count := max(0, number(q.Get("count"), defaultCount))
 	items = append([]object{}, items[start:min(len(items), start+count)]...) // never null
-	writeJSON(w, compact(a.envelope(0, field{kind, items})))
+	writeJSON(w, a.envelope(0, field{kind, items}))
 }
 
 const (
@@ -188,5 +184,5 @@ func (a *API) kick(w http.ResponseWriter, r *http.Request, id string) {
 	if !a.end(id) {
 		code = noSuch
 	}
-	writeJSON(w, compact(a.envelope(code)))
+	writeJSON(w, a.envelope(code))
 }

@@ -49,7 +49,8 @@ func (c *Cluster) serveQuestion(w http.ResponseWriter, r *http.Request) {
 	c.cfg.Log.Debug("a coworker asked", slog.String("client", r.RemoteAddr), slog.String("stream", q.place.App+"/"+q.place.Stream), slog.String("addr", host))
 }
 
-func writeJSON(w http.ResponseWriter, body []byte) {
+func writeJSON(w http.ResponseWriter, v any) {
+	body := compact(v)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -119,8 +120,8 @@ func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	s := server{until: time.Now().Add(heartbeatAge)}
 	for _, at := range h.API[:min(len(h.API), 8)] {
-		if host, port, ok := reachable(at, h.IP); ok {
-			s.apis = append(s.apis, net.JoinHostPort(host, port))
+		if addr, ok := reachable(at, h.IP); ok {
+			s.apis = append(s.apis, addr)
 		}
 	}
 	c.mu.Lock()
@@ -138,23 +139,23 @@ func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 	if !known {
 		c.cfg.Log.Info("an SRS server sends heartbeats", slog.String("server", h.IP))
 	}
-	writeJSON(w, compact(object{{"code", 0}, {"pid", h.PID}}))
+	writeJSON(w, object{{"code", 0}, {"pid", h.PID}})
 }
 
 // reachable reads PORT or [HOST]:PORT as a server says where it listens; one that listens everywhere, or for itself, is
 // reached at ip.
-func reachable(at, ip string) (host, port string, ok bool) {
+func reachable(at, ip string) (addr string, ok bool) {
 	host, port, err := net.SplitHostPort(at)
 	if err != nil {
 		host, port = "", at
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", "", false
+		return "", false
 	}
 	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
 		host = ip
 	}
-	return host, port, sayable(host)
+	return net.JoinHostPort(host, port), sayable(host)
 }
 
 // registered are the APIs of the servers whose heartbeats are young, in order.
@@ -253,7 +254,7 @@ func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
 	}
 	v := (*c.vhosts.Load()).orDefault(h.Vhost)
 	if v == nil || !v.OriginCluster {
-		writeJSON(w, []byte("0")) // this node shares no names with the server
+		writeJSON(w, 0) // this node shares no names with the server
 		return
 	}
 	p := Place{Vhost: v.Name, App: h.App, Stream: h.Stream}
@@ -262,10 +263,9 @@ func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
 	}
 	if h.Action != "on_publish" {
 		c.promises.drop(p, h.Server)
-		writeJSON(w, []byte("0"))
+		writeJSON(w, 0)
 		return
 	}
-	code := []byte("0")
 	why := ""
 	if host, _ := c.locate(question{place: p, coworker: "weir"}, ""); host != "" {
 		why = "it is published at a weir node"
@@ -274,8 +274,9 @@ func (c *Cluster) serveClaim(w http.ResponseWriter, r *http.Request) {
 	} else if holder, ok := c.promises.take(p, h.Server, time.Now()); !ok {
 		why = "it was promised to " + holder + " just now"
 	}
+	code := 0
 	if why != "" {
-		code = []byte("1")
+		code = 1
 		c.cfg.Log.Info("a publisher at an SRS server is refused", slog.String("client", r.RemoteAddr), slog.String("stream", p.App+"/"+p.Stream), slog.String("err", why))
 	}
 	writeJSON(w, code)

@@ -154,18 +154,23 @@ func (f *forward) take(c *rtmp.Client, origin string) error {
 	f.c.cfg.Log.Info("publishing to an SRS origin", slog.String("stream", f.name), slog.String("server", origin))
 	go func() {
 		err := c.Drain()
-		_ = c.Close()
-		f.mu.Lock()
-		lost := f.client == c && !f.over
-		if lost {
-			f.client = nil
-		}
-		f.mu.Unlock()
-		if lost {
+		if f.drop(c) {
 			f.c.cfg.Log.Warn("an SRS origin has let go of a publisher", slog.String("stream", f.name), slog.String("server", origin), slog.Any("err", err))
 		}
 	}()
 	return nil
+}
+
+// drop closes a connection, and uses it no more if it was in use.
+func (f *forward) drop(c *rtmp.Client) (used bool) {
+	_ = c.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.client != c || f.over {
+		return false
+	}
+	f.client = nil
+	return true
 }
 
 // current is the connection in use; nil if there is none, or its origin is no longer configured.
@@ -229,11 +234,6 @@ func (f *forward) send(tags ...flv.Tag) {
 		}
 		if err := c.WriteTag(t); err != nil {
 			_ = c.Close() // its Drain ends and says so
-			f.mu.Lock()
-			if f.client == c {
-				f.client = nil
-			}
-			f.mu.Unlock()
 			return
 		}
 	}

@@ -30,10 +30,11 @@ const maxSending = 256
 // Hooks tells URLs what clients do, in SRS's form, and keeps what clients said when they came. Any goroutine may use it. A
 // client is known by its address, which no two clients have at one time.
 type Hooks struct {
-	server, service string // server_id and service_id
-	client          *http.Client
-	log             *slog.Logger
-	sending         chan struct{} // holds an element for each client whose last hooks are being sent
+	server  string // server_id: the identity of the node, which outlives restarts
+	service string // service_id: that of this run of it
+	client  *http.Client
+	log     *slog.Logger
+	sending chan struct{} // holds an element for each client whose last hooks are being sent
 
 	mu      sync.Mutex
 	clients map[netip.AddrPort]*Client // guarded by mu
@@ -67,12 +68,6 @@ func NewHooks(node, instance string, log *slog.Logger) *Hooks {
 		sending: make(chan struct{}, maxSending), clients: map[netip.AddrPort]*Client{}, watches: map[string]*watch{},
 	}
 }
-
-// Server is the identity of the node that outlives restarts.
-func (h *Hooks) Server() string { return h.server }
-
-// Service is the identity of this run of it.
-func (h *Hooks) Service() string { return h.service }
 
 // StreamID is the identity of a stream in hooks and in the API.
 func StreamID(streamURL string) string { return "vid-" + short(streamURL) }

@@ -3,6 +3,8 @@ package srs
 import (
 	"sync"
 	"time"
+
+	"weir/cluster/load"
 )
 
 // rateSpan is the time over which rates are averaged.
@@ -10,13 +12,9 @@ const rateSpan = 30 * time.Second
 
 // rates turns counters into rates.
 type rates struct {
-	mu      sync.Mutex
-	samples []sample
-}
-
-type sample struct {
-	at time.Duration
-	by map[string]count
+	mu     sync.Mutex
+	counts map[string]*[2]load.Growth // bytes received and sent
+	latest map[string]rate
 }
 
 // A count is how many bytes a client, a stream or a virtual host has received and sent so far.
@@ -33,34 +31,30 @@ type rate struct {
 	Sent     int `json:"send_30s"`
 }
 
-// sample notes the counters at an instant. The caller changes them no more.
+// sample takes the counters at an instant.
 func (r *rates) sample(at time.Duration, by map[string]count) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.samples = append(r.samples, sample{at, by})
-	for len(r.samples) > 2 && at-r.samples[1].at >= rateSpan {
-		r.samples = r.samples[1:]
+	counts := make(map[string]*[2]load.Growth, len(by))
+	r.latest = make(map[string]rate, len(by))
+	for key, c := range by {
+		g := r.counts[key]
+		if g == nil {
+			g = &[2]load.Growth{{Over: rateSpan}, {Over: rateSpan}}
+		}
+		counts[key] = g
+		received, span := g[0].Grown(at, c.received)
+		sent, _ := g[1].Grown(at, c.sent)
+		if ms := uint64(span.Milliseconds()); ms > 0 { // bits per millisecond are kbit/s
+			r.latest[key] = rate{Received: int(received * 8 / ms), Sent: int(sent * 8 / ms)}
+		}
 	}
+	r.counts = counts
 }
 
 // of is what key carried lately, up to the newest sample.
 func (r *rates) of(key string) rate {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.samples) < 2 {
-		return rate{}
-	}
-	now := r.samples[len(r.samples)-1]
-	end, ok := now.by[key]
-	if !ok {
-		return rate{}
-	}
-	for _, s := range r.samples {
-		if begin, ok := s.by[key]; ok && now.at > s.at {
-			// bits per millisecond are kbit/s
-			ms := uint64(max(1, (now.at - s.at).Milliseconds()))
-			return rate{Received: int((end.received - min(begin.received, end.received)) * 8 / ms), Sent: int((end.sent - min(begin.sent, end.sent)) * 8 / ms)}
-		}
-	}
-	return rate{}
+	return r.latest[key]
 }

@@ -128,9 +128,7 @@ func (u *Upstream) fail(err error) {
 
 // Fetching says whether media of a stream comes from an SRS server now.
 func (c *Cluster) Fetching(name string) bool {
-	c.mu.Lock()
-	u := c.upstreams[name]
-	c.mu.Unlock()
+	u := c.upstream(name)
 	if u == nil {
 		return false
 	}
@@ -147,18 +145,18 @@ func (c *Cluster) Expecting() <-chan struct{} {
 }
 
 // Expected says whether a stream is fetched from SRS servers once it is pulled.
-func (c *Cluster) Expected(name string) bool {
+func (c *Cluster) Expected(name string) bool { return c.upstream(name) != nil }
+
+func (c *Cluster) upstream(name string) *Upstream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.upstreams[name] != nil
+	return c.upstreams[name]
 }
 
 // Pull fetches a stream that was expected, from the servers that have it, and writes it to w until ctx ends or w refuses
 // more; the error is never nil. When a server fails the next one is tried, without a pause until all have failed.
 func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
-	c.mu.Lock()
-	u := c.upstreams[name]
-	c.mu.Unlock()
+	u := c.upstream(name)
 	if u == nil {
 		return ErrNowhere
 	}

@@ -1,7 +1,6 @@
 package srs
 
 import (
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -82,11 +81,7 @@ func (vs vhosts) of(r *listen.Request) (v *Vhost, byHost bool) {
 	if name := vhostOf(r.Query); name != "" {
 		return vs.orDefault(name), false
 	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if v := vs.named(strings.ToLower(host)); v != nil && v.Name != DefaultVhost {
+	if v := vs.named(strings.ToLower(hostOnly(r.Host))); v != nil && v.Name != DefaultVhost {
 		return v, true
 	}
 	return vs.named(DefaultVhost), false
@@ -100,9 +95,14 @@ func (vs vhosts) place(name string) Place {
 			p.Vhost, name = v.Name, rest
 		}
 	}
-	cut := strings.LastIndexByte(name, '/')
-	p.App, p.Stream = name[:max(cut, 0)], name[cut+1:]
+	p.App, p.Stream = appOf(name)
 	return p
+}
+
+// appOf splits weir's name of a stream, without its virtual host, into the names that SRS has for it.
+func appOf(name string) (app, stream string) {
+	cut := strings.LastIndexByte(name, '/')
+	return name[:max(cut, 0)], name[cut+1:]
 }
 
 // vhostOf is the value of the first parameter vhost of a query. SRS writes it a second time behind another question
@@ -123,9 +123,7 @@ func vhostOf(query string) string {
 func placeOf(v *Vhost, r *listen.Request) (Place, bool) {
 	p := Place{Vhost: v.Name, App: r.App, Stream: strings.Trim(r.Name, "/")}
 	if r.Protocol != protocols.RTMP && len(r.Streams) > 0 {
-		name := strings.TrimPrefix(r.Streams[0], v.prefix())
-		cut := strings.LastIndexByte(name, '/')
-		p.App, p.Stream = name[:max(cut, 0)], name[cut+1:]
+		p.App, p.Stream = appOf(strings.TrimPrefix(r.Streams[0], v.prefix()))
 	}
 	return p, p.App != "" && p.Stream != ""
 }
@@ -163,16 +161,21 @@ func decoded(s string) string {
 // param is the query of a request as SRS hands it on: with its question mark, and without weir's own parameters and the
 // virtual host, which is sent apart.
 func param(query string) string {
+	if q := without(listen.WithoutHops(query), "vhost="); q != "" {
+		return "?" + q
+	}
+	return ""
+}
+
+// without is a query without the parameters that begin with one of these texts.
+func without(query string, prefixes ...string) string {
 	var parts []string
-	for part := range strings.FieldsFuncSeq(listen.WithoutHops(query), func(r rune) bool { return r == '&' || r == '?' }) {
-		if !strings.HasPrefix(part, "vhost=") {
+	for part := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == '?' }) {
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(part, p) }) {
 			parts = append(parts, part)
 		}
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return "?" + strings.Join(parts, "&")
+	return strings.Join(parts, "&")
 }
 
 // withVhost is the param of a request to another server about a stream of a vhost.

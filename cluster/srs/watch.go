@@ -30,7 +30,7 @@ func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
 	if vh == nil || len(vh.Hooks["on_play"]) == 0 && len(vh.Hooks["on_stop"]) == 0 || len(r.Streams) == 0 {
 		return nil
 	}
-	r.Query = withoutSession(r.Query)
+	r.Query = listen.WithoutHops(without(r.Query, "session=", "_HLS_")) // these differ between the requests of one viewer
 	key := strings.Join([]string{r.Streams[0], r.Remote.Addr().String(), r.Query}, "\x00")
 	h.mu.Lock()
 	w := h.watches[key]
@@ -80,15 +80,4 @@ func (h *Hooks) expire(key string, w *watch, age time.Duration) {
 	case w.err == nil:
 		h.send(w.client, []hook{{"on_stop", h.streamBody("on_stop", w.client)}})
 	}
-}
-
-// withoutSession takes the parameters out of a query that differ between the requests of one viewer.
-func withoutSession(query string) string {
-	var parts []string
-	for part := range strings.SplitSeq(query, "&") {
-		if part != "" && !strings.HasPrefix(part, "session=") && !strings.HasPrefix(part, "_HLS_") {
-			parts = append(parts, part)
-		}
-	}
-	return listen.WithoutHops(strings.Join(parts, "&"))
 }

@@ -47,7 +47,7 @@ func readQuestion(query string) question {
 }
 
 // answerTo makes the body of an answer; host is empty if no node has the stream.
-func answerTo(q question, host string, port int) []byte {
+func answerTo(q question, host string, port int) object {
 	var origin any // null: the stream is not here
 	if host != "" {
 		origin = object{
@@ -55,7 +55,7 @@ func answerTo(q question, host string, port int) []byte {
 		}
 	}
 	query := object{{"ip", q.ip}, {"vhost", q.place.Vhost}, {"app", q.place.App}, {"stream", q.place.Stream}}
-	return compact(object{{"code", 0}, {"data", object{{"query", query}, {"origin", origin}}}})
+	return object{{"code", 0}, {"data", object{{"query", query}, {"origin", origin}}}}
 }
 
 // An object is a JSON object whose fields have the order in which SRS writes them.
