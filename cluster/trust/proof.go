@@ -157,6 +157,8 @@ func decode(dst []byte, s string) bool {
 	return err == nil && copy(dst, b) == len(dst)
 }
 
+func (n nonce) String() string { return encode(n[:]) }
+
 func parseNonce(s string) (n nonce, err error) {
 	if !decode(n[:], s) {
 		return n, fmt.Errorf("malformed nonce of %d characters", len(s))

@@ -101,22 +101,18 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, trustStale)
 		return
 	}
-	s := signer{keys: k, request: p.mac, next: encodeNonce(g.nonces.issue()), head: r.Method == http.MethodHead}
+	s := signer{keys: k, request: p.mac, next: g.nonces.issue().String(), head: r.Method == http.MethodHead}
 	if status, err := admitBody(r, p.body); err != nil {
 		s.reply(w, status, []byte(err.Error()+"\n"))
 		return
 	}
 	r = r.WithContext(context.WithValue(r.Context(), provenKey{}, k))
-	if g.o.Streaming != nil && g.o.Streaming(r) {
+	rw := &replyWriter{ResponseWriter: w, s: s, stream: g.o.Streaming != nil && g.o.Streaming(r)}
+	if rw.stream {
 		s.announceStream(w.Header())
-		sw := &streamWriter{ResponseWriter: w, plain: plainWriter{w: w, s: s}}
-		g.next.ServeHTTP(sw, r)
-		sw.finish(g.o.Log, r)
-		return
 	}
-	pw := &plainWriter{w: w, s: s}
-	g.next.ServeHTTP(pw, r)
-	pw.finish(g.o.Log, r)
+	g.next.ServeHTTP(rw, r)
+	rw.finish(g.o.Log, r)
 }
 
 // prover finds the keys that made the proof.
@@ -137,7 +133,7 @@ func (g *gate) prover(p requestProof, method, uri string) (k Keys, ok bool) {
 // refuse sends a nonce with which the request can be repeated.
 func (g *gate) refuse(w http.ResponseWriter, why string) {
 	w.Header().Set(HeaderTrust, why)
-	w.Header().Set(HeaderNonce, encodeNonce(g.nonces.issue()))
+	w.Header().Set(HeaderNonce, g.nonces.issue().String())
 	http.Error(w, "repeat with this nonce", http.StatusUnauthorized)
 }
 
@@ -180,8 +176,6 @@ func remoteAddr(r *http.Request) netip.Addr {
 	return at.Addr().Unmap()
 }
 
-func encodeNonce(n nonce) string { return encode(n[:]) }
-
 // A signer proves the reply to one request.
 type signer struct {
 	keys    Keys
@@ -210,118 +204,88 @@ func (s signer) reply(w http.ResponseWriter, status int, body []byte) {
 	}
 }
 
-// A plainWriter holds a reply until it is complete and can be proved. It can be neither flushed nor hijacked.
-type plainWriter struct {
-	w      http.ResponseWriter
+// A replyWriter holds a reply until it is complete and can be proved. Where an endless reply was announced, one of status 200
+// passes as it comes, and the handler may take the connection over instead.
+type replyWriter struct {
+	http.ResponseWriter
 	s      signer
-	status int
+	stream bool // an endless reply was announced
+	status int  // zero until the handler has decided
 	body   bytes.Buffer
-	over   bool
+	over   bool // the reply is too large to be held
 }
 
-// Header implements [http.ResponseWriter].
-func (p *plainWriter) Header() http.Header { return p.w.Header() }
+func (w *replyWriter) endless() bool { return w.stream && w.status == http.StatusOK }
 
 // WriteHeader implements [http.ResponseWriter]; informational replies are not sent on.
-func (p *plainWriter) WriteHeader(status int) {
-	if p.status == 0 && status >= 200 {
-		p.status = status
-	}
-}
-
-// Write implements [http.ResponseWriter].
-func (p *plainWriter) Write(b []byte) (int, error) {
-	p.WriteHeader(http.StatusOK)
-	if p.body.Len()+len(b) > maxBody {
-		p.over = true
-		return 0, fmt.Errorf("trust: a reply may have at most %d bytes", maxBody)
-	}
-	return p.body.Write(b)
-}
-
-func (p *plainWriter) finish(log *slog.Logger, r *http.Request) {
-	p.WriteHeader(http.StatusOK)
-	if p.over {
-		log.Error("a reply to a peer is too large to be proved",
-			slog.String("client", r.RemoteAddr), slog.Int("bytes", maxBody), slog.String("err", "answering "+r.URL.EscapedPath()))
-		p.w.Header().Del("Content-Encoding")
-		p.s.reply(p.w, http.StatusInternalServerError, []byte("reply too large\n"))
+func (w *replyWriter) WriteHeader(status int) {
+	if w.status != 0 || status < 200 {
 		return
 	}
-	p.s.reply(p.w, p.status, p.body.Bytes())
-}
-
-// A streamWriter lets an endless reply of status 200 through as it comes, and holds any other as a plainWriter does.
-type streamWriter struct {
-	http.ResponseWriter
-	plain plainWriter
-	mode  streamMode
-}
-
-type streamMode uint8
-
-const (
-	undecided streamMode = iota
-	endless
-	held
-)
-
-// WriteHeader implements [http.ResponseWriter].
-func (w *streamWriter) WriteHeader(status int) {
-	switch {
-	case status < 200 || w.mode != undecided:
-	case status == http.StatusOK:
-		w.mode = endless
+	w.status = status
+	if w.endless() {
 		w.ResponseWriter.WriteHeader(status)
-	default:
-		w.mode = held
-		w.plain.WriteHeader(status)
 	}
 }
 
 // Write implements [http.ResponseWriter].
-func (w *streamWriter) Write(b []byte) (int, error) {
+func (w *replyWriter) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if w.mode == held {
-		return w.plain.Write(b)
+	if w.endless() {
+		return w.ResponseWriter.Write(b)
 	}
-	return w.ResponseWriter.Write(b)
+	if w.body.Len()+len(b) > maxBody {
+		w.over = true
+		return 0, fmt.Errorf("trust: a reply may have at most %d bytes", maxBody)
+	}
+	return w.body.Write(b)
 }
 
-// Hijack implements [http.Hijacker] until something was written. The caller answers 200 on the connection, with the headers
-// that are set.
-func (w *streamWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.mode != undecided {
-		return nil, nil, fmt.Errorf("trust: hijacking a reply that has begun: %w", http.ErrNotSupported)
+// Hijack implements [http.Hijacker] for an endless reply, until something was written. The caller answers 200 on the
+// connection, with the headers that are set.
+func (w *replyWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !w.stream || w.status != 0 {
+		return nil, nil, fmt.Errorf("trust: hijacking a reply that is held or has begun: %w", http.ErrNotSupported)
 	}
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
-		w.mode = endless
+		w.status = http.StatusOK
 	}
 	return conn, rw, err
 }
 
 // FlushError is what [http.ResponseController] calls to flush.
-func (w *streamWriter) FlushError() error {
-	w.WriteHeader(http.StatusOK)
-	if w.mode == held {
+func (w *replyWriter) FlushError() error {
+	if w.stream {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.endless() {
 		return http.ErrNotSupported
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Flush implements [http.Flusher].
-func (w *streamWriter) Flush() { _ = w.FlushError() }
+func (w *replyWriter) Flush() { _ = w.FlushError() }
 
 // Unwrap lets [http.ResponseController] set deadlines.
-func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *replyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// finish sends what was held. A handler that did nothing at all has answered 200 with an empty body, which net/http
-// does by itself.
-func (w *streamWriter) finish(log *slog.Logger, r *http.Request) {
-	if w.mode == held {
-		w.plain.finish(log, r)
+// finish sends what was held. A handler that was to answer endlessly and did nothing at all has answered 200 with an empty
+// body, which net/http does by itself.
+func (w *replyWriter) finish(log *slog.Logger, r *http.Request) {
+	if w.stream && (w.status == 0 || w.status == http.StatusOK) {
+		return
 	}
+	w.WriteHeader(http.StatusOK)
+	if w.over {
+		log.Error("a reply to a peer is too large to be proved",
+			slog.String("client", r.RemoteAddr), slog.Int("bytes", maxBody), slog.String("err", "answering "+r.URL.EscapedPath()))
+		w.Header().Del("Content-Encoding")
+		w.s.reply(w.ResponseWriter, http.StatusInternalServerError, []byte("reply too large\n"))
+		return
+	}
+	w.s.reply(w.ResponseWriter, w.status, w.body.Bytes())
 }
 
 const (
