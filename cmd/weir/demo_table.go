@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,40 +52,35 @@ func (s screen) lines(now time.Time, lines []string) error {
 	return nil
 }
 
-// A cell is a word of a table with the way in which it looks; nil means plain.
-type cell struct {
-	text  string
-	paint func(string) string
-}
-
 // table lays out rows in columns, with an indent. Colours take no room.
-func table(rows [][]cell) string {
+func table(rows [][]string) string {
 	var widths []int
 	for _, row := range rows {
-		for i, c := range row {
+		for i, text := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+			widths[i] = max(widths[i], width(text))
 		}
 	}
 	var b strings.Builder
 	for _, row := range rows {
 		b.WriteString(" ")
-		for i, c := range row {
-			text, pad := c.text, widths[i]-utf8.RuneCountInString(c.text)
-			if c.paint != nil {
-				text = c.paint(text)
-			}
+		for i, text := range row {
 			b.WriteString(" " + text)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", pad+1))
+				b.WriteString(strings.Repeat(" ", widths[i]-width(text)+1))
 			}
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
 }
+
+// colours match what a [painter] adds to a text.
+var colours = regexp.MustCompile(`\x1b\[\d+m`)
+
+func width(text string) int { return utf8.RuneCountInString(colours.ReplaceAllString(text, "")) }
 
 // printTable prints all that a person needs to play with the cluster.
 func (d *demo) printTable(s sight) error {
@@ -109,20 +105,20 @@ func (d *demo) printTable(s sight) error {
 	b.WriteString(d.breakTable())
 
 	heading("BRING BACK", "what was killed, in another terminal; its streams return to it "+demoHolddown.String()+" later")
-	var rows [][]cell
+	var rows [][]string
 	for _, n := range d.nodes {
-		rows = append(rows, []cell{{n.name, d.screen.node}, {text: d.command(n)}})
+		rows = append(rows, []string{d.screen.node(n.name), d.command(n)})
 	}
 	b.WriteString(table(rows))
 
 	heading("LOOK INSIDE", "at any node")
-	b.WriteString(table([][]cell{
-		{{text: "streams"}, {text: entry.url() + "/streamer/api/v3/streams"}},
-		{{text: "peers"}, {text: entry.url() + "/streamer/api/v3/cluster/peers"}},
-		{{text: "actors"}, {text: entry.url() + "/api/tree"}},
-		{{text: "metrics"}, {text: entry.url() + "/metrics"}},
-		{{text: "config"}, {text: d.config}},
-		{{text: "logs"}, {text: strings.TrimSuffix(d.nodes[0].log, d.nodes[0].name+".log") + "n*.log"}},
+	b.WriteString(table([][]string{
+		{"streams", entry.url() + "/streamer/api/v3/streams"},
+		{"peers", entry.url() + "/streamer/api/v3/cluster/peers"},
+		{"actors", entry.url() + "/api/tree"},
+		{"metrics", entry.url() + "/metrics"},
+		{"config", d.config},
+		{"logs", strings.TrimSuffix(d.nodes[0].log, d.nodes[0].name+".log") + "n*.log"},
 	}))
 	heading("WHAT CHANGES FROM NOW ON", "Ctrl-C ends everything")
 	_, err := io.WriteString(d.screen.out, b.String())
@@ -133,15 +129,15 @@ func (d *demo) printTable(s sight) error {
 }
 
 func (d *demo) nodeTable() string {
-	head := []cell{{"node", d.screen.dim}, {"pid", d.screen.dim}}
+	head := []string{d.screen.dim("node"), d.screen.dim("pid")}
 	for _, l := range demoListeners() {
-		head = append(head, cell{string(l.Protocol), d.screen.dim})
+		head = append(head, d.screen.dim(string(l.Protocol)))
 	}
-	rows := [][]cell{head}
+	rows := [][]string{head}
 	for _, c := range d.children {
-		row := []cell{{c.node.name, d.screen.node}, {text: strconv.Itoa(c.pid())}}
+		row := []string{d.screen.node(c.node.name), strconv.Itoa(c.pid())}
 		for _, l := range demoListeners() {
-			row = append(row, cell{text: l.Scheme() + "://" + c.node.addr(l.Protocol)})
+			row = append(row, l.Scheme()+"://"+c.node.addr(l.Protocol))
 		}
 		rows = append(rows, row)
 	}
@@ -161,7 +157,7 @@ func (d *demo) example(s sight) (stream, owner string, entry demoNode) {
 
 // playTable lists where a stream can be played through a node that is not its owner, and what becomes of the players.
 func (d *demo) playTable(stream, owner string, n demoNode) string {
-	var rows [][]cell
+	var rows [][]string
 	for _, p := range played() {
 		how := "redirected to " + owner + ": open it again if " + owner + " dies"
 		switch {
@@ -170,7 +166,7 @@ func (d *demo) playTable(stream, owner string, n demoNode) string {
 		case !p.Follows:
 			how = "relayed by " + n.name + ": goes on if " + owner + " dies"
 		}
-		rows = append(rows, []cell{{text: p.Title}, {text: n.streamURL(p, stream)}, {how, d.screen.dim}})
+		rows = append(rows, []string{p.Title, n.streamURL(p, stream), d.screen.dim(how)})
 	}
 	return table(rows) + d.screen.dim("  paste a URL behind ffplay or mpv, or into VLC's Open Network Stream") + "\n"
 }
@@ -182,7 +178,7 @@ func played() []protocols.Descriptor {
 
 // streamTable lists for each node what it captures, and what is special about some streams.
 func (d *demo) streamTable(s sight) string {
-	var rows [][]cell
+	var rows [][]string
 	for _, n := range d.nodes {
 		var names []string
 		for _, want := range d.streams {
@@ -190,12 +186,12 @@ func (d *demo) streamTable(s sight) string {
 				names = append(names, want.name)
 			}
 		}
-		rows = append(rows, []cell{{n.name, d.screen.node}, {text: strings.Join(names, " ")}})
+		rows = append(rows, []string{d.screen.node(n.name), strings.Join(names, " ")})
 	}
 	var remarks []string
 	for _, want := range d.streams {
 		if want.published() {
-			rows = append(rows, []cell{{text: "–"}, {text: want.name + " (waits for a publisher)"}})
+			rows = append(rows, []string{"–", want.name + " (waits for a publisher)"})
 		} else if want.remark != "" {
 			remarks = append(remarks, want.name+" "+want.remark)
 		}
@@ -210,15 +206,15 @@ func (d *demo) publishCommand(n demoNode) string {
 }
 
 func (d *demo) breakTable() string {
-	head := []cell{{"node", d.screen.dim}}
+	head := []string{d.screen.dim("node")}
 	for _, what := range []string{"kill", "pause", "go on"}[:len(breakers(0))] {
-		head = append(head, cell{what, d.screen.dim})
+		head = append(head, d.screen.dim(what))
 	}
-	rows := [][]cell{head}
+	rows := [][]string{head}
 	for _, c := range d.children {
-		row := []cell{{c.node.name, d.screen.node}}
+		row := []string{d.screen.node(c.node.name)}
 		for _, command := range breakers(c.pid()) {
-			row = append(row, cell{text: command})
+			row = append(row, command)
 		}
 		rows = append(rows, row)
 	}

@@ -337,7 +337,7 @@ func TestCommandsAreQuotedForTheShell(t *testing.T) {
 func TestColumnsLineUpWhateverTheirColours(t *testing.T) {
 	t.Setenv("NO_COLOR", "")
 	s := screen{painter: painter{colour: true}}
-	got := table([][]cell{{{"n1", s.node}, {text: "–"}, {text: "x"}}, {{"node", s.dim}, {text: "long"}, {text: "y"}}})
+	got := table([][]string{{s.node("n1"), "–", "x"}, {s.dim("node"), "long", "y"}})
 	want := "  \x1b[36mn1\x1b[0m    –     x\n  \x1b[2mnode\x1b[0m  long  y\n"
 	if got != want {
 		t.Errorf("table = %q, want %q", got, want)

@@ -7,8 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"weir/cluster/control"
@@ -103,8 +103,7 @@ func explained(x *control.Explanation) string {
 		fmt.Fprintf(&b, "  - %s\n", why)
 	}
 	b.WriteString("\n")
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "  \tNODE\tIS\tHEARD\tCLAIM\tREMARKS")
+	rows := [][]string{{"", "NODE", "IS", "HEARD", "CLAIM", "REMARKS"}}
 	for i, n := range x.Order {
 		is, heard := "dead", "never"
 		if n.Alive {
@@ -137,8 +136,7 @@ func explained(x *control.Explanation) string {
 				remarks = append(remarks, r.text)
 			}
 		}
-		fmt.Fprintf(t, "  %d\t%s\t%s\t%s\t%s\t%s\n", i+1, n.Node, is, heard, claim, strings.Join(remarks, ", "))
+		rows = append(rows, []string{strconv.Itoa(i + 1), n.Node, is, heard, claim, strings.Join(remarks, ", ")})
 	}
-	_ = t.Flush() // to memory
-	return b.String()
+	return b.String() + table(rows)
 }

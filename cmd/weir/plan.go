@@ -1,12 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"weir/cluster/control"
 )
@@ -46,30 +47,21 @@ func planned(f *control.Forecast) string {
 		fmt.Fprintf(&b, "%s would be beyond a node's limits, since all are full\n", plural(f.Over, "stream"))
 	}
 	b.WriteString("\n")
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "  NODE\tNOW\tTHEN\tLIMIT")
+	rows := [][]string{{"NODE", "NOW", "THEN", "LIMIT"}}
 	for _, n := range f.Nodes {
 		limit := "-"
 		if n.Limit > 0 {
 			limit = fmt.Sprint(n.Limit)
 		}
-		fmt.Fprintf(t, "  %s\t%d\t%d\t%s\n", n.Node, n.Now, n.Then, limit)
+		rows = append(rows, []string{n.Node, strconv.Itoa(n.Now), strconv.Itoa(n.Then), limit})
 	}
-	_ = t.Flush() // to memory
+	b.WriteString(table(rows))
 	if len(f.Moves) == 0 {
 		return b.String()
 	}
-	fmt.Fprintln(t, "\n  STREAM\tFROM\tTO")
+	rows = [][]string{{"STREAM", "FROM", "TO"}}
 	for _, m := range f.Moves {
-		from, to := m.From, m.To
-		if from == "" {
-			from = "nowhere"
-		}
-		if to == "" {
-			to = "nowhere: no live node has it in its file"
-		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", m.Stream, from, to)
+		rows = append(rows, []string{m.Stream, cmp.Or(m.From, "nowhere"), cmp.Or(m.To, "nowhere: no live node has it in its file")})
 	}
-	_ = t.Flush()
-	return b.String()
+	return b.String() + "\n" + table(rows)
 }

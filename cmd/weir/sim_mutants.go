@@ -99,16 +99,16 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 
 func mutantsText(list []mutants.Result, pack *sim.SweepResult, p painter) string {
 	var b strings.Builder
-	rows := [][]cell{{{text: "planted fault"}, {text: "what it is"}, {text: "caught by"}, {text: "in"}, {text: "after"}, {text: "runs"}}}
+	rows := [][]string{{"planted fault", "what it is", "caught by", "in", "after", "runs"}}
 	caught := 0
 	for _, m := range list {
-		by, where, after := cell{text: m.By}, m.Scenario, millis(m.At)
+		by, where, after := m.By, m.Scenario, millis(m.At)
 		if m.Killed {
 			caught++
 		} else {
-			by, where, after = cell{"nothing", p.red}, "", ""
+			by, where, after = p.red("nothing"), "", ""
 		}
-		rows = append(rows, []cell{{text: m.Name}, {text: m.What}, by, {text: where}, {text: after}, {text: fmt.Sprint(m.Runs)}})
+		rows = append(rows, []string{m.Name, m.What, by, where, after, fmt.Sprint(m.Runs)})
 	}
 	b.WriteString(table(rows))
 	fmt.Fprintf(&b, "\n%d of %d caught\n", caught, len(list))

@@ -209,14 +209,14 @@ func measureTable(measures map[string]sim.Measure, p painter) string {
 		return ""
 	}
 	names := slices.SortedFunc(maps.Keys(measures), byNumber)
-	rows := [][]cell{{{text: "bound"}, {text: "value"}, {text: "worst"}, {text: "times"}, {text: "formula"}}}
+	rows := [][]string{{"bound", "value", "worst", "times", "formula"}}
 	for _, n := range names {
 		m := measures[n]
-		worst := cell{text: m.Worst.Round(time.Millisecond).String()}
+		worst := m.Worst.Round(time.Millisecond).String()
 		if m.Bound > 0 && m.Worst > m.Bound {
-			worst.paint = p.red
+			worst = p.red(worst)
 		}
-		rows = append(rows, []cell{{text: n}, {text: m.Bound.Round(time.Millisecond).String()}, worst, {text: fmt.Sprint(m.Count)}, {text: m.Formula}})
+		rows = append(rows, []string{n, m.Bound.Round(time.Millisecond).String(), worst, fmt.Sprint(m.Count), m.Formula})
 	}
 	return "\n" + table(rows)
 }

@@ -243,12 +243,12 @@ func sweepText(r *sim.SweepResult, rep *sweepReport, p painter) string {
 	b.WriteString(measureTable(r.Measures, p))
 	b.WriteString(verdictList(r.Verdicts, p))
 	if len(r.Sometimes) > 0 {
-		var rows [][]cell
+		var rows [][]string
 		for _, n := range slices.Sorted(maps.Keys(r.Sometimes)) {
-			rows = append(rows, []cell{{text: n}, {text: fmt.Sprint(r.Sometimes[n])}})
+			rows = append(rows, []string{n, fmt.Sprint(r.Sometimes[n])})
 		}
 		for _, n := range r.Missing {
-			rows = append(rows, []cell{{n, p.yellow}, {"never", p.yellow}})
+			rows = append(rows, []string{p.yellow(n), p.yellow("never")})
 		}
 		b.WriteString("  what came up, and how often\n" + table(rows))
 	}

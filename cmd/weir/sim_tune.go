@@ -200,7 +200,7 @@ func (t *tuning) take(r *sim.Result, part int) {
 func (c *SimTuneCmd) print(rows []tuning, std stdio) error {
 	over := 0
 	p := painter{colour: isTerminal(std.out)}
-	cells := [][]cell{{{text: "fetch / stale"}, {text: "loss"}, {text: "gap p50"}, {text: "p99"}, {text: "max"}, {text: "bound"}, {text: "gaps"}, {text: "false/day"}, {text: "without relay"}}}
+	cells := [][]string{{"fetch / stale", "loss", "gap p50", "p99", "max", "bound", "gaps", "false/day", "without relay"}}
 	type row struct {
 		Fetch   float64 `json:"fetch_seconds"`
 		Stale   float64 `json:"stale_seconds"`
@@ -216,20 +216,20 @@ func (c *SimTuneCmd) print(rows []tuning, std stdio) error {
 	var out []row
 	for _, t := range rows {
 		over += t.over
-		longest := cell{text: hundredths(quantile(t.gaps, 1))}
+		longest := hundredths(quantile(t.gaps, 1))
 		if t.over > 0 {
-			longest.paint = p.red
+			longest = p.red(longest)
 		}
-		cells = append(cells, []cell{
-			{text: t.pace.String()},
-			{text: t.loss},
-			{text: hundredths(quantile(t.gaps, 0.5))},
-			{text: hundredths(quantile(t.gaps, 0.99))},
+		cells = append(cells, []string{
+			t.pace.String(),
+			t.loss,
+			hundredths(quantile(t.gaps, 0.5)),
+			hundredths(quantile(t.gaps, 0.99)),
 			longest,
-			{text: hundredths(t.bound)},
-			{text: fmt.Sprint(len(t.gaps))},
-			{text: perDay(t.with)},
-			{text: perDay(t.without)},
+			hundredths(t.bound),
+			fmt.Sprint(len(t.gaps)),
+			perDay(t.with),
+			perDay(t.without),
 		})
 		out = append(out, row{
 			t.pace.fetch.Seconds(), t.pace.stale.Seconds(), t.loss, quantile(t.gaps, 0.5).Seconds(), quantile(t.gaps, 0.99).Seconds(),

@@ -237,10 +237,10 @@ func (a *answer) phase(b *strings.Builder, back bool, when string) {
 	if len(moves) == 0 {
 		b.WriteString("  no stream moves\n")
 	}
-	var rows [][]cell
+	var rows [][]string
 	for _, m := range moves {
 		list := a.moves[m]
-		rows = append(rows, []cell{{text: nobody(m.from)}, {text: "→"}, {text: nobody(m.to)}, {text: plural(len(list), "stream")}, {text: some(list, 8)}})
+		rows = append(rows, []string{nobody(m.from), "→", nobody(m.to), plural(len(list), "stream"), some(list, 8)})
 	}
 	b.WriteString(table(rows))
 	gaps := a.gaps[back]
