@@ -26,7 +26,7 @@ func (g *Gateway) below(escaped string) (name, rest string, ok bool) {
 
 // serveBalanced answers a request for a stream below a balancer, of which rest is the path behind its name.
 func (g *Gateway) serveBalanced(w http.ResponseWriter, r *http.Request, name, rest string, rt route) {
-	q := rt.request(r)
+	q := listen.HTTPRequest(r, rt.protocol, rt.stream)
 	if h, ok := rt.handler.(BalancedHandler); ok {
 		h.ServeBalanced(w, r, q, g.cfg.Balancers.OfPlaylists(name), name, rt.file)
 		return

@@ -183,12 +183,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.nothing(w)
 		return
 	}
-	rt.handler.ServeStream(w, r, rt.request(r), rt.file)
-}
-
-// request is what r asks for. It is made once, here.
-func (rt route) request(r *http.Request) listen.Request {
-	return listen.HTTPRequest(r, rt.protocol, rt.stream)
+	rt.handler.ServeStream(w, r, listen.HTTPRequest(r, rt.protocol, rt.stream), rt.file)
 }
 
 func (g *Gateway) nothing(w http.ResponseWriter) {

@@ -49,28 +49,23 @@ func (i *Instances) Make(name string) error {
 	if err := i.Reserved(name); err != nil {
 		return fmt.Errorf("%w: %w", listen.ErrReserved, err)
 	}
-	made, err := i.add(name)
-	if err != nil {
-		return fmt.Errorf("%w: %w", listen.ErrUnavailable, err)
-	}
-	if made {
-		i.Changed()
-	}
-	return nil
-}
-
-func (i *Instances) add(name string) (made bool, err error) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	_, have := i.seen[name]
-	if !have && len(i.seen) >= maxInstances {
-		return false, errInstances
-	}
+	full := !have && len(i.seen) >= maxInstances
 	if i.seen == nil {
 		i.seen = map[string]time.Duration{}
 	}
-	i.seen[name] = i.Now()
-	return !have, nil
+	if !full {
+		i.seen[name] = i.Now()
+	}
+	i.mu.Unlock()
+	switch {
+	case full:
+		return fmt.Errorf("%w: %w", listen.ErrUnavailable, errInstances)
+	case !have:
+		i.Changed()
+	}
+	return nil
 }
 
 // Names are those of all instances, in order.
@@ -83,14 +78,8 @@ func (i *Instances) Names() []string {
 // Sweep forgets the streams that have had no publisher for [InstanceLinger]; published says which have one now, which is by
 // the clock of Now. It is to be called every few seconds.
 func (i *Instances) Sweep(now time.Duration, published func(name string) bool) {
-	if i.sweep(now, published) {
-		i.Changed()
-	}
-}
-
-func (i *Instances) sweep(now time.Duration, published func(name string) bool) (some bool) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
+	some := false
 	for name, last := range i.seen {
 		switch {
 		case published(name):
@@ -100,5 +89,8 @@ func (i *Instances) sweep(now time.Duration, published func(name string) bool) (
 			some = true
 		}
 	}
-	return some
+	i.mu.Unlock()
+	if some {
+		i.Changed()
+	}
 }

@@ -212,11 +212,7 @@ func (d *demo) breakTable() string {
 	}
 	rows := [][]string{head}
 	for _, c := range d.children {
-		row := []string{d.screen.node(c.node.name)}
-		for _, command := range breakers(c.pid()) {
-			row = append(row, command)
-		}
-		rows = append(rows, row)
+		rows = append(rows, append([]string{d.screen.node(c.node.name)}, breakers(c.pid())...))
 	}
 	return table(rows)
 }
