@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,8 +15,8 @@ import (
 // by [Provider.Publish] and watches nothing by itself.
 type Provider struct {
 	c    *cluster.Cluster
-	now  atomic.Pointer[snapshot] // nil before the first Publish
-	last string                   // the members that protoactor was told last; touched by Publish only
+	now  atomic.Pointer[View] // nil before the first Publish
+	last string               // the members that protoactor was told last; touched by Publish only
 }
 
 // NewProvider makes a Provider for a cluster that is not booted by [Start]: the simulator's, whose network is not
@@ -44,7 +45,7 @@ func (p *Provider) Shutdown(bool) error { return nil }
 // must not be changed afterwards. The handlers of protoactor's ClusterTopology event run within, and must not call the
 // member list.
 func (p *Provider) Publish(v *View) {
-	old := p.now.Swap(newSnapshot(v))
+	old := p.now.Swap(v)
 	if members, key := describe(v); key != p.last {
 		p.last = key
 		p.c.MemberList.UpdateClusterTopology(members)
@@ -52,7 +53,7 @@ func (p *Provider) Publish(v *View) {
 	if old == nil {
 		return
 	}
-	for stream, owner := range old.view.Owner {
+	for stream, owner := range old.Owner {
 		if v.Owner[stream] != owner {
 			p.c.PidCache.Remove(stream, Kind)
 		}
@@ -81,8 +82,8 @@ func describe(v *View) (cluster.Members, string) {
 
 // known says whether an address is one that a live member advertises.
 func (p *Provider) known(addr string) bool {
-	s := p.now.Load()
-	return s != nil && s.remote[addr]
+	v := p.now.Load()
+	return v != nil && slices.ContainsFunc(v.Members, func(m Member) bool { return m.Addr == addr && m.asked() })
 }
 
 // A Lookup answers which actor a stream is, from the Provider's last View and without waiting. It implements

@@ -264,13 +264,13 @@ func (l linkCreds) Clone() credentials.TransportCredentials { return l }
 
 // close makes the remote drop its links to all members.
 func (p *Provider) close(sys *actor.ActorSystem) {
-	s := p.now.Load()
-	if s == nil {
+	v := p.now.Load()
+	if v == nil {
 		return
 	}
-	for addr := range s.remote {
-		if addr != sys.Address() {
-			sys.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: addr})
+	for _, m := range v.Members {
+		if m.Addr != sys.Address() && m.asked() {
+			sys.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: m.Addr})
 		}
 	}
 }

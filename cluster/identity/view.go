@@ -9,6 +9,7 @@ package identity
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -48,33 +49,23 @@ type View struct {
 	Owner   map[string]string // the node that captures a stream
 }
 
-// snapshot is a View made ready for look-ups.
-type snapshot struct {
-	view   *View
-	addr   map[string]string // by the name of the member; only those that can be asked
-	remote map[string]bool   // the addresses of addr
-}
-
-func newSnapshot(v *View) *snapshot {
-	s := &snapshot{view: v, addr: map[string]string{}, remote: map[string]bool{}}
-	for _, m := range v.Members {
-		if _, _, ok := splitAddr(m.Addr); ok {
-			s.addr[m.Name], s.remote[m.Addr] = m.Addr, true
-		}
-	}
-	return s
-}
-
-// find gives the actor of a stream, or nil if no node that can be asked owns it.
-func (s *snapshot) find(stream string) *actor.PID {
-	if s == nil {
+// find gives the actor of a stream, or nil if no node that can be asked owns it. No View finds any.
+func (v *View) find(stream string) *actor.PID {
+	if v == nil {
 		return nil
 	}
-	addr := s.addr[s.view.Owner[stream]]
-	if addr == "" {
+	owner := v.Owner[stream]
+	i := slices.IndexFunc(v.Members, func(m Member) bool { return m.Name == owner && m.asked() })
+	if i < 0 {
 		return nil
 	}
-	return actor.NewPID(addr, StreamID(stream))
+	return actor.NewPID(v.Members[i].Addr, StreamID(stream))
+}
+
+// asked says whether a member can be asked.
+func (m Member) asked() bool {
+	_, _, ok := splitAddr(m.Addr)
+	return ok
 }
 
 func splitAddr(addr string) (host string, port int, ok bool) {
