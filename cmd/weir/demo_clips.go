@@ -34,19 +34,19 @@ var demoClips = []struct {
 func writeClips(dir string) error {
 	for _, c := range demoClips {
 		p, err := fake.New(c.pattern)
+		var units []*codecs.AccessUnit
+		if err == nil {
+			units, err = linear.Excerpt(p, c.seconds)
+		}
+		var b []byte
+		if err == nil {
+			b, err = c.write(p.Tracks(), units)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, c.file), b, 0o600)
+		}
 		if err != nil {
 			return fmt.Errorf("making the clip %s: %w", c.file, err)
-		}
-		units, err := linear.Excerpt(p, c.seconds)
-		if err != nil {
-			return fmt.Errorf("making the clip %s: %w", c.file, err)
-		}
-		b, err := c.write(p.Tracks(), units)
-		if err != nil {
-			return fmt.Errorf("making the clip %s: %w", c.file, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, c.file), b, 0o600); err != nil {
-			return fmt.Errorf("writing a clip: %w", err)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -17,7 +18,7 @@ const settling = 2 * time.Second
 type follower struct {
 	paint   func(node string) string
 	streams map[string]*followed
-	peers   map[string]*followedPeer
+	peers   map[string]followedPeer
 	deaf    bool // nobody answered last time
 }
 
@@ -37,7 +38,7 @@ type followedPeer struct {
 
 // newFollower begins with a sight that needs no lines. Paint colours the name of a node.
 func newFollower(first sight, now time.Time, paint func(string) string) *follower {
-	f := &follower{paint: paint, streams: map[string]*followed{}, peers: map[string]*followedPeer{}}
+	f := &follower{paint: paint, streams: map[string]*followed{}, peers: map[string]followedPeer{}}
 	f.see(first, now)
 	return f
 }
@@ -75,26 +76,20 @@ var living = []string{"alive", "starting", "draining", "drifted"}
 func (f *follower) seePeer(p api.Peer) []string {
 	name := f.paint(string(p.Name))
 	is := followedPeer{slices.Contains(living, p.Status), p.Status, p.Stats.ID}
-	was, known := f.peers[string(p.Name)]
-	if !known {
-		f.peers[string(p.Name)] = &is
-		return nil
-	}
-	old := *was
-	*was = is
-	if is.instance == "" {
-		was.instance = old.instance
-	}
+	was, seen := f.peers[string(p.Name)]
+	is.instance = cmp.Or(is.instance, was.instance)
+	f.peers[string(p.Name)] = is
 	switch {
-	case old.living && !is.living && is.status == "unauthorised":
+	case !seen:
+	case was.living && !is.living && is.status == "unauthorised":
 		return []string{name + " is refused: it has another cluster key"}
-	case old.living && !is.living:
+	case was.living && !is.living:
 		return []string{name + " silent"}
-	case !old.living && is.living:
+	case !was.living && is.living:
 		return []string{name + " back"}
-	case old.instance != was.instance && old.instance != "":
+	case was.instance != is.instance && was.instance != "":
 		return []string{name + " restarted"}
-	case old.status != is.status && (is.status == "draining" || is.status == "drifted"):
+	case was.status != is.status && (is.status == "draining" || is.status == "drifted"):
 		return []string{name + " " + is.status}
 	}
 	return nil

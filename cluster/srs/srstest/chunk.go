@@ -134,20 +134,12 @@ func (m message) command() (command, bool) {
 	return command{name, id, vs[2:]}, true
 }
 
-func (c command) object(i int) amf.Object {
+// arg is an argument; nil if there are not as many.
+func (c command) arg(i int) any {
 	if i < len(c.args) {
-		o, _ := amf.AsObject(c.args[i])
-		return o
+		return c.args[i]
 	}
 	return nil
-}
-
-func (c command) text(i int) string {
-	if i < len(c.args) {
-		s, _ := c.args[i].(string)
-		return s
-	}
-	return ""
 }
 
 func (m message) media() bool { return m.typ == typeAudio || m.typ == typeVideo || m.typ == typeData }

@@ -3,6 +3,7 @@ package srstest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,11 +40,11 @@ type Config struct {
 type Origin struct {
 	RTMP, API string // addresses
 	cfg       Config
-	t         testing.TB
 	listeners []net.Listener
+	ended     context.Context
+	end       context.CancelFunc
 
 	mu      sync.Mutex
-	conns   map[net.Conn]bool
 	streams map[string]*live
 	asked   []string // the heads of requests to the API
 	plays   []string // vhost/app/stream?param of each play
@@ -60,7 +61,8 @@ type live struct {
 // Start runs an origin until the test ends.
 func Start(t testing.TB, cfg Config) *Origin {
 	t.Helper()
-	o := &Origin{cfg: cfg, t: t, conns: map[net.Conn]bool{}, streams: map[string]*live{}}
+	o := &Origin{cfg: cfg, streams: map[string]*live{}}
+	o.ended, o.end = context.WithCancel(context.Background())
 	if cfg.Addr == "" {
 		cfg.Addr = "127.0.0.1:0"
 	}
@@ -81,15 +83,10 @@ func Start(t testing.TB, cfg Config) *Origin {
 				if err != nil {
 					return
 				}
-				o.mu.Lock()
-				o.conns[conn] = true
-				o.mu.Unlock()
 				go func() {
+					defer conn.Close()
+					defer context.AfterFunc(o.ended, func() { _ = conn.Close() })()
 					s.serve(conn)
-					_ = conn.Close()
-					o.mu.Lock()
-					delete(o.conns, conn)
-					o.mu.Unlock()
 				}()
 			}
 		}()
@@ -103,11 +100,7 @@ func (o *Origin) Stop() {
 	for _, l := range o.listeners {
 		_ = l.Close()
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for c := range o.conns {
-		_ = c.Close()
-	}
+	o.end()
 }
 
 // Know replaces the coworkers.
@@ -189,10 +182,12 @@ func (o *Origin) serveRTMP(conn net.Conn) {
 		case "createStream":
 			_ = w.say(3, 0, "_result", c.id, nil, 1.0)
 		case "play":
-			o.play(s, c.text(1))
+			name, _ := c.arg(1).(string)
+			o.play(s, name)
 			return
 		case "publish":
-			o.publish(s, c.text(1))
+			name, _ := c.arg(1).(string)
+			o.publish(s, name)
 			return
 		}
 	}
@@ -200,8 +195,9 @@ func (o *Origin) serveRTMP(conn net.Conn) {
 
 // connected answers connect, with SRS's messages in their order.
 func (o *Origin) connected(s *session, c command) bool {
-	s.app, _, _ = strings.Cut(c.object(0).String("app"), "?")
-	s.tcURL = c.object(0).String("tcUrl")
+	said, _ := amf.AsObject(c.arg(0))
+	s.app, _, _ = strings.Cut(said.String("app"), "?")
+	s.tcURL = said.String("tcUrl")
 	before, param, _ := strings.Cut(s.tcURL, "?")
 	_, rest, _ := strings.Cut(before, "://")
 	s.host, _, _ = strings.Cut(rest, "/")
