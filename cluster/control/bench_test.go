@@ -25,8 +25,8 @@ func BenchmarkUnchangedPoll(b *testing.B) {
 				states[host] = &State{V: 1, Node: host, Instance: host, Warm: true, ListHash: n.ownHash, List: n.own, Version: 1}
 			}
 			for _, s := range n.streams {
-				if st := states[s.home]; st != nil {
-					st.Claims = append(st.Claims, Claim{Stream: s.name, State: ClaimRunning, Home: s.home})
+				if st := states[s.Home]; st != nil {
+					st.Claims = append(st.Claims, Claim{Stream: s.Name, State: ClaimRunning, Home: s.Home})
 				}
 			}
 			poll := func() {

@@ -307,13 +307,13 @@ func (n *Node) overslept(now Instant) {
 	}
 	n.do(Note{Kind: NoteOverslept, Age: late})
 	for _, p := range n.peers {
-		if p.alive {
-			p.slept += late
+		if p.Alive {
+			p.Slept += late
 		}
 	}
 	for _, l := range n.links {
-		l.answered = false
-		l.next = now
+		l.Answered = false
+		l.Next = now
 	}
 	n.warm, n.warmFrom = false, now
 	n.dirty, n.peersDirty = true, true
@@ -327,8 +327,8 @@ func (n *Node) warmUp() {
 	late := n.now-n.warmFrom >= n.stale
 	tried, answered := true, true
 	for _, l := range n.links {
-		tried = tried && (l.self || l.tried)
-		answered = answered && (l.self || l.answered)
+		tried = tried && (l.Self || l.Tried)
+		answered = answered && (l.Self || l.Answered)
 	}
 	if !n.named && (late || tried) {
 		n.named = true
@@ -360,16 +360,16 @@ func (n *Node) schedule() {
 		next = min(next, n.warmFrom+n.stale)
 	}
 	for _, l := range n.links {
-		if !l.self {
-			next = min(next, l.next)
+		if !l.Self {
+			next = min(next, l.Next)
 		}
 	}
 	for _, p := range n.peers {
-		if p.alive {
-			next = min(next, p.evidenceAt+p.slept+p.stale)
+		if p.Alive {
+			next = min(next, p.EvidenceAt+p.Slept+p.Stale)
 		}
-		if p.direct {
-			next = min(next, p.directAt+p.stale)
+		if p.Direct {
+			next = min(next, p.DirectAt+p.Stale)
 		}
 	}
 	if next != n.wake {
@@ -394,7 +394,7 @@ func (r *random) below(limit Instant) Instant {
 
 // find returns the place of a peer in the sorted list.
 func (n *Node) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(n.peers, name, func(p *peer, name string) int { return strings.Compare(p.name, name) })
+	return slices.BinarySearchFunc(n.peers, name, func(p *peer, name string) int { return strings.Compare(p.Name, name) })
 }
 
 // peer returns the peer of that name, or nil.

@@ -41,8 +41,8 @@ func (r *returns) count(now Instant) int {
 func (n *Node) holddown() Instant {
 	count := 0
 	for _, p := range n.peers {
-		if p.alive {
-			count = max(count, p.counts)
+		if p.Alive {
+			count = max(count, p.Counts)
 		}
 	}
 	return damped(n.cfg.ReturnHolddown, count-1)

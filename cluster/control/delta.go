@@ -10,17 +10,17 @@ const maxGone = 1024
 
 // A told is a claim as a reply of some version tells it, without its ages.
 type told struct {
-	claim   Claim
-	media   Media
-	since   Instant
-	mediaAt Instant
-	version uint64 // in which it became so
+	Claim   Claim
+	Media   Media
+	Since   Instant
+	MediaAt Instant
+	Version uint64 // in which it became so
 }
 
 // A gone is a claim that is over since a version.
 type gone struct {
-	stream  string
-	version uint64
+	Stream  string
+	Version uint64
 }
 
 // tell notes which claims have changed since it was last called. They get the present version, which no peer has seen
@@ -37,30 +37,30 @@ func (n *Node) tell() {
 			n.untell(s)
 			continue
 		}
-		t := told{claim: c, since: s.since, version: n.version}
-		t.claim.Since, t.claim.Media = 0, nil
+		t := told{Claim: c, Since: s.Since, Version: n.version}
+		t.Claim.Since, t.Claim.Media = 0, nil
 		if c.Media != nil {
-			t.media, t.mediaAt = s.media, s.mediaAt
+			t.Media, t.MediaAt = s.Media, s.MediaAt
 		}
-		if s.told != nil {
-			if t.version = s.told.version; t == *s.told {
+		if s.Told != nil {
+			if t.Version = s.Told.Version; t == *s.Told {
 				continue
 			}
-			t.version = n.version
+			t.Version = n.version
 		}
-		s.told = &t
+		s.Told = &t
 	}
 }
 
 // untell notes that a stream is claimed no more.
 func (n *Node) untell(s *stream) {
-	if s.told == nil {
+	if s.Told == nil {
 		return
 	}
-	s.told = nil
-	n.gone = append(n.gone, gone{s.name, n.version})
+	s.Told = nil
+	n.gone = append(n.gone, gone{s.Name, n.version})
 	if over := len(n.gone) - maxGone; over > 0 {
-		n.goneFrom = n.gone[over-1].version
+		n.goneFrom = n.gone[over-1].Version
 		n.gone = slices.Delete(n.gone, 0, over)
 	}
 }
@@ -75,7 +75,7 @@ func (n *Node) fillClaims(st *State, seen Seen) {
 	}
 	st.Base = base
 	for _, s := range n.streams {
-		if s.told == nil || s.told.version <= base {
+		if s.Told == nil || s.Told.Version <= base {
 			continue
 		}
 		if c, ok := n.ownClaim(s); ok {
@@ -86,8 +86,8 @@ func (n *Node) fillClaims(st *State, seen Seen) {
 		return
 	}
 	for _, g := range n.gone {
-		if s := n.byName[g.stream]; g.version > base && (s == nil || s.told == nil) {
-			st.Gone = append(st.Gone, g.stream)
+		if s := n.byName[g.Stream]; g.Version > base && (s == nil || s.Told == nil) {
+			st.Gone = append(st.Gone, g.Stream)
 		}
 	}
 	slices.Sort(st.Gone)

@@ -35,7 +35,7 @@ func TestUnchangedStateCostsUnder300BytesHoweverManyStreams(t *testing.T) {
 		p.n.cfg.Instance = "0123456789abcdef"
 		p.say("n2", State{Seq: 1})
 		for i, name := range names { // with packagers running
-			if s := p.n.byName[name]; s.state == Starting {
+			if s := p.n.byName[name]; s.State == Starting {
 				p.step(CaptureUp{Stream: name})
 				p.step(MediaChanged{Stream: name, Media: Media{Sequence: int64(i), Period: 4000}})
 			}
@@ -60,9 +60,9 @@ func TestChangedStateCostsItsDifference(t *testing.T) {
 	p.say("n2", State{Seq: 1})
 	var mine []string
 	for _, s := range p.n.streams {
-		if s.state == Starting {
-			mine = append(mine, s.name)
-			p.step(CaptureUp{Stream: s.name})
+		if s.State == Starting {
+			mine = append(mine, s.Name)
+			p.step(CaptureUp{Stream: s.Name})
 		}
 	}
 	first, full := p.asked(t, Seen{})
@@ -117,8 +117,8 @@ func TestDifferenceFromWhatOneDoesNotHaveIsAskedForInFull(t *testing.T) {
 	next := func() { p.now += 3 * Second; p.step(Tick{}) }
 	next()
 	p.say("n2", State{Seq: 2, Version: 9, Base: 7, Claims: []Claim{{Stream: "b", State: ClaimRunning}}})
-	if q.seen != (Seen{}) || len(q.claims) != 1 || q.claims[0].Stream != "a" {
-		t.Errorf("a difference from version 7 on version 5 gave %d claims, seen %+v; want it left out", len(q.claims), q.seen)
+	if q.Seen != (Seen{}) || len(q.claims) != 1 || q.claims[0].Stream != "a" {
+		t.Errorf("a difference from version 7 on version 5 gave %d claims, seen %+v; want it left out", len(q.claims), q.Seen)
 	}
 	next()
 	p.say("n2", State{Seq: 3, Version: 9, Claims: []Claim{{Stream: "a", State: ClaimRunning}, {Stream: "b", State: ClaimRunning}}})
@@ -128,8 +128,8 @@ func TestDifferenceFromWhatOneDoesNotHaveIsAskedForInFull(t *testing.T) {
 	for _, c := range q.claims {
 		got = append(got, c.Stream+" "+string(c.State))
 	}
-	if want := []string{"b failed", "c starting"}; !slices.Equal(got, want) || q.seen.Version != 12 {
-		t.Errorf("claims %v of version %d, want %v of 12", got, q.seen.Version, want)
+	if want := []string{"b failed", "c starting"}; !slices.Equal(got, want) || q.Seen.Version != 12 {
+		t.Errorf("claims %v of version %d, want %v of 12", got, q.Seen.Version, want)
 	}
 }
 

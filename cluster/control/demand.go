@@ -14,47 +14,47 @@ func (n *Node) demanded(e Demanded) {
 		return
 	}
 	was := s.wantedHere(n.now)
-	s.wantUntil = max(s.wantUntil, n.now+min(max(0, e.Fresh), maxFresh))
+	s.WantUntil = max(s.WantUntil, n.now+min(max(0, e.Fresh), maxFresh))
 	if s.wantedHere(n.now) != was {
 		n.dirty = true
 		n.changed()
 	}
-	n.due(s.wantUntil)
+	n.due(s.WantUntil)
 }
 
 // demandable says whether some node's file has the stream as one that is started by its clients.
 func (s *stream) demandable() bool { return s.onDemand || s.cfg != nil && s.cfg.OnDemand }
 
-func (s *stream) wantedHere(now Instant) bool { return now < s.wantUntil }
+func (s *stream) wantedHere(now Instant) bool { return now < s.WantUntil }
 
 // wants finds out which streams clients want, here and at live peers, and for how long they are kept after that.
 func (n *Node) wants() {
 	for _, s := range n.streams {
-		if s.wanted {
-			s.lastWanted = n.now // it was until this moment, however long ago that was found out
+		if s.Wanted {
+			s.LastWanted = n.now // it was until this moment, however long ago that was found out
 		}
-		s.wanted = s.wantedHere(n.now)
-		if s.wanted {
-			n.due(s.wantUntil)
-		} else if s.wantUntil != 0 {
-			s.wantUntil = 0
+		s.Wanted = s.wantedHere(n.now)
+		if s.Wanted {
+			n.due(s.WantUntil)
+		} else if s.WantUntil != 0 {
+			s.WantUntil = 0
 			n.changed() // it is no longer told
 		}
 	}
 	for _, p := range n.peers {
-		if !p.alive {
+		if !p.Alive {
 			continue
 		}
-		for _, name := range p.wants {
+		for _, name := range p.Wants {
 			// A stream that every node captures for itself is started by the clients of that node alone.
 			if s := n.byName[name]; s != nil && (s.clustered || s.cfg == nil) {
-				s.wanted = true
+				s.Wanted = true
 			}
 		}
 	}
 	for _, s := range n.streams {
-		if s.wanted {
-			s.lastWanted = n.now
+		if s.Wanted {
+			s.LastWanted = n.now
 		} else if s.demandable() && s.active() {
 			n.due(s.unwantedAt())
 		}
@@ -74,14 +74,14 @@ func (s *stream) clientsTimeout() Instant {
 
 // unwantedAt is when a stream ends that no client wants now.
 func (s *stream) unwantedAt() Instant {
-	if d := s.clientsTimeout(); d < never-s.lastWanted {
-		return s.lastWanted + d
+	if d := s.clientsTimeout(); d < never-s.LastWanted {
+		return s.LastWanted + d
 	}
 	return never
 }
 
 // idle says whether no node starts a stream, since it is started by its clients only and none wants it.
-func (s *stream) idle() bool { return s.demandable() && !s.wanted }
+func (s *stream) idle() bool { return s.demandable() && !s.Wanted }
 
 // unwanted says whether an on-demand stream that runs here has been without a client for so long that it ends.
 func (n *Node) unwanted(s *stream) bool {
@@ -93,7 +93,7 @@ func (n *Node) ownWants() (out []string) {
 	n.sortStreams()
 	for _, s := range n.streams {
 		if s.wantedHere(n.now) {
-			out = append(out, s.name)
+			out = append(out, s.Name)
 		}
 	}
 	return out
@@ -101,9 +101,9 @@ func (n *Node) ownWants() (out []string) {
 
 // takeWants takes in what clients of a peer want.
 func (n *Node) takeWants(p *peer, wants []string) {
-	if slices.Equal(p.wants, wants) {
+	if slices.Equal(p.Wants, wants) {
 		return
 	}
-	p.wants = slices.Clone(wants)
+	p.Wants = slices.Clone(wants)
 	n.dirty, n.streamsDirty = true, true
 }

@@ -109,8 +109,8 @@ func (p *probe) noted(kind NoteKind) bool {
 func (p *probe) home(node string) string {
 	p.t.Helper()
 	for _, s := range p.n.streams {
-		if s.home == node {
-			return s.name
+		if s.Home == node {
+			return s.Name
 		}
 	}
 	p.t.Fatalf("no stream has its home at %s", node)
@@ -120,7 +120,7 @@ func (p *probe) home(node string) string {
 var camNames = []string{"a", "b", "c", "d", "e", "f"}
 
 func claimOf(stream string, state ClaimState, p *probe) Claim {
-	return Claim{Stream: stream, State: state, Home: p.n.byName[stream].home}
+	return Claim{Stream: stream, State: state, Home: p.n.byName[stream].Home}
 }
 
 func TestPeerIsStaleExactlyAtS(t *testing.T) {
@@ -325,14 +325,14 @@ func TestNobodyYieldsToARelayedClaim(t *testing.T) {
 		p.pass(4 * Second)
 	}
 	rec := p.n.byName[s]
-	if rec.state != Starting {
+	if rec.State != Starting {
 		for _, x := range p.n.streams { // the orphans are shared with n3
-			if x.home == "n2" && x.state == Starting {
-				s, rec = x.name, x
+			if x.Home == "n2" && x.State == Starting {
+				s, rec = x.Name, x
 			}
 		}
 	}
-	if rec.state != Starting {
+	if rec.State != Starting {
 		t.Fatalf("no orphan of n2 was taken over")
 	}
 	p.step(CaptureUp{Stream: s})
@@ -365,7 +365,7 @@ func TestClaimantsThatDisagreeAboutTheHomeSettleByScore(t *testing.T) {
 		p := newProbe(t, []string{"n2"}, names...)
 		p.say("n2", State{Seq: 1})
 		for _, s := range names {
-			if p.n.byName[s].home != "n1" {
+			if p.n.byName[s].Home != "n1" {
 				continue
 			}
 			p.step(CaptureUp{Stream: s})
@@ -374,7 +374,7 @@ func TestClaimantsThatDisagreeAboutTheHomeSettleByScore(t *testing.T) {
 			for from := p.now; p.now < from+p.n.stale+2*2200*Millisecond; {
 				p.pass(2200 * Millisecond)
 				p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{{Stream: s, State: ClaimRunning, Home: theirs}}})
-				if got = p.n.byName[s].state == Stopping; got && p.now < from+p.n.stale {
+				if got = p.n.byName[s].State == Stopping; got && p.now < from+p.n.stale {
 					t.Errorf("yields %s while an edit may be on its way", s)
 				}
 			}
@@ -390,7 +390,7 @@ func TestClaimantsThatDisagreeAboutTheHomeSettleByScore(t *testing.T) {
 			for range 20 {
 				p.pass(2200 * Millisecond)
 				p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{{Stream: s, State: ClaimRunning, Home: theirs}}})
-				if got := p.n.byName[s].state; got != Idle {
+				if got := p.n.byName[s].State; got != Idle {
 					t.Fatalf("home by the other's view %q: %s is taken back", theirs, s)
 				}
 			}
@@ -408,14 +408,14 @@ func TestRetryOfANodeWithoutItsSourceDoesNotHoldOthersOff(t *testing.T) {
 	retry.Retry = true
 	p.say("n2", State{Seq: 1, Claims: []Claim{retry}})
 	at := p.now
-	for p.n.byName[s].state == Idle && p.now < at+100*Second {
+	for p.n.byName[s].State == Idle && p.now < at+100*Second {
 		p.pass(2200 * Millisecond)
 		p.say("n2", State{Seq: uint64(p.now), Claims: []Claim{retry}})
 	}
 	if got := p.now - at; got < p.n.grace() || got > p.n.grace()+2200*Millisecond {
 		t.Errorf("fallback after %d ms, want G, %d", got/Millisecond, p.n.grace()/Millisecond)
 	}
-	if got := p.n.byName[s].why; got != Fallback {
+	if got := p.n.byName[s].Why; got != Fallback {
 		t.Errorf("reason = %q, want fallback", got)
 	}
 }
@@ -437,8 +437,8 @@ func TestNothingIsClaimedAfterAPauseBeforeThePeersAnswered(t *testing.T) {
 		t.Fatal("n2 lives on although its evidence was nearly S old before the pause")
 	}
 	for _, s := range p.n.streams {
-		if s.home == "n2" && s.state != Idle {
-			t.Errorf("%s is claimed before n3 has answered", s.name)
+		if s.Home == "n2" && s.State != Idle {
+			t.Errorf("%s is claimed before n3 has answered", s.Name)
 		}
 	}
 	p.pass(probeStale)

@@ -38,7 +38,7 @@ type Candidate struct {
 // Explain says why a stream is where it is; nil if it is unknown. It changes nothing.
 func (n *Node) Explain(stream string, now Instant) *Explanation {
 	s := n.byName[stream]
-	if s == nil || !s.listed && s.cfg == nil && s.state == Idle && len(s.claimants) == 0 {
+	if s == nil || !s.listed && s.cfg == nil && s.State == Idle && len(s.claimants) == 0 {
 		return nil
 	}
 	v := n.viewStream(s)
@@ -46,7 +46,7 @@ func (n *Node) Explain(stream string, now Instant) *Explanation {
 		Stream: stream, Asked: n.self, State: v.State, Owner: v.Owner, Reason: v.Reason, Pin: v.Pin, Home: v.Home,
 		Place: v.Place, Epoch: v.Epoch,
 	}
-	if s.media != (Media{}) {
+	if s.Media != (Media{}) {
 		m := s.anchor(now)
 		x.Media = &m
 	}
@@ -55,9 +55,9 @@ func (n *Node) Explain(stream string, now Instant) *Explanation {
 		if name == n.self {
 			c.Alive, c.Direct, c.Drains, c.Full = true, true, n.draining, n.full()
 		} else if p := n.peer(name); p != nil {
-			c.Alive, c.Direct, c.Drains, c.Full = p.alive, p.direct, p.leaving, n.fullPeer(p)
-			if p.ever {
-				c.Age = ageMS(now, p.evidenceAt)
+			c.Alive, c.Direct, c.Drains, c.Full = p.Alive, p.Direct, p.Leaving, n.fullPeer(p)
+			if p.Ever {
+				c.Age = ageMS(now, p.EvidenceAt)
 			}
 		}
 		for _, cl := range v.Claimants {
@@ -66,10 +66,10 @@ func (n *Node) Explain(stream string, now Instant) *Explanation {
 			}
 		}
 		if name == n.self {
-			c.Detail = s.detail
+			c.Detail = s.Detail
 		}
 		for _, cl := range s.claimants {
-			if cl.p.name == name {
+			if cl.p.Name == name {
 				c.Detail = cl.c.Detail
 			}
 		}
@@ -136,25 +136,25 @@ func (n *Node) sayMoves(s *stream, v *StreamView, now Instant, say func(string, 
 	if v.Owner != "" && v.Place != "" && v.Place != v.Owner {
 		say("it belongs to %s", v.Place)
 		switch {
-		case v.Place == n.self && s.pin != n.self && !s.mayReturn:
+		case v.Place == n.self && s.Pin != n.self && !s.MayReturn:
 			say("an edit made %s its home, and an edit moves nothing that runs", n.self)
 		case v.Place == n.self:
-			if at := max(n.boot+n.holddown(), s.holdUntil); at > now {
+			if at := max(n.boot+n.holddown(), s.HoldUntil); at > now {
 				say("%s takes it back in %s (return_holddown)", n.self, seconds(at-now))
 			}
 		default:
 			say("whether %s takes it back, and when, is that node's to say: ask it", v.Place)
 		}
 	}
-	if s.askedOf != "" {
-		say("%s has asked %s to let go of it, since its source allows one connection", n.self, s.askedOf)
+	if s.AskedOf != "" {
+		say("%s has asked %s to let go of it, since its source allows one connection", n.self, s.AskedOf)
 	}
-	if s.state == Failed && s.retryAt > now {
-		say("%s tries it again in %s, after %d failures", n.self, seconds(s.retryAt-now), s.fails)
+	if s.State == Failed && s.RetryAt > now {
+		say("%s tries it again in %s, after %d failures", n.self, seconds(s.RetryAt-now), s.Fails)
 	}
-	if s.unserved >= 0 && s.index >= 0 && v.Owner == "" {
+	if s.Unserved >= 0 && s.index >= 0 && v.Owner == "" {
 		rank := Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live))
-		if at := max(s.unserved, s.tried) + rank*n.grace(); rank > 0 && at > now {
+		if at := max(s.Unserved, s.Tried) + rank*n.grace(); rank > 0 && at > now {
 			say("nobody serves it; unless that changes %s tries it in %s", n.self, seconds(at-now))
 		}
 	}
@@ -227,7 +227,7 @@ func (n *Node) Forecast(without []string) *Forecast {
 		if at == from {
 			continue
 		}
-		t := Transfer{Stream: s.name}
+		t := Transfer{Stream: s.Name}
 		if from >= 0 {
 			t.From = n.nodes[from]
 		}
@@ -241,7 +241,7 @@ func (n *Node) Forecast(without []string) *Forecast {
 		if name == n.self {
 			s.Limit = n.limits().Channels
 		} else if p := n.peer(name); p != nil {
-			s.Limit = least(p.channel, p.limits.Channels)
+			s.Limit = least(p.Channel, p.Limits.Channels)
 		}
 		f.Nodes = append(f.Nodes, s)
 	}

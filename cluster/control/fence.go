@@ -9,20 +9,20 @@ func (n *Node) fence(e Suspended) {
 		return
 	}
 	for _, p := range n.peers {
-		p.evidenceAt -= e.For
-		p.directAt -= e.For
-		p.asked -= e.For
-		p.slept += e.For
+		p.EvidenceAt -= e.For
+		p.DirectAt -= e.For
+		p.Asked -= e.For
+		p.Slept += e.For
 	}
 	for _, l := range n.links {
-		for i := range l.flights {
-			l.flights[i].at -= e.For
+		for i := range l.Flights {
+			l.Flights[i].At -= e.For
 		}
 	}
 	for _, s := range n.streams {
-		s.mediaAt -= e.For
-		if s.told != nil {
-			s.told.mediaAt -= e.For
+		s.MediaAt -= e.For
+		if s.Told != nil {
+			s.Told.MediaAt -= e.For
 		}
 	}
 	n.dirty, n.peersDirty = true, true
@@ -31,8 +31,8 @@ func (n *Node) fence(e Suspended) {
 	}
 	n.do(Note{Kind: NoteSuspended, Age: e.For})
 	for _, l := range n.links {
-		l.answered = false
-		l.next = n.now
+		l.Answered = false
+		l.Next = n.now
 	}
 	n.warm, n.warmFrom = false, n.now
 	for _, s := range n.streams {

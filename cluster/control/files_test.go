@@ -120,7 +120,7 @@ func TestTwoEntriesOfOneInstanceAreOneNode(t *testing.T) {
 			continue
 		}
 		for range 2 {
-			l.flights = append(l.flights[:0], flight{1 << 40, m.clock()})
+			l.Flights = append(l.Flights[:0], flight{1 << 40, m.clock()})
 			n2.token++
 			n2.tokens[n2.token] = func(st *State) {
 				m.step(Fetched{Peer: alias.entry, ID: 1 << 40, State: st})

@@ -26,7 +26,7 @@ func least(a, b int) int {
 func (n *Node) limits() Limits {
 	own := n.cfg.Limits
 	for _, l := range n.links {
-		if l.self {
+		if l.Self {
 			own.Channels, own.CPU = least(own.Channels, l.cfg.Limits.Channels), least(own.CPU, l.cfg.Limits.CPU)
 		}
 	}
@@ -58,8 +58,8 @@ func (n *Node) full() bool {
 }
 
 func (n *Node) fullPeer(p *peer) bool {
-	most := least(p.channel, p.limits.Channels)
-	return p.busy || most > 0 && p.captures() >= most
+	most := least(p.Channel, p.Limits.Channels)
+	return p.Busy || most > 0 && p.captures() >= most
 }
 
 // captures counts the streams that a peer has, as far as this node knows.
@@ -90,7 +90,7 @@ func (n *Node) overfullNow() bool {
 		if !n.fullPeer(p) {
 			return false
 		}
-		beyond = beyond || p.busy || p.captures() > least(p.channel, p.limits.Channels)
+		beyond = beyond || p.Busy || p.captures() > least(p.Channel, p.Limits.Channels)
 	}
 	return beyond
 }
@@ -113,7 +113,7 @@ func (n *Node) rooms() []int {
 	own := n.limits()
 	limited := own.Channels > 0 || n.busy
 	for _, p := range n.peers {
-		limited = limited || p.busy || p.channel > 0 || p.limits.Channels > 0
+		limited = limited || p.Busy || p.Channel > 0 || p.Limits.Channels > 0
 	}
 	if !limited {
 		return nil
@@ -129,7 +129,7 @@ func (n *Node) rooms() []int {
 	// still to be placed.
 	others := 0
 	for _, s := range n.streams {
-		if s.active() && (s.index < 0 || n.claimed[s.index] != n.me && (s.state == Running || s.fails == 0)) {
+		if s.active() && (s.index < 0 || n.claimed[s.index] != n.me && (s.State == Running || s.Fails == 0)) {
 			others++
 		}
 	}
@@ -143,7 +143,7 @@ func (n *Node) rooms() []int {
 				others++
 			}
 		}
-		n.room[p.index] = room(least(p.channel, p.limits.Channels), others, p.busy)
+		n.room[p.index] = room(least(p.Channel, p.Limits.Channels), others, p.Busy)
 	}
 	return n.room
 }
@@ -181,10 +181,10 @@ func (n *Node) alarms() []Alarm {
 		})
 	}
 	for _, p := range n.peers {
-		if p.alive && p.met && p.hash != n.cfg.Hash {
+		if p.Alive && p.Met && p.Hash != n.cfg.Hash {
 			out = append(out, Alarm{
-				Kind: AlarmDrift, Node: p.name, Since: p.driftedAt,
-				Text: fmt.Sprintf("%s has another configuration: %s, here it is %s", p.name, p.hash, n.cfg.Hash),
+				Kind: AlarmDrift, Node: p.Name, Since: p.DriftedAt,
+				Text: fmt.Sprintf("%s has another configuration: %s, here it is %s", p.Name, p.Hash, n.cfg.Hash),
 			})
 		}
 	}

@@ -4,26 +4,31 @@ import "slices"
 
 // A link is what a peer entry of the file leads to. Entries that lead to one node share its peer.
 type link struct {
-	cfg         Peer
-	provisional string // the name that counts before the entry has been met
-	self        bool   // it leads to this node
-	peer        *peer  // never nil unless self
-	instance    string // that answered last
+	linkState
+	cfg  Peer
+	peer *peer // never nil unless Self
+}
 
-	tried    bool // a fetch has ended since boot
-	answered bool // since boot, or since this node overslept
-	why      FailReason
-	detail   string
+// A linkState is the part of a [link] that does not follow from anything else.
+type linkState struct {
+	Provisional string // the name that counts before the entry has been met
+	Self        bool   // it leads to this node
+	Instance    string // that answered last
 
-	next    Instant // poll
-	last    Instant
-	flights []flight // under way, oldest first
+	Tried    bool // a fetch has ended since boot
+	Answered bool // since boot, or since this node overslept
+	Why      FailReason
+	Detail   string
+
+	Next    Instant // poll
+	Last    Instant
+	Flights []flight // under way, oldest first
 }
 
 // A flight is a fetch that is under way.
 type flight struct {
-	id uint64
-	at Instant
+	ID uint64
+	At Instant
 }
 
 // maxFlights bounds the fetches of one peer that are under way. A fetch that hangs in a lost packet must not silence a
@@ -32,9 +37,9 @@ const maxFlights = 8
 
 // end takes a fetch off those that are under way.
 func (l *link) end(id uint64) (flight, bool) {
-	for i, f := range l.flights {
-		if f.id == id {
-			l.flights = slices.Delete(l.flights, i, i+1)
+	for i, f := range l.Flights {
+		if f.ID == id {
+			l.Flights = slices.Delete(l.Flights, i, i+1)
 			return f, true
 		}
 	}
@@ -55,25 +60,25 @@ func (n *Node) poll() {
 	var want []string
 	wanted := false
 	for _, l := range n.links {
-		if l.self || n.now < l.next {
+		if l.Self || n.now < l.Next {
 			continue
 		}
-		for len(l.flights) > 0 && n.now-l.flights[0].at >= l.cfg.Stale {
-			l.flights = slices.Delete(l.flights, 0, 1)
-			l.tried = true
+		for len(l.Flights) > 0 && n.now-l.Flights[0].At >= l.cfg.Stale {
+			l.Flights = slices.Delete(l.Flights, 0, 1)
+			l.Tried = true
 		}
-		if len(l.flights) == maxFlights {
-			l.next = l.flights[0].at + l.cfg.Stale
+		if len(l.Flights) == maxFlights {
+			l.Next = l.Flights[0].At + l.cfg.Stale
 			continue
 		}
 		if !wanted {
 			want, wanted = n.indirect(), true
 		}
 		n.fetchID++
-		l.flights = append(l.flights, flight{n.fetchID, n.now})
-		l.last = n.now
-		l.next = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
-		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Seen: l.peer.seen, Want: want, Timeout: l.cfg.Stale})
+		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
+		l.Last = n.now
+		l.Next = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
+		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Seen: l.peer.Seen, Want: want, Timeout: l.cfg.Stale})
 	}
 }
 
@@ -82,8 +87,8 @@ func (n *Node) poll() {
 func (n *Node) indirect() []string {
 	var out []string
 	for _, p := range n.peers {
-		if p.alive && !p.direct {
-			out = append(out, p.name)
+		if p.Alive && !p.Direct {
+			out = append(out, p.Name)
 		}
 	}
 	if !n.settled {
@@ -95,8 +100,8 @@ func (n *Node) indirect() []string {
 // hasten polls a link that has not answered yet again after a quarter of the interval, while the node is not warm: its peers
 // are probably booting too.
 func (n *Node) hasten(l *link) {
-	if !n.warm && !l.answered {
-		l.next = min(l.next, n.now+l.cfg.Fetch/4)
+	if !n.warm && !l.Answered {
+		l.Next = min(l.Next, n.now+l.cfg.Fetch/4)
 	}
 }
 
@@ -106,11 +111,11 @@ func (n *Node) fetched(e Fetched) {
 		return // the entry was removed meanwhile
 	}
 	f, ok := l.end(e.ID)
-	if !ok || n.now-f.at >= l.cfg.Stale {
+	if !ok || n.now-f.At >= l.cfg.Stale {
 		n.do(Note{Kind: NoteLate, Node: l.cfg.Entry})
 		return
 	}
-	l.tried = true
+	l.Tried = true
 	if err := e.State.Check(); err != nil {
 		why := Malformed
 		if e.State != nil && e.State.V < minProtocol {
@@ -129,16 +134,16 @@ func (n *Node) fetched(e Fetched) {
 		n.refused(l, NameTaken, st.Node)
 		return
 	}
-	if l.why != "" {
-		l.why, l.detail = "", ""
+	if l.Why != "" {
+		l.Why, l.Detail = "", ""
 		n.peersDirty = true
 	}
-	if n.accept(p, st, f.at) {
-		l.instance = st.Instance // not that of an old answer, or its successor would look like a second node of its name
-		p.rtt = n.now - f.at
+	if n.accept(p, st, f.At) {
+		l.Instance = st.Instance // not that of an old answer, or its successor would look like a second node of its name
+		p.RTT = n.now - f.At
 		n.ages(p, st)
 	}
-	l.answered = l.answered || !st.Naming
+	l.Answered = l.Answered || !st.Naming
 	n.hasten(l)
 }
 
@@ -150,7 +155,7 @@ func (n *Node) fetchFailed(e FetchFailed) {
 	if _, ok := l.end(e.ID); !ok {
 		return
 	}
-	l.tried = true
+	l.Tried = true
 	n.refused(l, e.Why, e.Detail)
 }
 
@@ -160,14 +165,14 @@ func (n *Node) refused(l *link, why FailReason, detail string) {
 	if len(detail) > maxText {
 		detail = detail[:maxText]
 	}
-	if l.why != why {
-		l.why = why
+	if l.Why != why {
+		l.Why = why
 		if why != Unreachable {
 			n.do(Note{Kind: NoteRefused, Node: l.cfg.Entry, Detail: string(why) + ": " + detail})
 		}
 		n.peersDirty = true
 	}
-	l.detail = detail
+	l.Detail = detail
 	n.hasten(l)
 }
 
@@ -180,17 +185,17 @@ func (n *Node) stateAsked(e StateAsked) {
 		Ages: make([]Age, 0, len(n.peers)),
 	}
 	for _, p := range n.peers {
-		if !p.met || !p.direct && p.name != e.From {
+		if !p.Met || !p.Direct && p.Name != e.From {
 			continue
 		}
-		a := Age{Node: p.name, Instance: p.said.instance, Inc: p.said.inc, Seq: p.said.seq, Age: ageMS(n.now, p.directAt)}
-		if p.name == e.From {
-			a.Returns = p.returns.count(n.now)
+		a := Age{Node: p.Name, Instance: p.Said.Instance, Inc: p.Said.Inc, Seq: p.Said.Seq, Age: ageMS(n.now, p.DirectAt)}
+		if p.Name == e.From {
+			a.Returns = p.Returns.count(n.now)
 		}
-		switch wanted := slices.Contains(e.Want, p.name); {
-		case wanted && p.name == e.From:
+		switch wanted := slices.Contains(e.Want, p.Name); {
+		case wanted && p.Name == e.From:
 			a.Claims = n.numberings()
-		case wanted && p.direct:
+		case wanted && p.Direct:
 			a.Full = true
 			a.Claims = make([]Claim, len(p.claims))
 			for i, c := range p.claims {
@@ -215,9 +220,9 @@ func (n *Node) stateAsked(e StateAsked) {
 
 	asker := n.peer(e.From)
 	for _, l := range n.links {
-		unmet := !l.self && !l.peer.met && asker == nil
-		if !l.self && (unmet || l.peer == asker && !asker.direct) && n.now-l.last >= l.cfg.Fetch/4 {
-			l.next = n.now
+		unmet := !l.Self && !l.peer.Met && asker == nil
+		if !l.Self && (unmet || l.peer == asker && !asker.Direct) && n.now-l.Last >= l.cfg.Fetch/4 {
+			l.Next = n.now
 		}
 	}
 }
@@ -228,10 +233,10 @@ func (n *Node) entryNames() []EntryName {
 	var out []EntryName
 	for _, l := range n.links {
 		switch {
-		case l.self:
+		case l.Self:
 			out = append(out, EntryName{Entry: l.cfg.Entry, Node: n.self, List: n.ownHash})
-		case l.peer.met && l.instance != "":
-			out = append(out, EntryName{Entry: l.cfg.Entry, Node: l.peer.name, List: l.peer.listKey})
+		case l.peer.Met && l.Instance != "":
+			out = append(out, EntryName{Entry: l.cfg.Entry, Node: l.peer.Name, List: l.peer.ListKey})
 		default:
 			out = append(out, EntryName{Entry: l.cfg.Entry})
 		}

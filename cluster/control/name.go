@@ -18,19 +18,19 @@ func (n *Node) configure(cfg Config) {
 	for _, p := range cfg.Peers {
 		n.stale, n.fetch = max(n.stale, p.Stale), max(n.fetch, p.Fetch)
 		at := slices.IndexFunc(old, func(l *link) bool { return l.cfg.Entry == p.Entry })
-		l := &link{next: n.now, last: n.now - p.Fetch}
+		l := &link{linkState: linkState{Next: n.now, Last: n.now - p.Fetch}}
 		if at >= 0 {
 			l = old[at]
 		}
-		l.cfg, l.provisional = p, p.Entry
+		l.cfg, l.Provisional = p, p.Entry
 		if hosts[p.Host] == 1 && p.Host != "" {
-			l.provisional = p.Host
+			l.Provisional = p.Host
 		}
 		n.links = append(n.links, l)
 	}
 	for _, l := range n.links { // only now, or the peers of links yet to come would look unused
-		if !l.self && (l.peer == nil || !l.peer.met) {
-			n.bind(l, l.provisional)
+		if !l.Self && (l.peer == nil || !l.peer.Met) {
+			n.bind(l, l.Provisional)
 		}
 	}
 	n.prune()
@@ -58,13 +58,13 @@ func (n *Node) configure(cfg Config) {
 func (n *Node) bind(l *link, name string) {
 	i, ok := n.find(name)
 	if !ok {
-		p := &peer{name: name, stale: l.cfg.Stale, status: NeverSeen, since: n.now}
+		p := &peer{peerState: peerState{Name: name, Stale: l.cfg.Stale, Status: NeverSeen, Since: n.now}}
 		n.peers = slices.Insert(n.peers, i, p)
 	}
 	if l.peer == n.peers[i] {
 		return
 	}
-	l.peer, l.self = n.peers[i], false
+	l.peer, l.Self = n.peers[i], false
 	n.replan, n.peersDirty = true, true
 	n.prune()
 }
@@ -76,7 +76,7 @@ func (n *Node) prune() {
 		for _, l := range n.links {
 			if l.peer == p {
 				gone = false
-				p.stale, p.limits = l.cfg.Stale, l.cfg.Limits
+				p.Stale, p.Limits = l.cfg.Stale, l.cfg.Limits
 				break
 			}
 		}
@@ -94,19 +94,19 @@ func (n *Node) identify(l *link, st *State) *peer {
 		return nil
 	}
 	p, q := l.peer, n.peer(st.Node)
-	if q != nil && q.direct && q.said.instance != st.Instance && l.instance != q.said.instance {
+	if q != nil && q.Direct && q.Said.Instance != st.Instance && l.Instance != q.Said.Instance {
 		return nil
 	}
 	if p != q {
 		n.rename(l, st.Node)
 	}
-	if l.instance == st.Instance && p == l.peer && p.met && p == q {
+	if l.Instance == st.Instance && p == l.peer && p.Met && p == q {
 		return p
 	}
 	p = l.peer
 	for _, other := range n.links {
-		if other != l && other.peer == p && other.instance == st.Instance {
-			n.do(Note{Kind: NoteAlias, Node: p.name, Detail: l.cfg.Entry})
+		if other != l && other.peer == p && other.Instance == st.Instance {
+			n.do(Note{Kind: NoteAlias, Node: p.Name, Detail: l.cfg.Entry})
 		}
 	}
 	n.changed() // peers are told which node an entry leads to
@@ -119,8 +119,8 @@ func (n *Node) rename(l *link, name string) {
 		n.bind(l, name)
 		return
 	}
-	l.peer.name = name
-	slices.SortFunc(n.peers, func(a, b *peer) int { return strings.Compare(a.name, b.name) })
+	l.peer.Name = name
+	slices.SortFunc(n.peers, func(a, b *peer) int { return strings.Compare(a.Name, b.Name) })
 	n.replan, n.peersDirty, n.streamsDirty = true, true, true
 }
 
@@ -137,18 +137,18 @@ func (n *Node) onlyLink(l *link) bool {
 // foundSelf notes that an entry leads to this node. A node that was given no name takes the entry's, until it is warm;
 // later its streams would change their homes by it.
 func (n *Node) foundSelf(l *link) {
-	l.why, l.detail, l.answered = "", "", true
-	if l.self {
+	l.Why, l.Detail, l.Answered = "", "", true
+	if l.Self {
 		return
 	}
-	l.self, l.peer, l.flights = true, nil, nil
+	l.Self, l.peer, l.Flights = true, nil, nil
 	n.prune()
 	if !n.named && !n.settled {
 		n.named = true
-		n.self = l.provisional
+		n.self = l.Provisional
 		// A peer that holds this name by another entry has to be met under its own first.
 		for _, other := range n.links {
-			if !other.self && other.peer.name == n.self {
+			if !other.Self && other.peer.Name == n.self {
 				n.bind(other, other.cfg.Entry)
 			}
 		}
@@ -161,16 +161,16 @@ func (n *Node) foundSelf(l *link) {
 // learn takes in which name an entry leads to, from a peer that has met it. It counts until this node meets it.
 func (n *Node) learn(k EntryName) {
 	l := n.link(k.Entry)
-	if l == nil || l.self || l.peer.met || k.Node == "" {
+	if l == nil || l.Self || l.peer.Met || k.Node == "" {
 		return
 	}
-	if k.Node != n.self && l.peer.name != k.Node {
+	if k.Node != n.self && l.peer.Name != k.Node {
 		n.rename(l, k.Node)
 	}
-	if !l.peer.met && l.peer.listHint != k.List {
-		assumed := n.listAt(l.peer.name)
-		l.peer.listHint = k.List
-		n.replan = n.replan || !sameList(assumed, n.listAt(l.peer.name))
+	if !l.peer.Met && l.peer.ListHint != k.List {
+		assumed := n.listAt(l.peer.Name)
+		l.peer.ListHint = k.List
+		n.replan = n.replan || !sameList(assumed, n.listAt(l.peer.Name))
 	}
 }
 
@@ -183,18 +183,18 @@ func (n *Node) resolvePin(pin string) (node string, ok bool) {
 		var at *link
 		for _, l := range n.links {
 			if pass == 0 && l.cfg.Host == pin || pass == 1 && l.cfg.Entry == pin {
-				if at != nil && (at.peer != l.peer || at.self != l.self) {
+				if at != nil && (at.peer != l.peer || at.Self != l.Self) {
 					at = nil
 					break // several nodes share the host
 				}
 				at = l
 			}
 		}
-		if at != nil && at.self {
+		if at != nil && at.Self {
 			return n.self, true
 		}
 		if at != nil {
-			return at.peer.name, true
+			return at.peer.Name, true
 		}
 	}
 	return "", false
@@ -204,7 +204,7 @@ func (n *Node) resolvePin(pin string) (node string, ok bool) {
 func (n *Node) nearest(pin string) string {
 	words := []string{n.self}
 	for _, p := range n.peers {
-		words = append(words, p.name)
+		words = append(words, p.Name)
 	}
 	for _, l := range n.links {
 		words = append(words, l.cfg.Host, l.cfg.Entry)

@@ -17,17 +17,17 @@ func (m Media) After(later Instant) int64 { return m.current(later) + 2 }
 // slept.
 func (s *stream) remember(m Media, now Instant) {
 	at := now - Instant(m.Age)*Millisecond
-	if s.media != (Media{}) && (m.Sequence < s.media.Sequence || m.Sequence == s.media.Sequence && at >= s.mediaAt) {
+	if s.Media != (Media{}) && (m.Sequence < s.Media.Sequence || m.Sequence == s.Media.Sequence && at >= s.MediaAt) {
 		return
 	}
-	s.media, s.mediaAt = m, at
+	s.Media, s.MediaAt = m, at
 }
 
 // anchor returns the numbering with its age now.
 func (s *stream) anchor(now Instant) Media {
-	m := s.media
+	m := s.Media
 	if m != (Media{}) {
-		m.Age = ageMS(now, s.mediaAt)
+		m.Age = ageMS(now, s.MediaAt)
 	}
 	return m
 }
@@ -38,7 +38,7 @@ func (n *Node) mediaChanged(e MediaChanged) {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "media changed"})
 		return
 	}
-	s.media, s.mediaAt = e.Media, n.now-Instant(e.Media.Age)*Millisecond
+	s.Media, s.MediaAt = e.Media, n.now-Instant(e.Media.Age)*Millisecond
 	n.changed()
 }
 
@@ -47,9 +47,9 @@ func (n *Node) numberings() []Claim {
 	n.sortStreams()
 	var out []Claim
 	for _, s := range n.streams {
-		if s.media != (Media{}) {
+		if s.Media != (Media{}) {
 			m := s.anchor(n.now)
-			out = append(out, Claim{Stream: s.name, State: ClaimFailed, Media: &m})
+			out = append(out, Claim{Stream: s.Name, State: ClaimFailed, Media: &m})
 		}
 	}
 	return out

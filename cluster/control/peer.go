@@ -32,87 +32,92 @@ type claim struct {
 // evidence says how new an answer of a peer is. It is ordered by inc and seq, never by the time of its arrival: relayed
 // evidence that took long must not win against newer.
 type evidence struct {
-	instance string // empty: none
-	inc, seq uint64
+	Instance string // empty: none
+	Inc, Seq uint64
 }
 
 // older says whether e is older than f, evidence of the same node.
 func (e evidence) older(f evidence) bool {
 	switch {
-	case e.instance == "" || f.instance == "":
-		return e.instance == "" && f.instance != ""
-	case e.inc != f.inc:
-		return e.inc < f.inc
+	case e.Instance == "" || f.Instance == "":
+		return e.Instance == "" && f.Instance != ""
+	case e.Inc != f.Inc:
+		return e.Inc < f.Inc
 	}
-	return e.seq < f.seq
+	return e.Seq < f.Seq
 }
 
 // A peer is another node of the group. Several links may lead to it.
 type peer struct {
-	name  string
-	met   bool // it has announced the name itself; otherwise the name is provisional
-	stale Instant
-	index int // in Node.nodes
+	peerState
+	index         int      // in Node.nodes
+	list          []Listed // of its file; nil: not known. Shared between peers with the same file, immutable
+	claims        []claim  // that it told itself; immutable
+	relayedClaims []claim  // that other nodes passed on; immutable
+}
+
+// A peerState is the part of a [peer] that does not follow from anything else, nor holds on to streams.
+type peerState struct {
+	Name  string
+	Met   bool // it has announced the name itself; otherwise the name is provisional
+	Stale Instant
 
 	// What it said itself.
-	said     evidence
-	directAt Instant // arrival of the newest direct reply; meaningless before the first
-	asked    Instant // when it was asked for
-	seen     Seen    // what to tell it that this node has
-	claims   []claim // immutable
-	advert   Advert
-	load     Load
-	hash     string
-	list     []Listed // nil: not known. Shared between peers with the same file, immutable
-	listKey  string
-	wants    []string // on-demand streams that its clients want
-	listHint string   // hash of its list, as other nodes tell it
-	warm     bool
-	leaving  bool // it drains
-	limits   Limits
-	channel  int  // its limit of captures as it says itself; 0 means none
-	busy     bool // its processors are at their limit
+	Said     evidence
+	DirectAt Instant // arrival of the newest direct reply; meaningless before the first
+	Asked    Instant // when it was asked for that
+	Seen     Seen    // what to tell it that this node has
+	Advert   Advert
+	Load     Load
+	Hash     string
+	ListKey  string   // hash of its list
+	Wants    []string // on-demand streams that its clients want; immutable
+	ListHint string   // hash of its list, as other nodes tell it
+	Warm     bool
+	Leaving  bool // it drains
+	Limits   Limits
+	Channel  int  // its limit of captures as it says itself; 0 means none
+	Busy     bool // its processors are at their limit
 
 	// What other nodes pass on of it.
-	relayed       evidence
-	relayedAt     Instant // when it reached them
-	relayedFull   bool    // relayedClaims is known
-	relayedClaims []claim
+	Relayed     evidence
+	RelayedAt   Instant // when it reached them
+	RelayedFull bool    // its claims are known
 
-	forgotten [maxForgotten]string // instances that others have replaced
+	Forgotten [maxForgotten]string // instances that others have replaced
 
 	// Liveness.
-	ever       bool    // there is evidence
-	evidenceAt Instant // when the newest evidence, direct or relayed, was fresh
-	slept      Instant // for how long this node has slept since then
-	alive      bool    // the newest evidence is younger than stale
-	direct     bool    // the newest direct evidence is
-	lived      bool    // it was alive before
+	Ever       bool    // there is evidence
+	EvidenceAt Instant // when the newest evidence, direct or relayed, was fresh
+	Slept      Instant // for how long this node has slept since then
+	Alive      bool    // the newest evidence is younger than Stale
+	Direct     bool    // the newest direct evidence is
+	Lived      bool    // it was alive before
 
-	generation   uint64
-	returns      returns
-	deadInstance string // the instance that was last taken for dead
+	Generation   uint64
+	Returns      returns
+	DeadInstance string // the instance that was last taken for dead
 
 	// A peer is unaware of this node when it has met all nodes that its file lists, and this node is not among them. It
 	// cannot see what this node claims.
-	unaware bool
+	Unaware bool
 
-	counts    int // returns of this node that the peer tells of
-	rtt       Instant
-	status    Status
-	since     Instant // of the status
-	driftedAt Instant // when its configuration became another than this node's
+	Counts    int // returns of this node that the peer tells of
+	RTT       Instant
+	Status    Status
+	Since     Instant // of the status
+	DriftedAt Instant // when its configuration became another than this node's
 }
 
 // staying says whether the peer lives and does not drain.
-func (p *peer) staying() bool { return p.alive && !p.leaving }
+func (p *peer) staying() bool { return p.Alive && !p.Leaving }
 
 // replaced says whether an instance is one that is known to be over.
-func (p *peer) replaced(instance string) bool { return slices.Contains(p.forgotten[:], instance) }
+func (p *peer) replaced(instance string) bool { return slices.Contains(p.Forgotten[:], instance) }
 
 // restarted says whether the newest evidence is of another instance than the last that spoke directly.
 func (p *peer) restarted() bool {
-	return p.relayed.instance != "" && p.relayed.instance != p.said.instance && p.said.older(p.relayed)
+	return p.Relayed.Instance != "" && p.Relayed.Instance != p.Said.Instance && p.Said.older(p.Relayed)
 }
 
 // current returns the claims that count, and whether the peer itself has told them within stale.
@@ -120,9 +125,9 @@ func (p *peer) current() (claims []claim, direct bool) {
 	switch {
 	case p.restarted():
 		return p.relayedClaims, false
-	case p.direct:
+	case p.Direct:
 		return p.claims, true
-	case p.relayedFull:
+	case p.RelayedFull:
 		return p.relayedClaims, false
 	}
 	return p.claims, false
@@ -133,40 +138,40 @@ func (p *peer) current() (claims []claim, direct bool) {
 func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	e := evidence{st.Instance, st.Inc, st.Seq}
 	switch {
-	case p.replaced(e.instance),
-		e.instance != p.said.instance && p.said.instance != "" && asked < p.asked, // it may be over
-		e.instance == p.said.instance && !p.said.older(e),
-		e.instance == p.said.instance && p.restarted() && p.alive && asked <= p.relayedAt:
-		n.do(Note{Kind: NoteOld, Node: p.name})
+	case p.replaced(e.Instance),
+		e.Instance != p.Said.Instance && p.Said.Instance != "" && asked < p.Asked, // it may be over
+		e.Instance == p.Said.Instance && !p.Said.older(e),
+		e.Instance == p.Said.Instance && p.restarted() && p.Alive && asked <= p.RelayedAt:
+		n.do(Note{Kind: NoteOld, Node: p.Name})
 		return false
 	}
-	if e.instance != p.said.instance {
-		if p.said.instance != "" {
-			copy(p.forgotten[1:], p.forgotten[:])
-			p.forgotten[0] = p.said.instance
-			n.do(Note{Kind: NoteRestarted, Node: p.name})
-			p.returns.add(n.now)
+	if e.Instance != p.Said.Instance {
+		if p.Said.Instance != "" {
+			copy(p.Forgotten[1:], p.Forgotten[:])
+			p.Forgotten[0] = p.Said.Instance
+			n.do(Note{Kind: NoteRestarted, Node: p.Name})
+			p.Returns.add(n.now)
 		}
-		p.generation++
-		p.claims, p.wants, p.seen, p.unaware = nil, nil, Seen{}, false
+		p.Generation++
+		p.claims, p.Wants, p.Seen, p.Unaware = nil, nil, Seen{}, false
 		n.dirty, n.peersDirty = true, true
 	}
-	if p.relayed.instance != e.instance || !e.older(p.relayed) { // the instance that answers later than another was heard is the later one
-		p.relayed, p.relayedFull, p.relayedClaims = evidence{}, false, nil
+	if p.Relayed.Instance != e.Instance || !e.older(p.Relayed) { // the instance that answers later than another was heard is the later one
+		p.Relayed, p.RelayedFull, p.relayedClaims = evidence{}, false, nil
 	}
-	p.said, p.directAt, p.met, p.asked = e, n.now, true, asked
-	p.evidenceAt, p.ever, p.slept = n.now, true, 0
+	p.Said, p.DirectAt, p.Met, p.Asked = e, n.now, true, asked
+	p.EvidenceAt, p.Ever, p.Slept = n.now, true, 0
 	n.body(p, st)
-	if p.warm != st.Warm || p.leaving != st.Draining {
-		p.warm, p.leaving = st.Warm, st.Draining
+	if p.Warm != st.Warm || p.Leaving != st.Draining {
+		p.Warm, p.Leaving = st.Warm, st.Draining
 		n.dirty, n.peersDirty, n.streamsDirty = true, true, true
 	}
-	if p.load != st.Load {
-		p.load = st.Load
+	if p.Load != st.Load {
+		p.Load = st.Load
 		n.peersDirty = true
 	}
-	if busy := st.Busy || p.limits.busy(p.load.CPU, p.busy); busy != p.busy {
-		p.busy = busy
+	if busy := st.Busy || p.Limits.busy(p.Load.CPU, p.Busy); busy != p.Busy {
+		p.Busy = busy
 		n.dirty, n.peersDirty = true, true
 	}
 	return true
@@ -175,16 +180,16 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 // body takes in the part of a reply that is sent only when it changed.
 func (n *Node) body(p *peer, st *State) {
 	if st.Same {
-		if p.seen.Instance != st.Instance || p.seen.Inc != st.Inc || p.seen.Version != st.Version {
-			p.seen = Seen{} // it takes this node for another; the next fetch asks for everything
+		if p.Seen.Instance != st.Instance || p.Seen.Inc != st.Inc || p.Seen.Version != st.Version {
+			p.Seen = Seen{} // it takes this node for another; the next fetch asks for everything
 		}
 		return
 	}
-	if st.Base != 0 && (p.seen.Instance != st.Instance || p.seen.Inc != st.Inc || p.seen.Version < st.Base) {
-		p.seen = Seen{} // a difference from what this node does not have; the next fetch asks for everything
+	if st.Base != 0 && (p.Seen.Instance != st.Instance || p.Seen.Inc != st.Inc || p.Seen.Version < st.Base) {
+		p.Seen = Seen{} // a difference from what this node does not have; the next fetch asks for everything
 		return
 	}
-	p.seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.seen.List}
+	p.Seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.Seen.List}
 	if claims := n.takeIn(st.Claims); st.Base == 0 {
 		p.claims = claims
 	} else {
@@ -192,30 +197,30 @@ func (n *Node) body(p *peer, st *State) {
 	}
 	n.dirty, n.peersDirty, n.streamsDirty = true, true, true
 	n.takeWants(p, st.Wants)
-	p.advert, p.channel = st.Advert, st.Channels
-	if p.hash != st.Hash {
-		p.hash, p.driftedAt = st.Hash, n.now
-		if p.hash != n.cfg.Hash {
-			n.do(Note{Kind: NoteDrifted, Node: p.name})
+	p.Advert, p.Channel = st.Advert, st.Channels
+	if p.Hash != st.Hash {
+		p.Hash, p.DriftedAt = st.Hash, n.now
+		if p.Hash != n.cfg.Hash {
+			n.do(Note{Kind: NoteDrifted, Node: p.Name})
 		}
 	}
-	if st.ListHash != p.listKey || p.list == nil {
+	if st.ListHash != p.ListKey || p.list == nil {
 		n.takeList(p, st)
 	}
-	p.seen.List = p.listKey
+	p.Seen.List = p.ListKey
 	unaware := len(st.Names) > 0 // a peer that has met no node yet may be aware of this one
 	for _, k := range st.Names {
 		n.learn(k)
 		unaware = unaware && k.Node != n.self && k.Node != "" // an entry whose node it has not met may lead here
 	}
-	p.unaware = unaware
+	p.Unaware = unaware
 }
 
 // takeList adopts a peer's list of streams, unless it does not match its hash.
 func (n *Node) takeList(p *peer, st *State) {
 	list := normalList(st.List)
 	if hashList(list) != st.ListHash {
-		p.listKey, p.seen = "", Seen{} // answers crossed; ask for everything again
+		p.ListKey, p.Seen = "", Seen{} // answers crossed; ask for everything again
 		return
 	}
 	if same := n.listOf(st.ListHash); same != nil {
@@ -224,8 +229,8 @@ func (n *Node) takeList(p *peer, st *State) {
 	if list == nil {
 		list = []Listed{}
 	}
-	assumed := n.listAt(p.name)
-	p.list, p.listKey = list, st.ListHash
+	assumed := n.listAt(p.Name)
+	p.list, p.ListKey = list, st.ListHash
 	n.replan = n.replan || !sameList(assumed, list)
 	n.changed() // peers learn from this node which list it has
 }
@@ -242,7 +247,7 @@ func (n *Node) listOf(hash string) []Listed {
 		return n.own
 	}
 	for _, p := range n.peers {
-		if p.listKey == hash {
+		if p.ListKey == hash {
 			return p.list
 		}
 	}
@@ -256,7 +261,7 @@ func (n *Node) takeIn(in []Claim) []claim {
 	out := make([]claim, len(in))
 	for i, c := range in {
 		s := n.stream(c.Stream)
-		s.epoch = max(s.epoch, c.Epoch)
+		s.Epoch = max(s.Epoch, c.Epoch)
 		since := n.now - Instant(c.Since)*Millisecond
 		if c.Media != nil {
 			s.remember(*c.Media, n.now)
@@ -271,15 +276,15 @@ func (n *Node) ages(from *peer, st *State) {
 	for i := range st.Ages {
 		a := &st.Ages[i]
 		switch a.Node {
-		case from.name:
+		case from.Name:
 		case n.self:
-			from.counts = a.Returns
+			from.Counts = a.Returns
 			n.recallNumberings(a.Claims)
 			own := evidence{n.cfg.Instance, n.inc, n.seq}
 			if a.Instance != n.cfg.Instance && a.Inc >= n.inc || own.older(evidence{a.Instance, a.Inc, a.Seq}) {
 				n.inc = a.Inc + 1
 				n.changed()
-				n.do(Note{Kind: NoteBumped, Node: from.name})
+				n.do(Note{Kind: NoteBumped, Node: from.Name})
 			}
 		default:
 			if p := n.peer(a.Node); p != nil {
@@ -293,31 +298,31 @@ func (n *Node) ages(from *peer, st *State) {
 func (n *Node) takeRelayed(p *peer, a *Age) {
 	age := Instant(a.Age) * Millisecond
 	e := evidence{a.Instance, a.Inc, a.Seq}
-	if age >= p.stale || p.replaced(e.instance) {
+	if age >= p.Stale || p.replaced(e.Instance) {
 		return
 	}
-	if e.instance != p.said.instance && p.said.instance != "" && e.inc <= p.said.inc {
+	if e.Instance != p.Said.Instance && p.Said.Instance != "" && e.Inc <= p.Said.Inc {
 		return // of an instance that this node has not met and that is no later than the one it has
 	}
-	if e.instance != p.said.instance && p.met && n.now-age <= p.asked {
+	if e.Instance != p.Said.Instance && p.Met && n.now-age <= p.Asked {
 		return // it is older than the question that the last instance answered
 	}
-	full := a.Full && !p.relayedFull && e == p.relayed
-	if !full && (!p.said.older(e) || !p.relayed.older(e)) {
+	full := a.Full && !p.RelayedFull && e == p.Relayed
+	if !full && (!p.Said.older(e) || !p.Relayed.older(e)) {
 		return
 	}
-	if e.instance != p.relayed.instance {
-		if p.relayedFull || e.instance != p.said.instance { // else nothing follows from it but that the peer lives
+	if e.Instance != p.Relayed.Instance {
+		if p.RelayedFull || e.Instance != p.Said.Instance { // else nothing follows from it but that the peer lives
 			n.dirty, n.streamsDirty = true, true
 		}
-		p.relayedFull, p.relayedClaims = false, nil
+		p.RelayedFull, p.relayedClaims = false, nil
 	}
-	p.relayed, p.relayedAt = e, n.now-age
-	if at := n.now - age; !p.ever || at > p.evidenceAt {
-		p.evidenceAt, p.ever, p.slept = at, true, 0
+	p.Relayed, p.RelayedAt = e, n.now-age
+	if at := n.now - age; !p.Ever || at > p.EvidenceAt {
+		p.EvidenceAt, p.Ever, p.Slept = at, true, 0
 	}
 	if a.Full {
-		p.relayedFull, p.relayedClaims = true, n.takeIn(a.Claims)
+		p.RelayedFull, p.relayedClaims = true, n.takeIn(a.Claims)
 		n.dirty, n.streamsDirty = true, true
 	}
 }
@@ -325,28 +330,28 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 // expire finds out which peers are alive.
 func (n *Node) expire() {
 	for _, p := range n.peers {
-		alive := p.ever && n.now-p.evidenceAt-p.slept < p.stale
-		direct := p.met && n.now-p.directAt < p.stale
-		if direct != p.direct {
-			p.direct = direct
+		alive := p.Ever && n.now-p.EvidenceAt-p.Slept < p.Stale
+		direct := p.Met && n.now-p.DirectAt < p.Stale
+		if direct != p.Direct {
+			p.Direct = direct
 			n.dirty, n.peersDirty, n.streamsDirty = true, true, true
 		}
-		if alive != p.alive {
-			p.alive = alive
+		if alive != p.Alive {
+			p.Alive = alive
 			n.dirty, n.streamsDirty = true, true
 			if alive {
-				if p.lived {
-					p.generation++
+				if p.Lived {
+					p.Generation++
 				}
-				if p.deadInstance != "" && p.deadInstance == p.said.instance && !p.restarted() { // otherwise it counts as a restart
-					p.returns.add(n.now)
+				if p.DeadInstance != "" && p.DeadInstance == p.Said.Instance && !p.restarted() { // otherwise it counts as a restart
+					p.Returns.add(n.now)
 				}
-				p.deadInstance = ""
-				p.lived = true
-				n.do(Note{Kind: NoteAlive, Node: p.name})
+				p.DeadInstance = ""
+				p.Lived = true
+				n.do(Note{Kind: NoteAlive, Node: p.Name})
 			} else {
-				p.deadInstance = p.said.instance
-				n.do(Note{Kind: NoteStale, Node: p.name, Age: n.now - p.evidenceAt})
+				p.DeadInstance = p.Said.Instance
+				n.do(Note{Kind: NoteStale, Node: p.Name, Age: n.now - p.EvidenceAt})
 			}
 		}
 		n.updateStatus(p)
@@ -357,21 +362,21 @@ func (n *Node) expire() {
 func (n *Node) updateStatus(p *peer) {
 	s := Alive
 	switch {
-	case !p.direct && n.unauthorised(p):
+	case !p.Direct && n.unauthorised(p):
 		s = Refused
-	case !p.ever:
+	case !p.Ever:
 		s = NeverSeen
-	case !p.alive:
+	case !p.Alive:
 		s = Stale
-	case p.leaving:
+	case p.Leaving:
 		s = Draining
-	case p.met && !p.warm:
+	case p.Met && !p.Warm:
 		s = Booting
-	case p.met && p.hash != n.cfg.Hash:
+	case p.Met && p.Hash != n.cfg.Hash:
 		s = Drifted
 	}
-	if s != p.status {
-		p.status, p.since = s, n.now
+	if s != p.Status {
+		p.Status, p.Since = s, n.now
 		n.peersDirty = true
 	}
 }
@@ -381,7 +386,7 @@ func (n *Node) unauthorised(p *peer) bool {
 	any := false
 	for _, l := range n.links {
 		if l.peer == p {
-			if l.why != Unauthorised {
+			if l.Why != Unauthorised {
 				return false
 			}
 			any = true

@@ -10,7 +10,7 @@ func (n *Node) publishWanted(e PublishWanted) {
 		n.elsewhere(e)
 		return
 	}
-	if s.state != Idle && s.state != Stopping {
+	if s.State != Idle && s.State != Stopping {
 		n.do(PublishAnswer{Token: e.Token, Verdict: Busy, Node: n.self})
 		return
 	}
@@ -27,21 +27,21 @@ func (n *Node) publishWanted(e PublishWanted) {
 	}
 	top := ""
 	for _, c := range s.claimants {
-		if c.serves() && !c.c.Solo && c.p.name != e.Free && (top == "" || n.before(s, c.p.name, top)) {
-			top = c.p.name
+		if c.serves() && !c.c.Solo && c.p.Name != e.Free && (top == "" || n.before(s, c.p.Name, top)) {
+			top = c.p.Name
 		}
 	}
 	switch {
 	case top != "":
 		n.do(PublishAnswer{Token: e.Token, Verdict: AskNode, Node: top})
-	case s.state == Stopping:
+	case s.State == Stopping:
 		n.do(PublishAnswer{Token: e.Token, Verdict: Busy, Node: n.self})
 	default:
 		if n.full() && n.elsewhereFree(e) {
 			return
 		}
 		n.start(s, PublishedHere, "")
-		n.do(PublishAnswer{Token: e.Token, Verdict: Granted, Node: n.self, Epoch: s.epoch})
+		n.do(PublishAnswer{Token: e.Token, Verdict: Granted, Node: n.self, Epoch: s.Epoch})
 		n.dirty = true
 	}
 }
@@ -50,8 +50,8 @@ func (n *Node) publishWanted(e PublishWanted) {
 func (n *Node) elsewhereFree(e PublishWanted) bool {
 	best := ""
 	for _, p := range n.peers {
-		if p.staying() && p.direct && !n.fullPeer(p) && lists(p.list, e.Stream) && (best == "" || n.outscores(e.Stream, p.name, best)) {
-			best = p.name
+		if p.staying() && p.Direct && !n.fullPeer(p) && lists(p.list, e.Stream) && (best == "" || n.outscores(e.Stream, p.Name, best)) {
+			best = p.Name
 		}
 	}
 	if best != "" {
@@ -64,11 +64,11 @@ func (n *Node) elsewhereFree(e PublishWanted) bool {
 func (n *Node) elsewhere(e PublishWanted) {
 	best := ""
 	for _, p := range n.peers {
-		if !p.alive || p.leaving || p.name == e.Free || !lists(p.list, e.Stream) {
+		if !p.Alive || p.Leaving || p.Name == e.Free || !lists(p.list, e.Stream) {
 			continue
 		}
-		if best == "" || n.outscores(e.Stream, p.name, best) {
-			best = p.name
+		if best == "" || n.outscores(e.Stream, p.Name, best) {
+			best = p.Name
 		}
 	}
 	if best == "" {
@@ -80,11 +80,11 @@ func (n *Node) elsewhere(e PublishWanted) {
 
 func (n *Node) publishEnded(e PublishEnded) {
 	s := n.byName[e.Stream]
-	if s == nil || s.state == Idle || s.cfg != nil && s.cfg.Kind != Published {
+	if s == nil || s.State == Idle || s.cfg != nil && s.cfg.Kind != Published {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "publish ended"})
 		return
 	}
-	s.state, s.since, s.fails, s.detail = Idle, n.now, 0, ""
+	s.State, s.Since, s.Fails, s.Detail = Idle, n.now, 0, ""
 	n.dirty = true
 	n.changed()
 }

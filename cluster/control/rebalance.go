@@ -25,7 +25,7 @@ func (n *Node) rebalance() {
 		switch {
 		case taker < 0 || count[home] < count[taker] || count[home] == count[taker] && n.nodes[home] < n.nodes[taker]:
 			taker, stream = home, i
-		case home == taker && (count[at] > count[n.claimed[stream]] || count[at] == count[n.claimed[stream]] && s.name < n.planned[stream].name):
+		case home == taker && (count[at] > count[n.claimed[stream]] || count[at] == count[n.claimed[stream]] && s.Name < n.planned[stream].Name):
 			stream = i
 		}
 	}
@@ -33,7 +33,7 @@ func (n *Node) rebalance() {
 		return
 	}
 	s := n.planned[stream]
-	if s.mayReturn { // it is under way, or waits for its hold-down
+	if s.MayReturn { // it is under way, or waits for its hold-down
 		return
 	}
 	if next := n.rebalanced + max(1, n.fetch/Instant(n.cfg.RebalanceRate)); n.rebalanced != 0 && n.now < next {
@@ -41,9 +41,9 @@ func (n *Node) rebalance() {
 		return
 	}
 	n.rebalanced = n.now
-	s.mayReturn = true // rule R2 does the rest
+	s.MayReturn = true // rule R2 does the rest
 	n.dirty = true
-	n.do(Note{Kind: NoteRebalanced, Stream: s.name, Node: n.nodes[n.claimed[stream]]})
+	n.do(Note{Kind: NoteRebalanced, Stream: s.Name, Node: n.nodes[n.claimed[stream]]})
 	n.due(n.now + 1)
 }
 

@@ -15,25 +15,25 @@ func (n *Node) ask(s *stream) {
 	for _, c := range s.claimants {
 		if c.blocks() && !c.c.Solo {
 			several = of != ""
-			of = c.p.name
+			of = c.p.Name
 		}
 	}
 	switch {
 	case several: // the claimants are about to settle it
-	case s.askedOf != of:
+	case s.AskedOf != of:
 		if n.returning >= MaxReturning {
 			return
 		}
-		if s.askedOf == "" {
+		if s.AskedOf == "" {
 			n.returning++
-			s.returning = true
+			s.Returning = true
 		}
-		s.askedOf, s.askedAt, s.released = of, n.now, false
-		n.do(Note{Kind: NoteAsked, Stream: s.name, Node: of})
-		n.do(AskRelease{Stream: s.name, Node: of})
+		s.AskedOf, s.AskedAt, s.Released = of, n.now, false
+		n.do(Note{Kind: NoteAsked, Stream: s.Name, Node: of})
+		n.do(AskRelease{Stream: s.Name, Node: of})
 		n.due(n.now + n.stale)
-	case n.now < s.askedAt+n.stale:
-		n.due(s.askedAt + n.stale)
+	case n.now < s.AskedAt+n.stale:
+		n.due(s.AskedAt + n.stale)
 	default:
 		n.start(s, n.reason(s), "")
 	}
@@ -41,19 +41,19 @@ func (n *Node) ask(s *stream) {
 
 // unask forgets that this node has asked for a stream.
 func (n *Node) unask(s *stream) {
-	if s.askedOf != "" && s.state == Idle {
+	if s.AskedOf != "" && s.State == Idle {
 		n.endReturn(s)
-		s.askedOf, s.released = "", false
+		s.AskedOf, s.Released = "", false
 	}
 }
 
 // released takes in that a node has let go of a stream. Its claim, which is older, no longer counts.
 func (n *Node) released(e Released) {
 	s := n.byName[e.Stream]
-	if s == nil || s.askedOf == "" || s.askedOf != e.Node {
+	if s == nil || s.AskedOf == "" || s.AskedOf != e.Node {
 		return
 	}
-	s.released = true
+	s.Released = true
 	n.dirty = true
 }
 
@@ -61,22 +61,22 @@ func (n *Node) released(e Released) {
 func (n *Node) releaseAsked(e ReleaseAsked) {
 	s, p := n.byName[e.Stream], n.peer(e.From)
 	switch {
-	case s == nil || !s.active() && s.state != Stopping:
+	case s == nil || !s.active() && s.State != Stopping:
 		n.do(ReleaseAnswer{Token: e.Token, Released: true})
-	case s.state == Stopping && len(s.releases) < maxReleases:
-		s.releases = append(s.releases, e.Token)
-	case s.state == Stopping || !s.movable() || p == nil || !p.staying() || !n.before(s, e.From, n.self):
+	case s.State == Stopping && len(s.Releases) < maxReleases:
+		s.Releases = append(s.Releases, e.Token)
+	case s.State == Stopping || !s.movable() || p == nil || !p.staying() || !n.before(s, e.From, n.self):
 		n.do(ReleaseAnswer{Token: e.Token})
 	default:
-		s.releases = append(s.releases, e.Token)
+		s.Releases = append(s.Releases, e.Token)
 		n.stop(s, e.From, Yielded)
 	}
 }
 
 // answerReleases answers the requests for a stream that wait for its release.
 func (n *Node) answerReleases(s *stream, released bool) {
-	for _, token := range s.releases {
+	for _, token := range s.Releases {
 		n.do(ReleaseAnswer{Token: token, Released: released})
 	}
-	s.releases = s.releases[:0]
+	s.Releases = s.Releases[:0]
 }

@@ -32,7 +32,7 @@ func (n *Node) gather() {
 		s.claimants = s.claimants[:0]
 	}
 	for _, p := range n.peers {
-		if !p.alive {
+		if !p.Alive {
 			continue
 		}
 		claims, direct := p.current()
@@ -47,7 +47,7 @@ func (n *Node) gather() {
 func (n *Node) spill() {
 	clear(n.live)
 	for _, p := range n.peers {
-		n.live[p.index] = p.alive && !p.leaving
+		n.live[p.index] = p.Alive && !p.Leaving
 	}
 	n.live[n.me] = !n.draining
 	for i, s := range n.planned {
@@ -64,44 +64,44 @@ func (n *Node) spill() {
 // holder returns the index of the node that has a stream now, or -1: of several claimants the first in the order.
 func (n *Node) holder(s *stream) int {
 	at, name := -1, ""
-	if s.active() && s.fails == 0 || s.state == Running {
+	if s.active() && s.Fails == 0 || s.State == Running {
 		at, name = n.me, n.self
 	}
 	for _, c := range s.claimants {
-		if c.blocks() && !c.c.Solo && (at < 0 || n.before(s, c.p.name, name)) {
-			at, name = c.p.index, c.p.name
+		if c.blocks() && !c.c.Solo && (at < 0 || n.before(s, c.p.Name, name)) {
+			at, name = c.p.index, c.p.Name
 		}
 	}
 	return at
 }
 
 // before is the static total order of a stream as this node sees it.
-func (n *Node) before(s *stream, a, b string) bool { return place.Before(s.name, s.pin, s.home, a, b) }
+func (n *Node) before(s *stream, a, b string) bool { return place.Before(s.Name, s.Pin, s.Home, a, b) }
 
 func (n *Node) outscores(stream, a, b string) bool { return place.Before(stream, "", "", a, b) }
 
 // above says whether a claimant comes strictly before this node, by the static order, or by score alone.
 func (n *Node) above(s *stream, c claimant, byScore bool) bool {
 	if byScore {
-		return n.outscores(s.name, c.p.name, n.self)
+		return n.outscores(s.Name, c.p.Name, n.self)
 	}
-	return n.before(s, c.p.name, n.self)
+	return n.before(s, c.p.Name, n.self)
 }
 
 // agrees says whether a claimant takes the same nodes for the first of the order as this one.
-func (s *stream) agrees(c claimant) bool { return c.c.Pin == s.pin && c.c.Home == s.home }
+func (s *stream) agrees(c claimant) bool { return c.c.Pin == s.Pin && c.c.Home == s.Home }
 
 // decide takes the decisions on one stream.
 func (n *Node) decide(s *stream) {
-	if s.askedOf != "" && (!s.single() || n.draining || !n.warm) {
+	if s.AskedOf != "" && (!s.single() || n.draining || !n.warm) {
 		n.unask(s)
 	}
 	switch c := s.cfg; {
-	case c == nil || c.Disabled || s.active() && (c.Kind == Published) != (s.why == PublishedHere):
+	case c == nil || c.Disabled || s.active() && (c.Kind == Published) != (s.Why == PublishedHere):
 		if s.active() {
 			n.stop(s, "", Removed)
-		} else if s.state == Failed {
-			s.state, s.since, s.fails, s.detail = Idle, n.now, 0, ""
+		} else if s.State == Failed {
+			s.State, s.Since, s.Fails, s.Detail = Idle, n.now, 0, ""
 			n.changed()
 		}
 	case n.unwanted(s) && !n.draining:
@@ -111,8 +111,8 @@ func (n *Node) decide(s *stream) {
 			n.yield(s, Outranked)
 		}
 	case !c.Clustered:
-		if s.active() && s.why != NotClustered { // since an edit
-			s.why, s.of = NotClustered, ""
+		if s.active() && s.Why != NotClustered { // since an edit
+			s.Why, s.Of = NotClustered, ""
 			n.changed()
 		} else if !n.draining && (!c.OnDemand || s.wantedHere(n.now)) && n.startable(s) {
 			n.start(s, NotClustered, "")
@@ -120,23 +120,23 @@ func (n *Node) decide(s *stream) {
 	case s.active() && n.draining:
 		n.handOn(s)
 	case s.active():
-		if s.why == NotClustered { // until an edit
-			s.why, s.of = n.reason(s), n.spillOf(s)
+		if s.Why == NotClustered { // until an edit
+			s.Why, s.Of = n.reason(s), n.spillOf(s)
 			n.changed()
 		}
 		n.yield(s, Yielded)
-	case s.state != Stopping && n.warm && !n.draining && s.index >= 0:
+	case s.State != Stopping && n.warm && !n.draining && s.index >= 0:
 		n.claim(s)
 	}
 }
 
 // startable says whether a stream can be started now; if it is only waiting for its next attempt, that is noted.
 func (n *Node) startable(s *stream) bool {
-	if s.state != Idle && s.state != Failed {
+	if s.State != Idle && s.State != Failed {
 		return false
 	}
-	if s.state == Failed && n.now < s.retryAt {
-		n.due(s.retryAt)
+	if s.State == Failed && n.now < s.RetryAt {
+		n.due(s.RetryAt)
 		return false
 	}
 	return true
@@ -157,20 +157,20 @@ func (n *Node) yield(s *stream, why StopReason) {
 		agree := s.agrees(c)
 		if !agree {
 			differ = true
-			if s.differs < 0 {
-				s.differs = n.now
+			if s.Differs < 0 {
+				s.Differs = n.now
 			}
-			if n.now-s.differs < n.stale {
-				n.due(s.differs + n.stale)
+			if n.now-s.Differs < n.stale {
+				n.due(s.Differs + n.stale)
 				continue
 			}
 		}
-		if n.above(s, c, !agree) && (to == "" || n.before(s, c.p.name, to)) {
-			to = c.p.name
+		if n.above(s, c, !agree) && (to == "" || n.before(s, c.p.Name, to)) {
+			to = c.p.Name
 		}
 	}
 	if !differ {
-		s.differs = -1
+		s.Differs = -1
 	}
 	if to != "" {
 		n.stop(s, to, why)
@@ -188,11 +188,11 @@ func (n *Node) handOn(s *stream) {
 	}
 	for _, c := range s.claimants {
 		if c.direct && c.c.State == ClaimRunning && !c.c.Solo {
-			n.stop(s, c.p.name, HandedOn)
+			n.stop(s, c.p.Name, HandedOn)
 			return
 		}
 	}
-	if s.state == Starting {
+	if s.State == Starting {
 		n.stop(s, "", HandedOn) // it has no viewer yet
 	}
 }
@@ -202,15 +202,15 @@ func (n *Node) claim(s *stream) {
 	blocked, served := false, false
 	for _, c := range s.claimants {
 		if !c.c.Solo {
-			blocked = blocked || c.blocks() && !(s.released && c.p.name == s.askedOf)
+			blocked = blocked || c.blocks() && !(s.Released && c.p.Name == s.AskedOf)
 			served = served || c.serves()
 		}
 	}
 	switch {
 	case served || s.idle():
-		s.unserved = -1
-	case s.unserved < 0:
-		s.unserved = n.now
+		s.Unserved = -1
+	case s.Unserved < 0:
+		s.Unserved = n.now
 	}
 	chosen := n.placed[s.index] == n.me
 	switch {
@@ -229,12 +229,12 @@ func (n *Node) reason(s *stream) Reason {
 	switch {
 	case s.demandable():
 		return OnDemand
-	case n.self == s.pin:
+	case n.self == s.Pin:
 		return Pinned
-	case n.self == s.home:
+	case n.self == s.Home:
 		return Home
 	}
-	if p := n.peer(s.home); p != nil && p.staying() {
+	if p := n.peer(s.Home); p != nil && p.staying() {
 		return FullElsewhere
 	}
 	return Spill
@@ -244,7 +244,7 @@ func (n *Node) reason(s *stream) Reason {
 func (n *Node) spillOf(s *stream) string {
 	switch n.reason(s) {
 	case Spill, FullElsewhere:
-		return s.home
+		return s.Home
 	}
 	return ""
 }
@@ -253,16 +253,16 @@ func (n *Node) spillOf(s *stream) string {
 // order. That node sees the stream running here and stops. So its evidence has to be direct and its file has to list this
 // node: otherwise both nodes would run the stream for as long as they have only relayed evidence of each other, or none.
 func (n *Node) takeBack(s *stream) {
-	if s.pin != n.self && (s.home != n.self || !s.mayReturn) {
+	if s.Pin != n.self && (s.Home != n.self || !s.MayReturn) {
 		return
 	}
 	for _, c := range s.claimants {
-		if c.blocks() && !c.c.Solo && (!c.direct || c.p.unaware || n.above(s, c, !s.agrees(c))) {
+		if c.blocks() && !c.c.Solo && (!c.direct || c.p.Unaware || n.above(s, c, !s.agrees(c))) {
 			n.unask(s)
 			return
 		}
 	}
-	at := max(n.boot+n.holddown(), s.holdUntil)
+	at := max(n.boot+n.holddown(), s.HoldUntil)
 	switch {
 	case n.now < at:
 		n.due(at)
@@ -271,7 +271,7 @@ func (n *Node) takeBack(s *stream) {
 		n.ask(s)
 	case n.returning < MaxReturning:
 		n.returning++
-		s.returning = true
+		s.Returning = true
 		n.start(s, n.reason(s), "")
 	}
 }
@@ -280,13 +280,13 @@ func (n *Node) takeBack(s *stream) {
 // G after the one before it in the order. That mends views that differ, and nodes that cannot reach the source.
 func (n *Node) fallBack(s *stream) {
 	rank := Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live))
-	at := max(s.unserved, s.tried) + rank*n.grace()
+	at := max(s.Unserved, s.Tried) + rank*n.grace()
 	switch {
 	case n.now < at:
 		n.due(at)
 	case n.full() && n.roomFor(s):
 	default:
-		n.start(s, Fallback, s.home)
+		n.start(s, Fallback, s.Home)
 	}
 }
 
@@ -299,7 +299,7 @@ func (n *Node) drainedYet() {
 	for _, s := range n.streams {
 		switch {
 		case !s.movable():
-		case s.state == Stopping, s.active() && n.takeable(s):
+		case s.State == Stopping, s.active() && n.takeable(s):
 			return
 		case s.active():
 			left++
@@ -324,12 +324,12 @@ func (n *Node) rebuild(forget bool) {
 	n.nodes = n.nodes[:0]
 	n.nodes = append(n.nodes, n.self)
 	for _, p := range n.peers {
-		n.nodes = append(n.nodes, p.name)
+		n.nodes = append(n.nodes, p.Name)
 	}
 	slices.Sort(n.nodes)
 	n.nodes = slices.Clone(slices.Compact(n.nodes)) // the plan keeps it
 	for _, p := range n.peers {
-		p.index, _ = slices.BinarySearch(n.nodes, p.name)
+		p.index, _ = slices.BinarySearch(n.nodes, p.Name)
 	}
 	n.me, _ = slices.BinarySearch(n.nodes, n.self)
 
@@ -343,7 +343,7 @@ func (n *Node) rebuild(forget bool) {
 		s.index = -1
 		if s.clustered {
 			s.index = len(list)
-			list = append(list, place.Stream{Name: s.name, Pin: s.pin, On: s.on})
+			list = append(list, place.Stream{Name: s.Name, Pin: s.Pin, On: s.on})
 			n.planned = append(n.planned, s)
 		}
 	}
@@ -356,14 +356,14 @@ func (n *Node) rebuild(forget bool) {
 		if s.index >= 0 && n.plan.Home(s.index) >= 0 {
 			home = n.nodes[n.plan.Home(s.index)]
 		}
-		if home == s.home {
+		if home == s.Home {
 			continue
 		}
 		moved = true
 		if home == n.self && n.settled && !s.active() {
-			s.mayReturn = false // an edit made this node its home: the node that runs it keeps it
+			s.MayReturn = false // an edit made this node its home: the node that runs it keeps it
 		}
-		s.home = home
+		s.Home = home
 	}
 	if moved {
 		n.changed() // claims carry the home
@@ -378,9 +378,9 @@ func (n *Node) rebuild(forget bool) {
 func (n *Node) readLists() {
 	alike := true
 	for _, p := range n.peers {
-		key := p.listKey
+		key := p.ListKey
 		if p.list == nil {
-			key = p.listHint
+			key = p.ListHint
 		}
 		alike = alike && (key == "" || key == n.ownHash)
 	}
@@ -408,11 +408,11 @@ func (n *Node) forget() {
 		}
 	}
 	n.streams = slices.DeleteFunc(n.streams, func(s *stream) bool {
-		if s.listed || s.cfg != nil || s.state != Idle || claimed[s] {
+		if s.listed || s.cfg != nil || s.State != Idle || claimed[s] {
 			return false
 		}
 		n.untell(s)
-		delete(n.byName, s.name)
+		delete(n.byName, s.Name)
 		return true
 	})
 	n.added = 0
@@ -457,7 +457,7 @@ func (n *Node) listAt(name string) []Listed {
 	case p.list != nil:
 		return p.list
 	}
-	if list := n.listOf(p.listHint); list != nil {
+	if list := n.listOf(p.ListHint); list != nil {
 		return list
 	}
 	return n.own
@@ -468,8 +468,8 @@ func (n *Node) setPin(s *stream, pin string) {
 	if pin != "" {
 		node, _ = n.resolvePin(pin)
 	}
-	if s.pin != node {
-		s.pin = node
+	if s.Pin != node {
+		s.Pin = node
 		n.changed() // claims carry the pin
 	}
 }
@@ -477,18 +477,18 @@ func (n *Node) setPin(s *stream, pin string) {
 // reportUnknownPins says once of each pin of this node's file that it names no node.
 func (n *Node) reportUnknownPins() {
 	for _, s := range n.streams {
-		if s.cfg == nil || s.cfg.Pin == "" || s.cfg.Pin == s.badPin {
+		if s.cfg == nil || s.cfg.Pin == "" || s.cfg.Pin == s.BadPin {
 			continue
 		}
 		if _, ok := n.resolvePin(s.cfg.Pin); ok {
 			continue
 		}
-		s.badPin = s.cfg.Pin
+		s.BadPin = s.cfg.Pin
 		detail := s.cfg.Pin
 		if near := n.nearest(s.cfg.Pin); near != "" {
 			detail += ", nearest known: " + near
 		}
-		n.do(Note{Kind: NoteUnknownPin, Stream: s.name, Detail: detail})
+		n.do(Note{Kind: NoteUnknownPin, Stream: s.Name, Detail: detail})
 	}
 }
 

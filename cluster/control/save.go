@@ -15,46 +15,26 @@ type Saved struct {
 	Busy, Overful, Dirty, Replan       bool
 	OverfulSince, Rebalanced           Instant
 	Added, Returning                   int
-	Lists                              [][]Listed // of the peers
+	Lists                              [][]Listed // of the peers, each once
 	Links                              []SavedLink
 	Peers                              []SavedPeer
-	Streams                            []SavedStream
+	Streams                            []streamState
 	Waiting                            []PublishWanted
-
-	ToldVersion, GoneFrom uint64
-	Gone                  []SavedGone
+	ToldVersion, GoneFrom              uint64
+	Gone                               []gone
 }
 
 // A SavedLink is the state of a peer entry.
 type SavedLink struct {
-	Provisional, Instance string
-	Self                  bool
-	Peer                  string
-	Tried, Answered       bool
-	Why                   FailReason
-	Detail                string
-	Next, Last            Instant
-	Flights               []SavedFlight
+	linkState
+	Peer string // its name
 }
 
-// A SavedGone is a claim that is over.
-type SavedGone struct {
-	Stream  string
-	Version uint64
-}
-
-// A SavedTold is a claim as it was told last.
-type SavedTold struct {
-	Claim          Claim
-	Media          Media
-	Since, MediaAt Instant
-	Version        uint64
-}
-
-// A SavedFlight is a fetch that is under way.
-type SavedFlight struct {
-	ID uint64
-	At Instant
+// A SavedPeer is the state of another node.
+type SavedPeer struct {
+	peerState
+	List                  int // in Saved.Lists; -1: not known
+	Claims, RelayedClaims []SavedClaim
 }
 
 // A SavedClaim is a claim of a peer.
@@ -63,101 +43,29 @@ type SavedClaim struct {
 	Since Instant
 }
 
-// A SavedPeer is the state of another node.
-type SavedPeer struct {
-	Name                string
-	Met                 bool
-	Stale               Instant
-	SaidInstance        string
-	SaidInc, SaidSeq    uint64
-	DirectAt, Asked     Instant
-	Seen                Seen
-	Claims              []SavedClaim
-	Advert              Advert
-	Load                Load
-	Hash                string
-	List                int // in Lists; -1: not known
-	ListKey, ListHint   string
-	Wants               []string
-	Warm, Leaving, Busy bool
-	Limits              Limits
-	Channel             int
-	RelayedInstance     string
-	RelayedInc          uint64
-	RelayedSeq          uint64
-	RelayedAt           Instant
-	RelayedFull         bool
-	RelayedClaims       []SavedClaim
-	Forgotten           [maxForgotten]string
-	Ever, Alive, Direct bool
-	Lived               bool
-	EvidenceAt, Slept   Instant
-	Generation          uint64
-	Returns             []Instant
-	DeadInstance        string
-	Counts              int
-	RTT                 Instant
-	Status              Status
-	Since, DriftedAt    Instant
-	Unaware             bool
-}
-
-// A SavedStream is the state of a stream.
-type SavedStream struct {
-	Name, Pin, Home, BadPin string
-	State                   Activity
-	Since                   Instant
-	Why                     Reason
-	Of, Detail, To          string
-	Returning               bool
-	Fails                   int
-	RetryAt, Tried          Instant
-	AskedOf                 string
-	AskedAt                 Instant
-	Released                bool
-	Releases                []uint64
-	MayReturn               bool
-	HoldUntil               Instant
-	Returns                 []Instant
-	Unserved, Differs       Instant
-	Epoch                   uint64
-	Media                   Media
-	MediaAt                 Instant
-	Told                    *SavedTold
-	WantUntil, LastWanted   Instant
-	Wanted                  bool
-}
-
 // Save returns all that the node knows after its last step.
 func (n *Node) Save() *Saved {
 	s := &Saved{
 		Config: n.cfg, Self: n.self, Inc: n.inc, Seq: n.seq, Version: n.version, FetchID: n.fetchID, Random: uint64(n.random),
 		Load: n.load, Now: n.now, Boot: n.boot, Wake: n.wake, WarmFrom: n.warmFrom, EvalAt: n.evalAt,
 		Warm: n.warm, Settled: n.settled, Named: n.named, Draining: n.draining, Drained: n.drained,
-		Busy: n.busy, Overful: n.overful, OverfulSince: n.overfulSince, Rebalanced: n.rebalanced, Dirty: n.dirty, Replan: n.replan, Added: n.added, Returning: n.returning,
-		Waiting: slices.Clone(n.waiting),
+		Busy: n.busy, Overful: n.overful, OverfulSince: n.overfulSince, Rebalanced: n.rebalanced,
+		Dirty: n.dirty, Replan: n.replan, Added: n.added, Returning: n.returning,
+		Waiting: slices.Clone(n.waiting), ToldVersion: n.toldVersion, GoneFrom: n.goneFrom, Gone: slices.Clone(n.gone),
 	}
 	for _, l := range n.links {
-		v := SavedLink{
-			Provisional: l.provisional, Instance: l.instance, Self: l.self, Tried: l.tried, Answered: l.answered,
-			Why: l.why, Detail: l.detail, Next: l.next, Last: l.last,
-		}
+		v := SavedLink{linkState: l.linkState}
+		v.Flights = slices.Clone(l.Flights)
 		if l.peer != nil {
-			v.Peer = l.peer.name
-		}
-		for _, f := range l.flights {
-			v.Flights = append(v.Flights, SavedFlight{f.id, f.at})
+			v.Peer = l.peer.Name
 		}
 		s.Links = append(s.Links, v)
 	}
-	s.ToldVersion, s.GoneFrom = n.toldVersion, n.goneFrom
-	for _, g := range n.gone {
-		s.Gone = append(s.Gone, SavedGone{g.stream, g.version})
-	}
 	at := map[string]int{} // by hash of the list
 	for _, p := range n.peers {
-		v := p.save()
-		if v.List = -1; p.list != nil {
+		v := SavedPeer{peerState: p.peerState, List: -1, Claims: saveClaims(p.claims), RelayedClaims: saveClaims(p.relayedClaims)}
+		v.Returns = slices.Clone(p.Returns)
+		if p.list != nil {
 			key := hashList(p.list)
 			if _, ok := at[key]; !ok {
 				at[key] = len(s.Lists)
@@ -169,9 +77,20 @@ func (n *Node) Save() *Saved {
 	}
 	n.sortStreams()
 	for _, t := range n.streams {
-		s.Streams = append(s.Streams, t.save())
+		s.Streams = append(s.Streams, t.copy())
 	}
 	return s
+}
+
+// copy returns the state, with slices and what it points to of its own.
+func (s *streamState) copy() streamState {
+	v := *s
+	v.Releases, v.Returns = slices.Clone(s.Releases), slices.Clone(s.Returns)
+	if s.Told != nil {
+		t := *s.Told
+		v.Told = &t
+	}
+	return v
 }
 
 func saveClaims(in []claim) (out []SavedClaim) {
@@ -189,32 +108,10 @@ func (n *Node) restoreClaims(in []SavedClaim) []claim {
 	return out
 }
 
-func (p *peer) save() SavedPeer {
-	return SavedPeer{
-		Name: p.name, Met: p.met, Stale: p.stale, SaidInstance: p.said.instance, SaidInc: p.said.inc, SaidSeq: p.said.seq,
-		DirectAt: p.directAt, Asked: p.asked, Seen: p.seen, Claims: saveClaims(p.claims), Advert: p.advert, Load: p.load, Hash: p.hash,
-		ListKey: p.listKey, ListHint: p.listHint, Wants: slices.Clone(p.wants), Warm: p.warm, Leaving: p.leaving, Busy: p.busy, Limits: p.limits, Channel: p.channel,
-		Unaware:         p.unaware,
-		RelayedInstance: p.relayed.instance, RelayedInc: p.relayed.inc, RelayedSeq: p.relayed.seq, RelayedAt: p.relayedAt,
-		RelayedFull: p.relayedFull, RelayedClaims: saveClaims(p.relayedClaims), Forgotten: p.forgotten,
-		Ever: p.ever, Alive: p.alive, Direct: p.direct, Lived: p.lived, EvidenceAt: p.evidenceAt, Slept: p.slept,
-		Generation: p.generation, Returns: slices.Clone(p.returns), DeadInstance: p.deadInstance, Counts: p.counts, RTT: p.rtt,
-		Status: p.status, Since: p.since, DriftedAt: p.driftedAt,
-	}
-}
-
+// restorePeer makes a peer of its state.
 func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
-	p := &peer{
-		name: v.Name, met: v.Met, stale: v.Stale, said: evidence{v.SaidInstance, v.SaidInc, v.SaidSeq},
-		directAt: v.DirectAt, asked: v.Asked, seen: v.Seen, claims: n.restoreClaims(v.Claims), advert: v.Advert, load: v.Load, hash: v.Hash,
-		listKey: v.ListKey, listHint: v.ListHint, wants: slices.Clone(v.Wants), warm: v.Warm, leaving: v.Leaving, busy: v.Busy, limits: v.Limits, channel: v.Channel,
-		unaware: v.Unaware,
-		relayed: evidence{v.RelayedInstance, v.RelayedInc, v.RelayedSeq}, relayedAt: v.RelayedAt, relayedFull: v.RelayedFull,
-		relayedClaims: n.restoreClaims(v.RelayedClaims), forgotten: v.Forgotten,
-		ever: v.Ever, alive: v.Alive, direct: v.Direct, lived: v.Lived, evidenceAt: v.EvidenceAt, slept: v.Slept,
-		generation: v.Generation, returns: slices.Clone(v.Returns), deadInstance: v.DeadInstance, counts: v.Counts, rtt: v.RTT,
-		status: v.Status, since: v.Since, driftedAt: v.DriftedAt,
-	}
+	p := &peer{peerState: v.peerState, claims: n.restoreClaims(v.Claims), relayedClaims: n.restoreClaims(v.RelayedClaims)}
+	p.Returns = slices.Clone(v.Returns)
 	if v.List >= 0 && v.List < len(lists) {
 		p.list = lists[v.List]
 		if p.list == nil {
@@ -224,41 +121,15 @@ func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 	return p
 }
 
-func (s *stream) save() SavedStream {
-	v := SavedStream{
-		Name: s.name, Pin: s.pin, Home: s.home, BadPin: s.badPin, State: s.state, Since: s.since, Why: s.why, Of: s.of,
-		Detail: s.detail, To: s.to, Returning: s.returning, Fails: s.fails, RetryAt: s.retryAt, Tried: s.tried,
-		AskedOf: s.askedOf, AskedAt: s.askedAt, Released: s.released, Releases: slices.Clone(s.releases),
-		MayReturn: s.mayReturn, HoldUntil: s.holdUntil, Returns: slices.Clone(s.returns), Unserved: s.unserved, Differs: s.differs,
-		Epoch: s.epoch, Media: s.media, MediaAt: s.mediaAt,
-		WantUntil: s.wantUntil, LastWanted: s.lastWanted, Wanted: s.wanted,
-	}
-	if t := s.told; t != nil {
-		v.Told = &SavedTold{Claim: t.claim, Media: t.media, Since: t.since, MediaAt: t.mediaAt, Version: t.version}
-	}
-	return v
-}
-
-func (s *stream) restore(v SavedStream) {
-	s.told = nil
-	s.wantUntil, s.lastWanted, s.wanted = v.WantUntil, v.LastWanted, v.Wanted
-	if t := v.Told; t != nil {
-		s.told = &told{claim: t.Claim, media: t.Media, since: t.Since, mediaAt: t.MediaAt, version: t.Version}
-	}
-	s.pin, s.home, s.badPin, s.state, s.since, s.why, s.of = v.Pin, v.Home, v.BadPin, v.State, v.Since, v.Why, v.Of
-	s.detail, s.to, s.returning, s.fails, s.retryAt, s.tried = v.Detail, v.To, v.Returning, v.Fails, v.RetryAt, v.Tried
-	s.askedOf, s.askedAt, s.released, s.releases = v.AskedOf, v.AskedAt, v.Released, slices.Clone(v.Releases)
-	s.mayReturn, s.holdUntil, s.returns, s.unserved = v.MayReturn, v.HoldUntil, slices.Clone(v.Returns), v.Unserved
-	s.differs = v.Differs
-	s.epoch, s.media, s.mediaAt = v.Epoch, v.Media, v.MediaAt
-}
-
 // Restore returns a node that goes on where the saved one was.
 func Restore(v *Saved) *Node {
 	n := New(v.Config, v.Boot)
-	for i := range v.Streams {
-		n.stream(v.Streams[i].Name).restore(v.Streams[i])
+	restoreStreams := func() {
+		for i := range v.Streams {
+			n.stream(v.Streams[i].Name).streamState = v.Streams[i].copy()
+		}
 	}
+	restoreStreams()
 	n.peers = nil
 	for _, p := range v.Peers {
 		n.peers = append(n.peers, n.restorePeer(p, v.Lists))
@@ -267,13 +138,8 @@ func Restore(v *Saved) *Node {
 		if i >= len(v.Links) {
 			break
 		}
-		s := v.Links[i]
-		l.provisional, l.instance, l.self, l.peer = s.Provisional, s.Instance, s.Self, n.peer(s.Peer)
-		l.tried, l.answered, l.why, l.detail, l.next, l.last = s.Tried, s.Answered, s.Why, s.Detail, s.Next, s.Last
-		l.flights = nil
-		for _, f := range s.Flights {
-			l.flights = append(l.flights, flight{f.ID, f.At})
-		}
+		l.linkState, l.peer = v.Links[i].linkState, n.peer(v.Links[i].Peer)
+		l.Flights = slices.Clone(l.Flights)
 	}
 	n.self, n.named, n.settled = v.Self, v.Named, v.Settled
 	n.now = v.Now
@@ -281,19 +147,14 @@ func Restore(v *Saved) *Node {
 		n.rebuild(false)
 		n.gather()
 	}
-	for i := range v.Streams { // as before the plan was made
-		n.stream(v.Streams[i].Name).restore(v.Streams[i])
-	}
+	restoreStreams() // as they were before the plan was made
 	n.inc, n.seq, n.version, n.fetchID, n.random = v.Inc, v.Seq, v.Version, v.FetchID, random(v.Random)
 	n.load, n.boot, n.wake, n.warmFrom, n.evalAt = v.Load, v.Boot, v.Wake, v.WarmFrom, v.EvalAt
 	n.warm, n.draining, n.drained = v.Warm, v.Draining, v.Drained
 	n.busy, n.overful, n.overfulSince, n.rebalanced = v.Busy, v.Overful, v.OverfulSince, v.Rebalanced
 	n.dirty, n.replan, n.added, n.returning = v.Dirty, v.Replan, v.Added, v.Returning
 	n.waiting = slices.Clone(v.Waiting)
-	n.toldVersion, n.goneFrom, n.gone = v.ToldVersion, v.GoneFrom, nil
-	for _, g := range v.Gone {
-		n.gone = append(n.gone, gone{g.Stream, g.Version})
-	}
+	n.toldVersion, n.goneFrom, n.gone = v.ToldVersion, v.GoneFrom, slices.Clone(v.Gone)
 	n.out = n.out[:0]
 	return n
 }

@@ -30,60 +30,64 @@ func (a Activity) String() string {
 
 // A stream is what the node knows and does of one stream.
 type stream struct {
-	name string
-	cfg  *Stream // nil unless the node's own file has it
+	streamState
+	cfg *Stream // nil unless the node's own file has it
 
 	// What the files of the group say. Where they differ, the file of the first node by name decides.
 	listed    bool
 	published bool
 	clustered bool
-	pin       string    // name of the node it is pinned to; empty if none
-	home      string    // empty if none
+	onDemand  bool
 	index     int       // in the plan, or -1
 	on        place.Set // the nodes that may capture it for the group; nil: all
 	has       place.Set // the nodes whose file has it in any way; nil: all
-	badPin    string    // a pin that was complained of
+
+	claimants []claimant // of live peers, by name
+}
+
+// A streamState is the part of a [stream] that does not follow from anything else.
+type streamState struct {
+	Name   string
+	Pin    string // the node it is pinned to; empty if none
+	Home   string // empty if none
+	BadPin string // a pin of which it has been said that it names no node
 
 	// What this node does.
-	state     Activity
-	since     Instant
-	why       Reason
-	of        string
-	detail    string // the last failure
-	to        string // the node that has it now, while stopping
-	returning bool   // taken back from another (R2)
-	fails     int    // in a row
-	retryAt   Instant
-	tried     Instant // end of the last attempt
+	State     Activity
+	Since     Instant
+	Why       Reason
+	Of        string
+	Detail    string  // the last failure
+	To        string  // the node that has it now, while stopping
+	Returning bool    // it is being taken back from another (R2)
+	Fails     int     // in a row
+	RetryAt   Instant // after a failure
+	Tried     Instant // end of the last attempt
 
 	// With a source that allows one connection: the node that this one has asked to let go of it, when, and whether it did;
 	// and the requests of other nodes that wait for its end here.
-	askedOf  string
-	askedAt  Instant
-	released bool
-	releases []uint64 // tokens
+	AskedOf  string
+	AskedAt  Instant
+	Released bool
+	Releases []uint64 // tokens
 
-	// mayReturn says that the stream may be taken back from a running claimant when this node is its home: after the
+	// MayReturn says that the stream may be taken back from a running claimant when this node is its home: after the
 	// node's own return, never after an edit made it the home.
-	mayReturn bool
-	holdUntil Instant // no taking back before
-	returns   returns // when it was taken back
+	MayReturn bool
+	HoldUntil Instant // no taking back before
+	Returns   returns // when it was taken back
 
-	unserved Instant // since when no node serves it; -1 if one does
-	differs  Instant // since when a claimant that could be yielded to names another pin or home; -1 if none does
-	epoch    uint64  // the highest seen
-	media    Media
-	mediaAt  Instant // of the anchor segment; meaningless before media is known
+	Unserved Instant // since when no node serves it; -1 if one does
+	Differs  Instant // since when a claimant that could be yielded to names another pin or home; -1 if none does
+	Epoch    uint64  // the highest seen
+	Media    Media
+	MediaAt  Instant // of the anchor segment; meaningless before media is known
+	Told     *told   // the claim as peers know it; nil if there is none
 
-	// Of an on-demand stream: whether some file has it so, until when clients of this node want it, whether any do, and
-	// when any did last.
-	onDemand   bool
-	wantUntil  Instant
-	wanted     bool
-	lastWanted Instant
-
-	claimants []claimant // of live peers, by name
-	told      *told      // the claim as peers know it; nil if there is none
+	// Of an on-demand stream: until when clients of this node want it, whether any do, and when any did last.
+	WantUntil  Instant
+	Wanted     bool
+	LastWanted Instant
 }
 
 // A claimant is a live peer with a claim.
@@ -108,14 +112,14 @@ func (c claimant) blocks() bool {
 func (c claimant) serves() bool { return c.c.State == ClaimDraining || c.blocks() }
 
 // active says whether the node holds a capture of it, or a publisher.
-func (s *stream) active() bool { return s.state == Starting || s.state == Running }
+func (s *stream) active() bool { return s.State == Starting || s.State == Running }
 
 // stream returns the record of a stream, making it if need be.
 func (n *Node) stream(name string) *stream {
 	if s := n.byName[name]; s != nil {
 		return s
 	}
-	s := &stream{name: name, index: -1, unserved: -1, differs: -1, mayReturn: !n.settled}
+	s := &stream{index: -1, streamState: streamState{Name: name, Unserved: -1, Differs: -1, MayReturn: !n.settled}}
 	n.byName[name] = s
 	n.streams = append(n.streams, s)
 	n.added++
@@ -129,40 +133,40 @@ func (n *Node) stream(name string) *stream {
 // sortStreams restores the order by name, which is the order of every decision and list.
 func (n *Node) sortStreams() {
 	if n.unsorted {
-		slices.SortFunc(n.streams, func(a, b *stream) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(n.streams, func(a, b *stream) int { return strings.Compare(a.Name, b.Name) })
 		n.unsorted = false
 	}
 }
 
 // start claims a stream. Published streams have their capture already: the publisher.
 func (n *Node) start(s *stream, why Reason, of string) {
-	s.state, s.since, s.why, s.of, s.to = Starting, n.now, why, of, ""
-	s.askedOf, s.released = "", false
-	s.epoch++
-	s.unserved, s.differs = -1, -1
-	s.mayReturn = true
+	s.State, s.Since, s.Why, s.Of, s.To = Starting, n.now, why, of, ""
+	s.AskedOf, s.Released = "", false
+	s.Epoch++
+	s.Unserved, s.Differs = -1, -1
+	s.MayReturn = true
 	n.changed()
-	n.do(Note{Kind: NoteClaimed, Stream: s.name, Detail: string(why)})
+	n.do(Note{Kind: NoteClaimed, Stream: s.Name, Detail: string(why)})
 	if s.cfg.Kind != Published {
-		n.do(StartCapture{Stream: s.name, Epoch: s.epoch, Why: why, Of: of, Media: s.anchor(n.now)})
+		n.do(StartCapture{Stream: s.Name, Epoch: s.Epoch, Why: why, Of: of, Media: s.anchor(n.now)})
 	}
 }
 
 // stop ends a capture or sends a publisher away.
 func (n *Node) stop(s *stream, to string, why StopReason) {
 	n.endReturn(s)
-	s.state, s.since, s.to = Stopping, n.now, to
+	s.State, s.Since, s.To = Stopping, n.now, to
 	n.changed()
-	n.do(Note{Kind: NoteYielded, Stream: s.name, Node: to, Detail: string(why)})
-	n.do(StopCapture{Stream: s.name, To: to, Why: why, Now: s.single()})
+	n.do(Note{Kind: NoteYielded, Stream: s.Name, Node: to, Detail: string(why)})
+	n.do(StopCapture{Stream: s.Name, To: to, Why: why, Now: s.single()})
 }
 
 // endReturn counts a stream that was being taken back as no longer starting.
 func (n *Node) endReturn(s *stream) {
-	if s.returning {
-		s.returning = false
-		if s.state == Starting {
-			s.returns.add(n.now)
+	if s.Returning {
+		s.Returning = false
+		if s.State == Starting {
+			s.Returns.add(n.now)
 		}
 		n.returning--
 		n.dirty = true // the next may be taken back
@@ -171,18 +175,18 @@ func (n *Node) endReturn(s *stream) {
 
 func (n *Node) captureUp(e CaptureUp) {
 	s := n.byName[e.Stream]
-	if s == nil || s.state == Idle || s.state == Failed {
+	if s == nil || s.State == Idle || s.State == Failed {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "capture up"})
 		return
 	}
-	if s.state != Starting {
+	if s.State != Starting {
 		return // it is being stopped, or runs already
 	}
 	n.endReturn(s)
-	s.state, s.since = Running, n.now
+	s.State, s.Since = Running, n.now
 	n.dirty = true
 	n.changed()
-	n.do(Note{Kind: NoteRunning, Stream: s.name})
+	n.do(Note{Kind: NoteRunning, Stream: s.Name})
 }
 
 // steady is how long a capture has to have run for a failure to count as the first again.
@@ -190,45 +194,45 @@ const steady = 60 * Second
 
 func (n *Node) captureDown(e CaptureDown) {
 	s := n.byName[e.Stream]
-	if s == nil || s.state == Idle || s.state == Failed {
+	if s == nil || s.State == Idle || s.State == Failed {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "capture down"})
 		return
 	}
-	if s.state == Stopping {
+	if s.State == Stopping {
 		return // CaptureStopped follows
 	}
 	if len(e.Why) > maxText {
 		e.Why = e.Why[:maxText]
 	}
 	n.endReturn(s)
-	if s.state == Running && n.now-s.since >= steady {
-		s.fails = 0
+	if s.State == Running && n.now-s.Since >= steady {
+		s.Fails = 0
 	}
-	s.detail = e.Why
+	s.Detail = e.Why
 	n.dirty = true
 	n.changed()
-	n.do(Note{Kind: NoteFailed, Stream: s.name, Detail: e.Why})
+	n.do(Note{Kind: NoteFailed, Stream: s.Name, Detail: e.Why})
 	if s.cfg != nil && s.cfg.Kind == Published {
-		s.state, s.since = Starting, n.now // the publisher is there, and silent
+		s.State, s.Since = Starting, n.now // the publisher is there, and silent
 		return
 	}
-	s.state, s.since, s.tried = Failed, n.now, n.now
-	s.retryAt = n.now + Second<<min(s.fails, 6)
-	s.retryAt = min(s.retryAt, n.now+60*Second)
-	s.fails++
-	s.holdUntil = n.now + damped(n.cfg.ReturnHolddown, s.returns.count(n.now))
+	s.State, s.Since, s.Tried = Failed, n.now, n.now
+	s.RetryAt = n.now + Second<<min(s.Fails, 6)
+	s.RetryAt = min(s.RetryAt, n.now+60*Second)
+	s.Fails++
+	s.HoldUntil = n.now + damped(n.cfg.ReturnHolddown, s.Returns.count(n.now))
 }
 
 func (n *Node) captureStopped(e CaptureStopped) {
 	s := n.byName[e.Stream]
-	if s == nil || s.state != Stopping {
+	if s == nil || s.State != Stopping {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "capture stopped"})
 	}
-	if s == nil || s.state != Stopping && !s.active() {
+	if s == nil || s.State != Stopping && !s.active() {
 		return
 	}
 	n.endReturn(s) // it may have been ended from outside: by an edit of its inputs
-	s.state, s.since, s.tried = Idle, n.now, n.now
+	s.State, s.Since, s.Tried = Idle, n.now, n.now
 	n.answerReleases(s, true)
 	n.dirty = true
 	n.changed()
@@ -239,25 +243,25 @@ func (n *Node) captureStopped(e CaptureStopped) {
 func (n *Node) resumed(e Resumed) {
 	n.boot -= max(0, e.Up)
 	for _, s := range n.streams {
-		s.holdUntil = n.now + n.cfg.ReturnHolddown
+		s.HoldUntil = n.now + n.cfg.ReturnHolddown
 	}
 	for _, c := range e.Captures {
 		s := n.stream(c.Stream)
-		if s.state != Idle {
+		if s.State != Idle {
 			continue
 		}
-		s.state, s.since, s.epoch = Starting, n.now, max(s.epoch, c.Epoch)
+		s.State, s.Since, s.Epoch = Starting, n.now, max(s.Epoch, c.Epoch)
 		if c.Up {
-			s.state = Running
+			s.State = Running
 		}
 		switch {
 		case s.cfg == nil:
 		case s.cfg.Kind == Published:
-			s.why = PublishedHere
+			s.Why = PublishedHere
 		case !s.cfg.Clustered:
-			s.why = NotClustered
+			s.Why = NotClustered
 		default:
-			s.why = Fallback
+			s.Why = Fallback
 		}
 	}
 	n.dirty = true
@@ -270,26 +274,26 @@ func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
 		return c, false
 	}
 	c = Claim{
-		Stream: s.name, Since: ageMS(n.now, s.since), Epoch: s.epoch,
-		Why: s.why, Of: s.of, Pin: s.pin, Home: s.home, Detail: s.detail,
+		Stream: s.Name, Since: ageMS(n.now, s.Since), Epoch: s.Epoch,
+		Why: s.Why, Of: s.Of, Pin: s.Pin, Home: s.Home, Detail: s.Detail,
 	}
 	switch {
-	case s.state == Failed:
+	case s.State == Failed:
 		c.State = ClaimFailed
-	case s.state == Stopping && s.single():
+	case s.State == Stopping && s.single():
 		c.State = ClaimStopping
 	case !s.active():
 		return c, false
 	case n.draining && s.movable() && !s.single():
 		c.State = ClaimDraining
-	case s.state == Running:
+	case s.State == Running:
 		c.State = ClaimRunning
 	default:
 		c.State = ClaimStarting
-		c.Retry = s.fails > 0
+		c.Retry = s.Fails > 0
 	}
 	c.Solo = s.cfg.Kind == Kept && !s.cfg.Clustered
-	if s.media != (Media{}) && s.active() {
+	if s.Media != (Media{}) && s.active() {
 		m := s.anchor(n.now)
 		c.Media = &m
 	}

@@ -156,7 +156,7 @@ func (n *Node) View() *View {
 	n.viewVersion++
 	v.Version = n.viewVersion
 	for _, l := range n.links {
-		if l.self {
+		if l.Self {
 			v.Entries = append(v.Entries, l.cfg.Entry)
 		}
 	}
@@ -175,16 +175,16 @@ func (n *Node) View() *View {
 
 func (n *Node) viewPeer(p *peer) PeerView {
 	v := PeerView{
-		Name: p.name, Met: p.met, Instance: p.said.instance, Inc: p.said.inc,
-		Alive: p.alive, Direct: p.direct, Status: p.status, Since: p.since, Generation: p.generation,
-		Hash: p.hash, Advert: p.advert, Load: p.load, RTT: p.rtt, Full: n.fullPeer(p),
-		LoadAt: p.asked - Instant(p.load.Age)*Millisecond,
+		Name: p.Name, Met: p.Met, Instance: p.Said.Instance, Inc: p.Said.Inc,
+		Alive: p.Alive, Direct: p.Direct, Status: p.Status, Since: p.Since, Generation: p.Generation,
+		Hash: p.Hash, Advert: p.Advert, Load: p.Load, RTT: p.RTT, Full: n.fullPeer(p),
+		LoadAt: p.Asked - Instant(p.Load.Age)*Millisecond,
 	}
 	for _, l := range n.links {
 		switch {
 		case l.peer != p:
 		case v.Entry == "":
-			v.Entry, v.Why, v.Detail = l.cfg.Entry, l.why, l.detail
+			v.Entry, v.Why, v.Detail = l.cfg.Entry, l.Why, l.Detail
 		default:
 			v.Aliases = append(v.Aliases, l.cfg.Entry)
 		}
@@ -196,7 +196,7 @@ func (n *Node) viewStreams() []StreamView {
 	n.sortStreams()
 	out := make([]StreamView, 0, len(n.streams))
 	for _, s := range n.streams {
-		if s.listed || s.cfg != nil || s.state != Idle || len(s.claimants) > 0 {
+		if s.listed || s.cfg != nil || s.State != Idle || len(s.claimants) > 0 {
 			out = append(out, n.viewStream(s))
 		}
 	}
@@ -205,9 +205,9 @@ func (n *Node) viewStreams() []StreamView {
 
 func (n *Node) viewStream(s *stream) StreamView {
 	v := StreamView{
-		Name: s.name, Here: s.cfg != nil, Clustered: s.clustered,
-		Mine: s.state, MineSince: s.since, To: s.to, Epoch: s.epoch, Pin: s.pin, Home: s.home,
-		Media: s.media, MediaAt: s.mediaAt, On: n.nodes, OnDemand: s.demandable(), Wanted: s.wanted,
+		Name: s.Name, Here: s.cfg != nil, Clustered: s.clustered,
+		Mine: s.State, MineSince: s.Since, To: s.To, Epoch: s.Epoch, Pin: s.Pin, Home: s.Home,
+		Media: s.Media, MediaAt: s.MediaAt, On: n.nodes, OnDemand: s.demandable(), Wanted: s.Wanted,
 	}
 	if s.published || s.cfg != nil && s.cfg.Kind == Published {
 		v.Kind = Published
@@ -249,10 +249,10 @@ func (n *Node) viewOwner(v *StreamView, s *stream) {
 		v.Owner, v.OwnerState, v.Reason, v.Of = c.Node, c.State, why, of
 	}
 	if c, ok := n.viewMine(s); ok {
-		consider(c, s.why, s.of, s.detail)
+		consider(c, s.Why, s.Of, s.Detail)
 	}
 	for _, c := range s.claimants {
-		consider(ClaimView{Node: c.p.name, State: c.c.State, Since: c.c.since, Direct: c.direct, Solo: c.c.Solo},
+		consider(ClaimView{Node: c.p.Name, State: c.c.State, Since: c.c.since, Direct: c.direct, Solo: c.c.Solo},
 			c.c.Why, c.c.Of, c.c.Detail)
 	}
 	slices.SortFunc(v.Claimants, func(a, b ClaimView) int { return strings.Compare(a.Node, b.Node) })
@@ -286,15 +286,15 @@ func (n *Node) someoneMay(s *stream) bool {
 
 // viewMine makes a claim of what this node does with a stream.
 func (n *Node) viewMine(s *stream) (ClaimView, bool) {
-	c := ClaimView{Node: n.self, Since: s.since, Direct: true, Solo: s.cfg != nil && s.cfg.Kind == Kept && !s.cfg.Clustered}
+	c := ClaimView{Node: n.self, Since: s.Since, Direct: true, Solo: s.cfg != nil && s.cfg.Kind == Kept && !s.cfg.Clustered}
 	switch {
-	case s.state == Failed:
+	case s.State == Failed:
 		c.State = ClaimFailed
 	case !s.active():
 		return c, false
 	case n.draining && s.movable():
 		c.State = ClaimDraining
-	case s.state == Running:
+	case s.State == Running:
 		c.State = ClaimRunning
 	default:
 		c.State = ClaimStarting

@@ -58,16 +58,16 @@ const (
 // All are the faults that are planted.
 var All = []Mutant{
 	{"stale-inclusive", "a peer counts as alive at S itself", []string{"crash"}, []edit{
-		{peerFile, `n.now-p.evidenceAt-p.slept < p.stale`, `(n.now-p.evidenceAt-p.slept < p.stale || n.now-p.evidenceAt-p.slept == p.stale && Planted("stale-inclusive"))`},
+		{peerFile, `n.now-p.EvidenceAt-p.Slept < p.Stale`, `(n.now-p.EvidenceAt-p.Slept < p.Stale || n.now-p.EvidenceAt-p.Slept == p.Stale && Planted("stale-inclusive"))`},
 	}},
 	{"no-warm-up", "claims without waiting for answers", []string{"start"}, []edit{
 		{nodeFile, `if !n.named || !late && !answered {`, `if !n.named || !late && !answered && !Planted("no-warm-up") {`},
 	}},
 	{"arrival-order", "evidence in the order of its arrival", []string{"reorder", "loop"}, []edit{
-		{peerFile, "	switch {\n	case p.replaced(e.instance),", "	switch {\n	case Planted(\"arrival-order\"):\n	case p.replaced(e.instance),"},
-		{peerFile, `e.inc <= p.said.inc {`, `e.inc <= p.said.inc && !Planted("arrival-order") {`},
-		{peerFile, `n.now-age <= p.asked {`, `n.now-age <= p.asked && !Planted("arrival-order") {`},
-		{peerFile, `if !full && (!p.said.older(e) || !p.relayed.older(e)) {`, `if !full && (!p.said.older(e) || !p.relayed.older(e)) && !Planted("arrival-order") {`},
+		{peerFile, "	switch {\n	case p.replaced(e.Instance),", "	switch {\n	case Planted(\"arrival-order\"):\n	case p.replaced(e.Instance),"},
+		{peerFile, `e.Inc <= p.Said.Inc {`, `e.Inc <= p.Said.Inc && !Planted("arrival-order") {`},
+		{peerFile, `n.now-age <= p.Asked {`, `n.now-age <= p.Asked && !Planted("arrival-order") {`},
+		{peerFile, `if !full && (!p.Said.older(e) || !p.Relayed.older(e)) {`, `if !full && (!p.Said.older(e) || !p.Relayed.older(e)) && !Planted("arrival-order") {`},
 	}},
 	{"yield-relayed", "yields to a claim it only heard of", []string{"one link", "split"}, []edit{
 		{rulesFile, `if c.c.Solo || !c.direct ||`, `if c.c.Solo || !c.direct && !Planted("yield-relayed") ||`},
@@ -76,34 +76,34 @@ var All = []Mutant{
 		{rulesFile, `|| c.c.State != ClaimRunning {`, `|| c.c.State != ClaimRunning && !Planted("yield-starting") {`},
 	}},
 	{"order-reversed", "of two claimants the wrong one yields", []string{"split", "return"}, []edit{
-		{rulesFile, "byScore bool) bool {\n", "byScore bool) bool {\n	if Planted(\"order-reversed\") {\n		return n.before(s, n.self, c.p.name)\n	}\n"},
+		{rulesFile, "byScore bool) bool {\n", "byScore bool) bool {\n	if Planted(\"order-reversed\") {\n		return n.before(s, n.self, c.p.Name)\n	}\n"},
 	}},
 	{"no-inc", "does not tell instances apart", []string{"loop", "reorder"}, []edit{
-		{peerFile, `case e.inc != f.inc:`, `case e.inc != f.inc && !Planted("no-inc"):`},
-		{peerFile, `case p.replaced(e.instance),`, `case p.replaced(e.instance) && !Planted("no-inc"),`},
-		{peerFile, `&& asked < p.asked,`, `&& asked < p.asked && !Planted("no-inc"),`},
+		{peerFile, `case e.Inc != f.Inc:`, `case e.Inc != f.Inc && !Planted("no-inc"):`},
+		{peerFile, `case p.replaced(e.Instance),`, `case p.replaced(e.Instance) && !Planted("no-inc"),`},
+		{peerFile, `&& asked < p.Asked,`, `&& asked < p.Asked && !Planted("no-inc"),`},
 	}},
 	{"wall-clock", "goes by the wall clock", []string{"wall clock"}, []edit{
 		{machineFile, "	return m.clock.at(m.w.now)\n", "	if control.Planted(\"wall-clock\") {\n		return m.clock.at(m.w.now) + m.clock.wall\n	}\n	return m.clock.at(m.w.now)\n"},
 	}},
 	{"relay-chained", "passes on what was passed on to it", []string{"one link", "ring"}, []edit{
-		{linkFile, "		if !p.met || !p.direct && p.name != e.From {", `		if Planted("relay-chained") && p.met && !p.direct && p.alive && p.relayed.instance != "" {
+		{linkFile, "		if !p.Met || !p.Direct && p.Name != e.From {", `		if Planted("relay-chained") && p.Met && !p.Direct && p.Alive && p.Relayed.Instance != "" {
 			st.Ages = append(st.Ages, Age{
-				Node: p.name, Instance: p.relayed.instance, Inc: p.relayed.inc, Seq: p.relayed.seq, Age: ageMS(n.now, p.evidenceAt),
+				Node: p.Name, Instance: p.Relayed.Instance, Inc: p.Relayed.Inc, Seq: p.Relayed.Seq, Age: ageMS(n.now, p.EvidenceAt),
 			})
 			continue
 		}
-		if !p.met || !p.direct && p.name != e.From {`},
+		if !p.Met || !p.Direct && p.Name != e.From {`},
 	}},
 	{"no-fallback", "no rule R4", []string{"blind node"}, []edit{
 		{rulesFile, `case !served:`, `case !served && !Planted("no-fallback"):`},
 	}},
 	{"timer-lost", "no wake-up when a peer gets stale", []string{"pair", "crash"}, []edit{
-		{nodeFile, "		if p.alive {\n			next", "		if p.alive && !Planted(\"timer-lost\") {\n			next"},
-		{nodeFile, "		if p.direct {\n			next", "		if p.direct && !Planted(\"timer-lost\") {\n			next"},
+		{nodeFile, "		if p.Alive {\n			next", "		if p.Alive && !Planted(\"timer-lost\") {\n			next"},
+		{nodeFile, "		if p.Direct {\n			next", "		if p.Direct && !Planted(\"timer-lost\") {\n			next"},
 	}},
 	{"no-hold-down", "takes streams back at once", []string{"return"}, []edit{
-		{rulesFile, "	at := max(n.boot+n.holddown(), s.holdUntil)\n", "	at := max(n.boot+n.holddown(), s.holdUntil)\n	if Planted(\"no-hold-down\") {\n		at = n.now\n	}\n"},
+		{rulesFile, "	at := max(n.boot+n.holddown(), s.HoldUntil)\n", "	at := max(n.boot+n.holddown(), s.HoldUntil)\n	if Planted(\"no-hold-down\") {\n		at = n.now\n	}\n"},
 	}},
 	{"limit-off", "one stream more than the limit", []string{"limit"}, []edit{
 		{limitFile, "	return own\n", "	if Planted(\"limit-off\") && own.Channels > 0 {\n		own.Channels++\n	}\n	return own\n"},
