@@ -1,8 +1,8 @@
 // Package controller is the actor around the control plane's state machine: it takes events as messages, steps the machine,
-// and applies the effects. A [Client] puts questions to it from beside the actors.
+// and applies the effects. Code outside the actors asks it questions through a [Client].
 //
-// It decides nothing; that is package control's. It knows no socket, no file, and no configuration file: what the effects
-// reach outside the actor tree are functions of its [Config].
+// It makes no decision; package control does. It knows no socket and no file, and does not know the configuration file. An effect
+// outside the actor tree is applied by a function of [Config].
 package controller
 
 import (
@@ -22,58 +22,58 @@ type wake struct{ n uint64 }
 
 // Config is what the control actor needs. Its functions are called in the actor's mailbox and must not block.
 type Config struct {
-	// Control makes the configuration of a state machine by the file that is in effect. Instance and seed are the same
-	// each time.
+	// Control makes the configuration of the state machine by the file in effect. Instance and seed are the same in each
+	// call.
 	Control func() control.Config
 
-	// Name is the announced name of this node by now.
+	// Name is the name that this node announces now.
 	Name func() string
 
-	Streams  *actor.PID       // the supervisor of all streams
-	Registry *stream.Registry // of these streams
-	Peers    *actor.PID       // the group of the links to peers
+	Streams  *actor.PID       // the actor that supervises all streams
+	Registry *stream.Registry // the registry of these streams
+	Peers    *actor.PID       // the group of the followers of peers
 
-	// Publish is given the view whenever it has changed.
+	// Publish is called with the new view whenever the view has changed.
 	Publish func(*control.View)
 
 	Note func(control.Note)
 
-	// Load measures what this node carries; it is called every [LoadEvery].
+	// Load measures the load of this node. It is called every [LoadEvery].
 	Load func() control.Load
 
 	// Wanted lists the on-demand streams that clients of this node want now.
 	Wanted func() []string
 
-	// Packs says that this node has viewers, for whom segments are made.
+	// Packs says that this node makes HLS segments. A simulated node does not.
 	Packs bool
 
-	// Release asks the owner of a stream to let go of it, and sends self [control.Released] once it has.
+	// Release asks the owner of a stream to stop capturing it. Once the owner has stopped, it sends [control.Released] to self.
 	Release func(self *actor.PID, e control.AskRelease)
 
-	// Stepped, if not nil, is told of every step before its effects are applied.
+	// Stepped, if not nil, is called after each step, before the effects of the step are applied.
 	Stepped func(now control.Instant, ev control.Event, out []control.Effect)
 
-	// Suspended is for how long the machine has been suspended so far.
+	// Suspended is for how long the machine has been suspended since it was booted.
 	Suspended func() time.Duration
 
-	Journal *journal.Writer // nil: none is written
+	Journal *journal.Writer // nil if no journal is written
 
-	// Drained is told what became of a drain. Draining says that the node drains, to a state machine that begins after
-	// another one has failed.
+	// Drained is called with the result of a drain. Draining says whether the node is draining; a state machine that starts after
+	// another one has failed has to be told.
 	Drained  func(control.Drained)
 	Draining func() bool
 }
 
-// LeastSuspend is how much two clocks have to differ to mean a suspend.
+// LeastSuspend is the shortest suspend that is noticed.
 const LeastSuspend = 100 * time.Millisecond
 
-// LoadEvery is how often the control plane is told of this node's load and of the streams that its clients want.
+// LoadEvery is the interval at which the control plane gets this node's load and the streams that its clients want.
 const LoadEvery = 2 * time.Second
 
-// DemandFresh is how long a stream counts as wanted after it was said to be: until it is said again, and a little longer.
+// DemandFresh is how long a stream counts as wanted after one [control.Demanded]: a little longer than until the next one.
 const DemandFresh = control.Instant(LoadEvery + time.Second)
 
-// Props describes the control actor. It takes each [control.Event] as a message.
+// Props makes the props of the control actor. The actor takes each [control.Event] as a message.
 func Props(env act.Env, c Config) *actor.Props {
 	incarnation := uint64(0)
 	return act.Props(env, "control", func() actor.Actor {
@@ -88,24 +88,26 @@ type controller struct {
 	incarnation uint64
 
 	node    *control.Node
-	version uint64          // of the view that was published
-	blank   control.Instant // until then nothing is published unless it is warm
-	wakes   uint64
-	cancel  func()
-	token   uint64
-	asleep  time.Duration
+	version uint64          // of the view that was published last
+	blank   control.Instant // before this instant, a view is published only if it is warm
+	wakes   uint64          // numbers the wake-up messages; only the last one counts
+	cancel  func()          // cancels the timer of the last wake-up message
+	token   uint64          // numbers the questions to the state machine
+	asleep  time.Duration   // Config.Suspended as of the last step
 
-	measuredAt control.Instant // of the load
+	measuredAt control.Instant // when the load was measured
 
+	// The questions that are not answered yet, by token.
 	asked  map[uint64]*act.Reply[*control.State]
 	wanted map[uint64]publishWanted
 	asking map[uint64]func(released bool)
 }
 
-// relearning is how long the last view of a failed state machine stays published while the next one asks the peers: it
-// knows no peer at first, and clients would find no stream of another node.
+// relearning is how long the last view of a failed state machine stays published. The next state machine has no answer of a peer
+// at first, so with its first views clients would find no stream of another node.
 const relearning = control.Second
 
+// measure makes an incarnation of the actor measure the load and report the streams that clients want.
 type measure struct{ of *controller }
 
 func (c *controller) now() control.Instant { return control.Instant(c.env.Now()) }
@@ -158,13 +160,13 @@ func (c *controller) Receive(ctx actor.Context) {
 	}
 }
 
-// start makes the state machine. One that follows a failed one is told which captures go on, and warms up again; the
-// captures are not touched meanwhile.
+// start makes the state machine. If an earlier one has failed, the new one is told which captures are running, and warms up again.
+// The captures go on meanwhile.
 func (c *controller) start(ctx actor.Context) {
 	cfg := c.cfg.Control()
 	cfg.Inc += c.incarnation - 1
 	if c.incarnation > 1 {
-		cfg.Self, cfg.Named = c.cfg.Name(), true // what it is called by now, not what it was started as
+		cfg.Self, cfg.Named = c.cfg.Name(), true // the name may have changed since the start
 	}
 	c.node = control.New(cfg, c.now())
 	c.asleep = c.cfg.Suspended()
@@ -197,7 +199,7 @@ func (c *controller) step(ctx actor.Context, ev control.Event) {
 	now := c.now()
 	c.cfg.Journal.Event(c.node, now, ev)
 	out := c.node.Step(now, ev)
-	// The view is published before the effects are applied, so that what an effect reaches sees its cause.
+	// The view is published before the effects are applied, so that code that handles an effect sees the view that led to it.
 	if v := c.node.View(); v.Version != c.version && (v.Warm || now >= c.blank) {
 		c.version = v.Version
 		c.cfg.Publish(v)

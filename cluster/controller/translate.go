@@ -11,7 +11,7 @@ import (
 	"weir/cluster/control"
 )
 
-// Report is [stream.Config.Report]: it tells the control actor of captures.
+// Report makes [stream.Config.Report]: a function that tells the control actor when a capture has changed.
 func Report(to *actor.PID) func(actor.Context, stream.Status) {
 	return func(ctx actor.Context, s stream.Status) {
 		switch s.State {
@@ -27,7 +27,7 @@ func Report(to *actor.PID) func(actor.Context, stream.Status) {
 	}
 }
 
-// Numbered is [stream.Config.Numbered]: it tells the control actor how segments are numbered.
+// Numbered makes [stream.Config.Numbered]: a function that tells the control actor how segments are numbered.
 func Numbered(to *actor.PID) func(actor.Context, string, packager.Numbered) {
 	return func(ctx actor.Context, name string, n packager.Numbered) {
 		ctx.Send(to, control.MediaChanged{Stream: name, Media: control.Media{
@@ -36,8 +36,8 @@ func Numbered(to *actor.PID) func(actor.Context, string, packager.Numbered) {
 	}
 }
 
-// captureOf is the message that makes the streams' supervisor capture a stream. If segments of it were made elsewhere,
-// their numbers are continued here, and the segments too if the node that made them lives.
+// captureOf makes the message with which the streams' supervisor captures a stream. If another node has made segments of the
+// stream, this node continues their numbers; if that node is alive, it also takes over the segments.
 func captureOf(e control.StartCapture, v *control.View, packs bool) stream.Capture {
 	c := stream.Capture{Stream: e.Stream}
 	if m := e.Media; packs && m != (control.Media{}) {
@@ -47,7 +47,7 @@ func captureOf(e control.StartCapture, v *control.View, packs bool) stream.Captu
 	return c
 }
 
-// predecessor is the live node other than this one that captures a stream, or has just been asked to stop.
+// predecessor is another node that captures the stream or is just stopping; empty if there is none.
 func predecessor(v *control.View, name string) string {
 	s := v.Stream(name)
 	if s == nil {

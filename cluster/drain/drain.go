@@ -1,7 +1,7 @@
-// Package drain takes a node out of the group: the control plane hands its streams over, the viewers are waited for until a
-// limit, and those that are left are sent to another node or counted.
+// Package drain takes a node out of the group in three steps: the control plane hands over the node's streams; the node waits for
+// its viewers to leave, up to a limit; the viewers that are left then are sent to another node if their protocol can do that.
 //
-// It does not know where a stream goes, nor where a viewer goes on.
+// It does not know to which node a stream or a viewer goes.
 package drain
 
 import (
@@ -17,32 +17,33 @@ import (
 	"weir/protocols/listen"
 )
 
-// Limit is how long a drain takes at most, unless it is told otherwise.
+// Limit is how long a drain takes at most, unless another limit is given.
 const Limit = 30 * time.Second
 
 const (
-	// interval is how often the figures are looked at.
+	// interval is how often the numbers of streams and viewers are checked.
 	interval = 100 * time.Millisecond
 
-	// departLimit is how long viewers may take to be sent elsewhere, and readers of the progress to read its end.
+	// departLimit is how long it may take to send the viewers to other nodes, and until all readers of the progress have read
+	// the end.
 	departLimit = 2 * time.Second
 )
 
 // Config is what a drain needs of its node.
 type Config struct {
-	HandOver func()                                           // makes the control plane hand the streams over; see [Drain.Handed]
+	HandOver func()                                           // makes the control plane hand over the streams; it calls [Drain.Handed] then
 	Go       func(run func(context.Context) error)            // runs a function beside the actors
 	Wait     func(ctx context.Context, d time.Duration) error // returns after d, or with an error when ctx ends
 
 	Sessions *session.Registry
-	Locate   func(context.Context, listen.Request) listen.Answer // says where a viewer goes on
-	Captures func() int                                          // of this node
-	Served   func() uint64                                       // playlists and segments so far
+	Locate   func(context.Context, listen.Request) listen.Answer // finds the node that serves a viewer from now on
+	Captures func() int                                          // how many streams this node captures
+	Served   func() uint64                                       // how many playlists and segments this node has served
 
 	Log *slog.Logger
 }
 
-// A Drain is that of one node; it may never begin. Any goroutine may use it.
+// A Drain drains a node, once it is told to begin. Any goroutine may use it.
 type Drain struct {
 	cfg  Config
 	over chan struct{}
@@ -50,14 +51,14 @@ type Drain struct {
 	mu      sync.Mutex
 	begun   bool
 	state   api.Drain
-	readers int // of the state
+	readers int // how many calls of Follow are running
 }
 
-// New returns one that has not begun.
+// New returns a Drain that has not begun.
 func New(c Config) *Drain { return &Drain{cfg: c, over: make(chan struct{})} }
 
-// Begin makes the node hand its streams over and then wait for its viewers, for limit altogether; zero means [Limit]. It
-// returns at once. Of several drains the first limit holds.
+// Begin makes the node hand over its streams and then wait for its viewers to leave. Both together take no longer than limit; zero
+// means [Limit]. Begin returns at once. If the drain has begun already, it does nothing.
 func (d *Drain) Begin(limit time.Duration) {
 	if !d.HandOver() {
 		return
@@ -76,7 +77,8 @@ func (d *Drain) Begin(limit time.Duration) {
 	})
 }
 
-// HandOver is [Drain.Begin] without waiting for viewers: Over tells nothing. It says whether the drain begins with it.
+// HandOver makes the node hand over its streams, without waiting for viewers; [Drain.Over] is not closed then. It reports whether
+// this call was the first one of HandOver or Begin.
 func (d *Drain) HandOver() (first bool) {
 	d.mu.Lock()
 	first = !d.begun
@@ -90,7 +92,7 @@ func (d *Drain) HandOver() (first bool) {
 	return first
 }
 
-// Handed tells the drain that the control plane is through.
+// Handed tells the drain that the control plane has handed over all streams that it can.
 func (d *Drain) Handed(e control.Drained) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -99,7 +101,7 @@ func (d *Drain) Handed(e control.Drained) {
 	}
 }
 
-// Draining says whether the node drains.
+// Draining says whether the drain has begun.
 func (d *Drain) Draining() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -116,7 +118,7 @@ func (d *Drain) State() api.Drain {
 	return d.state
 }
 
-// Follow begins a drain, unless there is one, and reports each change of its state until it is done or ctx ends.
+// Follow begins the drain if it has not begun, and reports each change of its state until it is done or ctx ends.
 func (d *Drain) Follow(ctx context.Context, limit time.Duration, report func(api.Drain)) {
 	d.reading(1)
 	defer d.reading(-1)
@@ -140,7 +142,7 @@ func (d *Drain) reading(more int) (readers int) {
 	return d.readers
 }
 
-// wait waits until the streams are handed over and nobody needs this node any more, or ctx ends.
+// wait waits until the streams are handed over and no client needs this node any more, or until ctx ends.
 func (d *Drain) wait(ctx context.Context) {
 	quiet := newSilence(d.cfg.Served())
 	for passed := time.Duration(0); !over(d.look(), quiet.take(d.cfg.Served(), passed)); passed = interval {
@@ -153,7 +155,7 @@ func (d *Drain) wait(ctx context.Context) {
 	}
 }
 
-// look brings the figures of the state up to date.
+// look updates the numbers in the state.
 func (d *Drain) look() api.Drain {
 	viewers, relays, streams := 0, 0, d.cfg.Captures()
 	for _, s := range d.cfg.Sessions.List() {
@@ -170,7 +172,7 @@ func (d *Drain) look() api.Drain {
 	return d.state
 }
 
-// depart sends the viewers that are left to other nodes, counts those that cannot be sent, and says how the drain went.
+// depart sends the remaining viewers to other nodes, counts those that cannot be sent, and logs the result of the drain.
 func (d *Drain) depart(ctx context.Context) {
 	moved, closed := 0, 0
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), departLimit)

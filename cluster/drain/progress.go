@@ -11,17 +11,17 @@ const (
 	waiting     = "waiting"
 )
 
-// quietLimit is how long no playlist and no segment must have been asked for before a node that served some may end: two
-// target durations. Players at other nodes hold playlists that name segments of this one.
+// quietLimit is how long a node must have served no playlist and no segment before it may end: two target durations. Players that
+// got a playlist from another node may still fetch segments from this one.
 const quietLimit = 8 * time.Second
 
 // A silence measures for how long no playlist and no segment has been served.
 type silence struct {
-	served uint64
-	lasts  time.Duration
+	served uint64        // the number of playlists and segments
+	lasts  time.Duration // for how long the number has not changed
 }
 
-// newSilence begins with the number that was served so far. A node that has served none has nothing to wait for.
+// newSilence begins with the number that was served so far. If it is zero, the silence is long enough from the beginning.
 func newSilence(served uint64) silence {
 	s := silence{served: served}
 	if served == 0 {
@@ -30,7 +30,7 @@ func newSilence(served uint64) silence {
 	return s
 }
 
-// take takes in the number, some time after the one before, and says whether the silence is long enough.
+// take takes a newer number. Passed is the time since the last one. It reports whether the silence is long enough.
 func (s *silence) take(served uint64, passed time.Duration) bool {
 	if s.lasts += passed; served != s.served {
 		s.served, s.lasts = served, 0
@@ -38,8 +38,7 @@ func (s *silence) take(served uint64, passed time.Duration) bool {
 	return s.lasts >= quietLimit
 }
 
-// over says whether a node in a state may end, because nobody needs it any more, or because there is no node to which
-// viewers could be sent.
+// over says whether the node may end: either no client needs it any more, or there is no other node that could serve its viewers.
 func over(st api.Drain, quiet bool) bool {
 	return st.State == waiting && (st.Alone || st.Left > 0 || st.Viewers == 0 && st.Relays == 0 && quiet)
 }

@@ -14,19 +14,19 @@ import (
 type ExternalConfig struct {
 	Config
 
-	Kind string // of the actor in the tree, and of its events: a word such as "server"
+	Kind string // names the actor in the tree and its events; a word such as "server"
 
-	// Every is the interval of questions, before jitter. Stale is how long a question may take, and the silence after which
-	// the node counts as dead.
+	// Every is the interval between fetches, before jitter. Stale is the time limit of a fetch, and the silence after which the
+	// node counts as dead.
 	Every, Stale time.Duration
 
-	// Changed is given what is known of the node after each answer and each question that failed, and when it has
-	// become silent. It is called in the mailbox of the follower and must not block.
+	// Changed is called with the state of the node after each answer, after each failed fetch, and when the node has been
+	// silent for too long. It is called in the mailbox of the follower and must not block.
 	Changed func(State)
 }
 
-// External describes the follower of a node outside the group. It asks by itself. Restarted, it says nothing until there is
-// an answer or the node has been silent for too long.
+// External makes the props of the follower of a node outside the group, which fetches the state at an interval. A follower that was
+// restarted calls Changed first when there is an answer, or when the node has been silent for too long.
 func External(env act.Env, c ExternalConfig) *actor.Props {
 	return act.Props(env, c.Kind, func() actor.Actor {
 		return &external{
@@ -41,14 +41,14 @@ type external struct {
 	questions
 	replica replica
 
-	id     uint64
+	id     uint64 // of the last fetch
 	began  time.Duration
-	alive  bool // by the last event
-	judged bool // there was one
-	failed control.FailReason
+	alive  bool               // the last event said that the node is alive
+	judged bool               // there was an event that said whether the node is alive
+	failed control.FailReason // of the last failed fetch; empty after an answer
 }
 
-// ask is the time to ask again, and to notice silence, for that incarnation.
+// ask makes an incarnation of the follower fetch the state again.
 type ask struct{ of *external }
 
 // Receive implements [actor.Actor].
@@ -56,7 +56,7 @@ func (e *external) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		e.began = e.env.Now()
-		e.id = e.env.Rand() // answers to an earlier incarnation match no question
+		e.id = e.env.Rand() // answers to fetches of an earlier incarnation have other ids
 		e.again(ctx)
 	case ask:
 		if m.of == e {
@@ -64,14 +64,14 @@ func (e *external) Receive(ctx actor.Context) {
 		}
 	case Answer:
 		e.take(ctx, m)
-	case act.Ended: // of a fetch; its answer comes by itself
+	case act.Ended: // a fetch has ended; its Answer is another message
 		if act.Panicked(m.Err) {
 			panic(m.Err)
 		}
 	}
 }
 
-// again asks, whether or not the question before has been answered.
+// again notices if the node has been silent for too long, and fetches its state, whether or not the last fetch was answered.
 func (e *external) again(ctx actor.Context) {
 	if now := e.env.Now(); now-max(e.began, e.replica.state.Answered) >= e.Stale && (e.alive || !e.judged) {
 		e.alive, e.judged = false, true

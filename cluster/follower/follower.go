@@ -1,9 +1,9 @@
-// Package follower follows the state of other nodes: an actor for each, which asks for the state, and the HTTP form of
-// question and answer.
+// Package follower follows the state of other nodes: it holds an actor for each node, which fetches the node's state, and the HTTP
+// client and handler for these fetches.
 //
-// A follower decides nothing about streams. The control plane says when a peer is asked, and what its answers and its
-// silence mean ([Peer]). A node outside the group is asked at an interval, and is alive until it has been silent for too
-// long ([External]). A follower that fails starts afresh; the questions that were under way are lost like answers on a bad
+// A follower makes no decision about streams. For a peer ([Peer]), the control plane decides when the state is fetched, and what an
+// answer or silence means. The state of a node outside the group ([External]) is fetched at an interval, and the node is alive until
+// it has been silent for too long. A follower that fails is restarted; the answers to its running fetches are lost, as on a bad
 // network.
 package follower
 
@@ -17,21 +17,21 @@ import (
 	"weir/cluster/control"
 )
 
-// A Fetcher asks a node for its state. It is injected, so that a follower opens no socket.
+// A Fetcher fetches the state of a node. It is an interface, so that a follower opens no socket.
 type Fetcher interface {
-	// Fetch asks, and sends link an [Answer] with the same ID, once or, when the answer is lost, never. It does not
-	// block.
+	// Fetch fetches the state of f.Peer, and sends link an [Answer] with the same ID. If the answer is lost, nothing is sent.
+	// Fetch does not block.
 	Fetch(env act.Env, link *actor.PID, f control.Fetch)
 }
 
-// An Answer is what became of a question.
+// An Answer is the result of a fetch.
 type Answer struct {
 	ID    uint64
 	State *control.State
-	Err   error // a [*Error] where the reason is known
+	Err   error // an [*Error] if the reason is known
 }
 
-// An Error is a question that brought nothing.
+// An Error says why a fetch has failed.
 type Error struct {
 	Why control.FailReason
 	Err error
@@ -39,10 +39,10 @@ type Error struct {
 
 func (e *Error) Error() string { return string(e.Why) + ": " + e.Err.Error() }
 
-// Unwrap gives the error behind it.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Reason is why a question brought nothing.
+// Reason is the reason why a fetch failed with err.
 func Reason(err error) control.FailReason {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e.Why
@@ -52,22 +52,22 @@ func Reason(err error) control.FailReason {
 
 // Config is what every follower needs.
 type Config struct {
-	// Entry is what the node is called to the Fetcher: the entry of a peer in the file, or the key of another server.
+	// Entry is the name of the node for the Fetcher: the entry of a peer, or the key of a server or source.
 	Entry   string
 	Fetcher Fetcher
 
-	// Measured, if not nil, is told what became of each question, and how long that took.
+	// Measured, if not nil, is called with the duration and the error of each fetch that was answered.
 	Measured func(entry string, rtt time.Duration, err error)
 }
 
-// The questions of one follower.
+// The questions are the running fetches of one follower.
 type questions struct {
 	env  act.Env
 	cfg  Config
-	sent map[uint64]time.Duration // when, by the ID of each question that is under way
+	sent map[uint64]time.Duration // when each was sent, by ID
 }
 
-// ask puts a question. Those that are older than memory have lost their answers.
+// ask starts a fetch. Fetches older than memory are forgotten: their answers must have been lost.
 func (q *questions) ask(self *actor.PID, f control.Fetch, memory time.Duration) {
 	now := q.env.Now()
 	for id, at := range q.sent {
@@ -79,8 +79,7 @@ func (q *questions) ask(self *actor.PID, f control.Fetch, memory time.Duration) 
 	q.cfg.Fetcher.Fetch(q.env, self, f)
 }
 
-// answered takes an answer, and gives when its question was put. It reports false for an answer to no question that is
-// under way.
+// answered takes an answer, and returns when its fetch was sent. It reports false if no running fetch has the answer's ID.
 func (q *questions) answered(a Answer) (asked time.Duration, ok bool) {
 	asked, ok = q.sent[a.ID]
 	delete(q.sent, a.ID)
@@ -90,7 +89,7 @@ func (q *questions) answered(a Answer) (asked time.Duration, ok bool) {
 	return asked, ok
 }
 
-// Peer describes the follower of a peer. It takes [control.Fetch], and sends the actor to what became of it:
+// Peer makes the props of the follower of a peer. The follower takes [control.Fetch], and sends the result to the actor `to`:
 // [control.Fetched] or [control.FetchFailed].
 func Peer(env act.Env, c Config, to *actor.PID) *actor.Props {
 	return act.Props(env, "peer", func() actor.Actor {
@@ -115,7 +114,7 @@ func (p *peer) Receive(ctx actor.Context) {
 			return
 		}
 		ctx.Send(p.control, control.FetchFailed{Peer: p.cfg.Entry, ID: m.ID, Why: Reason(m.Err), Detail: m.Err.Error()})
-	case act.Ended: // of a fetch; its answer comes by itself
+	case act.Ended: // a fetch has ended; its Answer is another message
 		if act.Panicked(m.Err) {
 			panic(m.Err)
 		}

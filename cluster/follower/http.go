@@ -18,21 +18,22 @@ import (
 	"weir/cluster/trust"
 )
 
-// Path is where a node answers for its state, below its API URL.
+// Path is the path, below a node's API URL, at which the node serves its state.
 const Path = "/cluster/state"
 
-// maxState bounds the body of an answer: room for a hundred thousand streams.
+// maxState is the largest body of an answer, in bytes. A state with a hundred thousand streams is smaller.
 const maxState = 16 << 20
 
 // HTTP fetches states over HTTP. Its methods may be called by any goroutine.
 type HTTP struct {
-	// Self is the announced name of this node, which it tells whom it asks.
+	// Self is the announced name of this node. It is sent with each request.
 	Self func() string
 
-	// URL gives the API URL of a peer by its entry, without path.
+	// URL gives the API URL of a node by its entry, without a path.
 	URL func(entry string) string
 
-	// Client gives the client for a peer by its entry; it proves the key of that link, both ways.
+	// Client gives the client for a node by its entry. The client proves the key of the link, and checks that the node proves
+	// it too.
 	Client func(entry string) *http.Client
 
 	// Send delivers a message to an actor.
@@ -115,10 +116,10 @@ func parseQuery(q url.Values) (from string, seen control.Seen, want []string, er
 	return q.Get("from"), seen, want, nil
 }
 
-// Ask puts the question of a peer to the control plane and waits for its answer.
+// Ask asks the control plane for the state on behalf of the peer `from`, and waits for the answer.
 type Ask func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error)
 
-// Handler answers for this node's state. It belongs behind what proves the key.
+// Handler serves this node's state. Only requests that have proved a cluster key may be passed to it.
 func Handler(ask Ask) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, seen, want, err := parseQuery(r.URL.Query())

@@ -7,55 +7,56 @@ import (
 	"weir/cluster/control"
 )
 
-// A State is what is known of a node outside the group. It is immutable.
+// A State is the state of a node outside the group, by its answers. It is immutable.
 type State struct {
 	Entry string
 	Stale time.Duration // the silence after which the node counts as dead
 
-	Name     string // as the node announces itself
+	Name     string // the name that the node announces
 	Instance string
-	Met      bool          // it has answered
-	Answered time.Duration // when it answered last, by this node's monotonic clock
+	Met      bool          // the node has answered at least once
+	Answered time.Duration // when the node answered last, by this node's monotonic clock
 	Warm     bool
 	Draining bool
 	Busy     bool
 	Load     control.Load
-	LoadAt   time.Duration // when that was measured, or a little before
+	LoadAt   time.Duration // when Load was measured, or a little before
 
-	// Why and Detail say why the last question brought nothing; empty after an answer.
+	// Why and Detail say why the last fetch failed; empty after an answer.
 	Why    control.FailReason
 	Detail string
 
-	Claims map[string]control.ClaimState // of the streams that the node captures
-	Listed map[string]control.Listed     // the streams of its file; nil: not known
+	Claims map[string]control.ClaimState // the streams that the node captures
+	Listed map[string]control.Listed     // the streams of the node's file; nil if they are not known
 }
 
 // Alive says whether the node counts as alive at an instant.
 func (s State) Alive(now time.Duration) bool { return s.Met && now-s.Answered < s.Stale }
 
-// Runs says whether the node captures a stream and has media of it.
+// Runs says whether the node captures a stream and gets media of it.
 func (s State) Runs(stream string) bool { return s.Claims[stream] == control.ClaimRunning }
 
-// Lacks says whether the file of the node is known not to have a stream.
+// Lacks says whether the node's file is known and does not have the stream.
 func (s State) Lacks(stream string) bool {
 	_, listed := s.Listed[stream]
 	return s.Listed != nil && !listed
 }
 
-// A replica is a node as its answers tell of it.
+// A replica is a copy of a node's state, which is updated by the node's answers.
 type replica struct {
 	state State
-	have  control.Seen // what the node need not tell again
-	inc   uint64
-	seq   uint64
+	have  control.Seen // the version of the streams in state, which the next fetch names
+	inc   uint64       // of the newest answer
+	seq   uint64       // of the newest answer
 }
 
-// forget drops the streams, which the node has to tell again.
+// forget drops the streams, so that the next answer contains all of them.
 func (r *replica) forget() {
 	r.state.Claims, r.state.Listed, r.have = nil, nil, control.Seen{}
 }
 
-// take takes an answer in, to a question of the instant asked. It reports false for one that is older than what is known.
+// take updates the replica by an answer to a fetch that was sent at `asked`. It reports false for an answer that is older than the
+// newest one.
 func (r *replica) take(st *control.State, asked, now time.Duration) bool {
 	if st.Instance == r.state.Instance && (st.Inc < r.inc || st.Inc == r.inc && st.Seq <= r.seq) {
 		return false
@@ -73,14 +74,14 @@ func (r *replica) take(st *control.State, asked, now time.Duration) bool {
 	return true
 }
 
-// streams takes in the claims and the list, of which an answer has only what has changed.
+// streams updates the claims and the list. An answer contains only the parts that have changed.
 func (r *replica) streams(st *control.State) {
 	same := r.have.Instance == st.Instance && r.have.Inc == st.Inc
 	switch {
 	case st.Same && same && r.have.Version == st.Version:
 		return
 	case st.Same, st.Base != 0 && (!same || r.have.Version < st.Base):
-		r.have = control.Seen{} // the next question asks for everything
+		r.have = control.Seen{} // the answer does not fit: the next one must contain everything
 		return
 	}
 	claims := map[string]control.ClaimState{}
