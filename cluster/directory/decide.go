@@ -14,12 +14,12 @@ import (
 const (
 	// Here: the stream is captured on this node; serve it once it has media.
 	Here Kind = iota + 1
-	// Follow: relay the stream from its owner and serve it here.
-	Follow
+	// Relay: relay the stream from its owner and serve it here.
+	Relay
 	// Redirect: send the client to Decision.Location.
 	Redirect
-	// Proxy: answer playlists here, from those of the node at Decision.Upstream.
-	Proxy
+	// Fetch: answer playlists here, from those of the node at Decision.Upstream.
+	Fetch
 	// Hold: wait for a newer view; the stream is configured and about to have an owner.
 	Hold
 	// NotFound: the file of no live node has the stream.
@@ -37,7 +37,7 @@ type Kind uint8
 type Decision struct {
 	Kind     Kind
 	Stream   string // the one of the request's names that is meant
-	Peer     string // the node that has it, for Follow, Redirect and Proxy
+	Peer     string // the node that has it, for Relay, Redirect and Fetch
 	Location string // Redirect: the complete URL
 
 	// Upstream is the private URL of the node that has the stream and Public the one under which viewers fetch its
@@ -101,13 +101,13 @@ func (v *View) elsewhere(d *Decision, r listen.Request, s Stream) {
 	case !r.Here && r.Hops >= listen.HopLimit:
 		d.Kind = Loop
 	case r.Protocol == protocols.Relay, r.Here && r.Protocol != protocols.HLS:
-		d.Kind = Follow
+		d.Kind = Relay
 	case n.Private == nil || !r.Here && n.Public == nil:
 		d.Kind, d.Why = Hold, "its owner has no address yet"
 	case r.Protocol == protocols.HLS:
 		d.playlists(r, s.Policy, n)
 	default:
-		d.Kind = Follow
+		d.Kind = Relay
 		if s.Policy.Redirects(r) && !downgrades(r, n) {
 			d.redirect(r, n)
 		}
@@ -136,7 +136,7 @@ func (v *View) owner(s Stream) string {
 
 // playlists decides about a viewer by playlist, for whom this node answers the playlists of n.
 func (d *Decision) playlists(r listen.Request, p Policy, n Node) {
-	d.Kind, d.Upstream = Proxy, n.Private.String()
+	d.Kind, d.Upstream = Fetch, n.Private.String()
 	switch {
 	case r.Here, p.Relay[protocols.HLS], p.HLS == RelayAll, downgrades(r, n):
 	case p.Redirect[protocols.HLS], p.HLS == RedirectAll:

@@ -80,16 +80,16 @@ var elsewhereTests = []struct {
 	{
 		name: "a client that a balancer has sent here is not sent on", public: "http://cdn.example.com", proto: protocols.TS, path: "/cam/mpegts",
 		request: func(r listen.Request) listen.Request { r.Here = true; return r },
-		want:    directory.Decision{Kind: directory.Follow},
+		want:    directory.Decision{Kind: directory.Relay},
 	},
 	{
 		name: "and gets segments from here too", public: "http://cdn.example.com", proto: protocols.HLS, path: "/cam/ts.m3u8",
 		request: func(r listen.Request) listen.Request { r.Here, r.Hops = true, 9; return r },
-		want:    directory.Decision{Kind: directory.Proxy, Upstream: private},
+		want:    directory.Decision{Kind: directory.Fetch, Upstream: private},
 	},
 	{
 		name: "RTMP is relayed", public: "http://cdn.example.com", proto: protocols.RTMP, path: "/live/cam",
-		want: directory.Decision{Kind: directory.Follow},
+		want: directory.Decision{Kind: directory.Relay},
 	},
 	{
 		name: "RTMP to a client that is known to follow is redirected", public: "http://cdn.example.com", proto: protocols.RTMP, path: "/live/cam",
@@ -102,25 +102,25 @@ var elsewhereTests = []struct {
 	},
 	{
 		name: "relay=mpegts", public: "http://cdn.example.com", policy: directory.Policy{Relay: only(protocols.TS)}, proto: protocols.TS, path: "/cam/mpegts",
-		want: directory.Decision{Kind: directory.Follow},
+		want: directory.Decision{Kind: directory.Relay},
 	},
 	{
 		name: "an https viewer is not sent to plain http", public: "http://cdn.example.com", proto: protocols.TS, path: "/cam/mpegts",
 		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
-		want:    directory.Decision{Kind: directory.Follow},
+		want:    directory.Decision{Kind: directory.Relay},
 	},
 	{
 		name: "HLS: playlists from here, segments from the public URL", public: "http://cdn.example.com", proto: protocols.HLS, path: "/cam/index.m3u8",
-		want: directory.Decision{Kind: directory.Proxy, Upstream: private, Public: "http://cdn.example.com"},
+		want: directory.Decision{Kind: directory.Fetch, Upstream: private, Public: "http://cdn.example.com"},
 	},
 	{
 		name: "hls=relay", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RelayAll}, proto: protocols.HLS, path: "/cam/index.m3u8",
-		want: directory.Decision{Kind: directory.Proxy, Upstream: private},
+		want: directory.Decision{Kind: directory.Fetch, Upstream: private},
 	},
 	{
 		name: "HLS over https with a plain public URL: all through here", public: "http://cdn.example.com", proto: protocols.HLS, path: "/cam/index.m3u8",
 		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
-		want:    directory.Decision{Kind: directory.Proxy, Upstream: private},
+		want:    directory.Decision{Kind: directory.Fetch, Upstream: private},
 	},
 	{
 		name: "hls=redirect", public: "http://cdn.example.com", policy: directory.Policy{HLS: directory.RedirectAll}, proto: protocols.HLS, path: "/cam/index.m3u8",
@@ -217,7 +217,7 @@ func TestAnotherNodeIsServedByWhoCapturesUnlessItIsAnEdge(t *testing.T) {
 		{"a peer, captured elsewhere", directory.Stream{Owner: "p", OwnerRunning: true}, false, directory.Decision{Kind: directory.NotFound}},
 		{"a peer, on demand for whoever asks this node", directory.Stream{OnDemand: true, Own: true}, false, directory.Decision{Kind: directory.Hold, OnDemand: true}},
 		{"an edge, captured here", directory.Stream{Here: true, Running: true}, true, directory.Decision{Kind: directory.Here}},
-		{"an edge, captured elsewhere", directory.Stream{Owner: "p", OwnerRunning: true}, true, directory.Decision{Kind: directory.Follow}},
+		{"an edge, captured elsewhere", directory.Stream{Owner: "p", OwnerRunning: true}, true, directory.Decision{Kind: directory.Relay}},
 		{"an edge, on demand", directory.Stream{OnDemand: true}, true, directory.Decision{Kind: directory.Hold, OnDemand: true}},
 	} {
 		v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) { v.Streams["cam"] = tt.stream })

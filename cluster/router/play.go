@@ -120,8 +120,8 @@ func answer(d directory.Decision) (a listen.Answer, settled bool) {
 	switch d.Kind {
 	case directory.Redirect:
 		a.Verdict = listen.Redirect
-	case directory.Proxy:
-		a.Verdict = listen.Proxy
+	case directory.Fetch:
+		a.Verdict = listen.Fetch
 	case directory.NotFound:
 		return notFound(d.Stream), true
 	case directory.Disabled:

@@ -15,7 +15,7 @@ import (
 // or until ctx ends, when the answer is Unavailable. It is called by any number of goroutines, for every request.
 type Router interface {
 	// Window finds the stream that a viewer asks for. With the verdict Serve the store is not nil and a packager fills
-	// it, although it may still be empty. With Proxy the stream is fetched from Answer.Upstream, and with Redirect too
+	// it, although it may still be empty. With Fetch the stream is fetched from Answer.Upstream, and with Redirect too
 	// if Answer.Upstream is set and the request is not for a multivariant playlist: a reload is never redirected.
 	Window(ctx context.Context, r listen.Request) (*cmaf.Store, listen.Answer)
 }

@@ -147,7 +147,7 @@ func (d *router) serve(store *cmaf.Store) { d.set(store, listen.Answer{Verdict: 
 
 // proxy says that the stream is at upstream, and viewers reach it at public.
 func (d *router) proxy(upstream, public string) {
-	d.set(nil, listen.Answer{Verdict: listen.Proxy, Upstream: upstream, Public: public})
+	d.set(nil, listen.Answer{Verdict: listen.Fetch, Upstream: upstream, Public: public})
 }
 
 // A node is a server behind real HTTP.

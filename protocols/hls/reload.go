@@ -41,7 +41,7 @@ func (s *Server) currentPlaylist(ctx context.Context, q *request) (*servedPlayli
 	switch a.Verdict {
 	case listen.Serve:
 		return s.ownPlaylist(ctx, q, a.Stream, store)
-	case listen.Proxy:
+	case listen.Fetch:
 		return s.fetchPlaylist(ctx, q, s.remember(q.key, a.Stream, time.Now()), a)
 	}
 	return nil, &refusal{answer: a}

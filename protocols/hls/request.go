@@ -111,17 +111,17 @@ func (s *Server) answer(q *request, canRepeat bool, try func(context.Context) (a
 	}
 }
 
-// route asks the router. The answer is Serve with a store, Proxy with an upstream, or a refusal.
+// route asks the router. The answer is Serve with a store, Fetch with an upstream, or a refusal.
 func (s *Server) route(ctx context.Context, q *request) (*cmaf.Store, listen.Answer) {
 	store, a := s.deps.Router.Window(ctx, q.Request)
 	if a.Stream == "" {
 		a.Stream = q.key.name
 	}
 	if a.Verdict == listen.Redirect && a.Upstream != "" && q.file.Kind != playlist.MultivariantFile {
-		a.Verdict = listen.Proxy
+		a.Verdict = listen.Fetch
 	}
 	switch {
-	case a.Verdict == listen.Proxy && q.entry && !q.Here:
+	case a.Verdict == listen.Fetch && q.entry && !q.Here:
 		// Two nodes that each believe the other has the stream would ask each other for ever. One that a balancer has
 		// chosen asks the owner, which is not told that it was chosen too.
 		return nil, listen.Answer{

@@ -74,7 +74,7 @@ func (s *Server) currentSegment(ctx context.Context, q *request, held []byte) ([
 		if held == nil {
 			return s.awaitSegment(ctx, q, st, store)
 		}
-	case listen.Proxy:
+	case listen.Fetch:
 		if held == nil {
 			return s.fetchSegment(ctx, q, s.remember(q.key, a.Stream, time.Now()), a.Upstream)
 		}

@@ -130,7 +130,7 @@ var verdictTests = []struct {
 	},
 	{name: "unavailable for no time", answer: listen.Answer{Verdict: listen.Unavailable}, status: 503, headers: map[string]string{"Retry-After": "1"}, body: "The stream is not available now.\n"},
 	{name: "refused", answer: listen.Answer{Verdict: listen.Refused, Reason: "wrong token"}, status: 403, body: "wrong token\n"},
-	{name: "proxy, which is not for endless bodies", answer: listen.Answer{Verdict: listen.Proxy}, status: 500, body: "This request cannot be answered here.\n"},
+	{name: "proxy, which is not for endless bodies", answer: listen.Answer{Verdict: listen.Fetch}, status: 500, body: "This request cannot be answered here.\n"},
 	{name: "no verdict", status: 500, body: "This request cannot be answered here.\n"},
 	{
 		name: "a form that cannot carry the stream", status: 415, body: "This stream cannot be sent as mpegts: no text in it.\n",

@@ -69,8 +69,8 @@ const (
 	Serve Verdict = iota + 1
 	// Redirect: send the client to Answer.Location.
 	Redirect
-	// Proxy: fetch from Answer.Upstream and answer under the asked URL. Only HLS and DASH are told so.
-	Proxy
+	// Fetch: take playlists and segments from Answer.Upstream and answer under the asked URL. Only HLS and DASH are told so.
+	Fetch
 	// NotFound: the stream is configured nowhere.
 	NotFound
 	// Unavailable: the stream exists but could not be had within the hold limit; try again after Answer.RetryAfter.
@@ -91,7 +91,7 @@ type Answer struct {
 	// with one hop more (see [HopsParameter]).
 	Location string
 
-	// Upstream is where to fetch from for a Proxy: the private URL of the node that has the stream, without path.
+	// Upstream is where to fetch from for a Fetch: the private URL of the node that has the stream, without path.
 	// Public is the URL, without path, under which viewers reach that node; empty when segments too must come
 	// through the asked node (hls=relay).
 	Upstream, Public string

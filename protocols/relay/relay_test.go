@@ -346,7 +346,7 @@ var refusalTests = []struct {
 	retry  string
 }{
 	{name: "elsewhere", answer: listen.Answer{Verdict: listen.Redirect, Location: "http://other/"}, status: 409, err: ErrNotHere},
-	{name: "proxied", answer: listen.Answer{Verdict: listen.Proxy, Upstream: "http://other"}, status: 409, err: ErrNotHere},
+	{name: "proxied", answer: listen.Answer{Verdict: listen.Fetch, Upstream: "http://other"}, status: 409, err: ErrNotHere},
 	{name: "nowhere", answer: listen.Answer{Verdict: listen.NotFound, Reason: "no stream a"}, status: 404, err: ErrNotFound},
 	{name: "starting", answer: listen.Answer{Verdict: listen.Unavailable, RetryAfter: 1500 * time.Millisecond}, status: 503, err: ErrUnavailable, retry: "2"},
 	{name: "forbidden", answer: listen.Answer{Verdict: listen.Refused}, status: 403, err: ErrRefused},

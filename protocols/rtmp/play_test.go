@@ -99,7 +99,7 @@ var refusals = []struct {
 	{listen.Answer{Verdict: listen.NotFound}, "NetStream.Play.StreamNotFound"},
 	{listen.Answer{Verdict: listen.Unavailable, Reason: "being taken over"}, "NetStream.Play.Failed"},
 	{listen.Answer{Verdict: listen.Refused, Reason: "no token"}, "NetStream.Play.Failed"},
-	{listen.Answer{Verdict: listen.Proxy}, "NetStream.Play.Failed"},
+	{listen.Answer{Verdict: listen.Fetch}, "NetStream.Play.Failed"},
 	{listen.Answer{Verdict: listen.Serve, Source: &hub{name: "x", tracks: codecs.Tracks{{}}}}, "NetStream.Play.NoSupportedTrackFound"},
 }
 

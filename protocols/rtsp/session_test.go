@@ -36,7 +36,7 @@ var refusalTests = []struct {
 	{stream: "elsewhere", answer: listen.Answer{Verdict: listen.Redirect, Location: "rtsp://b:554/elsewhere?x=1&weir_hops=1"}, status: 302, location: "rtsp://b:554/elsewhere?x=1&weir_hops=1"},
 	{stream: "lost", answer: listen.Answer{Verdict: listen.Redirect}, status: 503},
 	{stream: "split", answer: listen.Answer{Verdict: listen.Redirect, Location: "rtsp://b/\r\nX: y"}, status: 503},
-	{stream: "proxied", answer: listen.Answer{Verdict: listen.Proxy}, status: 503},
+	{stream: "proxied", answer: listen.Answer{Verdict: listen.Fetch}, status: 503},
 	{stream: "empty", answer: listen.Answer{Verdict: listen.Serve, Source: newSource("empty")}, status: 503, retry: "1"},
 	{stream: "av1", answer: listen.Answer{Verdict: listen.Serve, Source: func() *source {
 		s := newSource("av1")
