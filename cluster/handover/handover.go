@@ -1,7 +1,7 @@
-// Package handover hands the window of a live stream's HLS segments over from the node that has captured the stream to the
-// one that captures it now: the question, the answer, and the fetching of the segments.
+// Package handover passes the window of a live stream's HLS segments from the node that has captured the stream to the node that
+// captures it now. The new node asks the old one for a description of the window, and then fetches the segments.
 //
-// It does not know which node captures what, how a question reaches another node, nor how a segment is fetched.
+// The package does not know which node captures a stream, how a question reaches another node, or how a segment is fetched.
 package handover
 
 import (
@@ -19,18 +19,19 @@ import (
 )
 
 const (
-	// limit is how long the segments of a stream may take altogether. Those that have not come by then are left out.
+	// limit is how long the hand-over of a stream may take. Segments that have not been fetched by then are left out.
 	limit = 5 * time.Second
 
-	// maxBytes bounds the segments that are taken, in all forms.
+	// maxBytes is how many bytes of segments are fetched at most, all forms together.
 	maxBytes = 256 << 20
 )
 
-// Config says how other nodes are reached. Its functions may be called by any goroutine.
+// Config holds the functions that reach other nodes. Any goroutine may call them.
 type Config struct {
 	Self func() string // the announced name of this node
 
-	// Ask puts a question to the actor of a stream at a node, whether or not that node still owns the stream.
+	// Ask sends a question to the actor of a stream at a node, whether or not that node still owns the stream, and waits for the
+	// answer.
 	Ask func(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error)
 
 	// Private is the private URL of a node; empty if it is not known.
@@ -42,7 +43,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Inherit is [stream.Config.Inherit]: it asks beside the actors.
+// Inherit makes [stream.Config.Inherit]: a function that fetches the window beside the actors and passes it to done.
 func Inherit(env act.Env, c Config) func(ctx actor.Context, stream, from string, done func(*cmaf.Handover)) {
 	return func(ctx actor.Context, stream, from string, done func(*cmaf.Handover)) {
 		env.Go(ctx.Self(), func(ctx context.Context) error {
@@ -62,8 +63,8 @@ func Inherit(env act.Env, c Config) func(ctx actor.Context, stream, from string,
 	}
 }
 
-// fetch fetches the window of a stream from the node that has made it, which makes no more of it. The newest segments come
-// first; those for which there is neither time nor room are left out.
+// fetch fetches the window of a stream from the node that has made it and makes no further segments. The newest segments are
+// fetched first. The oldest are left out if there is no time or room for them.
 func (c Config) fetch(ctx context.Context, stream, from string) (*cmaf.Handover, error) {
 	answer, err := c.Ask(ctx, from, stream, &wire.Window{Protocol: wire.Protocol, Stream: stream, Node: c.Self()})
 	if err != nil {
@@ -99,7 +100,7 @@ func (c Config) fetch(ctx context.Context, stream, from string) (*cmaf.Handover,
 			continue
 		}
 		h.Discontinuities++
-		if i < first { // one at the first segment that is left is not before it
+		if i < first { // a discontinuity at the first segment that was fetched is not before it
 			h.Before++
 		}
 	}
@@ -107,7 +108,7 @@ func (c Config) fetch(ctx context.Context, stream, from string) (*cmaf.Handover,
 	return &h, nil
 }
 
-// segment fetches a segment in all forms that can carry its tracks, and gives its size in bytes.
+// segment fetches a segment in all forms that can carry its tracks. Its size is that of all forms together, in bytes.
 func (c Config) segment(ctx context.Context, private, stream string, o cmaf.Outline) (*cmaf.Segment, int, error) {
 	var bytes [2][]byte
 	size := 0

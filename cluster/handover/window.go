@@ -10,16 +10,16 @@ import (
 	"weir/protocols/cmaf"
 )
 
-// Limits of a window that is taken from another node.
+// The limits of a window of another node.
 const (
 	maxSegments = 200
 	maxDuration = 600 * codecs.ClockRate // of a segment
-	maxNumber   = 1 << 53
+	maxNumber   = 1 << 53                // of a segment
 )
 
 var errWindow = errors.New("not a window of this program")
 
-// Window answers the question of another node for the segments in a store, to which none is added any more. Self is the
+// Window answers another node's question for the window of a stream. No segment may be added to the store any more. Self is the
 // announced name of this node.
 func Window(q *wire.Window, self string, store *cmaf.Store) *wire.Windowed {
 	r, w := store.Record(), store.Window()
@@ -72,7 +72,7 @@ func generationIn(g *wire.Generation) (*cmaf.Generation, error) {
 	return cmaf.NewGeneration(tracks), nil
 }
 
-// outlines reads the answer of another node: the record of its window, and the outlines of the segments in it.
+// outlines reads the answer of another node: the record of the window, and the outlines of the segments in it.
 func outlines(w *wire.Windowed) (cmaf.Handover, []cmaf.Outline, error) {
 	l := cmaf.Handover{Record: cmaf.Record{Next: int64(w.NextSequence), TargetDuration: int(w.TargetDurationMs / 1000)}}
 	if w.NextSequence == 0 || w.NextSequence > maxNumber || w.DiscontinuitySequence > maxNumber {

@@ -1,7 +1,7 @@
-// Package history writes down, in files of lines of JSON, each session that has ended and what each minute was like, and
-// remembers the minutes of the last day.
+// Package history writes two files with a line of JSON for each record: the sessions that have ended, and the statistics of each
+// minute. It also keeps the statistics of the last day in memory.
 //
-// It measures nothing itself, and does not know who reads the files.
+// It measures nothing itself, and does not know what the files are used for.
 package history
 
 import (
@@ -24,17 +24,17 @@ import (
 )
 
 const (
-	// kept is how many earlier files of each kind stay.
+	// kept is how many older files of each kind are kept.
 	kept = 9
 
-	// remembered is how many minutes are remembered: a day.
+	// remembered is how many minutes are kept in memory: a day.
 	remembered = 24 * 60
 )
 
-// Config says what is written down, and where the figures come from.
+// Config says which files are written, and where the figures come from.
 type Config struct {
-	SessionLog string // the directory of the file of sessions; empty: they are not written down
-	Pulse      string // that of the file of minutes, which may be the same; empty: minutes are not counted
+	SessionLog string // the directory of sessions.jsonl; empty means that sessions are not written
+	Pulse      string // the directory of pulse.jsonl; empty means that there are no statistics of minutes
 
 	Wall    func() time.Time
 	Wait    func(ctx context.Context, d time.Duration) error // returns after d, or when ctx ends
@@ -47,17 +47,17 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// A History is what a node writes down. Any goroutine may use it.
+// A History writes the history of a node. Any goroutine may use it.
 type History struct {
 	cfg      Config
-	sessions *logfile.Writer // nil: not written
-	pulse    *logfile.Writer // nil: not written
+	sessions *logfile.Writer // nil if sessions are not written
+	pulse    *logfile.Writer // nil if there are no statistics of minutes
 
 	mu      sync.Mutex
-	minutes []api.Minute // the last ones, oldest first
+	minutes []api.Minute // the last day, oldest first
 }
 
-// Open opens the files, and reads the minutes that were written before.
+// Open opens the files, and reads the last minutes from the file.
 func Open(c Config) (h *History, err error) {
 	h = &History{cfg: c}
 	if h.sessions, err = open(c.SessionLog, "sessions", c.Log); err != nil {
@@ -69,14 +69,15 @@ func Open(c Config) (h *History, err error) {
 	lines, err := h.pulse.Tail(remembered)
 	for _, l := range lines {
 		m := api.Minute{}
-		if json.Unmarshal(l, &m) == nil && !m.Time.IsZero() { // not the count of lost lines
+		if json.Unmarshal(l, &m) == nil && !m.Time.IsZero() { // a line that counts lost lines has no time
 			h.add(m)
 		}
 	}
 	return h, err
 }
 
-// open opens the file NAME.jsonl in a directory; nil without one. Its readers are a group: addresses of people are in it.
+// open opens the file NAME.jsonl in a directory; nil if dir is empty. Only the owner and the group can read the file, because it
+// contains addresses of people.
 func open(dir, name string, log *slog.Logger) (*logfile.Writer, error) {
 	if dir == "" {
 		return nil, nil
@@ -86,8 +87,8 @@ func open(dir, name string, log *slog.Logger) (*logfile.Writer, error) {
 	})
 }
 
-// Tasks are the functions that count and write. Each runs in a goroutine of its own, until its context ends; they are to
-// be ended in this order.
+// Tasks are the functions that make and write the records. The caller runs each in its own goroutine, and ends them in this order by
+// their contexts.
 func (h *History) Tasks() (tasks []func(context.Context) error) {
 	if h.pulse != nil {
 		tasks = append(tasks, h.count, h.pulse.Run)
@@ -101,7 +102,7 @@ func (h *History) Tasks() (tasks []func(context.Context) error) {
 // An endedSession is a line of the session log.
 type endedSession struct {
 	Ended     time.Time          `json:"ended"`
-	Seconds   float64            `json:"seconds"` // how long it was
+	Seconds   float64            `json:"seconds"` // how long the session lasted
 	Node      string             `json:"node"`
 	Session   string             `json:"session"`
 	Protocol  protocols.Protocol `json:"proto"`
@@ -114,7 +115,7 @@ type endedSession struct {
 	Dropped   uint64             `json:"dropped,omitempty"` // access units skipped because the viewer was too slow
 }
 
-// Ended writes a session down that has ended. It does not block.
+// Ended writes a line for a session that has ended. It does not block.
 func (h *History) Ended(s session.Info, lasted time.Duration) {
 	if h.sessions == nil {
 		return
@@ -136,7 +137,7 @@ func put(w *logfile.Writer, v any) {
 	w.Put(append(text, '\n'), false)
 }
 
-// count writes down what each minute was like, until ctx ends.
+// count writes the statistics of each minute, until ctx ends.
 func (h *History) count(ctx context.Context) error {
 	before := h.cfg.Load.Sent()
 	for h.cfg.Wait(ctx, time.Minute) == nil {
@@ -149,13 +150,13 @@ func (h *History) count(ctx context.Context) error {
 	return nil
 }
 
-// minute describes the minute that ends now, in which so many bytes were sent.
+// minute makes the statistics of the minute that ends now. Sent is the number of bytes that were sent in it.
 func (h *History) minute(sent uint64) api.Minute {
-	is, _ := h.cfg.Load.Load()
+	l, _ := h.cfg.Load.Load()
 	m := api.Minute{
-		Time: h.cfg.Wall().UTC().Truncate(time.Second), Node: h.cfg.Node(), Clients: is.Clients, Captures: is.Captures,
-		OutputBits: int64(sent) * 8 / 60, CPUUsage: float64(is.CPU) / 10, MemoryUsage: float64(is.Memory) / 10,
-		BandwidthUsage: float64(is.Interface) / 10,
+		Time: h.cfg.Wall().UTC().Truncate(time.Second), Node: h.cfg.Node(), Clients: l.Clients, Captures: l.Captures,
+		OutputBits: int64(sent) * 8 / 60, CPUUsage: float64(l.CPU) / 10, MemoryUsage: float64(l.Memory) / 10,
+		BandwidthUsage: float64(l.Interface) / 10,
 	}
 	clients := map[string]int{}
 	for _, s := range h.cfg.Sessions.List() {
@@ -173,7 +174,7 @@ func (h *History) minute(sent uint64) api.Minute {
 	return m
 }
 
-// add remembers a minute, without its streams, which are in the file only.
+// add keeps a minute in memory. The statistics of single streams are not kept; they are in the file only.
 func (h *History) add(m api.Minute) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -184,7 +185,7 @@ func (h *History) add(m api.Minute) {
 	}
 }
 
-// Minutes are the last ones that are remembered, at most so many, the oldest first.
+// Minutes are the statistics of the last minutes, the oldest first. It gives at most `most` of them.
 func (h *History) Minutes(most int) []api.Minute {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package journal writes down each event and each effect of a control plane as a line of compact JSON, and steps such a
-// journal through the state machine again to see whether it does the same.
+// Package journal writes each event and each effect of a control plane as a line of compact JSON. It can also replay a journal: it
+// gives the events to the state machine again, and compares the effects with those in the journal.
 //
 // It knows no actor. A journal holds no key and no media.
 package journal
@@ -12,17 +12,17 @@ import (
 	"weir/cluster/control"
 )
 
-// Version is the number of the form of a journal. Another one is not replayed: the state machine of another build may
-// rightly do something else.
+// Version is the version of the journal's form. A journal of another version is not replayed: its state machine may have been
+// meant to behave differently.
 const Version = 1
 
-// A line is one record. Exactly one of Start, Event and Effect is there.
+// A line is one record. Exactly one of Start, Event and Effect is set.
 type line struct {
 	At control.Instant `json:"t,omitempty"`
 
-	// Start begins a journal, or begins it anew behind a gap: what the node knew then.
+	// Start is the state of the node. It begins a journal, and continues it behind a gap.
 	Start   *control.Saved `json:"start,omitempty"`
-	Gap     bool           `json:"gap,omitempty"` // lines before it are missing
+	Gap     bool           `json:"gap,omitempty"` // lines before this one are missing
 	Version int            `json:"journal,omitempty"`
 	Build   string         `json:"build,omitempty"`
 
@@ -31,7 +31,7 @@ type line struct {
 	Value  json.RawMessage `json:"v,omitempty"`
 }
 
-// events and effects are by name; the test compares them with the source.
+// events and effects are the types of the events and effects, by name. A test compares the lists with the source of package control.
 var (
 	events = byName[control.Event](
 		control.Tick{}, control.Fetched{}, control.FetchFailed{}, control.StateAsked{}, control.CaptureUp{},
@@ -54,13 +54,13 @@ func byName[T any](values ...T) map[string]reflect.Type {
 	return m
 }
 
-// Start makes the line with which a journal begins, or goes on behind a gap.
+// Start makes the line with which a journal begins, or continues behind a gap.
 func Start(build string, s *control.Saved, gap bool) ([]byte, error) {
 	return encode(line{At: s.Now, Start: s, Gap: gap, Version: Version, Build: build})
 }
 
-// Event makes the line of an event. It has to be made before the event is given to the state machine, which keeps parts
-// of it.
+// Event makes the line of an event. It must be called before the event is given to the state machine, which keeps and may change
+// parts of the event.
 func Event(at control.Instant, ev control.Event) ([]byte, error) {
 	v, err := value(ev)
 	if err != nil {
@@ -69,7 +69,7 @@ func Event(at control.Instant, ev control.Event) ([]byte, error) {
 	return encode(line{At: at, Event: reflect.TypeOf(ev).Name(), Value: v})
 }
 
-// Effect makes the line of an effect of the event before it.
+// Effect makes the line of an effect. It belongs to the last event before it.
 func Effect(e control.Effect) ([]byte, error) {
 	v, err := value(e)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"weir/cluster/control"
 )
 
-// A Difference is the first event after which the state machine did something else than it did then.
+// A Difference is an event that now has other effects than those in the journal.
 type Difference struct {
-	Line  int // of the event in the journal
+	Line  int // the line of the event in the journal
 	At    control.Instant
-	Event string // as written
-	Then  []string
-	Now   []string
+	Event string   // as the journal has it
+	Then  []string // the effects in the journal
+	Now   []string // the effects of the replay
 }
 
-// String shows both.
+// String shows the event, and each effect that differs.
 func (d *Difference) String() string {
 	text := fmt.Sprintf("line %d, at %d ns: %s", d.Line, d.At, d.Event)
 	for i := range max(len(d.Then), len(d.Now)) {
@@ -39,18 +39,18 @@ func (d *Difference) String() string {
 	return text
 }
 
-// maxLine bounds one record: a state with half a million streams has less.
+// maxLine is the longest line, in bytes. The state of a node with half a million streams is shorter.
 const maxLine = 256 << 20
 
-// ErrNoJournal means that a file does not begin as a journal does.
+// ErrNoJournal means that a file is not a journal of this version.
 var ErrNoJournal = errors.New("this is no journal of this version")
 
-// Replay steps a journal through the state machine and returns the first difference, nil if there is none, and the
-// number of events that were stepped through. A last line that is cut short, as by a crash, ends the journal.
+// Replay replays a journal. It returns the first difference, or nil if there is none, and the number of events that were replayed. An
+// incomplete last line, which a crash may leave, is ignored.
 func Replay(r io.Reader) (first *Difference, n int, err error) {
 	p := &player{}
 	defer func() {
-		if e := recover(); e != nil { // the state machine trusts what it has saved
+		if e := recover(); e != nil { // the state machine does not check a saved state
 			first, n, err = nil, p.events, fmt.Errorf("line %d: %w, or the state machine fails on it: %v", p.line, ErrNoJournal, e)
 		}
 	}()
@@ -64,7 +64,7 @@ func Replay(r io.Reader) (first *Difference, n int, err error) {
 		}
 		var l line
 		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
-			broken = fmt.Errorf("line %d: %w", p.line, err) // unless it is the last
+			broken = fmt.Errorf("line %d: %w", p.line, err) // an error only if another line follows
 			continue
 		}
 		d, err := p.take(l)
@@ -90,7 +90,7 @@ type player struct {
 	node   *control.Node
 	line   int
 	events int
-	last   *Difference // the last event and what was and is done
+	last   *Difference // the last event, with its effects then and now
 }
 
 func (p *player) take(l line) (*Difference, error) {
@@ -143,7 +143,7 @@ func (p *player) step(l line) error {
 	return nil
 }
 
-// compare returns the last event if it had other effects.
+// compare returns the last event if its effects differ, or else nil.
 func (p *player) compare() *Difference {
 	if p.last == nil || slices.Equal(p.last.Then, p.last.Now) {
 		return nil
@@ -151,7 +151,7 @@ func (p *player) compare() *Difference {
 	return p.last
 }
 
-// decode makes an event or effect of its name and value.
+// decode makes an event or an effect from its name and value.
 func decode(kinds map[string]reflect.Type, name string, raw json.RawMessage) (any, error) {
 	t, ok := kinds[name]
 	if !ok {
@@ -166,7 +166,7 @@ func decode(kinds map[string]reflect.Type, name string, raw json.RawMessage) (an
 	return v.Elem().Interface(), nil
 }
 
-// normal gives an effect in the form in which this build writes it.
+// normal writes an effect of the journal again, so that it can be compared with an effect of the replay.
 func normal(kinds map[string]reflect.Type, name string, raw json.RawMessage) (string, error) {
 	v, err := decode(kinds, name, raw)
 	if err != nil {

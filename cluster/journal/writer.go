@@ -8,24 +8,24 @@ import (
 	"weir/cluster/logfile"
 )
 
-// kept is how many earlier files stay beside a journal.
+// kept is how many older files of a journal are kept.
 const kept = 3
 
-// A Writer writes the journal of a running control plane. Its methods belong to the control actor, but for Run. A nil
-// Writer writes nothing.
+// A Writer writes the journal of a running control plane. Only the control actor calls its methods, except Run. A nil Writer writes
+// nothing.
 //
-// The control plane does not wait for the disk: when too many lines wait, lines are left out, and the journal goes on
-// behind a gap.
+// The control plane does not wait for the disk. When too many lines are waiting, further lines are left out; later the journal
+// continues behind the gap.
 type Writer struct {
 	out   *logfile.Writer
 	build string
 
-	size  int64 // of the lines since the file was begun
-	gap   bool  // lines were left out; nothing is written before the next beginning
-	begun bool
+	size  int64 // of the lines in the current file
+	gap   bool  // lines were left out, so nothing is written until the next call of Begin
+	begun bool  // Begin was called
 }
 
-// Open opens the file of a journal, so that one that cannot be written is an error at once; nil for no path.
+// Open makes the Writer of the journal at path; nil if path is empty. If the file cannot be written, Open fails.
 func Open(path, build string, log *slog.Logger) (*Writer, error) {
 	if path == "" {
 		return nil, nil
@@ -37,13 +37,13 @@ func Open(path, build string, log *slog.Logger) (*Writer, error) {
 	return &Writer{out: out, build: build}, nil
 }
 
-// Run writes to the disk until ctx ends, or the disk fails.
+// Run writes to the disk until ctx ends or the disk fails.
 func (w *Writer) Run(ctx context.Context) error { return w.out.Run(ctx) }
 
-// Failed says that nothing more is written.
+// Failed says that the disk has failed, and nothing more is written.
 func (w *Writer) Failed() bool { return w.out.Failed() }
 
-// Begin writes what the node knows. Each process, each control plane and each file begins so.
+// Begin writes the state of the node. It is the first line of each process, each state machine and each file.
 func (w *Writer) Begin(n *control.Node) {
 	if w == nil {
 		return
@@ -61,7 +61,7 @@ func (w *Writer) Begin(n *control.Node) {
 	w.put(text, file)
 }
 
-// Event writes what has happened, before the state machine is told.
+// Event writes an event. It must be called before the event is given to the state machine.
 func (w *Writer) Event(n *control.Node, at control.Instant, ev control.Event) {
 	if w == nil || w.out.Failed() {
 		return
@@ -77,7 +77,7 @@ func (w *Writer) Event(n *control.Node, at control.Instant, ev control.Event) {
 	w.put(text, false)
 }
 
-// Effect writes what the state machine does about the last event.
+// Effect writes an effect of the last event.
 func (w *Writer) Effect(e control.Effect) {
 	if w == nil || w.out.Failed() {
 		return

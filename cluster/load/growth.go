@@ -7,9 +7,9 @@ import (
 	"weir/cluster/balance"
 )
 
-// A Growth makes a rate of a growing count, over the last time. It belongs to one goroutine.
+// A Growth computes the rate of a growing count over a window that ends now. It belongs to one goroutine.
 type Growth struct {
-	Over    time.Duration // zero means [balance.OutputWindow]
+	Over    time.Duration // the length of the window; zero means [balance.OutputWindow]
 	samples []sample
 }
 
@@ -18,16 +18,16 @@ type sample struct {
 	count uint64
 }
 
-// ramp takes the count as it is now and gives its growth per second. Before the first measurement the count is taken not to
-// have grown: a balancer adds the clients that it has chosen during the window to this figure. A count that has become
-// smaller was begun anew at zero.
+// ramp takes the present count and gives its growth per second. It divides by the whole window even if the first count is newer, as
+// if the count had not grown before: balancers add to this figure the clients for which they chose this server in the window. If the
+// count has become smaller, it has started again at zero.
 func (g *Growth) ramp(now time.Duration, count uint64) int64 {
 	grown, _ := g.Grown(now, count)
 	return int64(float64(grown) / time.Duration(balance.OutputWindow).Seconds())
 }
 
-// rate takes the count as it is now and gives its growth per second of the time that was measured; zero while that is
-// shorter than [Interval].
+// rate takes the present count and gives its growth per second since the oldest count in the window; zero if that is less than
+// [Interval] old.
 func (g *Growth) rate(now time.Duration, count uint64) int64 {
 	grown, span := g.Grown(now, count)
 	if span < Interval {
@@ -36,7 +36,8 @@ func (g *Growth) rate(now time.Duration, count uint64) int64 {
 	return int64(float64(grown) / span.Seconds())
 }
 
-// Grown takes the count as it is now and gives its growth and the time in which it grew, about that of the window at most.
+// Grown takes the present count, and gives its growth and the time in which it grew. That time is at most a little longer than the
+// window.
 func (g *Growth) Grown(now time.Duration, count uint64) (uint64, time.Duration) {
 	if n := len(g.samples); n > 0 && (count < g.samples[n-1].count || now < g.samples[n-1].at) {
 		g.samples = g.samples[:0]

@@ -1,7 +1,7 @@
-// Package load measures what a node carries: the burden of its machine, its clients and captures, the bit rates of its
-// streams, and the outages of streams that it has taken over.
+// Package load measures the load of a node: the burden of its machine, its clients and captures, the bit rates of its streams, and
+// the outages of streams that it has taken over.
 //
-// It knows neither where its figures go nor what they decide.
+// It does not know what its figures are used for.
 package load
 
 import (
@@ -22,38 +22,37 @@ type Config struct {
 	Sessions *session.Registry
 	Streams  *stream.Registry
 
-	// Burden measures what the machine carries.
+	// Burden measures the load of the machine.
 	Burden func() Burden
 
-	// Captures is how many streams this node captures.
+	// Captures is the number of streams that this node captures.
 	Captures func() int
 
-	// Playlists counts the bytes that the HLS server has sent: a viewer by playlist has no connection of its own.
+	// Playlists is the number of bytes that the HLS server has sent. The sessions of HLS viewers do not count them.
 	Playlists func() uint64
 
-	// Chosen gives for how many clients this node has chosen servers per second since it was last asked.
+	// Chosen is the number of clients per second for which this node has chosen a server since the last call.
 	Chosen func(now time.Duration) int
 }
 
-// A Meter measures the load of a node and remembers the newest figures. Any goroutine may use it, but for
-// [Meter.Measure].
+// A Meter measures the load of a node and keeps the newest figures. Any goroutine may call its methods, except [Meter.Measure].
 type Meter struct {
 	cfg Config
 
 	mu    sync.Mutex
 	load  control.Load
-	at    time.Duration
+	at    time.Duration    // when load was measured
 	rates map[string]int64 // bits per second, by stream
 
-	// What follows belongs to Measure.
+	// The fields below are used by Measure only.
 	output  Growth
 	streams map[string]*Growth
 }
 
-// New returns a Meter that has not measured yet.
+// New returns a Meter that has not measured anything yet.
 func New(c Config) *Meter { return &Meter{cfg: c} }
 
-// Measure measures what this node carries now. It is called every [Interval], by one goroutine at a time.
+// Measure measures the load now. It must be called every [Interval], by one goroutine at a time.
 func (m *Meter) Measure(now time.Duration) control.Load {
 	b := m.cfg.Burden()
 	l := control.Load{
@@ -85,7 +84,7 @@ func (m *Meter) Measure(now time.Duration) control.Load {
 	return l
 }
 
-// Sent counts the bytes that were sent to clients and other nodes.
+// Sent is the number of bytes that were sent to clients and other nodes so far.
 func (m *Meter) Sent() (bytes uint64) {
 	for proto, t := range m.cfg.Sessions.Totals() {
 		if proto != protocols.HLS {
@@ -95,14 +94,14 @@ func (m *Meter) Sent() (bytes uint64) {
 	return bytes + m.cfg.Playlists()
 }
 
-// Load is the newest load, and when it was measured.
+// Load is the newest load, and the instant at which it was measured.
 func (m *Meter) Load() (control.Load, time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.load, m.at
 }
 
-// Rate is the bit rate of a stream; zero if it is not here, or not for long enough to tell.
+// Rate is the bit rate of a stream; zero if this node does not have the stream, or has not had it for [Interval] yet.
 func (m *Meter) Rate(stream string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

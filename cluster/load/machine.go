@@ -12,12 +12,12 @@ import (
 	"github.com/shirou/gopsutil/v4/net"
 )
 
-// A Burden is what the machine carries, from all its processes, in permille. A figure that the system does not tell is
-// zero, which keeps no stream away.
+// A Burden is the load of the machine by all its processes, in permille. A figure that the system does not tell is zero, so no
+// limit is ever reached by it.
 type Burden struct {
-	CPU       int // of all processors, since it was asked before
+	CPU       int // of all processors together, since the last call of Measure
 	Memory    int // in use
-	Interface int // of the busiest network interface in its busier direction, since it was asked before
+	Interface int // of the busiest network interface, in its busier direction, since the last call of Measure
 }
 
 // A Machine measures the burden of this machine. It belongs to one goroutine at a time.
@@ -29,12 +29,12 @@ type Machine struct {
 	before map[string]net.IOCountersStat
 }
 
-// NewMachine returns one that has not measured yet.
+// NewMachine returns a Machine that has not measured anything yet.
 func NewMachine() *Machine {
 	return &Machine{links: func() ([]net.IOCountersStat, error) { return net.IOCounters(true) }, speed: linkSpeed}
 }
 
-// Measure gives the burden now; shares of a time are of that since it was called before.
+// Measure gives the burden since the last call.
 func (m *Machine) Measure(now time.Time) (b Burden) {
 	if p, err := cpu.Percent(0, false); err == nil && len(p) == 1 {
 		b.CPU = int(p[0]*10 + 0.5)
@@ -46,7 +46,7 @@ func (m *Machine) Measure(now time.Time) (b Burden) {
 	return b
 }
 
-// network is the load of the busiest interface whose speed is known. Virtual ones and the loopback have none.
+// network is the load of the busiest interface whose speed is known. Loopback and virtual interfaces have no speed.
 func (m *Machine) network(now time.Time) (permille int) {
 	list, err := m.links()
 	if err != nil {
@@ -68,7 +68,7 @@ func (m *Machine) network(now time.Time) (permille int) {
 	return permille
 }
 
-// linkSpeed reads what Linux says of an interface: megabits per second, or nothing or -1 where there is no link.
+// linkSpeed reads the speed of an interface from Linux, which gives megabits per second, and nothing or -1 if there is no link.
 func linkSpeed(name string) int64 {
 	b, err := os.ReadFile(filepath.Join("/sys/class/net", filepath.Base(name), "speed"))
 	if err != nil {

@@ -6,12 +6,12 @@ import (
 	"weir/cluster/control"
 )
 
-// Outages measures for how long streams had no media before this node took them over. It belongs to one goroutine. The zero
-// Outages is ready to use.
+// Outages measures how long streams had no media before this node took them over. It belongs to one goroutine. The zero Outages is
+// ready to use.
 type Outages struct {
-	silences map[string]time.Duration // how long a peer had been silent when it was given up
-	open     map[string]outage        // by stream
-	before   *control.View
+	silences map[string]time.Duration // how long each peer had been silent when it was declared dead
+	open     map[string]outage        // the streams that no node runs, by name
+	before   *control.View            // the last view
 }
 
 type outage struct {
@@ -19,7 +19,7 @@ type outage struct {
 	cause string
 }
 
-// Noted takes in what the control plane says of peers.
+// Noted takes a note of the control plane.
 func (o *Outages) Noted(n control.Note) {
 	if n.Kind == control.NoteStale {
 		if o.silences == nil {
@@ -29,7 +29,7 @@ func (o *Outages) Noted(n control.Note) {
 	}
 }
 
-// Changed takes in a new view of the control plane, and reports the outages that this node has ended.
+// Changed takes a new view of the control plane, and reports the outages that this node has ended.
 func (o *Outages) Changed(v *control.View, now time.Duration, report func(cause string, d time.Duration)) {
 	before := o.before
 	o.before = v
@@ -58,7 +58,7 @@ func (o *Outages) Changed(v *control.View, now time.Duration, report func(cause 
 	}
 }
 
-// begin takes in that no node runs a stream any more. The media of a dead owner ended when its silence began.
+// begin records that no node runs a stream any more. If the owner is dead, the outage began with the owner's silence.
 func (o *Outages) begin(stream, owner string, v *control.View, now time.Duration) {
 	out := outage{now, "release"}
 	if p := v.Peer(owner); p != nil && !p.Alive {

@@ -4,5 +4,5 @@ package load
 
 import "time"
 
-// Suspended is zero: there are no two clocks to compare.
+// Suspended is zero: this system does not tell for how long the machine was suspended.
 func Suspended() time.Duration { return 0 }

@@ -1,5 +1,5 @@
-// Package logfile appends lines to a file from beside the disk: the line is queued and the caller goes on. A file that has
-// become large is put aside under a number and begun anew.
+// Package logfile appends lines to a file without blocking the caller: lines are queued, and another goroutine writes them. A file
+// that has become large is renamed to PATH.1, and a new file is begun.
 //
 // It does not know what a line means.
 package logfile
@@ -19,25 +19,25 @@ import (
 )
 
 const (
-	// Size is the number of bytes at which a file is begun anew.
+	// Size is the usual size, in bytes, at which a new file is begun.
 	Size = 64 << 20
 
 	// Queue is how many lines may wait for the disk.
 	Queue = 8192
 
-	// batch is how many bytes of waiting lines are gathered for one write.
+	// batch is the number of bytes of waiting lines that are gathered for one write.
 	batch = 64 << 10
 )
 
-// Config says where lines go.
+// Config says to which files the lines are written.
 type Config struct {
 	Path string
-	Mode os.FileMode // of files that are made
-	Kept int         // how many earlier files stay, as PATH.1 (the newest), PATH.2 and so on
-	Size int64       // in bytes, at which the file is begun anew; zero: only a line that says so begins one
+	Mode os.FileMode // of new files
+	Kept int         // how many older files are kept, as PATH.1 (the newest), PATH.2 and so on
+	Size int64       // the size in bytes at which a new file is begun; zero means that only Put with begins does so
 
-	// GiveUp says that nothing more is written after an error of the disk. Otherwise the next line is tried again, and
-	// preceded by {"lost":N}, where N lines have been left out.
+	// GiveUp says that nothing more is written after an error of the disk. Otherwise only the lines of that write are left out.
+	// The next write begins with the line {"lost":N}, where N is the number of lines that were left out.
 	GiveUp bool
 
 	Log *slog.Logger
@@ -47,10 +47,10 @@ type Config struct {
 type Writer struct {
 	cfg    Config
 	lines  chan line
-	lost   atomic.Uint64 // lines that are in no file, since the last one that is
-	failed atomic.Bool   // for good
+	lost   atomic.Uint64 // lines that were left out since the last successful write
+	failed atomic.Bool   // nothing more is written
 
-	// What follows belongs to Run.
+	// The fields below are used by Run only.
 	file *os.File
 	size int64  // of the file
 	buf  []byte // lines that are not written yet
@@ -58,11 +58,11 @@ type Writer struct {
 
 type line struct {
 	text   []byte
-	begins bool // a file
+	begins bool // the line is the first one of a new file
 }
 
-// Open opens the file for a moment, so that one that cannot be written is an error at once. Its directory is made if need
-// be.
+// Open makes a Writer. It makes the directory of the file if there is none, and opens the file once, so that it fails if the file
+// cannot be written.
 func Open(c Config) (*Writer, error) {
 	w := &Writer{cfg: c, lines: make(chan line, Queue)}
 	if err := os.MkdirAll(filepath.Dir(c.Path), 0o750); err != nil {
@@ -74,9 +74,9 @@ func Open(c Config) (*Writer, error) {
 	return w, w.close()
 }
 
-// Put adds a line, which ends in a line feed and belongs to the Writer from now on. With begins it is the first of a new
-// file. Put does not block: without room in the queue, or after a failure for good, the line is left out, and Put returns
-// false. A nil Writer takes nothing.
+// Put adds a line. The line must end in a line feed, and belongs to the Writer from now on. If begins is set, the line begins a new
+// file. Put does not block: if the queue is full or the Writer has failed, the line is left out and Put returns false. A nil Writer
+// leaves out every line.
 func (w *Writer) Put(text []byte, begins bool) (taken bool) {
 	if w == nil || w.failed.Load() {
 		return false
@@ -90,27 +90,27 @@ func (w *Writer) Put(text []byte, begins bool) (taken bool) {
 	}
 }
 
-// Lose counts lines that are left out, and logs the first of several in a row.
+// Lose counts lines that are left out. It logs only if no line had been left out since the last successful write.
 func (w *Writer) Lose(lines uint64, err error) {
 	if w.lost.Add(lines) == lines {
 		w.cfg.Log.Warn("lines of a file are left out", slog.String("file", filepath.Base(w.cfg.Path)), slog.Any("err", err))
 	}
 }
 
-// Waiting is how many lines wait for the disk.
+// Waiting is the number of lines that wait for the disk.
 func (w *Writer) Waiting() int { return len(w.lines) }
 
-// Failed says that no more lines are taken.
+// Failed says that the Writer has failed: nothing more is written.
 func (w *Writer) Failed() bool { return w.failed.Load() }
 
-// Fail takes no more lines, because of err.
+// Fail makes the Writer fail because of err: nothing more is written.
 func (w *Writer) Fail(err error) {
 	if !w.failed.Swap(true) {
 		w.cfg.Log.Warn("nothing more is written to a file", slog.String("file", filepath.Base(w.cfg.Path)), slog.Any("err", err))
 	}
 }
 
-// Run writes until ctx ends, and then what is still waiting. An error means that it has given up.
+// Run writes lines until ctx ends, and then the lines that are still waiting. If it returns an error, the Writer has failed.
 func (w *Writer) Run(ctx context.Context) error {
 	err := w.run(ctx)
 	if err != nil {
@@ -137,8 +137,8 @@ func (w *Writer) run(ctx context.Context) error {
 	}
 }
 
-// add takes a line. The lines before it are written when the file ends with them or they are enough for one write; with
-// last, the line itself is written too.
+// add gathers a line. It first writes the lines gathered before, if the line begins a new file or if they are enough for one write.
+// If last is set, no further line is waiting, and the line is written at once.
 func (w *Writer) add(l line, last bool) error {
 	begins := l.begins || w.cfg.Size > 0 && w.size+int64(len(w.buf)) >= w.cfg.Size
 	if begins || len(w.buf) >= batch {
@@ -181,13 +181,13 @@ func (w *Writer) flush() error {
 		w.lost.Add(-lost)
 	}
 	if err != nil {
-		_ = w.close() // what it could not write is known
+		_ = w.close() // the error of the write is reported
 		return w.drop(text[max(n, len(note)):], fmt.Errorf("writing %s: %w", filepath.Base(w.cfg.Path), err))
 	}
 	return nil
 }
 
-// drop leaves lines out because of err, which it returns if that is the end of the writing.
+// drop leaves out lines because of err. If GiveUp is set, it returns err, which ends Run.
 func (w *Writer) drop(text []byte, err error) error {
 	if w.cfg.GiveUp {
 		return err
@@ -209,7 +209,7 @@ func (w *Writer) open() error {
 	return nil
 }
 
-// rotate puts the file aside, unless it is empty, so that the next line begins one.
+// rotate renames the file to PATH.1 unless the file is empty, and the older files accordingly.
 func (w *Writer) rotate() error {
 	if err := w.close(); err != nil {
 		return err
@@ -242,10 +242,10 @@ func (w *Writer) close() error {
 	return nil
 }
 
-// maxTail bounds what is read of the end of a file, in bytes.
+// maxTail is the number of bytes that Tail reads at most, at the end of a file.
 const maxTail = 8 << 20
 
-// Tail gives the last lines of the file, at most so many, the oldest first. A line that is cut is left out.
+// Tail gives the last lines of the file, at most `most` of them, the oldest first. An incomplete line is left out.
 func (w *Writer) Tail(most int) ([][]byte, error) {
 	f, err := os.Open(w.cfg.Path)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package origin knows the streams of the origins that a node restreams from: nodes outside its group, on which it places
-// nothing.
+// Package origin holds the directory of restreamed streams: which streams the origins of a node have. An origin is a node outside the
+// group, whose streams the node restreams.
 //
-// It asks no origin and pulls no stream: package follower brings the origins' states, and the inputs of restreamed streams
-// look up where these are to be had.
+// It asks no origin and pulls no stream. Package follower fetches the states of the origins, and the inputs of restreamed streams
+// look up in the directory from which origin they can pull.
 package origin
 
 import (
@@ -16,28 +16,28 @@ import (
 	"weir/cluster/directory"
 )
 
-// A Rule says what of an origin's streams is restreamed, and under which names.
+// A Rule says which streams of an origin are restreamed, and under which names.
 type Rule struct {
-	// Only, if OnlyGiven, are the streams that are captured by themselves. None means that all are, on demand. Except
-	// are those that are left out.
+	// Only are the streams that are restreamed. If OnlyGiven is set and Only is empty, all streams of the origin are restreamed
+	// on demand. Except are streams that are never restreamed.
 	Only, Except []string
 	OnlyGiven    bool
 
-	// Prefix stands before the names here, with a slash; empty means none.
+	// Prefix and a slash are put before the origin's names of the streams; empty means that the names stay as they are.
 	Prefix string
 }
 
-// A Stream is one that is restreamed.
+// A Stream is a restreamed stream.
 type Stream struct {
-	Name     string // here
-	Origin   string // the origin's own name of it
-	OnDemand bool   // captured while clients here want it
-	Running  bool   // the origin captures it itself
+	Name     string // the name at this node
+	Origin   string // the name at the origin
+	OnDemand bool   // captured while clients of this node want the stream
+	Running  bool   // the origin node itself captures the stream
 }
 
-// Restream applies the rule to the streams that an origin configures and captures. A stream that is published is there while
-// it has a publisher. A stream that the origin restreams itself is left out, so that no two nodes can feed each other. The
-// order is that of the names.
+// Restream applies the rule to an origin's streams: list are those of its file, claims those that it captures. A published stream is
+// included while it has a publisher. A stream that the origin itself restreams is left out, so that no two nodes feed each other. The
+// result is sorted by name.
 func (r Rule) Restream(list map[string]control.Listed, claims map[string]control.ClaimState) (out []Stream) {
 	for _, l := range list {
 		state := claims[l.Name]
@@ -58,21 +58,21 @@ func (r Rule) Restream(list map[string]control.Listed, claims map[string]control
 	return out
 }
 
-// An Upstream is where a stream is to be had.
+// An Upstream is a source from which a stream can be pulled.
 type Upstream struct {
 	Source string // the name of the source
-	Stream string // the origin's name of the stream
+	Stream string // the name of the stream at the origin
 }
 
-// A Directory knows which streams which origins have. Any goroutine may use it. The zero Directory is empty and ready.
+// A Directory holds the streams of each source. Any goroutine may use it. The zero Directory is empty and ready to use.
 type Directory struct {
 	mu      sync.Mutex
 	order   []string // the sources, in the order of the file
 	streams map[string][]Stream
-	changed chan struct{} // closed when something changes; nil while nobody waits
+	changed chan struct{} // closed when the directory changes; nil while no goroutine waits for that
 }
 
-// Sources puts another list of sources into effect. What is known of one that stays is kept.
+// Sources sets the list of sources. The streams of sources that are still in the list are kept.
 func (d *Directory) Sources(names []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -81,13 +81,13 @@ func (d *Directory) Sources(names []string) {
 	d.wake()
 }
 
-// Set replaces what is known of a source; nil for one that has gone silent. It says whether the streams here are others
-// now, or captured in another way.
-func (d *Directory) Set(source string, streams []Stream) (others bool) {
+// Set replaces the streams of a source; nil means that the origin is silent. It reports whether the streams of this node differ now in
+// their names, or in whether they are captured on demand.
+func (d *Directory) Set(source string, streams []Stream) (differ bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !slices.Contains(d.order, source) {
-		return false // a link that is being stopped
+		return false // the source is no longer in the file, and its follower is about to stop
 	}
 	if d.streams == nil {
 		d.streams = map[string][]Stream{}
@@ -107,15 +107,15 @@ func (d *Directory) wake() {
 	}
 }
 
-// Streams are those of one source.
+// Streams are the streams of one source.
 func (d *Directory) Streams(source string) []Stream {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.streams[source]
 }
 
-// Upstreams are the places where a stream is to be had, those that capture it themselves first, and a channel that is
-// closed when that may have changed.
+// Upstreams are the sources from which a stream can be pulled; sources whose node captures the stream itself come first. The channel
+// is closed when they may have changed.
 func (d *Directory) Upstreams(name string) (ups []Upstream, changed <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,8 +139,7 @@ func (d *Directory) Upstreams(name string) (ups []Upstream, changed <-chan struc
 	return append(ups, others...), d.changed
 }
 
-// While returns a context that ends, besides with ctx, once the stream is no longer to be had from that source. The
-// caller must cancel it.
+// While returns a context that ends when ctx ends, or when the stream can no longer be pulled from up. The caller must cancel it.
 func (d *Directory) While(ctx context.Context, name string, up Upstream) (context.Context, context.CancelFunc) {
 	return directory.While(ctx, func() (bool, <-chan struct{}) {
 		ups, changed := d.Upstreams(name)

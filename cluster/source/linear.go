@@ -48,7 +48,7 @@ func openFile(o *Opener, in Input) (input.Source, error) {
 
 var errNotOpen = errors.New("the input is not open")
 
-// channel is the source of a linear channel: a file or the test pattern.
+// A channel is the source of a linear channel, that is a file or the test pattern.
 type channel struct {
 	open  func() (linear.Timeline, io.Closer, error)
 	clock pull.Clock
@@ -75,13 +75,13 @@ func (c *channel) Start(env act.Env, owner *actor.PID, w input.Writer) *act.Task
 	})
 }
 
-// set makes a newly opened timeline the one that segments are made of. The file behind a timeline stays open after the input
-// has ended, since segments of it may still be asked for, until the input is opened again.
+// set makes segments come from a newly opened timeline. The file of a timeline stays open after the input has ended, because its
+// segments may still be requested. It is closed when the input is opened again.
 func (c *channel) set(t linear.Timeline, closer io.Closer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closer != nil {
-		_ = c.closer.Close() // it was only read
+		_ = c.closer.Close() // the file was only read
 	}
 	c.timeline, c.closer = t, closer
 }

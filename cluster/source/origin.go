@@ -11,20 +11,20 @@ import (
 	"weir/protocols/relay"
 )
 
-// Origins say how streams of nodes outside the group are reached.
+// Origins holds the functions that pull streams from nodes outside the group.
 type Origins struct {
 	Directory *origin.Directory
 
-	// Transport proves the key of the link to an origin, and URL is the origin's.
+	// Transport gives the transport that proves the key of the link to an origin. URL gives the URL of an origin.
 	Transport func(origin string) http.RoundTripper
 	URL       func(origin string) string
 
-	// Answer is how long an origin may take to answer: it may hold the request until it has the stream itself.
+	// Answer is how long an origin may take to answer: it may hold the request until it has captured the stream.
 	Answer func() time.Duration
 }
 
-// openOrigin makes the source of a stream that an origin has. It is relayed from the first origin that has it, and from the
-// next one when that changes.
+// openOrigin makes the source of a restreamed stream. The stream is relayed from the first origin that has it. When that origin has the
+// stream no more, the stream is relayed from the next one.
 func openOrigin(o *Opener, in Input) (input.Source, error) {
 	return input.Run(func(ctx context.Context, w input.Writer) error {
 		for {
@@ -43,7 +43,7 @@ func openOrigin(o *Opener, in Input) (input.Source, error) {
 			if err != nil {
 				return err
 			}
-			select { // no origin has it now, and the stream is about to vanish
+			select { // no origin has the stream now, so the stream will soon be removed
 			case <-changed:
 			case <-ctx.Done():
 				return ctx.Err()
@@ -55,7 +55,7 @@ func openOrigin(o *Opener, in Input) (input.Source, error) {
 func (o *Origins) pull(ctx context.Context, stream string, up origin.Upstream, w input.Writer) error {
 	while, cancel := o.Directory.While(ctx, stream, up)
 	defer cancel()
-	w.Rejoin() // the origin before may have been another
+	w.Rejoin() // the media before may have come from another origin
 	err := relay.Pull(while, o.Transport(up.Source), relay.EdgeURL(o.URL(up.Source), up.Stream), w,
 		relay.Options{Silence: relaySilence, Answer: o.Answer() + relaySilence})
 	switch {

@@ -15,32 +15,31 @@ import (
 )
 
 const (
-	// relaySilence is how long a relay may bring nothing before its node is asked anew; nodes send a keep-alive each
-	// second.
+	// relaySilence is how long a relay may be silent before the stream is requested again. Nodes send a keep-alive each second.
 	relaySilence = 2500 * time.Millisecond
 
-	// relayPause is the pause after a relay has ended whose node is still said to have the stream.
+	// relayPause is the pause after a relay has ended although, by the directory, its node still has the stream.
 	relayPause = 200 * time.Millisecond
 )
 
-// External streams are those that servers outside the cluster have, and that are fetched without an owner in the cluster.
+// External pulls streams from servers outside the cluster. No node of the cluster owns such a stream.
 type External interface {
-	// Expecting is closed when a stream is expected that was not before.
+	// Expecting gives a channel that is closed when Expected becomes true for a further stream.
 	Expecting() <-chan struct{}
 
-	// Expected says whether Pull would bring a stream.
+	// Expected says whether Pull can pull a stream now.
 	Expected(stream string) bool
 
-	// Pull brings a stream until ctx ends or no server has it; the error is never nil.
+	// Pull pulls a stream until ctx ends or no server has the stream. Its error is never nil.
 	Pull(ctx context.Context, stream string, w input.Writer) error
 }
 
-// Relays follow streams that other nodes of the group capture.
+// Relays makes the sources of streams that this node does not capture.
 type Relays struct {
 	Directory *directory.Directory
 	External  External
 
-	// Transport proves the key of the link to the node of a name.
+	// Transport gives the transport that proves the key of the link to a node.
 	Transport func(node string) http.RoundTripper
 
 	// Hold is how long a node may hold a request for a stream that is being taken over.
@@ -50,11 +49,11 @@ type Relays struct {
 	Log  *slog.Logger
 }
 
-// Follow is the source of a stream that another node captures. It relays the stream from the node that has it by the
-// directory, and from the next one when that changes.
+// Follow makes the source of a stream that another node captures. It relays the stream from the node that the directory names, and
+// changes to another node when the directory changes.
 func (r *Relays) Follow(stream string) input.Source {
 	return input.Run(func(ctx context.Context, w input.Writer) error {
-		level := slog.LevelInfo // of the log line of a failure: the first of several in a row
+		level := slog.LevelInfo // of the next failure; a failure right after another one is logged as debug
 		for {
 			node, private, err := r.await(ctx, stream)
 			if err != nil {
@@ -66,7 +65,7 @@ func (r *Relays) Follow(stream string) input.Source {
 				}
 				continue
 			}
-			brought, moved, err := r.pull(ctx, stream, node, private, w)
+			wrote, moved, err := r.pull(ctx, stream, node, private, w)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -75,7 +74,7 @@ func (r *Relays) Follow(stream string) input.Source {
 			case moved:
 				continue
 			}
-			if brought {
+			if wrote {
 				level = slog.LevelInfo
 			}
 			r.Log.Log(ctx, level, "relay ended", slog.String("stream", stream), slog.String("peer", node), slog.Any("err", err))
@@ -87,8 +86,8 @@ func (r *Relays) Follow(stream string) input.Source {
 	})
 }
 
-// await waits until a node captures the stream, and returns its name and private URL; no name if the stream is to be fetched
-// from outside. The error is the context's.
+// await waits until a node captures the stream, and returns the node's name and private URL. Both are empty if External can pull the
+// stream. The error is that of ctx.
 func (r *Relays) await(ctx context.Context, stream string) (node, private string, err error) {
 	for {
 		view, changed := r.Directory.View()
@@ -108,7 +107,7 @@ func (r *Relays) await(ctx context.Context, stream string) (node, private string
 	}
 }
 
-// fetch brings a stream from outside. It is done unless a node of the group has the stream by now.
+// fetch pulls a stream with External, until a node of the group captures it; done is false then.
 func (r *Relays) fetch(ctx context.Context, stream string, w input.Writer) (done bool, err error) {
 	while, cancel := r.Directory.While(ctx, stream, "", "")
 	defer cancel()
@@ -116,12 +115,13 @@ func (r *Relays) fetch(ctx context.Context, stream string, w input.Writer) (done
 	return while.Err() == nil || ctx.Err() != nil, err
 }
 
-// pull relays the stream from a node, as long as the directory says that it is there.
-func (r *Relays) pull(ctx context.Context, stream, node, private string, w input.Writer) (brought, moved bool, err error) {
+// pull relays the stream from a node, as long as the directory names that node; moved says that it does not any more. Wrote says that
+// the node has sent media.
+func (r *Relays) pull(ctx context.Context, stream, node, private string, w input.Writer) (wrote, moved bool, err error) {
 	while, cancel := r.Directory.While(ctx, stream, node, private)
 	defer cancel()
 	url := relay.URL(private, stream, 1)
-	if newest, ok := w.Rejoin(); ok { // the node that had the stream last may have been another
+	if newest, ok := w.Rejoin(); ok { // the media before may have come from another node
 		url = relay.After(url, newest)
 	}
 	out := &watched{Writer: w}
@@ -129,12 +129,12 @@ func (r *Relays) pull(ctx context.Context, stream, node, private string, w input
 	return out.wrote, while.Err() != nil, err
 }
 
-// replaced says whether a source has ended because another one writes to its hub, or nobody reads it any more.
+// replaced says whether a source has ended because another source writes to its hub, or because the hub is closed.
 func replaced(err error) bool {
 	return errors.Is(err, hub.ErrReplaced) || errors.Is(err, hub.ErrClosed)
 }
 
-// watched is a writer that knows whether anything was written.
+// A watched writer remembers whether anything was written.
 type watched struct {
 	input.Writer
 	wrote bool

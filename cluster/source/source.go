@@ -1,8 +1,8 @@
-// Package source makes the sources of inputs: a file or the test pattern played as a linear channel, a stream that is pulled
-// from a server, the relay of a stream that another node captures, and that of a stream of an origin.
+// Package source makes the sources of inputs: files and the test pattern, which are played as linear channels; streams that are pulled
+// from servers; streams that are relayed from another node; and streams that are relayed from an origin.
 //
-// It does not know when an input runs, nor who watches. Where another node or an origin is, and how a request to it proves
-// this node's key, its callers say.
+// It does not know when an input runs, or which viewers it has. The URLs of nodes and origins, and the transports that prove keys to
+// them, are functions of its configuration.
 package source
 
 import (
@@ -20,22 +20,22 @@ import (
 	"weir/protocols/rtsp"
 )
 
-// An Input is what a source is made of.
+// An Input describes the input whose source is made.
 type Input struct {
 	Stream string
 	Kind   string // a row of the table; see [Opener.Open]
-	Shown  string // its URL without a password
+	Shown  string // the URL of the input, with its password hidden
 
-	Address    string        // the URL of the server that it is pulled from
+	Address    string        // the URL from which the input is pulled
 	Query      string        // of the test pattern
-	Root, File string        // the directory of files, and the path below it
-	Silence    time.Duration // how long no media may come
+	Root, File string        // of a file: the directory, and the path below it
+	Silence    time.Duration // how long no media may come before the input is lost
 }
 
 // An Opener makes sources.
 type Opener struct {
 	Clock   pull.Clock // paces linear channels
-	Agent   string     // what this node calls itself to servers
+	Agent   string     // the User-Agent that servers get
 	Origins Origins
 	Log     *slog.Logger
 }
@@ -54,7 +54,7 @@ var kinds = map[string]func(*Opener, Input) (input.Source, error){
 	"source": openOrigin,
 }
 
-// Open makes the source of an input. Nothing is opened before the source is started.
+// Open makes the source of an input. It opens no file and no connection; the source does when it is started.
 func (o *Opener) Open(in Input) (input.Source, error) {
 	open := kinds[in.Kind]
 	if open == nil {
@@ -63,10 +63,10 @@ func (o *Opener) Open(in Input) (input.Source, error) {
 	return open(o, in)
 }
 
-// connecting is how long a server of a pulled input may take for each answer.
+// connecting is how long a server from which an input is pulled may take for each answer.
 const connecting = 10 * time.Second
 
-// pulled makes the row of a function that pulls a stream from a server until that ends.
+// pulled makes a row of the table of kinds from a function that pulls a stream from a server.
 func pulled(run func(context.Context, string, pull.Options, codecs.Writer) error) func(*Opener, Input) (input.Source, error) {
 	return func(o *Opener, in Input) (input.Source, error) {
 		options := pull.Options{Connect: connecting, Silence: in.Silence, Agent: o.Agent, Note: func(note string) {

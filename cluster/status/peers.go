@@ -8,19 +8,19 @@ import (
 	"weir/protocols/api"
 )
 
-// A Peer is what a file says of a peer.
+// A Peer holds the settings of a peer in the file.
 type Peer struct {
 	Hostname string
 	API      string // URL
 
-	// Public is the URL under which clients reach the peer. If it is Given in the file, the internal URLs are not shown:
-	// neither pages nor errors may tell them.
+	// Public is the URL at which clients reach the peer. If Given says that the file gives it, internal URLs are shown neither on
+	// pages nor in errors.
 	Public string
 	Given  bool
 
 	Fetch, Stale  time.Duration
 	Channels, CPU int   // limits
-	Bitrate       int64 // the most that it may send, in bits per second
+	Bitrate       int64 // the most that the peer may send, in bits per second
 }
 
 // Peers implements [api.Node].
@@ -34,7 +34,7 @@ func (s *Status) Peers() []api.Peer {
 	for i := range v.Peers {
 		p := &v.Peers[i]
 		if !p.Met && p.Name == v.Self {
-			continue // an entry that means this node, by a name that leads nowhere from here
+			continue // an entry that means this node, by a name at which this node cannot reach itself
 		}
 		out = append(out, peer(v, p, file.Peers[p.Entry], now))
 	}
@@ -80,7 +80,7 @@ func peer(v *control.View, p *control.PeerView, c Peer, now control.Instant) api
 		a.Hostname = p.Name
 	}
 	if c.Given && p.Detail != "" {
-		a.Error = string(p.Why) // the detail has an internal URL in it
+		a.Error = string(p.Why) // the detail contains an internal URL
 	}
 	a.Stats.RTT = float64(p.RTT) / float64(control.Millisecond)
 	c.show(&a)
@@ -92,7 +92,7 @@ func peer(v *control.View, p *control.PeerView, c Peer, now control.Instant) api
 	return a
 }
 
-// show fills in what the file says.
+// show fills in the settings of the file.
 func (c Peer) show(a *api.Peer) {
 	a.PublicPayloadURL = c.Public
 	if !c.Given {
@@ -110,7 +110,7 @@ func stats(a control.Advert, l control.Load, instance, hash string) api.PeerStat
 	}
 }
 
-// streamerStatus is what a node does, as far as its status tells; empty for one that does not answer.
+// streamerStatus is the status of a node in the words of the API; empty if the node does not answer.
 func streamerStatus(s control.Status) string {
 	switch s {
 	case control.Alive, control.Drifted:

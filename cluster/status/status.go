@@ -1,7 +1,7 @@
-// Package status shows a node, and the cluster as the node sees it, in the words of the HTTP API and of the metrics.
+// Package status collects what the HTTP API and the metrics show of a node and of its cluster.
 //
-// It decides nothing and changes nothing. It does not know the HTTP API itself, nor the configuration file: what the file
-// says reaches it through its [Config].
+// It decides nothing, and does not know HTTP. It does not know the configuration file either: [Config] gives it the settings of the
+// file that are shown.
 package status
 
 import (
@@ -22,21 +22,21 @@ import (
 	"weir/protocols/api"
 )
 
-// Config says where the facts come from. Its functions may be called by any goroutine.
+// Config says where the figures come from. Any goroutine may call its functions.
 type Config struct {
 	View    func() *control.View // nil before the control plane's first step
 	Now     func() time.Duration // the clock of the view's instants
 	Control controller.Client
 
-	// File is what the file in effect says.
+	// File gives the settings of the file in effect.
 	File func() File
 
 	Sessions *session.Registry
 	Streams  *stream.Registry
-	Captures func() int // of this node
+	Captures func() int // how many streams this node captures
 	Tree     *act.Tree
 
-	// Ask puts a question to the owner of a stream.
+	// Ask sends a question to the owner of a stream and waits for the answer.
 	Ask func(ctx context.Context, stream string, q proto.Message) (proto.Message, error)
 
 	Countries *geo.Current
@@ -46,14 +46,14 @@ type Config struct {
 	Reload    func(ctx context.Context) (restart []string, err error)
 }
 
-// A File is what a configuration file says, as far as it is shown.
+// A File holds the settings of a configuration file that are shown.
 type File struct {
-	Hash   string                           // by which files are compared
-	Stream func(name string) (Stream, bool) // false for a stream that is not in the file
-	Peers  map[string]Peer                  // by the control plane's name for their entries
+	Hash   string                           // nodes with the same hash place streams alike
+	Stream func(name string) (Stream, bool) // false if the stream is not in the file
+	Peers  map[string]Peer                  // by the control plane's names of their entries
 }
 
-// A Status shows a node. Any goroutine may use it.
+// A Status implements the interfaces through which package api shows a node. Any goroutine may use it.
 type Status struct{ cfg Config }
 
 var (
@@ -61,7 +61,7 @@ var (
 	_ api.Control = (*Status)(nil)
 )
 
-// New returns what shows a node.
+// New returns the Status of a node.
 func New(c Config) *Status { return &Status{c} }
 
 // Balancers implements [api.Node].
@@ -83,11 +83,11 @@ func (s *Status) Actors() []api.Actor {
 	return out
 }
 
-// Live implements [api.Node]: the control plane answers.
+// Live implements [api.Node]: a node is live if its control plane answers.
 func (s *Status) Live(ctx context.Context) error { return s.cfg.Control.Ping(ctx) }
 
 var (
-	errNotWarm  = errors.New("this node is still asking its peers what they have")
+	errNotWarm  = errors.New("this node is still asking its peers which streams they have")
 	errDraining = errors.New("this node is draining")
 )
 
@@ -150,7 +150,7 @@ func (s *Status) Alarms() (out []api.Alarm) {
 
 func seconds(d control.Instant) int64 { return int64(d / control.Second) }
 
-// Totals are the figures of /metrics that are read when somebody looks.
+// Totals are the figures of /metrics that are computed at each request.
 func (s *Status) Totals() api.Totals {
 	t := api.Totals{
 		Clients: map[string]int{}, BytesOut: map[string]uint64{}, Restarts: s.cfg.Tree.Restarts(), Captures: s.cfg.Captures(),

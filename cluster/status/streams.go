@@ -10,12 +10,12 @@ import (
 	"weir/protocols/api"
 )
 
-// A Stream is what a file says of a stream.
+// A Stream holds the settings of a stream in the file.
 type Stream struct {
 	Title     string
-	Inputs    []string // their URLs without passwords
-	Clustered bool     // it has cluster_ingest
-	CaptureAt string   // the pin, if any
+	Inputs    []string // their URLs, with passwords hidden
+	Clustered bool     // the stream has cluster_ingest
+	CaptureAt string   // the capture_at of cluster_ingest; empty for none
 }
 
 // Streams implements [api.Node].
@@ -53,7 +53,7 @@ func (s *Status) Stream(ctx context.Context, name string) (api.Stream, error) {
 	st := s.stream(v, sv, s.cfg.File())
 	st.Clients = s.cfg.Sessions.Viewers(name)
 	if sv.Owner != "" && sv.Owner != v.Self {
-		// Without an answer the stream is shown as this node knows it.
+		// If the owner does not answer, the stream is shown without the owner's figures.
 		if a, err := s.cfg.Ask(ctx, name, &wire.Describe{Protocol: wire.Protocol, Stream: name}); err == nil {
 			if d, ok := a.(*wire.Description); ok {
 				describe(&st, d)
@@ -63,7 +63,7 @@ func (s *Status) Stream(ctx context.Context, name string) (api.Stream, error) {
 	return st, nil
 }
 
-// stream shows a stream as the control plane and this node's actors know it.
+// stream shows a stream by the control plane's view, by the file and, if this node captures the stream, by its actors.
 func (s *Status) stream(v *control.View, sv *control.StreamView, file File) api.Stream {
 	st := api.Stream{
 		Name: sv.Name, Owner: api.Maybe(sv.Owner), State: string(sv.State), Reason: api.Maybe(sv.Reason),
@@ -85,7 +85,7 @@ func (s *Status) stream(v *control.View, sv *control.StreamView, file File) api.
 	return st
 }
 
-// captured fills in what this node's actors know of a stream that is captured here.
+// captured fills in the state of a stream that this node captures.
 func (s *Status) captured(st *api.Stream) {
 	live, is, ok := s.cfg.Streams.Get(st.Name)
 	if !ok {
@@ -118,7 +118,7 @@ func tracks(list codecs.Tracks) (out []api.Track) {
 	return out
 }
 
-// describe fills in what the owner says of its stream.
+// describe fills in the description that the owner has sent.
 func describe(st *api.Stream, d *wire.Description) {
 	st.Clients += int(d.Clients)
 	st.Stats.Publisher = d.Publisher
