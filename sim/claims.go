@@ -185,8 +185,8 @@ func (c *checks) isFirst(f *feed) bool {
 	if c.homes != nil {
 		pin, home = c.pins[f.s.index], c.homes[f.s.index]
 	}
-	for _, m := range c.w.machines {
-		if m != f.m && c.connected(m, f.m) && m.delivering(f.s) && !place.Before(f.s.name, pin, home, f.m.announced, m.announced) {
+	for g := range c.w.feeds(f.s) {
+		if g != f && c.connected(g.m, f.m) && g.delivers() && !place.Before(f.s.name, pin, home, f.m.announced, g.m.announced) {
 			return false
 		}
 	}
@@ -202,8 +202,8 @@ func (c *checks) up(f *feed) {
 			c.schedule()
 		}
 	}
-	for _, q := range c.w.machines {
-		if x := q.captures[f.s.index].feed; x != nil && x != f && x.state == control.Starting {
+	for g := range c.w.feeds(f.s) {
+		if g != f && g.state == control.Starting {
 			c.w.result.Sometimes["two claimants"]++
 		}
 	}
@@ -293,10 +293,8 @@ func (c *checks) numbered(f *feed) {
 	if f.media == (control.Media{}) && f.least == 0 {
 		s.lastSegment = -1 // no node that it has heard knows of a number; it begins anew
 	}
-	for _, m := range w.machines {
-		if g := m.captures[s.index].feed; g != nil && g != f && g.upAt >= 0 {
-			return // both run; the hand-over settles what their viewers see
-		}
+	if w.others(f) {
+		return // both run; the hand-over settles what their viewers see
 	}
 	if s.lastSegment < 0 || c.period == disrupted {
 		return // no node can have told the new owner of a numbering

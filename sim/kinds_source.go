@@ -120,14 +120,15 @@ func (w *world) sources(f *fault, streams, nodes []string, do, undo func(s *stre
 
 // cutOff ends the captures that have lost their source.
 func (w *world) cutOff(s *streamTruth) {
-	for _, m := range w.machines {
-		if f := m.captures[s.index].feed; f != nil && f.unreachable() && f.upAt >= 0 && !f.pub {
-			m.later(time.Millisecond, func() {
-				if m.captures[s.index].feed == f && f.unreachable() && f.state != control.Idle && f.state < control.Stopping {
-					f.fail("the source has gone")
-				}
-			})
+	for f := range w.feeds(s) {
+		if !f.unreachable() || f.upAt < 0 || f.pub {
+			continue
 		}
+		f.m.later(time.Millisecond, func() {
+			if f.m.captures[s.index].feed == f && f.unreachable() && f.state != control.Idle && f.state < control.Stopping {
+				f.fail("the source has gone")
+			}
+		})
 	}
 }
 

@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"slices"
+	"iter"
 	"time"
 
 	"weir/cluster/control"
@@ -116,12 +116,23 @@ func (f *feed) connected() {
 
 // others says whether another capture of the stream holds a connection.
 func (w *world) others(f *feed) bool {
-	for _, m := range w.machines {
-		if g := m.captures[f.s.index].feed; g != nil && g != f && g.upAt >= 0 {
+	for g := range w.feeds(f.s) {
+		if g != f && g.upAt >= 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// feeds are the captures of a stream, on whatever machine.
+func (w *world) feeds(s *streamTruth) iter.Seq[*feed] {
+	return func(yield func(*feed) bool) {
+		for _, m := range w.machines {
+			if f := m.captures[s.index].feed; f != nil && !yield(f) {
+				return
+			}
+		}
+	}
 }
 
 // fail ends a capture whose source has failed.
@@ -181,10 +192,10 @@ func (f *feed) close(cause GapCause) {
 func (w *world) recount(s *streamTruth, cause GapCause) {
 	count := 0
 	owner := ""
-	for _, m := range w.machines {
-		if f := m.captures[s.index].feed; f != nil && f.delivers() {
+	for f := range w.feeds(s) {
+		if f.delivers() {
 			count++
-			owner = m.name
+			owner = f.m.name
 		}
 	}
 	if count == s.count {
@@ -246,18 +257,14 @@ func (w *world) segments(f *feed) {
 	if b := w.checks.bounds(); w.now-f.anchor <= 2*b.poll()+4*b.d {
 		return // it was too short for others to have heard of its numbers
 	}
-	if slices.ContainsFunc(w.machines, func(m *machine) bool { return m != f.m && m.delivering(f.s) }) {
-		return // the other capture goes on with its own numbers
+	for g := range w.feeds(f.s) {
+		if g != f && g.delivers() {
+			return // the other capture goes on with its own numbers
+		}
 	}
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
 	}
-}
-
-// delivering says whether m captures a stream and its media flows.
-func (m *machine) delivering(s *streamTruth) bool {
-	f := m.captures[s.index].feed
-	return f != nil && f.delivers()
 }
 
 // mediaNow is what a packager tells the control plane.
@@ -271,11 +278,8 @@ func (f *feed) mediaNow() control.Media {
 
 // silenceChanged looks again at the captures of a stream after its silence has begun or ended.
 func (w *world) silenceChanged(s *streamTruth) {
-	for _, m := range w.machines {
-		f := m.captures[s.index].feed
-		if f == nil {
-			continue
-		}
+	for f := range w.feeds(s) {
+		m := f.m
 		f.turns++
 		if n := f.turns; f.silent() && f.state == control.Running {
 			m.later(w.silence, func() {

@@ -229,7 +229,6 @@ type Measure struct {
 	Bound   time.Duration // the value for the instance that came nearest to it
 	Worst   time.Duration // measured then
 	Count   int
-	All     []time.Duration // every value measured, in order; at most a few thousand
 }
 
 // A Snapshot is what the nodes know at one instant.

@@ -31,21 +31,7 @@ func Profiles() []Profile {
 
 // String gives the word of the scenario language.
 func (p Profile) String() string {
-	switch p {
-	case ProfileSwarm:
-		return "swarm"
-	case ProfileCalm:
-		return "calm"
-	case ProfileNetwork:
-		return "network"
-	case ProfileProcess:
-		return "process"
-	case ProfileSource:
-		return "source"
-	case ProfileEdit:
-		return "edit"
-	}
-	return "unknown"
+	return [...]string{"swarm", "calm", "network", "process", "source", "edit"}[slices.Index(Profiles(), p)]
 }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].

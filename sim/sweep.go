@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -22,35 +23,18 @@ type SweepOptions struct {
 	// Run is how each is run.
 	Run Options
 
-	// Progress, if not nil, is told after each run, in the order in which they end, by one goroutine at a time. To end
-	// the sweep it returns false.
-	Progress func(Progress) bool
+	// Progress, if not nil, is told after each run what all of them have shown so far, by one goroutine at a time. To end the
+	// sweep it returns false.
+	Progress func(*SweepResult) bool
 }
 
 // GCPercent suits a process that does nothing but run scenarios: a run has little that lives long and much that does
 // not, so that with the usual 100 it would collect garbage all the time.
 const GCPercent = 800
 
-// Progress is how far a sweep is.
-type Progress struct {
-	Done, Total uint64
-	Failed      int
-	Simulated   time.Duration // by all runs together
-	Elapsed     time.Duration
-}
-
-// Rate is how many times faster than real time the sweep goes.
-func (p Progress) Rate() float64 { return rate(p.Simulated, p.Elapsed) }
-
-func rate(simulated, elapsed time.Duration) float64 {
-	if elapsed <= 0 {
-		return 0
-	}
-	return float64(simulated) / float64(elapsed)
-}
-
 // A SweepResult is what many runs showed together.
 type SweepResult struct {
+	Total     int // how many runs there are to be
 	Runs      int
 	Failed    int
 	Unknown   int
@@ -68,7 +52,12 @@ type SweepResult struct {
 }
 
 // Rate is how many times faster than real time the sweep was, all workers together.
-func (r *SweepResult) Rate() float64 { return rate(r.Simulated, r.Elapsed) }
+func (r *SweepResult) Rate() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Simulated) / float64(r.Elapsed)
+}
 
 // A Failure is a run that violated something.
 type Failure struct {
@@ -206,7 +195,7 @@ func Sweep(o SweepOptions, scenario func(seed uint64) *Scenario) *SweepResult {
 		next  = o.From
 		end   = o.From + o.Seeds
 		stop  bool
-		total = newSweepResult()
+		total = &SweepResult{Total: int(o.Seeds), Verdicts: newVerdicts(), Measures: map[string]Measure{}, Sometimes: map[string]int{}}
 		begin = time.Now()
 		wait  sync.WaitGroup
 	)
@@ -225,31 +214,23 @@ func Sweep(o SweepOptions, scenario func(seed uint64) *Scenario) *SweepResult {
 				r := Run(s, o.Run)
 				mu.Lock()
 				total.add(s, r)
+				total.Elapsed = time.Since(begin)
 				if o.Progress != nil {
-					stop = !o.Progress(total.progress(o.Seeds, time.Since(begin))) || stop
+					stop = !o.Progress(total) || stop
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	wait.Wait()
-	total.Elapsed = time.Since(begin)
 	total.finish()
 	return total
-}
-
-func newSweepResult() *SweepResult {
-	return &SweepResult{Verdicts: newVerdicts(), Measures: map[string]Measure{}, Sometimes: map[string]int{}}
-}
-
-func (r *SweepResult) progress(seeds uint64, elapsed time.Duration) Progress {
-	p := Progress{Done: uint64(r.Runs), Total: seeds, Failed: r.Failed, Simulated: r.Simulated, Elapsed: elapsed}
-	return p
 }
 
 // maxFailures bounds what is kept of failed runs.
 const maxFailures = 100
 
+// add takes in what a run showed.
 func (r *SweepResult) add(s *Scenario, x *Result) {
 	r.Runs++
 	r.Simulated += x.Simulated
@@ -262,18 +243,17 @@ func (r *SweepResult) add(s *Scenario, x *Result) {
 	}
 	if len(x.Violations) > 0 {
 		r.Failed++
-		f := Failure{Seed: s.Seed, Scenario: s, Violation: x.Violations[0]}
-		r.Failures = append(r.Failures, f)
-		slices.SortFunc(r.Failures, func(a, b Failure) int { return int(int64(a.Seed) - int64(b.Seed)) })
+		r.Failures = append(r.Failures, Failure{Seed: s.Seed, Scenario: s, Violation: x.Violations[0]})
+		slices.SortFunc(r.Failures, func(a, b Failure) int { return cmp.Compare(a.Seed, b.Seed) })
 		r.Failures = r.Failures[:min(len(r.Failures), maxFailures)]
 	}
 	for name, m := range x.Measures {
 		y, ok := r.Measures[name]
-		all, count := append(y.All, m.All...), y.Count+m.Count
+		count := y.Count + m.Count
 		if !ok || m.Worst-m.Bound > y.Worst-y.Bound {
 			y = m
 		}
-		y.All, y.Count = all[:min(len(all), 100_000)], count
+		y.Count = count
 		r.Measures[name] = y
 	}
 	for i := range r.Verdicts {
@@ -283,6 +263,7 @@ func (r *SweepResult) add(s *Scenario, x *Result) {
 	}
 }
 
+// finish says what no run has shown.
 func (r *SweepResult) finish() {
 	for _, name := range SometimesStates {
 		if r.Sometimes[name] == 0 {

@@ -151,19 +151,17 @@ func (c *checks) gapCloses() {
 
 // owners are the machines that capture a stream.
 func (c *checks) owners(s *streamTruth) (out []string) {
-	for _, m := range c.w.machines {
-		if f := m.captures[s.index].feed; f != nil {
-			out = append(out, m.name)
-		}
+	for f := range c.w.feeds(s) {
+		out = append(out, f.m.name)
 	}
 	return out
 }
 
 // owner is the machine from which media of a stream comes in a part, if it is one, and how many there are.
 func (c *checks) owner(s *streamTruth, part int) (one *machine, n int) {
-	for _, m := range c.w.machines {
-		if f := m.captures[s.index].feed; f != nil && c.parts[m.index] == part && f.delivers() {
-			one = m
+	for f := range c.w.feeds(s) {
+		if c.parts[f.m.index] == part && f.delivers() {
+			one = f.m
 			n++
 		}
 	}
@@ -172,9 +170,9 @@ func (c *checks) owner(s *streamTruth, part int) (one *machine, n int) {
 
 // delivering are the machines from which media of a stream comes.
 func (c *checks) delivering(s *streamTruth) (out []string) {
-	for _, m := range c.w.machines {
-		if f := m.captures[s.index].feed; f != nil && f.delivers() {
-			out = append(out, m.name)
+	for f := range c.w.feeds(s) {
+		if f.delivers() {
+			out = append(out, f.m.name)
 		}
 	}
 	return out

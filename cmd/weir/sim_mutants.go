@@ -47,9 +47,9 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 	var pack *sim.SweepResult
 	if c.Pack > 0 {
 		bar := newBar(std, "runs", 0)
-		pack = mutants.Pack(sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(p sim.Progress) bool {
-			bar.total = int(p.Total)
-			bar.step(int(p.Done), "")
+		pack = mutants.Pack(sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(r *sim.SweepResult) bool {
+			bar.total = r.Total
+			bar.step(r.Runs, "")
 			return !interrupted(ctx)
 		}})
 		bar.end()

@@ -159,13 +159,13 @@ func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) 
 	bar := newBar(std, "seeds", int(c.Seeds))
 	defer bar.end()
 	o := sim.Options{Without: c.Without}
-	r := sim.Sweep(sim.SweepOptions{From: c.From, Seeds: c.Seeds, Workers: c.Jobs, Run: o, Progress: func(p sim.Progress) bool {
-		remark := fmt.Sprintf("%.0f times real time", p.Rate())
-		if p.Failed > 0 {
-			remark += ", " + plural(p.Failed, "violation")
+	r := sim.Sweep(sim.SweepOptions{From: c.From, Seeds: c.Seeds, Workers: c.Jobs, Run: o, Progress: func(r *sim.SweepResult) bool {
+		remark := fmt.Sprintf("%.0f times real time", r.Rate())
+		if r.Failed > 0 {
+			remark += ", " + plural(r.Failed, "violation")
 		}
-		bar.step(int(p.Done), remark)
-		return !interrupted(ctx) && (p.Failed == 0 || c.Keep)
+		bar.step(r.Runs, remark)
+		return !interrupted(ctx) && (r.Failed == 0 || c.Keep)
 	}}, of)
 	if r.Runs < int(c.Seeds) || !c.swarm {
 		r.Missing = nil // that a few runs, or those of one scenario, do not reach everything says nothing
