@@ -36,7 +36,7 @@ type SimCmd struct {
 	Mutants SimMutantsCmd `cmd:"" help:"Plant known faults into the rules and show that each is caught."`
 }
 
-// AfterApply is kong's hook before any of the commands: what follows does nothing but simulate.
+// AfterApply is kong's hook before any of the commands. The process does nothing but simulate from here.
 func (*SimCmd) AfterApply() error {
 	debug.SetGCPercent(sim.GCPercent)
 	return nil
@@ -190,13 +190,13 @@ func outcome(r *sim.Result) error {
 	return nil
 }
 
-// errInterrupted is the end of a sweep that somebody has stopped; what it has found by then is printed.
+// errInterrupted is the end of a command that a signal has stopped. What it has found by then is printed.
 var errInterrupted = errors.New("interrupted")
 
-// interrupted says whether somebody wants the command to end.
+// interrupted says whether a signal has asked the command to end.
 func interrupted(ctx context.Context) bool { return ctx.Err() != nil }
 
-// A bar shows on a terminal how far a long command has come; elsewhere it says nothing.
+// A bar shows on a terminal how far a long command has come. Elsewhere it writes nothing.
 type bar struct {
 	std     stdio
 	shown   bool

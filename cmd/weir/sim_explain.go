@@ -99,7 +99,7 @@ func (c *SimExplainCmd) violations(r *sim.Result, p painter) (list []causedEvent
 	return list
 }
 
-// story tells what became of a stream.
+// story gives the changes of what happens to a stream.
 func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list []causedEvent, err error) {
 	var events []streamEvent
 	known := false
@@ -148,10 +148,10 @@ func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list [
 type streamEvent struct {
 	at   time.Duration
 	text string
-	line *sim.Line // of the trace; nil if none tells it
+	line *sim.Line // of the trace, which tells it; nil if none does
 }
 
-// lastBefore keeps what is the state at an instant: the last start before it and all that follows that, up to it.
+// lastBefore keeps the events that make the state at an instant: those from the last start before it up to it.
 func lastBefore(events []streamEvent, at time.Duration) []streamEvent {
 	end := slices.IndexFunc(events, func(e streamEvent) bool { return e.at > at })
 	if end < 0 {

@@ -91,7 +91,7 @@ func traceLines(r *sim.Result) []string {
 	return lines
 }
 
-// files writes what was asked for as files.
+// files writes the trace, the page and the changed scenario, as far as flags ask for them.
 func (c *SimRunCmd) files(in *simInput, r *sim.Result, std stdio) error {
 	if c.Trace != "" {
 		err := writeTo(c.Trace, std, func(w io.Writer) error {

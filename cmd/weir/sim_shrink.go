@@ -86,7 +86,7 @@ type shrunkReport struct {
 	Scenario  string           `json:"scenario"`
 }
 
-// shrink makes the scenario of a violation small, with a bar. An interrupt ends it with what it has by then.
+// shrink makes the scenario of a violation small, with a bar. An interrupt ends it with the smallest scenario so far.
 func shrink(ctx context.Context, std stdio, s *sim.Scenario, v sim.Violation, o sim.Options, runs int) (*sim.Scenario, bool) {
 	if runs == 0 {
 		runs = 500

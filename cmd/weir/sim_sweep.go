@@ -154,7 +154,7 @@ type sweepReport struct {
 // twice is how many seeds of a sweep are run a second time.
 const twice = 5
 
-// sweep makes the runs and tells what they showed. Of gives the scenario of a seed.
+// sweep makes the runs and prints their result. Of gives the scenario of a seed.
 func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) *sim.Scenario) error {
 	bar := newBar(std, "seeds", int(c.Seeds))
 	defer bar.end()

@@ -152,7 +152,7 @@ func paced(group *sim.Scenario, row *tuning) (*sim.Scenario, error) {
 	return &s, err
 }
 
-// measure makes one of the three runs of a row: deaths; calm; calm without relayed evidence.
+// measure makes one of the three runs of a row: one with deaths, one without any fault, and that without relayed evidence.
 func (c *SimTuneCmd) measure(group *sim.Scenario, row *tuning, part int) *sim.Result {
 	s, err := paced(group, row)
 	if err != nil {

@@ -43,7 +43,7 @@ Exit codes: 0 done, whatever would happen; 1 it would break a rule of the cluste
 type whatif struct {
 	scenario    *sim.Scenario
 	what        string
-	begin, over time.Duration // over is 0 if it does not end
+	begin, over time.Duration // when it begins and ends; over is 0 if nothing of it ends
 	end         time.Duration
 }
 
@@ -123,10 +123,10 @@ func slowest(s *sim.Scenario) (stale, holddown time.Duration) {
 	return stale, holddown
 }
 
-// A move is from one node to another, while it lasts or when it is over.
+// A move is that of a stream from one node to another, while the fault lasts or when it is over.
 type move struct {
 	back     bool
-	from, to string // "" is nobody
+	from, to string // empty: no node
 }
 
 // An answer collects what the runs showed.
@@ -136,7 +136,7 @@ type answer struct {
 	streams    int
 	moves      map[move][]string // of the first run
 	gaps       map[bool][]time.Duration
-	lost       []string // streams that nobody captured at the end
+	lost       []string // streams that no node captured at the end
 	violations []sim.Violation
 }
 
@@ -179,7 +179,7 @@ func (a *answer) add(r *sim.Result) {
 	}
 }
 
-// ownersAt says who delivered each stream just before an instant; several are joined by a plus sign.
+// ownersAt names the node that delivered each stream just before an instant; several are joined by a plus sign.
 func ownersAt(r *sim.Result, at time.Duration) map[string]string {
 	owners := map[string]string{}
 	var names []string
@@ -202,7 +202,7 @@ func ownersAt(r *sim.Result, at time.Duration) map[string]string {
 	return owners
 }
 
-// sorted gives the moves, those while it lasts first.
+// sorted gives the moves while the fault lasts, or those when it is over.
 func (a *answer) sorted(back bool) []move {
 	var list []move
 	for m := range a.moves {
