@@ -101,7 +101,7 @@ func (h *holder) inherited(ctx actor.Context, m inherited) {
 // above lets the next segment have at least that number. Discontinuities are counted as if each number before had
 // been one.
 func (h *holder) above(least int64) {
-	h.live.Store.Import(cmaf.Record{Next: least, Discontinuities: max(least, h.live.Store.Record().Discontinuities)})
+	h.live.Store.Inherit(cmaf.Handover{Record: cmaf.Record{Next: least, Discontinuities: max(least, h.live.Store.Record().Discontinuities)}})
 }
 
 // handOver ends the making of segments here, because another node goes on with them.

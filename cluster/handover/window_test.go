@@ -21,7 +21,7 @@ var tracks = codecs.Tracks{
 func left(t *testing.T) *cmaf.Store {
 	t.Helper()
 	s := cmaf.NewStore(cmaf.Config{})
-	s.Import(cmaf.Record{Next: 41, Discontinuities: 7})
+	s.Inherit(cmaf.Handover{Record: cmaf.Record{Next: 41, Discontinuities: 7}})
 	first, second := cmaf.NewGeneration(tracks), cmaf.NewGeneration(tracks[:1])
 	for i := range int64(4) {
 		g := first

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -264,26 +265,15 @@ func parseCursor[T any](text string, sort []sorting[T]) (*cursor, error) {
 	}
 	for i, v := range c.Values {
 		var zero T
-		if z := sort[i].get(&zero); v != nil && !sameType(z, v) {
+		z := sort[i].get(&zero)
+		if z == nil {
+			z = ""
+		}
+		if v != nil && reflect.TypeOf(v) != reflect.TypeOf(z) {
 			return nil, bad("cursor=%s: not one that a list gave", text)
 		}
 	}
 	return &c, nil
-}
-
-func sameType(zero, v any) bool {
-	switch v.(type) {
-	case string:
-		_, ok := zero.(string)
-		return ok || zero == nil
-	case float64:
-		_, ok := zero.(float64)
-		return ok
-	case bool:
-		_, ok := zero.(bool)
-		return ok
-	}
-	return false
 }
 
 // at makes the cursor after, or before, an item.
@@ -300,10 +290,10 @@ func (q query[T]) at(item *T, before bool) *string {
 	return &text
 }
 
-// against compares an item with the place of a cursor.
-func (q query[T]) against(item *T, values []any) int {
+// compare orders an item and another one, of which value gives what the list is sorted by.
+func (q query[T]) compare(item *T, value func(i int) any) int {
 	for i, s := range q.sort {
-		if c := compare(s.get(item), values[i]); c != 0 {
+		if c := compare(s.get(item), value(i)); c != 0 {
 			if s.down {
 				return -c
 			}
@@ -319,20 +309,14 @@ func (q query[T]) page(items []T) (page []T, total int, next, prev *string) {
 		return slices.ContainsFunc(q.filters, func(holds func(*T) bool) bool { return !holds(&item) })
 	})
 	slices.SortFunc(items, func(a, b T) int {
-		for _, s := range q.sort {
-			if c := compare(s.get(&a), s.get(&b)); c != 0 {
-				if s.down {
-					return -c
-				}
-				return c
-			}
-		}
-		return 0
+		return q.compare(&a, func(i int) any { return q.sort[i].get(&b) })
 	})
 	from, to := 0, len(items)
 	if q.from != nil {
 		// The number of items before the place, and, where the page is to start after it, the item at it.
-		at, found := slices.BinarySearchFunc(items, q.from.Values, func(item T, v []any) int { return q.against(&item, v) })
+		at, found := slices.BinarySearchFunc(items, q.from.Values, func(item T, place []any) int {
+			return q.compare(&item, func(i int) any { return place[i] })
+		})
 		switch {
 		case q.from.Before:
 			to = at

@@ -14,7 +14,8 @@ type Handover struct {
 }
 
 // Inherit continues the window of another node: its numbers, and those of its segments that are above the store's own.
-// Nothing changes unless the other node has come further than the store.
+// Nothing changes unless the other node has come further than the store. Where no segment of the other node follows on
+// those of the store, these are not listed any more once the next one comes.
 func (s *Store) Inherit(h Handover) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -22,7 +23,10 @@ func (s *Store) Inherit(h Handover) {
 	if h.Next <= own.Next || h.Next <= 0 {
 		return
 	}
-	s.importLocked(h.Record)
+	s.record, s.base = h.Record, h.Next
+	if own.TargetDuration != 0 || h.TargetDuration < 0 || h.TargetDuration > seconds(maxMarked) {
+		s.record.TargetDuration = own.TargetDuration
+	}
 	count := h.Before
 	segments := h.Segments
 	for len(segments) > 0 && segments[0].Number < own.Next {

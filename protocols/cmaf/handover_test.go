@@ -96,7 +96,7 @@ func TestInheritedPartOfAWindowKeepsTheCountOfDiscontinuities(t *testing.T) {
 func TestImportedNumbersEndTheListThatWasBefore(t *testing.T) {
 	store := NewStore(Config{})
 	packed(t, store, Options{Start: 500}, batch{tracks: both, units: piece(noon, noon+30*second, 2*second)})
-	store.Import(Record{Next: 700, Discontinuities: 700})
+	store.Inherit(Handover{Record: Record{Next: 700, Discontinuities: 700}})
 	packed(t, store, Options{}, batch{tracks: both, units: piece(noon+40*second, noon+44*second, 2*second)})
 	if w := store.Window(); w.Segments[0].Number != 700 || w.Discontinuities() != 700 {
 		t.Errorf("segments = %s after %d discontinuities, want them to begin at 700 after 700", shows(w.Segments), w.Discontinuities())

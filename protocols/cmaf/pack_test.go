@@ -262,8 +262,8 @@ func TestTakenOverStreamGoesOnFromTheRecord(t *testing.T) {
 	old := NewStore(Config{})
 	packed(t, old, Options{Start: 500}, batch{tracks: both, units: piece(noon, noon+30*second, 8*second)})
 	store := NewStore(Config{})
-	store.Import(old.Record())
-	store.Import(Record{Next: 3})
+	store.Inherit(Handover{Record: old.Record()})
+	store.Inherit(Handover{Record: Record{Next: 3}})
 	packed(t, store, Options{Start: 1}, batch{tracks: both, units: piece(noon+40*second, noon+48*second, 2*second)})
 	w := store.Window()
 	if got, want := shows(w.Segments), "504@4040+4D 505@4044+4"; got != want {

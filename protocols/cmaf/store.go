@@ -68,26 +68,6 @@ func (s *Store) Record() Record {
 	return s.record
 }
 
-// Import continues the numbers of another node. Numbers that are lower than the store's own are ignored. The segments that
-// the store has are not listed any more once the next one comes.
-func (s *Store) Import(r Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.importLocked(r)
-}
-
-func (s *Store) importLocked(r Record) {
-	if r.Next <= s.record.Next || r.Next <= 0 {
-		return
-	}
-	duration := s.record.TargetDuration
-	s.record, s.base = r, r.Next
-	s.record.Discontinuities = max(r.Discontinuities, 0)
-	if duration != 0 || r.TargetDuration < 0 || r.TargetDuration > seconds(maxMarked) {
-		s.record.TargetDuration = duration
-	}
-}
-
 // fixTarget sets the target duration, which is constant for the life of the store, unless it is set. It returns the one
 // that is in force, in seconds.
 func (s *Store) fixTarget(duration int) int {

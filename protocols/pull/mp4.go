@@ -33,22 +33,26 @@ type box struct {
 	body []byte
 }
 
-// boxes splits the body of a container. Containers are walked here, and only boxes without children given to the
-// library, because it follows nested boxes to any depth.
-func boxes(in string, b []byte) ([]box, error) {
+// A finder finds boxes. After an error, which is kept, it finds none. Containers are walked here, and only boxes without
+// children given to the library, because it follows nested boxes to any depth.
+type finder struct{ err error }
+
+// boxes splits the body of a container.
+func (f *finder) boxes(in string, b []byte) []box {
 	var list []box
-	for len(b) > 0 {
+	for len(b) > 0 && f.err == nil {
 		size, header, err := boxSize(b, int64(len(b)))
 		if err != nil {
 			if len(list) > 0 && len(b) < 8 {
 				break // QuickTime ends some containers with four zero bytes
 			}
-			return nil, fmt.Errorf("box %s: %w", in, err)
+			f.err = fmt.Errorf("box %s: %w", in, err)
+			return nil
 		}
 		list = append(list, box{kind: string(b[4:8]), all: b[:size], body: b[header:size]})
 		b = b[size:]
 	}
-	return list, nil
+	return list
 }
 
 // boxSize reads the header of a box of which left bytes are there at most. The size covers the header.
@@ -75,51 +79,41 @@ func boxSize(head []byte, left int64) (size, header int64, err error) {
 	return size, header, nil
 }
 
-// find returns the first box of a kind, following a list of containers by name.
-func find(list []box, kinds ...string) (box, bool, error) {
+// find returns the first box of a kind, following a list of containers by name; nil if there is none.
+func (f *finder) find(list []box, kinds ...string) *box {
 	for i, kind := range kinds {
-		at := -1
-		for j := range list {
-			if list[j].kind == kind {
-				at = j
-				break
-			}
-		}
+		at := slices.IndexFunc(list, func(b box) bool { return b.kind == kind })
 		if at < 0 {
-			return box{}, false, nil
+			return nil
 		}
 		if i == len(kinds)-1 {
-			return list[at], true, nil
+			return &list[at]
 		}
-		var err error
-		if list, err = boxes(kind, list[at].body); err != nil {
-			return box{}, false, err
-		}
+		list = f.boxes(kind, list[at].body)
 	}
-	return box{}, false, nil
+	return nil
 }
 
-// decode parses a box without children.
-func decode[T mp4.Box](b box) (T, error) {
-	var none T
+// decode parses a box without children. It is the zero T for nil.
+func decode[T mp4.Box](f *finder, b *box) (t T) {
+	if b == nil || f.err != nil {
+		return t
+	}
 	parsed, err := mp4.DecodeBoxSR(0, bits.NewFixedSliceReader(b.all))
 	if err != nil {
-		return none, err
+		f.err = err
+		return t
 	}
 	t, ok := parsed.(T)
 	if !ok {
-		return none, fmt.Errorf("box %s is none", b.kind)
+		f.err = fmt.Errorf("box %s is none", b.kind)
 	}
-	return t, nil
+	return t
 }
 
 // want finds and parses a box; it is the zero T when there is none.
-func want[T mp4.Box](list []box, kinds ...string) (t T, err error) {
-	b, ok, err := find(list, kinds...)
-	if err != nil || !ok {
-		return t, err
-	}
-	return decode[T](b)
+func want[T mp4.Box](f *finder, list []box, kinds ...string) T {
+	return decode[T](f, f.find(list, kinds...))
 }
 
 // A movie is an MP4 file whose index has been read.
@@ -254,107 +248,92 @@ func (m *movie) read(kind string, at, size, most int64) ([]byte, error) {
 }
 
 func (m *movie) moov(body []byte) error {
-	list, err := boxes("moov", body)
-	if err != nil {
-		return err
-	}
-	header, err := want[*mp4.MvhdBox](list, "mvhd")
-	if err != nil {
-		return err
-	}
-	if header != nil {
+	var f finder
+	list := f.boxes("moov", body)
+	if header := want[*mp4.MvhdBox](&f, list, "mvhd"); header != nil {
 		m.movieScale = header.Timescale
 	}
 	for _, b := range list {
 		switch b.kind {
 		case "mvex":
-			defaults, err := boxes("mvex", b.body)
-			if err != nil {
-				return err
-			}
-			for _, d := range defaults {
+			for _, d := range f.boxes("mvex", b.body) {
 				if d.kind != "trex" {
 					continue
 				}
-				trex, err := decode[*mp4.TrexBox](d)
-				if err != nil {
-					return err
+				if trex := decode[*mp4.TrexBox](&f, &d); trex != nil {
+					m.extends[trex.TrackID] = trex
 				}
-				m.extends[trex.TrackID] = trex
 			}
 		case "trak":
-			if err := m.trak(b.body); err != nil {
+			if err := m.trak(&f, b.body); err != nil {
 				return err
 			}
 		}
+		if f.err != nil {
+			return f.err
+		}
+	}
+	return f.err
+}
+
+// trak reads a track of sound or pictures; others are noted and left out.
+func (m *movie) trak(f *finder, body []byte) error {
+	list := f.boxes("trak", body)
+	header := want[*mp4.TkhdBox](f, list, "tkhd")
+	switch {
+	case f.err != nil:
+		return f.err
+	case header == nil:
+		return errors.New("a track without tkhd box")
+	}
+	t := &movieTrack{id: header.TrackID}
+	if err := m.add(f, t, list); err != nil {
+		return fmt.Errorf("track %d: %w", t.id, err)
 	}
 	return nil
 }
 
-// trak reads a track of sound or pictures; others are noted and left out.
-func (m *movie) trak(body []byte) error {
-	list, err := boxes("trak", body)
-	if err != nil {
-		return err
-	}
-	header, err := want[*mp4.TkhdBox](list, "tkhd")
-	if err != nil {
-		return err
-	}
-	if header == nil {
-		return fmt.Errorf("a track without tkhd box")
-	}
-	t := &movieTrack{id: header.TrackID}
-	name := fmt.Sprintf("track %d", t.id)
-	handler, err := want[*mp4.HdlrBox](list, "mdia", "hdlr")
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	times, err := want[*mp4.MdhdBox](list, "mdia", "mdhd")
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if handler == nil || times == nil || times.Timescale == 0 {
-		return fmt.Errorf("%s: no handler or no timescale", name)
-	}
-	if handler.HandlerType != "vide" && handler.HandlerType != "soun" {
-		m.notes = append(m.notes, fmt.Sprintf("%s is left out: it holds %q", name, handler.HandlerType))
+// add adds a track, of which list has the boxes.
+func (m *movie) add(f *finder, t *movieTrack, list []box) error {
+	handler := want[*mp4.HdlrBox](f, list, "mdia", "hdlr")
+	times := want[*mp4.MdhdBox](f, list, "mdia", "mdhd")
+	switch {
+	case f.err != nil:
+		return f.err
+	case handler == nil || times == nil || times.Timescale == 0:
+		return errors.New("no handler or no timescale")
+	case handler.HandlerType != "vide" && handler.HandlerType != "soun":
+		m.notes = append(m.notes, fmt.Sprintf("track %d is left out: it holds %q", t.id, handler.HandlerType))
 		return nil
 	}
 	t.scale = times.Timescale
-	if err := t.edits(list, m.movieScale); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if err := t.edits(f, list, m.movieScale); err != nil {
+		return err
 	}
-	stbl, ok, err := find(list, "mdia", "minf", "stbl")
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	stbl := f.find(list, "mdia", "minf", "stbl")
+	switch {
+	case f.err != nil:
+		return f.err
+	case stbl == nil:
+		return errors.New("no sample table")
 	}
-	if !ok {
-		return fmt.Errorf("%s: no sample table", name)
-	}
-	tables, err := boxes("stbl", stbl.body)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	err = t.describe(tables, handler.HandlerType == "vide")
+	tables := f.boxes("stbl", stbl.body)
+	err := t.describe(f, tables, handler.HandlerType == "vide")
 	if e, ok := errors.AsType[*codecError](err); ok {
 		m.refused = append(m.refused, e)
 		return nil
 	} else if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if err := t.table(tables, m.size); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	m.tracks = append(m.tracks, t)
-	return nil
+	return t.table(f, tables, m.size)
 }
 
 // edits reads where the presentation of the track starts (8.6.6). Of several edits the first that shows media counts.
-func (t *movieTrack) edits(list []box, movieScale uint32) error {
-	edits, err := want[*mp4.ElstBox](list, "edts", "elst")
-	if err != nil || edits == nil {
-		return err
+func (t *movieTrack) edits(f *finder, list []box, movieScale uint32) error {
+	edits := want[*mp4.ElstBox](f, list, "edts", "elst")
+	if edits == nil {
+		return f.err
 	}
 	for _, e := range edits.Entries {
 		if e.MediaTime >= 0 {
@@ -385,26 +364,26 @@ var codecNames = map[string]string{
 }
 
 // describe reads the sample description. A codec that cannot be played is a codecError; see choose.
-func (t *movieTrack) describe(tables []box, video bool) error {
-	stsd, ok, err := find(tables, "stsd")
-	if err != nil {
-		return err
+func (t *movieTrack) describe(f *finder, tables []box, video bool) error {
+	stsd := f.find(tables, "stsd")
+	switch {
+	case f.err != nil:
+		return f.err
+	case stsd == nil || len(stsd.body) < 8 || len(stsd.body) > maxEntry:
+		return errors.New("no usable sample description")
 	}
-	if !ok || len(stsd.body) < 8 || len(stsd.body) > maxEntry {
-		return fmt.Errorf("no usable sample description")
+	entries := f.boxes("stsd", stsd.body[8:])
+	switch {
+	case f.err != nil:
+		return f.err
+	case len(entries) == 0:
+		return errors.New("no sample description")
 	}
-	entries, err := boxes("stsd", stsd.body[8:])
-	if err != nil {
-		return err
-	}
-	if len(entries) == 0 {
-		return fmt.Errorf("no sample description")
-	}
-	switch e := entries[0]; {
+	switch e := &entries[0]; {
 	case video && (e.kind == "avc1" || e.kind == "avc3"):
-		return t.describeVideo(e, codecs.H264, "avcC")
+		return t.describeVideo(f, e, codecs.H264, "avcC")
 	case !video && e.kind == "mp4a":
-		return t.describeAudio(e)
+		return t.describeAudio(f, e)
 	default:
 		return &codecError{name: codecNames[e.kind], kind: e.kind, video: video}
 	}
@@ -430,20 +409,16 @@ func (e *codecError) Error() string {
 func (*codecError) Unwrap() error { return ErrCodec }
 
 // describeVideo reads the record in a box of the sample entry of a codec that consists of NAL units.
-func (t *movieTrack) describeVideo(entry box, codec codecs.Codec, kind string) error {
+func (t *movieTrack) describeVideo(f *finder, entry *box, codec codecs.Codec, kind string) (err error) {
 	const fields = 78 // of a VisualSampleEntry (12.1.3.2)
 	if len(entry.body) < fields {
 		return fmt.Errorf("sample description %s of %d bytes", entry.kind, len(entry.body))
 	}
-	list, err := boxes(entry.kind, entry.body[fields:])
-	if err != nil {
-		return err
-	}
-	record, ok, err := find(list, kind)
-	if err != nil {
-		return err
-	}
-	if !ok {
+	record := f.find(f.boxes(entry.kind, entry.body[fields:]), kind)
+	switch {
+	case f.err != nil:
+		return f.err
+	case record == nil:
 		return fmt.Errorf("sample description %s without %s box", entry.kind, kind)
 	}
 	t.track.Codec, t.nal = codec, carriage.Of(codec).NAL
@@ -451,10 +426,10 @@ func (t *movieTrack) describeVideo(entry box, codec codecs.Codec, kind string) e
 	return err
 }
 
-func (t *movieTrack) describeAudio(entry box) error {
-	parsed, err := decode[*mp4.AudioSampleEntryBox](entry)
-	if err != nil {
-		return err
+func (t *movieTrack) describeAudio(f *finder, entry *box) (err error) {
+	parsed := decode[*mp4.AudioSampleEntryBox](f, entry)
+	if f.err != nil {
+		return f.err
 	}
 	esds := parsed.Esds
 	if esds == nil && parsed.Wave != nil { // QuickTime

@@ -77,45 +77,35 @@ type sampleTable struct {
 	syncs        *mp4.StssBox // nil without one: all samples are sync samples
 }
 
-func readTable(list []box) (t sampleTable, err error) {
-	if t.sizes, err = want[*mp4.StszBox](list, "stsz"); err != nil {
-		return t, err
-	}
-	if t.sizes == nil {
+func readTable(f *finder, list []box) (t sampleTable, err error) {
+	t.sizes = want[*mp4.StszBox](f, list, "stsz")
+	switch {
+	case f.err != nil:
+		return t, f.err
+	case t.sizes == nil:
 		return t, errors.New("no sample sizes (stsz)")
-	}
-	if t.sizes.SampleNumber == 0 {
+	case t.sizes.SampleNumber == 0:
 		return t, nil
 	}
-	if t.offsets, err = chunkOffsets(list); err != nil {
+	if t.offsets, err = chunkOffsets(f, list); err != nil {
 		return t, err
 	}
-	if t.chunks, err = want[*mp4.StscBox](list, "stsc"); err != nil {
-		return t, err
-	}
-	if t.durations, err = want[*mp4.SttsBox](list, "stts"); err != nil {
-		return t, err
-	}
-	if t.compositions, err = want[*mp4.CttsBox](list, "ctts"); err != nil {
-		return t, err
-	}
-	if t.syncs, err = want[*mp4.StssBox](list, "stss"); err != nil {
-		return t, err
-	}
-	if t.chunks == nil || len(t.chunks.Entries) == 0 || t.durations == nil || len(t.durations.SampleCount) == 0 {
+	t.chunks, t.durations = want[*mp4.StscBox](f, list, "stsc"), want[*mp4.SttsBox](f, list, "stts")
+	t.compositions, t.syncs = want[*mp4.CttsBox](f, list, "ctts"), want[*mp4.StssBox](f, list, "stss")
+	switch {
+	case f.err != nil:
+		return t, f.err
+	case t.chunks == nil || len(t.chunks.Entries) == 0 || t.durations == nil || len(t.durations.SampleCount) == 0:
 		return t, errors.New("samples without chunks (stsc) or times (stts)")
 	}
 	return t, nil
 }
 
 // table adds the samples of a sample table. It is empty in a fragmented file.
-func (t *movieTrack) table(list []box, size int64) error {
-	s, err := readTable(list)
-	if err != nil {
+func (t *movieTrack) table(f *finder, list []box, size int64) error {
+	s, err := readTable(f, list)
+	if err != nil || s.sizes.SampleNumber == 0 {
 		return err
-	}
-	if s.sizes.SampleNumber == 0 {
-		return nil
 	}
 	durationRun, compositionRun := run{counts: s.durations.SampleCount}, run{}
 	if s.compositions != nil {
@@ -169,19 +159,15 @@ func (t *movieTrack) table(list []box, size int64) error {
 	return nil
 }
 
-func chunkOffsets(list []box) ([]uint64, error) {
-	long, err := want[*mp4.Co64Box](list, "co64")
-	if err != nil {
-		return nil, err
+func chunkOffsets(f *finder, list []box) ([]uint64, error) {
+	if long := want[*mp4.Co64Box](f, list, "co64"); long != nil {
+		return long.ChunkOffset, f.err
 	}
-	if long != nil {
-		return long.ChunkOffset, nil
-	}
-	short, err := want[*mp4.StcoBox](list, "stco")
-	if err != nil {
-		return nil, err
-	}
-	if short == nil {
+	short := want[*mp4.StcoBox](f, list, "stco")
+	switch {
+	case f.err != nil:
+		return nil, f.err
+	case short == nil:
 		return nil, errors.New("samples without chunk offsets (stco)")
 	}
 	offsets := make([]uint64, len(short.ChunkOffset))
@@ -193,32 +179,27 @@ func chunkOffsets(list []box) ([]uint64, error) {
 
 // moof reads the samples of a fragment (8.8.4) that starts at a byte of the file.
 func (m *movie) moof(body []byte, start int64) error {
-	list, err := boxes("moof", body)
-	if err != nil {
-		return err
-	}
+	var f finder
 	end := start // of the data of the track fragment before
-	for _, b := range list {
+	for _, b := range f.boxes("moof", body) {
 		if b.kind != "traf" {
 			continue
 		}
-		if end, err = m.traf(b.body, start, end); err != nil {
+		var err error
+		if end, err = m.traf(&f, b.body, start, end); err != nil {
 			return err
 		}
 	}
-	return nil
+	return f.err
 }
 
-func (m *movie) traf(body []byte, start, end int64) (int64, error) {
-	list, err := boxes("traf", body)
-	if err != nil {
-		return 0, err
-	}
-	header, err := want[*mp4.TfhdBox](list, "tfhd")
-	if err != nil {
-		return 0, err
-	}
-	if header == nil {
+func (m *movie) traf(f *finder, body []byte, start, end int64) (int64, error) {
+	list := f.boxes("traf", body)
+	header, time := want[*mp4.TfhdBox](f, list, "tfhd"), want[*mp4.TfdtBox](f, list, "tfdt")
+	switch {
+	case f.err != nil:
+		return 0, f.err
+	case header == nil:
 		return 0, errors.New("track fragment without tfhd box")
 	}
 	base := end
@@ -237,10 +218,6 @@ func (m *movie) traf(body []byte, start, end int64) (int64, error) {
 	if t == nil {
 		t = &movieTrack{} // of a track that is left out: only its extent is needed
 	}
-	time, err := want[*mp4.TfdtBox](list, "tfdt")
-	if err != nil {
-		return 0, err
-	}
 	if time != nil {
 		const most = 1 << 60
 		if time.BaseMediaDecodeTime() > most {
@@ -253,9 +230,9 @@ func (m *movie) traf(body []byte, start, end int64) (int64, error) {
 		if b.kind != "trun" {
 			continue
 		}
-		trun, err := decode[*mp4.TrunBox](b)
-		if err != nil {
-			return 0, err
+		trun := decode[*mp4.TrunBox](f, &b)
+		if f.err != nil {
+			return 0, f.err
 		}
 		trun.AddSampleDefaultValues(header, m.extends[header.TrackID])
 		if trun.HasDataOffset() {
