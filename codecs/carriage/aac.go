@@ -50,11 +50,7 @@ func packAAC(t codecs.Track, payloadType uint8) (Packing, error) {
 	return Packing{Format: f, NewPacker: packer(f.CreateEncoder)}, nil
 }
 
-func unpackAAC(f format.Format) (*Unpacking, error) {
-	in, ok := f.(*format.MPEG4Audio)
-	if !ok {
-		return nil, nil
-	}
+func unpackAAC(in *format.MPEG4Audio) (*Unpacking, error) {
 	config, err := in.Config.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("AudioSpecificConfig: %w", err)

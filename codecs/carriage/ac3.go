@@ -61,11 +61,3 @@ func packAC3(t codecs.Track, payloadType uint8) (Packing, error) {
 	f := &format.AC3{PayloadTyp: payloadType, SampleRate: t.SampleRate, ChannelCount: t.Channels}
 	return Packing{Format: f, NewPacker: packer(f.CreateEncoder)}, nil
 }
-
-func unpackAC3(f format.Format) (*Unpacking, error) {
-	in, ok := f.(*format.AC3)
-	if !ok {
-		return nil, nil
-	}
-	return unpacking(codecs.AC3, in.CreateDecoder)
-}

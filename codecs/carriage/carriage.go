@@ -140,7 +140,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "avc1", Box: setsBox(&h264.Syntax, "avcC"), Name: h264Name},
 		TS:       setsTS(&h264.Syntax, 0x1b),
 		Segments: true,
-		Pack:     packH264, Unpack: unpackH264,
+		Pack:     packH264, Unpack: of(unpackH264),
 	},
 	codecs.H265: {
 		NAL:      &h265.Syntax,
@@ -148,7 +148,7 @@ var rows = [...]Row{
 		FLV:      FLV{FourCC: "hvc1", Accepted: []byte{12}, Composed: true}, // 12 is the older extension of Chinese services
 		MP4:      MP4{Entry: "hvc1", Box: setsBox(&h265.Syntax, "hvcC"), Name: h265Name},
 		TS:       setsTS(&h265.Syntax, 0x24),
-		Pack:     packH265, Unpack: unpackH265,
+		Pack:     packH265, Unpack: of(unpackH265),
 	},
 	codecs.AV1: {
 		Describe: describeAV1,
@@ -163,7 +163,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "mp4a", Box: aacBox, Name: aacName},
 		TS:       aacTS,
 		Segments: true,
-		Pack:     packAAC, Unpack: unpackAAC,
+		Pack:     packAAC, Unpack: of(unpackAAC),
 	},
 	codecs.Opus: {
 		Describe: describeOpus,
@@ -171,7 +171,7 @@ var rows = [...]Row{
 		Length:   func(codecs.Track) (samples, rate int, err error) { return 0, opusRate, nil },
 		FLV:      FLV{FourCC: "Opus", FromHeader: fromOpusHead, ToHeader: toOpusHead},
 		MP4:      MP4{Entry: "Opus", Box: opusBox, Name: func([]byte) string { return "opus" }},
-		Pack:     packOpus, Unpack: unpackOpus,
+		Pack:     packOpus, Unpack: of(unpackOpus),
 	},
 	codecs.MP3: {
 		Frame:    frameMP3,
@@ -180,7 +180,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "mp4a", Box: mp3Box, Name: func([]byte) string { return "mp4a.6b" }},
 		TS:       mp3TS,
 		Segments: true,
-		Pack:     packMP3, Unpack: unpackMP3,
+		Pack:     packMP3, Unpack: of(func(in *format.MPEG1Audio) (*Unpacking, error) { return unpacking(codecs.MP3, in.CreateDecoder) }),
 	},
 	codecs.AC3: {
 		Frame:    frameAC3,
@@ -189,7 +189,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "ac-3", Box: ac3Box, Name: func([]byte) string { return "ac-3" }},
 		TS:       ac3TS,
 		Segments: true,
-		Pack:     packAC3, Unpack: unpackAC3,
+		Pack:     packAC3, Unpack: of(func(in *format.AC3) (*Unpacking, error) { return unpacking(codecs.AC3, in.CreateDecoder) }),
 	},
 }
 
@@ -221,6 +221,16 @@ func packer[E interface {
 			return nil, err
 		}
 		return e.Encode, nil
+	}
+}
+
+// of makes the Unpack of a row from that of its format.
+func of[F format.Format](unpack func(F) (*Unpacking, error)) func(format.Format) (*Unpacking, error) {
+	return func(f format.Format) (*Unpacking, error) {
+		if in, ok := f.(F); ok {
+			return unpack(in)
+		}
+		return nil, nil
 	}
 }
 

@@ -59,11 +59,3 @@ func packMP3(codecs.Track, uint8) (Packing, error) {
 	f := &format.MPEG1Audio{}
 	return Packing{Format: f, NewPacker: packer(f.CreateEncoder)}, nil
 }
-
-func unpackMP3(f format.Format) (*Unpacking, error) {
-	in, ok := f.(*format.MPEG1Audio)
-	if !ok {
-		return nil, nil
-	}
-	return unpacking(codecs.MP3, in.CreateDecoder)
-}

@@ -115,11 +115,7 @@ func packOpus(t codecs.Track, payloadType uint8) (Packing, error) {
 	}}, nil
 }
 
-func unpackOpus(f format.Format) (*Unpacking, error) {
-	in, ok := f.(*format.Opus)
-	if !ok {
-		return nil, nil
-	}
+func unpackOpus(in *format.Opus) (*Unpacking, error) {
 	config, err := OpusConfig(in.ChannelCount)
 	if err != nil {
 		return nil, err

@@ -66,11 +66,7 @@ func packH264(t codecs.Track, payloadType uint8) (Packing, error) {
 	return Packing{Format: f, Sets: sets, NewPacker: packer(f.CreateEncoder)}, nil
 }
 
-func unpackH264(f format.Format) (*Unpacking, error) {
-	in, ok := f.(*format.H264)
-	if !ok {
-		return nil, nil
-	}
+func unpackH264(in *format.H264) (*Unpacking, error) {
 	u, err := unpacking(codecs.H264, in.CreateDecoder)
 	if err != nil {
 		return nil, err
@@ -91,11 +87,7 @@ func packH265(t codecs.Track, payloadType uint8) (Packing, error) {
 	return Packing{Format: f, Sets: sets, NewPacker: packer(f.CreateEncoder)}, nil
 }
 
-func unpackH265(f format.Format) (*Unpacking, error) {
-	in, ok := f.(*format.H265)
-	if !ok {
-		return nil, nil
-	}
+func unpackH265(in *format.H265) (*Unpacking, error) {
 	u, err := unpacking(codecs.H265, in.CreateDecoder)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/yutopp/go-rtmp/handshake"
@@ -51,10 +50,7 @@ type Client struct {
 	timeout  time.Duration
 	silence  time.Duration // while playing
 	patience time.Duration // of the next message: one of both
-	chunks   *chunkReader
-	in       atomic.Uint64
-	acked    uint64
-	window   uint32
+	control
 
 	url       *url.URL
 	app, name string
@@ -110,7 +106,7 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	c := &Client{timeout: cfg.Timeout, window: windowSize, url: u, early: cfg.ConnectQuery, agent: agentPrefix + "1"}
+	c := &Client{timeout: cfg.Timeout, url: u, early: cfg.ConnectQuery, agent: agentPrefix + "1"}
 	if cfg.Plain {
 		c.agent = "LNX 9,0,124,2"
 	}
@@ -156,7 +152,7 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 
 // open does the handshake, connect and createStream.
 func (c *Client) open() error {
-	c.chunks = newChunkReader(bufio.NewReaderSize(countingReader{c.conn, &c.in}, 4<<10))
+	c.begin(c.conn)
 	c.chunks.allowMedia()
 	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return err
@@ -183,8 +179,8 @@ func (c *Client) open() error {
 	if _, err := c.await(1); err != nil {
 		return err
 	}
-	b = control(nil, message.TypeIDSetChunkSize, chunkSize)
-	b = control(b, message.TypeIDWinAckSize, windowSize)
+	b = appendControl(nil, message.TypeIDSetChunkSize, chunkSize)
+	b = appendControl(b, message.TypeIDWinAckSize, windowSize)
 	if err := c.write(say(b, csCommand, 0, "createStream", 2, nil)); err != nil {
 		return err
 	}
@@ -228,26 +224,8 @@ func (c *Client) next() (packet, error) {
 		if err != nil {
 			return packet{}, err
 		}
-		if in := c.in.Load(); in-c.acked >= uint64(c.window) {
-			c.acked = in
-			if err := c.write(control(nil, message.TypeIDAck, uint32(in))); err != nil {
-				return packet{}, err
-			}
-		}
-		switch message.TypeID(p.typ) {
-		case message.TypeIDWinAckSize:
-			if len(p.body) >= 4 {
-				c.window = max(minWindow, uint32(p.body[0])<<24|uint24(p.body[1:]))
-			}
-		case message.TypeIDUserCtrl:
-			if ts, ok := pinged(p); ok {
-				if err := c.write(event(nil, eventPong, ts)); err != nil {
-					return packet{}, err
-				}
-			}
-		case message.TypeIDSetChunkSize, message.TypeIDAbortMessage, message.TypeIDAck, message.TypeIDSetPeerBandwidth:
-		default:
-			return p, nil
+		if done, err := c.obey(p, c.write); !done || err != nil {
+			return p, err
 		}
 	}
 }

@@ -44,12 +44,10 @@ type conn struct {
 	accepted time.Time
 
 	// The next fields belong to Serve, and to one Serve at a time.
-	chunks   *chunkReader
+	control
 	phase    phase
 	connect  connect
 	want     listen.Request // phasePlay and phasePublish
-	window   uint32         // bytes after which the client wants an acknowledgement
-	acked    uint64         // bytes acknowledged
 	ignored  int            // messages that mean nothing here
 	deadline time.Time      // the read deadline in force
 
@@ -65,31 +63,18 @@ type conn struct {
 
 	stream    atomic.Pointer[string] // never nil
 	publisher atomic.Bool
-	in, sent  atomic.Uint64
+	sent      atomic.Uint64
 	dropped   atomic.Uint64
 }
 
 // newConn returns the client at the other end of c, which it owns from then on. The handshake timeout begins now.
 func newConn(nc net.Conn, log *slog.Logger) *conn {
 	c := &conn{
-		conn: nc, log: log, remote: listen.RemoteAddr(nc), accepted: time.Now(), window: windowSize,
+		conn: nc, log: log, remote: listen.RemoteAddr(nc), accepted: time.Now(),
 	}
 	c.stream.Store(new(string))
-	c.chunks = newChunkReader(bufio.NewReaderSize(countingReader{nc, &c.in}, 4<<10))
+	c.begin(nc)
 	return c
-}
-
-// A countingReader counts the bytes that are read through it.
-type countingReader struct {
-	r io.Reader
-	n *atomic.Uint64
-}
-
-// Read implements [io.Reader].
-func (r countingReader) Read(b []byte) (int, error) {
-	n, err := r.r.Read(b)
-	r.n.Add(uint64(n))
-	return n, err
 }
 
 // Serve implements [listen.Client].
@@ -287,35 +272,6 @@ func (c *conn) until(ctx context.Context, deadline time.Time) {
 	}
 }
 
-// acknowledge tells the client how much has arrived, when it is due (RTMP 5.4.3).
-func (c *conn) acknowledge() error {
-	in := c.in.Load()
-	if in-c.acked < uint64(c.window) {
-		return nil
-	}
-	c.acked = in
-	return c.write(control(nil, message.TypeIDAck, uint32(in))) // it counts modulo 2^32
-}
-
-// controlMessage obeys p if it is one of the protocol's own messages (RTMP 5.4, 7.1.7), and says whether it was.
-func (c *conn) controlMessage(p packet) (bool, error) {
-	switch message.TypeID(p.typ) {
-	case message.TypeIDSetChunkSize, message.TypeIDAbortMessage, message.TypeIDAck, message.TypeIDSetPeerBandwidth:
-		return true, nil
-	case message.TypeIDWinAckSize:
-		if len(p.body) >= 4 {
-			c.window = max(minWindow, binary.BigEndian.Uint32(p.body))
-		}
-		return true, nil
-	case message.TypeIDUserCtrl:
-		if ts, ok := pinged(p); ok {
-			return true, c.write(event(nil, eventPong, ts))
-		}
-		return true, nil
-	}
-	return false, nil
-}
-
 // commands obeys a client until it has said what it wants to play or publish.
 func (c *conn) commands(ctx context.Context, d listen.Router) error {
 	for c.phase == phaseCommands {
@@ -327,14 +283,9 @@ func (c *conn) commands(ctx context.Context, d listen.Router) error {
 		if err != nil {
 			return err
 		}
-		if err := c.acknowledge(); err != nil {
+		if done, err := c.obey(p, c.write); err != nil {
 			return err
-		}
-		mine, err := c.controlMessage(p)
-		if err != nil {
-			return err
-		}
-		if mine {
+		} else if done {
 			continue
 		}
 		if !isCommand(p) {
@@ -423,10 +374,10 @@ func (c *conn) reply(cmd command) error {
 // connected is the answer to connect. AMF3 is not offered. Some clients look at fmsVer to see that this is a server
 // for live media; the number is the one that most servers use.
 func connected(transaction float64, g connect) []byte {
-	b := control(nil, message.TypeIDWinAckSize, windowSize)
+	b := appendControl(nil, message.TypeIDWinAckSize, windowSize)
 	b = appendMessage(b, chunkSize, csControl, uint8(message.TypeIDSetPeerBandwidth), 0, 0,
 		append(binary.BigEndian.AppendUint32(nil, windowSize), byte(message.LimitTypeDynamic)), nil)
-	b = control(b, message.TypeIDSetChunkSize, chunkSize)
+	b = appendControl(b, message.TypeIDSetChunkSize, chunkSize)
 	return say(b, csCommand, 0, "_result", transaction, connectProperties(g), connectInformation)
 }
 

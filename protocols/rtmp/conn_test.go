@@ -420,7 +420,7 @@ func TestAcknowledgementsAreSentWhenDue(t *testing.T) {
 	s := serve(t, newRouter(h))
 	p := shake(t, s.addr)
 	p.publish("live", "x")
-	p.send(control(nil, 5, 20000))
+	p.send(appendControl(nil, 5, 20000))
 	p.code()
 	big := append(bytes.Clone(idrBody[:5]), make([]byte, 30000)...)
 	p.tag(9, 0, avcHeader)

@@ -54,7 +54,7 @@ func (o *origin) converse(conn net.Conn, answer func(net.Conn, command) bool) {
 	if _, err := r.r.Discard(1536); err != nil {
 		return
 	}
-	_, _ = conn.Write(control(nil, 1, chunkSize))
+	_, _ = conn.Write(appendControl(nil, 1, chunkSize))
 	for {
 		p, err := r.next()
 		if err != nil {
@@ -234,12 +234,12 @@ func TestEdgeOfSRSPlaysAndPublishes(t *testing.T) {
 			{Key: "srs_id", Value: "x"},
 			{Key: "srs_server_ip", Value: "127.0.0.1"},
 		})
-		p.send(control(nil, 5, 2500000))
+		p.send(appendControl(nil, 5, 2500000))
 		p.say(0, "createStream", 2, nil)
 	}
 	edge := shake(t, s.addr)
 	greet(edge)
-	edge.send(appendMessage(nil, 128, csData, 20, 1, 0, amf.Append(nil, "play", 0, nil, "livestream?token=1"), nil), event(nil, 3, 1, 1000), control(nil, 1, 60000))
+	edge.send(appendMessage(nil, 128, csData, 20, 1, 0, amf.Append(nil, "play", 0, nil, "livestream?token=1"), nil), event(nil, 3, 1, 1000), appendControl(nil, 1, 60000))
 	if code, _ := edge.code(); code != "NetStream.Play.Reset" {
 		t.Errorf("the edge is told %s first", code)
 	}
@@ -252,7 +252,7 @@ func TestEdgeOfSRSPlaysAndPublishes(t *testing.T) {
 
 	pub := shake(t, s.addr)
 	greet(pub)
-	pub.send(appendMessage(nil, 128, csData, 20, 1, 0, amf.Append(nil, "publish", 0, nil, "livestream", "live"), nil), control(nil, 1, 60000))
+	pub.send(appendMessage(nil, 128, csData, 20, 1, 0, amf.Append(nil, "publish", 0, nil, "livestream", "live"), nil), appendControl(nil, 1, 60000))
 	if code, _ := pub.code(); code != "NetStream.Publish.Start" {
 		t.Errorf("the publishing edge is told %s", code)
 	}

@@ -103,7 +103,7 @@ func (c *conn) drain(watching context.Context) {
 
 // playPrologue are the messages that a player gets before the media.
 func playPrologue(name string) []byte {
-	b := control(nil, message.TypeIDSetChunkSize, chunkSize)
+	b := appendControl(nil, message.TypeIDSetChunkSize, chunkSize)
 	b = event(b, eventStreamBegin, mediaStream)
 	b = status(b, "status", "NetStream.Play.Reset", "Playing and resetting "+name+".")
 	b = status(b, "status", "NetStream.Play.Start", "Started playing "+name+".")

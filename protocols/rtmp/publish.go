@@ -93,10 +93,7 @@ func (c *conn) publish(ctx context.Context, d listen.Router) (listen.Publication
 
 // receive takes one message of a publisher; end says that it has left.
 func (c *conn) receive(m packet, p listen.Publication) (end bool, err error) {
-	if err := c.acknowledge(); err != nil {
-		return false, err
-	}
-	if mine, err := c.controlMessage(m); mine || err != nil {
+	if done, err := c.obey(m, c.write); done || err != nil {
 		return false, err
 	}
 	if isCommand(m) {

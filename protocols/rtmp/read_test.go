@@ -269,7 +269,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			if want := messageSize(chunkSize, ts, n); len(b) != want {
 				t.Errorf("message of %d bytes at %#x takes %d bytes, messageSize says %d", n, ts, len(b), want)
 			}
-			c := newChunkReader(bufio.NewReader(bytes.NewReader(append(control(nil, 1, chunkSize), b...))))
+			c := newChunkReader(bufio.NewReader(bytes.NewReader(append(appendControl(nil, 1, chunkSize), b...))))
 			c.media = true
 			got, err := readAll(c)
 			if err != io.EOF || len(got) != 1 || got[0].timestamp != ts || !bytes.Equal(got[0].body, count(n)) {

@@ -90,8 +90,8 @@ func (e *encoder) Encode(au *codecs.AccessUnit) []byte {
 	return appendMessage(b, chunkSize, chunkStreamOf(h.Type), h.Type, mediaStream, h.Timestamp, head, au.Payload)
 }
 
-// control appends one of the protocol's own messages, whose body is some numbers of four bytes.
-func control(dst []byte, typ message.TypeID, numbers ...uint32) []byte {
+// appendControl appends one of the protocol's own messages, whose body is some numbers of four bytes.
+func appendControl(dst []byte, typ message.TypeID, numbers ...uint32) []byte {
 	var body []byte
 	for _, n := range numbers {
 		body = binary.BigEndian.AppendUint32(body, n)

@@ -17,7 +17,7 @@ import (
 // decode reads what an encoder made.
 func decode(t *testing.T, bs ...[]byte) []packet {
 	t.Helper()
-	in := slices.Concat(append([][]byte{control(nil, 1, chunkSize)}, bs...)...)
+	in := slices.Concat(append([][]byte{appendControl(nil, 1, chunkSize)}, bs...)...)
 	c := newChunkReader(bufio.NewReader(bytes.NewReader(in)))
 	c.media = true
 	ps, err := readAll(c)
