@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -200,14 +199,13 @@ func RemoteAddr(conn net.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// A Conn is an accepted connection: it counts its bytes and gives its place under the limits back when it is closed.
+// A Conn is an accepted connection: it gives its place under the limits back when it is closed.
 type Conn struct {
 	net.Conn
 
 	remote net.Addr // of the client of a proxy; nil: the connection's own
 	early  []byte   // read behind the header of a proxy; belongs to the reader
 
-	in, out   atomic.Uint64
 	leave     func()
 	leaveOnce sync.Once
 }
@@ -221,33 +219,17 @@ func (c *Conn) RemoteAddr() net.Addr {
 }
 
 // Read implements [net.Conn].
-func (c *Conn) Read(b []byte) (n int, err error) {
+func (c *Conn) Read(b []byte) (int, error) {
 	if len(c.early) > 0 {
-		n = copy(b, c.early)
+		n := copy(b, c.early)
 		c.early = c.early[n:]
-	} else {
-		n, err = c.Conn.Read(b)
+		return n, nil
 	}
-	c.in.Add(uint64(max(n, 0)))
-	return n, err
-}
-
-// Write implements [net.Conn].
-func (c *Conn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.out.Add(uint64(max(n, 0)))
-	return n, err
+	return c.Conn.Read(b)
 }
 
 // WriteBuffers implements [BuffersWriter].
-func (c *Conn) WriteBuffers(v *net.Buffers) (int64, error) {
-	n, err := v.WriteTo(c.Conn)
-	c.out.Add(uint64(max(n, 0)))
-	return n, err
-}
-
-// Bytes are the numbers of bytes read and written so far; any goroutine may ask.
-func (c *Conn) Bytes() (in, out uint64) { return c.in.Load(), c.out.Load() }
+func (c *Conn) WriteBuffers(v *net.Buffers) (int64, error) { return v.WriteTo(c.Conn) }
 
 // SetNoDelay turns Nagle's algorithm off (true, as in a new connection) or on; it does nothing where there is none.
 func (c *Conn) SetNoDelay(on bool) error {

@@ -40,24 +40,38 @@ func Reads(w http.ResponseWriter, r *http.Request) bool {
 // says why. None of these answers may be cached: all of them change when a stream moves.
 func Refuse(w http.ResponseWriter, a Answer) {
 	CORS(w.Header())
-	status, reason := http.StatusInternalServerError, "This request cannot be answered here."
+	status := http.StatusInternalServerError
 	switch a.Verdict {
 	case Redirect:
 		w.Header().Set("Location", a.Location)
-		status, reason = http.StatusFound, "The stream is at "+a.Location
+		status = http.StatusFound
 	case NotFound:
-		status, reason = http.StatusNotFound, "There is no such stream."
+		status = http.StatusNotFound
 	case Unavailable:
 		seconds := max(1, int64(math.Ceil(a.RetryAfter.Seconds())))
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-		status, reason = http.StatusServiceUnavailable, "The stream is not available now."
+		status = http.StatusServiceUnavailable
 	case Refused:
-		status, reason = http.StatusForbidden, "This stream may not be watched from here."
+		status = http.StatusForbidden
 	}
-	if a.Reason != "" {
-		reason = a.Reason
+	Plain(w, status, a.Sentence())
+}
+
+// Sentence says why a stream is not served: the reason of the answer, or the usual one for its verdict.
+func (a Answer) Sentence() string {
+	switch {
+	case a.Reason != "":
+		return a.Reason
+	case a.Verdict == Redirect:
+		return "The stream is at " + a.Location
+	case a.Verdict == NotFound:
+		return "There is no such stream."
+	case a.Verdict == Unavailable:
+		return "The stream is not available now."
+	case a.Verdict == Refused:
+		return "This stream may not be watched from here."
 	}
-	Plain(w, status, reason)
+	return "This request cannot be answered here."
 }
 
 // Plain answers with one line of text, which no cache may keep.

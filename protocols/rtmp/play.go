@@ -114,25 +114,14 @@ func playPrologue(name string) []byte {
 // refuse tells a client why it does not play.
 func (c *conn) refuse(watching context.Context, a listen.Answer) error {
 	name := c.want.Streams[0]
-	code, reason := "NetStream.Play.Failed", a.Reason
+	code := "NetStream.Play.Failed"
 	switch a.Verdict {
 	case listen.Redirect:
 		return c.endPlay(watching, c.connect.redirect(playPrologue(name), a.Location), nil)
 	case listen.NotFound:
 		code = "NetStream.Play.StreamNotFound"
-		if reason == "" {
-			reason = "There is no stream " + name + "."
-		}
-	case listen.Unavailable:
-		if reason == "" {
-			reason = "The stream is not available now."
-		}
-	default:
-		if reason == "" {
-			reason = "This stream may not be watched from here."
-		}
 	}
-	return c.endPlay(watching, status(nil, "error", code, reason), fmt.Errorf("playing %s: %s", name, reason))
+	return c.endPlay(watching, status(nil, "error", code, a.Sentence()), fmt.Errorf("playing %s: %s", name, a.Sentence()))
 }
 
 // redirect appends the answer that SRS edges and weir's own client follow, in SRS's form: an error on message stream 0

@@ -8,6 +8,7 @@ package amf
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // MaxDepth is how deep objects and arrays may be nested. Real commands use three levels.
@@ -61,20 +62,9 @@ func (o Object) String(key string) string {
 	return s
 }
 
-// Number returns the number at key, 0 if there is none.
-func (o Object) Number(key string) float64 {
-	n, _ := o.Get(key).(float64)
-	return n
-}
-
 // Has says whether o has the key, whatever its value.
 func (o Object) Has(key string) bool {
-	for i := range o {
-		if o[i].Key == key {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(o, func(f Field) bool { return f.Key == key })
 }
 
 // AsObject returns v's properties when it is an [Object] or an [ECMAArray].

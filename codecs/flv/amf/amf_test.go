@@ -114,7 +114,7 @@ func TestLongStringsAndIntegersAreWritten(t *testing.T) {
 
 func TestObjectsAreAskedByKey(t *testing.T) {
 	o, ok := amf.AsObject(amf.ECMAArray{{"s", "v"}, {"n", 3.0}, {"z", nil}})
-	if !ok || o.String("s") != "v" || o.Number("n") != 3 || !o.Has("z") || o.Has("q") || o.String("n") != "" {
+	if !ok || o.String("s") != "v" || o.Get("n") != 3.0 || !o.Has("z") || o.Has("q") || o.String("n") != "" {
 		t.Errorf("AsObject = %v, %v", o, ok)
 	}
 	if _, ok := amf.AsObject("x"); ok {
