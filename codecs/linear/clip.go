@@ -48,7 +48,7 @@ var (
 // A Clip is the index of a piece of media that can be looped. Its earliest presentation is at 0; the DTS of its first
 // video access unit may lie before that, so that PTS >= DTS holds for all.
 type Clip struct {
-	tracks   codecs.Tracks // the video track first
+	tracks   codecs.Tracks
 	length   int64
 	payloads Payloads
 
@@ -91,6 +91,9 @@ func (c *Clip) place(slot int64, sample int) {
 	}
 	c.stretches = append(c.stretches, stretch{slot: slot, sample: sample, count: 1})
 }
+
+// Tracks returns the tracks of the clip, the video track first.
+func (c *Clip) Tracks() codecs.Tracks { return c.tracks }
 
 // Length returns how long the clip lasts, in ticks.
 func (c *Clip) Length() int64 { return c.length }

@@ -8,8 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"math/bits"
 
 	"weir/codecs"
 	"weir/codecs/aac"
@@ -185,9 +183,16 @@ func section(table byte, id uint16, version byte, body []byte) []byte {
 
 // crc is the checksum of PSI sections (annex A): polynomial 0x04c11db7, most significant bit first.
 func crc(b []byte) uint32 {
-	reversed := make([]byte, len(b)) // package crc32 begins with the least significant bit, and inverts the sum
-	for i, x := range b {
-		reversed[i] = bits.Reverse8(x)
+	sum := ^uint32(0)
+	for _, x := range b {
+		sum ^= uint32(x) << 24
+		for range 8 {
+			if sum&(1<<31) != 0 {
+				sum = sum<<1 ^ 0x04c11db7
+			} else {
+				sum <<= 1
+			}
+		}
 	}
-	return bits.Reverse32(^crc32.ChecksumIEEE(reversed))
+	return sum
 }
