@@ -1,6 +1,6 @@
 // Package balance says which server of a balancer gets a client.
 //
-// The choice is a function of what is known of the servers, of the choices before, and of the instant. The package knows no
+// The choice is a function of the figures of the servers, of the choices before, and of the instant. The package knows no
 // clock, network, actor or lock. The statistics of a server are always old when a client comes, so that a choice counts from
 // the moment in which it is made until they hold it; otherwise all clients of some seconds would get the server that was the
 // best one before them.
@@ -66,7 +66,7 @@ const (
 	Lacking                   // its file does not have the stream, and it gets no streams from others
 )
 
-// A Server is what is known of a server when a client comes, in the order of [Config.Servers].
+// A Server is the state of a server when a client comes, in the order of [Config.Servers].
 type Server struct {
 	State State
 
@@ -90,7 +90,7 @@ type Request struct {
 	Session uint64 // a hash of what tells the client from others, for servers that are equal
 	Publish bool
 
-	// Bits is what the client will make the server send, in bits per second. Zero means that it is not known: then it counts as
+	// Bits is what the client will make the server send, in bits per second. Zero means unknown: then it counts as
 	// the average of the servers' clients.
 	Bits int64
 
@@ -113,7 +113,7 @@ const (
 	// grain is the time in which choices are counted together.
 	grain = 250 * Millisecond
 
-	// usual is the bit rate of a client of which nothing is known, when there are no other clients to compare with.
+	// usual is the bit rate of a client whose rate is unknown, when there are no other clients to compare with.
 	usual = 2_000_000
 )
 
@@ -135,12 +135,12 @@ type slot struct {
 	weights int64 // thousandths of clients
 	open    int64 // of these, the ones that the server's figure does not hold yet
 	bits    int64 // of all of them
-	sure    int64 // of these, those of streams whose rate is known
+	sure    int64 // of these, those of streams with a measured rate
 }
 
-// A reported is the figure that a server has reported, by which its clients are known to have come.
+// A reported is the figure that a server has reported, which shows that clients have come.
 type reported struct {
-	known  bool
+	any    bool // there was a report
 	at     Instant
 	figure int
 }
@@ -183,7 +183,7 @@ func (b *Balancer) Choose(now Instant, servers []Server, r Request) int {
 func (b *Balancer) update(servers []Server) {
 	for i := range b.last {
 		s, t := &servers[i], &b.last[i]
-		if t.known && s.Measured <= t.at {
+		if t.any && s.Measured <= t.at {
 			continue
 		}
 		figure := s.Clients
@@ -193,7 +193,7 @@ func (b *Balancer) update(servers []Server) {
 		grown := int64(figure-t.figure) * 1000
 		for j := range b.pending[i] {
 			p := &b.pending[i][j]
-			if !t.known || grown <= 0 || p.at > s.Measured {
+			if !t.any || grown <= 0 || p.at > s.Measured {
 				break
 			}
 			came := min(p.open, grown)
@@ -250,7 +250,7 @@ func (b *Balancer) tier(i int, country string) int {
 type Load struct {
 	Clients, Streams int64 // in thousandths
 	Bits             int64
-	Sure             int64 // Bits without what is only guessed of new clients
+	Sure             int64 // Bits without the guesses about new clients
 }
 
 // oldest is when the oldest load of all servers was measured. Clients that have not come are given up on all servers at once:

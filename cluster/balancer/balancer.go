@@ -1,4 +1,4 @@
-// Package balancer chooses a server for each client of a balancer. It gathers what is known of the servers, from the
+// Package balancer chooses a server for each client of a balancer. It gathers the figures of the servers, from the
 // control plane's view and from the answers of servers that are no peers, and remembers which of them failed clients.
 //
 // The choice itself is a pure function, in package balance. How a client gets to its server is not decided here.
@@ -28,10 +28,10 @@ type Config struct {
 	// Load is what this node carries, and when that was measured.
 	Load func() (control.Load, time.Duration)
 
-	// Rate is the bit rate of a stream that is here, in bits per second; 0 if it is not known.
+	// Rate is the bit rate of a stream that is here, in bits per second; 0 without a measurement.
 	Rate func(stream string) int64
 
-	// Country is the ISO 3166-1 code of an address; empty if it is not known.
+	// Country is the ISO 3166-1 code of an address; empty without one.
 	Country func(netip.Addr) string
 }
 
@@ -125,7 +125,7 @@ func (b *Balancers) Configure(list []Balancer) {
 	}
 }
 
-// Seen takes in what is known of a server that is no peer.
+// Seen takes in the state of a server that is no peer.
 func (b *Balancers) Seen(s follower.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -212,7 +212,7 @@ func (b *Balancers) PerSecond(now time.Duration) int {
 }
 
 // weight is how many clients one stands for that this node chooses a server for, in thousandths: other nodes choose
-// meanwhile, and their clients are not known before they are counted. It is called with b.mu held.
+// meanwhile, and their clients show only when servers count them. It is called with b.mu held.
 func (b *Balancers) weight(now time.Duration) int {
 	own := b.chosen.rate
 	if passed := now - b.chosen.at; passed > 0 {

@@ -11,7 +11,7 @@ import (
 	"weir/protocols/hls"
 )
 
-// A candidate is what is known of a server when a client comes.
+// A candidate is a server with its figures when a client comes.
 type candidate struct {
 	target hls.Target
 	name   string // as the server announces itself; empty until it has answered
@@ -136,7 +136,7 @@ func (b *Balancers) other(c candidate, v *control.View, sv *control.StreamView, 
 }
 
 // markLacking marks the servers that cannot have the stream although others can: a publisher needs one whose file has it,
-// and a server that is no peer gets no stream from the group. A stream that no server is known to have may come from a
+// and a server that is no peer gets no stream from the group. A stream that no server says it has may come from a
 // template, so that none is marked. It is called with b.mu held.
 func (b *Balancers) markLacking(list []candidate, v *control.View, sv *control.StreamView, r *Request) {
 	if r.stream() == "" {

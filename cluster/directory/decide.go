@@ -47,19 +47,19 @@ type Decision struct {
 	// OnDemand says that the stream is captured only while the control plane is told that clients want it.
 	OnDemand bool
 
-	// Why says what is being waited for. Vain says that waiting is of no use: the stream has no publisher.
+	// Why says what the client waits for. Vain says that waiting is of no use: the stream has no publisher.
 	Why  string
 	Vain bool
 }
 
 // Decide decides about a request to play.
 func (v *View) Decide(r listen.Request) Decision {
-	name, s, known := v.find(r.Streams)
+	name, s, listed := v.find(r.Streams)
 	d := Decision{Stream: name, OnDemand: s.OnDemand && !s.Disabled}
 	switch {
-	case !known && !v.Warm:
+	case !listed && !v.Warm:
 		d.Kind, d.Why = Hold, "this node has just started and is still asking its peers"
-	case !known:
+	case !listed:
 		d.Kind = NotFound
 	case s.Disabled:
 		d.Kind = Disabled
@@ -75,7 +75,7 @@ func (v *View) Decide(r listen.Request) Decision {
 	return d
 }
 
-// find takes the first of the names that is known.
+// find takes the first of the names that the view lists.
 func (v *View) find(names []string) (string, Stream, bool) {
 	for _, n := range names {
 		if s, ok := v.Streams[n]; ok {

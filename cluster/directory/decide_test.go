@@ -92,7 +92,7 @@ var elsewhereTests = []struct {
 		want: directory.Decision{Kind: directory.Relay},
 	},
 	{
-		name: "RTMP to a client that is known to follow is redirected", public: "http://cdn.example.com", proto: protocols.RTMP, path: "/live/cam",
+		name: "RTMP to a client that says it follows is redirected", public: "http://cdn.example.com", proto: protocols.RTMP, path: "/live/cam",
 		request: func(r listen.Request) listen.Request { r.Redirects = true; return r },
 		want:    directory.Decision{Kind: directory.Redirect, Location: "rtmp://cdn.example.com:1936/live/cam?token=a%2Fb&x=1&weir_hops=1"},
 	},
@@ -215,7 +215,7 @@ func TestAnotherNodeIsServedByWhoCapturesUnlessItIsAnEdge(t *testing.T) {
 	}{
 		{"a peer, captured here", directory.Stream{Here: true, Running: true}, false, directory.Decision{Kind: directory.Here}},
 		{"a peer, captured elsewhere", directory.Stream{Owner: "p", OwnerRunning: true}, false, directory.Decision{Kind: directory.NotFound}},
-		{"a peer, on demand for whoever asks this node", directory.Stream{OnDemand: true, Own: true}, false, directory.Decision{Kind: directory.Hold, OnDemand: true}},
+		{"a peer, on demand for the clients of this node", directory.Stream{OnDemand: true, Own: true}, false, directory.Decision{Kind: directory.Hold, OnDemand: true}},
 		{"an edge, captured here", directory.Stream{Here: true, Running: true}, true, directory.Decision{Kind: directory.Here}},
 		{"an edge, captured elsewhere", directory.Stream{Owner: "p", OwnerRunning: true}, true, directory.Decision{Kind: directory.Relay}},
 		{"an edge, on demand", directory.Stream{OnDemand: true}, true, directory.Decision{Kind: directory.Hold, OnDemand: true}},

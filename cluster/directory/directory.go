@@ -17,8 +17,8 @@ import (
 type View struct {
 	Self string
 
-	// Warm says that since the start every peer has answered or has been given up. Until then a stream that no node is known
-	// to claim may well run somewhere.
+	// Warm says that since the start every peer has answered or has been given up. Until then a stream that no node claims
+	// may well run somewhere.
 	Warm bool
 
 	Nodes   map[string]Node // peers by announced name; by a provisional one until they have answered
@@ -40,7 +40,7 @@ type Node struct {
 	Clients int
 }
 
-// A Stream is what is known of one stream.
+// A Stream is where one stream is and how its clients are answered.
 type Stream struct {
 	// Here says that this node captures it, Running that viewers can have media of it here.
 	Here, Running bool
@@ -51,13 +51,13 @@ type Stream struct {
 	OwnerRunning bool
 	Owners       []string
 
-	// Elsewhere lists live peers that configure the stream although none is known to run it.
+	// Elsewhere lists live peers that configure the stream although none says that it runs there.
 	Elsewhere []string
 
 	// Configured says that this node's own file has the stream.
 	Configured bool
 
-	// Disabled streams are known and refused.
+	// Disabled streams are in the file and refused.
 	Disabled bool
 
 	// Waiting says that the stream exists but nobody publishes it now.
@@ -121,11 +121,11 @@ func (d *Directory) View() (v *View, changed <-chan struct{}) {
 }
 
 // Owned is the node, this one included, that has a stream for sure and keeps it; ok is false if no node does, if two do, or
-// if that is not known yet. It is for answers to servers that are no nodes of the group: a wrong one would send clients in
+// if this node cannot say yet. It is for answers to servers that are no nodes of the group: a wrong one would send clients in
 // circles.
 func (v *View) Owned(stream string) (node string, ok bool) {
-	s, known := v.Streams[stream]
-	if !known || s.Disabled || !v.Warm {
+	s, listed := v.Streams[stream]
+	if !listed || s.Disabled || !v.Warm {
 		return "", false
 	}
 	if s.Here {

@@ -49,7 +49,7 @@ type Balancers interface {
 
 // A Config joins a gateway to its node.
 type Config struct {
-	// Paths are the handlers of what is no stream. The first one that fits takes a request. No stream begins with the first
+	// Paths are the handlers of the API and of other nodes' questions, which are no streams. The first one that fits takes a request. No stream begins with the first
 	// component of one of them.
 	Paths []Path
 
@@ -170,7 +170,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.serveBalanced(w, r, name, rest, rt)
 			return
 		}
-		path = rest // what is no stream is this node's, below a balancer too
+		path = rest // below a balancer too, paths that are no streams are this node's
 	}
 	for _, p := range g.cfg.Paths {
 		if p.fits(path) {

@@ -117,7 +117,7 @@ func read(path string, most int) (*maxminddb.Reader, error) {
 	return r, walk(r, most)
 }
 
-// walk looks up networks, at most so many, to find what is broken before a client does. It fails if none of them has a
+// walk looks up networks, at most so many, to find a broken one before a client does. It fails if none of them has a
 // country.
 func walk(r *maxminddb.Reader, most int) error {
 	some, seen := false, 0

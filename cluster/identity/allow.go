@@ -19,13 +19,13 @@ import (
 // membership, have messages relayed, or crash the process with an index that is out of range.
 type allow struct {
 	self      string            // this node's own address, set before the remote listens; nothing is relayed
-	known     func(string) bool // addresses to which answers may be dialled, besides self
+	peers     func(string) bool // addresses to which answers may be dialled, besides self
 	questions map[string]bool   // full protobuf names
 	answers   map[string]bool
 }
 
-func newAllow(known func(string) bool) *allow {
-	a := &allow{known: known, questions: map[string]bool{}, answers: map[string]bool{}}
+func newAllow(peers func(string) bool) *allow {
+	a := &allow{peers: peers, questions: map[string]bool{}, answers: map[string]bool{}}
 	for _, n := range wire.Questions() {
 		a.questions[n] = true
 	}
@@ -64,7 +64,7 @@ func (a *allow) batch(m *remote.MessageBatch) error {
 		}
 	}
 	for _, s := range m.GetSenders() {
-		if s == nil || s.GetAddress() != a.self && !a.known(s.GetAddress()) {
+		if s == nil || s.GetAddress() != a.self && !a.peers(s.GetAddress()) {
 			return fmt.Errorf("sender at %.64q", s.GetAddress())
 		}
 	}

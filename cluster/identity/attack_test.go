@@ -121,8 +121,8 @@ func TestAttacksOnTheRemoteChangeNothing(t *testing.T) {
 		{"topology", payload(to, "eventstream", topology, nil), codes.PermissionDenied},
 		{"spawn", payload(to, "activator", &remote.ActorPidRequest{Name: "x", Kind: "stream"}, nil), codes.PermissionDenied},
 		{"question to an inner actor", payload(to, "EndpointSupervisor", describe, nil), codes.PermissionDenied},
-		{"foreign target", payload("192.0.2.1:1", victim, describe, nil), codes.PermissionDenied},
-		{"foreign sender", payload(to, victim, describe, func(b *remote.MessageBatch) {
+		{"target elsewhere", payload("192.0.2.1:1", victim, describe, nil), codes.PermissionDenied},
+		{"sender elsewhere", payload(to, victim, describe, func(b *remote.MessageBatch) {
 			b.Senders[0].Address, b.Envelopes[0].Sender = "192.0.2.1:1", 1
 		}), codes.PermissionDenied},
 		{"unknown type", payload(to, victim, describe, func(b *remote.MessageBatch) { b.TypeNames[0] = "no.such.Type" }), codes.PermissionDenied},

@@ -80,8 +80,8 @@ func describe(v *View) (cluster.Members, string) {
 	return ms, key.String()
 }
 
-// known says whether an address is one that a live member advertises.
-func (p *Provider) known(addr string) bool {
+// advertised says whether an address is one that a live member advertises.
+func (p *Provider) advertised(addr string) bool {
 	v := p.now.Load()
 	return v != nil && slices.ContainsFunc(v.Members, func(m Member) bool { return m.Addr == addr && m.asked() })
 }

@@ -79,7 +79,7 @@ func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, 
 		return nil, nil, nil, err
 	}
 	p = NewProvider()
-	allow := newAllow(p.known)
+	allow := newAllow(p.advertised)
 	rc := remote.Configure("", 0,
 		remote.WithServerOptions(o.serverOptions(allow, guard{credentials.NewTLS(serverTLS), o.Unproven})...),
 		remote.WithDialOptions(o.dialOptions()...),
@@ -97,7 +97,7 @@ func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, 
 	return c, p, func() { p.close(sys); c.Remote.Shutdown(false) }, nil
 }
 
-// listen starts the remote at the address of the options. The address that it advertises, and so its port, must be known
+// listen starts the remote at the address of the options. The address that it advertises, and so its port, must be settled
 // before it accepts a connection: where any free port will do, one is looked for first, again if it is taken meanwhile.
 func (o Options) listen(r *remote.Remote, rc *remote.Config, a *allow) error {
 	host, text, err := net.SplitHostPort(o.Listen)

@@ -4,7 +4,7 @@ import "slices"
 
 // maxRounds bounds the rounds of [Plan.deal]. Each but the last gives every node that can still take something its
 // share of the rest, so files that differ in a few ways need two or three; only files made to be awkward need more, and
-// for them what is left goes to the least loaded node.
+// for them the rest goes to the least loaded node.
 const maxRounds = 64
 
 // deal gives the unpinned streams their homes, in rounds; without sets there is exactly one.
@@ -146,7 +146,7 @@ func (r *dealing) reopen(nodes []int) {
 	r.open, r.keys = open, keys
 }
 
-// take counts one stream more for a node and closes what is full by it.
+// take counts one stream more for a node, and closes the nodes that are full then.
 func (r *dealing) take(node int) {
 	r.load[node]++
 	if r.room(node) {

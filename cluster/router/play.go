@@ -52,7 +52,7 @@ func (r *Router) Window(ctx context.Context, q listen.Request) (*cmaf.Store, lis
 	return live.Store, a
 }
 
-// find waits until it is known what becomes of a viewer, at most for the hold limit. A live stream comes with the verdict
+// find waits until a viewer can be answered, at most for the hold limit. A live stream comes with the verdict
 // Serve and has media; pack asks for its segments.
 func (r *Router) find(ctx context.Context, c request, pack bool) (listen.Answer, *stream.Live) {
 	hold := r.cfg.Hold()

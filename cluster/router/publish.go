@@ -90,14 +90,14 @@ func (r *Router) publishable(v *directory.View, names []string) (string, error) 
 	var reserved error
 	elsewhere := false
 	for _, n := range names {
-		s, known := v.Streams[n]
-		if known && s.Configured {
+		s, listed := v.Streams[n]
+		if listed && s.Configured {
 			if s.Disabled {
 				return "", fmt.Errorf("%w: stream %q is disabled", listen.ErrDenied, n)
 			}
 			return n, nil
 		}
-		elsewhere = elsewhere || known
+		elsewhere = elsewhere || listed
 		if err := r.cfg.Reserved(n); err != nil {
 			reserved = err
 		}

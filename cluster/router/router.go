@@ -101,7 +101,7 @@ func (r *Router) Connect(ctx context.Context, q listen.Request) error {
 	return r.cfg.Hooks.Connect(ctx, c.vhost, c.Request)
 }
 
-// view is what is known of the cluster now.
+// view is the newest view of the cluster.
 func (r *Router) view() *directory.View {
 	v, _ := r.cfg.Directory.View()
 	return v

@@ -126,8 +126,8 @@ func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	id := h.Server + "-" + h.Service + "-" + h.PID
-	_, known := c.servers[id]
-	full := !known && len(c.servers) >= maxHeartbeat
+	_, again := c.servers[id]
+	full := !again && len(c.servers) >= maxHeartbeat
 	if !full {
 		c.servers[id] = s
 	}
@@ -136,7 +136,7 @@ func (c *Cluster) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many servers send heartbeats here", http.StatusServiceUnavailable)
 		return
 	}
-	if !known {
+	if !again {
 		c.cfg.Log.Info("an SRS server sends heartbeats", slog.String("server", h.IP))
 	}
 	writeJSON(w, object{{"code", 0}, {"pid", h.PID}})

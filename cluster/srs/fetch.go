@@ -81,7 +81,7 @@ func (f *fetch) copy(out codecs.Writer) error {
 	return fmt.Errorf("fetching from %s: %w", f.endpoint.server, <-f.ended)
 }
 
-// wait returns once it is known where the media goes; false if it goes nowhere.
+// wait returns once [fetch.copy] has said where the media goes; false if the fetch has ended before.
 func (f *fetch) wait() bool {
 	f.begin.Do(func() { close(f.begun) })
 	select {

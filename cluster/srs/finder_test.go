@@ -385,14 +385,14 @@ func TestNoNameIsPromisedTwice(t *testing.T) {
 		t.Errorf("SRS is told %s about a name whose publisher has left", got)
 	}
 
-	// A stranger is told the truth and promised nothing.
+	// A host that is no coworker is told the truth and promised nothing.
 	c.Configure([]srs.Vhost{{Name: srs.DefaultVhost, OriginCluster: true, Coworkers: []string{"192.0.2.7:1985"}}})
 	if first, second := say("on_publish", "vid-8"), say("on_publish", "vid-9"); first != no || second != no { // vid-2 has it
-		t.Errorf("strangers are told %s and %s", first, second)
+		t.Errorf("other hosts are told %s and %s", first, second)
 	}
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, httptest.NewRequest(http.MethodPost, srs.ClaimPath, strings.NewReader(`{"server_id":"vid-8","action":"on_publish","app":"live","stream":"free"}`)))
 	if _, err := c.Free(t.Context(), vh, wants("live", "free")); err != nil || w.Body.String() != "0" {
-		t.Errorf("a stranger, told %s, keeps a publisher away: %v", w.Body, err)
+		t.Errorf("another host, told %s, keeps a publisher away: %v", w.Body, err)
 	}
 }

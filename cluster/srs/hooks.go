@@ -28,7 +28,7 @@ const hookTimeout = 3 * time.Second
 const maxSending = 256
 
 // Hooks tells URLs what clients do, in SRS's form, and keeps what clients said when they came. Any goroutine may use it. A
-// client is known by its address, which no two clients have at one time.
+// client is told by its address, which no two clients have at one time.
 type Hooks struct {
 	server  string // server_id: the identity of the node, which outlives restarts
 	service string // service_id: that of this run of it
@@ -42,12 +42,12 @@ type Hooks struct {
 	last    uint64
 }
 
-// A Client is what is known of one client. It is a copy.
+// A Client is what one client has said. It is a copy.
 type Client struct {
 	ID      string // client_id
 	Vhost   string
 	App     string
-	Stream  string // SRS's name; empty until it is known
+	Stream  string // SRS's name; empty until the client has said it
 	Param   string
 	TCURL   string
 	PageURL string
@@ -111,7 +111,7 @@ func (h *Hooks) streamBody(action string, c *Client) object {
 	return append(b, field{"stream_url", u}, field{"stream_id", StreamID(u)})
 }
 
-// note takes in what a client says and returns what is known of the client.
+// note takes in a request of a client, with a change by it, and returns all that the client has said.
 func (h *Hooks) note(vh *Vhost, r *listen.Request, change func(*Client)) *Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -231,7 +231,7 @@ func (h *Hooks) send(v *Client, hooks []hook) {
 	}()
 }
 
-// unservedAge is how long a client is known that has no session, because it was admitted and then not served.
+// unservedAge is how long a client is kept that has no session, because it was admitted and then not served.
 const unservedAge = time.Minute
 
 // Sweep tells that clients have gone which were never served; open says whether a session has an address.
@@ -249,7 +249,7 @@ func (h *Hooks) Sweep(now time.Time, open func(netip.AddrPort) bool) {
 	}
 }
 
-// Client is what is known of the client at an address.
+// Client is the client at an address; false if there is none.
 func (h *Hooks) Client(remote netip.AddrPort) (Client, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -82,7 +82,7 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 	}
 	v, ok := h.Client(r.Remote)
 	if !ok || h.Server() == "" || h.Service() == "" {
-		t.Fatalf("the visit is not known: %+v", v)
+		t.Fatalf("the client is not kept: %+v", v)
 	}
 	head := func(action string) string {
 		return fmt.Sprintf(`{"server_id":%q,"service_id":%q,"action":%q,"client_id":%q,"ip":"127.0.0.1","vhost":"__defaultVhost__","app":"live"`,
@@ -114,7 +114,7 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 		}
 	}
 	if _, ok := h.Client(r.Remote); ok {
-		t.Error("the client is still known")
+		t.Error("the client is still kept")
 	}
 	h.Left(r.Remote, 0, 0) // nobody
 	if again := srs.NewHooks("n1", "i2", slog.New(slog.DiscardHandler)); again.Server() != h.Server() || again.Service() == h.Service() {
@@ -244,11 +244,11 @@ func TestViewerOfPlaylistsIsAskedAboutOnce(t *testing.T) {
 			time.Sleep(6 * time.Second)
 		}
 		if came := told(); len(came) != 1 || came[0] != "on_play" {
-			t.Errorf("while he watches: %v, want on_play once", came)
+			t.Errorf("while the viewer watches: %v, want on_play once", came)
 		}
 		time.Sleep(time.Minute)
 		if came := told(); len(came) != 2 || came[1] != "on_stop" {
-			t.Errorf("after he has gone: %v, want on_stop", came)
+			t.Errorf("after the viewer has gone: %v, want on_stop", came)
 		}
 		r.Query = "token=bad"
 		for range 3 {

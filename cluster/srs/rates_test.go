@@ -17,6 +17,6 @@ func TestRatesAreOfTheLastHalfMinute(t *testing.T) {
 		t.Errorf("rate = %+v, want 8 and 1 kbit/s", got)
 	}
 	if got := m.of("y"); got != (rate{}) {
-		t.Errorf("rate of what is not there = %+v", got)
+		t.Errorf("rate of another key = %+v", got)
 	}
 }

@@ -163,7 +163,7 @@ func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 	u.begin(1)
 	defer u.begin(-1)
 	pause, after := leastPause, ""
-	level := slog.LevelInfo // of what is logged: the first of several failures in a row
+	level := slog.LevelInfo // of the next line in the log: only the first of several failures in a row stands out
 	for {
 		began := time.Now()
 		from, err := u.once(ctx, w, after)

@@ -68,9 +68,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("asking %s: no cluster key is set", r.URL.Host)
 	}
 	target := r.URL.Scheme + "://" + r.URL.Host
-	n, known := t.pool.get(target)
+	n := t.pool.get(target)
 	for range attempts {
-		res, next, err := t.try(r, body, n, known)
+		res, next, err := t.try(r, body, n)
 		if err != nil {
 			return nil, fmt.Errorf("asking %s: %w", r.URL.Host, err)
 		}
@@ -80,25 +80,25 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 			return res, nil
 		}
-		if known {
+		if n != nil {
 			t.pool.drop(target) // if one is stale, so are those issued before it
 		}
-		n, known = *next, true
+		n = next
 	}
 	return nil, fmt.Errorf("asking %s: %w", r.URL.Host, ErrStale)
 }
 
-// try sends the request once. It returns the proved reply and the next nonce, or only the nonce with which to repeat
+// try sends the request once, with a nonce of the peer's or nil. It returns the proved reply and the next nonce, or only the nonce with which to repeat
 // it.
-func (t *transport) try(r *http.Request, body []byte, n nonce, known bool) (*http.Response, *nonce, error) {
+func (t *transport) try(r *http.Request, body []byte, n *nonce) (*http.Response, *nonce, error) {
 	q := r.Clone(r.Context())
 	q.Body, q.GetBody, q.ContentLength, q.TransferEncoding = nil, nil, 0, nil
 	if q.Header.Get("Accept-Encoding") == "" {
 		q.Header.Set("Accept-Encoding", "identity")
 	}
-	p := requestProof{nonce: n}
-	if known {
-		p.own, p.body = newOwn(), sha256.Sum256(body)
+	var p requestProof
+	if n != nil {
+		p = requestProof{nonce: *n, own: newOwn(), body: sha256.Sum256(body)}
 		p.mac = p.sign(t.keys, cmp.Or(r.Method, http.MethodGet), r.URL.RequestURI())
 		q.Header.Set(HeaderProof, p.String())
 		if len(body) > 0 {
@@ -116,7 +116,7 @@ func (t *transport) try(r *http.Request, body []byte, n nonce, known bool) (*htt
 		next, err := refusal(res)
 		return nil, next, err
 	}
-	next, err := t.verify(res, p, known)
+	next, err := t.verify(res, p, n != nil)
 	if err != nil {
 		_ = res.Body.Close()
 		return nil, nil, err
@@ -143,9 +143,9 @@ func refusal(res *http.Response) (*nonce, error) {
 }
 
 // verify checks the proof of a reply and puts the body that it covers in the place of the one on the wire.
-func (t *transport) verify(res *http.Response, p requestProof, known bool) (*nonce, error) {
+func (t *transport) verify(res *http.Response, p requestProof, issued bool) (*nonce, error) {
 	kind, mac, err := parseReply(res.Header.Get(HeaderProof))
-	if err != nil || !known {
+	if err != nil || !issued {
 		return nil, fmt.Errorf("%w: status %s", ErrUnproven, res.Status)
 	}
 	hash := emptySum
@@ -188,16 +188,17 @@ type pool struct {
 	by map[string][]nonce
 }
 
-func (p *pool) get(target string) (n nonce, ok bool) {
+// get takes a nonce of a target; nil if there is none.
+func (p *pool) get(target string) *nonce {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	have := p.by[target]
 	if len(have) == 0 {
-		return n, false
+		return nil
 	}
-	n = have[len(have)-1]
+	n := have[len(have)-1]
 	p.by[target] = have[:len(have)-1]
-	return n, true
+	return &n
 }
 
 func (p *pool) put(target string, n nonce) {

@@ -24,7 +24,7 @@ const maxBody = 16 << 20
 
 var errTooLarge = fmt.Errorf("more than %d bytes", maxBody)
 
-// readBody reads what is to be hashed.
+// readBody reads a body to be hashed.
 func readBody(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
 	if err == nil && len(body) > maxBody {

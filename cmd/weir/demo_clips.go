@@ -19,7 +19,7 @@ const (
 	mp4Clip = "clip.mp4"
 )
 
-// demoClips are the clips with what is in them and how they are written.
+// demoClips are the clips, with their pictures and their formats.
 var demoClips = []struct {
 	file    string
 	pattern fake.Config

@@ -20,7 +20,7 @@ type demoStream struct {
 	name   string
 	input  string
 	pin    string // the node that captures it; empty means any
-	remark string // what is special about it, for the table; empty means nothing
+	remark string // its peculiarity, for the table; empty means none
 }
 
 // published says that a client has to bring the stream.

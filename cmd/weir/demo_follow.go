@@ -33,7 +33,7 @@ type followed struct {
 type followedPeer struct {
 	living   bool
 	status   string
-	instance string // of the process; empty until it is known
+	instance string // of the process; empty until the node has said it
 }
 
 // newFollower begins with a sight that needs no lines. Paint colours the name of a node.
@@ -96,8 +96,8 @@ func (f *follower) seePeer(p api.Peer) []string {
 }
 
 func (f *follower) seeStream(st api.Stream, now time.Time) []string {
-	was, known := f.streams[st.Name]
-	if !known {
+	was, seen := f.streams[st.Name]
+	if !seen {
 		f.streams[st.Name] = &followed{owner: string(st.Owner), failure: st.Error}
 		return nil
 	}

@@ -176,7 +176,7 @@ func played() []protocols.Descriptor {
 	return slices.DeleteFunc(protocols.All(), func(d protocols.Descriptor) bool { return d.Path == "" })
 }
 
-// streamTable lists for each node what it captures, and what is special about some streams.
+// streamTable lists the streams that each node captures, and the peculiarities of some.
 func (d *demo) streamTable(s sight) string {
 	var rows [][]string
 	for _, n := range d.nodes {

@@ -53,7 +53,7 @@ func lookAny(ctx context.Context, nodes []demoNode, first string) (sight, bool) 
 	return sight{}, false
 }
 
-// incomplete says what is still missing until all streams run where all nodes say they do; empty means nothing. There
+// incomplete says what still keeps all streams from running where all nodes say they do; empty means nothing. There
 // is one sight for each node.
 func incomplete(sights []sight, streams []demoStream) string {
 	for _, want := range streams {

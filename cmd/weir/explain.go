@@ -51,7 +51,7 @@ says which streams are not where they belong. Nothing is changed.
 Exit codes: 0 answered; 1 the node could not be asked, or a name is unknown.`
 }
 
-// maxReport bounds what is read of an answer.
+// maxReport is the most bytes of an answer that are read.
 const maxReport = 256 << 20
 
 // fetch asks for a path of the API and reads the answer into v; with --json it prints it instead and reports true.

@@ -19,11 +19,11 @@ func (c *PlanCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	if len(f.Unknown) > 0 {
-		var known []string
+		var names []string
 		for _, n := range f.Nodes {
-			known = append(known, n.Node)
+			names = append(names, n.Node)
 		}
-		return fmt.Errorf("%s knows no node %s; it knows %s", f.Asked, strings.Join(f.Unknown, ", "), strings.Join(known, ", "))
+		return fmt.Errorf("%s knows no node %s; it knows %s", f.Asked, strings.Join(f.Unknown, ", "), strings.Join(names, ", "))
 	}
 	_, err := io.WriteString(std.out, planned(&f))
 	return err
