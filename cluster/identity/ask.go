@@ -54,8 +54,10 @@ func ask(ctx context.Context, sys *actor.ActorSystem, stream string, msg proto.M
 	var last error
 	for try := range AskTries {
 		if try > 0 {
-			if err := pause(ctx, AskPause); err != nil {
-				return nil, fmt.Errorf("asking for %q: %w", stream, err)
+			select {
+			case <-time.After(AskPause):
+			case <-ctx.Done():
+				return nil, fmt.Errorf("asking for %q: %w", stream, ctx.Err())
 			}
 		}
 		pid := whom()
@@ -87,41 +89,27 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("refused (%v): %s", e
 
 func askOnce(ctx context.Context, sys *actor.ActorSystem, to *actor.PID, msg proto.Message) (proto.Message, error) {
 	f := sys.Root.RequestFuture(to, msg, AskLimit)
-	type outcome struct {
-		res any
-		err error
-	}
-	done := make(chan outcome, 1)
+	var res any
+	var err error
+	done := make(chan struct{})
 	go func() { // ends with the future, so within AskLimit
-		res, err := f.Result()
-		done <- outcome{res, err}
+		res, err = f.Result()
+		close(done)
 	}()
-	var o outcome
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case o = <-done:
+	case <-done:
 	}
-	if o.err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, o.err)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
-	switch m := o.res.(type) {
+	switch m := res.(type) {
 	case *wire.Refused:
 		return nil, &RefusedError{Why: m.GetWhy(), Reason: m.GetReason()}
 	case proto.Message:
 		return m, nil
 	default:
-		return nil, fmt.Errorf("%w: a %T came back", ErrNoAnswer, o.res)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
+		return nil, fmt.Errorf("%w: a %T came back", ErrNoAnswer, res)
 	}
 }

@@ -87,8 +87,10 @@ func (r *Router) find(ctx context.Context, c request, pack bool) (listen.Answer,
 				ready = live.Hub.Ready()
 			}
 		}
-		if closed(ready) {
+		select {
+		case <-ready:
 			return listen.Answer{Verdict: listen.Serve, Stream: d.Stream}, live
+		default:
 		}
 		select {
 		case <-changed:
@@ -100,16 +102,6 @@ func (r *Router) find(ctx context.Context, c request, pack bool) (listen.Answer,
 			}
 			return a, nil
 		}
-	}
-}
-
-// closed says whether a channel is closed; one that is nil is not.
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
 

@@ -49,11 +49,8 @@ func (f Found) URL(param string) string {
 
 // A finder asks coworkers.
 type finder struct {
-	client   *http.Client
-	node     func() string
-	instance string
-	own      func(host string, port string) bool
-	log      *slog.Logger
+	cfg    Config
+	client *http.Client
 
 	asking singleflight.Group // by place and coworkers
 
@@ -69,15 +66,15 @@ type lookup struct {
 	until time.Time // when it is to be asked again
 }
 
-func newFinder(node func() string, instance string, own func(host, port string) bool, log *slog.Logger) *finder {
+func newFinder(cfg Config) *finder {
 	return &finder{
+		cfg: cfg, cached: map[string]lookup{}, self: map[string]bool{},
 		client: &http.Client{
 			Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: askTimeout}).DialContext, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second},
 			CheckRedirect: func(*http.Request, []*http.Request) error {
 				return http.ErrUseLastResponse // the stream's place is in a body, not in a header
 			},
 		},
-		node: node, instance: instance, own: own, log: log, cached: map[string]lookup{}, self: map[string]bool{},
 	}
 }
 
@@ -111,33 +108,30 @@ func (f *finder) find(ctx context.Context, coworkers []string, p Place, ip strin
 func (f *finder) look(key string, coworkers []string, forms []Place, ip string) (l lookup) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	answers := make(chan lookup, len(coworkers)*len(forms)) // room for all, as those after a hit are not read
-	asked := 0
+	var questions []question
 	for _, c := range coworkers {
 		if f.isSelf(c) {
 			continue
 		}
 		for _, p := range forms {
-			asked++
-			go func() {
-				addr, err := f.ask(ctx, question{place: p, ip: ip, coworker: c})
-				switch {
-				case errors.Is(err, context.DeadlineExceeded):
-					f.log.Warn("a coworker has not answered in time", slog.String("server", c), slog.String("stream", p.App+"/"+p.Stream))
-				case err != nil && !errors.Is(err, errNowhere) && ctx.Err() == nil:
-					f.log.Debug("a coworker does not answer", slog.String("server", c), slog.Any("err", err))
-				}
-				answers <- lookup{found: Found{Addr: addr, Place: p}, ok: err == nil}
-			}()
+			questions = append(questions, question{place: p, ip: ip, coworker: c})
 		}
 	}
-	for ; asked > 0 && !l.ok; asked-- {
-		l = <-answers
-	}
+	addr, at, err := race(ctx, len(questions), 0, func(ctx context.Context, i int) (string, error) {
+		q := questions[i]
+		addr, err := f.ask(ctx, q)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			f.cfg.Log.Warn("a coworker has not answered in time", slog.String("server", q.coworker), slog.String("stream", q.place.App+"/"+q.place.Stream))
+		case err != nil && !errors.Is(err, errNowhere) && ctx.Err() == nil:
+			f.cfg.Log.Debug("a coworker does not answer", slog.String("server", q.coworker), slog.Any("err", err))
+		}
+		return addr, err
+	}, func(string) {})
 	now := time.Now()
-	l.until = now.Add(hitAge)
-	if !l.ok {
-		l = lookup{until: now.Add(missAge)}
+	l = lookup{until: now.Add(missAge)}
+	if err == nil {
+		l = lookup{found: Found{Addr: addr, Place: questions[at].place}, ok: true, until: now.Add(hitAge)}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,14 +158,14 @@ func (f *finder) ask(ctx context.Context, q question) (string, error) {
 	req.URL = to // the query goes out as it is
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "weir")
-	req.Header.Set(NodeHeader, f.node())
-	req.Header.Set(instanceHeader, f.instance)
+	req.Header.Set(NodeHeader, f.cfg.Node())
+	req.Header.Set(instanceHeader, f.cfg.Instance)
 	res, err := f.client.Do(req)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.Header.Get(instanceHeader) == f.instance {
+	if res.Header.Get(instanceHeader) == f.cfg.Instance {
 		f.mu.Lock()
 		f.self[q.coworker] = true
 		f.mu.Unlock()
@@ -188,7 +182,7 @@ func (f *finder) ask(ctx context.Context, q question) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if host, port, err := net.SplitHostPort(addr); err == nil && f.own(host, port) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && f.cfg.Own(host, port) {
 		return "", errNowhere // it means this node, which has asked because it does not have the stream
 	}
 	return addr, nil
