@@ -5,9 +5,11 @@
 package geo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"net/netip"
 	"os"
@@ -51,16 +53,18 @@ const (
 	firstLook = 1_000_000
 )
 
-// A Database is a database that is in use, and the file from which it came. Any goroutine may use it.
+// A Database is a database that is in use, with the file from which it came, or none, as at first. Any goroutine may use it.
 type Database struct {
-	path string
-	last stamp                            // of the file at the last look
-	now  atomic.Pointer[maxminddb.Reader] // in memory, so that a file that is cut short does not end the process
+	now atomic.Pointer[maxminddb.Reader] // in memory, so that a file that is cut short does not end the process; nil for none
 
-	mu     sync.Mutex
-	seen   stamp  // of the file when it was last read, whatever came of it; guarded by mu
-	broken string // why the file that is there now is not in use; guarded by mu
-	since  time.Time
+	reading sync.Mutex // held while a file is read; guards seen and last
+	seen    stamp      // of the file when it was last read, whatever came of it
+	last    stamp      // of the file when it was last looked at
+
+	mu     sync.Mutex // what follows
+	path   string     // empty for none; changed only with reading held too
+	broken string     // why the file that is there now is not in use
+	since  time.Time  // when that began
 }
 
 // A stamp tells whether a file was changed. The zero stamp is that of no file.
@@ -83,16 +87,40 @@ func stampOf(path string) stamp {
 	return stamp{size: fi.Size(), modified: fi.ModTime(), file: fi}
 }
 
-// Open reads a database.
-func Open(path string) (*Database, error) {
-	d := &Database{path: path, seen: stampOf(path)}
-	d.last = d.seen
+// Use puts the database at a path into use, or one of [Places] for an empty path. The one that is in use stays if it comes
+// from there, or if its file has gone and none was named: it is watched, and better than none.
+func (d *Database) Use(given string) error {
+	path, err := Find(given)
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	if d.path != "" && (err != nil && given == "" || d.path == path || d.path == given) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	seen := stampOf(path)
 	r, err := read(path, firstLook)
 	if err != nil {
-		return nil, fmt.Errorf("reading the database of countries %s: %w", path, err)
+		return fmt.Errorf("reading the database of countries %s: %w", path, err)
 	}
+	d.put(r, path, seen)
+	return nil
+}
+
+// Drop uses no database any more.
+func (d *Database) Drop() {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	d.put(nil, "", stamp{})
+}
+
+func (d *Database) put(r *maxminddb.Reader, path string, seen stamp) {
 	d.now.Store(r)
-	return d, nil
+	d.seen, d.last = seen, seen
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.path, d.broken = path, ""
 }
 
 // read takes a file in and tries the first networks of it.
@@ -147,72 +175,75 @@ func countryOf(r maxminddb.Result) (code string, err error) {
 	return "", nil
 }
 
-// Path is the file.
-func (d *Database) Path() string { return d.path }
-
 // Country gives the ISO 3166-1 code of the country of an address; empty for one that is private or that the database
-// does not have. A nil Database knows no country.
+// does not have.
 func (d *Database) Country(a netip.Addr) string {
 	a = a.Unmap()
-	if d == nil || !a.IsValid() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
+	r := d.now.Load()
+	if r == nil || !a.IsValid() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
 		return ""
 	}
-	code, err := countryOf(d.now.Load().Lookup(a.WithZone("")))
+	code, err := countryOf(r.Lookup(a.WithZone("")))
 	if err != nil {
 		return "" // such as an IPv6 address in a database without any
 	}
 	return code
 }
 
-// Broken says why the file that is there now is not in use, although an earlier one is; empty if all is well.
-func (d *Database) Broken() string {
-	if d == nil {
-		return ""
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.broken
-}
-
-// BrokenFor is for how long the file has not been in use.
-func (d *Database) BrokenFor() time.Duration {
+// Broken says why the file at path is not in use, although an earlier one is, and for how long; why is empty if all is well.
+func (d *Database) Broken() (path, why string, since time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.broken == "" {
-		return 0
+		return d.path, "", 0
 	}
-	return time.Since(d.since)
+	return d.path, d.broken, time.Since(d.since)
 }
 
-// look reads the file again if it has changed and is no longer being written: it is as it was at the look before. One
-// goroutine calls it.
-func (d *Database) look() (changed bool, err error) {
+// look is how often the file is looked at.
+const look = 2 * time.Second
+
+// Watch reads the database in use again whenever its file has changed, until ctx ends. A file that cannot be read leaves the
+// former database in use.
+func (d *Database) Watch(ctx context.Context, log *slog.Logger) error {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		switch changed, err := d.again(); {
+		case err != nil:
+			log.Warn("the database of countries cannot be read; the former one stays in use", slog.Any("err", err))
+		case changed:
+			log.Info("the database of countries was read again")
+		}
+	}
+}
+
+// again reads the file again if it has changed and is no longer being written: it is as it was the last time.
+func (d *Database) again() (changed bool, err error) {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	if d.path == "" {
+		return false, nil
+	}
 	now := stampOf(d.path)
 	settled := now.same(d.last)
 	d.last = now
-	if !settled || now.same(d.stamp()) {
+	if !settled || now.same(d.seen) {
 		return false, nil
 	}
-	return true, d.again(now)
-}
-
-func (d *Database) stamp() stamp {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.seen
-}
-
-// again reads the file that has that stamp.
-func (d *Database) again(now stamp) error {
 	r, err := read(d.path, math.MaxInt)
+	if err == nil {
+		d.put(r, d.path, now)
+		return true, nil
+	}
+	d.seen = now
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.seen = now
-	if err == nil {
-		d.broken = ""
-		d.now.Store(r)
-		return nil
-	}
 	if d.broken == "" {
 		d.since = time.Now()
 	}
@@ -220,5 +251,5 @@ func (d *Database) again(now stamp) error {
 		err = errors.New("the file is gone")
 	}
 	d.broken = err.Error()
-	return fmt.Errorf("reading the database of countries %s again: %w", d.path, err)
+	return true, fmt.Errorf("reading the database of countries %s again: %w", d.path, err)
 }

@@ -44,7 +44,7 @@ func country(code string) mmdbtype.Map {
 	return mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String(code)}}
 }
 
-func world(t *testing.T) []byte {
+func sample(t *testing.T) []byte {
 	return made(t, "GeoLite2-Country", map[string]mmdbtype.Map{
 		"1.2.0.0/16":    country("CN"),
 		"5.8.0.0/16":    country("RU"),
@@ -67,9 +67,9 @@ func write(t *testing.T, path string, b []byte) {
 
 func TestCountryOfAnAddress(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.mmdb")
-	write(t, path, world(t))
-	d, err := Open(path)
-	if err != nil {
+	write(t, path, sample(t))
+	var d Database
+	if err := d.Use(path); err != nil {
 		t.Fatal(err)
 	}
 	for addr, want := range map[string]string{
@@ -83,17 +83,17 @@ func TestCountryOfAnAddress(t *testing.T) {
 	if got := d.Country(netip.Addr{}); got != "" {
 		t.Errorf("country of no address = %q, want none", got)
 	}
-	var none *Database
-	if got := none.Country(netip.MustParseAddr("1.2.3.4")); got != "" || none.Broken() != "" {
+	d.Drop()
+	if got := d.Country(netip.MustParseAddr("1.2.3.4")); got != "" {
 		t.Errorf("country without a database = %q, want none", got)
 	}
 }
 
 func TestFileThatChangesIsReadAgainAndABrokenOneIsNot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.mmdb")
-	write(t, path, world(t))
-	d, err := Open(path)
-	if err != nil {
+	write(t, path, sample(t))
+	var d Database
+	if err := d.Use(path); err != nil {
 		t.Fatal(err)
 	}
 	chinese := netip.MustParseAddr("1.2.3.4")
@@ -111,15 +111,17 @@ func TestFileThatChangesIsReadAgainAndABrokenOneIsNot(t *testing.T) {
 			write(t, path, made(t, "GeoLite2-ASN", map[string]mmdbtype.Map{"1.2.0.0/16": {"asn": mmdbtype.Uint32(7)}}))
 		}, "its type is \"GeoLite2-ASN\"", "HK"},
 		{"empty", func() { write(t, path, nil) }, "error opening database", "HK"},
-		{"the first again", func() { write(t, path, world(t)) }, "", "CN"},
+		{"the first again", func() { write(t, path, sample(t)) }, "", "CN"},
 	} {
 		tt.change()
-		now := stampOf(path)
-		if now.same(d.stamp()) {
+		if changed, _ := d.again(); changed {
+			t.Errorf("%s: the file is read while it may still be written", tt.name)
+		}
+		changed, err := d.again()
+		if !changed {
 			t.Fatalf("%s: the change of the file is not seen", tt.name)
 		}
-		err := d.again(now)
-		if got := d.Broken(); (tt.broken == "") != (got == "") || !strings.Contains(got, tt.broken) || (err == nil) != (got == "") {
+		if _, got, _ := d.Broken(); (tt.broken == "") != (got == "") || !strings.Contains(got, tt.broken) || (err == nil) != (got == "") {
 			t.Errorf("%s: broken %q (%v), want %q", tt.name, got, err, tt.broken)
 		}
 		if got := d.Country(chinese); got != tt.want {
@@ -131,16 +133,16 @@ func TestFileThatChangesIsReadAgainAndABrokenOneIsNot(t *testing.T) {
 func TestWatchSeesAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "c.mmdb")
-		write(t, path, world(t))
-		var c Current
-		if err := c.Use(path); err != nil {
+		write(t, path, sample(t))
+		var d Database
+		if err := d.Use(path); err != nil {
 			t.Fatal(err)
 		}
-		go func() { _ = c.Watch(t.Context(), slog.New(slog.DiscardHandler)) }()
+		go func() { _ = d.Watch(t.Context(), slog.New(slog.DiscardHandler)) }()
 		write(t, path, []byte("no database"))
 		time.Sleep(3 * look)
 		synctest.Wait()
-		if c.Database().Broken() == "" {
+		if _, why, _ := d.Broken(); why == "" {
 			t.Error("the change was not seen")
 		}
 	})
@@ -153,29 +155,30 @@ func TestDatabaseIsLookedForWhereItUsuallyIs(t *testing.T) {
 	if _, err := Find(""); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "--geoip") {
 		t.Errorf("Find in empty places: %v, want ErrNone and what to do", err)
 	}
-	write(t, Places[1], world(t))
+	write(t, Places[1], sample(t))
 	if got, err := Find(""); err != nil || got != Places[1] {
 		t.Errorf("Find = %q, %v, want the second place", got, err)
 	}
-	write(t, Places[0], world(t))
+	write(t, Places[0], sample(t))
 	if got, err := Find(""); err != nil || got != Places[0] {
 		t.Errorf("Find = %q, %v, want the first place", got, err)
 	}
 	if _, err := Find(filepath.Join(dir, "c.mmdb")); !errors.Is(err, ErrNone) {
 		t.Errorf("Find of a file that is named and not there: %v, want ErrNone", err)
 	}
-	if _, err := Open(dir); err == nil {
+	if err := new(Database).Use(dir); err == nil {
 		t.Error("a directory is opened as a database")
 	}
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add(world(&testing.T{}))
+	f.Add(sample(&testing.T{}))
 	f.Add([]byte("\xab\xcd\xefMaxMind.com"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		path := filepath.Join(t.TempDir(), "c.mmdb")
 		write(t, path, b)
-		if d, err := Open(path); err == nil {
+		var d Database
+		if err := d.Use(path); err == nil {
 			_ = d.Country(netip.MustParseAddr("1.2.3.4"))
 			_ = d.Country(netip.MustParseAddr("2001:db8::1"))
 		}

@@ -14,11 +14,7 @@ import (
 func Load(filename string, src []byte, flags conf.Flags) (*conf.File, conf.Problems) {
 	file, problems := conf.Load(filename, src, flags)
 	if at, used := file.UsesCountries(); used && !problems.Failed() {
-		path, err := geo.Find(file.GeoIP)
-		if err == nil {
-			_, err = geo.Open(path)
-		}
-		if err != nil {
+		if err := new(geo.Database).Use(file.GeoIP); err != nil {
 			problems = append(problems, conf.Problem{Pos: at, Severity: conf.Error, Text: fmt.Sprintf("found `countries`, but %v", err)})
 		}
 	}

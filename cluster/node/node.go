@@ -55,7 +55,7 @@ type Node struct {
 	sessions *session.Registry
 	servers  *servers // nil in a simulated node
 
-	geo      geo.Current
+	geo      geo.Database
 	load     *load.Meter
 	reporter *reporter
 	drain    *drain.Drain

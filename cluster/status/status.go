@@ -39,7 +39,7 @@ type Config struct {
 	// Ask sends a question to the owner of a stream and waits for the answer.
 	Ask func(ctx context.Context, stream string, q proto.Message) (proto.Message, error)
 
-	Countries *geo.Current
+	Countries *geo.Database
 	Drain     *drain.Drain
 	Balancers func() []api.Balancer
 	Minutes   func(most int) []api.Minute
@@ -138,11 +138,10 @@ func (s *Status) Alarms() (out []api.Alarm) {
 	for _, a := range v.Alarms {
 		out = append(out, api.Alarm{Kind: string(a.Kind), Node: a.Node, Since: seconds(now - a.Since), Text: a.Text})
 	}
-	if db := s.cfg.Countries.Database(); db.Broken() != "" {
-		why, since := db.Broken(), db.BrokenFor()
+	if path, why, since := s.cfg.Countries.Broken(); why != "" {
 		out = append(out, api.Alarm{
 			Kind: "geoip", Node: v.Self, Since: int64(since.Seconds()),
-			Text: "the database of countries " + db.Path() + " cannot be read, the former one is in use: " + why,
+			Text: "the database of countries " + path + " cannot be read, the former one is in use: " + why,
 		})
 	}
 	return out

@@ -61,7 +61,7 @@ func of(change func(*Config, *control.View)) *Status {
 				Clients: 7, Publisher: "obs", Tracks: []*wire.Track{{Codec: "H.264", Width: 640}}, Inputs: []*wire.Input{{Url: "x", Active: true}},
 			}, nil
 		},
-		Countries: &geo.Current{}, Balancers: func() []api.Balancer { return nil },
+		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil },
 	}
 	if change != nil {
 		change(&c, &v)
