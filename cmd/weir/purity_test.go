@@ -82,7 +82,7 @@ var exceptions = []struct {
 	why  string
 }{
 	{"cluster/identity/ask.go", "go", "Ask blocks and is for goroutines outside the actors; a future cannot be waited for together with a context"},
-	{"cluster/identity/ask.go", "time.NewTimer", "the same"},
+	{"cluster/identity/ask.go", "time.After", "the same"},
 	{"cluster/directory/directory.go", "go", "While is called on goroutines that carry media"},
 	{"cluster/node/machine.go", "time.Now", "what the simulator replaces"},
 	{"cluster/node/machine.go", "rand.Read", "what the simulator replaces"},
