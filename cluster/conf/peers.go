@@ -85,7 +85,7 @@ var peerDirectives = []directive{
 	{
 		name: "stale_timeout", in: inPeer, value: millis(func(p *Peer) *time.Duration { return &p.StaleTimeout }, DefaultStaleTimeout, 1), reload: AtOnce,
 		example: "20000",
-		doc:     "How long the peer may be silent before the others take over its streams. A request waits for a take-over a little longer than the longest stale_timeout of all peers.",
+		doc:     "How long the peer may be silent before the others take over its streams. A request waits for a take-over at most a little longer than the longest stale_timeout of all peers.",
 	},
 	{
 		name: "channel_limit", in: inPeer, value: number("NUMBER", func(p *Peer) *int { return &p.ChannelLimit }, 1, maxChannels), reload: AtOnce,

@@ -35,7 +35,7 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// printProblems writes one line per problem, with colours if a person looks on.
+// printProblems writes one line per problem, with colours if standard error is a terminal.
 func printProblems(std stdio, problems conf.Problems) {
 	p := painter{colour: isTerminal(std.err)}
 	for _, q := range problems {

@@ -5,10 +5,10 @@ type cli struct {
 	Node    NodeCmd    `cmd:"" help:"Run a node."`
 	Demo    DemoCmd    `cmd:"" help:"Run a cluster of three nodes on this machine."`
 	Check   CheckCmd   `cmd:"" help:"Check a configuration file."`
-	Sim     SimCmd     `cmd:"" help:"Simulate a cluster: what a failure would do, and whether every promise is kept."`
-	Explain ExplainCmd `cmd:"" help:"Say why a stream is where it is."`
-	Plan    PlanCmd    `cmd:"" help:"Say what would move without some nodes."`
-	Drain   DrainCmd   `cmd:"" help:"Hand a node's streams over to the others and end it."`
+	Sim     SimCmd     `cmd:"" help:"Simulate a cluster: what a failure would do, and whether every rule of the cluster holds."`
+	Explain ExplainCmd `cmd:"" help:"Say why a stream is at the node where it is."`
+	Plan    PlanCmd    `cmd:"" help:"Say which streams would move if some nodes were gone."`
+	Drain   DrainCmd   `cmd:"" help:"Hand over a node's streams to the other nodes and end it."`
 	Bench   BenchCmd   `cmd:"" help:"Measure a running cluster."`
 	Help    HelpCmd    `cmd:"" help:"Explain the configuration file."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
@@ -20,7 +20,7 @@ type NodeCmd struct {
 
 	Settings
 
-	// ParentPipe is how `weir demo` keeps its nodes from outliving it.
+	// ParentPipe is set by `weir demo`, so that its nodes end when it ends.
 	ParentPipe bool `hidden:"" help:"End when standard input does."`
 }
 
@@ -38,11 +38,11 @@ A flag means what the directive of the same name means in the file. --name, --re
 --return-holddown and the listeners replace what the file says; --peer, --stream and --vod add to it, and replace an
 entry of the same name.
 
-SIGHUP, a change of the file, and POST /streamer/api/v3/config/reload make the node read its file again. Only what
-differs is touched: a stream whose block did not change goes on. A file with an error changes nothing.
+SIGHUP, a change of the file, and POST /streamer/api/v3/config/reload make the node read its file again. A stream whose
+block did not change goes on. A file with an error changes nothing.
 
-The node runs until it is interrupted, or until it has drained after SIGTERM or 'weir drain'. Exit codes: 0 ended as asked; 1 something failed, such as a port in use; 2 the
-configuration is wrong, and nothing was started.`
+The node runs until it is interrupted, or until it has drained after SIGTERM or 'weir drain'. Exit codes: 0 ended as asked;
+1 something failed, such as a port in use; 2 the configuration is wrong, and nothing was started.`
 }
 
 // DemoCmd is `weir demo`.
@@ -66,7 +66,7 @@ Exit codes: 0 ended as asked; 1 something failed.`
 // CheckCmd is `weir check`.
 type CheckCmd struct {
 	File  string `arg:"" help:"Configuration file; - reads standard input."`
-	Print bool   `help:"Print the configuration as it is understood, with defaults filled in and secrets hidden."`
+	Print bool   `help:"Print the configuration as weir reads it, with defaults filled in and secrets hidden."`
 
 	Settings
 }
@@ -77,9 +77,9 @@ func (*CheckCmd) Help() string {
   weir check weir.conf
   weir check --print weir.conf
 
-Every line says where something is wrong, what was found and what was expected. What weir understands but does not do
-yet is refused, so that nothing is ignored in silence. The other flags, and their variables, are those that the node will
-be given, such as a key that is not in the file.
+Every line says where something is wrong, what was found and what was expected. A directive that weir does not support yet
+is refused, so that nothing is ignored in silence. Give the other flags, or their variables, as the node will get them, such
+as a key that is not in the file.
 
 Exit codes: 0 a node would start, perhaps with warnings; 2 it would not.`
 }

@@ -56,7 +56,7 @@ func (*HelpConfigurationCmd) Help() string {
   weir help configuration | less`
 }
 
-// configurationPage is made of the table of directives, by the test that says whether it is current.
+// configurationPage is made from the table of directives. A test makes the page, and checks that it is current.
 //
 //go:generate go test -run TestReferenceOfTheConfigurationIsCurrent . -update
 //go:embed docs/configuration.md
@@ -74,32 +74,33 @@ func printed(_ int, err error) error {
 	return nil
 }
 
-// A section is the part of the reference for the directives of a block; a directive of several blocks is in the first.
+// A section is the part of the reference for the directives of one block. A directive of several blocks is described in the
+// section of the first.
 type section struct {
 	block, title, text string
-	only               bool // the section before has the directives that the block shares with another one
+	only               bool // directives that the block shares with others are not repeated
 }
 
 var sections = []section{
-	{block: "the top of the file", title: "The top of the file", text: "These stand outside any block. What a node is called, where it listens and who may do what differs from node to node " +
-		"and may come from flags; the rest has to be the same on all nodes."},
+	{block: "the top of the file", title: "The top of the file", text: "These stand outside any block. Names, addresses and passwords differ from node to node and may come from flags; " +
+		"the rest has to be the same on all nodes."},
 	{block: "vod", title: "In vod"},
 	{block: "peer", title: "In peer"},
-	{block: "stream", title: "In stream, ondemand and template", text: "The block of a stream says where its media comes from and how viewers get it. A template holds the same for " +
-		"the streams that name it. What stands at the top of the file too holds there for streams that do not say it."},
+	{block: "stream", title: "In stream, ondemand and template", text: "The block of a stream says where its media comes from and how viewers get it. A template has the same directives " +
+		"for all streams that name it. A directive that may also stand at the top of the file is there the default for all streams."},
 	{block: "template", title: "In template only", only: true},
 	{block: "input", title: "In input", text: "Most are written as options: `input URL priority=1;`."},
 	{block: "cluster_ingest", title: "In cluster_ingest", text: "Most are written as options: `cluster_ingest capture_at=n1;`."},
-	{block: "source", title: "In source", text: "What a source restreams may also be given what stands in the block of a stream about time-outs, placement and viewers."},
+	{block: "source", title: "In source", text: "The directives of a stream about time-outs, placement and viewers may stand here too, for all streams of the source."},
 	{block: "balancer", title: "In balancer"},
 	{block: "server", title: "In server", text: "Most are written as options: `server n1 max_bitrate=1G;`."},
-	{block: "vhost", title: "In vhost", text: "Files of SRS are read as far as their blocks `vhost` are about clusters and hooks."},
+	{block: "vhost", title: "In vhost", text: "Of the blocks `vhost` in files of SRS, weir supports the directives about clusters and hooks."},
 	{block: "cluster", title: "In cluster"},
 	{block: "http_hooks", title: "In http_hooks"},
 	{block: "http_remux", title: "In http_remux"},
 }
 
-// usage is a directive as it is written: its name and what stands behind it.
+// usage is the form of a directive: its name, words and block.
 func usage(d conf.Directive) string {
 	text := strings.TrimSuffix(d.Name+" "+d.Args, " ")
 	if d.Block {
@@ -108,7 +109,8 @@ func usage(d conf.Directive) string {
 	return text
 }
 
-// in gives the directives of a section, and the names of those that stand in its block too but are in another section.
+// in gives the directives that the section describes, and the names of those that may stand in its block and are described in
+// another section.
 func (s section) in() (own []conf.Directive, elsewhere []string) {
 	for _, d := range conf.Directives() {
 		switch {
@@ -140,7 +142,7 @@ func directiveList() string {
 	return b.String()
 }
 
-// directiveHelp explains a directive, in each of its places; empty for one that is unknown.
+// directiveHelp explains a directive in all blocks in which it may stand; empty if there is no such directive.
 func directiveHelp(name string) string {
 	var b strings.Builder
 	for _, d := range conf.Directives() {

@@ -40,9 +40,9 @@ func TestEveryDirectiveIsInASection(t *testing.T) {
 
 const configurationPreamble = `# The configuration file
 
-This page is made from the table of directives by ` + "`go generate ./cmd/weir`" + `; ` + "`weir help directives NAME`" + ` says the same of one directive.
+This page is made from the table of directives by ` + "`go generate ./cmd/weir`" + `; ` + "`weir help directives NAME`" + ` says the same about one directive.
 
-A file consists of directives. Each is a name, words behind it, and a semicolon, or a block of further directives in braces:
+A file consists of directives. Each is a name, words, and a semicolon or a block of further directives in braces:
 
     cluster_key CHANGE-ME-to-something-long;
     peer n2.example.com:8080 { public https://cdn.example.com; }
@@ -54,20 +54,20 @@ A file consists of directives. Each is a name, words behind it, and a semicolon,
 
 - Line breaks count as spaces, and ` + "`#`" + ` begins a comment that lasts to the end of the line.
 - A word with a space, a semicolon or a brace in it is put in quotes: ` + "`title \"Camera; one\";`" + `.
-- Numbers have no unit: each directive has its own, which stands below. Only bit rates may end in K, M or G.
-- A name or a value that weir does not know is an error, and so is everything that it knows and does not obey yet, so that
-  nothing is ignored in silence. ` + "`weir check FILE`" + ` says what is wrong, with line and column.
-- A flag of ` + "`weir node`" + `, or its variable, replaces what the file says; ` + "`--peer`, `--stream` and `--vod`" + ` add to it.
+- Numbers are written without a unit; each directive below names its unit. Only bit rates may end in K, M or G.
+- A name or a value that weir does not know is an error, and so is one that weir does not support yet: nothing is ignored in
+  silence. ` + "`weir check FILE`" + ` says what is wrong, with line and column.
+- A flag of ` + "`weir node`" + `, or its variable, replaces the directive of the file; ` + "`--peer`, `--stream` and `--vod`" + ` add to it.
 
 A running node reads its file again when the file changes, at SIGHUP, and at ` + "`POST /streamer/api/v3/config/reload`" + `. A file with an
 error changes nothing. Each directive below says when a change of it takes effect:
 
 | on reload | means |
 |---|---|
-| at once | for what is there and for what comes |
-| to new clients | clients that are there go on as they are |
-| the stream starts anew | its inputs are opened again, and its viewers have to come again |
-| when the node is restarted | until then the former setting holds; the reload names the directive and its place in the log and in its answer |
+| at once | for everything, running streams and clients included |
+| to new clients | connected clients are not affected |
+| the stream starts anew | its inputs are opened again, and its viewers have to connect again |
+| when the node is restarted | until then the old setting stays in effect; the log and the answer of the reload name the directive and its place |
 
 `
 
@@ -106,7 +106,7 @@ func configurationReference() string {
 			fmt.Fprintf(&b, "Also, as above: `%s`.\n\n", strings.Join(elsewhere, "`, `"))
 		}
 	}
-	b.WriteString("## Understood, and not supported yet\n\nThe files of other systems may say these. A node does not start with them.\n\n")
+	b.WriteString("## Understood, and not supported yet\n\nFiles of Flussonic and SRS may contain these directives. A node does not start with them.\n\n")
 	later := map[string][]string{}
 	for _, d := range conf.Directives() {
 		if !d.Obeyed {

@@ -36,7 +36,7 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 	return runNode(ctx, abandoned, file, given, log)
 }
 
-// maxConfig is how much of a configuration is read; package conf refuses less than that.
+// maxConfig is the number of bytes that are read of a file at most. The limit of package conf is lower.
 const maxConfig = 16 << 20
 
 // readConfig reads a configuration file, or standard input for "-".
@@ -60,7 +60,7 @@ func readConfig(name string, stdin io.Reader) ([]byte, error) {
 	return src, nil
 }
 
-// configName is how messages call a configuration file.
+// configName is the name of a configuration file in messages.
 func configName(name string) string {
 	if name == "-" {
 		return "standard input"

@@ -18,20 +18,20 @@ import (
 	"weir/cluster/node"
 )
 
-// settle is how long a file has to be left alone before it is read again: editors write in several steps.
+// settle is how long a file must stay unchanged before it is read again. Editors write a file in several steps.
 const settle = 300 * time.Millisecond
 
-// A configuration is a file, with the flags that override it, that can be read again.
+// A configuration is a configuration file that can be read again, and the flags that override it.
 type configuration struct {
-	path  string // empty: there is no file, or it is standard input
+	path  string // "-" is standard input; empty if there is no file
 	flags conf.Flags
 
 	mu   sync.Mutex
-	read [sha256.Size]byte // of what was read last
+	read [sha256.Size]byte // the hash of the text that was read last
 }
 
-// load reads and understands the file, which may be standard input the first time. What a check, a start and a reload
-// refuse is all decided here.
+// load reads the file. Standard input can be read once only. `weir check`, a start and a reload all use load, so they refuse the same
+// files.
 func (c *configuration) load(stdin io.Reader) (*conf.File, conf.Problems, error) {
 	var src []byte
 	if c.path != "" {
@@ -56,7 +56,7 @@ func (c *configuration) reload() (*conf.File, conf.Problems, error) {
 	return file, problems, err
 }
 
-// oneLine is the errors among problems, for a log line.
+// oneLine joins the errors among problems to one line, for the log.
 func oneLine(problems conf.Problems) string {
 	var b bytes.Buffer
 	for _, p := range problems {
@@ -71,7 +71,7 @@ func oneLine(problems conf.Problems) string {
 	return b.String()
 }
 
-// differs says whether the file holds something else than what was read last; one that cannot be read does not.
+// differs says whether the file has changed since it was read last; false if it cannot be read.
 func (c *configuration) differs() bool {
 	src, err := readConfig(c.path, nil)
 	c.mu.Lock()
@@ -79,8 +79,8 @@ func (c *configuration) differs() bool {
 	return err == nil && sha256.Sum256(src) != c.read
 }
 
-// changes tells of each change of the file until ctx ends. Its folder is watched, since editors and orchestrators put
-// another file in its place.
+// changes gives a channel that gets a value after each change of the file, until ctx ends. It watches the folder, because editors and
+// orchestrators replace the file by another one.
 func (c *configuration) changes(ctx context.Context, log *slog.Logger) <-chan struct{} {
 	if c.path == "" || c.path == "-" {
 		return nil

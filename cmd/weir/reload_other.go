@@ -4,8 +4,8 @@ package main
 
 import "os"
 
-// reloadSignals are those at which a node reads its file again: one that never comes, since an empty list would mean all
-// signals.
+// reloadSignals are the signals at which a node reads its file again. This system has none, and an empty list would mean all
+// signals, so the list holds a signal that never comes.
 var reloadSignals = []os.Signal{noSignal{}}
 
 type noSignal struct{}

@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// reloadSignals are those at which a node reads its file again.
+// reloadSignals are the signals at which a node reads its file again.
 var reloadSignals = []os.Signal{syscall.SIGHUP}

@@ -11,13 +11,13 @@ import (
 	"weir/cluster/conf"
 )
 
-// Settings are the flags that stand for directives. They are kept as typed: package conf understands them as the
-// directives of the same names.
+// Settings are the flags that stand for directives. Their values are kept as text, which package conf reads as the directives of the
+// same names.
 type Settings struct {
 	kong.Plugins // one pointer to a struct with a field for each of [conf.NodeFlags]
 }
 
-// newSettings makes the flags of the table of directives.
+// newSettings makes the flags from the table of directives.
 func newSettings() Settings {
 	var fields []reflect.StructField
 	for i, f := range conf.NodeFlags() {
@@ -39,7 +39,7 @@ func variable(flag string) string {
 	return "WEIR_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// flags gives the settings to package conf.
+// flags converts the settings for package conf.
 func (s Settings) flags() conf.Flags {
 	values := map[string][]string{}
 	given := reflect.ValueOf(s.Plugins[0]).Elem()
@@ -57,7 +57,7 @@ func (s Settings) flags() conf.Flags {
 	return conf.Flags{Values: values, Self: hostnames()}
 }
 
-// lines divides values that come from an environment variable, one per line.
+// lines splits the text of an environment variable that has one value per line.
 func lines(values []string) []string {
 	var out []string
 	for _, v := range values {

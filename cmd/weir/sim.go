@@ -26,17 +26,18 @@ const (
 type SimCmd struct {
 	Run     SimRunCmd     `cmd:"" help:"Run a scenario and check every rule after every event."`
 	Render  SimRenderCmd  `cmd:"" help:"Draw a run as a page for the browser, or as text."`
-	Explain SimExplainCmd `cmd:"" help:"Tell what became of a stream, and which event led to it."`
+	Explain SimExplainCmd `cmd:"" help:"Say which nodes captured a stream, and which events led to each change."`
 	Sweep   SimSweepCmd   `cmd:"" help:"Run a scenario with many seeds."`
 	Swarm   SimSwarmCmd   `cmd:"" help:"Run groups of many sizes with faults drawn at random."`
-	Shrink  SimShrinkCmd  `cmd:"" help:"Make a scenario that fails as small as it can be."`
-	Replay  SimReplayCmd  `cmd:"" help:"Step a journal of a node through the rules and find the first difference."`
+	Shrink  SimShrinkCmd  `cmd:"" help:"Make a failing scenario as small as possible."`
+	Replay  SimReplayCmd  `cmd:"" help:"Replay a journal of a node and find the first difference."`
 	Whatif  SimWhatifCmd  `cmd:"" help:"Say what a crash would do to your configuration."`
-	Tune    SimTuneCmd    `cmd:"" help:"Compare timeouts: gaps, and false take-overs per day."`
+	Tune    SimTuneCmd    `cmd:"" help:"Compare timeouts by the length of gaps and by false take-overs per day."`
 	Mutants SimMutantsCmd `cmd:"" help:"Plant known faults into the rules and show that each is caught."`
 }
 
-// AfterApply is kong's hook before any of the commands. The process does nothing but simulate from here.
+// AfterApply is called by kong before any of these commands. The process only simulates, so it may use more memory between two
+// collections.
 func (*SimCmd) AfterApply() error {
 	debug.SetGCPercent(sim.GCPercent)
 	return nil
@@ -67,11 +68,11 @@ A scenario for your own configuration is a text such as mine.txt:
   from 300s to 330s  isolate backup
   expect    no duplicates by +8s after heal
 
-A line is "at TIME" or "from TIME to TIME", then what happens, several things divided by ";", or "expect" and what has
-to hold. Behind an expectation stands by when: "within TIME" of the line before it, "by TIME", "after heal"; without, it is at that instant, or from then to the end for what
-has to hold all the time, such as gap or no take-over. NODES and
-STREAMS are lists such as n1,n2 or cam[01..30], or all. LINK is A -> B, or A | B for both directions, or A for all links
-of A, or all. With a group of its own a scenario is a txtar file; see any in testdata/scenarios.
+A line is "at TIME" or "from TIME to TIME" and one or more actions, divided by ";", or it is "expect" and an expectation.
+An expectation may end with its deadline: "within TIME" of the line before it, "by TIME", or "after heal". Without a
+deadline it must hold at that instant; an expectation about a span, such as gap or no take-over, must hold from then to the
+end. NODES and STREAMS are lists such as n1,n2 or cam[01..30], or all. LINK is A -> B, or A | B for both directions, or A for
+all links of A, or all. A scenario with its own group is a txtar file; see those in testdata/scenarios.
 
 What can happen:
 `)
@@ -85,7 +86,7 @@ What can happen:
 	for _, p := range scenario.Phrases {
 		fmt.Fprintf(&b, "    %-46s %s\n", p.Form, p.Help)
 	}
-	b.WriteString("\nExit codes: 0 all held; 1 something did not; 2 nobody can tell, or the scenario cannot be read; 3 the same seed gave two\ndifferent runs, which is a fault of the simulator.")
+	b.WriteString("\nExit codes: 0 everything held; 1 something did not; 2 the run was too short to tell, or the scenario cannot be read; 3 the\nsame seed gave two different runs, which is a fault of the simulator.")
 	return b.String()
 }
 
@@ -93,12 +94,12 @@ What can happen:
 type SimScenario struct {
 	Scenario string `arg:"" help:"Scenario file; - reads standard input."`
 	Config   string `short:"c" placeholder:"FILE" help:"Your own configuration, instead of the scenario's."`
-	Name     string `placeholder:"NAME" help:"Name of the node whose file that is, if neither it nor its peers say so."`
-	Seed     *int64 `placeholder:"N" help:"Another seed than the scenario's."`
-	Fidelity string `enum:"core,actors,file" default:"file" help:"What of a node runs: core, actors, or what the file says (${default})."`
+	Name     string `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
+	Seed     *int64 `placeholder:"N" help:"Seed to use instead of the scenario's."`
+	Fidelity string `enum:"core,actors,file" default:"file" help:"Which part of a node runs: core, actors, or the one that the file names (${default})."`
 }
 
-// A simInput is a scenario that was read, with its text.
+// A simInput is a scenario with its text.
 type simInput struct {
 	*scenario.Document
 	file string
@@ -171,7 +172,7 @@ func (c *count) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// workers is how many runs go on at once.
+// workers is the number of runs at the same time; as many as there are processors unless another number was given.
 func workers(asked int) int {
 	if asked > 0 {
 		return asked
@@ -179,7 +180,7 @@ func workers(asked int) int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// outcome is the exit of a run.
+// outcome is the exit code of a run.
 func outcome(r *sim.Result) error {
 	switch {
 	case len(r.Violations) > 0:
@@ -190,13 +191,13 @@ func outcome(r *sim.Result) error {
 	return nil
 }
 
-// errInterrupted is the end of a command that a signal has stopped. What it has found by then is printed.
+// errInterrupted ends a command that was interrupted. The results so far are printed before.
 var errInterrupted = errors.New("interrupted")
 
-// interrupted says whether a signal has asked the command to end.
+// interrupted says whether the command was interrupted.
 func interrupted(ctx context.Context) bool { return ctx.Err() != nil }
 
-// A bar shows on a terminal how far a long command has come. Elsewhere it writes nothing.
+// A bar shows the progress of a long command on a terminal. If standard error is not a terminal, it shows nothing.
 type bar struct {
 	std     stdio
 	shown   bool
@@ -210,7 +211,7 @@ func newBar(std stdio, what string, total int) *bar {
 	return &bar{std: std, shown: isTerminal(std.err), what: what, total: total, began: time.Now()}
 }
 
-// step paints the bar anew, at most ten times a second.
+// step updates the bar, at most ten times a second.
 func (b *bar) step(done int, remark string) {
 	now := time.Now()
 	if !b.shown || now.Sub(b.painted) < 100*time.Millisecond && done < b.total {
@@ -220,7 +221,7 @@ func (b *bar) step(done int, remark string) {
 	_, _ = fmt.Fprintf(b.std.err, "\r\x1b[K%s", barText(b.what, done, b.total, now.Sub(b.began), remark))
 }
 
-// barText is a bar with the rate and the time that is left.
+// barText is a bar, with the rate and the remaining time.
 func barText(what string, done, total int, since time.Duration, remark string) string {
 	const width = 30
 	filled := 0
@@ -248,7 +249,7 @@ func (b *bar) end() {
 	}
 }
 
-// terminalWidth is the room for text: what the shell says, else 100.
+// terminalWidth is the width of the terminal in characters: the variable COLUMNS, else 100.
 func terminalWidth() int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 20 {
 		return min(n, 300)

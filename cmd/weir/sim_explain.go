@@ -13,9 +13,9 @@ import (
 // SimExplainCmd is `weir sim explain`.
 type SimExplainCmd struct {
 	SimScenario
-	Stream string        `arg:"" optional:"" help:"The stream; without it, the violations."`
-	At     time.Duration `placeholder:"TIME" help:"Only what led to the state at this time, such as 43s."`
-	Depth  int           `default:"6" placeholder:"N" help:"How many causes of each event. Default ${default}."`
+	Stream string        `arg:"" optional:"" help:"The stream; if it is left out, the violations are explained."`
+	At     time.Duration `placeholder:"TIME" help:"Only the events that led to the state at this time, such as 43s."`
+	Depth  int           `default:"6" placeholder:"N" help:"How many causes are shown for each event. Default ${default}."`
 	JSON   bool          `name:"json" help:"Print JSON."`
 }
 
@@ -26,8 +26,8 @@ func (*SimExplainCmd) Help() string {
   weir sim explain --config weir.conf mine.txt cam01 --at 43s
   weir sim explain found.txtar
 
-It tells the story of a stream, who captured it from when to when and why, with the chain of events that led to each change,
-the first cause first. Without a stream it tells what led to each violation.
+It lists which nodes captured a stream, from when to when and why, with the chain of events that led to each change, the
+first cause first. Without a stream it explains each violation in the same way.
 
 Exit codes: as of weir sim run.`
 }
@@ -74,9 +74,9 @@ func (c *SimExplainCmd) text(list []causedEvent) string {
 	switch {
 	case len(list) > 0:
 	case c.Stream == "":
-		b.WriteString("nothing was violated; name a stream to hear its story\n")
+		b.WriteString("nothing was violated; name a stream to have it explained\n")
 	default:
-		fmt.Fprintf(&b, "nobody captures %s\n", c.Stream)
+		fmt.Fprintf(&b, "no node captures %s\n", c.Stream)
 	}
 	for _, e := range list {
 		if c.Stream == "" {
@@ -99,14 +99,14 @@ func (c *SimExplainCmd) violations(r *sim.Result, p painter) (list []causedEvent
 	return list
 }
 
-// story gives the changes of what happens to a stream.
+// story lists the changes of which node captures the stream.
 func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list []causedEvent, err error) {
 	var events []streamEvent
-	known := false
+	configured := false
 	for _, f := range s.Files {
-		known = known || f.Stream(c.Stream) != nil
+		configured = configured || f.Stream(c.Stream) != nil
 	}
-	if !known {
+	if !configured {
 		return nil, fmt.Errorf("found the stream %q, which no configuration of the scenario has", c.Stream)
 	}
 	for _, h := range r.Holds {
@@ -127,7 +127,7 @@ func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list [
 	}
 	for _, g := range r.Gaps {
 		if g.Stream == c.Stream && g.To >= 0 {
-			events = append(events, streamEvent{g.To, fmt.Sprintf("so nobody captured it for %s (%s)", millis(g.To-g.From), g.Cause), nil})
+			events = append(events, streamEvent{g.To, fmt.Sprintf("so no node captured it for %s (%s)", millis(g.To-g.From), g.Cause), nil})
 		}
 	}
 	slices.SortStableFunc(events, func(x, y streamEvent) int { return int(min(max(x.at-y.at, -1), 1)) })
@@ -144,14 +144,14 @@ func (c *SimExplainCmd) story(s *sim.Scenario, r *sim.Result, p painter) (list [
 	return list, nil
 }
 
-// A streamEvent is a change of what happens to a stream.
+// A streamEvent is a change of which node captures a stream.
 type streamEvent struct {
 	at   time.Duration
 	text string
-	line *sim.Line // of the trace, which tells it; nil if none does
+	line *sim.Line // the line of the trace; nil if there is none
 }
 
-// lastBefore keeps the events that make the state at an instant: those from the last start before it up to it.
+// lastBefore keeps the events that explain the state at an instant: the last start before it, and all events from there to it.
 func lastBefore(events []streamEvent, at time.Duration) []streamEvent {
 	end := slices.IndexFunc(events, func(e streamEvent) bool { return e.at > at })
 	if end < 0 {
@@ -166,7 +166,7 @@ func lastBefore(events []streamEvent, at time.Duration) []streamEvent {
 	return events[begin:end]
 }
 
-// lineOf is the line of the trace in which a node does something with a stream at an instant; nil if there is none.
+// lineOf is the line of the trace about a node and a stream at an instant; nil if there is none.
 func lineOf(trace []sim.Line, at time.Duration, node, stream string) *sim.Line {
 	i, _ := slices.BinarySearchFunc(trace, at, func(l sim.Line, at time.Duration) int { return int(min(max(l.At-at, -1), 1)) })
 	for ; i < len(trace) && trace[i].At == at; i++ {
@@ -177,7 +177,7 @@ func lineOf(trace []sim.Line, at time.Duration, node, stream string) *sim.Line {
 	return nil
 }
 
-// chain gives the lines that led to one, the first cause first.
+// chain gives the lines that led to a line of the trace, the first cause first.
 func (c *SimExplainCmd) chain(r *sim.Result, line uint64) []string {
 	lines := []string{}
 	for _, l := range r.Causes(line, max(c.Depth, 1)) {

@@ -13,8 +13,8 @@ import (
 
 // SimMutantsCmd is `weir sim mutants`.
 type SimMutantsCmd struct {
-	Source string `default:"." placeholder:"DIR" help:"Weir's source, or a folder of it. Default: where the command is given."`
-	Pack   uint64 `default:"300" placeholder:"N" help:"Seeds of the standard pack, which has to reach every state that matters. Default ${default}; 0 leaves it out."`
+	Source string `default:"." placeholder:"DIR" help:"Weir's source, or a folder of it. Default: the working directory."`
+	Pack   uint64 `default:"300" placeholder:"N" help:"Number of seeds of the standard pack, which has to reach every state of the list. Default ${default}; 0 leaves it out."`
 	Jobs   int    `short:"j" placeholder:"N" help:"How many runs of the swarm at once; as many as there are processors."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
@@ -25,14 +25,16 @@ func (*SimMutantsCmd) Help() string {
   weir sim mutants
   weir sim mutants --source ~/src/weir --pack 0
 
-A simulator that never complains proves nothing. So known faults are planted into the rules, one after the other, and each has
-to be caught: by which invariant, in which scenario, and after how many simulated seconds says the table. The faults are
-edits of weir's source, built beside it by Go, so that both have to be there; weir itself holds no fault and no switch for
-one. And a rule is proven only in states that have occurred: a state of the list that the standard pack (a swarm, and the
-scenarios of the table with no fault planted) never reaches, or a rule that it never exercises, is a failure too, and so is
-one that it violates.
+A simulator that never reports anything proves nothing. So this command plants known faults into the rules, one after the
+other, and each fault has to be caught. The table says by which invariant, in which scenario, and after how many simulated
+seconds. A fault is an edit of weir's source, built with Go, so both the source and Go have to be there; weir itself contains
+no fault and no switch for one.
 
-Exit codes: 0 every fault was caught and every state reached; 1 one was not; 2 interrupted, or there is no source or no Go.`
+The rules are tested only in states that occur. So the standard pack, which is a swarm and the scenarios of the table without
+a planted fault, has to reach every state of a list, exercise every rule, and violate none.
+
+Exit codes: 0 every fault was caught and the standard pack did all that; 1 something of it failed; 2 interrupted, or there is
+no source or no Go.`
 }
 
 // Run plants the faults.
@@ -76,7 +78,7 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
-// prove plants one fault after the other and says what noticed them.
+// prove plants one fault after the other, and says which invariant caught each.
 func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Result, err error) {
 	bar := newBar(std, "planted faults", len(mutants.All))
 	defer bar.end()
@@ -131,7 +133,7 @@ func mutantsText(list []mutants.Result, pack *sim.SweepResult, p painter) string
 	return b.String()
 }
 
-// mutantsReport is the same for programs.
+// mutantsReport is the result in the form in which it is printed as JSON.
 func mutantsReport(list []mutants.Result, pack *sim.SweepResult) any {
 	type mutant struct {
 		Name     string  `json:"name"`

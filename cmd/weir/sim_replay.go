@@ -20,11 +20,11 @@ func (*SimReplayCmd) Help() string {
   weir sim replay /var/log/weir/journal
   weir sim replay --json - < journal
 
-A node whose configuration says "journal PATH;" writes down everything that its control plane meets and does. Here the
-same events go through the same state machine again: it has to do the same. The first event after which it did something
-else is printed with both. A journal is for the build that wrote it.
+A node whose configuration says "journal PATH;" writes every event and every effect of its control plane into that file. This
+command gives the events to the state machine again and compares the effects. It prints the first event that has other effects
+now, with both. A journal should be replayed by the build that wrote it.
 
-Exit codes: 0 everything came out the same; 1 something did not; 2 the journal cannot be read.`
+Exit codes: 0 all effects were the same; 1 some were not; 2 the journal cannot be read.`
 }
 
 // Run replays a journal.

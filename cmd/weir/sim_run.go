@@ -21,9 +21,9 @@ type SimRunCmd struct {
 	SimScenario
 	Trace  string `placeholder:"FILE" help:"Write the trace; - is standard output."`
 	HTML   string `name:"html" placeholder:"FILE" help:"Write the timeline as a page."`
-	Update bool   `help:"Put the trace into the scenario as the one that it has to give."`
+	Update bool   `help:"Write the trace into the scenario, as the trace that each later run has to give."`
 	Quiet  bool   `short:"q" help:"Print neither the timeline nor the invariants."`
-	Whole  bool   `help:"Do not make a scenario that fails small."`
+	Whole  bool   `help:"Do not shrink a scenario that fails."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 	Width  int    `placeholder:"N" help:"Width of the timeline in characters."`
 }
@@ -35,13 +35,14 @@ func (*SimRunCmd) Help() string {
   weir sim run --config weir.conf mine.txt --html run.html
   weir sim run --seed 7 --trace - mine.txtar | less
 
-It runs the scenario twice, to see that both runs are the same, checks the invariants of the cluster after every event
-and the expectations of the scenario at their time, and prints the run as text, the bounds beside what was measured, and
-how each invariant fared. A violation comes with the events that led to it and the smallest scenario that still shows it.
+It runs the scenario twice, to check that both runs are the same. It checks the invariants of the cluster after every event
+and the expectations of the scenario at their time. It prints the run as text, the measured times with their bounds, and
+whether each invariant held. After a violation it also prints the smallest scenario that still shows the violation.
 
-What a scenario looks like says weir sim --help.
+For the form of a scenario see weir sim --help.
 
-Exit codes: 0 all held; 1 something did not; 2 nobody can tell, or the scenario cannot be read; 3 the two runs differ.`
+Exit codes: 0 everything held; 1 something did not; 2 the run was too short to tell, or the scenario cannot be read; 3 the
+two runs differ.`
 }
 
 // Run runs a scenario.
@@ -74,7 +75,7 @@ func (c *SimRunCmd) Run(ctx context.Context, std stdio) error {
 	return outcome(r)
 }
 
-// snapshotEvery is an interval fine enough for the picture and coarse enough for memory.
+// snapshotEvery is the interval between snapshots: short enough for the timeline, and long enough to need little memory.
 func snapshotEvery(s *sim.Scenario) time.Duration {
 	until := s.Until
 	for _, st := range s.Steps {
@@ -141,7 +142,8 @@ func writeTo(name string, std stdio, write func(io.Writer) error) error {
 	return nil
 }
 
-// differs compares a trace with the expected one. An expected trace of one line is the last one, with the hash of all.
+// differs compares a trace with the expected one. If the expected trace has one line, only the last line is compared, which holds
+// the hash of all.
 func differs(want, got []string) (sim.Violation, bool) {
 	if len(want) == 1 && len(got) > 0 {
 		got = got[len(got)-1:]
@@ -163,7 +165,7 @@ func differs(want, got []string) (sim.Violation, bool) {
 	return sim.Violation{}, false
 }
 
-// print tells a person what the run showed.
+// print prints the run as text.
 func (c *SimRunCmd) print(ctx context.Context, in *simInput, r *sim.Result, std stdio) error {
 	var b strings.Builder
 	p := painter{colour: isTerminal(std.out)}
@@ -203,7 +205,7 @@ func runLine(s *sim.Scenario, r *sim.Result, p painter) string {
 	return "ok  " + facts
 }
 
-// measureTable sets the bounds beside what was measured.
+// measureTable is the table of the measured times and their bounds.
 func measureTable(measures map[string]sim.Measure, p painter) string {
 	if len(measures) == 0 {
 		return ""
@@ -229,7 +231,7 @@ func byNumber(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// verdictList says how each invariant fared: those that held and those that say nothing, each on a line.
+// verdictList lists the invariants by their outcome, with one line for each outcome.
 func verdictList(verdicts []sim.Verdict, p painter) string {
 	by := map[sim.Outcome][]string{}
 	for _, v := range verdicts {
@@ -251,7 +253,7 @@ func verdictList(verdicts []sim.Verdict, p painter) string {
 	return b.String()
 }
 
-// A simReport is a run for programs.
+// A simReport is the result of a run in the form in which it is printed as JSON.
 type simReport struct {
 	Scenario   string            `json:"scenario"`
 	Seed       uint64            `json:"seed"`
@@ -270,7 +272,7 @@ type simReport struct {
 	Sometimes  map[string]int    `json:"sometimes,omitempty"`
 }
 
-// outcomes are how invariants fared.
+// outcomes are the outcomes of the invariants.
 type outcomes map[sim.Invariant]sim.Outcome
 
 func outcomesOf(verdicts []sim.Verdict) outcomes {
@@ -322,7 +324,7 @@ func reportOf(v sim.Violation) violationReport {
 	return violationReport{v.Invariant, v.At.Seconds(), v.Stream, v.Nodes, v.Line, v.Step, v.Text, v.Fingerprint}
 }
 
-// measureReports are measures by their names' numbers.
+// measureReports are the measures, in the order of the numbers in their names.
 func measureReports(measures map[string]sim.Measure) []measureReport {
 	out := []measureReport{}
 	for _, n := range slices.SortedFunc(maps.Keys(measures), byNumber) {
@@ -344,7 +346,7 @@ func writeJSON(w io.Writer, v any) error {
 // SimRenderCmd is `weir sim render`.
 type SimRenderCmd struct {
 	SimScenario
-	Output string `short:"o" default:"-" placeholder:"FILE" help:"Where to write; - is standard output, as text."`
+	Output string `short:"o" default:"-" placeholder:"FILE" help:"File to write; - writes text to standard output."`
 	Text   bool   `help:"Write text into the file too."`
 	Width  int    `placeholder:"N" help:"Width of the text in characters."`
 }
@@ -355,9 +357,9 @@ func (*SimRenderCmd) Help() string {
   weir sim render testdata/scenarios/a_one_way_link_moves_nothing.txtar --output run.html
   weir sim render --config weir.conf mine.txt
 
-The page needs nothing but a browser: the faults, a lane for each stream in the colour of the node that captures it
-(hatched: several nodes; red: nobody), a lane for each node and below it whom it takes for dead, a slider that shows what
-every node knows at an instant, and each violation with the lines of the trace that led to it. Ctrl and the wheel zoom.
+The page needs only a browser. It shows the faults; a lane for each stream in the colour of the node that captures it
+(hatched: several nodes; red: no node); a lane for each node with the nodes that it takes for dead; a slider, which shows the
+view of every node at an instant; and each violation with the lines of the trace that led to it. Ctrl and the wheel zoom.
 
 Exit codes: as of weir sim run.`
 }
@@ -386,7 +388,7 @@ func (c *SimRenderCmd) Run(std stdio) error {
 	return outcome(r)
 }
 
-// replayWith says how a scenario that was printed is run again.
+// replayWith is a printed scenario, with a line that says how to run it again.
 func replayWith(text string) string {
 	return "The smallest scenario that still shows it. Save it as found.txtar, then: weir sim run found.txtar\n\n" + text
 }

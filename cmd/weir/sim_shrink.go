@@ -18,7 +18,7 @@ type SimShrinkCmd struct {
 	Output string `short:"o" default:"-" placeholder:"FILE" help:"Where to write the small scenario; - is standard output."`
 	HTML   string `name:"html" placeholder:"FILE" help:"Write the timeline of the small scenario as a page."`
 	JSON   bool   `name:"json" help:"Print JSON, with the small scenario in it."`
-	Runs   int    `default:"500" placeholder:"N" help:"How often to try at most. Default ${default}."`
+	Runs   int    `default:"500" placeholder:"N" help:"How many smaller scenarios are tried at most. Default ${default}."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -27,10 +27,10 @@ func (*SimShrinkCmd) Help() string {
   weir sim shrink --output small.txtar big.txtar
   weir sim shrink --seed 4711 testdata/scenarios/a_storm_passes_and_all_is_well.txtar
 
-What was drawn is written out; then faults, time, nodes and streams are left out and values made simple, as long as the first
-violation stays the same one.
+Faults that were drawn at random are written out. Then faults, time, nodes and streams are left out and values are made
+simple, as long as the first violation stays the same.
 
-Exit codes: 1 here is the small scenario, which fails as the large one; 0 the scenario does not fail at all; 2 it cannot be
+Exit codes: 1 a small scenario was found, which fails as the large one does; 0 the scenario does not fail; 2 it cannot be
 read.`
 }
 
@@ -80,13 +80,14 @@ func (c *SimShrinkCmd) Run(ctx context.Context, std stdio) error {
 	return &exitError{exitViolation, fmt.Errorf("%s: %s", v.Invariant, v.Text)}
 }
 
-// A shrunkReport is a small scenario and what it violates, for programs; neither is there if nothing was violated.
+// A shrunkReport is a small scenario and its violation in the form in which they are printed as JSON. Both are empty if nothing was
+// violated.
 type shrunkReport struct {
 	Violation *violationReport `json:"violation"`
 	Scenario  string           `json:"scenario"`
 }
 
-// shrink makes the scenario of a violation small, with a bar. An interrupt ends it with the smallest scenario so far.
+// shrink makes the scenario of a violation small, and shows a bar. After an interrupt it returns the smallest scenario so far.
 func shrink(ctx context.Context, std stdio, s *sim.Scenario, v sim.Violation, o sim.Options, runs int) (*sim.Scenario, bool) {
 	if runs == 0 {
 		runs = 500
@@ -100,7 +101,7 @@ func shrink(ctx context.Context, std stdio, s *sim.Scenario, v sim.Violation, o 
 	return small, ok
 }
 
-// drawTo writes the page of a scenario.
+// drawTo runs a scenario and writes its page.
 func drawTo(file string, std stdio, s *sim.Scenario, text string) error {
 	r := sim.Run(s, sim.Options{Keep: true, Snapshots: max(100*time.Millisecond, s.Until/1500)})
 	return writeTo(file, std, func(w io.Writer) error { return timeline.HTML(w, s, r, timeline.HTMLOptions{Source: text}) })

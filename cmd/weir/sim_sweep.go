@@ -20,12 +20,12 @@ type SimSweepCmd struct {
 	SweepFlags
 }
 
-// SweepFlags are those of sweep and swarm.
+// SweepFlags are the flags that sweep and swarm share.
 type SweepFlags struct {
-	Seeds   uint64      `default:"100" placeholder:"N" help:"How many seeds. Default ${default}."`
-	From    uint64      `default:"1" placeholder:"N" help:"The first of them. Default ${default}."`
+	Seeds   uint64      `default:"100" placeholder:"N" help:"Number of seeds. Default ${default}."`
+	From    uint64      `default:"1" placeholder:"N" help:"The first seed. Default ${default}."`
 	Jobs    int         `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
-	Without []sim.Fault `placeholder:"FAULT" help:"Kinds of faults that random does not draw."`
+	Without []sim.Fault `placeholder:"FAULT" help:"Kinds of faults that are not drawn at random."`
 	Keep    bool        `name:"keep-going" help:"Go on after the first violation."`
 	HTML    string      `name:"html" placeholder:"FILE" help:"Write the timeline of the first violation as a page."`
 	JSON    bool        `name:"json" help:"Print JSON."`
@@ -39,9 +39,9 @@ func (*SimSweepCmd) Help() string {
   weir sim sweep --seeds 1000 testdata/scenarios/a_storm_passes_and_all_is_well.txtar
   weir sim sweep --config weir.conf --seeds 200 mine.txt
 
-The same scenario with many seeds: delays, losses, jitter and what "random" draws differ. Some seeds are run twice, to see
-that both runs are the same. A violation ends the sweep and is printed with its seed and the smallest scenario that still
-shows it.
+It runs the same scenario with many seeds: each has other delays, losses, jitter and faults drawn by "random". Some seeds are
+run twice, to check that both runs are the same. A violation ends the sweep and is printed with its seed and the smallest
+scenario that still shows it.
 
 Exit codes: as of weir sim run.`
 }
@@ -62,13 +62,13 @@ func (c *SimSweepCmd) Run(ctx context.Context, std stdio) error {
 // SimSwarmCmd is `weir sim swarm`.
 type SimSwarmCmd struct {
 	SweepFlags
-	Nodes    count         `default:"2..9" placeholder:"A..B" help:"How many nodes the groups have. Default ${default}."`
-	Streams  count         `default:"4..40" placeholder:"A..B" help:"How many streams they have. Default ${default}."`
-	Profile  sim.Profile   `default:"swarm" enum:"swarm,calm,network,process,source,edit" help:"What is drawn: ${enum}. Default ${default}."`
-	Length   time.Duration `default:"2m" help:"How long faults come; then all is quiet, and everything has to be well again. Default ${default}."`
-	Config   string        `short:"c" placeholder:"FILE" help:"Disturb the group of your own configuration instead of groups that are drawn."`
-	Name     string        `placeholder:"NAME" help:"Name of the node whose file that is, if neither it nor its peers say so."`
-	Fidelity string        `enum:"core,actors" default:"core" help:"What of a node runs: ${enum}. Default ${default}."`
+	Nodes    count         `default:"2..9" placeholder:"A..B" help:"Number of nodes in a group. Default ${default}."`
+	Streams  count         `default:"4..40" placeholder:"A..B" help:"Number of streams in a group. Default ${default}."`
+	Profile  sim.Profile   `default:"swarm" enum:"swarm,calm,network,process,source,edit" help:"Which kinds of faults are drawn: ${enum}. Default ${default}."`
+	Length   time.Duration `default:"2m" help:"How long faults occur. After that the group has to recover. Default ${default}."`
+	Config   string        `short:"c" placeholder:"FILE" help:"Use the group of your own configuration instead of groups that are drawn."`
+	Name     string        `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
+	Fidelity string        `enum:"core,actors" default:"core" help:"Which part of a node runs: ${enum}. Default ${default}."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -79,16 +79,16 @@ func (*SimSwarmCmd) Help() string {
   weir sim swarm --config weir.conf --seeds 500
   weir sim swarm --profile network --without clog,swizzle --seeds 500
 
-Each seed makes another group, with other timeouts, and draws faults for it, of which about half of the kinds are switched
-off: so combinations come up that one mixture of all would never show. Then everything is quiet and has to be well again.
-A violation ends the swarm and is printed with its seed and the smallest scenario that still shows it. Kinds of faults for
---without:
+Each seed makes another group, with other timeouts, and draws faults for it. About half of the kinds of faults are switched
+off for each seed, so that combinations occur that a mixture of all kinds would never show. Then the faults end, and the group
+has to recover. A violation ends the swarm and is printed with its seed and the smallest scenario that still shows it. Kinds of
+faults for --without:
   ` + wrap(sim.Faults(), 100) + `
 
 Exit codes: as of weir sim run.`
 }
 
-// wrap joins words by commas, a new line after so many characters.
+// wrap joins words with commas, in lines of at most so many characters.
 func wrap(words []string, width int) string {
 	var b strings.Builder
 	line := 0
@@ -130,7 +130,7 @@ func (c *SimSwarmCmd) Run(ctx context.Context, std stdio) error {
 	return c.sweep(ctx, std, func(seed uint64) *sim.Scenario { return sim.Draw(seed, o) })
 }
 
-// A sweepReport is what a sweep has found, for programs.
+// A sweepReport is the result of a sweep in the form in which it is printed as JSON.
 type sweepReport struct {
 	Runs       int              `json:"runs"`
 	Failed     int              `json:"failed"`
@@ -151,10 +151,10 @@ type sweepReport struct {
 	Scenario   string           `json:"shrunk_scenario,omitempty"`
 }
 
-// twice is how many seeds of a sweep are run a second time.
+// twice is the number of seeds of a sweep that are run a second time.
 const twice = 5
 
-// sweep makes the runs and prints their result. Of gives the scenario of a seed.
+// sweep makes the runs and prints the result. Of gives the scenario of a seed.
 func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) *sim.Scenario) error {
 	bar := newBar(std, "seeds", int(c.Seeds))
 	defer bar.end()
@@ -168,7 +168,7 @@ func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) 
 		return !interrupted(ctx) && (r.Failed == 0 || c.Keep)
 	}}, of)
 	if r.Runs < int(c.Seeds) || !c.swarm {
-		r.Missing = nil // that a few runs, or those of one scenario, do not reach everything says nothing
+		r.Missing = nil // an interrupted sweep, or a sweep of one scenario, need not reach every state
 	}
 	rep := newSweepReport(r)
 	for i := uint64(0); i < twice && i < c.Seeds && !interrupted(ctx); i++ {
@@ -206,7 +206,7 @@ func newSweepReport(r *sim.SweepResult) *sweepReport {
 	return rep
 }
 
-// tell prints what a sweep has found, and gives its exit code.
+// tell prints the result of a sweep, and gives its exit code.
 func (c *SweepFlags) tell(ctx context.Context, r *sim.SweepResult, rep *sweepReport, std stdio) error {
 	var err error
 	if c.JSON {
@@ -250,7 +250,7 @@ func sweepText(r *sim.SweepResult, rep *sweepReport, p painter) string {
 		for _, n := range r.Missing {
 			rows = append(rows, []string{p.yellow(n), p.yellow("never")})
 		}
-		b.WriteString("  what came up, and how often\n" + table(rows))
+		b.WriteString("  states that were reached, and how often\n" + table(rows))
 	}
 	if len(r.Failures) > 0 {
 		f := r.Failures[0]
@@ -262,8 +262,8 @@ func sweepText(r *sim.SweepResult, rep *sweepReport, p painter) string {
 	return b.String()
 }
 
-// inParallel does total things, so many at once. Done is called after each, by one goroutine at a time. It ends early
-// when the context does.
+// inParallel calls do with the numbers from 0 to total-1, in several workers at the same time. It calls done after each, from one
+// goroutine at a time. It stops early when the context ends.
 func inParallel(ctx context.Context, workers, total int, do func(i int), done func(i int)) {
 	next := make(chan int)
 	var wait sync.WaitGroup

@@ -15,12 +15,12 @@ import (
 
 // SimTuneCmd is `weir sim tune`.
 type SimTuneCmd struct {
-	Config string   `short:"c" placeholder:"FILE" help:"Your configuration; its peers and streams, with other timeouts. Without it five nodes with twenty streams."`
-	Name   string   `placeholder:"NAME" help:"Name of the node whose file that is, if neither it nor its peers say so."`
+	Config string   `short:"c" placeholder:"FILE" help:"Your configuration, whose peers and streams are used with other timeouts. Default: five nodes with twenty streams."`
+	Name   string   `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
 	Times  []string `default:"1s/3s,1s/5s,2s/6s,2s/10s,5s/15s,5s/30s" placeholder:"F/S" help:"fetch_timeout and stale_timeout to compare. Default ${default}."`
-	Loss   []string `default:"0%,0.1%,1%,5%" placeholder:"P%" help:"How many messages are lost, in each direction. Default ${default}."`
-	Hours  int      `default:"10" placeholder:"N" help:"Simulated hours for the false take-overs of each row, with and without relayed evidence. Default ${default}."`
-	Deaths int      `default:"50" placeholder:"N" help:"How often a node dies, for the gaps. Default ${default}."`
+	Loss   []string `default:"0%,0.1%,1%,5%" placeholder:"P%" help:"Share of messages that are lost, in each direction. Default ${default}."`
+	Hours  int      `default:"10" placeholder:"N" help:"Simulated hours in which false take-overs are counted, for each row, with and without relayed evidence. Default ${default}."`
+	Deaths int      `default:"50" placeholder:"N" help:"Number of deaths of nodes after which gaps are measured. Default ${default}."`
 	Jobs   int      `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
 	JSON   bool     `name:"json" help:"Print JSON."`
 }
@@ -31,10 +31,11 @@ func (*SimTuneCmd) Help() string {
   weir sim tune
   weir sim tune --config weir.conf --times 1s/3s,2s/10s --loss 0.5% --hours 100
 
-Short timeouts give short gaps, and take live nodes for dead. For each pair of fetch_timeout and stale_timeout and each
-loss the table shows how long nobody captures a stream whose node has died (half of them, 99 in 100, the longest, and the
-longest that the rules allow), and how often per day a live node is taken for dead, with what nodes say of each other
-(relayed evidence, always on) and without.
+With short timeouts the gaps are short, and live nodes are more often taken for dead. The table has a row for each pair of
+fetch_timeout and stale_timeout and each loss. It shows how long no node captures a stream whose node has died: the median, the
+99th percentile, the longest time, and the longest that the rules allow. It also shows how often per day a live node is taken
+for dead: with relayed evidence, that is, nodes tell each other which nodes they still hear (this is always on in a real
+cluster), and without.
 
 Exit codes: 0 done; 1 a gap was longer than its bound; 2 the configuration cannot be read.`
 }
@@ -46,10 +47,10 @@ func (p pace) String() string {
 	return strings.TrimSuffix(p.fetch.String(), "m0s") + " / " + strings.TrimSuffix(p.stale.String(), "m0s")
 }
 
-// What the network and the sources of the runs are like.
+// The network and the sources in the runs.
 const (
-	tuneDelay   = 50 * time.Millisecond  // the longest, in one direction
-	tuneStartUp = 500 * time.Millisecond // of a source
+	tuneDelay   = 50 * time.Millisecond  // the longest delay in one direction
+	tuneStartUp = 500 * time.Millisecond // how long a source takes to start
 )
 
 // A tuning is a row of the table.
@@ -58,9 +59,9 @@ type tuning struct {
 	loss  string
 	gaps  []time.Duration // sorted
 	bound time.Duration
-	over  int // gaps above their bound
+	over  int // the number of gaps longer than bound
 
-	// False take-overs per day of the group, with relayed evidence and without; negative if none was looked for.
+	// False take-overs per day in the group, with relayed evidence and without.
 	with, without float64
 }
 
@@ -81,7 +82,7 @@ func (c *SimTuneCmd) Run(ctx context.Context, std stdio) error {
 		printProblems(std, problems)
 		return &exitError{code: exitUnknown}
 	}
-	// Each row is measured in three runs, which may go on at once.
+	// Each row is measured in three runs, which may run at the same time.
 	type job struct {
 		row  *tuning
 		part int
@@ -112,7 +113,7 @@ func (c *SimTuneCmd) Run(ctx context.Context, std stdio) error {
 	return c.print(rows, std)
 }
 
-// rows are all pairs of timeouts with all losses.
+// rows makes a row for each pair of timeouts and each loss.
 func (c *SimTuneCmd) rows() ([]tuning, error) {
 	var rows []tuning
 	for _, t := range c.Times {
@@ -132,7 +133,7 @@ func (c *SimTuneCmd) rows() ([]tuning, error) {
 	return rows, nil
 }
 
-// paced is the group with other timeouts, and a hold-down that keeps runs short.
+// paced is the group with the timeouts of a row, and with a short hold-down, which keeps the runs short.
 func paced(group *sim.Scenario, row *tuning) (*sim.Scenario, error) {
 	s := *group
 	s.Files = map[string]*conf.File{}
@@ -163,7 +164,7 @@ func (c *SimTuneCmd) measure(group *sim.Scenario, row *tuning, part int) *sim.Re
 		s.Until = time.Duration(c.Hours) * time.Hour
 		return sim.Run(s, sim.Options{NoRelay: part == 2})
 	}
-	// One node after the other dies and comes back; the moment varies against the polls.
+	// One node after the other dies and comes back, each at another moment between two fetches.
 	life := 8*row.pace.stale + 20*time.Second
 	for i := range c.Deaths {
 		at := time.Duration(i+1)*life + time.Duration(i)*row.pace.fetch*37/100
@@ -173,7 +174,7 @@ func (c *SimTuneCmd) measure(group *sim.Scenario, row *tuning, part int) *sim.Re
 	return sim.Run(s, sim.Options{})
 }
 
-// take reads a run.
+// take takes the figures of a run into the row.
 func (t *tuning) take(r *sim.Result, part int) {
 	days := r.Simulated.Hours() / 24
 	switch part {
@@ -251,7 +252,7 @@ func (c *SimTuneCmd) print(rows []tuning, std stdio) error {
 	return nil
 }
 
-// perDay shows a rate.
+// perDay shows a number of events per day.
 func perDay(n float64) string {
 	if n == 0 {
 		return "0"
@@ -262,5 +263,5 @@ func perDay(n float64) string {
 	return fmt.Sprintf("%.3g", n)
 }
 
-// hundredths shows a time so that a column of them can be compared.
+// hundredths shows a time in hundredths of a second, so that a column of times is easy to compare.
 func hundredths(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) }

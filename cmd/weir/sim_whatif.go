@@ -18,10 +18,10 @@ import (
 // SimWhatifCmd is `weir sim whatif`.
 type SimWhatifCmd struct {
 	Config string   `short:"c" required:"" placeholder:"FILE" help:"Your configuration."`
-	Name   string   `placeholder:"NAME" help:"Name of the node whose file that is, if neither it nor its peers say so."`
+	Name   string   `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
 	What   []string `arg:"" help:"What happens, in the words of a scenario: kill n2, drain n2, isolate n2, cut n1 -> n2."`
-	Runs   int      `default:"20" placeholder:"N" help:"How often it is tried, each time with another seed. Default ${default}."`
-	Loss   string   `default:"0%" placeholder:"P%" help:"How many messages are lost meanwhile. Default ${default}."`
+	Runs   int      `default:"20" placeholder:"N" help:"Number of runs, each with another seed. Default ${default}."`
+	Loss   string   `default:"0%" placeholder:"P%" help:"Share of messages that are lost. Default ${default}."`
 	JSON   bool     `name:"json" help:"Print JSON."`
 }
 
@@ -33,17 +33,18 @@ func (*SimWhatifCmd) Help() string {
   weir sim whatif --config weir.conf isolate n2,n3
   weir sim whatif --config weir.conf --loss 1% "cut n1 -> n2"
 
-The group of the configuration starts, settles, and then it happens: which stream goes where, how long nobody captures
-it, and what comes back when it is over. The gaps are those of all runs together.
+The group of the configuration starts and settles, and then the fault occurs. The answer says to which nodes streams move, how
+long no node captures them, and which streams move back when the fault is over. The moves are those of the first run, the gaps
+those of all runs.
 
-Exit codes: 0 done, whatever would happen; 1 it would break a rule of the cluster; 2 the configuration cannot be read.`
+Exit codes: 0 done; 1 the fault would break a rule of the cluster; 2 the configuration cannot be read.`
 }
 
-// A whatif is a question about a configuration: the scenario, and its times.
+// A whatif is a question about a configuration, as a scenario in which the fault begins at begin.
 type whatif struct {
 	scenario    *sim.Scenario
 	what        string
-	begin, over time.Duration // when it begins and ends; over is 0 if nothing of it ends
+	begin, over time.Duration // when the fault begins and ends; over is 0 if the fault does not end
 	end         time.Duration
 }
 
@@ -80,7 +81,7 @@ func (c *SimWhatifCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
-// question makes the scenario: enough time to settle, to fail over, and to come home.
+// question makes the scenario. It leaves enough time for the group to settle, for take-overs, and for streams to move back.
 func (c *SimWhatifCmd) question(own scenario.Source, std stdio) (*whatif, error) {
 	group, problems := scenario.Configured(own)
 	if group == nil {
@@ -91,7 +92,7 @@ func (c *SimWhatifCmd) question(own scenario.Source, std stdio) (*whatif, error)
 	stale, holddown := slowest(group)
 	q := &whatif{what: strings.Join(c.What, " "), begin: 3*stale + 10*time.Second}
 	if node, ok := strings.CutPrefix(q.what, "kill "); ok && !strings.Contains(node, " ") {
-		q.what = "crash " + node // what one would say; in a scenario kill is for actors
+		q.what = "crash " + node // in a scenario, kill is a fault of actors
 	}
 	q.over = q.begin + 4*stale + 20*time.Second
 	q.end = q.over + holddown + 4*stale + 30*time.Second
@@ -111,7 +112,7 @@ func (c *SimWhatifCmd) question(own scenario.Source, std stdio) (*whatif, error)
 	return q, nil
 }
 
-// slowest gives the longest stale timeout and hold-down of a group.
+// slowest gives the longest stale_timeout and the longest hold-down in a group.
 func slowest(s *sim.Scenario) (stale, holddown time.Duration) {
 	stale = time.Second
 	for _, f := range s.Files {
@@ -123,20 +124,20 @@ func slowest(s *sim.Scenario) (stale, holddown time.Duration) {
 	return stale, holddown
 }
 
-// A move is that of a stream from one node to another, while the fault lasts or when it is over.
+// A move is that of streams from one node to another. Back says that they move after the fault is over.
 type move struct {
 	back     bool
-	from, to string // empty: no node
+	from, to string // empty for no node
 }
 
-// An answer collects what the runs showed.
+// An answer collects the results of the runs.
 type answer struct {
 	q          *whatif
 	runs       int
 	streams    int
-	moves      map[move][]string // of the first run
-	gaps       map[bool][]time.Duration
-	lost       []string // streams that no node captured at the end
+	moves      map[move][]string        // the streams that move, in the first run
+	gaps       map[bool][]time.Duration // by whether they begin after the fault is over
+	lost       []string                 // streams that no node captured at the end
 	violations []sim.Violation
 }
 
@@ -152,7 +153,7 @@ func (a *answer) add(r *sim.Result) {
 			to = a.q.end
 		}
 		if g.From < a.q.begin {
-			continue // the start of the group
+			continue // the group was still starting
 		}
 		a.gaps[a.q.over > 0 && g.From >= a.q.over] = append(a.gaps[a.q.over > 0 && g.From >= a.q.over], to-g.From)
 	}
@@ -179,7 +180,7 @@ func (a *answer) add(r *sim.Result) {
 	}
 }
 
-// ownersAt names the node that delivered each stream just before an instant; several are joined by a plus sign.
+// ownersAt gives the node that delivered each stream just before an instant. Several nodes are joined by plus signs.
 func ownersAt(r *sim.Result, at time.Duration) map[string]string {
 	owners := map[string]string{}
 	var names []string
@@ -269,7 +270,7 @@ func some(list []string, most int) string {
 	return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", len(list)-most)
 }
 
-// quantile is the value below which that part of a sorted list lies.
+// quantile is the value of a sorted list below which that part of the values lies.
 func quantile(sorted []time.Duration, part float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -277,7 +278,7 @@ func quantile(sorted []time.Duration, part float64) time.Duration {
 	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
 }
 
-// json is the answer for programs.
+// json is the answer in the form in which it is printed as JSON.
 func (a *answer) json() any {
 	type moved struct {
 		From    string   `json:"from"`
