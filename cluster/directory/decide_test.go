@@ -206,7 +206,7 @@ func TestWhereAStreamIs(t *testing.T) {
 	}
 }
 
-func TestAnotherNodeIsServedByWhoCapturesUnlessItIsAnEdge(t *testing.T) {
+func TestAnotherNodeIsServedByTheNodeThatCapturesUnlessItIsAnEdge(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		stream directory.Stream
@@ -229,7 +229,7 @@ func TestAnotherNodeIsServedByWhoCapturesUnlessItIsAnEdge(t *testing.T) {
 	}
 }
 
-func TestFirstNameThatIsKnownIsMeant(t *testing.T) {
+func TestFirstNameThatTheViewListsIsMeant(t *testing.T) {
 	v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) {
 		v.Streams["live/cam"] = directory.Stream{Here: true, Running: true}
 	})
@@ -244,7 +244,7 @@ func TestFirstNameThatIsKnownIsMeant(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsIsWokenByANewView(t *testing.T) {
+func TestWaitingGoroutineIsWokenByANewView(t *testing.T) {
 	d := directory.New("n")
 	_, changed := d.View()
 	got := make(chan [2]string, 1)
@@ -270,7 +270,7 @@ func TestWhoWaitsIsWokenByANewView(t *testing.T) {
 	<-ctx.Done()
 }
 
-func TestOwnerIsToldToStrangersOnlyWhereItIsCertain(t *testing.T) {
+func TestOwnerIsToldToOtherServersOnlyWhereItIsCertain(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*directory.View)

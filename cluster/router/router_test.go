@@ -207,7 +207,7 @@ var playTests = []struct {
 	},
 }
 
-func TestViewerIsHeldUntilItIsKnownWhatBecomesOfIt(t *testing.T) {
+func TestViewerIsHeldUntilTheAnswerIsSettled(t *testing.T) {
 	for _, tt := range playTests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -41,7 +41,7 @@ func TestOwnerIsToldWhereRTMPClientsReachIt(t *testing.T) {
 	}
 }
 
-func TestOwnAddressIsKnown(t *testing.T) {
+func TestOwnAddressIsRecognised(t *testing.T) {
 	a := srs.Address{Host: "a.example.com", Port: 1999, Ports: []int{1935, 1936}}
 	for _, tt := range []struct {
 		host, port string

@@ -79,8 +79,8 @@ func short(text string) string {
 	return (s + "0000000")[:7]
 }
 
-// StreamURL is the path by which SRS calls a stream.
-func StreamURL(vhost, app, stream string) string {
+// streamURL is the path by which SRS calls a stream.
+func streamURL(vhost, app, stream string) string {
 	u := "/" + app + "/" + stream
 	if vhost != "" && vhost != DefaultVhost {
 		u = vhost + u
@@ -107,7 +107,7 @@ func (h *Hooks) streamBody(action string, c *Client) object {
 	if action == "on_play" {
 		b = append(b, field{"pageUrl", c.PageURL})
 	}
-	u := StreamURL(c.Vhost, c.App, c.Stream)
+	u := streamURL(c.Vhost, c.App, c.Stream)
 	return append(b, field{"stream_url", u}, field{"stream_id", StreamID(u)})
 }
 

@@ -27,7 +27,7 @@ func (a *API) streams() (out []object) {
 	sessions := a.sessions()
 	for _, live := range a.cfg.Streams() {
 		p := a.place(live.Name)
-		u, tcURL, publisher := StreamURL(p.Vhost, p.App, p.Stream), "rtmp://"+p.Vhost+"/"+p.App, ""
+		u, tcURL, publisher := streamURL(p.Vhost, p.App, p.Stream), "rtmp://"+p.Vhost+"/"+p.App, ""
 		clients, sum := 0, count{}
 		for _, c := range sessions {
 			if c.Stream != live.Name {
@@ -97,7 +97,7 @@ func shownTracks(tracks codecs.Tracks) (video, audio any) {
 func (a *API) clients() (out []object) {
 	for _, c := range a.sessions() {
 		p := a.place(c.Stream)
-		u, kind := StreamURL(p.Vhost, p.App, p.Stream), string(c.Protocol)+"-play"
+		u, kind := streamURL(p.Vhost, p.App, p.Stream), string(c.Protocol)+"-play"
 		if c.Publisher {
 			kind = "fmle-publish"
 		}

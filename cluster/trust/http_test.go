@@ -413,7 +413,7 @@ func TestConcurrentClientsAndRequestsAreServed(t *testing.T) {
 	}
 }
 
-func TestFloodOfStrangersDoesNotPushAPeerOut(t *testing.T) {
+func TestFloodWithoutTheKeyDoesNotPushAPeerOut(t *testing.T) {
 	g := testKey.Handler(&echo{}, Options{})
 	url := serve(t, g)
 	w := &wire{}
