@@ -24,6 +24,16 @@ func Ticks(at, rate int64) int64 {
 	return seconds*ClockRate + rest*ClockRate/rate
 }
 
+// Rescale turns a time in units of which there are from in a second into units of which there are to, to the nearest. Whole
+// seconds are split off because ticks since the epoch times a sample rate do not fit into 63 bits.
+func Rescale(at, from, to int64) int64 {
+	seconds, rest := at/from, at%from
+	if rest < 0 {
+		seconds, rest = seconds-1, rest+from
+	}
+	return seconds*to + (rest*to+from/2)/from
+}
+
 // A Codec says how the payload of a track is coded.
 type Codec uint8
 

@@ -35,7 +35,7 @@ func flat(c colour) []byte {
 	return b
 }
 
-// A layout says where what is shown, in macroblocks, and holds the samples of it. It is immutable.
+// A layout says where each part of the picture is, in macroblocks, and holds its samples. It is immutable.
 type layout struct {
 	columns, rows int
 
@@ -204,7 +204,7 @@ func (l *layout) intra(w *writer, s *state, idrID uint32) {
 				left, above[column] = true, true
 				continue
 			}
-			// The row below the bars starts a new ground, and what is below the square must not copy it.
+			// The row below the bars starts a new ground, and the macroblock below the square must not copy it.
 			if row == 0 || row == l.bars || (row == l.track+1 && column == s.square) {
 				w.ue(typeHorizontal)
 				w.ue(chromaHoriz)

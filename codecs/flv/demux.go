@@ -58,7 +58,7 @@ type stream struct {
 	any   bool
 }
 
-// Tag takes the next tag and writes what is in it to out. Tag owns the body from then on.
+// Tag takes the next tag and writes its content to out. Tag owns the body from then on.
 //
 // The errors are: those of out, unchanged; [ErrNoTracks], after which the publisher should go;
 // [*codecs.UnsupportedError], when the tag belongs to a track that is left out; [ErrMalformed], when the tag was skipped.

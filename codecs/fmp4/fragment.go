@@ -184,16 +184,8 @@ func duration(from, to int64, scale uint32) uint32 {
 	return uint32(min(max(scaled(to, scale)-scaled(from, scale), 0), math.MaxUint32))
 }
 
-// scaled converts ticks into units of scale, rounding to the nearest. A unit of a scale up to [codecs.ClockRate] is at
-// least as long as a tick, so a grid that was rounded to ticks is recovered exactly. Whole seconds are split off
-// because ticks since the epoch times a sample rate do not fit into 63 bits.
+// scaled converts ticks into units of scale. A unit of a scale up to [codecs.ClockRate] is at least as long as a tick, so a
+// grid that was rounded to ticks is recovered exactly.
 func scaled(ticks int64, scale uint32) int64 {
-	if scale == codecs.ClockRate {
-		return ticks
-	}
-	seconds, rest := ticks/codecs.ClockRate, ticks%codecs.ClockRate
-	if rest < 0 {
-		seconds, rest = seconds-1, rest+codecs.ClockRate
-	}
-	return seconds*int64(scale) + (rest*int64(scale)+codecs.ClockRate/2)/codecs.ClockRate
+	return codecs.Rescale(ticks, codecs.ClockRate, int64(scale))
 }

@@ -25,21 +25,12 @@ func Bye(ssrc uint32) []byte {
 // rtpTime is a PTS on a clock of that rate, rounded to the nearest, modulo 2^32. Computed from the PTS itself, it is the
 // same on every node and drifts nowhere.
 func rtpTime(pts int64, clock int) uint32 {
-	seconds, ticks := split(pts)
-	return uint32(uint64(seconds)*uint64(clock) + (uint64(ticks)*uint64(clock)+codecs.ClockRate/2)/codecs.ClockRate)
+	return uint32(codecs.Rescale(pts, codecs.ClockRate, int64(clock)))
 }
 
 // ntpTime is a PTS as an NTP timestamp: seconds since 1900 with 32 bits of fraction. A PTS counts from the Unix epoch.
 func ntpTime(pts int64) uint64 {
 	const unixEpoch = 2_208_988_800
-	seconds, ticks := split(pts)
-	return uint64(seconds+unixEpoch)<<32 | uint64(ticks)<<32/codecs.ClockRate
-}
-
-// split returns the whole seconds of a PTS, rounded down, and the ticks that remain.
-func split(pts int64) (seconds, ticks int64) {
-	if seconds, ticks = pts/codecs.ClockRate, pts%codecs.ClockRate; ticks < 0 {
-		seconds, ticks = seconds-1, ticks+codecs.ClockRate
-	}
-	return seconds, ticks
+	pts += unixEpoch * codecs.ClockRate
+	return uint64(pts/codecs.ClockRate)<<32 | uint64(pts%codecs.ClockRate)<<32/codecs.ClockRate
 }

@@ -1,7 +1,7 @@
 // Package api answers the HTTP API in the shape of Flussonic's version 3, the metrics, the health checks and the tree
 // of actors.
 //
-// It shows what a [Node] says and hands what is to be changed to a [Control]. It decides nothing but who may change
+// It shows the state of a [Node] and hands changes to a [Control]. It decides only which requests may see and change
 // something, and knows no actor and no cluster.
 package api
 
@@ -35,10 +35,11 @@ type Options struct {
 	// Control makes changes; nil: nothing can be changed.
 	Control Control
 
-	// Edit is who may change something. Nil: whoever is on this machine.
+	// Edit are the credentials for changes. Nil: changes are accepted from this machine only.
 	Edit *Credentials
 
-	// View is who may see, besides Edit. Nil: only Edit, or everybody where that is nil too.
+	// View are other credentials with which the node can be seen. Nil: only Edit are, and none are needed where Edit is
+	// nil too.
 	View *Credentials
 
 	Log *slog.Logger
@@ -127,7 +128,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // plainText is an answer for people's terminals.
 type plainText string
 
-// answer gives what is to be shown at a path. Stream names may contain slashes, escaped or not, so the path is not
+// answer gives the resource at a path. Stream names may contain slashes, escaped or not, so the path is not
 // cut at each of them.
 func (a *api) answer(ctx context.Context, path, query string) (any, error) {
 	if path == "/api/tree" {

@@ -60,10 +60,10 @@ type Drain struct {
 // DrainDone is the state of a drain that is through.
 const DrainDone = "done"
 
-// Credentials are who may change a node.
+// Credentials are a user and a password with which a node can be seen or changed.
 type Credentials struct{ User, Password string }
 
-// errNotHere answers a change that comes from where nobody may change anything.
+// errNotHere answers a change that comes from an address from which none is accepted.
 var errNotHere = &problem{
 	http.StatusForbidden, "without edit_auth in the file, changes are accepted from this machine only, and not through a proxy",
 }
@@ -108,7 +108,7 @@ func MayEdit(r *http.Request, auth *Credentials) (status int, err error) {
 // an origin.
 var open = []string{base + "/monitoring/liveness", base + "/monitoring/readiness", "/api/v1/clusters"}
 
-// maySee says whether a request may see what is at a path.
+// maySee says whether a request may see the resource at a path.
 func (a *api) maySee(r *http.Request, path string) error {
 	switch {
 	case a.view == nil && a.auth == nil, slices.Contains(open, path):
@@ -145,7 +145,7 @@ func localName(host string) bool {
 // maxWithout bounds the nodes that a plan can be without.
 const maxWithout = 1000
 
-// ask answers what is asked of the control plane below /cluster; ok is false if this is not such a path.
+// ask answers questions to the control plane, below /cluster; ok is false if this is not such a path.
 func (a *api) ask(ctx context.Context, path, query string) (answer any, ok bool, err error) {
 	if a.control == nil || path != "/cluster/explain" && path != "/cluster/plan" && path != "/cluster/alarms" {
 		return nil, false, nil
@@ -218,7 +218,7 @@ func (a *api) drain(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
 	a.control.Drain(r.Context(), limit, func(d Drain) {
-		_ = enc.Encode(d) // the drain goes on whoever listens
+		_ = enc.Encode(d) // the drain goes on when the client has gone
 		_ = out.Flush()
 	})
 	return nil

@@ -11,7 +11,7 @@ import (
 )
 
 // Metrics are a node's figures for Prometheus, in a registry of their own. Events are counted as they happen, by any
-// goroutine; the rest is read when somebody looks. Words given as labels must come from small fixed lists.
+// goroutine; the rest is read at each scrape. Words given as labels must come from small fixed lists.
 type Metrics struct {
 	registry     *prometheus.Registry
 	gap          *prometheus.HistogramVec
@@ -20,7 +20,7 @@ type Metrics struct {
 	unauthorised prometheus.Counter
 }
 
-// Totals are the figures that are read when somebody looks.
+// Totals are the figures that are read at each scrape.
 type Totals struct {
 	Clients  map[string]int    // connections by protocol
 	BytesOut map[string]uint64 // sent to clients since the start, by protocol
@@ -32,14 +32,14 @@ type Totals struct {
 	Balancers []Balancer
 }
 
-// PeerTotals are what is known of the link to one peer.
+// PeerTotals are the figures of the link to one peer.
 type PeerTotals struct {
 	Name  string
 	Alive bool
 	RTT   time.Duration // of the last fetch; zero if there was none
 }
 
-// NewMetrics makes the figures of a node of a version. totals is called for each look, by any goroutine.
+// NewMetrics makes the figures of a node of a version. totals is called for each scrape, by any goroutine.
 func NewMetrics(version string, totals func() Totals) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -107,12 +107,8 @@ var (
 	rttDesc      = prometheus.NewDesc("weir_peer_rtt_seconds", "Duration of the last fetch of the peer's state.", []string{"peer"}, nil)
 )
 
-// Describe implements [prometheus.Collector].
-func (reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{clientsDesc, bytesOutDesc, capturesDesc, droppedDesc, restartsDesc, aliveDesc, rttDesc, chosenDesc, refusedDesc, usableDesc, inFlightDesc} {
-		ch <- d
-	}
-}
+// Describe implements [prometheus.Collector]. No other collector has these metrics, so that none need be announced.
+func (reader) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].
 func (r reader) Collect(ch chan<- prometheus.Metric) {
@@ -137,12 +133,8 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	for _, b := range t.Balancers { // names are unique in a file, as are the servers of one
 		send(refusedDesc, prometheus.CounterValue, float64(b.Refused), b.Name)
 		for _, s := range b.Servers {
-			usable := 0.0
-			if s.Excluded == "" {
-				usable = 1
-			}
 			send(chosenDesc, prometheus.CounterValue, float64(s.Chosen), b.Name, s.Server)
-			send(usableDesc, prometheus.GaugeValue, usable, b.Name, s.Server)
+			send(usableDesc, prometheus.GaugeValue, float64(order(s.Excluded == "")), b.Name, s.Server)
 			send(inFlightDesc, prometheus.GaugeValue, float64(s.InFlight), b.Name, s.Server)
 		}
 	}
@@ -153,11 +145,7 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		seen[name] = true
-		alive := 0.0
-		if p.Alive {
-			alive = 1
-		}
-		send(aliveDesc, prometheus.GaugeValue, alive, name)
+		send(aliveDesc, prometheus.GaugeValue, float64(order(p.Alive)), name)
 		if p.RTT > 0 {
 			send(rttDesc, prometheus.GaugeValue, p.RTT.Seconds(), name)
 		}

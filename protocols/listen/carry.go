@@ -41,7 +41,7 @@ type BuffersWriter interface {
 //
 // It returns nil when the stream ended. When it returns an error that is [ErrCut], conn must be closed; after every
 // other return the connection is at a message boundary and the write deadline is off, so another Carry can go on with a
-// new feed. The feed remains the caller's to close. While Carry runs nobody else may write to conn or set its write
+// new feed. The feed remains the caller's to close. While Carry runs no other goroutine may write to conn or set its write
 // deadline.
 func Carry(ctx context.Context, conn net.Conn, feed Feed, sent *atomic.Uint64) error {
 	c := carrier{ctx: ctx, conn: conn, sent: sent}
@@ -98,7 +98,7 @@ type carrier struct {
 	conn net.Conn
 	sent *atomic.Uint64
 
-	lock    sync.Locker // nil: nobody else writes
+	lock    sync.Locker // nil: no other goroutine writes
 	gathers bool
 	writer  BuffersWriter // nil for the connections of net itself
 	pending net.Buffers   // what WriteTo consumes; here because it would escape from a frame at each call

@@ -32,7 +32,7 @@ type HTTPServer struct {
 	open map[net.Conn]*httpConn // guarded by mu; connections that net/http has
 }
 
-// An httpConn is what is known of an open connection.
+// An httpConn says what has come on an open connection.
 type httpConn struct {
 	sent      bool // something has come; belongs to the connection's goroutine
 	requested atomic.Bool

@@ -191,7 +191,7 @@ type UnitFeed interface {
 	Close()
 }
 
-// A Publication takes the media of one publisher. It belongs to one goroutine. The DTS and PTS of what is written count
+// A Publication takes the media of one publisher. It belongs to one goroutine. The DTS and PTS of access units count
 // from any zero: the publication anchors them to the wall clock. Write returns an error when the publisher must go: it
 // was kicked, or lost the name to another node.
 type Publication interface {

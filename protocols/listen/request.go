@@ -52,7 +52,8 @@ func requestPath(r *http.Request) string {
 // WithHere returns query with [HereParameter] set, and everything else in it as it was, in its order.
 func WithHere(query string) string { return with(query, HereParameter, "1") }
 
-// Hops reads [HopsParameter] from a query. A value that is no number counts as 0: the parameter may be somebody else's.
+// Hops reads [HopsParameter] from a query. A value that is no number counts as 0: other software may have a parameter
+// of that name.
 func Hops(query string) int {
 	value, _ := parameter(query, HopsParameter)
 	n, err := strconv.Atoi(value)

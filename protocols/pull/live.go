@@ -117,8 +117,8 @@ func ended(err error) error {
 	return redacted(err)
 }
 
-// probe bounds what is read before the tracks are known, and refuses what cannot be a transport stream at once, rather
-// than to search it for one.
+// A probe bounds the bytes that are read before the tracks are known. It refuses bytes that cannot be a transport stream
+// at once, and does not search them for one.
 type probe struct {
 	r     *bufio.Reader
 	left  int // negative: no longer

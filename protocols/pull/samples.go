@@ -15,16 +15,11 @@ import (
 
 // rescale converts units of a timescale to ticks, to the nearest.
 func rescale(t int64, scale uint32) (int64, error) {
-	s := int64(scale)
-	whole, rest := t/s, t%s
-	if rest < 0 {
-		whole, rest = whole-1, rest+s
-	}
-	const most = math.MaxInt64 / codecs.ClockRate / 16
-	if whole > most || whole < -most {
+	const most = math.MaxInt64 / codecs.ClockRate / 16 // seconds
+	if s := t / int64(scale); s > most || s < -most {
 		return 0, fmt.Errorf("timestamp %d out of range", t)
 	}
-	return whole*codecs.ClockRate + (rest*codecs.ClockRate+s/2)/s, nil
+	return codecs.Rescale(t, int64(scale), codecs.ClockRate), nil
 }
 
 // add appends a sample, whose decode time is the track's. Empty ones are left out. All must lie within the file, and

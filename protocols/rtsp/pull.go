@@ -20,17 +20,13 @@ import (
 	"weir/codecs/rtp"
 )
 
-// A PullConfig says how [Pull] connects. Zero fields take the defaults.
+// A PullConfig says how [Pull] connects. All fields must be set.
 type PullConfig struct {
 	// Timeout is the patience with the server: for the connection, for each reply, and for silence while playing.
-	// Default 10 s.
 	Timeout time.Duration
 
-	// Agent is told to the server; empty means "weir".
-	Agent string
-
-	// Note, if not nil, is told of a part that is left out, such as a track.
-	Note func(string)
+	Agent string       // is told to the server
+	Note  func(string) // is told of a part that is left out, such as a track
 }
 
 // maxRedirects is how often one DESCRIBE follows.
@@ -93,15 +89,6 @@ type pulling struct {
 }
 
 func newPull(u *base.URL, cfg PullConfig, out codecs.Writer) *pulling {
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = 10 * time.Second
-	}
-	if cfg.Agent == "" {
-		cfg.Agent = "weir"
-	}
-	if cfg.Note == nil {
-		cfg.Note = func(string) {}
-	}
 	p := &pulling{note: cfg.Note, j: elementary.New(out, 0), failed: make(chan error, 1)}
 	tcp := gortsplib.ProtocolTCP
 	dialled := 0 // by the library's goroutine, for each server that it is sent to

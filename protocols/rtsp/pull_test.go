@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
@@ -45,11 +46,14 @@ func (k *keeper) Write(au *codecs.AccessUnit) error {
 	return nil
 }
 
+// usual is how streams are pulled.
+var usual = PullConfig{Timeout: 10 * time.Second, Agent: "weir", Note: func(string) {}}
+
 func TestPullTakesPicturesAndSound(t *testing.T) {
 	src := pattern(t, "cam", 2)
 	n := start(t, serving(src))
 	k := &keeper{most: 40}
-	if err := Pull(t.Context(), n.url("cam"), PullConfig{}, k); !errors.Is(err, errEnough) {
+	if err := Pull(t.Context(), n.url("cam"), usual, k); !errors.Is(err, errEnough) {
 		t.Fatalf("Pull = %v, want %v", err, errEnough)
 	}
 	if len(k.tracks) != 2 || !k.tracks[0].Equal(src.tracks[0]) || k.tracks[1].Codec != codecs.AAC {
@@ -80,18 +84,18 @@ func TestPullFollowsRedirectsButNotForEver(t *testing.T) {
 	}
 	one := to(last.url("cam"))
 	three := to(to(one.url("cam")).url("cam"))
-	if err := Pull(t.Context(), three.url("cam"), PullConfig{}, &keeper{most: 1}); !errors.Is(err, errEnough) {
+	if err := Pull(t.Context(), three.url("cam"), usual, &keeper{most: 1}); !errors.Is(err, errEnough) {
 		t.Errorf("Pull over three redirects = %v", err)
 	}
 	four := to(three.url("cam"))
-	if err := Pull(t.Context(), four.url("cam"), PullConfig{}, &keeper{most: 1}); !errors.Is(err, errRedirects) {
+	if err := Pull(t.Context(), four.url("cam"), usual, &keeper{most: 1}); !errors.Is(err, errRedirects) {
 		t.Errorf("Pull over four redirects = %v, want %v", err, errRedirects)
 	}
 }
 
 func TestPullSaysWhatTheServerSays(t *testing.T) {
 	n := start(t, serving())
-	if err := Pull(t.Context(), n.url("nothing"), PullConfig{}, &keeper{}); err == nil || !strings.Contains(err.Error(), "404") {
+	if err := Pull(t.Context(), n.url("nothing"), usual, &keeper{}); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("Pull of nothing = %v, want 404", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +105,7 @@ func TestPullSaysWhatTheServerSays(t *testing.T) {
 	addr := l.Addr().String()
 	_ = l.Close()
 	for _, url := range []string{"rtsp://u:secret@" + addr + "/x", "rtsp://u:secret@[::1", "http://u:secret@h/x"} {
-		if err := Pull(t.Context(), url, PullConfig{}, &keeper{}); err == nil || strings.Contains(err.Error(), "secret") {
+		if err := Pull(t.Context(), url, usual, &keeper{}); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("Pull(%s) = %v, want an error without the secret", url, err)
 		}
 	}
@@ -113,7 +117,7 @@ func TestPullEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- Pull(ctx, n.url("cam"), PullConfig{}, &keeper{}) }()
+	go func() { ended <- Pull(ctx, n.url("cam"), usual, &keeper{}) }()
 	<-src.joined
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -179,12 +183,12 @@ func TestPullProvesItsPassword(t *testing.T) {
 	h264 := &format.H264{PayloadTyp: 96, PacketizationMode: 1}
 	addr := newCamera(t, h264)
 	for _, user := range []string{"", "bob:wrong@"} {
-		err := Pull(t.Context(), "rtsp://"+user+addr+"/x", PullConfig{}, &keeper{})
+		err := Pull(t.Context(), "rtsp://"+user+addr+"/x", usual, &keeper{})
 		if err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("Pull as %q = %v, want 401", user, err)
 		}
 	}
-	err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", PullConfig{}, &keeper{})
+	err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", usual, &keeper{})
 	if err == nil || strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("Pull as bob = %v, want the end of a stream that played", err)
 	}
@@ -200,7 +204,7 @@ func TestPullNamesACodecThatItDoesNotCarry(t *testing.T) {
 		{[]format.Format{&format.H264{PayloadTyp: 96, PacketizationMode: 1}, &format.G711{PayloadTyp: 8, SampleRate: 8000, ChannelCount: 1}}, "PCMA"},
 	} {
 		addr := newCamera(t, tt.formats...)
-		err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", PullConfig{}, &keeper{})
+		err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", usual, &keeper{})
 		if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("Pull = %v, want it to name %s", err, tt.says)
 		}

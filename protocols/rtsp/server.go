@@ -3,7 +3,7 @@
 //
 // It does not know which streams there are or where; the [listen.Router] says so. Requests, sessions and RTP payload
 // formats are the library's (gortsplib); the media is not: as with the other protocols each session follows the hub
-// with a cursor of its own and sends what is pending with one write, so that it starts at a random access point, a slow
+// with a cursor of its own and sends all that is pending with one write, so that it starts at a random access point, a slow
 // one loses whole GOPs, and none holds up another.
 package rtsp
 
