@@ -5,8 +5,6 @@
 package httpts
 
 import (
-	"net/http"
-
 	"weir/codecs/mpegts"
 	"weir/protocols"
 	"weir/protocols/listen"
@@ -20,14 +18,5 @@ var form = listen.BodyForm{
 	Check:       mpegts.Check,
 }
 
-// A Server answers viewers of HTTP MPEG-TS. Its methods may be called by any goroutine.
-type Server struct{ deps listen.Deps }
-
 // New returns a server.
-func New(d listen.Deps) *Server { return &Server{d} }
-
-// ServeStream answers q, which is what r asks for. It may block for as long as the router does,
-// and with HTTP/2 for as long as the viewer watches.
-func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, q listen.Request, _ string) {
-	listen.Body(w, r, s.deps, form, q)
-}
+func New(d listen.Deps) *listen.BodyServer { return listen.NewBodyServer(d, form) }

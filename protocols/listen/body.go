@@ -36,16 +36,27 @@ type BodyForm struct {
 	Check func(codecs.Tracks) error
 }
 
-// Body answers q, which is what r asks for, with an HTTP body without end: it asks the router in the goroutine of the handler,
-// and a [Client] enters the sessions for a stream that is served here. Every answer carries CORS headers.
+// A BodyServer answers viewers with HTTP bodies of one form. Its methods may be called by any goroutine.
+type BodyServer struct {
+	deps Deps
+	form BodyForm
+}
+
+// NewBodyServer returns a server of a form.
+func NewBodyServer(d Deps, f BodyForm) *BodyServer { return &BodyServer{d, f} }
+
+// ServeStream answers q, the request of r, with an HTTP body without end: it asks the router in the goroutine of the
+// handler, which may block, and a [Client] enters the sessions for a stream that is served here. Every answer carries
+// CORS headers.
 //
-// With HTTP/1 the connection is taken over, and Body returns when the client has entered; the body is then written
-// with gathering writes, without net/http in between, and ends with the connection (RFC 9112, 6.3). Otherwise, as with
-// HTTP/2, Body returns when the client has been closed or the other side has gone.
-func Body(w http.ResponseWriter, r *http.Request, d Deps, b BodyForm, q Request) {
+// With HTTP/1 the connection is taken over, and ServeStream returns when the client has entered; the body is then
+// written with gathering writes, without net/http in between, and ends with the connection (RFC 9112, 6.3). Otherwise,
+// as with HTTP/2, ServeStream returns when the client has been closed or the other side has gone.
+func (s *BodyServer) ServeStream(w http.ResponseWriter, r *http.Request, q Request, _ string) {
 	if !Reads(w, r) {
 		return
 	}
+	d, b := s.deps, s.form
 	a := d.Router.Play(r.Context(), q)
 	if a.Verdict != Serve {
 		Refuse(w, a)

@@ -100,7 +100,7 @@ func refuseAll(codecs.Tracks) error                { return errors.New("no text 
 func handler(d listen.Router, h listen.Sessions) http.Handler {
 	form := listen.BodyForm{Protocol: protocols.TS, ContentType: "text/x-form", New: newEncoder, Check: refuseAll}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		listen.Body(w, r, listen.Deps{Router: d, Sessions: h}, form, listen.HTTPRequest(r, form.Protocol, "cam/1"))
+		listen.NewBodyServer(listen.Deps{Router: d, Sessions: h}, form).ServeStream(w, r, listen.HTTPRequest(r, form.Protocol, "cam/1"), "")
 	})
 }
 
