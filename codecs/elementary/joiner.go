@@ -14,13 +14,10 @@ import (
 // ErrNoParameterSets says that a video stream does not tell how it is coded.
 var ErrNoParameterSets = errors.New("the video comes without parameter sets, so nobody can decode it")
 
-// How long tracks that do not describe themselves yet are waited for, in ticks of media, and how much is held
-// meanwhile.
+// How long tracks that do not describe themselves yet are waited for, in ticks of media.
 const (
 	waitVideo = 10 * codecs.ClockRate
 	waitAudio = 2 * codecs.ClockRate
-	maxHeld   = 1024
-	maxBytes  = 8 << 20
 )
 
 // A Joiner joins at most one video and one audio stream. It belongs to one goroutine.
@@ -32,12 +29,9 @@ type Joiner struct {
 	clock   Clock
 	streams [2]*Stream // by role; nil where there is none
 
-	announced bool // the writer knows the tracks
-	tracks    codecs.Tracks
-	held      []*codecs.AccessUnit // before that; Track is the role
-	heldBytes int
-	first     int64 // DTS of the first unit of any stream
-	begun     bool
+	output Output
+	first  int64 // DTS of the first unit of any stream
+	begun  bool
 }
 
 // The roles of streams.
@@ -59,17 +53,16 @@ func (j *Joiner) advance(dts int64, changed bool) error {
 		j.begun, j.first = true, dts
 	}
 	waited := dts - j.first
-	full := len(j.held) >= maxHeld || j.heldBytes >= maxBytes
 	video, audio := j.state(roleVideo), j.state(roleAudio)
 	switch {
-	case j.announced && !changed:
+	case j.output.Announced && !changed:
 		return nil
-	case j.announced:
+	case j.output.Announced:
 	case video == unknown && waited >= waitVideo && !j.KeepWaiting:
 		return ErrNoParameterSets
 	case video == unknown:
 		return nil
-	case audio == unknown && waited < waitAudio && !full:
+	case audio == unknown && waited < waitAudio && !j.output.Full():
 		return nil
 	}
 	return j.announce()
@@ -103,39 +96,5 @@ func (j *Joiner) announce() error {
 	if len(tracks) == 0 {
 		return nil
 	}
-	if !j.announced || !j.tracks.Equal(tracks) {
-		j.announced, j.tracks = true, tracks
-		j.out.SetTracks(tracks)
-	}
-	held := j.held
-	j.held, j.heldBytes = nil, 0
-	for _, au := range held {
-		if err := j.emit(au); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// write takes an access unit whose Track is a role.
-func (j *Joiner) write(au *codecs.AccessUnit) error {
-	if j.announced {
-		return j.emit(au)
-	}
-	if len(j.held) >= maxHeld || j.heldBytes >= maxBytes { // sound without end before the first picture
-		j.heldBytes -= len(j.held[0].Payload)
-		j.held = j.held[1:]
-	}
-	j.held = append(j.held, au)
-	j.heldBytes += len(au.Payload)
-	return nil
-}
-
-// emit gives an access unit, whose Track is a role, to the writer.
-func (j *Joiner) emit(au *codecs.AccessUnit) error {
-	if au.Track == roleAudio {
-		au.Track = len(j.tracks) - 1
-		au.RandomAccess = j.streams[roleVideo] == nil
-	}
-	return j.out.Write(au)
+	return j.output.Announce(tracks, j.out)
 }

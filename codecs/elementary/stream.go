@@ -92,5 +92,5 @@ func (s *Stream) addFrame(pts int64, u Unit) error {
 
 func (s *Stream) write(au *codecs.AccessUnit) error {
 	au.Discontinuity, s.broken = s.broken, false
-	return s.j.write(au)
+	return s.j.output.Write(au, s.j.out)
 }

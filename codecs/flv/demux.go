@@ -15,8 +15,6 @@ import (
 const (
 	waitUnhinted = codecs.ClockRate / 2 // ticks of media
 	waitHinted   = 2 * codecs.ClockRate // ticks of media, when onMetaData names audio and video
-	waitUnits    = 1024
-	waitBytes    = 8 << 20
 )
 
 // A Demuxer turns the tags of one publisher, at most one video and one audio track, into tracks and access units.
@@ -28,13 +26,10 @@ type Demuxer struct {
 	hinted               bool // onMetaData came
 	hintVideo, hintAudio bool
 
-	decided     bool // the writer knows the tracks
-	list        codecs.Tracks
-	waiting     []*codecs.AccessUnit // before that; Track is roleVideo or roleAudio
-	waitingSize int
+	output      elementary.Output
 	first       int64 // DTS of the first media
 	begun       bool
-	unsupported error // the last [codecs.UnsupportedError] before that
+	unsupported error // the last [codecs.UnsupportedError] before the tracks are announced
 }
 
 const (
@@ -107,7 +102,7 @@ func Copy(next func() (Tag, error), note func(string), out codecs.Writer) error 
 }
 
 // Tracks returns the tracks that were announced last; none before.
-func (d *Demuxer) Tracks() codecs.Tracks { return d.list }
+func (d *Demuxer) Tracks() codecs.Tracks { return d.output.Tracks }
 
 // failed notes that a codec is not supported, and returns [ErrNoTracks] for a publisher that has nothing else.
 func (d *Demuxer) failed(t Tag, err error) error {
@@ -115,7 +110,7 @@ func (d *Demuxer) failed(t Tag, err error) error {
 	if !errors.As(err, &u) {
 		return fmt.Errorf("reading media: %w", err)
 	}
-	if !d.decided {
+	if !d.output.Announced {
 		d.unsupported = err
 		dts, _ := d.time(&elementary.Place{}, t.Timestamp)
 		if !d.video.known && !d.audio.known && dts-d.first >= waitUnhinted {
@@ -179,22 +174,20 @@ func (d *Demuxer) take(s *stream, role int, ts uint32, b body, out codecs.Writer
 
 // changed tells the writer about new tracks, unless it still waits for the first.
 func (d *Demuxer) changed(out codecs.Writer) error {
-	if d.decided {
-		d.announce(out)
-		return nil
+	if d.output.Announced {
+		return d.announce(out)
 	}
 	return d.decide(out, false)
 }
 
-func (d *Demuxer) announce(out codecs.Writer) {
-	d.list = nil
-	if d.video.known {
-		d.list = append(d.list, d.video.track)
+func (d *Demuxer) announce(out codecs.Writer) error {
+	var tracks codecs.Tracks
+	for _, s := range []*stream{&d.video, &d.audio} {
+		if s.known {
+			tracks = append(tracks, s.track)
+		}
 	}
-	if d.audio.known {
-		d.list = append(d.list, d.audio.track)
-	}
-	out.SetTracks(d.list)
+	return d.output.Announce(tracks, out)
 }
 
 // decide tells the writer the tracks once both are known, or no other is to be expected; late says that enough has
@@ -212,25 +205,7 @@ func (d *Demuxer) decide(out codecs.Writer, late bool) error {
 	default:
 		return nil
 	}
-	d.decided = true
-	d.announce(out)
-	waiting := d.waiting
-	d.waiting, d.waitingSize = nil, 0
-	for _, au := range waiting {
-		if err := d.emit(au, out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// emit gives an access unit, whose Track is a role, to the writer.
-func (d *Demuxer) emit(au *codecs.AccessUnit, out codecs.Writer) error {
-	if au.Track == roleAudio {
-		au.Track = len(d.list) - 1
-		au.RandomAccess = !d.video.known
-	}
-	return out.Write(au)
+	return d.announce(out)
 }
 
 func (d *Demuxer) media(s *stream, role int, ts uint32, b body, out codecs.Writer) error {
@@ -248,27 +223,23 @@ func (d *Demuxer) media(s *stream, role int, ts uint32, b body, out codecs.Write
 			return err
 		}
 	}
-	if !d.decided {
-		if au != nil {
-			au.Track = role
-			d.waiting = append(d.waiting, au)
-			d.waitingSize += len(au.Payload)
+	if au != nil {
+		au.Track = role
+		if werr := d.output.Write(au, out); werr != nil {
+			return werr
 		}
+	}
+	if !d.output.Announced {
 		wait := int64(waitUnhinted)
 		if d.hinted && d.hintVideo && d.hintAudio {
 			wait = waitHinted
 		}
-		late := dts-d.first >= wait || len(d.waiting) >= waitUnits || d.waitingSize >= waitBytes
+		late := dts-d.first >= wait || d.output.Full()
 		if derr := d.decide(out, late); derr != nil {
 			return derr
 		}
-		return err
 	}
-	if au == nil {
-		return err
-	}
-	au.Track = role
-	return d.emit(au, out)
+	return err
 }
 
 // configure takes a decoder configuration and says whether the track is another one now.
