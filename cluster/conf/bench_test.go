@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// BenchmarkParse reads the largest file that is met, 2,000 streams; a reload may take a tenth of a second.
+// BenchmarkParse reads a file with 2,000 streams, the largest that occurs. A reload may take a tenth of a second.
 func BenchmarkParse(b *testing.B) {
 	var t strings.Builder
 	t.WriteString(full)

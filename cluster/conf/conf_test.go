@@ -17,7 +17,7 @@ import (
 
 const key = "cluster_key 0123456789abcdef0123456789abcdef;\n"
 
-// A verdict is a file with something wrong or doubtful, and what is said about it.
+// A verdict is a file with errors or warnings, and the text of these problems.
 type verdict struct{ name, src, says string }
 
 const verdictsFile = "../../testdata/conf/verdicts.txtar"
@@ -31,14 +31,14 @@ func verdicts(t testing.TB) (list []verdict) {
 	}
 	for pair := range slices.Chunk(a.Files, 2) {
 		if len(pair) != 2 || pair[1].Name != pair[0].Name+": says" {
-			t.Fatalf("the file %q is not followed by what is said about it", pair[0].Name)
+			t.Fatalf("the file %q is not followed by its problems", pair[0].Name)
 		}
 		list = append(list, verdict{pair[0].Name, strings.TrimSuffix(string(pair[0].Data), "\n"), string(pair[1].Data)})
 	}
 	return list
 }
 
-// unwritable are files that no text file can hold, and a part of what is said about them.
+// unwritable are files that cannot stand in a txtar file, and a part of their problems.
 var unwritable = []verdict{
 	{"control character", "http \x01;", "f:1:6: error: found control character U+0001"},
 	{"no UTF-8", "http \xff;", "f:1:6: error: found byte 0xff"},
@@ -76,7 +76,7 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 	}
 }
 
-// full is a file in which every obeyed directive occurs.
+// full is a file with every supported directive.
 const full = `
 name n1; # this node
 ` + key + `

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// values are what flags were given.
+// values are the values of flags.
 type values = map[string][]string
 
 func TestFlagsMeanWhatTheFileMeans(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares got with a file, or rewrites that.
+// golden compares got with a file, or rewrites the file if -update is given.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

@@ -12,7 +12,7 @@ func TestTableIsWhole(t *testing.T) {
 	for i, d := range table {
 		what := fmt.Sprintf("%s in %v", d.name, d.in.words())
 		if !d.unsupported && d.read == nil && d.open == nil {
-			t.Errorf("%s is neither obeyed nor marked as not built", what)
+			t.Errorf("%s is neither read nor marked as unsupported", what)
 		}
 		for _, o := range table[:i] {
 			if o.name == d.name && o.in&d.in != 0 {
@@ -37,7 +37,8 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
-// around are files for the directives of a place, which stand for the %s. A directive need only be understood in one.
+// around are files in which %s is replaced by the directive under test. Of the files for one scope, the directive has to be valid
+// in only one.
 var around = []struct {
 	in   scope
 	file string
@@ -67,7 +68,7 @@ var around = []struct {
 	{inRemux, "vhost v { http_remux { %s } }"},
 }
 
-// inert are directives that leave the model as it is by themselves.
+// inert are directives that do not change the model when they stand alone.
 var inert = []string{"comment", "partition", "handover", "http_remux", "mount", "enabled"}
 
 func TestExampleOfEachDirectiveIsUnderstoodAndPrinted(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// vhostTests are blocks in the words of SRS, what they mean, and what is warned of.
+// vhostTests are blocks with directives of SRS, the vhosts that they make, and their warnings.
 var vhostTests = []struct {
 	name string
 	src  string

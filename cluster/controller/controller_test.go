@@ -19,7 +19,7 @@ import (
 	"weir/cluster/controller"
 )
 
-// A host is what surrounds the control actor of one node with the stream "cam" and no peers.
+// A host is the environment of a control actor, on a node with the stream "cam" and no peers.
 type host struct {
 	sys    *actor.ActorSystem
 	root   *actor.PID
@@ -33,14 +33,14 @@ type host struct {
 	asleep   time.Duration
 }
 
-// locked calls f while nobody else looks.
+// locked calls f while it holds the lock.
 func (h *host) locked(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f()
 }
 
-// count is how many events were of the type of one.
+// count is how many events had the type of `one`.
 func (h *host) count(of control.Event) (n int) {
 	h.locked(func() {
 		for _, ev := range h.events {

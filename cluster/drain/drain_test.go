@@ -38,7 +38,7 @@ func (v *viewer) Stats() listen.ClientStats {
 	return listen.ClientStats{Protocol: v.protocol, Publisher: v.publisher}
 }
 
-// A movable viewer goes on elsewhere.
+// A movable viewer can be sent to another node.
 type movable struct{ *viewer }
 
 func (m movable) Move(context.Context, func(context.Context, listen.Request) listen.Answer) bool {

@@ -74,7 +74,7 @@ func TestServerIsKnownByItsAnswers(t *testing.T) {
 	}
 }
 
-// teller answers each question at once, and remembers what was asked and told.
+// A teller answers each fetch at once, and records the fetches and the calls of Changed.
 type teller struct {
 	send func(*actor.PID, any)
 
@@ -103,7 +103,7 @@ func (f *teller) fail(err error) {
 	f.err = err
 }
 
-// sofar gives the numbers of questions and of what was told, and the last of each.
+// sofar gives the numbers of fetches and of calls of Changed, and the last of each.
 func (f *teller) sofar() (asked, told int, question control.Fetch, last State) {
 	synctest.Wait()
 	f.mu.Lock()

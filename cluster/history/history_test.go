@@ -19,7 +19,7 @@ import (
 	"weir/protocols/listen"
 )
 
-// A clock lets so many minutes pass at once, and then ends whom it serves.
+// A clock lets so many minutes pass at once, and then every Wait fails.
 type clock struct{ minutes int }
 
 func (c *clock) wait(context.Context, time.Duration) error {
@@ -53,7 +53,7 @@ func opened(t *testing.T, dir string, minutes int) *History {
 	return h
 }
 
-// run counts and writes until all is in the files.
+// run runs the tasks of a history until everything is in the files.
 func run(t *testing.T, h *History) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

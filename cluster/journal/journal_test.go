@@ -13,7 +13,7 @@ import (
 	"weir/cluster/control"
 )
 
-// written makes a journal of a node that meets a peer, captures, is asked for its state and yields.
+// written makes the journal of a node that fetches a peer's state, captures a stream, is asked for its state, and yields the stream.
 func written(t *testing.T) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -73,7 +73,7 @@ func TestReplayDoesWhatWasDone(t *testing.T) {
 			t.Fatalf("with %d bytes cut off: %v, %v", cut, d, err)
 		}
 	}
-	// From the second beginning on.
+	// A journal that begins with the second Start line.
 	at := bytes.LastIndex(j, []byte(`{"t":`+fmt.Sprint(5+21*250*control.Millisecond)+`,"start"`))
 	if at <= 0 {
 		t.Fatal("the second beginning is not there")
@@ -109,7 +109,7 @@ func TestWhatIsNoJournalIsRefused(t *testing.T) {
 	}
 }
 
-// Every event and effect of control has to be known here.
+// Every event and effect of package control must be in the lists of events and effects.
 func TestEveryEventAndEffectIsKnown(t *testing.T) {
 	for file, method := range map[string]string{"event.go": "event", "effect.go": "effect"} {
 		f, err := parser.ParseFile(token.NewFileSet(), "../control/"+file, nil, 0)

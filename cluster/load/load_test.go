@@ -37,7 +37,7 @@ func TestOutageIsReportedWhereTheStreamRunsAgain(t *testing.T) {
 		cause string
 		d     time.Duration
 	}
-	// view is what n1 sees of the stream cam, which n2 owned before.
+	// view is a view of n1 with the stream cam, which n2 owned before.
 	view := func(owner string, state control.ClaimState, alive bool) *control.View {
 		return &control.View{
 			Self: "n1", Peers: []control.PeerView{{Name: "n2", Alive: alive}},

@@ -25,10 +25,10 @@ func opened(t *testing.T, c Config) *Writer {
 	return w
 }
 
-// number puts a line of a number.
+// number puts a line that consists of a number.
 func (w *Writer) number(i int) bool { return w.Put(fmt.Appendf(nil, "%d\n", i), false) }
 
-// written runs the writer until all that waits is in the file.
+// written runs the writer until all waiting lines are in the file.
 func written(t *testing.T, l *Writer) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -17,7 +17,7 @@ import (
 	"weir/cluster/source"
 )
 
-// checkedFiles are the configurations of testdata, wrong, doubtful and right ones, and some that need what is not in them.
+// checkedFiles are the configurations of testdata: valid ones, ones with warnings or errors, and some that depend on this machine.
 func checkedFiles(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{
@@ -65,7 +65,7 @@ func checkedFiles(t *testing.T) map[string]string {
 	return files
 }
 
-// A start goes on after it was prepared: with what depends on the machine, such as sockets.
+// A start continues after prepare, with the parts that depend on the machine, such as sockets.
 func TestCheckAcceptsExactlyTheFilesWithWhichANodeStarts(t *testing.T) {
 	files := checkedFiles(t)
 	if len(files) < 60 {

@@ -56,7 +56,7 @@ type viewer struct {
 	ended error
 }
 
-// picture notes one.
+// picture records the decoding time of a picture.
 func (v *viewer) picture(at int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -76,7 +76,7 @@ func (v *viewer) seen() int {
 	return len(v.times)
 }
 
-// goOn waits until all viewers have got a second of pictures more.
+// goOn waits until each viewer has got pictures for a further second.
 func goOn(t *testing.T, viewers ...*viewer) {
 	t.Helper()
 	more := map[*viewer]int{}
@@ -246,7 +246,7 @@ func plant(t *testing.T, n *proc, id string) {
 	})
 }
 
-// watchOwners looks at what all nodes say until odd is called, which returns what one of them said that was not wanted.
+// watchOwners checks the owners that all nodes name, until odd is called. Odd returns the wrong ones.
 func watchOwners(t *testing.T, nodes [3]*proc, want map[string]string) (odd func() string) {
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan string, 1)
@@ -270,8 +270,8 @@ func watchOwners(t *testing.T, nodes [3]*proc, want map[string]string) (odd func
 	}
 }
 
-// One actor of each kind panics. It alone is restarted, nobody else's viewers lose a picture, and the cluster does not
-// notice.
+// One actor of each kind panics. Only that actor is restarted, no viewer of another one loses a picture, and the other
+// nodes do not notice.
 func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	const owned = "cam, other, third and free at n1"
 	nodes := threeNodes(t, func(entry [3]string) (s string) {

@@ -25,7 +25,7 @@ func (l *lines) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-// about are the lines that name an address.
+// about are the lines of the log that contain an address.
 func (l *lines) about(addr string) (found []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

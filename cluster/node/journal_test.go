@@ -69,7 +69,7 @@ func TestFullDiskEndsTheJournalAndNothingElse(t *testing.T) {
 	}
 }
 
-// logLines is what several goroutines have logged.
+// logLines collects the log lines of several goroutines.
 type logLines struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -137,7 +137,7 @@ func TestSuspendOfTheMachineReachesTheControlPlane(t *testing.T) {
 	}
 }
 
-// An eavesdropper tells the attributes of log lines about a suspend.
+// An eavesdropper is a log handler that passes on the attributes of lines about a suspend.
 type eavesdropper struct{ noted chan string }
 
 func (*eavesdropper) Enabled(context.Context, slog.Level) bool { return true }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// freeAddresses are n addresses of the loopback interface at which nobody listens. Their ports are below those that
-// systems give to outgoing connections, of which one could take the port before the test listens at it.
+// freeAddresses are n addresses of the loopback interface at which no socket listens. Their ports are below the range from which
+// systems choose the ports of outgoing connections: such a connection could take the port before the test listens at it.
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
 	const lowest, highest = 20000, 32000

@@ -29,7 +29,7 @@ type boom struct{}
 
 var errPlanted = errors.New("planted")
 
-// faulty is an environment whose actors know boom.
+// faulty is an environment whose actors panic at a boom.
 type faulty struct{ act.Env }
 
 func (faulty) Mailbox() actor.MailboxProducer {
@@ -63,7 +63,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// An order is one line to a node; an account is its answer.
+// An order is a line that the test sends to a node. An account is the line that the node answers.
 type (
 	order struct {
 		Do     string // start, boom, owners, sessions, describe
@@ -168,7 +168,7 @@ func obey(n *Node, o order) (r account, err error) {
 	return r, err
 }
 
-// A proc is a node as the test sees it.
+// A proc is the process of a node.
 type proc struct {
 	name             string
 	http, rtmp, rtsp string // host:port
@@ -222,7 +222,7 @@ func (p *proc) do(o order) (r account, err error) {
 	return r, nil
 }
 
-// must is do for what cannot fail.
+// must is do, and fails the test at an error.
 func (p *proc) must(t *testing.T, o order) account {
 	t.Helper()
 	r, err := p.do(o)

@@ -22,7 +22,7 @@ import (
 	"weir/protocols/pull"
 )
 
-// hasty is a clock whose first minute is over at once.
+// hasty is a clock with which the first minute passes at once.
 type hasty struct {
 	pull.Clock
 	minutes atomic.Int64

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The stream's source is never there, so a request is held to the limit. The limit of the file that the node was started
-// with is a little above two seconds, that of the file that is in effect a day.
+// The stream's source never works, so a request is held up to the limit. The limit by the file at the start is a little above two
+// seconds. The limit by the reloaded file is a day.
 func TestReloadChangesHowLongARequestIsHeld(t *testing.T) {
 	const file = "cluster_key for-the-test-only-0123; stream cam { input tshttp://127.0.0.1:1/x; } peer 127.0.0.1:1 { fetch_timeout 50; "
 	n := lone(t, file+"stale_timeout 200; }")

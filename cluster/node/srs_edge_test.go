@@ -18,7 +18,7 @@ import (
 	"weir/protocols/rtmp"
 )
 
-// dead is an address at which nobody listens.
+// dead is an address at which no socket listens.
 func dead(t *testing.T) string { return freeAddresses(t, 1)[0] }
 
 // hole is an address that accepts connections and says nothing.
@@ -107,7 +107,7 @@ func TestPublisherAtTheEdgeOutlivesItsOrigin(t *testing.T) {
 	}
 }
 
-// An origin that refuses is believed: there must not be two publishers of one name at two origins.
+// If an origin refuses a publisher, the edge tries no other one: a name must not have two publishers at two origins.
 func TestEdgeDoesNotTakeAPublisherElsewhereWhoseNameIsTaken(t *testing.T) {
 	a, b := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	mustPublish(t, a.RTMP, "live", "x", 256)
@@ -229,7 +229,7 @@ func TestSecondPublisherHereIsRefused(t *testing.T) {
 	within(t, "the name is free once the first has gone", func() error { _, err := publish(t, n.rtmpAddr(), "live", "x", 272); return err })
 }
 
-// SRS asks nobody before it accepts a publisher but its hook on_publish.
+// SRS accepts every publisher that its hook on_publish does not refuse.
 func TestNameThatIsPublishedHereIsRefusedAtSRSWhoseHookLeadsHere(t *testing.T) {
 	n := lone(t, originCluster())
 	hook := "http://" + n.httpAddr() + "/api/v1/srs/claim"
@@ -246,7 +246,7 @@ func TestNameThatIsPublishedHereIsRefusedAtSRSWhoseHookLeadsHere(t *testing.T) {
 		t.Errorf("another SRS took the third publisher: %v", err)
 	}
 
-	// At one instant: neither has it yet, and only one is promised it.
+	// Both publishers come at one instant, when neither server has the stream. Only one of them may publish.
 	var both sync.WaitGroup
 	errs := make([]error, 2)
 	for i, o := range []*srstest.Origin{a, b} {
@@ -258,7 +258,7 @@ func TestNameThatIsPublishedHereIsRefusedAtSRSWhoseHookLeadsHere(t *testing.T) {
 	}
 }
 
-// Without the hook nothing can stop SRS: each side serves its own, and neither is sent in circles.
+// Without the hook SRS accepts a second publisher. Then each server serves its own media, and no player is redirected in circles.
 func TestWithoutTheHookEachSideServesItsOwn(t *testing.T) {
 	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
@@ -276,7 +276,7 @@ func TestWithoutTheHookEachSideServesItsOwn(t *testing.T) {
 	}
 }
 
-// A redirect that leads back does not run in circles here, as it does between SRS servers.
+// A redirect that leads back to this node does not run in circles, as it does between SRS servers.
 func TestNodeDoesNotSendAnEdgeBackToWhereItCameFrom(t *testing.T) {
 	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
@@ -284,7 +284,7 @@ func TestNodeDoesNotSendAnEdgeBackToWhereItCameFrom(t *testing.T) {
 	stop := mustPublish(t, n.rtmpAddr(), "live", "x", 256)
 	within(t, "the node says that it has the stream", func() error { _, err := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); return err })
 	stop()
-	// The publisher has gone: the node says so at once, and its own answer names nobody.
+	// The publisher has gone: the node says so at once, and its own answer names no owner.
 	within(t, "the node no longer says so", func() error {
 		if addr, _ := srstest.Ask(n.httpAddr(), "__defaultVhost__", "x", "live", "x"); addr != "" {
 			return errors.New(addr)
@@ -297,7 +297,7 @@ func TestNodeDoesNotSendAnEdgeBackToWhereItCameFrom(t *testing.T) {
 	if _, err := e.Play(ctx, "live", "x"); err == nil || len(e.Visits) != 1 || len(e.Failures) != 1 || e.Failures[0] != "NetStream.Play.StreamNotFound" && e.Failures[0] != "NetStream.Play.Failed" {
 		t.Errorf("the edge was at %v and left because of %v; want one visit that ends with a status", e.Visits, e.Failures)
 	}
-	// A relay of what SRS has is nothing that SRS is told of.
+	// The node does not tell SRS about a stream that it relays from SRS.
 	mustPublish(t, a.RTMP, "live", "y", 272)
 	if width, _ := plainPlay(t, n.rtmpAddr(), "live", "y"); width != 272 {
 		t.Fatal("not relayed")

@@ -14,7 +14,7 @@ import (
 	"weir/protocols/rtmp"
 )
 
-// told collects the hooks that a node sends, and refuses what contains a word.
+// told is a server that collects the hooks of a node, and refuses a hook that contains a certain word.
 type told struct {
 	url string
 	mu  sync.Mutex
@@ -42,7 +42,7 @@ func newTold(t *testing.T, no string) *told {
 	return h
 }
 
-// of are the hooks of an action about a stream, any if it is empty.
+// of are the hooks of an action about a stream; about any stream if it is empty.
 func (h *told) of(action, stream string) (list []map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

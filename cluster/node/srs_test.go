@@ -211,7 +211,7 @@ func TestSRSOriginRedirectsToTheNodeThatHasTheStream(t *testing.T) {
 	}
 }
 
-// T2: an SRS edge of SRS gets the media that is here.
+// T2: an edge of SRS gets a stream of this node.
 func TestSRSEdgeGetsMediaFromHereByWayOfSRS(t *testing.T) {
 	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
@@ -230,7 +230,7 @@ func TestSRSEdgeGetsMediaFromHereByWayOfSRS(t *testing.T) {
 	}
 }
 
-// T3: what SRS has is relayed to those who do not follow redirects, in every protocol, and others are redirected.
+// T3: a stream of SRS is relayed to players that do not follow redirects, in every protocol; other players are redirected.
 func TestStreamOfSRSIsServedHere(t *testing.T) {
 	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API))
@@ -277,7 +277,7 @@ func TestRedirectAlwaysSendsEveryRTMPPlayerAway(t *testing.T) {
 	}
 }
 
-// T4, D5: a stream that nobody has.
+// T4, D5: a stream that no server has.
 func TestUnknownStreamIsAnsweredWithAStatus(t *testing.T) {
 	a := srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API, "127.0.0.1:1"))
@@ -294,7 +294,7 @@ func TestUnknownStreamIsAnsweredWithAStatus(t *testing.T) {
 	}
 }
 
-// T5: the one in the middle does not have it.
+// T5: the middle one of three servers does not have the stream.
 func TestThirdCoworkerIsAskedToo(t *testing.T) {
 	a, b := srstest.Start(t, srstest.Config{}), srstest.Start(t, srstest.Config{})
 	n := lone(t, originCluster(a.API, b.API))
@@ -308,7 +308,7 @@ func TestThirdCoworkerIsAskedToo(t *testing.T) {
 	}
 }
 
-// T6: this node dies between its answer and the edge's coming.
+// T6: this node dies after its answer and before the edge connects.
 func TestEdgeRecoversWhenTheNodeThatWasNamedIsGone(t *testing.T) {
 	gone := srstest.Start(t, srstest.Config{})
 	addr := gone.RTMP
@@ -401,7 +401,7 @@ func TestVirtualHostsAreKeptApart(t *testing.T) {
 		}
 	}
 
-	// And the other way round: by the host of the URL, which SRS's edges put there.
+	// The other way round: by the host of the URL, into which edges of SRS put the vhost.
 	if _, err := (&srstest.Edge{Origins: []string{a.RTMP}, Vhost: "v.example.com"}).Publish(t.Context(), "live", "y", srstest.Tags(t, 320)); err != nil {
 		t.Fatal(err)
 	}

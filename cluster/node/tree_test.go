@@ -13,7 +13,7 @@ import (
 	"weir/cluster/conf"
 )
 
-// drawn are the actors in the drawing of actors/tree.go, as ids in which what varies stands in angle brackets.
+// drawn are the ids of the actors in the drawing of actors/tree.go. The parts of an id that vary are in angle brackets.
 func drawn(t *testing.T) []string {
 	t.Helper()
 	src, err := os.ReadFile("../../actors/tree.go")

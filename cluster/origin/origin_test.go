@@ -27,7 +27,7 @@ var list = []control.Listed{
 	{Name: "talk", Published: true},
 }
 
-// listed is a list by name.
+// listed makes a map by name of a list.
 func listed(list []control.Listed) map[string]control.Listed {
 	m := map[string]control.Listed{}
 	for _, l := range list {
@@ -38,7 +38,7 @@ func listed(list []control.Listed) map[string]control.Listed {
 
 var claims = map[string]control.ClaimState{"cam": control.ClaimRunning, "show": control.ClaimRunning, "talk": control.ClaimStarting, "far": control.ClaimRunning}
 
-// words writes streams down: name here, = name there if that is another, d on demand, r running.
+// words describes streams: the name here, "=" and the origin's name if it differs, "d" for on demand, "r" for running.
 func words(streams []origin.Stream) string {
 	var w []string
 	for _, s := range streams {
@@ -177,7 +177,7 @@ func TestStreamsAppearAndVanishWithTheirOrigin(t *testing.T) {
 		}
 		n.mu.Unlock()
 
-		// Only what is other: the list, a claim that is no more, another that is new.
+		// An answer with changes only: the list, a claim that is gone, and a new claim.
 		n.set(func() {
 			n.state = control.State{
 				Node: "o", Instance: "i", Inc: 1, Version: 9, Base: 7, ListHash: "h2", List: append(list[:1:1], list[3]),

@@ -26,7 +26,7 @@ import (
 	"weir/protocols/pull"
 )
 
-// out takes media and forgets it.
+// out is a writer that drops all media.
 type out struct{ err error }
 
 func (out) SetTracks(codecs.Tracks)          {}
@@ -58,7 +58,7 @@ func (n *nodes) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, context.Cause(r.Context())
 }
 
-// questions are those that came since it was asked before.
+// questions are the requests since the last call.
 func (n *nodes) questions() []string {
 	synctest.Wait()
 	n.mu.Lock()
@@ -68,7 +68,7 @@ func (n *nodes) questions() []string {
 	return q
 }
 
-// external has the streams that it names.
+// external is an External that has the streams in its list.
 type external struct {
 	mu        sync.Mutex
 	streams   []string
