@@ -22,9 +22,6 @@ type demand struct {
 func (r *Router) want(stream string, least time.Duration) (enough func()) {
 	d := &r.demand
 	d.mu.Lock()
-	if d.waiting == nil {
-		d.waiting = map[string]int{}
-	}
 	d.waiting[stream]++
 	d.mu.Unlock()
 	r.cfg.Demanded(stream, least)

@@ -81,7 +81,7 @@ var (
 )
 
 // New returns a router.
-func New(cfg Config) *Router { return &Router{cfg: cfg} }
+func New(cfg Config) *Router { return &Router{cfg: cfg, demand: demand{waiting: map[string]int{}}} }
 
 // A request is what a client wants, resolved: with the names that this node has for the stream. It is made once, where a
 // client's request enters the router.

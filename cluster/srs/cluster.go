@@ -58,7 +58,7 @@ type Cluster struct {
 // New makes the cluster that its configuration describes. It starts nothing.
 func New(cfg Config) *Cluster {
 	c := &Cluster{
-		cfg: cfg, finder: newFinder(cfg), promises: newPromises(),
+		cfg: cfg, finder: newFinder(cfg), promises: &promises{of: map[Place]promise{}},
 		expecting: make(chan struct{}), upstreams: map[string]*Upstream{}, servers: map[string]server{},
 	}
 	c.vhosts.Store((*vhosts)(&cfg.Vhosts))

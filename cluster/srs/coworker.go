@@ -191,8 +191,6 @@ type promise struct {
 	until  time.Time
 }
 
-func newPromises() *promises { return &promises{of: map[Place]promise{}} }
-
 // take promises a name to a server, unless it is promised to another one, which is returned as holder. Two publishers at one
 // server are told apart by that server. An empty server is promised nothing.
 func (c *promises) take(p Place, server string, now time.Time) (holder string, ok bool) {

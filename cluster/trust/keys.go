@@ -36,10 +36,10 @@ type Keys struct {
 	seed [ed25519.SeedSize]byte
 }
 
-var derived struct {
+var derived = struct {
 	sync.Mutex
 	keys map[string]Keys
-}
+}{keys: map[string]Keys{}}
 
 // Derive makes the keys of a cluster key. It is slow on purpose, so the result is kept for the life of the process; a
 // process sees as many keys as its configuration names, the edits of a running node included. The empty key gives the
@@ -50,32 +50,26 @@ func Derive(clusterKey string) Keys {
 	}
 	derived.Lock()
 	defer derived.Unlock()
-	if k, ok := derived.keys[clusterKey]; ok {
-		return k
+	k, ok := derived.keys[clusterKey]
+	if !ok {
+		k = derive(clusterKey)
+		derived.keys[clusterKey] = k
 	}
-	k := derive(clusterKey)
-	if derived.keys == nil {
-		derived.keys = map[string]Keys{}
-	}
-	derived.keys[clusterKey] = k
 	return k
 }
 
 func derive(clusterKey string) Keys {
 	root := argon2.IDKey([]byte(clusterKey), []byte(salt), passes, memoryKiB, lanes, sha256.Size)
-	var k Keys
-	copy(k.mac[:], expand(root, "weir http mac"))
-	copy(k.seed[:], expand(root, "weir tls ed25519 seed"))
-	return k
+	return Keys{mac: expand(root, "weir http mac"), seed: expand(root, "weir tls ed25519 seed")}
 }
 
 // expand gives 32 bytes of root for one purpose. HKDF-Expand (RFC 5869, 2.3) fails only beyond 255 hashes.
-func expand(root []byte, purpose string) []byte {
+func expand(root []byte, purpose string) [32]byte {
 	b, err := hkdf.Expand(sha256.New, root, purpose, sha256.Size)
 	if err != nil {
 		panic(err)
 	}
-	return b
+	return [32]byte(b)
 }
 
 // Zero says whether k stands for no key.

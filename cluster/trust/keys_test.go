@@ -36,7 +36,7 @@ func TestDerivationIsThatOfVersionOne(t *testing.T) {
 func TestDeriveKeepsWhatItDerived(t *testing.T) {
 	Derive("kept")
 	if n := testing.AllocsPerRun(10, func() { Derive("kept") }); n > 0 {
-		t.Errorf("Derive of a known key allocates %v times, want 0", n)
+		t.Errorf("Derive of a key that it has derived allocates %v times, want 0", n)
 	}
 	var wg sync.WaitGroup
 	for range 4 {
