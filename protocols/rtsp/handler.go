@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -248,9 +247,4 @@ func response(status base.StatusCode, reason string) *base.Response {
 		}, reason[:min(len(reason), 200)])
 	}
 	return r
-}
-
-// withPort is the address of the client with another port.
-func withPort(a netip.AddrPort, port int) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr(), uint16(port))
 }

@@ -121,37 +121,22 @@ func (s *Server) Close() error {
 
 // bindUDP opens a free even port for RTP and the next one for RTCP (RFC 3550, 11).
 func bindUDP(host string) (pair [2]*net.UDPConn, err error) {
-	const tries = 50
+	const tries = 100 // every second port is even
 	for range tries {
-		if pair, err = tryPair(host); err == nil {
+		if pair[0], err = bindOne(host, 0); err != nil {
+			break
+		}
+		if port := pair[0].LocalAddr().(*net.UDPAddr).Port; port%2 != 0 {
+			err = fmt.Errorf("port %d is odd", port)
+		} else if pair[1], err = bindOne(host, port+1); err == nil {
 			for _, c := range pair {
 				_ = c.SetWriteBuffer(udpBuffer) // what the system allows
 			}
 			return pair, nil
 		}
+		_ = pair[0].Close()
 	}
 	return pair, fmt.Errorf("no free pair of UDP ports for RTP was found: %w", err)
-}
-
-func tryPair(host string) (pair [2]*net.UDPConn, err error) {
-	first, err := bindOne(host, 0)
-	if err != nil {
-		return pair, err
-	}
-	port := first.LocalAddr().(*net.UDPAddr).Port
-	if port%2 != 0 {
-		_ = first.Close()
-		port-- // as likely to be free as any
-		if first, err = bindOne(host, port); err != nil {
-			return pair, err
-		}
-	}
-	second, err := bindOne(host, port+1)
-	if err != nil {
-		_ = first.Close()
-		return pair, err
-	}
-	return [2]*net.UDPConn{first, second}, nil
 }
 
 func bindOne(host string, port int) (*net.UDPConn, error) {

@@ -258,9 +258,10 @@ func (s *session) carryUDP(ctx context.Context, f *layoutFeed) error {
 func (s *session) addresses() (to [maxMedia][2]netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	client := s.request.Remote.Addr()
 	for i, p := range s.ports {
 		if p[0] > 0 && p[0] < 1<<16 && p[1] > 0 && p[1] < 1<<16 {
-			to[i] = [2]netip.AddrPort{withPort(s.request.Remote, p[0]), withPort(s.request.Remote, p[1])}
+			to[i] = [2]netip.AddrPort{netip.AddrPortFrom(client, uint16(p[0])), netip.AddrPortFrom(client, uint16(p[1]))}
 		}
 	}
 	return to

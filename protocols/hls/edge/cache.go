@@ -9,11 +9,10 @@ import (
 type cache struct {
 	limit int64 // in bytes
 
-	mu     sync.Mutex
-	size   int64                    // in bytes; guarded by mu
-	files  map[string]*list.Element // of cachedFile, by key; guarded by mu
-	used   list.List                // the most recently used first; guarded by mu
-	closed bool                     // guarded by mu
+	mu    sync.Mutex
+	size  int64                    // in bytes; guarded by mu
+	files map[string]*list.Element // of cachedFile, by key; guarded by mu
+	used  list.List                // the most recently used first; guarded by mu
 }
 
 type cachedFile struct {
@@ -37,7 +36,7 @@ func (c *cache) get(key string) []byte {
 func (c *cache) put(key string, body []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.files[key] != nil || int64(len(body)) > c.limit {
+	if c.files[key] != nil || int64(len(body)) > c.limit {
 		return
 	}
 	if c.files == nil {
@@ -50,14 +49,4 @@ func (c *cache) put(key string, body []byte) {
 		delete(c.files, oldest.key)
 		c.size -= int64(len(oldest.body))
 	}
-}
-
-// close empties the cache, and keeps it empty.
-func (c *cache) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	clear(c.files)
-	c.used.Init()
-	c.size = 0
 }

@@ -90,11 +90,10 @@ func New(silence time.Duration, transport http.RoundTripper, log *slog.Logger) *
 	return c
 }
 
-// Close ends the requests that are under way, and empties the cache.
+// Close ends the requests that are under way.
 func (c *Client) Close() {
 	c.cancel()
 	c.http.CloseIdleConnections()
-	c.cache.close()
 }
 
 // Cached returns a file that has been fetched, or nil.
