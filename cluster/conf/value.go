@@ -17,7 +17,7 @@ type value struct {
 	defaultText string // the default, as the file would say it; empty for none
 
 	// read stores the words of a directive c, which stands in the block b, in the model. For a directive that has a block of
-	// its own, open returns that block. A directive that is not supported has neither.
+	// its own, open returns that block. Rows from unsupportedRows have neither.
 	read func(r *reader, b *block, c *call)
 	open func(r *reader, b *block, c *call) *block
 
