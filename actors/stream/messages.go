@@ -33,7 +33,8 @@ type Input struct {
 // Messages to the supervisor of all streams. It hands them to the stream that they name, and makes that stream if it does
 // not exist.
 type (
-	// Configure replaces the specifications of all streams. A stream whose specification did not change is not touched.
+	// Configure replaces the specifications of all streams. A stream whose specification did not change is not touched. The
+	// specification without a name is that of the streams which no other names, such as those that are relayed.
 	Configure struct{ Specs []Spec }
 
 	// Capture starts the stream's own inputs, or lets a publisher in.

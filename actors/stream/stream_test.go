@@ -13,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"weir/actors/act"
+	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/actors/packager"
 	"weir/actors/stream"
@@ -244,6 +245,31 @@ func TestStreamThatNobodyNeedsIsLetGoAndComesBack(t *testing.T) {
 			t.Error("the stream that was wanted again is the one that had ended")
 		}
 		b.end()
+	})
+}
+
+// A ring of four access units holds none of the pictures that a viewer left unread for a minute.
+func TestHubOfAStreamThatNoSpecificationNamesIsThatOfTheOneWithoutName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			units int
+			drops bool
+		}{{4, true}, {0, false}} {
+			b := newBench(t, stream.Spec{Hub: hub.Config{Units: tt.units}})
+			live := b.want("far", false)
+			feed := live.Hub.Units()
+			time.Sleep(time.Minute)
+			for range 3 {
+				if _, _, err := feed.Next(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := live.Hub.Dropped() > 0; got != tt.drops {
+				t.Errorf("a ring of %d access units: viewers missed some: %t, want %t", tt.units, got, tt.drops)
+			}
+			feed.Close()
+			b.end()
+		}
 	})
 }
 

@@ -116,12 +116,8 @@ func (s *streams) send(ctx actor.Context, name string, msg any) {
 	}
 	pid := s.holders[name]
 	if pid == nil {
-		spec, ok := s.specs[name]
-		if !ok {
-			spec = Spec{Name: name}
-		}
 		var err error
-		pid, err = ctx.SpawnNamed(holderProps(s.Env, s.cfg, spec), ActorName(name))
+		pid, err = ctx.SpawnNamed(holderProps(s.Env, s.cfg, specOf(s.specs, name)), ActorName(name))
 		if err != nil {
 			s.Env.Event(refused(name, err))
 			return
@@ -162,7 +158,7 @@ func (s *streams) configure(ctx actor.Context, specs []Spec) {
 	next := byName(specs)
 	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
 		pid := s.holders[name]
-		if s.ending[name] == nil && !same(s.specs[name], next[name]) {
+		if s.ending[name] == nil && !same(specOf(s.specs, name), specOf(next, name)) {
 			s.stop(ctx, name, pid)
 			stopped := Status{Stream: name, State: Stopped}
 			s.Env.Event(changed(stopped))
@@ -178,6 +174,16 @@ func byName(specs []Spec) map[string]Spec {
 		m[s.Name] = s
 	}
 	return m
+}
+
+// specOf returns the specification of the stream of that name.
+func specOf(specs map[string]Spec, name string) Spec {
+	spec, ok := specs[name]
+	if !ok {
+		spec = specs[""]
+		spec.Name = name
+	}
+	return spec
 }
 
 // same says whether two specifications are equal. Sources are functions and cannot be compared; an input is identified by

@@ -9,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"weir/actors"
+	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/actors/stream"
 	"weir/cluster/conf"
@@ -47,12 +48,12 @@ func (n *Node) reserved(name string) error { return conf.CheckName(name, n.file(
 
 // specs converts the streams of a file for the actor that supervises streams.
 func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
-	var specs []stream.Spec
+	specs := []stream.Spec{{Hub: hubOf(f.Delivery)}} // of streams that only other nodes' files name
 	for _, s := range f.Streams {
 		if s.Disabled {
 			continue
 		}
-		spec := stream.Spec{Name: s.Name}
+		spec := stream.Spec{Name: s.Name, Hub: hubOf(s.Delivery)}
 		for _, in := range s.Inputs {
 			if in.Scheme == "publish" { // a session brings the media
 				spec.Published = true
@@ -64,12 +65,17 @@ func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
 			}
 			spec.Inputs = append(spec.Inputs, streamInput)
 		}
-		if s.Latency != conf.DefaultLatency {
-			spec.Hub.Tick = s.Latency
-		}
 		specs = append(specs, spec)
 	}
 	return specs, nil
+}
+
+// hubOf converts what the file says about a stream's hub. What is left zero is the hub's default, or the simulator's.
+func hubOf(d conf.Delivery) (c hub.Config) {
+	if d.Latency != conf.DefaultLatency {
+		c.Tick = d.Latency
+	}
+	return c
 }
 
 // input converts an input of a stream, and makes its source.

@@ -201,8 +201,12 @@ func (s *servers) listeners(env act.Env) []actors.Child {
 	children := make([]actors.Child, 0, len(s.sockets.list))
 	for _, k := range s.sockets.list {
 		name := k.of.Directive() + ":" + k.addr
+		server := s.listening[k.of.Protocol]
+		if server == nil {
+			panic("no server is made for the listener of " + k.of.Title)
+		}
 		children = append(children, actors.Child{Name: name, Props: listener.Props(env, listener.Config{
-			Name: name, Open: k.open, Serve: s.listening[k.of.Protocol].Serve,
+			Name: name, Open: k.open, Serve: server.Serve,
 		})})
 	}
 	return children

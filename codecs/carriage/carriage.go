@@ -201,6 +201,16 @@ func Of(c codecs.Codec) *Row {
 	return &rows[c]
 }
 
+// FourCCs lists the codecs that Enhanced RTMP can carry here, by their names in it.
+func FourCCs() (names []string) {
+	for i := range rows {
+		if name := rows[i].FLV.FourCC; name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Find returns the first codec whose row matches, or zero.
 func Find(match func(c codecs.Codec, r *Row) bool) codecs.Codec {
 	for i := range rows {

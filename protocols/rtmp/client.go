@@ -171,7 +171,7 @@ func (c *Client) open() error {
 			{Key: "type", Value: "nonprivate"},
 			{Key: "flashVer", Value: c.agent},
 			{Key: "tcUrl", Value: c.tcURL()},
-			{Key: "fourCcList", Value: []any{"avc1", "hvc1", "av01", "mp4a", "Opus", ".mp3", "ac-3"}},
+			{Key: "fourCcList", Value: fourCCs()},
 		}), nil)
 	if err := c.write(b); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"weir/codecs/carriage"
 	"weir/codecs/flv/amf"
 	"weir/protocols"
 	"weir/protocols/listen"
@@ -71,9 +72,17 @@ func (g connect) capabilities() amf.Object {
 		return nil
 	}
 	return amf.Object{
-		{Key: "fourCcList", Value: []any{"avc1", "hvc1", "av01", "mp4a", "Opus", ".mp3", "ac-3"}},
+		{Key: "fourCcList", Value: fourCCs()},
 		{Key: "capsEx", Value: 4}, // ModEx
 	}
+}
+
+// fourCCs is the fourCcList of Enhanced RTMP.
+func fourCCs() (list []any) {
+	for _, name := range carriage.FourCCs() {
+		list = append(list, name)
+	}
+	return list
 }
 
 var errName = errors.New("the stream name must be valid UTF-8 without control characters, and not empty")
