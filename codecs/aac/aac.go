@@ -7,6 +7,7 @@ package aac
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
@@ -81,15 +82,20 @@ func NewADTS(config []byte) (ADTS, error) {
 	if c.FrameLengthFlag {
 		return ADTS{}, errors.New("ADTS has no access units of 960 samples")
 	}
-	packets := mpeg4audio.ADTSPackets{{Type: c.Type, SampleRate: c.SampleRate, ChannelConfig: c.ChannelConfig}}
-	b, err := packets.Marshal()
-	if err != nil {
-		return ADTS{}, fmt.Errorf("ADTS: %w", err)
+	index := slices.Index(sampleRates[:], c.SampleRate)
+	if index < 0 || c.Type < 1 || c.Type > 4 {
+		return ADTS{}, fmt.Errorf("ADTS has no audio object type %d at %d Hz", c.Type, c.SampleRate)
 	}
-	header := [ADTSHeaderSize]byte(b)
-	header[4], header[5] = 0, header[5]&0x1f // the length, which [ADTS.Header] adds
-	return ADTS{header}, nil
+	return ADTS{[ADTSHeaderSize]byte{
+		0xff, 0xf1, // syncword, MPEG-4, no CRC
+		byte(c.Type-1)<<6 | byte(index)<<2 | c.ChannelConfig>>2&1,
+		c.ChannelConfig << 6,
+		0, 0x1f, 0xfc, // buffer fullness 0x7ff: variable rate
+	}}, nil
 }
+
+// sampleRates is indexed by samplingFrequencyIndex (ISO/IEC 14496-3, table 1.18).
+var sampleRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 
 // Header is the header for an access unit of size bytes, which is at most [MaxADTS].
 func (a ADTS) Header(size int) [ADTSHeaderSize]byte {

@@ -31,11 +31,12 @@ func configBox(name string, config []byte) mp4.Box {
 
 // setsTS demands a delimiter in each access unit, as ISO/IEC 13818-1 does (2.14.1 and 2.17.1).
 func setsTS(s *nal.Syntax, streamType byte) func(codecs.Track) (TS, error) {
+	delimiter := nal.AppendAnnexB(nil, s.Delimiter)
 	return func(t codecs.Track) (TS, error) {
 		sets, err := s.Carried(t.Config)
 		return TS{
 			StreamType: streamType, StreamID: 0xe0,
-			Delimiter: nal.AppendAnnexB(nil, s.Delimiter), Parameters: nal.AppendAnnexB(nil, sets...),
+			Delimiter: delimiter, Parameters: nal.AppendAnnexB(nil, sets...),
 		}, err
 	}
 }

@@ -1,6 +1,10 @@
 package mpegts
 
-import "weir/codecs"
+import (
+	"slices"
+
+	"weir/codecs"
+)
 
 const (
 	packetSize = 188
@@ -197,7 +201,7 @@ func (m *muxer) compose(p *pes) {
 	if length > 0xffff {
 		length = 0 // unbounded, as video may be
 	}
-	b := append(m.scratch[:0], 0, 0, 1, p.track.StreamID, byte(length>>8), byte(length))
+	b := append(slices.Grow(m.scratch[:0], h+p.size), 0, 0, 1, p.track.StreamID, byte(length>>8), byte(length))
 	b = append(b, 0x84) // data_alignment_indicator: an access unit starts here
 	if au.PTS == au.DTS {
 		b = appendTimestamp(append(b, 0x80, byte(h-9)), 2, au.PTS)

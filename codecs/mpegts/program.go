@@ -108,7 +108,7 @@ func (e *elementary) append(dst []byte, au *codecs.AccessUnit) []byte {
 			dst = append(dst, e.Parameters...)
 		}
 		for u := range nal.Units(au.Payload) {
-			dst = nal.AppendAnnexB(dst, u)
+			dst = append(append(dst, 0, 0, 0, 1), u...) // a start code, ITU-T H.264 and H.265, annex B
 		}
 		return dst
 	}
