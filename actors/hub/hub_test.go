@@ -97,18 +97,25 @@ func TestViewerStartsAtTheNewestRandomAccessPoint(t *testing.T) {
 	})
 }
 
+// behind makes a hub with a ring of so many access units, and a viewer that has read the first picture of 106.
+func behind(t *testing.T, units int) (h *hub.Hub, w *hub.Writer, f listen.UnitFeed) {
+	t.Helper()
+	h = hub.New("a", hub.Config{Units: units})
+	w = h.NewWriter(hub.WriterConfig{})
+	w.SetTracks(codecs.Tracks{video})
+	write(t, w, pictures(0, 0, 0)...)
+	f = h.Units()
+	t.Cleanup(f.Close)
+	drain(t, f)
+	write(t, w, pictures(1, 105, 0)...)
+	time.Sleep(time.Second)
+	return h, w, f
+}
+
 // The ring is shorter than a GOP, so no random access point is left in it: what comes before the next one is missed too.
 func TestViewerThatWaitsForARandomAccessPointMissesWhatComesBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := hub.New("a", hub.Config{Units: 4})
-		w := h.NewWriter(hub.WriterConfig{})
-		w.SetTracks(codecs.Tracks{video})
-		write(t, w, pictures(0, 0, 0)...)
-		f := h.Units()
-		defer f.Close()
-		drain(t, f)
-		write(t, w, pictures(1, 105, 0)...)
-		time.Sleep(time.Second)
+		h, w, f := behind(t, 4)
 		if got := drain(t, f); len(got) != 0 {
 			t.Errorf("the viewer got %v before a random access point", got)
 		}
@@ -131,15 +138,7 @@ func TestViewerThatWaitsForARandomAccessPointMissesWhatComesBefore(t *testing.T)
 
 func TestTooSlowViewerGoesOnAtARandomAccessPointAndIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := hub.New("a", hub.Config{Units: 32})
-		w := h.NewWriter(hub.WriterConfig{})
-		w.SetTracks(codecs.Tracks{video})
-		write(t, w, pictures(0, 0, 0)...)
-		f := h.Units()
-		defer f.Close()
-		drain(t, f)
-		write(t, w, pictures(1, 105, 0)...)
-		time.Sleep(time.Second)
+		h, _, f := behind(t, 32)
 		if got, want := drain(t, f), dtsOf(pictures(100, 105, 0)); !slices.Equal(got, want) {
 			t.Errorf("slow viewer got %v, want %v", got, want)
 		}

@@ -22,6 +22,7 @@ import (
 	"weir/cluster/identity"
 	"weir/cluster/wire"
 	"weir/protocols"
+	"weir/protocols/listen/listentest"
 )
 
 // boom makes the actor that takes it panic.
@@ -235,7 +236,10 @@ func (p *proc) must(t *testing.T, o order) account {
 // threeNodes starts three nodes of one file, which is given their HTTP ports.
 func threeNodes(t *testing.T, streams func(entry [3]string) string) (nodes [3]*proc) {
 	t.Helper()
-	entry := [3]string(freeAddresses(t, 3))
+	var entry [3]string
+	for i, port := range listentest.Ports(t, 3) {
+		entry[i] = fmt.Sprintf("127.0.0.1:%d", port)
+	}
 	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"
 	for _, e := range entry {
 		text += "peer " + e + " { fetch_timeout 500; stale_timeout 3000; }\n"

@@ -15,11 +15,12 @@ import (
 	"time"
 
 	"weir/cluster/srs/srstest"
+	"weir/protocols/listen/listentest"
 	"weir/protocols/rtmp"
 )
 
 // dead is an address at which no socket listens.
-func dead(t *testing.T) string { return freeAddresses(t, 1)[0] }
+func dead(t *testing.T) string { return fmt.Sprintf("127.0.0.1:%d", listentest.Ports(t, 1)[0]) }
 
 // hole is an address that accepts connections and says nothing.
 func hole(t *testing.T) string {

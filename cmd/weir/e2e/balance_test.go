@@ -25,6 +25,8 @@ import (
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
+
+	"weir/protocols/listen/listentest"
 )
 
 // stay does not follow redirects.
@@ -37,7 +39,7 @@ var stay = &http.Client{
 // interface. They are no peers of each other.
 func seedServers(t *testing.T) (c *cluster, records string) {
 	t.Helper()
-	ports := freePorts(t, 3)
+	ports := listentest.Ports(t, 3)
 	dir := t.TempDir()
 	records = filepath.Join(dir, "records")
 	text := fmt.Sprintf(`# Global settings:

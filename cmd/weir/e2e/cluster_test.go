@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"weir/protocols/listen/listentest"
 )
 
 // binary is the program under test; empty until TestMain has built it.
@@ -92,29 +92,6 @@ type cluster struct {
 	nodes []*node
 }
 
-// freePorts returns so many free ports of the loopback interface. They are below those that systems give to outgoing
-// connections, of which one could take the port of a node that is down for a while.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	const lowest, highest = 20000, 32000
-	ports := make([]int, 0, n)
-	for p, tried := lowest+rand.IntN(highest-lowest), 0; len(ports) < n; p, tried = p+1, tried+1 {
-		if tried > highest-lowest {
-			t.Fatal("no ports are free")
-		}
-		if p == highest {
-			p = lowest
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		ports = append(ports, p)
-	}
-	return ports
-}
-
 // start runs so many nodes, named n1, n2 and so on. config makes the file of each from the HTTP ports of all.
 func start(t *testing.T, count int, config func(i int, ports []int) string) *cluster {
 	t.Helper()
@@ -123,7 +100,7 @@ func start(t *testing.T, count int, config func(i int, ports []int) string) *clu
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3*count)
+	ports := listentest.Ports(t, 3*count)
 	c := &cluster{t: t}
 	for i := range count {
 		file := filepath.Join(dir, fmt.Sprintf("n%d.conf", i+1))

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"weir/protocols/listen/listentest"
 )
 
 // A tsServer answers every request with the transport stream of an ffmpeg of its own, for as long as the client stays.
@@ -29,7 +31,7 @@ type tsServer struct {
 
 func newTSServer(t *testing.T) *tsServer {
 	t.Helper()
-	s := &tsServer{t: t, addr: fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])}
+	s := &tsServer{t: t, addr: fmt.Sprintf("127.0.0.1:%d", listentest.Ports(t, 1)[0])}
 	s.on()
 	t.Cleanup(s.off)
 	return s
