@@ -4,6 +4,7 @@ import (
 	"iter"
 	"time"
 
+	"weir/actors/packager"
 	"weir/cluster/control"
 	"weir/cluster/owner"
 )
@@ -50,13 +51,14 @@ type feed struct {
 	upAt  time.Duration // when its first access unit came, by true time; -1 before
 	turns int           // how often its source has fallen silent or come back
 
-	first  int64         // number of its first segment
-	anchor time.Duration // when that began, by true time
-	media  control.Media // what its node knew of the numbering at its start
-	least  int64         // the number that the owner before it has said to begin with
-	to     *machine      // the owner after it, once it stops
-	ref    any           // what the process needs of it
-	claim  owner.Claim   // of a publisher that has not begun
+	first    int64         // number of its first segment
+	anchor   time.Duration // when that began, by true time
+	media    control.Media // what its node knew of the numbering at its start
+	numbered int           // how often its node was told how segments are numbered
+	least    int64         // the number that the owner before it has said to begin with
+	to       *machine      // the owner after it, once it stops
+	ref      any           // what the process needs of it
+	claim    owner.Claim   // of a publisher that has not begun
 }
 
 // delivers says whether its media flows.
@@ -243,7 +245,7 @@ func (w *world) handWindow(f *feed) {
 			g.least = max(g.least, next)
 		case g.current() < next:
 			g.first, g.anchor = next, w.now
-			to.process.renumbered(g)
+			g.keepNumbered()
 		}
 	})
 }
@@ -265,6 +267,22 @@ func (w *world) segments(f *feed) {
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
 	}
+}
+
+// keepNumbered tells the control plane how segments are numbered, now and, as a packager does, whenever what it was told
+// does not hold any more. The segments here are all of one length, so that only age ends what it was told.
+func (f *feed) keepNumbered() {
+	m := f.m
+	now := m.clock.at(m.w.now)
+	told := packager.Anchor{Number: f.current(), Period: m.w.segment, At: now}
+	f.numbered++
+	n := f.numbered
+	m.process.renumbered(f)
+	m.timer(told.Until()-now, func() {
+		if n == f.numbered && m.captures[f.s.index].feed == f && f.state == control.Running {
+			f.keepNumbered()
+		}
+	})
 }
 
 // mediaNow is what a packager tells the control plane.

@@ -320,7 +320,7 @@ func (p *actorProcess) up(f *feed) {
 	}
 	if f.m.captures[f.s.index].feed == f && p.node != nil {
 		p.w.actors.run()
-		p.renumbered(f)
+		f.keepNumbered()
 	}
 }
 

@@ -280,7 +280,7 @@ func (c *core) up(f *feed) {
 	c.m.line("up").text("stream", f.s.name).causes()
 	c.step(control.CaptureUp{Stream: f.s.name}, "")
 	if c.m.captures[f.s.index].feed == f && f.state == control.Running {
-		c.renumbered(f)
+		f.keepNumbered()
 	}
 }
 

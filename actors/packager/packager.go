@@ -42,8 +42,8 @@ type Past struct {
 }
 
 // Numbered tells the parent the number of the segment that is being cut, for how long it has been, and how long segments
-// last. It is sent at the start, and when the number differs by more than one from that which followed from the last
-// Numbered. It is not sent of a stream that is a function of time, whose numbers follow from the time.
+// last. It is sent at the start, and whenever the one sent before no longer holds: see [Anchor]. It is not sent of a stream
+// that is a function of time, whose numbers follow from the time.
 type Numbered struct {
 	Number      int64
 	Period, Age time.Duration
@@ -56,12 +56,10 @@ type Finish struct{}
 // Finished tells the parent that the store gets no further segments.
 type Finished struct{}
 
-// cut says, from the goroutine of an incarnation, which segment is being cut since an instant.
+// cut says, from the goroutine of an incarnation, which segment is being cut.
 type cut struct {
-	of     *packager
-	number int64
-	period time.Duration
-	at     time.Duration
+	of *packager
+	Anchor
 }
 
 // Props describes the packager of one stream.
@@ -79,9 +77,9 @@ type packager struct {
 	past   Past
 	task   *act.Task
 	finish context.CancelFunc
-	ending bool // it has been told to finish
-	over   bool // the goroutine has returned
-	told   cut  // of the last Numbered; its number is zero before the first
+	ending bool   // it has been told to finish
+	over   bool   // the goroutine has returned
+	told   Anchor // of the last Numbered
 }
 
 // Receive implements [actor.Actor].
@@ -98,15 +96,15 @@ func (p *packager) Receive(ctx actor.Context) {
 		o.Finish, p.finish = context.WithCancel(context.Background())
 		if p.past.Backfill == nil {
 			root, self := ctx.ActorSystem().Root, ctx.Self()
-			o.Cut = func(number int64, period time.Duration) { root.Send(self, cut{p, number, period, p.env.Now()}) }
+			o.Cut = func(number int64, period time.Duration) { root.Send(self, cut{p, Anchor{number, period, p.env.Now()}}) }
 		}
 		p.task = p.env.Go(ctx.Self(), func(c context.Context) error {
 			return cmaf.Pack(c, p.source.Units(), p.store, o)
 		})
 	case cut:
-		if m.of == p && !p.told.predicts(m) {
-			p.told = m
-			ctx.Send(ctx.Parent(), Numbered{m.number, m.period, p.env.Now() - m.at})
+		if m.of == p && !p.told.Holds(m.Anchor) {
+			p.told = m.Anchor
+			ctx.Send(ctx.Parent(), Numbered{m.Number, m.Period, p.env.Now() - m.At})
 		}
 	case Finish:
 		p.ending = true
@@ -128,13 +126,4 @@ func (p *packager) Receive(ctx actor.Context) {
 		p.task.Stop()
 		p.finish()
 	}
-}
-
-// predicts says whether the number of next follows from c within one.
-func (c cut) predicts(next cut) bool {
-	if c.number == 0 || c.period <= 0 {
-		return false
-	}
-	d := next.number - c.number - int64((next.at-c.at)/c.period)
-	return d >= -1 && d <= 1
 }

@@ -12,11 +12,10 @@ func (m Media) current(later Instant) int64 {
 // segment that is being cut by then, and one more because ages are rounded.
 func (m Media) After(later Instant) int64 { return m.current(later) + 2 }
 
-// remember keeps the newest anchor of the stream's numbering, of any owner. Of two that give one segment different ages the
-// greater is right: an anchor that is passed on seems younger by the time that this took, and by the time that its teller
-// slept.
-func (s *stream) remember(m Media, now Instant) {
-	at := now - Instant(m.Age)*Millisecond
+// remember keeps the newest anchor of the stream's numbering, of any owner, which was asked for at an instant. Of two that give
+// one segment different ages the greater is kept: an anchor seems younger by the time that its teller slept.
+func (s *stream) remember(m Media, asked Instant) {
+	at := asked - Instant(m.Age)*Millisecond
 	if s.Media != (Media{}) && (m.Sequence < s.Media.Sequence || m.Sequence == s.Media.Sequence && at >= s.MediaAt) {
 		return
 	}
@@ -56,10 +55,10 @@ func (n *Node) numberings() []Claim {
 }
 
 // recallNumberings takes in the numberings that an earlier instance of this node has made.
-func (n *Node) recallNumberings(claims []Claim) {
+func (n *Node) recallNumberings(claims []Claim, asked Instant) {
 	for i := range claims {
 		if s := n.byName[claims[i].Stream]; s != nil && claims[i].Media != nil && !s.active() {
-			s.remember(*claims[i].Media, n.now)
+			s.remember(*claims[i].Media, asked)
 		}
 	}
 }
