@@ -245,6 +245,9 @@ func (g *generator) groups() [][]string {
 	return slices.DeleteFunc(out, func(p []string) bool { return len(p) == 0 })
 }
 
+// Expand gives what the Random steps of a scenario stand for.
+func Expand(s *Scenario) []Step { return expand(s, nil) }
+
 // expand draws what the Random steps of a scenario stand for. Its steps all end within the time of theirs.
 func expand(s *Scenario, without []Fault) []Step {
 	var out []Step

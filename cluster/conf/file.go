@@ -55,6 +55,10 @@ type File struct {
 	// which one it is.
 	Remote Address
 
+	// RemoteAdvertise is the address at which the other nodes reach Remote, if it is not the one at which this node listens. A
+	// port that is not given is that of Remote.
+	RemoteAdvertise Address
+
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 
@@ -209,6 +213,11 @@ var addressDirectives = []directive{
 		name: "remote", in: inFile, value: single("[HOST:]PORT", func(f *File) *Address { return &f.Remote }, Address{}, parseListen, Address.words),
 		reload: Restart, defaultWords: "any free port", example: "10.0.0.1:7000", flag: &nodeFlag{placeholder: "[HOST:]PORT"},
 		doc: "Listen for the actors of other nodes.",
+	},
+	{
+		name: "remote_advertise", in: inFile, value: single("HOST[:PORT]", func(f *File) *Address { return &f.RemoteAdvertise }, Address{}, parsePeer, Address.Name),
+		reload: Restart, defaultWords: "the address of remote", example: "10.0.0.1:7000",
+		doc: "The address that this node tells the others for its actors, where a translator of addresses stands between them.",
 	},
 	{
 		name: "advertise", in: inFile, value: single("HOST[:PORT]", func(f *File) *Address { return &f.Advertise }, Address{}, parsePeer, Address.Name),

@@ -11,6 +11,9 @@ const masked = "****"
 // Masked gives the configuration as text, with defaults filled in, and with keys and passwords hidden.
 func (f *File) Masked() string { return f.render(true) }
 
+// Text gives the configuration as text of which [Parse] makes the same File. It holds keys and passwords.
+func (f *File) Text() string { return f.render(false) }
+
 // render gives the configuration as text. If mask is not set, [Parse] makes the same File of it.
 func (f *File) render(mask bool) string {
 	p := &printer{mask: mask, top: f.block()}

@@ -108,9 +108,11 @@ func (g *group) startRemote(sys *actor.ActorSystem, f *conf.File) (err error) {
 	if g.keys.Own().Zero() {
 		return nil
 	}
-	advertise := ""
-	if ip := net.ParseIP(f.Remote.Host); f.Remote.Host == "" || ip != nil && ip.IsUnspecified() {
-		advertise = g.reachable(f)
+	advertise := f.RemoteAdvertise.Name()
+	if ip := net.ParseIP(f.Remote.Host); f.RemoteAdvertise == (conf.Address{}) {
+		if advertise = ""; f.Remote.Host == "" || ip != nil && ip.IsUnspecified() {
+			advertise = g.reachable(f)
+		}
 	}
 	g.cluster, g.provider, g.stop, err = identity.Start(sys, identity.Options{
 		Listen: f.Remote.Addr(), Advertise: advertise, Keys: g.keys.Own(), KeysOf: g.keysOf, Others: g.keys.Accepted,

@@ -31,6 +31,7 @@ type SimCmd struct {
 	Swarm   SimSwarmCmd   `cmd:"" help:"Run groups of many sizes with faults drawn at random."`
 	Shrink  SimShrinkCmd  `cmd:"" help:"Make a failing scenario as small as possible."`
 	Replay  SimReplayCmd  `cmd:"" help:"Replay a journal of a node and find the first difference."`
+	Real    SimRealCmd    `cmd:"" help:"Run scenarios with real processes and compare them with the simulator."`
 	Whatif  SimWhatifCmd  `cmd:"" help:"Say what a crash would do to your configuration."`
 	Tune    SimTuneCmd    `cmd:"" help:"Compare timeouts by the length of gaps and by false take-overs per day."`
 	Mutants SimMutantsCmd `cmd:"" help:"Plant known faults into the rules and show that each is caught."`

@@ -6,6 +6,7 @@
 package fake
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,6 +31,10 @@ type Config struct {
 	Rate          int // access units of video per second, 1 to 60
 	Audio         Audio
 	SampleRate    int // 48000 or 44100
+
+	// GOP is the number of pictures from one random access point to the next; it divides those of four seconds. Zero means
+	// as many as two seconds have.
+	GOP int
 }
 
 // Parse reads a Config from the query of a fake:// URL, such as "size=1280x720&fps=50&audio=none". The parameters are
@@ -92,6 +97,8 @@ func (c Config) complete() (Config, error) {
 		c.SampleRate = 48000
 	}
 	switch {
+	case c.GOP < 0 || c.GOP > 0 && segmentSeconds*c.Rate%c.GOP != 0:
+		return Config{}, fmt.Errorf("%d pictures from one random access point to the next: must divide those of %d s", c.GOP, segmentSeconds)
 	case c.Width < 256 || c.Width > 1920 || c.Height < 144 || c.Height > 1088 || c.Width%2+c.Height%2 > 0:
 		return Config{}, fmt.Errorf("size=%dx%d: must be even and from 256x144 to 1920x1088", c.Width, c.Height)
 	case c.Rate < 1 || c.Rate > 60:
@@ -111,6 +118,7 @@ type Pattern struct {
 	tracks codecs.Tracks
 	layout *layout
 	grid   linear.Grid
+	gop    int64 // pictures from one random access point to the next
 }
 
 const (
@@ -125,7 +133,9 @@ func New(c Config) (*Pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pattern{config: c, layout: newLayout(c), grid: linear.NewGrid(unit, c.SampleRate)}
+	p := &Pattern{
+		config: c, layout: newLayout(c), grid: linear.NewGrid(unit, c.SampleRate), gop: int64(cmp.Or(c.GOP, gopSeconds*c.Rate)),
+	}
 	video, err := videoTrack(c)
 	if err != nil {
 		return nil, err
@@ -184,13 +194,13 @@ func (p *Pattern) video(msn int64) []*codecs.AccessUnit {
 	w := &writer{}
 	var before state
 	for index := msn * count; index < (msn+1)*count; index++ {
-		n := int(index % (gopSeconds * rate))
+		n := int(index % p.gop)
 		now := p.layout.state(index, p.config.Rate)
 		header := byte(nalSlice)
 		*w = writer{b: w.b[:0]}
 		if n == 0 {
 			header = nalIDR
-			p.layout.intra(w, &now, uint32(index/(gopSeconds*rate)&1))
+			p.layout.intra(w, &now, uint32(index/p.gop&1))
 		} else {
 			p.layout.inter(w, &before, &now, n)
 		}

@@ -1,7 +1,7 @@
 package fake
 
 // Index returns the number, counted from the Unix epoch, that an access unit of a test pattern carries in an SEI
-// message, so that tests can count access units wherever they come out. The payload is that of a
+// message, so that access units can be counted wherever they come out. The payload is that of a
 // [weir/codecs.AccessUnit]; it reports false for any other.
 func Index(payload []byte) (int64, bool) {
 	for len(payload) >= 5 {

@@ -1,0 +1,476 @@
+package real
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/cluster/conf"
+	"weir/protocols"
+	"weir/sim"
+)
+
+// bootLimit is how long a process may take until it listens.
+const bootLimit = 30 * time.Second
+
+// A node is one machine of the scenario.
+type node struct {
+	name    string
+	index   int
+	host    string
+	file    string // its configuration on the disk
+	journal string
+	log     string
+
+	mu      sync.Mutex // held while its process starts or ends
+	process *process   // nil while none runs
+	frozen  bool
+	pubs    []*publisher
+}
+
+// ports are those of every node, the same at each of the addresses.
+type ports struct{ http, rtmp, rtsp, actors, source int }
+
+// at gives the port of a protocol's listener.
+func (p *ports) at(listener protocols.Protocol) *int {
+	switch listener {
+	case protocols.RTMP:
+		return &p.rtmp
+	case protocols.RTSP:
+		return &p.rtsp
+	}
+	return &p.http
+}
+
+// A group is the processes of a run, with everything around them.
+type group struct {
+	s       *sim.Scenario
+	program string
+	dir     string
+	ports   ports
+	pattern *pattern
+	sources *sources
+	nodes   []*node
+	links   []*link // by [group.link]
+	fronts  []*front
+	base    behaviour // of links without faults
+	zero    time.Time // what times count from
+	ready   time.Time // when all nodes listened first
+	queue   []due     // what the goroutine of the steps does next
+	running sync.WaitGroup
+	rng     *rand.Rand // for what is drawn while it runs; belongs to the goroutine that does the steps
+
+	faults []*fault // that are on; belong to the goroutine that does the steps
+
+	mu      sync.Mutex
+	done    []sim.Step // what was done, when it took effect
+	frozen  []frozen
+	told    []told
+	errs    []error
+	viewers []*viewer
+	boots   []time.Duration // how long each process took until it listened
+}
+
+// frozen is a time in which a process was paused.
+type frozen struct {
+	node     string
+	from, to time.Time // to is zero while it is
+}
+
+// A front accepts the connections to the actors of a node, for all links that lead there.
+type front struct {
+	g        *group
+	to       *node
+	at       string
+	mu       sync.Mutex
+	listener net.Listener
+}
+
+// newGroup prepares a run: files, links and sources, but no process.
+func newGroup(s *sim.Scenario, program, dir string) (*group, error) {
+	if runtime.GOOS != "linux" {
+		return nil, errors.New("real processes can be simulated on Linux only: all of 127.0.0.0/8 has to be loopback, and /proc has to say who has opened a connection")
+	}
+	if len(s.Nodes) > maxNodes {
+		return nil, fmt.Errorf("the group has %d nodes, of which at most %d can be real", len(s.Nodes), maxNodes)
+	}
+	g := &group{s: s, program: program, dir: dir, rng: rand.New(rand.NewPCG(s.Seed, 2))}
+	g.base = behaviour{delay: s.Net.Delay, loss: s.Net.Loss}
+	if s.Net.Delay == (sim.Range{}) {
+		g.base.delay = sim.Range{Min: time.Millisecond, Max: 50 * time.Millisecond}
+	}
+	hosts := []string{sourceHost}
+	for i := range s.Nodes {
+		hosts = append(hosts, nodeHost(i), actorsHost(i))
+		for j := range s.Nodes {
+			hosts = append(hosts, linkHost(i, j))
+		}
+	}
+	free, err := freePorts(5, hosts)
+	if err != nil {
+		return nil, err
+	}
+	g.ports = ports{free[0], free[1], free[2], free[3], free[4]}
+	if g.pattern, err = newPattern(); err != nil {
+		return nil, err
+	}
+	for i, name := range s.Nodes {
+		base := filepath.Join(dir, fmt.Sprintf("n%d", i+1))
+		g.nodes = append(g.nodes, &node{name: name, index: i, host: nodeHost(i), file: base + ".conf", journal: base + ".journal", log: base + ".log"})
+	}
+	up := s.Capture.Up
+	if up == (sim.Range{}) {
+		up = sim.Range{Min: 500 * time.Millisecond, Max: 500 * time.Millisecond}
+	}
+	if g.sources, err = newSources(address(sourceHost, g.ports.source), up, s.Seed, g.pattern, g.who); err != nil {
+		return nil, err
+	}
+	g.addLinks()
+	for _, n := range g.nodes {
+		if err := g.write(n, g.fileOf(n)); err != nil {
+			g.sources.close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g *group) addLinks() {
+	n := len(g.nodes)
+	g.links = make([]*link, n*n)
+	for _, a := range g.nodes {
+		for _, b := range g.nodes {
+			g.links[a.index*n+b.index] = &link{
+				from: a, to: b, at: address(linkHost(a.index, b.index), g.ports.http), upstream: address(b.host, g.ports.http),
+				rng: rand.New(rand.NewPCG(g.s.Seed, uint64(a.index*n+b.index))), now: g.base, changed: make(chan struct{}), conns: map[*relayed]struct{}{},
+			}
+		}
+	}
+	for _, l := range g.links {
+		l.back = g.link(l.to, l.from)
+	}
+	for _, n := range g.nodes {
+		g.fronts = append(g.fronts, &front{g: g, to: n, at: address(actorsHost(n.index), g.ports.actors)})
+	}
+}
+
+func (g *group) link(from, to *node) *link { return g.links[from.index*len(g.nodes)+to.index] }
+
+// node gives the node of a name; nil if there is none.
+func (g *group) node(name string) *node {
+	i := slices.IndexFunc(g.nodes, func(n *node) bool { return n.name == name })
+	if i < 0 {
+		return nil
+	}
+	return g.nodes[i]
+}
+
+// pick gives the nodes of a list; all for nil.
+func (g *group) pick(names []string) []*node {
+	if names == nil {
+		return g.nodes
+	}
+	var list []*node
+	for _, name := range names {
+		if n := g.node(name); n != nil {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// fileOf is the configuration of a node in the scenario.
+func (g *group) fileOf(n *node) *conf.File {
+	if f := g.s.Files[n.name]; f != nil {
+		return f
+	}
+	return g.s.Files[""]
+}
+
+// streams are the names of the streams of a file.
+func streams(f *conf.File, want func(published bool) bool) (names []string) {
+	for _, s := range f.Streams {
+		if len(s.Inputs) > 0 && !s.Disabled && want(s.Inputs[0].Scheme == "publish") {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// write writes a configuration to the disk of a node, with the addresses of the run.
+func (g *group) write(n *node, from *conf.File) error {
+	f := *from
+	f.Peers = slices.Clone(from.Peers)
+	for i := range f.Peers {
+		p := &f.Peers[i]
+		to := g.node(p.Name())
+		if to == nil {
+			to = g.node(p.Host)
+		}
+		switch {
+		case to == nil:
+			p.APIURL = "http://" + address(linkHost(n.index, maxNodes), g.ports.http) // where nobody listens
+		case to == n:
+			p.APIURL = "http://" + address(n.host, g.ports.http)
+		default:
+			p.APIURL = "http://" + address(linkHost(n.index, to.index), g.ports.http)
+		}
+		p.Private, p.Public, p.PublicGiven = p.APIURL, p.APIURL, true
+		if to != nil {
+			p.Public = "http://" + address(to.host, g.ports.http)
+		}
+	}
+	timeout := g.s.Capture.Timeout
+	if timeout == 0 {
+		timeout = 10 * time.Second
+	}
+	f.Streams = slices.Clone(from.Streams)
+	for i := range f.Streams {
+		s := &f.Streams[i]
+		if len(s.Inputs) == 0 || s.Inputs[0].Scheme != "fake" {
+			continue
+		}
+		s.Inputs = []conf.Input{{
+			URL: g.sources.url(s.Name), Scheme: "tshttp", Address: "http" + g.sources.url(s.Name)[len("tshttp"):], Form: conf.TS, Priority: 1,
+			SourceTimeout: timeout,
+		}}
+	}
+	f.Journal = n.journal
+	f.Remote = conf.Address{Host: n.host, Port: g.ports.actors}
+	f.RemoteAdvertise = conf.Address{Host: actorsHost(n.index), Port: g.ports.actors}
+	f.Listeners = map[protocols.Protocol][]conf.Listen{}
+	for _, p := range []protocols.Protocol{protocols.HTTP, protocols.RTMP, protocols.RTSP} {
+		f.Listeners[p] = []conf.Listen{{Address: conf.Address{Host: n.host, Port: *g.ports.at(p)}}}
+	}
+	if f.Name == "" {
+		f.Name = n.name
+	}
+	next := n.file + ".new" // renamed, so that the node never reads half of it
+	if err := os.WriteFile(next, []byte(f.Text()), 0o600); err != nil {
+		return fmt.Errorf("writing the configuration of %s: %w", n.name, err)
+	}
+	if err := os.Rename(next, n.file); err != nil {
+		return fmt.Errorf("writing the configuration of %s: %w", n.name, err)
+	}
+	return nil
+}
+
+// who is the node whose process has opened a connection; empty if none has.
+func (g *group) who(from, to net.Addr) string {
+	var pids []int
+	names := map[int]string{}
+	for _, n := range g.nodes {
+		n.mu.Lock()
+		if n.process != nil && !n.process.over() {
+			pids = append(pids, n.process.pid())
+			names[n.process.pid()] = n.name
+		}
+		n.mu.Unlock()
+	}
+	pid, err := opener(from, to, pids)
+	if err != nil {
+		return ""
+	}
+	return names[pid]
+}
+
+// since is the time since the beginning of the run.
+func (g *group) since() time.Duration { return time.Since(g.zero) }
+
+// did notes that something was done now.
+func (g *group) did(a sim.Action) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.done = append(g.done, sim.Step{At: g.since(), Action: a})
+}
+
+func (g *group) failed(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.errs = append(g.errs, err)
+}
+
+// boot starts the process of a node that runs none, and returns when it listens.
+func (g *group) boot(ctx context.Context, n *node) {
+	n.mu.Lock()
+	if n.process != nil {
+		n.mu.Unlock()
+		return
+	}
+	began := time.Now()
+	p, err := start(g.program, []string{"node", "--config", n.file, "--log", "debug"}, n.log)
+	if err != nil {
+		n.mu.Unlock()
+		g.failed(err)
+		return
+	}
+	n.process, n.frozen = p, false
+	n.mu.Unlock()
+	g.running.Go(func() {
+		<-p.ended
+		g.ended(n, p)
+	})
+	for !p.over() && ctx.Err() == nil {
+		if c, err := net.DialTimeout("tcp", address(n.host, g.ports.http), time.Second); err == nil {
+			_ = c.Close()
+			g.reachable(n, true)
+			g.mu.Lock()
+			g.boots = append(g.boots, time.Since(began))
+			g.mu.Unlock()
+			g.did(sim.Restart{Nodes: []string{n.name}})
+			return
+		}
+		if time.Since(began) > bootLimit {
+			g.failed(fmt.Errorf("%s does not listen after %v", n.name, bootLimit))
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// ended is told that a process has ended, whoever ended it.
+func (g *group) ended(n *node, p *process) {
+	n.mu.Lock()
+	mine := n.process == p
+	if mine {
+		n.process = nil
+	}
+	n.mu.Unlock()
+	if mine { // by itself, after a drain
+		g.reachable(n, false)
+		g.did(sim.Crash{Nodes: []string{n.name}})
+	}
+}
+
+// crash ends the process of a node at once.
+func (g *group) crash(n *node) {
+	n.mu.Lock()
+	p := n.process
+	n.process = nil
+	n.mu.Unlock()
+	if p == nil {
+		return
+	}
+	g.did(sim.Crash{Nodes: []string{n.name}})
+	g.thawed(n)
+	p.kill()
+	g.reachable(n, false)
+}
+
+// reachable opens or closes what leads to a node.
+func (g *group) reachable(n *node, up bool) {
+	for _, m := range g.nodes {
+		g.link(m, n).setUp(up)
+	}
+	g.fronts[n.index].set(up)
+}
+
+// freeze pauses the process of a node, or lets it go on.
+func (g *group) freeze(n *node, still bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process == nil || n.frozen == still {
+		return
+	}
+	n.frozen = still
+	if still {
+		g.did(sim.Pause{Nodes: []string{n.name}})
+		g.mu.Lock()
+		g.frozen = append(g.frozen, frozen{node: n.name, from: time.Now()})
+		g.mu.Unlock()
+		_ = pause(n.process.cmd.Process) // an error means that it is gone
+		return
+	}
+	_ = resume(n.process.cmd.Process)
+	g.did(sim.Resume{Nodes: []string{n.name}})
+	g.thawed(n)
+}
+
+// thawed notes that a process is paused no longer.
+func (g *group) thawed(n *node) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.frozen {
+		if f := &g.frozen[i]; f.node == n.name && f.to.IsZero() {
+			f.to = time.Now()
+		}
+	}
+}
+
+// drain asks a node to hand over its streams and to end.
+func (g *group) drain(n *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process != nil && !n.frozen {
+		g.did(sim.Drain{Nodes: []string{n.name}})
+		_ = drain(n.process.cmd.Process) // an error means that it is gone
+	}
+}
+
+// end ends all processes and everything around them.
+func (g *group) end() {
+	var all sync.WaitGroup
+	for _, n := range g.nodes {
+		n.mu.Lock()
+		p := n.process
+		n.process = nil
+		n.mu.Unlock()
+		if p != nil {
+			all.Go(p.stop)
+		}
+	}
+	all.Wait()
+	for _, f := range g.fronts {
+		f.set(false)
+	}
+	for _, l := range g.links {
+		l.set(behaviour{})
+		l.close()
+	}
+	g.sources.close()
+	g.running.Wait()
+}
+
+// set opens or closes the front.
+func (f *front) set(up bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case up && f.listener == nil:
+		l, err := net.Listen("tcp", f.at)
+		if err != nil {
+			f.g.failed(fmt.Errorf("listening for the actors of %s: %w", f.to.name, err))
+			return
+		}
+		f.listener = l
+		go f.accept(l)
+	case !up && f.listener != nil:
+		_ = f.listener.Close()
+		f.listener = nil
+	}
+}
+
+func (f *front) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			asker := f.g.node(f.g.who(c.RemoteAddr(), c.LocalAddr()))
+			if asker == nil {
+				_ = c.Close() // its process has just ended
+				return
+			}
+			f.g.link(asker, f.to).serve(c, address(f.to.host, f.g.ports.actors))
+		}()
+	}
+}

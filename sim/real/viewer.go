@@ -1,0 +1,126 @@
+package real
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"weir/codecs"
+	"weir/codecs/fake"
+	"weir/protocols"
+	"weir/protocols/pull"
+	"weir/protocols/rtmp"
+	"weir/protocols/rtsp"
+)
+
+// watched are the protocols of the viewers.
+var watched = []protocols.Protocol{protocols.RTMP, protocols.RTSP, protocols.FLV, protocols.TS, protocols.HLS}
+
+// comeback is how long a viewer waits before it asks again after its connection has ended.
+const comeback = 300 * time.Millisecond
+
+// silence is the patience of a viewer without media; then it asks again.
+const silence = 15 * time.Second
+
+// A viewer watches a stream, always at the same node, and comes back when it is sent away.
+type viewer struct {
+	Stream   string
+	Protocol protocols.Protocol
+	entry    *node
+
+	mu       sync.Mutex
+	last     int64     // index of the last picture of this connection; -1 before the first
+	at       time.Time // when it came; zero before the first of all connections
+	Gaps     []silent  // longer than noted
+	Pictures int
+	Missing  int64  // pictures that were left out within connections
+	Back     int    // pictures that came twice or went back within a connection
+	BackText string // the first of them
+	Ends     int    // of connections
+}
+
+// A silent time is one in which a viewer got nothing.
+type silent struct{ From, To time.Time }
+
+// noted is the shortest silence that is kept.
+const noted = 250 * time.Millisecond
+
+// watch lets a viewer come.
+func (g *group) watch(ctx context.Context, p protocols.Protocol, stream string, entry *node) *viewer {
+	v := &viewer{Stream: stream, Protocol: p, entry: entry}
+	g.viewers = append(g.viewers, v)
+	g.running.Go(func() { v.run(ctx, g) })
+	return v
+}
+
+func (v *viewer) run(ctx context.Context, g *group) {
+	for ctx.Err() == nil {
+		v.mu.Lock()
+		v.last = -1
+		v.mu.Unlock()
+		_ = v.pull(ctx, g) // why a connection ended is not the viewer's to judge; it asks again
+		v.mu.Lock()
+		v.Ends++
+		v.mu.Unlock()
+		select {
+		case <-time.After(comeback):
+		case <-ctx.Done():
+		}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now := time.Now(); !v.at.IsZero() && now.Sub(v.at) >= noted {
+		v.Gaps = append(v.Gaps, silent{v.at, now})
+	}
+}
+
+// pull plays until the connection ends.
+func (v *viewer) pull(ctx context.Context, g *group) error {
+	d := protocols.Of(v.Protocol)
+	url := d.URL(address(v.entry.host, *g.ports.at(d.Listener)), v.Stream)
+	o := pull.Options{Connect: silence, Silence: silence, Agent: "weir-sim"}
+	note := func(string) {}
+	switch v.Protocol {
+	case protocols.RTMP:
+		return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: silence, Plain: true}, note, v)
+	case protocols.RTSP:
+		return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: silence, Agent: o.Agent, Note: note}, v)
+	case protocols.FLV:
+		return pull.FLV(ctx, url, o, v)
+	case protocols.TS:
+		return pull.TS(ctx, url, o, v)
+	case protocols.HLS:
+		return pull.HLS(ctx, url, o, v)
+	}
+	return errors.New("no viewer plays " + string(v.Protocol))
+}
+
+// SetTracks implements [codecs.Writer].
+func (v *viewer) SetTracks(codecs.Tracks) {}
+
+// Write implements [codecs.Writer].
+func (v *viewer) Write(au *codecs.AccessUnit) error {
+	index, ok := fake.Index(au.Payload)
+	if !ok {
+		return nil
+	}
+	now := time.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.at.IsZero() && now.Sub(v.at) >= noted {
+		v.Gaps = append(v.Gaps, silent{v.at, now})
+	}
+	switch {
+	case v.last >= 0 && index <= v.last:
+		if v.Back++; v.BackText == "" {
+			v.BackText = time.Unix(v.last/25, v.last%25*40_000_000).Format("15:04:05.000") + " was followed by " +
+				time.Unix(index/25, index%25*40_000_000).Format("15:04:05.000")
+		}
+	case v.last >= 0:
+		v.Missing += index - v.last - 1
+	}
+	v.last, v.at = index, now
+	v.Pictures++
+	return nil
+}
