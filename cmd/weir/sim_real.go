@@ -194,4 +194,3 @@ func realText(r *real.Report) string {
 	}
 	return b.String()
 }
-

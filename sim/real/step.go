@@ -105,7 +105,7 @@ func (g *group) beginSource(ctx context.Context, f *fault, a sim.Action) error {
 		g.did(a)
 		g.sources.alter(a.Streams, a.Nodes, func(s *sourceState) { s.down = true })
 		f.undo = func() {
-			g.did(sim.SourceUp{Streams: a.Streams, Nodes: a.Nodes})
+			g.did(sim.SourceUp(a))
 			g.sources.alter(a.Streams, a.Nodes, func(s *sourceState) { s.down = false })
 		}
 	case sim.SourceUp:
@@ -119,7 +119,7 @@ func (g *group) beginSource(ctx context.Context, f *fault, a sim.Action) error {
 		g.did(a)
 		g.sources.alter(a.Streams, a.Nodes, func(s *sourceState) { s.silent = true })
 		f.undo = func() {
-			g.did(sim.SourceUp{Streams: a.Streams, Nodes: a.Nodes})
+			g.did(sim.SourceUp(a))
 			g.sources.alter(a.Streams, a.Nodes, func(s *sourceState) { s.silent = false })
 		}
 	case sim.SlowSource:

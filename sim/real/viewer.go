@@ -91,7 +91,7 @@ func (v *viewer) pull(ctx context.Context, g *group) error {
 	case protocols.TS:
 		return pull.TS(ctx, url, o, v)
 	case protocols.HLS:
-		return pull.HLS(ctx, url, o, v)
+		return v.playlist(ctx, url)
 	}
 	return errors.New("no viewer plays " + string(v.Protocol))
 }
