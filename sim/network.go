@@ -24,16 +24,15 @@ type exchange struct {
 	from, to *machine
 
 	// The question. A message has none.
-	boots   int             // of from
-	control int             // of from
-	local   time.Duration   // when from asked, by its clock
-	name    string          // that from announces
-	entry   string          // by which it asks
-	link    *actor.PID      // that asks, with actors
-	timeout control.Instant // then it gives up
-	id      uint64
-	seen    control.Seen
-	want    []string
+	boots    int             // of from
+	control  int             // of from
+	local    time.Duration   // when from asked, by its clock
+	name     string          // that from announces
+	entry    string          // by which it asks
+	link     *actor.PID      // that asks, with actors
+	timeout  control.Instant // then it gives up
+	id       uint64
+	question control.Question
 
 	// The answer, or why there is none.
 	over    bool // from has the answer, or knows that there is none

@@ -251,7 +251,7 @@ func (p *actorProcess) effect(e control.Effect) {
 // Fetch implements [follower.Fetcher] over the simulated network.
 func (p *actorProcess) Fetch(_ act.Env, link *actor.PID, f control.Fetch) {
 	p.w.ask(&exchange{
-		from: p.m, to: p.w.byEntry(f.Peer), entry: f.Peer, id: f.ID, seen: f.Seen, want: f.Want,
+		from: p.m, to: p.w.byEntry(f.Peer), entry: f.Peer, id: f.ID, question: f.Question,
 		name: p.m.announced, timeout: f.Timeout, control: p.m.control, link: link,
 	})
 }
@@ -266,7 +266,7 @@ func (p *actorProcess) asked(ex *exchange) {
 	if p.node == nil {
 		return
 	}
-	p.node.Control().AskState(ex.name, ex.seen, ex.want, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
+	p.node.Control().AskState(ex.name, ex.question, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
 	p.w.actors.run()
 }
 

@@ -71,7 +71,7 @@ func (c *core) do(e control.Effect) {
 	switch e := e.(type) {
 	case control.Fetch:
 		w.ask(&exchange{
-			from: m, to: w.byEntry(e.Peer), entry: e.Peer, id: e.ID, seen: e.Seen, want: e.Want,
+			from: m, to: w.byEntry(e.Peer), entry: e.Peer, id: e.ID, question: e.Question,
 			name: m.announced, timeout: e.Timeout, control: m.control,
 		})
 	case control.WakeAt:
@@ -249,7 +249,7 @@ func (c *core) asked(ex *exchange) {
 	c.token++
 	c.open[c.token] = ex
 	c.m.line("asked").text("from", ex.from.name).num("id", int64(ex.id)).causes()
-	c.step(control.StateAsked{From: ex.name, Token: c.token, Seen: ex.seen, Want: ex.want}, "")
+	c.step(control.StateAsked{From: ex.name, Token: c.token, Question: ex.question}, "")
 }
 
 func (c *core) answered(ex *exchange) {

@@ -46,10 +46,9 @@ type (
 	// Fetch asks a peer for its state. The answer is [Fetched] or [FetchFailed] with the same ID, within Timeout.
 	// Several fetches of one peer may be under way; each is on its own.
 	Fetch struct {
-		Peer    string // the entry
-		ID      uint64
-		Seen    Seen
-		Want    []string
+		Peer string // the entry
+		ID   uint64
+		Question
 		Timeout Instant // then it may be given up; a later answer counts for nothing
 	}
 

@@ -40,8 +40,7 @@ type (
 	StateAsked struct {
 		From  string // announced name of the asker, as it says
 		Token uint64
-		Seen  Seen
-		Want  []string // peers whose claims the asker does not get from themselves
+		Question
 	}
 
 	// CaptureUp says that a capture, or the publisher, has delivered its first access unit.

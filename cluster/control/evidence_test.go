@@ -451,7 +451,7 @@ func TestUnchangedStateIsNotSentAgain(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, camNames...)
 	p.say("n2", State{Seq: 1})
 	ask := func(seen Seen) *State {
-		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Seen: seen}) {
+		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Question: Question{Seen: seen}}) {
 			if r, ok := e.(Reply); ok {
 				return r.State
 			}
@@ -573,5 +573,69 @@ func TestStateOverItsLimitsIsRefused(t *testing.T) {
 	}
 	if err := (&State{V: 9, Node: "a", Instance: "b"}).Check(); err != nil {
 		t.Errorf("Check() of a later version = %v, want nil", err)
+	}
+}
+
+// TestAnswersTellAgesOfLatePeersOnly plays two peers, of which one stops answering: only then is the other asked when it has
+// heard it. A question that names no late peers at all comes from an earlier version, and is answered with all ages.
+func TestAnswersTellAgesOfLatePeersOnly(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, "cam")
+	late := func() []string {
+		for _, e := range p.out {
+			if f, ok := e.(Fetch); ok && f.Peer == "n2:80" {
+				return f.Late
+			}
+		}
+		t.Fatal("n2 is not asked")
+		return nil
+	}
+	if got := late(); !slices.Equal(got, []string{"n2", "n3"}) {
+		t.Errorf("at boot n2 is asked about %q, want about all", got)
+	}
+	step := func(answers ...string) {
+		for p.now += 1; ; p.now = max(p.now+1, p.n.wake) {
+			p.step(Tick{})
+			if slices.ContainsFunc(p.out, func(e Effect) bool { f, ok := e.(Fetch); return ok && f.Peer == "n2:80" }) {
+				return
+			}
+			for _, host := range answers {
+				if len(p.ids[host+":80"]) > 0 {
+					p.say(host, State{Seq: uint64(p.now)})
+				}
+			}
+		}
+	}
+	p.say("n2", State{Seq: 1})
+	p.say("n3", State{Seq: 1})
+	p.now = p.n.links[0].Next // both have been heard for less than the interval, at most a tenth more
+	p.n.peer("n2").DirectAt, p.n.peer("n3").DirectAt = p.now-2*Second, p.now-2*Second
+	p.step(Tick{})
+	if got := late(); got == nil || len(got) > 0 {
+		t.Errorf("while all answer n2 is asked about %q, want about nobody", got)
+	}
+	step("n2")
+	step("n2")
+	if got := late(); !slices.Equal(got, []string{"n3"}) {
+		t.Errorf("n3 is late, and n2 is asked about %q", got)
+	}
+	for _, tt := range []struct {
+		late []string
+		want []string
+	}{
+		{nil, []string{"n2", "n3"}},
+		{[]string{}, []string{"n2"}}, // which asks: when this node has heard it tells it how often it has returned
+		{[]string{"n3"}, []string{"n2", "n3"}},
+	} {
+		var got []string
+		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Question: Question{Late: tt.late}}) {
+			if r, ok := e.(Reply); ok {
+				for _, a := range r.State.Ages {
+					got = append(got, a.Node)
+				}
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("asked about %#v the answer tells ages of %q, want %q", tt.late, got, tt.want)
+		}
 	}
 }

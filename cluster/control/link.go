@@ -57,8 +57,8 @@ func (n *Node) link(entry string) *link {
 
 // poll sends the fetches that are due.
 func (n *Node) poll() {
-	var want []string
-	wanted := false
+	var question Question
+	made := false
 	for _, l := range n.links {
 		if l.Self || n.now < l.Next {
 			continue
@@ -71,14 +71,15 @@ func (n *Node) poll() {
 			l.Next = l.Flights[0].At + l.cfg.Stale
 			continue
 		}
-		if !wanted {
-			want, wanted = n.indirect(), true
+		if !made {
+			question, made = Question{Want: n.indirect(), Late: n.late()}, true
 		}
+		question.Seen = l.peer.Seen
 		n.fetchID++
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
 		l.Last = n.now
 		l.Next = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
-		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Seen: l.peer.Seen, Want: want, Timeout: l.cfg.Stale})
+		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Question: question, Timeout: l.cfg.Stale})
 	}
 }
 
@@ -93,6 +94,22 @@ func (n *Node) indirect() []string {
 	}
 	if !n.settled {
 		out = append(out, n.self) // of which peers remember an earlier instance
+	}
+	return out
+}
+
+// none is a list of no names, which is not nil.
+var none = []string{}
+
+// late returns the nodes of which this node would like to know when others have heard them: a poll of them has brought nothing
+// in time.
+func (n *Node) late() []string {
+	out := none
+	for _, l := range n.links {
+		if l.Self || l.peer.Met && n.now-l.peer.DirectAt <= l.cfg.Fetch || slices.Contains(out, l.peer.Name) {
+			continue
+		}
+		out = append(out, l.peer.Name)
 	}
 	return out
 }
@@ -182,10 +199,9 @@ func (n *Node) stateAsked(e StateAsked) {
 	st := &State{
 		V: Protocol, Node: n.self, Instance: n.cfg.Instance, Inc: n.inc, Seq: n.seq,
 		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
-		Ages: make([]Age, 0, len(n.peers)),
 	}
 	for _, p := range n.peers {
-		if !p.Met || !p.Direct && p.Name != e.From {
+		if !p.Met || !p.Direct && p.Name != e.From || !e.asks(p.Name) && p.Name != e.From {
 			continue
 		}
 		a := Age{Node: p.Name, Instance: p.Said.Instance, Inc: p.Said.Inc, Seq: p.Said.Seq, Age: ageMS(n.now, p.DirectAt)}
@@ -225,6 +241,11 @@ func (n *Node) stateAsked(e StateAsked) {
 			l.Next = n.now
 		}
 	}
+}
+
+// asks says whether the answer should tell when its node has heard a peer.
+func (q *Question) asks(peer string) bool {
+	return q.Late == nil || slices.Contains(q.Late, peer) || slices.Contains(q.Want, peer)
 }
 
 // entryNames tells which names the entries of the file lead to, as far as this node has met the nodes itself; of the other

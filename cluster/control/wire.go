@@ -154,6 +154,18 @@ type Claim struct {
 	Media  *Media `json:"media,omitempty"`
 }
 
+// A Question is what a node tells the peer whose state it asks for, so that the answer tells no more than is new to it.
+type Question struct {
+	Seen Seen
+
+	// Want names peers whose claims the asker does not get from themselves.
+	Want []string
+
+	// Late names peers that the asker has not heard for longer than the interval of its polls. Of these the answer tells
+	// when its node has heard them. Nil stands for all peers: the asker is of a version that does not name them.
+	Late []string
+}
+
 // Media is an anchor of a stream's segment numbering and its rate; from it and its age any node knows about
 // which number is current. It is sent anew only when the numbering breaks.
 type Media struct {

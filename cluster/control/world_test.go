@@ -381,7 +381,7 @@ func (m *machine) fetch(e Fetch) {
 					m.step(Fetched{Peer: e.Peer, ID: e.ID, State: st})
 				})
 			}
-			to.step(StateAsked{From: from, Token: to.token, Seen: e.Seen, Want: e.Want})
+			to.step(StateAsked{From: from, Token: to.token, Question: e.Question})
 		})
 	})
 }

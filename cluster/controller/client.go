@@ -11,10 +11,9 @@ import (
 // Messages to the control actor, besides the events of package control.
 type (
 	stateAsked struct {
-		from  string
-		seen  control.Seen
-		want  []string
-		reply *act.Reply[*control.State]
+		from     string
+		question control.Question
+		reply    *act.Reply[*control.State]
 	}
 	publishWanted struct {
 		stream, free string
@@ -43,8 +42,8 @@ type Client struct {
 }
 
 // AskState asks for this node's state on behalf of the peer `from`; see [control.StateAsked].
-func (c Client) AskState(from string, seen control.Seen, want []string, reply *act.Reply[*control.State]) {
-	c.Send(stateAsked{from, seen, want, reply})
+func (c Client) AskState(from string, q control.Question, reply *act.Reply[*control.State]) {
+	c.Send(stateAsked{from, q, reply})
 }
 
 // WantPublish asks whether a publisher may publish a stream at this node; see [control.PublishWanted].
@@ -59,8 +58,8 @@ func (c Client) AskRelease(stream, from string, answer func(released bool)) {
 }
 
 // State is [Client.AskState], but waits for the answer.
-func (c Client) State(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
-	return wait(ctx, func(reply *act.Reply[*control.State]) { c.AskState(from, seen, want, reply) })
+func (c Client) State(ctx context.Context, from string, q control.Question) (*control.State, error) {
+	return wait(ctx, func(reply *act.Reply[*control.State]) { c.AskState(from, q, reply) })
 }
 
 // Explain says why a stream is at the node where it is; nil if there is no such stream.

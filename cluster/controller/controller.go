@@ -140,7 +140,7 @@ func (c *controller) Receive(ctx actor.Context) {
 	case stateAsked:
 		c.token++
 		c.asked[c.token] = m.reply
-		c.step(ctx, control.StateAsked{From: m.from, Token: c.token, Seen: m.seen, Want: m.want})
+		c.step(ctx, control.StateAsked{From: m.from, Token: c.token, Question: m.question})
 	case publishWanted:
 		c.token++
 		c.wanted[c.token] = m

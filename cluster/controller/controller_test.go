@@ -117,7 +117,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 				t.Errorf("captures %v, view %+v; want cam captured here", h.captures, h.view)
 			}
 		})
-		if st, err := h.client.State(t.Context(), "n2", control.Seen{}, nil); err != nil || st.Node != "n1" || st.Load.Clients != 7 {
+		if st, err := h.client.State(t.Context(), "n2", control.Question{}); err != nil || st.Node != "n1" || st.Load.Clients != 7 {
 			t.Errorf("the state is %+v, %v; want that of n1 with its load", st, err)
 		}
 		if x, err := h.client.Explain(t.Context(), "cam"); err != nil || x == nil {

@@ -52,7 +52,7 @@ func (h *HTTP) Fetch(env act.Env, link *actor.PID, f control.Fetch) {
 }
 
 func (h *HTTP) fetch(ctx context.Context, f control.Fetch) (*control.State, error) {
-	where := h.URL(f.Peer) + Path + "?" + query(h.Self(), f.Seen, f.Want).Encode()
+	where := h.URL(f.Peer) + Path + "?" + query(h.Self(), f.Question).Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", f.Peer, err)
@@ -84,50 +84,58 @@ func (h *HTTP) fetch(ctx context.Context, f control.Fetch) (*control.State, erro
 	return st, nil
 }
 
-func query(self string, seen control.Seen, want []string) url.Values {
-	q := url.Values{"from": {self}}
-	if seen.Instance != "" {
+func query(self string, ask control.Question) url.Values {
+	q := url.Values{"from": {self}, "late": {""}}
+	if seen := ask.Seen; seen.Instance != "" {
 		q.Set("instance", seen.Instance)
 		q.Set("inc", strconv.FormatUint(seen.Inc, 10))
 		q.Set("v", strconv.FormatUint(seen.Version, 10))
 		q.Set("list", seen.List)
 	}
-	if len(want) > 0 {
-		q["want"] = want
+	if len(ask.Want) > 0 {
+		q["want"] = ask.Want
+	}
+	switch {
+	case ask.Late == nil:
+		q.Del("late")
+	case len(ask.Late) > 0:
+		q["late"] = ask.Late
 	}
 	return q
 }
 
-// maxWant is the most peers that a question may name.
-const maxWant = 4096
+// maxNames is the most peers that a question may name in one list.
+const maxNames = 4096
 
-func parseQuery(q url.Values) (from string, seen control.Seen, want []string, err error) {
-	seen = control.Seen{Instance: q.Get("instance"), List: q.Get("list")}
-	for key, to := range map[string]*uint64{"inc": &seen.Inc, "v": &seen.Version} {
+func parseQuery(q url.Values) (from string, ask control.Question, err error) {
+	ask = control.Question{Seen: control.Seen{Instance: q.Get("instance"), List: q.Get("list")}, Want: q["want"], Late: q["late"]}
+	for key, to := range map[string]*uint64{"inc": &ask.Seen.Inc, "v": &ask.Seen.Version} {
 		if s := q.Get(key); s != "" {
 			if *to, err = strconv.ParseUint(s, 10, 64); err != nil {
-				return "", seen, nil, fmt.Errorf("parameter %s: %w", key, err)
+				return "", control.Question{}, fmt.Errorf("parameter %s: %w", key, err)
 			}
 		}
 	}
-	if want = q["want"]; len(want) > maxWant {
-		return "", seen, nil, fmt.Errorf("parameter want: %d values, want at most %d", len(want), maxWant)
+	for key, names := range map[string][]string{"want": ask.Want, "late": ask.Late} {
+		if len(names) > maxNames {
+			return "", control.Question{}, fmt.Errorf("parameter %s: %d values, want at most %d", key, len(names), maxNames)
+		}
 	}
-	return q.Get("from"), seen, want, nil
+	return q.Get("from"), ask, nil
 }
 
 // Ask asks the control plane for the state on behalf of the peer `from`, and waits for the answer.
-type Ask func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error)
+type Ask func(ctx context.Context, from string, q control.Question) (*control.State, error)
 
 // Handler serves this node's state. Only requests that have proved a cluster key may be passed to it.
 func Handler(ask Ask) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, seen, want, err := parseQuery(r.URL.Query())
+		from, q, err := parseQuery(r.URL.Query())
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		st, err := ask(r.Context(), from, seen, want)
+		st, err := ask(r.Context(), from, q)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return

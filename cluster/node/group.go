@@ -188,13 +188,13 @@ func (g *group) guard(next http.Handler, streaming bool) http.Handler {
 // entitled refuses a question if it was proved with another key than that of the link to the node that asks. If the entry of a
 // peer gives its own key, that key is used in both directions, and the common one is refused.
 func (g *group) entitled(ask follower.Ask) follower.Ask {
-	return func(ctx context.Context, from string, seen control.Seen, want []string) (*control.State, error) {
+	return func(ctx context.Context, from string, q control.Question) (*control.State, error) {
 		proven, ok := trust.Proven(ctx)
 		if p := g.peer(from); ok && p != nil && p.Entry != "" && proven != g.keys.Of(p.Entry) {
 			g.refused()
 			return nil, fmt.Errorf("%w: it is not that of %s", trust.ErrWrongKey, from)
 		}
-		return ask(ctx, from, seen, want)
+		return ask(ctx, from, q)
 	}
 }
 
