@@ -146,7 +146,7 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	x := &c.claims[m.index][s.index]
 	c.hold(I11, x.state == control.Starting || x.state == control.Running, s, []string{m.name}, "stops what it does not have")
 	c.setClaim(m, e.Stream, control.Stopping)
-	if e.To == "" || e.Why == control.Removed {
+	if e.To == "" || e.Why == control.Removed || e.Why == control.Ungranted {
 		return
 	}
 	q := w.announcing(e.To)

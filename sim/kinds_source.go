@@ -135,7 +135,7 @@ func (w *world) cutOff(s *streamTruth) {
 // publisher lets a publisher come to a node.
 func (m *machine) publisher(s *streamTruth) {
 	if m.runs() {
-		m.process.publish(&feed{m: m, s: s, boots: m.boots, pub: true}, "")
+		m.process.publish(&feed{m: m, s: s, boots: m.boots, pub: true})
 	}
 }
 

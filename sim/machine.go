@@ -75,8 +75,8 @@ type process interface {
 	stopped(f *feed)          // a capture that was stopped has ended
 	renumbered(f *feed)       // the segments of a capture go on with another number
 
-	publish(f *feed, free string) // a publisher comes; see [control.PublishWanted.Free]
-	unpublish(f *feed)            // a publisher leaves
+	publish(f *feed)   // a publisher comes, or has been told of the answer of a node that was asked
+	unpublish(f *feed) // a publisher leaves
 
 	drain()
 	edit(file *conf.File)

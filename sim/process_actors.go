@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -96,9 +98,9 @@ func newActors(m *machine) {
 	w.actors.run()
 }
 
-// askStream puts a question to the owner of a stream, as [identity.Ask] does, without waiting: done is told the answer, nil
-// if none came.
-func (p *actorProcess) askStream(name string, question func() proto.Message, done func(answer proto.Message)) {
+// askStream puts a question to the actor of a stream, as [identity.Ask] does, without waiting: done is told the answer, nil
+// if none came. Whom says where the actor is, each time that it is asked; nil for nowhere.
+func (p *actorProcess) askStream(whom func() *actor.PID, question func() proto.Message, done func(answer proto.Message)) {
 	try := 0
 	var again func()
 	ask := func() {
@@ -106,7 +108,7 @@ func (p *actorProcess) askStream(name string, question func() proto.Message, don
 			return
 		}
 		try++
-		pid := p.clus.Get(name, identity.Kind)
+		pid := whom()
 		if pid == nil {
 			p.m.timer(identity.AskPause, again)
 			return
@@ -161,7 +163,7 @@ func (p *actorProcess) takeAnswer(ctx actor.Context) {
 }
 
 func (p *actorProcess) askRelease(self *actor.PID, e control.AskRelease) {
-	p.askStream(e.Stream, func() proto.Message {
+	p.askStream(func() *actor.PID { return p.clus.Get(e.Stream, identity.Kind) }, func() proto.Message {
 		return &wire.Release{Protocol: wire.Protocol, Stream: e.Stream, Node: p.m.announced}
 	}, func(answer proto.Message) {
 		if _, ok := answer.(*wire.Released); ok {
@@ -173,14 +175,19 @@ func (p *actorProcess) askRelease(self *actor.PID, e control.AskRelease) {
 
 // askClaim asks the node that is said to have a publisher.
 func (p *actorProcess) askClaim(f *feed, name string) {
-	p.askStream(f.s.name, func() proto.Message {
+	p.askStream(func() *actor.PID {
+		if q := p.view().Peer(name); q != nil && q.Advert.Remote != "" {
+			return actor.NewPID(q.Advert.Remote, identity.StreamID(f.s.name))
+		}
+		return nil
+	}, func() proto.Message {
 		return &wire.Claim{Protocol: wire.Protocol, Stream: f.s.name, Node: p.m.announced}
 	}, func(answer proto.Message) {
 		if f.claim.Answered(answer) != nil {
 			p.w.refused(p.m, f.s, control.Busy)
 			return
 		}
-		p.publish(f, name)
+		p.publish(f)
 	})
 }
 
@@ -398,13 +405,13 @@ func (r relaySource) Start(act.Env, *actor.PID, input.Writer) *act.Task {
 	return &act.Task{Stop: func() {}, Done: make(chan struct{})}
 }
 
-func (p *actorProcess) publish(f *feed, free string) {
+func (p *actorProcess) publish(f *feed) {
 	if p.node == nil {
 		return
 	}
 	w, m, s := p.w, p.m, f.s
-	m.line("publish").text("stream", s.name).text("free", free).causes()
-	p.node.Control().WantPublish(s.name, free, act.ReplyFunc(func(a control.PublishAnswer) {
+	m.line("publish").text("stream", s.name).text("asked", strings.Join(f.claim.Asked, " ")).causes()
+	p.node.Control().WantPublish(s.name, slices.Clone(f.claim.Asked), act.ReplyFunc(func(a control.PublishAnswer) {
 		m.line("publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
 		switch ask, err := f.claim.Verdict(a); {
 		case err != nil:

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"weir/cluster/conf"
@@ -197,7 +199,7 @@ func (c *core) publishAnswered(e control.PublishAnswer) {
 // askClaimant asks the node that is said to have a publisher, as the node does through the stream's actor.
 func (c *core) askClaimant(f *feed, name string) {
 	w, m := c.w, c.m
-	again := func() { c.publish(f, name) }
+	again := func() { c.publish(f) }
 	to := w.announcing(name)
 	limit := m.clock.when(m.clock.at(w.now)+identity.AskLimit, w.now) - w.now
 	done := false
@@ -307,11 +309,11 @@ func (c *core) stopped(f *feed) {
 	c.step(control.CaptureStopped{Stream: f.s.name}, "")
 }
 
-func (c *core) publish(f *feed, free string) {
+func (c *core) publish(f *feed) {
 	c.token++
 	c.pubs[c.token] = f
-	c.m.line("publish").text("stream", f.s.name).text("free", free).causes()
-	c.step(control.PublishWanted{Stream: f.s.name, Token: c.token, Free: free}, "")
+	c.m.line("publish").text("stream", f.s.name).text("asked", strings.Join(f.claim.Asked, " ")).causes()
+	c.step(control.PublishWanted{Stream: f.s.name, Token: c.token, Asked: slices.Clone(f.claim.Asked)}, "")
 }
 
 func (c *core) unpublish(f *feed) {
@@ -345,7 +347,11 @@ func (c *core) kill(id string) {
 		resumed := control.Resumed{Up: control.Instant(m.clock.at(w.now) - m.bootClock)}
 		for i := range m.captures {
 			if f := m.captures[i].feed; f != nil && (f.state == control.Starting || f.state == control.Running) {
-				resumed.Captures = append(resumed.Captures, control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0})
+				x := control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0}
+				if v := m.viewOf(w.streams[i]); v != nil {
+					x.Supersedes = v.Supersedes
+				}
+				resumed.Captures = append(resumed.Captures, x)
 			}
 		}
 		w.checks.restarted(m)

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -120,6 +121,9 @@ func (c *core) act(ctx actor.Context, msg any) {
 	case capture:
 		os = r.capture(now)
 	case release:
+		if m.why != nil {
+			r.why = m.why
+		}
 		os = r.release(now, c.hub.Readers(), m.to != "", m.now)
 	case want:
 		os = r.want(now)
@@ -141,7 +145,7 @@ func (c *core) act(ctx actor.Context, msg any) {
 		}
 	case kick:
 		if c.publication != nil {
-			c.publication.dismiss(m.why)
+			c.publication.end(errors.New(m.why))
 		}
 	case check:
 		os = r.check(now, c.hub.Readers())

@@ -91,7 +91,10 @@ func (h *holder) Receive(ctx actor.Context) {
 	}
 }
 
-var errHolder = errors.New("its holder failed and begins anew")
+var (
+	errHolder = errors.New("its holder failed and begins anew")
+	errEnded  = errors.New("the stream was ended")
+)
 
 // end closes the hub and dismisses the publisher. The control plane is told of a publisher or a capture that ends so.
 func (h *holder) end(ctx actor.Context, s Status) {
@@ -99,7 +102,7 @@ func (h *holder) end(ctx actor.Context, s Status) {
 	h.answerHandOver(false)
 	h.cfg.Registry.remove(h.spec.Name, h.live)
 	if h.facts.publication != nil {
-		h.facts.publication.dismiss("the stream was ended")
+		h.facts.publication.end(errEnded)
 		h.cfg.Report(ctx, Status{Stream: h.spec.Name, State: Unpublished})
 	} else if s.State == Failed && (h.facts.role == Capturing || h.facts.role == Releasing) {
 		h.cfg.Report(ctx, s)
@@ -257,8 +260,8 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 	if o.start >= 0 {
 		h.start(ctx, o.start)
 	}
-	if o.dismiss != "" && h.facts.publication != nil {
-		h.facts.publication.dismiss(o.dismiss)
+	if o.dismiss != nil && h.facts.publication != nil {
+		h.facts.publication.end(o.dismiss)
 	}
 	if o.status != nil {
 		if s := o.status.State; s == Stopped || s == Failed || s == Unpublished {

@@ -62,10 +62,11 @@ type (
 
 	// Release ends the capture because the node To has it now. Viewers who are here are kept: the stream follows the
 	// new owner, and the inputs go on until its media has arrived. To is empty when nobody else has the stream. Now
-	// ends the inputs at once, for a source that allows one connection.
+	// ends the inputs at once, for a source that allows one connection. Why is what the publisher is told, if there is one.
 	Release struct {
 		Stream, To string
 		Now        bool
+		Why        error
 	}
 
 	// Want asks for a stream on behalf of a viewer and is answered with it. A stream that is not captured here then
@@ -136,6 +137,7 @@ type (
 	release struct {
 		to  string
 		now bool
+		why error
 	}
 	want    struct{}
 	publish struct {

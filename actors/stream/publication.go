@@ -64,9 +64,7 @@ func (p *publication) Write(au *codecs.AccessUnit) error {
 // Close implements listen.Publication.
 func (p *publication) Close() { p.end(errLeft) }
 
-// dismiss ends the publication; the publisher is told why.
-func (p *publication) dismiss(why string) { p.end(errors.New(why)) }
-
+// end ends the publication; the publisher is told err by its next Write.
 func (p *publication) end(err error) {
 	p.mu.Lock()
 	first := p.over == nil

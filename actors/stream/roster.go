@@ -27,9 +27,6 @@ const (
 // relayIndex is the index of the input that follows the stream's owner on another node.
 const relayIndex = 0
 
-// outranked is the reason that a publisher is told when another node owns the name.
-const outranked = "the stream is published at another node"
-
 // A Role is what this node does with a stream.
 type Role uint8
 
@@ -46,7 +43,7 @@ type order struct {
 	start, stop int     // index of an input, or -1
 	status      *Status // for the control plane, or nil
 	dispensable bool    // as in the message
-	dismiss     string  // why the publication is ended; empty: it goes on
+	dismiss     error   // why the publication is ended; nil: it goes on
 }
 
 // A roster is the rules of one stream: which inputs run, and what the control plane is told. It knows neither actors
@@ -62,11 +59,12 @@ type roster struct {
 	fails     map[int]int   // failures in a row, by configured input
 	present   bool          // a publisher has been admitted
 	publisher bool          // and its media is what viewers get
+	why       error         // what a publisher is told that has to go
 	since     time.Duration // when a role, a viewer or a publisher last gave a reason to keep the stream
 }
 
 func newRoster(s Spec) *roster {
-	r := &roster{name: s.Name, published: s.Published, running: map[int]bool{}, active: -1, fails: map[int]int{}}
+	r := &roster{name: s.Name, published: s.Published, running: map[int]bool{}, active: -1, fails: map[int]int{}, why: errEnded}
 	for i, in := range s.Inputs {
 		rank := in.Config.Rank
 		if rank == 0 {
@@ -140,7 +138,7 @@ func (r *roster) better(i, j int) bool { return r.ranks[i-1] < r.ranks[j-1] }
 func (r *roster) release(now time.Duration, viewers int, elsewhere, atOnce bool) (os []order) {
 	if r.role != Capturing && r.role != Releasing {
 		if r.present { // it lost the name before its media came
-			os = append(os, order{start: -1, stop: -1, dismiss: outranked})
+			os = append(os, order{start: -1, stop: -1, dismiss: r.why})
 		}
 		return append(os, r.tell(Stopped, nil))
 	}
@@ -171,7 +169,7 @@ func (r *roster) quit(now time.Duration) (os []order) {
 		r.role = Following
 	}
 	if r.present {
-		os = append(os, order{start: -1, stop: -1, dismiss: outranked})
+		os = append(os, order{start: -1, stop: -1, dismiss: r.why})
 	}
 	return append(os, r.tell(Stopped, nil))
 }

@@ -26,7 +26,7 @@ func orders(os []order) string {
 		if o.status != nil {
 			words = append(words, o.status.State.String())
 		}
-		if o.dismiss != "" {
+		if o.dismiss != nil {
 			words = append(words, "dismiss")
 		}
 		if o.dispensable {

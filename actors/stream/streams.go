@@ -82,7 +82,7 @@ func (s *streams) Receive(ctx actor.Context) {
 			s.cfg.Report(ctx, Status{Stream: m.Stream, State: Stopped})
 			return
 		}
-		s.send(ctx, m.Stream, release{m.To, m.Now})
+		s.send(ctx, m.Stream, release{m.To, m.Now, m.Why})
 	case Want:
 		s.send(ctx, m.Stream, m)
 	case Publish:

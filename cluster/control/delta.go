@@ -10,11 +10,12 @@ const maxGone = 1024
 
 // A told is a claim as a reply of some version tells it, without its ages.
 type told struct {
-	Claim   Claim
-	Media   Media
-	Since   Instant
-	MediaAt Instant
-	Version uint64 // in which it became so
+	Claim         Claim
+	Media         Media
+	Since         Instant
+	MediaAt       Instant
+	Supersessions uint64 // how often what it supersedes had changed
+	Version       uint64 // in which it became so
 }
 
 // A gone is a claim that is over since a version.
@@ -38,7 +39,10 @@ func (n *Node) tell() {
 			continue
 		}
 		t := told{Claim: c, Since: s.Since, Version: n.version}
-		t.Claim.Since, t.Claim.Media = 0, nil
+		t.Claim.Since, t.Claim.Media, t.Claim.Supersedes = 0, nil, nil
+		if c.Supersedes != nil {
+			t.Supersessions = s.Supersessions
+		}
 		if c.Media != nil {
 			t.Media, t.MediaAt = s.Media, s.MediaAt
 		}

@@ -10,6 +10,7 @@ type StopReason string
 const (
 	Yielded   StopReason = "yielded"   // a node that comes first in the static order has it
 	Outranked StopReason = "outranked" // of two publishers of one name; the other's node comes first
+	Ungranted StopReason = "ungranted" // a publisher whose grant had ended before it came to the stream
 	Unwanted  StopReason = "unwanted"  // its last client has been gone for a while
 	Fenced    StopReason = "fenced"    // this machine was suspended, and the source allows one connection
 	HandedOn  StopReason = "drained"   // this node drains and another runs it
@@ -24,8 +25,8 @@ const (
 	Granted Verdict = iota
 	// Busy means that it has a publisher here.
 	Busy
-	// AskNode means that Node is known to have a publisher; it knows best. If it has none after all, ask again with
-	// [PublishWanted.Free].
+	// AskNode means that Node is known to have a publisher; it knows best. If it has none after all, or cannot be reached, ask
+	// again with Node in [PublishWanted.Asked].
 	AskNode
 	// Elsewhere means that this node takes no publisher of that name, but Node does.
 	Elsewhere

@@ -68,7 +68,10 @@ type (
 	PublishWanted struct {
 		Stream string
 		Token  uint64
-		Free   string // the node that an earlier answer named and that has said meanwhile that it has no publisher
+
+		// Asked are the nodes that earlier answers named, and that have been asked since. None of them has a publisher:
+		// it has said so, or could not be reached.
+		Asked []string
 	}
 
 	// PublishEnded says that the publisher of a stream is gone and its linger is over.
@@ -115,9 +118,10 @@ type (
 
 // A Capture is a capture that outlived the Node that started it.
 type Capture struct {
-	Stream string
-	Epoch  uint64
-	Up     bool // it delivers
+	Stream     string
+	Epoch      uint64
+	Up         bool           // it delivers
+	Supersedes []Supersession // as in [StreamView]
 }
 
 func (Tick) event()           {}

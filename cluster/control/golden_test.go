@@ -19,6 +19,7 @@ func stateOfThisVersion() *State {
 	claim := Claim{
 		Stream: "cam01", State: ClaimRunning, Since: 98765, Epoch: 7, Why: Spill, Of: "n3", Pin: "n3", Home: "n3",
 		Solo: true, Retry: true, Detail: "no frames", Media: &media,
+		Supersedes: &[]Superseded{{Node: "n4", Instance: "0f1e2d3c4b5a6978", Inc: 2, Seq: 321, Age: 55}},
 	}
 	return &State{
 		V: Protocol, Node: "n1", Instance: "0123456789abcdef", Inc: 3, Seq: 12345, Naming: true, Warm: true, Draining: true,

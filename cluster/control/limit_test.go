@@ -153,15 +153,15 @@ func TestPublisherAtAFullNodeIsSentToOneWithRoom(t *testing.T) {
 	w.bootAll()
 	w.run(5 * Second)
 	a, b := w.machine("n1"), w.machine("n2")
-	a.publish("live1", "")
+	a.publish("live1")
 	w.run(2 * Second)
-	a.publish("live2", "")
+	a.publish("live2")
 	if got := a.verdict(); got.Verdict != Elsewhere || got.Node != "n2" {
 		t.Errorf("a publisher at a full node: %v %s, want sent to n2", got.Verdict, got.Node)
 	}
-	b.publish("live2", "")
+	b.publish("live2")
 	w.run(2 * Second)
-	a.publish("live3", "")
+	a.publish("live3")
 	if got := a.verdict(); got.Verdict != Granted {
 		t.Errorf("a publisher when all are full: %v, want granted", got.Verdict)
 	}

@@ -217,6 +217,7 @@ func (n *Node) stateAsked(e StateAsked) {
 			for i, c := range p.claims {
 				c.Since = ageMS(n.now, c.since)
 				c.Media = nil // the asker gets the numbering from the owner
+				c.Supersedes = n.supersedes(c.supersessions())
 				a.Claims[i] = c.Claim
 			}
 		}

@@ -66,6 +66,7 @@ type peerState struct {
 	Said     evidence
 	DirectAt Instant // arrival of the newest direct reply; meaningless before the first
 	Asked    Instant // when it was asked for that
+	Awaited  bool    // a decision waits for its next answer
 	Seen     Seen    // what to tell it that this node has
 	Advert   Advert
 	Load     Load
@@ -161,6 +162,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	}
 	p.Said, p.DirectAt, p.Met, p.Asked = e, n.now, true, asked
 	p.EvidenceAt, p.Ever, p.Slept = n.now, true, 0
+	n.awaited(p)
 	n.body(p, st)
 	if p.Warm != st.Warm || p.Leaving != st.Draining {
 		p.Warm, p.Leaving = st.Warm, st.Draining
@@ -175,6 +177,14 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 		n.dirty, n.peersDirty = true, true
 	}
 	return true
+}
+
+// awaited makes the decisions be taken that have waited for newer evidence of a peer.
+func (n *Node) awaited(p *peer) {
+	if p.Awaited {
+		p.Awaited = false
+		n.dirty, n.streamsDirty = true, true
+	}
 }
 
 // body takes in the part of a reply that is sent only when it changed.
@@ -268,6 +278,9 @@ func (n *Node) takeIn(in []Claim, asked Instant) []claim {
 			s.remember(*c.Media, asked)
 		}
 		out[i] = claim{Claim: c, s: s, since: since}
+		for _, v := range out[i].supersessions() {
+			n.supersede(s, v)
+		}
 	}
 	return out
 }
@@ -319,6 +332,7 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 		p.RelayedFull, p.relayedClaims = false, nil
 	}
 	p.Relayed, p.RelayedAt = e, n.now-age
+	n.awaited(p)
 	if at := n.now - age; !p.Ever || at > p.EvidenceAt {
 		p.EvidenceAt, p.Ever, p.Slept = at, true, 0
 	}

@@ -1,5 +1,7 @@
 package control
 
+import "slices"
+
 // maxWaiting bounds the publishers that wait for a booting node to be warm. Further ones are told that no node takes them.
 const maxWaiting = 10_000
 
@@ -25,12 +27,7 @@ func (n *Node) publishWanted(e PublishWanted) {
 	if n.dirty || n.replan {
 		n.gather()
 	}
-	top := ""
-	for _, c := range s.claimants {
-		if c.serves() && !c.c.Solo && c.p.Name != e.Free && (top == "" || n.before(s, c.p.Name, top)) {
-			top = c.p.Name
-		}
-	}
+	top := n.first(s, e.Asked)
 	switch {
 	case top != "":
 		n.do(PublishAnswer{Token: e.Token, Verdict: AskNode, Node: top})
@@ -40,6 +37,8 @@ func (n *Node) publishWanted(e PublishWanted) {
 		if n.full() && n.elsewhereFree(e) {
 			return
 		}
+		n.supersedeAsked(s, e.Asked)
+		s.Granted = n.now
 		n.start(s, PublishedHere, "")
 		n.do(PublishAnswer{Token: e.Token, Verdict: Granted, Node: n.self, Epoch: s.Epoch})
 		n.dirty = true
@@ -64,7 +63,7 @@ func (n *Node) elsewhereFree(e PublishWanted) bool {
 func (n *Node) elsewhere(e PublishWanted) {
 	best := ""
 	for _, p := range n.peers {
-		if !p.Alive || p.Leaving || p.Name == e.Free || !lists(p.list, e.Stream) {
+		if !p.Alive || p.Leaving || slices.Contains(e.Asked, p.Name) || !lists(p.list, e.Stream) {
 			continue
 		}
 		if best == "" || n.outscores(e.Stream, p.Name, best) {

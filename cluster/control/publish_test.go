@@ -26,7 +26,7 @@ func TestSecondPublisherIsSentToTheFirstUntilThatLeaves(t *testing.T) {
 	if v := b.n.View().Stream("live"); v.State != StreamWaiting || v.Owner != "" {
 		t.Errorf("without publisher: %s on %q, want waiting", v.State, v.Owner)
 	}
-	a.publish("live", "")
+	a.publish("live")
 	if got := a.verdict(); got.Verdict != Granted || got.Epoch != 1 {
 		t.Fatalf("first publisher: %+v, want granted in epoch 1", got)
 	}
@@ -34,16 +34,16 @@ func TestSecondPublisherIsSentToTheFirstUntilThatLeaves(t *testing.T) {
 	if v := b.n.View().Stream("live"); v.State != StreamRunning || v.Owner != "n1" || v.Reason != PublishedHere {
 		t.Errorf("with publisher: %s on %q, %s, want running on n1, published here", v.State, v.Owner, v.Reason)
 	}
-	a.publish("live", "")
+	a.publish("live")
 	if got := a.verdict(); got.Verdict != Busy {
 		t.Errorf("second publisher at the same node: %+v, want busy", got)
 	}
-	b.publish("live", "")
+	b.publish("live")
 	if got := b.verdict(); got.Verdict != AskNode || got.Node != "n1" {
 		t.Errorf("second publisher at another node: %+v, want ask n1", got)
 	}
 	a.leave("live")
-	b.publish("live", "")
+	b.publish("live")
 	if got := b.verdict(); got.Verdict != AskNode {
 		t.Errorf("before the news has come: %+v, want ask node", got)
 	}
@@ -57,8 +57,8 @@ func TestTwoPublishersAtOnceAreSettledByTheStaticOrder(t *testing.T) {
 	for seed := range uint64(10) {
 		w := studio(t, seed)
 		a, b := w.machine("n1"), w.machine("n2")
-		a.publish("live", "")
-		b.publish("live", "")
+		a.publish("live")
+		b.publish("live")
 		w.run(5 * Second)
 		winner, loser := a, b
 		if place.Before("live", "", "", "n2", "n1") {
@@ -82,7 +82,7 @@ func TestTwoPublishersAtOnceAreSettledByTheStaticOrder(t *testing.T) {
 func TestPublisherIsNeverMovedByPlacement(t *testing.T) {
 	w := studio(t, 1)
 	m := w.machine("n2")
-	m.publish("live", "")
+	m.publish("live")
 	w.run(2 * Second)
 	w.machine("n1").crash()
 	w.run(10 * Second)
@@ -99,7 +99,7 @@ func TestPublisherOfABootingNodeWaitsUntilItIsWarm(t *testing.T) {
 	w.add(2, []Stream{{Name: "live", Kind: Published}})
 	m := w.machine("n1")
 	m.boot()
-	m.publish("live", "")
+	m.publish("live")
 	w.run(w.stale - Millisecond)
 	if len(m.answers) != 0 {
 		t.Fatalf("answers while cold = %v, want none", m.answers)
@@ -122,14 +122,14 @@ func TestPublisherOfAForeignStreamIsSentToANodeThatTakesIt(t *testing.T) {
 		"cam01":   {Verdict: NotFound}, // nobody publishes to a camera
 		"nowhere": {Verdict: NotFound},
 	} {
-		m.publish(stream, "")
+		m.publish(stream)
 		if got := m.verdict(); got.Verdict != want.Verdict || got.Node != want.Node {
 			t.Errorf("publisher of %s: %v %q, want %v %q", stream, got.Verdict, got.Node, want.Verdict, want.Node)
 		}
 	}
 	w.nodes[1].crash()
 	w.run(10 * Second)
-	m.publish("live", "")
+	m.publish("live")
 	if got := m.verdict(); got.Verdict != NotFound {
 		t.Errorf("publisher of a stream whose node is dead: %v, want not found", got.Verdict)
 	}
@@ -138,11 +138,11 @@ func TestPublisherOfAForeignStreamIsSentToANodeThatTakesIt(t *testing.T) {
 func TestSilentPublisherKeepsItsName(t *testing.T) {
 	w := studio(t, 1)
 	a, b := w.machine("n1"), w.machine("n2")
-	a.publish("live", "")
+	a.publish("live")
 	w.run(2 * Second)
 	a.step(CaptureDown{Stream: "live", Why: "no frames"})
 	w.run(2 * Second)
-	b.publish("live", "")
+	b.publish("live")
 	if got := b.verdict(); got.Verdict != AskNode {
 		t.Errorf("second publisher while the first is silent: %v, want ask node", got.Verdict)
 	}

@@ -26,10 +26,13 @@ func (n *Node) evaluate() {
 	}
 }
 
-// gather lists, for each stream, the live peers that claim it.
+// gather lists, for each stream, the live peers that claim it. A claim that another publisher has superseded is left out.
 func (n *Node) gather() {
 	for _, s := range n.streams {
 		s.claimants = s.claimants[:0]
+		if len(s.Superseded) > 0 {
+			n.forgetSuperseded(s)
+		}
 	}
 	for _, p := range n.peers {
 		if !p.Alive {
@@ -38,6 +41,10 @@ func (n *Node) gather() {
 		claims, direct := p.current()
 		for i := range claims {
 			c := &claims[i]
+			if len(c.s.Superseded) > 0 && c.Why == PublishedHere && n.superseded(c.s, p) {
+				p.Awaited = true
+				continue
+			}
 			c.s.claimants = append(c.s.claimants, claimant{p, c, direct})
 		}
 	}
@@ -59,6 +66,16 @@ func (n *Node) spill() {
 	rooms := n.rooms()
 	n.placed = n.plan.Within(n.live, n.claimed, rooms, n.placed[:0])
 	n.overflow(rooms != nil && n.overfullNow())
+}
+
+// first names, of the claimants but some, the one that comes first in the order; empty if there is none.
+func (n *Node) first(s *stream, but []string) (name string) {
+	for _, c := range s.claimants {
+		if c.serves() && !c.c.Solo && !slices.Contains(but, c.p.Name) && (name == "" || n.before(s, c.p.Name, name)) {
+			name = c.p.Name
+		}
+	}
+	return name
 }
 
 // holder returns the index of the node that has a stream now, or -1: of several claimants the first in the order.
@@ -152,6 +169,10 @@ func (n *Node) yield(s *stream, why StopReason) {
 	to, differ := "", false
 	for _, c := range s.claimants {
 		if c.c.Solo || !c.direct || c.c.State != ClaimRunning {
+			continue
+		}
+		if s.Why == PublishedHere && c.p.Asked <= s.Granted { // its publisher may have gone before this node's came
+			c.p.Awaited = true
 			continue
 		}
 		agree := s.agrees(c)

@@ -85,7 +85,7 @@ func (n *Node) Save() *Saved {
 // copy returns the state, with slices and what it points to of its own.
 func (s *streamState) copy() streamState {
 	v := *s
-	v.Releases, v.Returns = slices.Clone(s.Releases), slices.Clone(s.Returns)
+	v.Releases, v.Returns, v.Superseded = slices.Clone(s.Releases), slices.Clone(s.Returns), slices.Clone(s.Superseded)
 	if s.Told != nil {
 		t := *s.Told
 		v.Told = &t

@@ -25,7 +25,7 @@ func TestRestoredNodeGoesOnLikeTheOriginal(t *testing.T) {
 			m := w.nodes[w.rng.IntN(len(w.nodes))]
 			m.now(func() { m.step(Measured{Load{CPU: w.rng.IntN(1000)}}) })
 			if w.rng.IntN(3) == 0 {
-				m.now(func() { m.publish("cam003", "") })
+				m.now(func() { m.publish("cam003", w.nodes[w.rng.IntN(len(w.nodes))].name) })
 			}
 			if w.rng.IntN(3) == 0 {
 				m.now(func() { m.step(Demanded{Stream: "cam004", Fresh: 5 * Second}) })

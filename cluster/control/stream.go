@@ -84,6 +84,12 @@ type streamState struct {
 	MediaAt  Instant // of the anchor segment; meaningless before media is known
 	Told     *told   // the claim as peers know it; nil if there is none
 
+	// Of a published stream: when this node granted it to its publisher, the claims of other nodes that are over by a grant
+	// of whatever node, by name, and how often that list has changed. The list is replaced, never changed.
+	Granted       Instant
+	Superseded    []Supersession
+	Supersessions uint64
+
 	// Of an on-demand stream: until when clients of this node want it, whether any do, and when any did last.
 	WantUntil  Instant
 	Wanted     bool
@@ -175,6 +181,10 @@ func (n *Node) endReturn(s *stream) {
 
 func (n *Node) captureUp(e CaptureUp) {
 	s := n.byName[e.Stream]
+	if s != nil && s.State == Idle && s.cfg != nil && s.cfg.Kind == Published {
+		n.stop(s, n.first(s, nil), Ungranted)
+		return
+	}
 	if s == nil || s.State == Idle || s.State == Failed {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "capture up"})
 		return
@@ -251,6 +261,10 @@ func (n *Node) resumed(e Resumed) {
 			continue
 		}
 		s.State, s.Since, s.Epoch = Starting, n.now, max(s.Epoch, c.Epoch)
+		s.Granted = n.now
+		for _, v := range c.Supersedes {
+			n.supersede(s, v)
+		}
 		if c.Up {
 			s.State = Running
 		}
@@ -296,6 +310,9 @@ func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
 	if s.Media != (Media{}) && s.active() {
 		m := s.anchor(n.now)
 		c.Media = &m
+	}
+	if s.active() {
+		c.Supersedes = n.supersedes(s.Superseded)
 	}
 	return c, true
 }

@@ -113,6 +113,9 @@ type StreamView struct {
 	Claimants []ClaimView
 	On        []string // the live and dead nodes whose file has it
 
+	// Supersedes are the claims of other nodes that do not count any more, though they seem fresh.
+	Supersedes []Supersession
+
 	Media   Media // the last numbering known, of any owner
 	MediaAt Instant
 }
@@ -208,6 +211,7 @@ func (n *Node) viewStream(s *stream) StreamView {
 		Name: s.Name, Here: s.cfg != nil, Clustered: s.clustered,
 		Mine: s.State, MineSince: s.Since, To: s.To, Epoch: s.Epoch, Pin: s.Pin, Home: s.Home,
 		Media: s.Media, MediaAt: s.MediaAt, On: n.nodes, OnDemand: s.demandable(), Wanted: s.Wanted,
+		Supersedes: s.Superseded,
 	}
 	if s.published || s.cfg != nil && s.cfg.Kind == Published {
 		v.Kind = Published

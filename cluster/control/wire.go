@@ -152,6 +152,19 @@ type Claim struct {
 	Retry  bool   `json:"retry,omitempty"`  // starting again after a failure
 	Detail string `json:"detail,omitempty"` // the last failure
 	Media  *Media `json:"media,omitempty"`
+
+	// Supersedes are the claims of other nodes that are over because this one was granted. It is a pointer so that claims
+	// can be compared.
+	Supersedes *[]Superseded `json:"supersedes,omitempty"`
+}
+
+// A Superseded is a claim that is over although its node may seem to be alive; see [Supersession].
+type Superseded struct {
+	Node     string `json:"p"`
+	Instance string `json:"i"`
+	Inc      uint64 `json:"n"`
+	Seq      uint64 `json:"s"`  // the newest answer that was known as the other publisher was granted the name
+	Age      int64  `json:"ms"` // since that grant, rounded up
 }
 
 // A Question is what a node tells the peer whose state it asks for, so that the answer tells no more than is new to it.
@@ -274,6 +287,27 @@ func checkClaims(claims []Claim) error {
 			if m.Age < 0 || m.Age > maxAge || m.Period < 0 || m.Period > maxAge || len(m.Config) > maxName {
 				return fmt.Errorf("claim %d: media out of range", i)
 			}
+		}
+		if err := c.checkSuperseded(); err != nil {
+			return fmt.Errorf("claim %d: superseded: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (c *Claim) checkSuperseded() error {
+	if c.Supersedes == nil {
+		return nil
+	}
+	if len(*c.Supersedes) > maxSuperseded {
+		return errTooMany
+	}
+	for _, v := range *c.Supersedes {
+		if err := checkNames(maxName, v.Node, v.Instance); err != nil {
+			return err
+		}
+		if v.Node == "" || v.Age < 0 || v.Age > maxAge {
+			return errors.New("no node, or no age")
 		}
 	}
 	return nil

@@ -407,11 +407,11 @@ func (m *machine) askRelease(e AskRelease) {
 	})
 }
 
-// publish lets a publisher come; the verdict is added to answers.
-func (m *machine) publish(stream, free string) {
+// publish lets a publisher come, for whom some nodes have been asked; the verdict is added to answers.
+func (m *machine) publish(stream string, asked ...string) {
 	m.token++
 	m.asked[m.token] = stream
-	m.step(PublishWanted{Stream: stream, Token: m.token, Free: free})
+	m.step(PublishWanted{Stream: stream, Token: m.token, Asked: asked})
 }
 
 // publishing is what an accepted publisher does.

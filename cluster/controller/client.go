@@ -16,8 +16,9 @@ type (
 		reply    *act.Reply[*control.State]
 	}
 	publishWanted struct {
-		stream, free string
-		reply        *act.Reply[control.PublishAnswer]
+		stream string
+		asked  []string
+		reply  *act.Reply[control.PublishAnswer]
 	}
 	releaseAsked struct {
 		stream, from string
@@ -47,8 +48,8 @@ func (c Client) AskState(from string, q control.Question, reply *act.Reply[*cont
 }
 
 // WantPublish asks whether a publisher may publish a stream at this node; see [control.PublishWanted].
-func (c Client) WantPublish(stream, free string, reply *act.Reply[control.PublishAnswer]) {
-	c.Send(publishWanted{stream, free, reply})
+func (c Client) WantPublish(stream string, asked []string, reply *act.Reply[control.PublishAnswer]) {
+	c.Send(publishWanted{stream, asked, reply})
 }
 
 // AskRelease asks, on behalf of the node `from`, to stop capturing a stream; see [control.ReleaseAsked]. The control actor calls

@@ -76,9 +76,15 @@ const DemandFresh = control.Instant(LoadEvery + time.Second)
 // Props makes the props of the control actor. The actor takes each [control.Event] as a message.
 func Props(env act.Env, c Config) *actor.Props {
 	incarnation := uint64(0)
+	var last *control.View
+	publish := c.Publish
+	c.Publish = func(v *control.View) {
+		last = v
+		publish(v)
+	}
 	return act.Props(env, "control", func() actor.Actor {
 		incarnation++
-		return &controller{env: env, cfg: c, incarnation: incarnation}
+		return &controller{env: env, cfg: c, incarnation: incarnation, last: last}
 	})
 }
 
@@ -86,6 +92,7 @@ type controller struct {
 	env         act.Env
 	cfg         Config
 	incarnation uint64
+	last        *control.View // the last one of the state machine before this one; nil if there was none
 
 	node    *control.Node
 	version uint64          // of the view that was published last
@@ -144,7 +151,7 @@ func (c *controller) Receive(ctx actor.Context) {
 	case publishWanted:
 		c.token++
 		c.wanted[c.token] = m
-		c.step(ctx, control.PublishWanted{Stream: m.stream, Token: c.token, Free: m.free})
+		c.step(ctx, control.PublishWanted{Stream: m.stream, Token: c.token, Asked: m.asked})
 	case releaseAsked:
 		c.token++
 		c.asking[c.token] = m.answer
@@ -175,7 +182,7 @@ func (c *controller) start(ctx actor.Context) {
 	c.asking = map[uint64]func(bool){}
 	if c.incarnation > 1 {
 		c.blank = c.now() + relearning
-		c.step(ctx, control.Resumed{Captures: Captures(c.cfg.Registry), Up: c.now()})
+		c.step(ctx, control.Resumed{Captures: Captures(c.cfg.Registry, c.last), Up: c.now()})
 	}
 	c.measure(ctx)
 	if c.cfg.Draining() {
@@ -224,7 +231,7 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	case control.StartCapture:
 		ctx.Send(c.cfg.Streams, captureOf(e, c.node.View(), c.cfg.Packs))
 	case control.StopCapture:
-		ctx.Send(c.cfg.Streams, stream.Release{Stream: e.Stream, To: e.To, Now: e.Now})
+		ctx.Send(c.cfg.Streams, stream.Release{Stream: e.Stream, To: e.To, Now: e.Now, Why: dismissal(e)})
 	case control.PublishAnswer:
 		wanted := c.wanted[e.Token]
 		delete(c.wanted, e.Token)

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"weir/actors/packager"
 	"weir/actors/stream"
 	"weir/cluster/control"
+	"weir/protocols/listen"
 )
 
 // Report makes [stream.Config.Report]: a function that tells the control actor when a capture has changed.
@@ -64,8 +67,22 @@ func predecessor(v *control.View, name string) string {
 	return ""
 }
 
-// Captures are the streams that this node captures now.
-func Captures(r *stream.Registry) []control.Capture {
+// dismissal is what the publisher of a stream that is stopped is told, if it has one.
+func dismissal(e control.StopCapture) error {
+	switch e.Why {
+	case control.Outranked:
+		return fmt.Errorf("%w: at %s, which comes first of the two", listen.ErrBusy, e.To)
+	case control.Ungranted:
+		return fmt.Errorf("%w: the name was given to another publisher before this one came", listen.ErrBusy)
+	case control.Removed:
+		return errors.New("the configuration was changed: the stream takes no publisher here")
+	}
+	return fmt.Errorf("the stream is stopped: %s", e.Why)
+}
+
+// Captures are the streams that this node captures now. Last, the last view of the control plane that has started them, says
+// with which epochs, and what they supersede; it may be nil.
+func Captures(r *stream.Registry, last *control.View) []control.Capture {
 	var cs []control.Capture
 	for _, name := range slices.Sorted(slices.Values(r.Names())) {
 		live, snap, ok := r.Get(name)
@@ -76,7 +93,13 @@ func Captures(r *stream.Registry) []control.Capture {
 		for _, in := range snap.Inputs {
 			up = up || in.Own && in.Active
 		}
-		cs = append(cs, control.Capture{Stream: name, Up: up})
+		c := control.Capture{Stream: name, Up: up}
+		if last != nil {
+			if s := last.Stream(name); s != nil {
+				c.Epoch, c.Supersedes = s.Epoch, s.Supersedes
+			}
+		}
+		cs = append(cs, c)
 	}
 	return cs
 }

@@ -32,7 +32,7 @@ type Config struct {
 
 	// Ask sends a question to the actor of a stream at a node, whether or not that node still owns the stream, and waits for the
 	// answer.
-	Ask func(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error)
+	Ask func(ctx context.Context, node, stream string, q proto.Message) (proto.Message, error)
 
 	// Private is the private URL of a node; empty if it is not known.
 	Private func(node string) string

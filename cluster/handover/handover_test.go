@@ -17,11 +17,11 @@ func from(t *testing.T, oldest int64) Config {
 	t.Helper()
 	return Config{
 		Self: func() string { return "n2" },
-		Ask: func(_ context.Context, node, stream string, q *wire.Window) (proto.Message, error) {
-			if node != "n1" || stream != "x" || q.Stream != "x" || q.Node != "n2" {
+		Ask: func(_ context.Context, node, stream string, q proto.Message) (proto.Message, error) {
+			if node != "n1" || stream != "x" || q.(*wire.Window).Stream != "x" || q.(*wire.Window).Node != "n2" {
 				t.Errorf("%s is asked for %s: %v", node, stream, q)
 			}
-			return over(t, Window(q, "n1", left(t))), nil
+			return over(t, Window(q.(*wire.Window), "n1", left(t))), nil
 		},
 		Private: func(string) string { return "http://n1" },
 		Segment: func(_ context.Context, private, _ string, f cmaf.Form, number int64) ([]byte, error) {
@@ -58,7 +58,7 @@ func TestNewestSegmentsAreTaken(t *testing.T) {
 func TestDiscontinuitiesBeforeTheFirstSegmentAreCounted(t *testing.T) {
 	c := from(t, 44)
 	ask := c.Ask
-	c.Ask = func(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error) {
+	c.Ask = func(ctx context.Context, node, stream string, q proto.Message) (proto.Message, error) {
 		answer, err := ask(ctx, node, stream, q)
 		w := answer.(*wire.Windowed)
 		for i, s := range w.Segments {
@@ -84,7 +84,7 @@ func TestWithoutAWindowNothingIsTaken(t *testing.T) {
 		err    error
 		want   error
 	}{{nil, planted, planted}, {&wire.Claimed{}, nil, errWindow}} {
-		c.Ask = func(context.Context, string, string, *wire.Window) (proto.Message, error) { return tt.answer, tt.err }
+		c.Ask = func(context.Context, string, string, proto.Message) (proto.Message, error) { return tt.answer, tt.err }
 		if h, err := c.fetch(t.Context(), "x", "n1"); h != nil || !errors.Is(err, tt.want) {
 			t.Errorf("answered %T, %v: fetched %+v, %v", tt.answer, tt.err, h, err)
 		}

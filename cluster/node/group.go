@@ -22,7 +22,6 @@ import (
 	"weir/cluster/follower"
 	"weir/cluster/identity"
 	"weir/cluster/trust"
-	"weir/cluster/wire"
 )
 
 var errNoKey = errors.New("this node has no cluster key")
@@ -207,13 +206,13 @@ func (g *group) ask(ctx context.Context, stream string, q proto.Message) (proto.
 }
 
 // askAt sends a question to the actor of a stream at a certain node and waits for the answer.
-func (g *group) askAt(ctx context.Context, node, stream string, q *wire.Window) (proto.Message, error) {
+func (g *group) askAt(ctx context.Context, node, stream string, q proto.Message) (proto.Message, error) {
 	p := g.peer(node)
 	switch {
 	case g.cluster == nil:
 		return nil, errNoKey
 	case p == nil:
-		return nil, fmt.Errorf("%s is not known", node)
+		return nil, fmt.Errorf("%w: %s is in no peer entry any more", identity.ErrNoOwner, node)
 	}
 	return identity.AskAt(ctx, g.cluster, p.Advert.Remote, stream, q)
 }

@@ -39,7 +39,7 @@ func (n *Node) stateURL(e string) string {
 }
 
 // captures is how many streams this node captures now.
-func (n *Node) captures() int { return len(controller.Captures(n.streams)) }
+func (n *Node) captures() int { return len(controller.Captures(n.streams, nil)) }
 
 // newLoad makes the meter of this node's load.
 func (n *Node) newLoad() *load.Meter {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,16 +16,15 @@ import (
 )
 
 // maxAsked is how many nodes are asked about one publisher. A second one is asked when the stream changes hands
-// meanwhile.
-const maxAsked = 3
+// meanwhile, or when several nodes have died within stale_timeout that had it one after the other.
+const maxAsked = 4
 
 // A Claim is the dialogue that gives a publisher the name of a stream. The control plane of the publisher's node is asked
 // first; when it names a node that may have a publisher, that node is asked; if it has none, the control plane is asked
-// again, with the node's name as [control.PublishWanted.Free]. A Claim has no effect: its caller asks.
+// again, with Asked as [control.PublishWanted.Asked]. A Claim has no effect: its caller asks.
 type Claim struct {
 	Stream string
-
-	asked int // nodes
+	Asked  []string // the nodes that have been asked
 }
 
 // Verdict takes the answer of the control plane. With ask that node is to be asked, and its answer given to
@@ -33,10 +33,10 @@ func (c *Claim) Verdict(a control.PublishAnswer) (ask string, err error) {
 	switch {
 	case a.Verdict == control.Granted:
 		return "", nil
-	case a.Verdict == control.AskNode && c.asked == maxAsked:
+	case a.Verdict == control.AskNode && len(c.Asked) == maxAsked:
 		return "", fmt.Errorf("%w: the owner of %q changes as it is asked", listen.ErrUnavailable, c.Stream)
 	case a.Verdict == control.AskNode:
-		c.asked++
+		c.Asked = append(c.Asked, a.Node)
 		return a.Node, nil
 	case a.Verdict == control.Busy:
 		return "", fmt.Errorf("%w: %q", listen.ErrBusy, c.Stream)
@@ -62,20 +62,21 @@ type Asker struct {
 	Self func() string // the announced name of this node
 
 	// Want asks this node's control plane whether a publisher may have a stream; see [control.PublishWanted].
-	Want func(stream, free string, reply *act.Reply[control.PublishAnswer])
+	Want func(stream string, asked []string, reply *act.Reply[control.PublishAnswer])
 
-	// Ask puts a question to the owner of a stream; its errors are those of [identity.Ask].
-	Ask func(ctx context.Context, stream string, question proto.Message) (proto.Message, error)
+	// Ask puts a question to the owner of a stream, and AskAt to the actor of the stream at a certain node, whether or not
+	// that is the owner; their errors are those of [identity.Ask].
+	Ask   func(ctx context.Context, stream string, question proto.Message) (proto.Message, error)
+	AskAt func(ctx context.Context, node, stream string, question proto.Message) (proto.Message, error)
 }
 
 // Claim returns nil once the control plane has granted the name of a stream to a publisher of this node. The error is one
 // of [listen.Router]'s Publish.
 func (k *Asker) Claim(ctx context.Context, stream string) error {
 	c := Claim{Stream: stream}
-	free := ""
 	for {
 		reply := act.NewReply[control.PublishAnswer]()
-		k.Want(stream, free, reply)
+		k.Want(stream, slices.Clone(c.Asked), reply)
 		verdict, err := reply.Wait(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: the control plane has not answered: %w", listen.ErrUnavailable, err)
@@ -84,14 +85,13 @@ func (k *Asker) Claim(ctx context.Context, stream string) error {
 		if node == "" {
 			return err
 		}
-		answer, err := k.Ask(ctx, stream, &wire.Claim{Protocol: wire.Protocol, Stream: stream, Node: k.Self()})
+		answer, err := k.AskAt(ctx, node, stream, &wire.Claim{Protocol: wire.Protocol, Stream: stream, Node: k.Self()})
 		if err != nil && !silent(err) {
 			return fmt.Errorf("%w: asking %s: %w", listen.ErrUnavailable, node, err)
 		}
 		if err := c.Answered(answer); err != nil {
 			return err
 		}
-		free = node
 	}
 }
 

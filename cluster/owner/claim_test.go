@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -35,7 +36,7 @@ var claimTests = []struct {
 	name     string
 	verdicts []control.PublishAnswer
 	answers  []reply
-	free     []string // what the control plane is told, question by question
+	asked    []string // the nodes that the control plane is told of, question by question
 	want     error
 }{
 	{"nobody else has it", []control.PublishAnswer{granted}, nil, []string{""}, nil},
@@ -62,16 +63,16 @@ var claimTests = []struct {
 	},
 	{
 		"the owner changes twice",
-		[]control.PublishAnswer{ask("n2"), ask("n3"), ask("n2"), granted},
-		[]reply{{free, nil}, {free, nil}, {free, nil}},
-		[]string{"", "n2", "n3", "n2"},
+		[]control.PublishAnswer{ask("n2"), ask("n3"), ask("n4"), granted},
+		[]reply{{free, nil}, {nil, identity.ErrNoAnswer}, {free, nil}},
+		[]string{"", "n2", "n2 n3", "n2 n3 n4"},
 		nil,
 	},
 	{
 		"the owner changes again and again",
-		[]control.PublishAnswer{ask("n2"), ask("n3"), ask("n2"), ask("n3")},
-		[]reply{{free, nil}, {free, nil}, {free, nil}},
-		[]string{"", "n2", "n3", "n2"},
+		[]control.PublishAnswer{ask("n2"), ask("n3"), ask("n4"), ask("n5"), ask("n6")},
+		[]reply{{free, nil}, {free, nil}, {free, nil}, {free, nil}},
+		[]string{"", "n2", "n2 n3", "n2 n3 n4", "n2 n3 n4 n5"},
 		listen.ErrUnavailable,
 	},
 }
@@ -82,12 +83,15 @@ func TestPublisherIsAdmittedOnceNobodyElsePublishes(t *testing.T) {
 			verdicts, answers, told := tt.verdicts, tt.answers, []string(nil)
 			k := &Asker{
 				Self: func() string { return "n1" },
-				Want: func(stream, free string, reply *act.Reply[control.PublishAnswer]) {
-					told = append(told, free)
+				Want: func(stream string, asked []string, reply *act.Reply[control.PublishAnswer]) {
+					told = append(told, strings.Join(asked, " "))
 					reply.Give(verdicts[0])
 					verdicts = verdicts[1:]
 				},
-				Ask: func(_ context.Context, stream string, q proto.Message) (proto.Message, error) {
+				AskAt: func(_ context.Context, node, stream string, q proto.Message) (proto.Message, error) {
+					if want := tt.verdicts[len(told)-1].Node; node != want {
+						t.Errorf("%s is asked, want %s", node, want)
+					}
 					if c := q.(*wire.Claim); c.Stream != "cam" || stream != "cam" || c.Node != "n1" {
 						t.Errorf("asked about %q for %q: %v", stream, c.Node, c)
 					}
@@ -99,8 +103,8 @@ func TestPublisherIsAdmittedOnceNobodyElsePublishes(t *testing.T) {
 			if err := k.Claim(t.Context(), "cam"); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 				t.Errorf("Claim = %v, want %v", err, tt.want)
 			}
-			if !slices.Equal(told, tt.free) {
-				t.Errorf("the control plane was told of %q, want %q", told, tt.free)
+			if !slices.Equal(told, tt.asked) {
+				t.Errorf("the control plane was told of %q, want %q", told, tt.asked)
 			}
 			if len(verdicts) > 0 || len(answers) > 0 {
 				t.Errorf("%d verdicts and %d answers were not asked for", len(verdicts), len(answers))
@@ -111,7 +115,7 @@ func TestPublisherIsAdmittedOnceNobodyElsePublishes(t *testing.T) {
 
 func TestClaimEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	k := &Asker{Want: func(string, string, *act.Reply[control.PublishAnswer]) { cancel() }}
+	k := &Asker{Want: func(string, []string, *act.Reply[control.PublishAnswer]) { cancel() }}
 	if err := k.Claim(ctx, "cam"); !errors.Is(err, listen.ErrUnavailable) {
 		t.Errorf("Claim = %v, want %v", err, listen.ErrUnavailable)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -245,10 +246,11 @@ func TestPublisherIsToldWhyItMayNot(t *testing.T) {
 }
 
 func TestPublisherIsExpelled(t *testing.T) {
-	kicked := errors.New("kicked by an operator")
+	kicked, outranked := errors.New("kicked by an operator"), fmt.Errorf("%w: at n2", listen.ErrBusy)
 	for _, tt := range []struct {
 		name string
 		send func(*hub, *peer)
+		code string
 		want string // in the description
 	}{
 		{"by the stream", func(h *hub, p *peer) {
@@ -256,17 +258,23 @@ func TestPublisherIsExpelled(t *testing.T) {
 			p.tag(9, 0, avcHeader)
 			p.tag(8, 0, aacHeader)
 			p.tag(9, 0, idrBody)
-		}, kicked.Error()},
+		}, "NetStream.Publish.Failed", kicked.Error()},
+		{"for another publisher of the name", func(h *hub, p *peer) {
+			h.change(func() { h.fail = outranked })
+			p.tag(9, 0, avcHeader)
+			p.tag(8, 0, aacHeader)
+			p.tag(9, 0, idrBody)
+		}, "NetStream.Publish.BadName", outranked.Error()},
 		{"for a codec that cannot be carried", func(_ *hub, p *peer) {
 			for ts := uint32(0); ts < 600; ts += 40 {
 				p.tag(9, ts, []byte{0x22, 1})
 			}
-		}, "Sorenson"},
+		}, "NetStream.Publish.Failed", "Sorenson"},
 		{"for nonsense", func(_ *hub, p *peer) {
 			for range maxBadTags + 1 {
 				p.tag(9, 0, []byte{0x17, 9, 0, 0, 0})
 			}
-		}, "malformed"},
+		}, "NetStream.Publish.Failed", "malformed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHub("live/cam1")
@@ -276,8 +284,8 @@ func TestPublisherIsExpelled(t *testing.T) {
 			p.code()
 			tt.send(h, p)
 			code, description := p.code()
-			if code != "NetStream.Publish.Failed" || !strings.Contains(description, tt.want) {
-				t.Errorf("status = %s, %q, want Failed with %q", code, description, tt.want)
+			if code != tt.code || !strings.Contains(description, tt.want) {
+				t.Errorf("status = %s, %q, want %s with %q", code, description, tt.code, tt.want)
 			}
 			_ = p.conn.Close()
 			if err := receive(t, s.ended, "the end"); err == nil || !strings.Contains(err.Error(), tt.want) {

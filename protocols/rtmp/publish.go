@@ -178,7 +178,11 @@ func (c *conn) malformed(err error) error {
 
 // endPublish ends a publisher that has been publishing, and tells it why.
 func (c *conn) endPublish(err error) error {
-	return c.reject(status(nil, "error", "NetStream.Publish.Failed", err.Error()), err)
+	code := "NetStream.Publish.Failed"
+	if errors.Is(err, listen.ErrBusy) { // another publisher of the name has come first after all
+		code = "NetStream.Publish.BadName"
+	}
+	return c.reject(status(nil, "error", code, err.Error()), err)
 }
 
 // A publication keeps the error of the one within it, to tell it from the demuxer's.
