@@ -41,15 +41,18 @@ func (c *checks) answerSize(m *machine, st *control.State, raw []byte) {
 	c.hold(I27, len(raw) <= limit, nil, []string{m.name}, "an unchanged answer of %d bytes, want at most %d", len(raw), limit)
 }
 
-// balance is I25: no node has more than its share of the streams that are not pinned, and those pinned to it.
+// balance is I25: no node has more than the even share of all streams, unless that many are pinned to it. A stream whose pin is
+// not there is spread like those without one.
 func (c *checks) balance(load, pinnedTo []int, free int) {
 	if c.edits > 0 || c.count != 1 {
 		return
 	}
-	live := 0
+	var pinned []int // of the live nodes
 	for _, m := range c.w.machines {
 		if m.runs() && !m.draining {
-			live++
+			pinned = append(pinned, pinnedTo[m.index])
+		} else {
+			free += pinnedTo[m.index]
 		}
 	}
 	for _, s := range c.w.streams {
@@ -57,31 +60,28 @@ func (c *checks) balance(load, pinnedTo []int, free int) {
 			return
 		}
 	}
+	share := evenShare(pinned, free)
 	for _, m := range c.w.machines {
-		if m.runs() && !m.draining && live > 0 {
-			limit := (free+live-1)/live + pinnedTo[m.index] + c.pinsAway()
+		if m.runs() && !m.draining {
+			limit := max(share, pinnedTo[m.index])
 			c.hold(I25, load[m.index] <= limit, nil, []string{m.name}, "%s captures %d streams, want at most %d", m.name, load[m.index], limit)
 		}
 	}
 }
 
-// pinsAway is how many streams each node may have that are pinned to machines that are not there: such streams are spread
-// evenly, as others are.
-func (c *checks) pinsAway() int {
-	n, live := 0, 0
-	for _, m := range c.w.machines {
-		if m.runs() && !m.draining {
-			live++
-			continue
+// evenShare is the least number that nodes with these pinned streams have to take each, so that they can take the free ones too.
+func evenShare(pinned []int, free int) (share int) {
+	for len(pinned) > 0 {
+		spare := 0
+		for _, have := range pinned {
+			spare += max(0, share-have)
 		}
-		for _, p := range c.pins {
-			n += b2i(p == m.announced)
+		if spare >= free {
+			break
 		}
+		share++
 	}
-	if live == 0 {
-		return 0
-	}
-	return (n + live - 1) / live
+	return share
 }
 
 // byLoss says whether so many polls were lost in a row that a take-over is within the rules.

@@ -1,6 +1,9 @@
 package place
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // maxRounds bounds the rounds of [Plan.deal]. Each but the last gives every node that can still take something its
 // share of the rest, so files that differ in a few ways need two or three; only files made to be awkward need more, and
@@ -61,20 +64,23 @@ func (p *Plan) takers(rest []int) []int {
 }
 
 // quota returns how many streams each of the nodes may have so that they can take count more and end level: low for
-// all, and one more for extra of them. Nodes that are above that already are left out.
-func (p *Plan) quota(open []int, count int) (low, extra int) {
-	within := slices.Clone(open)
-	for {
-		total := count
-		for _, k := range within {
-			total += p.load[k]
+// all, and one more for extra of them. Nodes whose load is above low already get none and do not count.
+func quota(load, nodes []int, count int) (low, extra int) {
+	for low = math.MaxInt; ; {
+		within, total := 0, count
+		for _, k := range nodes {
+			if load[k] <= low {
+				within++
+				total += load[k]
+			}
 		}
-		low, extra = total/len(within), total%len(within)
-		before := len(within)
-		within = slices.DeleteFunc(within, func(k int) bool { return p.load[k] > low })
-		if len(within) == before || len(within) == 0 {
-			return low, extra
+		if within == 0 {
+			return 0, 0
 		}
+		if total/within == low {
+			return low, total % within
+		}
+		low = total / within
 	}
 }
 
@@ -91,7 +97,7 @@ type candidate struct {
 // to be full, the next best among the nodes still open is looked for. The result is that of the sorted list.
 func (p *Plan) round(rest, nodes []int) (left []int) {
 	r := dealing{Plan: p}
-	r.low, r.extra = p.quota(nodes, len(rest))
+	r.low, r.extra = quota(p.load, nodes, len(rest))
 	r.reopen(nodes)
 	heap := make([]candidate, 0, len(rest))
 	for _, i := range rest {

@@ -9,25 +9,13 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 	if room == nil {
 		return p.Spill(live, claimed, dst)
 	}
-	if p.used == nil {
-		p.used = make([]int, len(p.nodes))
-	}
 	clear(p.load)
 	clear(p.used)
-	alive, free := 0, 0
-	for _, l := range live {
-		if l {
-			alive++
-		}
-	}
 	base := len(dst)
 	for i := range p.home {
 		dst = append(dst, -1)
 		if c := claimed[i]; c >= 0 && live[c] {
 			p.used[c]++
-		}
-		if !p.pinned(i, live) && claimed[i] != Nowhere {
-			free++
 		}
 	}
 	to := dst[base:]
@@ -38,15 +26,15 @@ func (p *Plan) Within(live []bool, claimed, room, dst []int) []int {
 			}
 		}
 	}
-	if alive == 0 {
+	share := p.share(live, claimed)
+	if len(p.alive) == 0 {
 		return dst
 	}
-	limit := (free + alive - 1) / alive
 	for _, i := range p.spillOrder() {
 		if to[i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
-		if to[i] = p.successor(i, live, p.used, room, limit); to[i] >= 0 {
+		if to[i] = p.successor(i, live, p.used, room, share); to[i] >= 0 {
 			p.load[to[i]]++
 			p.used[to[i]]++
 		}
@@ -88,7 +76,7 @@ func (p *Plan) settled(i int, live []bool, owner int, room []int) int {
 			p.used[at]++
 		}
 	}
-	if at >= 0 && !p.pinned(i, live) {
+	if at >= 0 {
 		p.load[bears]++
 	}
 	return at

@@ -4,6 +4,48 @@
 // It is a set of functions of names: the same names give the same answer on every node, in whatever order they are
 // listed. It knows no liveness of its own, no clock, no network and no actor: its caller says which nodes are alive, and
 // which claims which stream.
+//
+// # Scores and the static order
+//
+// The score of a node for a stream is [Score], a 64-bit hash of the two names. In the static total order of a stream its pin
+// comes first, then its home, then the other nodes in falling score; nodes of equal score by name ([Before]).
+//
+// # HOME
+//
+// Every node of the files counts, alive or dead. A stream whose pin is one of the nodes that may have it has its home there.
+// All other streams are free. The load of a node is the number of its homes, pinned ones included.
+//
+// The quota levels the loads as far as the pins allow: a number low for all nodes, and one more for extra of them. To find
+// it, let the nodes be all those that take part, and the total the number of free streams and of those pinned to these nodes.
+// low is the total divided by the number of the nodes, rounded down, and extra is the remainder. While pins alone give
+// some of these nodes more than low, those nodes are left out, and low and extra are computed anew.
+//
+// Then all pairs of a free stream and a node are gone through in falling score, equal scores by the stream's name, then by the
+// node's. The node becomes the home of the stream if the stream has none yet, and the node's load is below low, or is low
+// while fewer than extra nodes have been raised from low to one more.
+//
+// So of two nodes one has at most one stream more than the other, unless all that it has is pinned to it.
+//
+// Where files differ, [Stream.On] restricts which node may have a stream. Then the rule is applied in rounds: in each, the
+// nodes are those that may have at least one of the streams that are still free, pairs of a stream and a node that may not have it
+// are left out, and loads count from the rounds before. After the last round single free streams move, by the hash of their
+// name, each to the node with the lowest load (of equal ones the first by score) that may have it and has at least two
+// fewer, until none can.
+//
+// # SPILL
+//
+// SPILL says where each stream belongs while some nodes are dead. A stream whose home lives belongs there. Otherwise, a live
+// node that has the stream keeps it. The other streams are orphans. The load of a live node is the number of streams that
+// belong to it so far.
+//
+// The orphans are dealt out one after the other, in the order of [Hash] of their names. An orphan goes to the node with the
+// highest score of those live nodes that may have it and whose load is below the even share; if there is none, to the live node
+// with the lowest load that may have it, of equal ones the first by score. The even share is the quota of HOME over
+// the live nodes, rounded up: low, plus one if extra is not 0, where the streams pinned to a live node count there, and all
+// others, whether an orphan or not, are free.
+//
+// Streams that no node may have now ([Nowhere]) count nowhere in SPILL; in HOME they count like others. [Plan.Within] says what
+// limits of nodes change.
 package place
 
 import (
@@ -91,26 +133,21 @@ type Plan struct {
 	pin     []int    // index of the pin that counts, or -1
 	home    []int    // index of the home, or -1 if no node may have the stream
 	order   []int    // streams in the order in which orphans are dealt out; made when first needed
-	load    []int    // scratch: unpinned streams of each node
+	load    []int    // scratch: streams of each node
 	used    []int    // scratch: streams of each node, with limits
+	pins    []int    // scratch: streams that are pinned to each node
+	alive   []int    // scratch: the live nodes
 	over    int      // streams that the last placement gave to a full node
 }
 
-// NewPlan computes the homes. Names have to be unique, among the streams and among the nodes; their order does not
-// matter.
-//
-// Pinned streams come first and count against no node's share. Every other stream goes to a node by pairs (stream, node) in
-// falling score, as long as the node is below its quota: the number of streams divided by the number of nodes, rounded
-// down, and one more for as many nodes as are needed. So without sets all nodes have the same number of unpinned
-// streams, or one more. Where sets restrict which node may have which stream, the pairs that are left over are dealt out in further
-// rounds over the nodes that may still take something, and then single streams move until none could go to a node
-// that has two fewer.
+// NewPlan computes the homes, by the rule that the package's comment gives. Names have to be unique, among the streams and
+// among the nodes; their order does not matter.
 func NewPlan(streams []Stream, nodes []string) *Plan {
 	p := &Plan{
 		streams: streams, nodes: nodes,
 		hash: make([]uint64, len(streams)), key: make([]uint64, len(nodes)),
 		pin: make([]int, len(streams)), home: make([]int, len(streams)),
-		load: make([]int, len(nodes)),
+		load: make([]int, len(nodes)), pins: make([]int, len(nodes)), used: make([]int, len(nodes)),
 	}
 	index := make(map[string]int, len(nodes))
 	for i, name := range nodes {
@@ -122,6 +159,7 @@ func NewPlan(streams []Stream, nodes []string) *Plan {
 		p.hash[i], p.pin[i], p.home[i] = Hash(s.Name), -1, -1
 		if at, ok := index[s.Pin]; ok && s.Pin != "" && s.On.Has(at) {
 			p.pin[i], p.home[i] = at, at
+			p.load[at]++
 			continue
 		}
 		free = append(free, i)
@@ -179,35 +217,19 @@ func (p *Plan) Rank(i, node, first int, live []bool) int {
 const Nowhere = -2
 
 // Spill appends to dst the index of the node where each stream belongs while only the live nodes can have any, or -1
-// where no live node may.
-//
-// A stream whose home lives belongs there. An orphan stays with the live node that claimed says has it, if any
-// (claimed[i] is -1 if no node has stream i); the others go to the node of the highest score that is below the cap: the
-// number of streams that are not pinned to a live node divided by the number of live nodes, rounded up. If every node
-// that may have it is at the cap, it goes to the least loaded of them.
+// where no live node may. It goes by the rule that the package's comment gives. claimed[i] is the node that has stream i, -1
+// if no node has it, or [Nowhere].
 //
 // Nodes that see a failure at different moments agree: what the first of them has claimed is exactly what the others
 // would have given it.
 func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 	clear(p.load)
-	alive, free, orphans := 0, 0, 0
-	for _, l := range live {
-		if l {
-			alive++
-		}
-	}
+	orphans := 0
 	base := len(dst)
 	for i, h := range p.home {
-		if claimed[i] == Nowhere {
-			dst = append(dst, -1)
-			continue
-		}
-		pinned := p.pin[i] >= 0 && live[p.pin[i]]
-		if !pinned {
-			free++
-		}
 		at := -1
 		switch {
+		case claimed[i] == Nowhere:
 		case h >= 0 && live[h]:
 			at = h
 		case claimed[i] >= 0 && live[claimed[i]]:
@@ -215,20 +237,23 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 		default:
 			orphans++
 		}
-		if at >= 0 && !pinned {
+		if at >= 0 {
 			p.load[at]++
 		}
 		dst = append(dst, at)
 	}
-	if orphans == 0 || alive == 0 {
+	if orphans == 0 {
 		return dst
 	}
-	limit := (free + alive - 1) / alive
+	share := p.share(live, claimed)
+	if len(p.alive) == 0 {
+		return dst
+	}
 	for _, i := range p.spillOrder() {
 		if dst[base+i] >= 0 || claimed[i] == Nowhere {
 			continue
 		}
-		if to := p.successor(i, live, p.load, nil, limit); to >= 0 {
+		if to := p.successor(i, live, p.load, nil, share); to >= 0 {
 			dst[base+i] = to
 			p.load[to]++
 		}
@@ -236,14 +261,38 @@ func (p *Plan) Spill(live []bool, claimed []int, dst []int) []int {
 	return dst
 }
 
+// share is the even share of the live nodes, rounded up: the cap of SPILL. It depends on the pins, not on what is claimed, or
+// nodes that see a failure later than others would go by another cap.
+func (p *Plan) share(live []bool, claimed []int) int {
+	p.alive = p.alive[:0]
+	for k, l := range live {
+		if l {
+			p.alive = append(p.alive, k)
+		}
+	}
+	clear(p.pins)
+	free := 0
+	for i := range p.home {
+		switch {
+		case claimed[i] == Nowhere:
+		case p.pinned(i, live):
+			p.pins[p.pin[i]]++
+		default:
+			free++
+		}
+	}
+	low, extra := quota(p.pins, p.alive, free)
+	return low + min(extra, 1)
+}
+
 // successor picks the live node that gets a stream that no live node has, or -1: by score below the even share, else the least
 // loaded with room, else the least loaded. A nil room means that no node has limits. load is what each node carries.
-func (p *Plan) successor(i int, live []bool, load, room []int, limit int) int {
+func (p *Plan) successor(i int, live []bool, load, room []int, share int) int {
 	best := -1
 	may := func(k int) bool { return live[k] && p.May(i, k) }
 	free := func(k int) bool { return may(k) && (room == nil || p.used[k] < room[k]) }
 	for k := range p.nodes {
-		if p.load[k] < limit && free(k) && (best < 0 || p.outscores(i, k, best)) {
+		if p.load[k] < share && free(k) && (best < 0 || p.outscores(i, k, best)) {
 			best = k
 		}
 	}

@@ -36,10 +36,11 @@ func homes(p *Plan) map[string]string {
 	return out
 }
 
+// loads counts the streams of each node.
 func loads(p *Plan, at []int) []int {
 	out := make([]int, len(p.nodes))
-	for i, k := range at {
-		if k >= 0 && p.pin[i] != k {
+	for _, k := range at {
+		if k >= 0 {
 			out[k]++
 		}
 	}
@@ -64,46 +65,6 @@ var sizes = []struct{ nodes, streams int }{
 	{100, 1000},
 }
 
-// sortedPairs is the definition of HOME: all pairs in falling score, each taken if the node is below its quota.
-func sortedPairs(p *Plan) []int {
-	type pair struct{ stream, node int }
-	var all []pair
-	count := 0
-	at := unclaimed(len(p.streams))
-	for i := range p.streams {
-		if at[i] = p.pin[i]; at[i] >= 0 {
-			continue
-		}
-		count++
-		for k := range p.nodes {
-			all = append(all, pair{i, k})
-		}
-	}
-	score := func(x pair) uint64 { return Mix(p.hash[x.stream] ^ p.key[x.node]) }
-	slices.SortFunc(all, func(a, b pair) int {
-		if score(a) > score(b) {
-			return -1
-		}
-		return 1
-	})
-	load, low, extra := make([]int, len(p.nodes)), count/len(p.nodes), count%len(p.nodes)
-	for _, x := range all {
-		if at[x.stream] >= 0 {
-			continue
-		}
-		if load[x.node] < low {
-			at[x.stream] = x.node
-		} else if load[x.node] == low && extra > 0 {
-			at[x.stream] = x.node
-			extra--
-		} else {
-			continue
-		}
-		load[x.node]++
-	}
-	return at
-}
-
 func TestHomesAreThoseOfAllPairsSortedByScore(t *testing.T) {
 	for _, size := range sizes {
 		list := streams(size.streams)
@@ -111,23 +72,23 @@ func TestHomesAreThoseOfAllPairsSortedByScore(t *testing.T) {
 			list[i].Pin = "n2"
 		}
 		p := NewPlan(list, names("n%d", size.nodes))
-		if want := sortedPairs(p); !slices.Equal(p.home, want) {
+		if want := slowHomes(p); !slices.Equal(p.home, want) {
 			t.Errorf("NewPlan(%d streams, %d nodes) has homes %v, want %v", size.streams, size.nodes, p.home, want)
 		}
 	}
 }
 
-func TestHomesDifferByAtMostOneAndPinsComeOnTop(t *testing.T) {
+func TestHomesDifferByAtMostOneAsFarAsPinsAllow(t *testing.T) {
 	for _, size := range sizes {
-		for _, pinned := range []int{0, size.streams / 3} {
+		for _, pinned := range []int{0, size.streams / (2 * size.nodes), size.streams / 3} {
 			list := streams(size.streams)
 			for i := range pinned {
 				list[i].Pin = "n1"
 			}
 			p := NewPlan(list, names("n%d", size.nodes))
 			got := loads(p, p.home)
-			if slices.Max(got)-slices.Min(got) > 1 {
-				t.Errorf("%d streams, %d pinned, %d nodes: unpinned loads = %v, want them even within one", size.streams, pinned, size.nodes, got)
+			if got[0] > slices.Min(got)+1 && got[0] > pinned || len(got) > 1 && slices.Max(got[1:])-slices.Min(got[1:]) > 1 || slices.Max(got[0:])-got[0] > 1 {
+				t.Errorf("%d streams, %d pinned, %d nodes: loads = %v, want them even within one", size.streams, pinned, size.nodes, got)
 			}
 			for i := range pinned {
 				if p.nodes[p.Home(i)] != "n1" {
@@ -182,20 +143,12 @@ func TestOneFailureMovesOnlyTheStreamsOfTheDeadNode(t *testing.T) {
 			list[i].Pin = "n1"
 		}
 		p := NewPlan(list, names("n%d", size.nodes))
-		free := 0
-		for i := range list {
-			if p.pin[i] < 0 {
-				free++
-			}
-		}
 		for dead := range p.nodes {
-			live, pinned := filled(size.nodes, true), 0
+			live := filled(size.nodes, true)
 			live[dead] = false
-			moved, orphaned := 0, free
-			for i, to := range p.Spill(live, unclaimed(len(list)), nil) {
-				if p.pin[i] == dead {
-					pinned, orphaned = pinned+1, orphaned+1
-				}
+			moved := 0
+			to := p.Spill(live, unclaimed(len(list)), nil)
+			for i, to := range to {
 				if p.home[i] != dead && to != p.home[i] {
 					t.Fatalf("%d×%d, n%d dead: %s moved from a live node", size.nodes, size.streams, dead+1, list[i].Name)
 				}
@@ -207,12 +160,13 @@ func TestOneFailureMovesOnlyTheStreamsOfTheDeadNode(t *testing.T) {
 				}
 			}
 			// B8 and B9 of the cluster rules.
-			if limit := (free+size.nodes-1)/size.nodes + pinned; moved > limit {
+			if limit := max((size.streams+size.nodes-1)/size.nodes, pinnedTo(p, dead)); moved > limit {
 				t.Errorf("%d×%d, n%d dead: %d moved, want at most %d", size.nodes, size.streams, dead+1, moved, limit)
 			}
-			limit := (orphaned + size.nodes - 2) / (size.nodes - 1)
-			if got := slices.Max(loads(p, p.Spill(live, unclaimed(len(list)), nil))); got > limit {
-				t.Errorf("%d×%d, n%d dead: one node has %d unpinned streams, want at most %d", size.nodes, size.streams, dead+1, got, limit)
+			for k, got := range loads(p, to) {
+				if limit := max(share(p, live), pinnedTo(p, k)); got > limit {
+					t.Errorf("%d×%d, n%d dead: n%d has %d streams, want at most %d", size.nodes, size.streams, dead+1, k+1, got, limit)
+				}
 			}
 		}
 	}
@@ -243,7 +197,9 @@ func TestNodesThatSeeAFailureLaterAgreeWithTheFirst(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 50 {
 		n, m := 3+r.IntN(10), 1+r.IntN(300)
-		p := NewPlan(streams(m), names("n%d", n))
+		list, nodes := streams(m), names("n%d", n)
+		pinnedAtRandom(r, list, nodes, false)
+		p := NewPlan(list, nodes)
 		live := filled(n, true)
 		live[r.IntN(n)] = false
 		if n > 4 {
@@ -406,10 +362,10 @@ func TestRandomFilesNeverPlaceAStreamOutsideThem(t *testing.T) {
 	}
 }
 
-// homeLoad counts the unpinned homes of a node.
+// homeLoad counts the homes of a node.
 func (p *Plan) homeLoad(node int) (n int) {
-	for i, h := range p.home {
-		if h == node && p.pin[i] != node {
+	for _, h := range p.home {
+		if h == node {
 			n++
 		}
 	}
