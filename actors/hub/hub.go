@@ -39,10 +39,9 @@ const forms = 8
 
 // A Hub is the media of one stream. It implements [listen.Source].
 type Hub struct {
-	name  string
-	cfg   Config
-	grows bool // the tick grows with the number of viewers
-	mask  uint64
+	name string
+	cfg  Config // its Tick is that of the beginning; see tick
+	mask uint64
 
 	ring []atomic.Pointer[unit]
 
@@ -66,6 +65,8 @@ type Hub struct {
 	index   gop.Index
 	writer  *Writer // nil: nobody writes
 	last    []int64 // newest DTS by track of gen
+	tick    time.Duration
+	grows   bool // the tick grows with the number of viewers
 	flush   *time.Timer
 	waiting bool // flush is armed
 	base    int64
@@ -96,19 +97,26 @@ func New(name string, cfg Config) *Hub {
 	if cfg.Bytes <= 0 {
 		cfg.Bytes = 16 << 20
 	}
-	grows := cfg.Tick == 0
-	if grows {
-		cfg.Tick = 40 * time.Millisecond
-	}
 	size := uint64(1)
 	for size < uint64(cfg.Units) {
 		size *= 2
 	}
-	h := &Hub{name: name, cfg: cfg, grows: grows, mask: size - 1, ring: make([]atomic.Pointer[unit], size), head: 1, ready: make(chan struct{})}
+	h := &Hub{name: name, cfg: cfg, mask: size - 1, ring: make([]atomic.Pointer[unit], size), head: 1, ready: make(chan struct{})}
+	h.SetTick(cfg.Tick)
 	h.published.Store(1)
 	h.tail.Store(1)
 	h.wakeAll()
 	return h
+}
+
+// SetTick changes [Config.Tick].
+func (h *Hub) SetTick(tick time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tick, h.grows = tick, tick == 0
+	if h.grows {
+		h.tick = 40 * time.Millisecond
+	}
 }
 
 // Name implements [listen.Source].
@@ -195,7 +203,7 @@ func (h *Hub) schedule() {
 	if h.waiting {
 		return
 	}
-	tick := h.cfg.Tick
+	tick := h.tick
 	if h.grows && h.readers.Load() > manyViewers {
 		tick = slowTick
 	}

@@ -16,19 +16,17 @@ import (
 // checkEvery is the interval at which a stream checks whether it still has viewers or a publisher.
 const checkEvery = 2 * time.Second
 
-func coreProps(env act.Env, spec Spec, h *hub.Hub, wall func() int64) *actor.Props {
-	return act.Props(env, "core", func() actor.Actor {
-		return &core{env: env, spec: spec, hub: h, wall: wall, roster: newRoster(spec)}
-	})
+func coreProps(env act.Env, h *hub.Hub, wall func() int64) *actor.Props {
+	return act.Props(env, "core", func() actor.Actor { return &core{env: env, hub: h, wall: wall} })
 }
 
 // core applies the roster's rules.
 type core struct {
 	env         act.Env
-	spec        Spec
+	spec        Spec // as in the holder's facts until the core has applied another
 	hub         *hub.Hub
 	wall        func() int64
-	roster      *roster
+	roster      *roster // nil until the holder's facts have arrived
 	publication *publication
 
 	ready    bool   // the holder's facts have arrived
@@ -49,6 +47,7 @@ func (c *core) Receive(ctx actor.Context) {
 		}
 	case *actor.Stopped:
 	case recalled:
+		c.spec, c.roster = m.facts.spec, newRoster(m.facts.spec)
 		c.roster.restore(m.facts, c.env.Now())
 		c.publication = m.facts.publication
 		c.ready = true
@@ -80,8 +79,11 @@ func (c *core) Receive(ctx actor.Context) {
 	}
 }
 
-// resume repeats the last capture or release that a failed core had not finished.
+// resume repeats what a failed core had not finished: to apply a specification, and the last capture or release.
 func (c *core) resume(ctx actor.Context, f facts) {
+	if f.next != nil {
+		c.act(ctx, configure{f.next})
+	}
 	switch m := f.request.(type) {
 	case capture:
 		if f.role != Capturing {
@@ -100,7 +102,7 @@ func (c *core) resume(ctx actor.Context, f facts) {
 // ofParent says whether a message came to the holder from its parent, which counts those that it sends.
 func ofParent(msg any) bool {
 	switch msg.(type) {
-	case want, capture, release, publish, kick:
+	case want, capture, release, publish, kick, configure:
 		return true
 	}
 	return false
@@ -127,6 +129,9 @@ func (c *core) act(ctx actor.Context, msg any) {
 		os = r.release(now, c.hub.Readers(), m.to != "", m.now)
 	case want:
 		os = r.want(now)
+	case configure:
+		os = r.configure(now, c.hub.Readers(), m.spec, sameInputs(c.spec, *m.spec))
+		c.spec = *m.spec
 	case input.Up:
 		os = r.up(now, m.Index)
 	case input.Down:
@@ -141,14 +146,14 @@ func (c *core) act(ctx actor.Context, msg any) {
 		if m.p == c.publication {
 			c.publication = nil
 			ctx.Send(ctx.Parent(), admitted{nil})
-			os = r.left(now)
+			os = r.left(now, c.hub.Readers())
 		}
 	case kick:
 		if c.publication != nil {
 			c.publication.end(errors.New(m.why))
 		}
 	case check:
-		os = r.check(now, c.hub.Readers())
+		os = r.check(now, c.hub.Readers(), c.hub.Written())
 	}
 	if len(os) == 0 && r.role != c.reported { // the holder keeps the role for the case that the core fails
 		os = []order{{start: -1, stop: -1}}

@@ -35,18 +35,21 @@ type facts struct {
 	publication *publication
 	took        uint64 // messages of the parent that the core was given
 	request     any    // the last capture or release of the control plane that is not finished; nil if none
+	spec        Spec   // the specification that is in effect
+	next        *Spec  // the one that the core has not applied yet; nil if none
 }
 
 func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
-	h := hub.Config{
-		Units: cmp.Or(spec.Hub.Units, c.Hub.Units), Bytes: cmp.Or(spec.Hub.Bytes, c.Hub.Bytes), Tick: cmp.Or(spec.Hub.Tick, c.Hub.Tick),
-	}
 	return act.Props(env, "stream", func() actor.Actor {
+		h := hub.Config{
+			Units: cmp.Or(spec.Hub.Units, c.Hub.Units), Bytes: cmp.Or(spec.Hub.Bytes, c.Hub.Bytes), Tick: cmp.Or(spec.Hub.Tick, c.Hub.Tick),
+		}
 		return &holder{
-			cfg: c, spec: spec,
+			cfg:    c,
+			spec:   &spec,
 			live:   &Live{Hub: hub.New(spec.Name, h), Store: cmaf.NewStore(c.Pack.Store)},
 			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, ending: map[int]bool{}, errs: map[int]string{},
-			facts: facts{active: -1},
+			facts: facts{active: -1, spec: spec},
 			Backoff: act.Backoff{
 				Env: env, Min: 250 * time.Millisecond, Max: 30 * time.Second, Quiet: time.Minute,
 			},
@@ -57,7 +60,7 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 type holder struct {
 	act.Backoff
 	cfg      Config
-	spec     Spec
+	spec     *Spec // that of the facts, for an incarnation that follows
 	live     *Live
 	core     *actor.PID
 	packer   *actor.PID
@@ -81,9 +84,9 @@ func (h *holder) Receive(ctx actor.Context) {
 	}
 	switch ctx.Message().(type) {
 	case *actor.Stopping:
-		h.end(ctx, Status{Stream: h.spec.Name, State: Unpublished})
+		h.end(ctx, Status{Stream: h.facts.spec.Name, State: Unpublished})
 	case *actor.Restarting:
-		h.end(ctx, Status{Stream: h.spec.Name, State: Failed, Err: errHolder})
+		h.end(ctx, Status{Stream: h.facts.spec.Name, State: Failed, Err: errHolder})
 	default:
 		if !h.Closing() {
 			h.take(ctx)
@@ -100,10 +103,10 @@ var (
 func (h *holder) end(ctx actor.Context, s Status) {
 	h.live.Hub.Close()
 	h.answerHandOver(false)
-	h.cfg.Registry.remove(h.spec.Name, h.live)
+	h.cfg.Registry.remove(h.facts.spec.Name, h.live)
 	if h.facts.publication != nil {
 		h.facts.publication.end(errEnded)
-		h.cfg.Report(ctx, Status{Stream: h.spec.Name, State: Unpublished})
+		h.cfg.Report(ctx, Status{Stream: h.facts.spec.Name, State: Unpublished})
 	} else if s.State == Failed && (h.facts.role == Capturing || h.facts.role == Releasing) {
 		h.cfg.Report(ctx, s)
 	}
@@ -112,7 +115,7 @@ func (h *holder) end(ctx actor.Context, s Status) {
 func (h *holder) take(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		h.core, _ = ctx.SpawnNamed(coreProps(h.Env, h.spec, h.live.Hub, h.cfg.Wall), "core")
+		h.core, _ = ctx.SpawnNamed(coreProps(h.Env, h.live.Hub, h.cfg.Wall), "core")
 		h.show()
 	case Want:
 		h.took++
@@ -126,23 +129,40 @@ func (h *holder) take(ctx actor.Context) {
 		h.took++
 		h.facts.request = m
 		ctx.Send(h.core, m)
+	case configure:
+		h.took++
+		h.facts.next = m.spec
+		ctx.Send(h.core, m)
 	case publish, kick:
 		h.took++
 		ctx.Send(h.core, m)
-	case arrived, left:
+	case arrived:
+		h.renumber(ctx)
+		ctx.Send(h.core, m)
+	case left:
 		ctx.Send(h.core, m)
 	case input.Up:
+		if h.ending[m.Index] {
+			return // another input may have this index now
+		}
 		delete(h.errs, m.Index)
 		h.facts.active = m.Index
+		if m.Index == relayIndex && !h.captures() {
+			h.apart = true
+			h.renumber(ctx)
+		}
 		h.switched(m.Index)
 		ctx.Send(h.core, m)
 		h.show()
 	case input.Down:
+		if h.ending[m.Index] {
+			return
+		}
 		h.errs[m.Index] = m.Err.Error()
 		if h.facts.active == m.Index {
 			h.facts.active = -1
-			if m.Index != relayIndex && len(h.spec.Inputs) > 1 {
-				h.Env.Event(inputLost(h.spec.Name, m.Err))
+			if m.Index != relayIndex && len(h.facts.spec.Inputs) > 1 {
+				h.Env.Event(inputLost(h.facts.spec.Name, m.Err))
 			}
 		}
 		ctx.Send(h.core, m)
@@ -170,7 +190,7 @@ func (h *holder) take(ctx actor.Context) {
 		h.reclaim(ctx, m)
 	case packager.Numbered:
 		if h.facts.role == Capturing && h.cfg.Numbered != nil {
-			h.cfg.Numbered(ctx, h.spec.Name, m)
+			h.cfg.Numbered(ctx, h.facts.spec.Name, m)
 		}
 	case packager.Finished:
 		h.finished(ctx)
@@ -187,7 +207,7 @@ func (h *holder) switched(index int) {
 		return
 	}
 	if h.last != relayIndex && h.last != index {
-		h.Env.Event(inputSwitched(h.spec.Name, h.spec.Inputs[index-1].Config.URL))
+		h.Env.Event(inputSwitched(h.facts.spec.Name, h.facts.spec.Inputs[index-1].Config.URL))
 	}
 	h.last = index
 }
@@ -215,6 +235,7 @@ func (h *holder) packUp(ctx actor.Context) {
 		if h.external { // its players have no sessions that end
 			h.Env.After(packLinger, ctx.Self(), unpack{h})
 		}
+		h.follow()
 		h.packer, _ = ctx.SpawnNamed(packager.Props(h.Env, h.cfg.Pack, h.live.Hub, h.live.Store, h.past()), "packager")
 		h.show()
 	}
@@ -222,7 +243,7 @@ func (h *holder) packUp(ctx actor.Context) {
 
 // past gives the functions by which an input makes segments of the past again; the zero value if no input can.
 func (h *holder) past() packager.Past {
-	for _, in := range h.spec.Inputs {
+	for _, in := range h.facts.spec.Inputs {
 		if b, ok := in.Config.Source.(input.Linear); ok {
 			return packager.Past{Backfill: b.Backfill, SegmentAt: b.SegmentAt, Longest: b.Longest}
 		}
@@ -257,6 +278,13 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 			h.facts.active = -1
 		}
 	}
+	if o.spec != nil {
+		*h.spec, h.facts.spec, h.last = *o.spec, *o.spec, 0
+		if h.facts.next == o.spec {
+			h.facts.next = nil
+		}
+		h.live.Hub.SetTick(cmp.Or(o.spec.Hub.Tick, h.cfg.Hub.Tick))
+	}
 	if o.start >= 0 {
 		h.start(ctx, o.start)
 	}
@@ -280,7 +308,7 @@ func (h *holder) obey(ctx actor.Context, m obey) {
 		h.yield(ctx)
 	}
 	if o.dispensable {
-		ctx.Send(ctx.Parent(), dispensable{h.spec.Name, m.took})
+		ctx.Send(ctx.Parent(), dispensable{h.facts.spec.Name, m.took})
 	}
 	h.show()
 }
@@ -292,9 +320,9 @@ func (h *holder) start(ctx actor.Context, index int) {
 	}
 	c := input.Config{URL: "relay", Silence: 0}
 	if index == relayIndex {
-		c.Source = h.cfg.Relay(h.spec.Name)
+		c.Source = h.cfg.Relay(h.facts.spec.Name)
 	} else {
-		c = h.spec.Inputs[index-1].Config
+		c = h.facts.spec.Inputs[index-1].Config
 		if c.Rank == 0 {
 			c.Rank = index
 		}
@@ -342,7 +370,7 @@ func (h *holder) answer(ctx actor.Context, m proto.Message) {
 
 // show puts the present state of the stream into the registry, for goroutines beside the actors.
 func (h *holder) show() {
-	h.cfg.Registry.set(h.spec.Name, h.live, h.snapshot())
+	h.cfg.Registry.set(h.facts.spec.Name, h.live, h.snapshot())
 }
 
 func (h *holder) snapshot() Snapshot {
@@ -353,7 +381,7 @@ func (h *holder) snapshot() Snapshot {
 	if h.inputs[relayIndex] != nil {
 		s.Inputs = append(s.Inputs, InputState{URL: "relay", Active: h.facts.active == relayIndex, Err: h.errs[relayIndex]})
 	}
-	for i, in := range h.spec.Inputs {
+	for i, in := range h.facts.spec.Inputs {
 		s.Inputs = append(s.Inputs, InputState{
 			URL: in.Config.URL, Own: true, Active: h.facts.active == i+1, Standby: h.inputs[i+1] == nil, Err: h.errs[i+1],
 		})

@@ -18,7 +18,8 @@ type Spec struct {
 	// Published says that a publisher may bring the stream's media.
 	Published bool
 
-	// Hub overrides the sizes that all hubs share, where its fields are not zero.
+	// Hub overrides the sizes that all hubs share, where its fields are not zero. The sizes of a ring are those with which the
+	// stream began; the tick may change.
 	Hub hub.Config
 }
 
@@ -33,8 +34,10 @@ type Input struct {
 // Messages to the supervisor of all streams. It hands them to the stream that they name, and makes that stream if it does
 // not exist.
 type (
-	// Configure replaces the specifications of all streams. A stream whose specification did not change is not touched. The
-	// specification without a name is that of the streams which no other names, such as those that are relayed.
+	// Configure replaces the specifications of all streams. A stream whose specification did not change is not touched. A
+	// stream whose specification changed keeps its hub and its viewers; its own inputs end if they are others now, and its
+	// publisher is dismissed if the stream takes none any more. The specification without a name is that of the streams which
+	// no other names, such as those that are relayed.
 	Configure struct{ Specs []Spec }
 
 	// Capture starts the stream's own inputs, or lets a publisher in.
@@ -139,8 +142,9 @@ type (
 		now bool
 		why error
 	}
-	want    struct{}
-	publish struct {
+	want      struct{}
+	configure struct{ spec *Spec } // immutable
+	publish   struct {
 		session string
 		reply   *act.Reply[Published]
 	}

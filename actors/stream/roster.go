@@ -12,6 +12,10 @@ const (
 	// linger is how long a stream stays that is neither captured nor watched here.
 	linger = 10 * time.Second
 
+	// forsaken is how long viewers are kept while neither this node captures the stream nor media comes from elsewhere. An
+	// encoder that is started again has come back by then, and so has the stream of a node that has died.
+	forsaken = 2 * time.Minute
+
 	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
 	handover = 10 * time.Second
 
@@ -42,6 +46,7 @@ const (
 type order struct {
 	start, stop int     // index of an input, or -1
 	status      *Status // for the control plane, or nil
+	spec        *Spec   // the specification from here on, or nil
 	dispensable bool    // as in the message
 	dismiss     error   // why the publication is ended; nil: it goes on
 }
@@ -49,9 +54,8 @@ type order struct {
 // A roster is the rules of one stream: which inputs run, and what the control plane is told. It knows neither actors
 // nor clocks: instants are passed in.
 type roster struct {
-	name      string
-	ranks     []int // of the configured inputs, which have the indices 1 … len(ranks); 1 is the best
-	published bool
+	name  string
+	ranks []int // of the configured inputs, which have the indices 1 … len(ranks); 1 is the best
 
 	role      Role
 	running   map[int]bool  // the inputs that have been started
@@ -61,23 +65,29 @@ type roster struct {
 	publisher bool          // and its media is what viewers get
 	why       error         // what a publisher is told that has to go
 	since     time.Duration // when a role, a viewer or a publisher last gave a reason to keep the stream
+
+	written uint64        // access units in the hub at the last check
+	heard   time.Duration // when there were more than before, or the stream was captured here
 }
 
 func newRoster(s Spec) *roster {
-	r := &roster{name: s.Name, published: s.Published, running: map[int]bool{}, active: -1, fails: map[int]int{}, why: errEnded}
-	for i, in := range s.Inputs {
-		rank := in.Config.Rank
-		if rank == 0 {
-			rank = i + 1
+	return &roster{name: s.Name, ranks: ranks(s.Inputs), running: map[int]bool{}, active: -1, fails: map[int]int{}, why: errEnded}
+}
+
+// ranks are the ranks of a stream's inputs.
+func ranks(inputs []Input) []int {
+	list := make([]int, len(inputs))
+	for i, in := range inputs {
+		if list[i] = in.Config.Rank; list[i] == 0 {
+			list[i] = i + 1
 		}
-		r.ranks = append(r.ranks, rank)
 	}
-	return r
+	return list
 }
 
 // restore makes the roster what it was before the core failed.
 func (r *roster) restore(f facts, now time.Duration) {
-	r.role, r.active, r.since = f.role, f.active, now
+	r.role, r.active, r.since, r.heard = f.role, f.active, now, now
 	for _, i := range f.running {
 		r.running[i] = true
 	}
@@ -195,6 +205,30 @@ func (r *roster) want(now time.Duration) []order {
 	return r.begin(relayIndex)
 }
 
+// configure puts another specification into effect. If its inputs are others, those of the former one end, and the control
+// plane, which is told, starts the stream again. Viewers follow another node's capture until there is media here.
+func (r *roster) configure(now time.Duration, viewers int, spec *Spec, sameInputs bool) (os []order) {
+	if !sameInputs {
+		os = r.endOwn()
+		if (r.role == Capturing || r.role == Releasing) && !r.publisher {
+			r.role, r.since = Idle, now
+			if r.running[relayIndex] {
+				r.role = Following
+			}
+			os = append(os, r.tell(Stopped, nil))
+		}
+		r.ranks = ranks(spec.Inputs)
+	}
+	os = append(os, order{start: -1, stop: -1, spec: spec})
+	if r.present && !spec.Published {
+		os = append(os, order{start: -1, stop: -1, dismiss: errEnded})
+	}
+	if viewers > 0 {
+		os = append(os, r.want(now)...)
+	}
+	return os
+}
+
 // up notes that input i is the active one, and stops inputs of no better rank. Better ones that have failed go on trying:
 // they take over at their next random access point.
 func (r *roster) up(now time.Duration, i int) (os []order) {
@@ -266,22 +300,31 @@ func (r *roster) arrived(now time.Duration) (os []order) {
 	return append(os, r.tell(Running, nil))
 }
 
-// left notes that the publisher has gone.
-func (r *roster) left(now time.Duration) []order {
+// left notes that the publisher has gone. Viewers follow whoever has the stream next.
+func (r *roster) left(now time.Duration, viewers int) []order {
 	r.present, r.publisher = false, false
 	r.since = now
 	if r.role == Capturing {
 		r.role = Idle
 	}
-	return []order{r.tell(Unpublished, nil)}
+	os := []order{r.tell(Unpublished, nil)}
+	if viewers > 0 {
+		os = append(os, r.want(now)...)
+	}
+	return os
 }
 
-// check ends a relay or a stream that has had no viewers for long enough, and a release that has taken too long.
-func (r *roster) check(now time.Duration, viewers int) (os []order) {
+// check ends a relay or a stream that has had no viewers, or no media, for long enough, and a release that has taken too long.
+// written counts the access units in the hub.
+func (r *roster) check(now time.Duration, viewers int, written uint64) (os []order) {
+	if written != r.written || r.present || r.role == Capturing || r.role == Releasing {
+		r.written, r.heard = written, now
+	}
 	switch {
 	case r.present:
 		r.since = now
 		return nil
+	case viewers > 0 && now-r.heard >= forsaken:
 	case viewers > 0 && r.role != Releasing:
 		r.since = now
 		if r.role == Idle {
@@ -292,7 +335,8 @@ func (r *roster) check(now time.Duration, viewers int) (os []order) {
 		return r.quit(now)
 	case r.role == Capturing || r.role == Releasing || now-r.since < linger:
 		return nil
-	case r.role == Following:
+	}
+	if r.role == Following {
 		r.role = Idle
 		if r.running[relayIndex] {
 			os = append(os, r.end(relayIndex))

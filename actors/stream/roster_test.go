@@ -29,6 +29,9 @@ func orders(os []order) string {
 		if o.dismiss != nil {
 			words = append(words, "dismiss")
 		}
+		if o.spec != nil {
+			words = append(words, "take")
+		}
 		if o.dispensable {
 			words = append(words, "let go")
 		}
@@ -75,7 +78,7 @@ var rosterTests = []struct {
 			{2, "release watched", "start 0"},
 			{3, "check watched", ""},
 			{4, "up 0", "stop 1, stopped"},
-			{60, "check watched", ""},
+			{60, "check watched heard", ""},
 			{69, "check", ""},
 			{71, "check", "stop 0, let go"},
 		},
@@ -220,6 +223,66 @@ var rosterTests = []struct {
 		},
 	},
 	{
+		name: "viewers of a publisher that has left follow the next one, wherever it is", inputs: 0,
+		steps: []step{
+			{0, "admitted", ""},
+			{1, "arrived", "running"},
+			{2, "left watched", "unpublished, start 0"},
+			{3, "check watched", ""},
+			{4, "admitted", ""},
+			{5, "arrived", "stop 0, running"},
+		},
+	},
+	{
+		name: "viewers of a stream that nobody sends for long are sent away", inputs: 0,
+		steps: []step{
+			{0, "arrived", "running"},
+			{300, "check watched", ""},
+			{301, "left watched", "unpublished, start 0"},
+			{302, "check watched", ""},
+			{360, "check watched heard", ""},
+			{479, "check watched", ""},
+			{480, "check watched", "stop 0, let go"},
+		},
+	},
+	{
+		name: "another specification with the same inputs stops nothing", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "configure same", "take"},
+			{3, "down 1", ""},
+			{4, "up 1", "running"},
+		},
+	},
+	{
+		name: "other inputs begin anew, and viewers stay", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "configure watched", "stop 1, stopped, take, start 0"},
+			{3, "capture", "start 1, starting"},
+			{4, "up 1", "stop 0, running"},
+		},
+	},
+	{
+		name: "what is followed goes on whatever the file says", inputs: 1,
+		steps: []step{
+			{0, "want", "start 0"},
+			{1, "up 0", ""},
+			{2, "configure watched", "take"},
+		},
+	},
+	{
+		name: "a publisher that the file no longer permits is dismissed", inputs: 0,
+		steps: []step{
+			{0, "admitted", ""},
+			{1, "arrived", "running"},
+			{2, "configure same", "take, dismiss"},
+			{3, "left watched", "unpublished, start 0"},
+		},
+	},
+	{
 		name: "a publisher that is let in and not heard yet is a reason to stay", inputs: 0,
 		steps: []step{
 			{0, "admitted", ""},
@@ -266,13 +329,12 @@ func TestRoster(t *testing.T) {
 func apply(t *testing.T, r *roster, s step) []order {
 	now := s.at * time.Second
 	verb, rest, _ := strings.Cut(s.do, " ")
+	rest, heard := strings.CutSuffix(rest, " heard")
 	viewers, index := 0, 0
 	elsewhere := rest != "alone"
 	if rest == "watched" {
 		viewers = 1
-	} else if rest == "alone" {
-		viewers = 0
-	} else if rest != "" {
+	} else if rest != "alone" && rest != "same" && rest != "" {
 		fmt.Sscan(rest, &index)
 	}
 	switch verb {
@@ -294,9 +356,15 @@ func apply(t *testing.T, r *roster, s step) []order {
 	case "arrived":
 		return r.arrived(now)
 	case "left":
-		return r.left(now)
+		return r.left(now, viewers)
+	case "configure":
+		return r.configure(now, viewers, &Spec{Name: r.name, Inputs: make([]Input, len(r.ranks))}, rest == "same")
 	case "check":
-		return r.check(now, viewers)
+		written := r.written
+		if heard {
+			written++
+		}
+		return r.check(now, viewers, written)
 	}
 	t.Fatalf("no such step: %s", s.do)
 	return nil

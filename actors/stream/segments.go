@@ -23,6 +23,10 @@ type segments struct {
 	successor *successor
 	handed    *handed
 	closed    bool // the last capture here has ended, and its segments are in the store
+
+	// apart says that the media has come from elsewhere since the last capture here: another node may have captured the stream,
+	// or have made segments of it while a server of another system had it.
+	apart bool
 }
 
 // A successor is a capture whose segments follow those of another node. None are made until the other node has answered
@@ -57,7 +61,7 @@ func (h *holder) succeed(m capture) {
 	if h.captures() {
 		return
 	}
-	h.successor, h.closed = nil, false
+	h.successor, h.closed, h.apart = nil, false, false // the control plane has the numbers of the others
 	if m.least != nil && h.past().Backfill == nil {
 		h.successor = &successor{capture: m, at: h.Env.Now()}
 	}
@@ -77,7 +81,7 @@ func (h *holder) inherit(ctx actor.Context) {
 	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	h.Env.After(inheritLimit, self, inherited{successor, nil})
-	h.cfg.Inherit(ctx, h.spec.Name, successor.from, func(l *cmaf.Handover) { root.Send(self, inherited{successor, l}) })
+	h.cfg.Inherit(ctx, h.facts.spec.Name, successor.from, func(l *cmaf.Handover) { root.Send(self, inherited{successor, l}) })
 }
 
 // inherited continues the segments of the other node, or begins at a number that the other node has not reached.
@@ -104,6 +108,26 @@ func (h *holder) above(least int64) {
 	h.live.Store.Inherit(cmaf.Handover{Record: cmaf.Record{Next: least, Discontinuities: max(least, h.live.Store.Record().Discontinuities)}})
 }
 
+// renumber ends a packager whose segments would have numbers that other nodes may have used meanwhile. The next packager goes on
+// above them; see [holder.follow].
+func (h *holder) renumber(ctx actor.Context) {
+	if h.apart && h.packer != nil && h.past().Backfill == nil && h.live.Store.Record().Next > 0 {
+		ctx.Send(h.packer, packager.Finish{})
+	}
+}
+
+// follow gives the next segment a number that is above all that other nodes can have used, if they may have made segments and the
+// control plane does not know their numbers.
+func (h *holder) follow() {
+	if !h.apart || h.past().Backfill != nil {
+		return
+	}
+	if h.live.Store.Record().Next > 0 {
+		h.above(cmaf.FreshNumber(h.cfg.Pack.Wall()))
+	}
+	h.apart = !h.captures()
+}
+
 // handOver ends the making of segments here, because another node goes on with them.
 func (h *holder) handOver(ctx actor.Context, m HandOver) {
 	switch {
@@ -113,7 +137,7 @@ func (h *holder) handOver(ctx actor.Context, m HandOver) {
 		if h.handed == nil {
 			h.handed = &handed{at: h.Env.Now()}
 			h.Env.After(reclaimAfter, ctx.Self(), reclaim{h.handed})
-			h.Env.Event(segmentsHandedOver(h.spec.Name, m.To))
+			h.Env.Event(segmentsHandedOver(h.facts.spec.Name, m.To))
 		}
 		h.handed.replies = append(h.handed.replies, m.Reply)
 		ctx.Send(h.packer, packager.Finish{})

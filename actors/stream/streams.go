@@ -152,20 +152,15 @@ func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
 	}
 }
 
-// configure replaces the specifications. A stream whose specification has changed is stopped; the control plane, which is
-// told, starts it again.
+// configure replaces the specifications, and tells the streams whose specification has changed.
 func (s *streams) configure(ctx actor.Context, specs []Spec) {
-	next := byName(specs)
+	before := s.specs
+	s.specs = byName(specs)
 	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
-		pid := s.holders[name]
-		if s.ending[name] == nil && !same(specOf(s.specs, name), specOf(next, name)) {
-			s.stop(ctx, name, pid)
-			stopped := Status{Stream: name, State: Stopped}
-			s.Env.Event(changed(stopped))
-			s.cfg.Report(ctx, stopped)
+		if spec := specOf(s.specs, name); s.ending[name] == nil && !same(specOf(before, name), spec) {
+			s.send(ctx, name, configure{&spec})
 		}
 	}
-	s.specs = next
 }
 
 func byName(specs []Spec) map[string]Spec {
@@ -186,19 +181,19 @@ func specOf(specs map[string]Spec, name string) Spec {
 	return spec
 }
 
-// same says whether two specifications are equal. Sources are functions and cannot be compared; an input is identified by
-// its key, its URL and its times.
+// same says whether two specifications are equal.
 func same(a, b Spec) bool {
-	plain := func(s Spec) Spec {
-		ins := make([]Input, len(s.Inputs))
-		for i, in := range s.Inputs {
-			in.Config.Source, in.Config.Wall = nil, nil
-			ins[i] = in
-		}
-		s.Inputs = ins
-		return s
-	}
-	return reflect.DeepEqual(plain(a), plain(b))
+	return sameInputs(a, b) && a.Name == b.Name && a.Published == b.Published && a.Hub == b.Hub
+}
+
+// sameInputs says whether two specifications have the same inputs. Sources are functions and cannot be compared; an input is
+// identified by its key, its URL and its times.
+func sameInputs(a, b Spec) bool {
+	return slices.EqualFunc(a.Inputs, b.Inputs, func(a, b Input) bool {
+		a.Config.Source, a.Config.Wall = nil, nil
+		b.Config.Source, b.Config.Wall = nil, nil
+		return reflect.DeepEqual(a, b)
+	})
 }
 
 // A Registry lists the streams that have a holder on this node. Any goroutine may read it.

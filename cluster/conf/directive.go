@@ -52,7 +52,7 @@ type Reload string
 const (
 	AtOnce     Reload = "at once"
 	NewClients Reload = "to new clients"             // connected clients are not affected
-	Restream   Reload = "the stream starts anew"     // its viewers have to connect again
+	Restream   Reload = "the stream starts anew"     // its viewers stay connected
 	Restart    Reload = "when the node is restarted" // until then the old setting stays in effect
 )
 

@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 
 func parseFile(t *testing.T, text string) *conf.File {
 	t.Helper()
-	file, problems := conf.Load("test", []byte(text), flags("n1", "127.0.0.1:0", "127.0.0.1:0", "off"))
+	file, problems := conf.Load("test", []byte(text), flags("n1", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"))
 	if problems.Failed() {
 		t.Fatal(problems)
 	}

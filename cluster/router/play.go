@@ -24,6 +24,7 @@ func (r *Router) Play(ctx context.Context, q listen.Request) listen.Answer {
 		r.cfg.Hooks.Dismissed(c.Remote)
 		return a
 	}
+	r.keep(c, a.Stream)
 	a.Source = live.Hub
 	return a
 }

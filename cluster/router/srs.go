@@ -24,6 +24,7 @@ func (r *Router) external(ctx context.Context, c request, name string, pack bool
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchHold)
 	defer cancel()
+	now := false // a server has just answered that it has the stream
 	if c.vhost.Remote {
 		if err := r.cfg.SRS.Admit(ctx, c.vhost, c.Request); err != nil {
 			return listen.Answer{Verdict: listen.Refused, Stream: name, Reason: err.Error()}, nil, true
@@ -36,9 +37,21 @@ func (r *Router) external(ctx context.Context, c request, name string, pack bool
 		case !ok && !r.cfg.SRS.Fetching(name):
 			return listen.Answer{}, nil, false
 		}
+		now = ok
 	}
-	a, live := r.fetch(ctx, c, name, pack)
+	a, live := r.fetch(ctx, c, name, pack, now)
 	return a, live, true
+}
+
+// keep notes how the SRS servers of a virtual host are asked for a stream that is served here, because its viewers are kept when
+// the stream moves there.
+func (r *Router) keep(c request, name string) {
+	if c.vhost == nil || !c.vhost.Remote && !c.vhost.OriginCluster || c.Protocol == protocols.Relay {
+		return
+	}
+	if _, err := r.cfg.SRS.Expect(name, c.vhost, c.Request, false); err != nil {
+		r.cfg.Log.Debug("the stream would not be followed to SRS servers", slog.String("stream", name), slog.Any("err", err))
+	}
 }
 
 // follows says whether a viewer is sent to an SRS server rather than served here. SRS servers say only where their RTMP
@@ -47,13 +60,13 @@ func (r *Router) follows(c request) bool {
 	return c.Protocol == protocols.RTMP && !c.Secure && r.view().Default.Redirects(c.Request)
 }
 
-// fetch serves a stream that is fetched from SRS servers.
-func (r *Router) fetch(ctx context.Context, c request, name string, pack bool) (listen.Answer, *stream.Live) {
+// fetch serves a stream that is fetched from SRS servers. found says that one has just answered that it has the stream.
+func (r *Router) fetch(ctx context.Context, c request, name string, pack, found bool) (listen.Answer, *stream.Live) {
 	nowhere := func(err error) (listen.Answer, *stream.Live) {
 		r.cfg.Log.Debug("not found at SRS servers", slog.String("stream", name), slog.Any("err", err))
 		return notFound(name), nil
 	}
-	up, err := r.cfg.SRS.Expect(name, c.vhost, c.Request)
+	up, err := r.cfg.SRS.Expect(name, c.vhost, c.Request, found)
 	if err == nil {
 		err = up.Err()
 	}

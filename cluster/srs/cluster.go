@@ -75,6 +75,7 @@ func (c *Cluster) Configure(list []Vhost) {
 	for _, u := range c.upstreams {
 		u.reconsider()
 	}
+	c.changed()
 }
 
 func (c *Cluster) vhost(name string) *Vhost { return (*c.vhosts.Load()).named(name) }

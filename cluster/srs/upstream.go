@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/actors/input"
@@ -27,10 +28,14 @@ const (
 	fetchTimeout = 5 * time.Second
 	silence      = 5 * time.Second
 
-	// The pause after all origins have failed is doubled from the least to the most while that lasts. Only viewers that are
-	// here already wait for it.
+	// The pause after all servers have failed is doubled from the least to the most while that lasts. Only viewers that are
+	// here already wait for it. The most is the part of their gap that this node adds when the name is published again.
 	leastPause = 200 * time.Millisecond
-	mostPause  = 3 * time.Second
+	mostPause  = time.Second
+
+	// quiet is how long a server may bring no media before its coworkers are asked whether another one has the stream.
+	// SRS keeps its players when a publisher leaves.
+	quiet = time.Second
 
 	// steady is how long a stream must have run to be fetched again without a pause.
 	steady = time.Second
@@ -38,7 +43,7 @@ const (
 	maxUpstreams = 10_000
 )
 
-// An Upstream is one stream that this node fetches from SRS servers for its own viewers.
+// An Upstream is one stream that this node fetches from SRS servers for its own viewers while no node of its group has it.
 type Upstream struct {
 	c     *Cluster
 	name  string // weir's
@@ -53,40 +58,64 @@ type Upstream struct {
 	err    error     // once failed is closed
 	since  time.Time // when it was
 	from   string    // the server that brings media now, as it is configured; empty for none
-	turn   context.CancelFunc
+	turn   context.CancelCauseFunc
 	active int
+	there  chan struct{} // has room for one; filled when a server is found that has the stream
 }
 
-// Expect says that a viewer of this node wants a stream that SRS servers have, under the name that weir has for it. It is
-// fetched once [Cluster.Pull] is called, which the relay of the stream does.
-func (c *Cluster) Expect(name string, v *Vhost, r listen.Request) (*Upstream, error) {
+// Expect says that a viewer of this node wants a stream that SRS servers have, or may have later, under the name that weir has
+// for it. The stream is fetched once [Cluster.Pull] is called, which the relay of the stream does. found says that a server has
+// just answered that it has the stream; then the failures before mean nothing.
+func (c *Cluster) Expect(name string, v *Vhost, r listen.Request, found bool) (*Upstream, error) {
 	p, ok := placeOf(v, &r)
 	if !ok {
 		return nil, errNoApp
 	}
-	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	u := c.upstreams[name]
-	if u == nil {
-		if len(c.upstreams) >= maxUpstreams && !c.prune(now) {
-			return nil, errors.New("too many streams are fetched at once")
-		}
-		u = &Upstream{c: c, name: name, failed: make(chan struct{})}
-		c.upstreams[name] = u
-		close(c.expecting)
-		c.expecting = make(chan struct{})
+	u, err := c.upstream(name)
+	if err != nil {
+		return nil, err
 	}
+	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.active == 0 { // the viewers that are here already are served with the parameters of the first one
 		u.vhost, u.place, u.param, u.host = v.Name, p, param(r.Query), hostOnly(r.Host)
 	}
 	u.wanted = now
-	if u.err != nil && now.Sub(u.since) > missAge {
+	if u.err != nil && (found || now.Sub(u.since) > missAge) {
 		u.failed, u.err = make(chan struct{}), nil
 	}
+	if found && u.from == "" {
+		select {
+		case u.there <- struct{}{}:
+		default:
+		}
+	}
 	return u, nil
+}
+
+// upstream returns the upstream of a stream, and makes it if there is none. The caller holds mu.
+func (c *Cluster) upstream(name string) (*Upstream, error) {
+	if u := c.upstreams[name]; u != nil {
+		return u, nil
+	}
+	if now := time.Now(); len(c.upstreams) >= maxUpstreams && !c.prune(now) {
+		return nil, errors.New("too many streams are fetched at once")
+	}
+	u := &Upstream{c: c, name: name, failed: make(chan struct{}), there: make(chan struct{}, 1)}
+	u.place = c.vhosts.Load().place(name)
+	u.vhost = u.place.Vhost
+	c.upstreams[name] = u
+	c.changed()
+	return u, nil
+}
+
+// changed wakes the relays that wait for [Cluster.Expected]. The caller holds mu.
+func (c *Cluster) changed() {
+	close(c.expecting)
+	c.expecting = make(chan struct{})
 }
 
 // prune forgets streams that no viewer has asked for lately. The caller holds mu.
@@ -128,7 +157,9 @@ func (u *Upstream) fail(err error) {
 
 // Fetching says whether media of a stream comes from an SRS server now.
 func (c *Cluster) Fetching(name string) bool {
-	u := c.upstream(name)
+	c.mu.Lock()
+	u := c.upstreams[name]
+	c.mu.Unlock()
 	if u == nil {
 		return false
 	}
@@ -137,36 +168,46 @@ func (c *Cluster) Fetching(name string) bool {
 	return u.from != ""
 }
 
-// Expecting is closed when a stream is expected that was not before.
+// Expecting gives a channel that is closed when a stream is expected that was not before.
 func (c *Cluster) Expecting() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.expecting
 }
 
-// Expected says whether a stream is fetched from SRS servers once it is pulled.
-func (c *Cluster) Expected(name string) bool { return c.upstream(name) != nil }
-
-func (c *Cluster) upstream(name string) *Upstream {
+// Expected says whether SRS servers may have a stream: a viewer has asked for it, or its name belongs to a virtual host with such
+// servers.
+func (c *Cluster) Expected(name string) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.upstreams[name]
+	u := c.upstreams[name]
+	c.mu.Unlock()
+	p := c.vhosts.Load().place(name)
+	if u != nil {
+		u.mu.Lock()
+		p.Vhost = u.vhost
+		u.mu.Unlock()
+	}
+	v := c.vhost(p.Vhost)
+	return (u != nil || p.App != "") && v != nil && (v.Remote || v.OriginCluster)
 }
 
-// Pull fetches a stream that was expected, from the servers that have it, and writes it to w until ctx ends or w refuses
-// more; the error is never nil. When a server fails the next one is tried, without a pause until all have failed.
+// Pull fetches a stream that is expected, from the servers that have it, and writes it to w until ctx ends or w refuses more; the
+// error is never nil. When a server fails the next one is tried, without a pause until all have failed. While no server has
+// the stream they are asked again and again, for the viewers that are here.
 func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
-	u := c.upstream(name)
-	if u == nil {
-		return ErrNowhere
+	c.mu.Lock()
+	u, err := c.upstream(name)
+	c.mu.Unlock()
+	if err != nil {
+		return err
 	}
 	u.begin(1)
 	defer u.begin(-1)
-	pause, after := leastPause, ""
+	pause, after, again := leastPause, "", false
 	level := slog.LevelInfo // of the next line in the log: only the first of several failures in a row stands out
-	for {
+	for ; ; again = true {
 		began := time.Now()
-		from, err := u.once(ctx, w, after)
+		from, err := u.once(ctx, w, after, again)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -185,6 +226,7 @@ func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 		level = slog.LevelDebug
 		select {
 		case <-time.After(pause):
+		case <-u.there:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -208,15 +250,20 @@ func (u *Upstream) reconsider() {
 	}
 	v := u.c.vhost(u.vhost)
 	if v == nil || !v.Remote && !v.OriginCluster || v.Remote && !slices.Contains(v.Origins, u.from) {
-		u.turn()
+		u.turn(errChanged)
 	}
 }
 
-var errMoved = errors.New("the configuration has changed")
+// Why a fetch is ended that has not failed.
+var (
+	errChanged = errors.New("the configuration has changed")
+	errMoved   = errors.New("the server is silent, and another one has the stream")
+)
 
 // once fetches from one server until that fails. from is the server, as it is configured or as a coworker named it; empty if
-// no server brought media. The server behind after in the list is tried first.
-func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from string, err error) {
+// no server brought media. The server behind after in the list is tried first. again says that servers are asked whose earlier
+// answer did not help.
+func (u *Upstream) once(ctx context.Context, w input.Writer, after string, again bool) (from string, err error) {
 	u.mu.Lock()
 	p, param, host := u.place, u.param, u.host
 	u.mu.Unlock()
@@ -224,12 +271,12 @@ func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from
 	if v == nil {
 		return "", fmt.Errorf("%w: vhost %s is not configured", ErrNowhere, u.vhost)
 	}
-	endpoints, err := u.endpoints(ctx, v, p, param, host, after)
+	endpoints, err := u.endpoints(ctx, v, p, param, host, after, again)
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	opening, opened := context.WithTimeout(ctx, fetchTimeout)
 	defer opened()
 	f, _, err := race(opening, len(endpoints), stagger,
@@ -248,20 +295,49 @@ func (u *Upstream) once(ctx context.Context, w input.Writer, after string) (from
 	}()
 	u.c.cfg.Log.Info("fetching from SRS", slog.String("stream", u.name), slog.String("server", f.endpoint.server))
 	newest, _ := w.Rejoin()
-	err = f.copy(&anchored{w: w, from: max(u.c.cfg.Wall(), newest+1)})
+	out := &anchored{w: w, from: max(u.c.cfg.Wall(), newest+1)}
+	if !v.Remote {
+		go u.lookAround(ctx, v, f.endpoint, out, cancel)
+	}
+	err = f.copy(out)
 	if ctx.Err() != nil {
-		err = errMoved
+		err = context.Cause(ctx)
 	}
 	return f.endpoint.server, err
 }
 
+// lookAround ends a fetch, until ctx ends, when its server has brought no media for a while and a coworker says that another server
+// has the stream.
+func (u *Upstream) lookAround(ctx context.Context, v *Vhost, from endpoint, out *anchored, end context.CancelCauseFunc) {
+	u.mu.Lock()
+	p, host := u.place, u.host
+	u.mu.Unlock()
+	tick := time.NewTicker(quiet)
+	defer tick.Stop()
+	for seen := uint64(0); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if written := out.written.Load(); written != seen {
+			seen = written
+			continue
+		}
+		if found, ok := u.c.finder.find(ctx, u.c.coworkers(v), p, host, true); ok && found.Addr != from.server {
+			end(errMoved)
+			return
+		}
+	}
+}
+
 // endpoints are the URLs under which the stream may be had, the best first.
-func (u *Upstream) endpoints(ctx context.Context, v *Vhost, p Place, param, host, after string) ([]endpoint, error) {
+func (u *Upstream) endpoints(ctx context.Context, v *Vhost, p Place, param, host, after string, again bool) ([]endpoint, error) {
 	if !v.Remote {
 		if !v.OriginCluster {
 			return nil, ErrNowhere
 		}
-		found, ok := u.c.finder.find(ctx, u.c.coworkers(v), p, host, after != "")
+		found, ok := u.c.finder.find(ctx, u.c.coworkers(v), p, host, again)
 		if !ok {
 			return nil, ErrNowhere
 		}
@@ -281,10 +357,11 @@ func (u *Upstream) endpoints(ctx context.Context, v *Vhost, p Place, param, host
 // anchored moves the timestamps of a fetched stream, which count from any zero, to the wall clock. The media of the next
 // server goes on behind what was written before.
 type anchored struct {
-	w     input.Writer
-	from  int64 // where the first access unit is put
-	shift int64
-	begun bool
+	w       input.Writer
+	from    int64 // where the first access unit is put
+	shift   int64
+	begun   bool
+	written atomic.Uint64 // access units
 }
 
 var errRefusedByWriter = errors.New("the stream takes no more media")
@@ -297,6 +374,7 @@ func (a *anchored) Write(au *codecs.AccessUnit) error {
 	if !a.begun {
 		a.begun, a.shift = true, a.from-au.DTS
 	}
+	a.written.Add(1)
 	moved := *au
 	moved.DTS += a.shift
 	moved.PTS += a.shift

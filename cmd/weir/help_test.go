@@ -66,7 +66,7 @@ error changes nothing. Each directive below says when a change of it takes effec
 |---|---|
 | at once | for everything, running streams and clients included |
 | to new clients | connected clients are not affected |
-| the stream starts anew | its inputs are opened again, and its viewers have to connect again |
+| the stream starts anew | its inputs are opened again; its viewers stay connected and go on with the new media |
 | when the node is restarted | until then the old setting stays in effect; the log and the answer of the reload name the directive and its place |
 
 `
