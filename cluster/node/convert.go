@@ -52,8 +52,8 @@ func keyring(f *conf.File) *trust.Keyring {
 	return trust.NewKeyring(f.ClusterKey, links)
 }
 
-// facts are the settings of a file that the directory needs.
-func facts(f *conf.File) directory.Facts {
+// Facts are the settings of a file that the directory needs.
+func Facts(f *conf.File) directory.Facts {
 	peers := peersByEntry(f)
 	return directory.Facts{
 		Default: policy(f.Delivery),

@@ -74,7 +74,7 @@ func (g *group) peer(name string) *control.PeerView {
 func (g *group) publish(v *control.View, f *conf.File, self identity.Member) (more bool) {
 	was := g.view.Swap(v)
 	if more = f != g.file || was == nil || !sameStreams(v, was) || !sameGroup(v, was); more {
-		g.places = directory.ViewOf(v, facts(f))
+		g.places = directory.ViewOf(v, Facts(f))
 	} else {
 		g.places = g.places.With(v)
 	}

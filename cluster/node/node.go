@@ -18,6 +18,7 @@ import (
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/controller"
+	"weir/cluster/directory"
 	"weir/cluster/drain"
 	"weir/cluster/geo"
 	"weir/cluster/history"
@@ -179,6 +180,12 @@ func (n *Node) HandOver() { n.drain.HandOver() }
 
 // View is the newest view of the control plane; nil before its first step.
 func (n *Node) View() *control.View { return n.group.view.Load() }
+
+// Directory is what this node knows now of where streams are.
+func (n *Node) Directory() *directory.View {
+	v, _ := n.group.directory.View()
+	return v
+}
 
 // Control gives a client of the control plane, which asks it questions and sends it [control.Event]s.
 func (n *Node) Control() controller.Client { return n.tree.control() }

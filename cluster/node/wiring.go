@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/actors"
+	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/controller"
 	"weir/cluster/drain"
@@ -20,9 +21,12 @@ const holdMargin = 2 * time.Second
 
 // hold is how long a request may wait for a stream whose owner has died: until the other nodes notice, and until one has taken the
 // stream over.
-func (n *Node) hold() time.Duration {
+func (n *Node) hold() time.Duration { return Hold(n.file()) }
+
+// Hold is how long a node with this file holds a request for a stream whose owner has died.
+func Hold(f *conf.File) time.Duration {
 	stale := time.Duration(0)
-	for _, p := range n.file().Peers {
+	for _, p := range f.Peers {
 		stale = max(stale, p.StaleTimeout)
 	}
 	return stale + holdMargin

@@ -57,7 +57,7 @@ func (o *Origins) pull(ctx context.Context, stream string, up origin.Upstream, w
 	defer cancel()
 	w.Rejoin() // the media before may have come from another origin
 	err := relay.Pull(while, o.Transport(up.Source), relay.EdgeURL(o.URL(up.Source), up.Stream), w,
-		relay.Options{Silence: relaySilence, Answer: o.Answer() + relaySilence})
+		relay.Options{Silence: RelaySilence, Answer: o.Answer() + RelaySilence})
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

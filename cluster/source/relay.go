@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// relaySilence is how long a relay may be silent before the stream is requested again. Nodes send a keep-alive each second.
-	relaySilence = 2500 * time.Millisecond
+	// RelaySilence is how long a relay may be silent before the stream is requested again. Nodes send a keep-alive each second.
+	RelaySilence = 2500 * time.Millisecond
 
-	// relayPause is the pause after a relay has ended although, by the directory, its node still has the stream.
-	relayPause = 200 * time.Millisecond
+	// RelayPause is the pause after a relay has ended although, by the directory, its node still has the stream.
+	RelayPause = 200 * time.Millisecond
 )
 
 // External pulls streams from servers outside the cluster. No node of the cluster owns such a stream.
@@ -79,7 +79,7 @@ func (r *Relays) Follow(stream string) input.Source {
 			}
 			r.Log.Log(ctx, level, "relay ended", slog.String("stream", stream), slog.String("peer", node), slog.Any("err", err))
 			level = slog.LevelDebug
-			if err := r.Wait(ctx, relayPause); err != nil {
+			if err := r.Wait(ctx, RelayPause); err != nil {
 				return err
 			}
 		}
@@ -125,7 +125,7 @@ func (r *Relays) pull(ctx context.Context, stream, node, private string, w input
 		url = relay.After(url, newest)
 	}
 	out := &watched{Writer: w}
-	err = relay.Pull(while, r.Transport(node), url, out, relay.Options{Silence: relaySilence, Answer: r.Hold() + relaySilence})
+	err = relay.Pull(while, r.Transport(node), url, out, relay.Options{Silence: RelaySilence, Answer: r.Hold() + RelaySilence})
 	return out.wrote, while.Err() != nil, err
 }
 

@@ -136,7 +136,7 @@ func TestRelayFollowsTheOwnerAndTriesAgain(t *testing.T) {
 		}
 		n.set("n3", errors.New("no route"))
 		r.Directory.Publish(at("n3"))
-		time.Sleep(10 * relayPause)
+		time.Sleep(10 * RelayPause)
 		if q := n.questions(); len(q) < 5 || !strings.HasPrefix(q[0], "http://n3/") {
 			t.Errorf("asked %q, want n3 again and again", q)
 		}

@@ -397,8 +397,8 @@ func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 			t.Errorf("step %d: offer(%s) = %d to %d, want %s", i, step.offer, got.Segments[0].Number, got.Last(), step.want)
 		}
 	}
-	if cached.last(now.Add(repeatFor-1)) == nil || cached.last(now.Add(repeatFor)) != nil {
-		t.Error("a playlist is not kept for exactly repeatFor")
+	if cached.last(now.Add(playlist.RepeatFor-1)) == nil || cached.last(now.Add(playlist.RepeatFor)) != nil {
+		t.Error("a playlist is not kept for exactly RepeatFor")
 	}
 }
 

@@ -126,10 +126,10 @@ func (s *Server) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, st := range s.streams {
-		if now.Sub(time.Unix(st.used.Load(), 0)) > repeatFor {
+		if now.Sub(time.Unix(st.used.Load(), 0)) > playlist.RepeatFor {
 			delete(s.streams, key)
 		} else {
-			st.dropStore(now.Add(-refuseLowerFor))
+			st.dropStore(now.Add(-playlist.RefuseLowerFor))
 		}
 	}
 	switch {

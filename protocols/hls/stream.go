@@ -12,16 +12,6 @@ import (
 	"weir/protocols/hls/playlist"
 )
 
-const (
-	// repeatFor is how long after its last change a playlist is kept: it is repeated while the stream cannot be had, and no
-	// lower sequence number is served.
-	repeatFor = 10 * time.Minute
-
-	// refuseLowerFor is how long a playlist is repeated although only one with lower numbers is to be had. Players of the
-	// former are dead when the latter is served, and new ones see old media until then.
-	refuseLowerFor = time.Minute
-)
-
 // A streamKey tells streams apart.
 type streamKey struct {
 	name string // as in the request
@@ -131,28 +121,19 @@ func (p *servedPlaylist) textFor(secure bool) []byte {
 type cachedPlaylist struct {
 	reload edge.Reload
 
-	mu      sync.Mutex
-	newest  *servedPlaylist // nil before the first
-	changed time.Time       // when newest was last offered
-	lower   time.Time       // since when only lower numbers are offered; zero if not
+	mu     sync.Mutex
+	newest *servedPlaylist // nil before the first
+	repeat playlist.Repeat
 }
 
 // offer makes p the newest playlist unless its numbers are lower than those of the newest, and returns the one to serve.
 func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time.Time) *servedPlaylist {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	old := c.newest
-	same := old != nil && old.Playlist == p && old.base == base
-	if old != nil && !same && now.Sub(c.changed) < repeatFor && (p.First() < old.First() || p.Last() < old.Last()) {
-		if c.lower.IsZero() {
-			c.lower = now
-		}
-		if now.Sub(c.lower) < refuseLowerFor {
-			return old
-		}
+	if !c.repeat.Take(p.First(), p.Last(), now) {
+		return c.newest
 	}
-	c.changed, c.lower = now, time.Time{}
-	if !same {
+	if old := c.newest; old == nil || old.Playlist != p || old.base != base {
 		c.newest = &servedPlaylist{Playlist: p, path: path, base: base}
 		if base != "" && len(p.Segments) > 0 {
 			c.newest.absolute = p.Render(playlist.Numbering{}, base, "")
@@ -165,7 +146,7 @@ func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time
 func (c *cachedPlaylist) last(now time.Time) *servedPlaylist {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.newest == nil || now.Sub(c.changed) >= repeatFor {
+	if !c.repeat.Repeats(now) {
 		return nil
 	}
 	return c.newest
