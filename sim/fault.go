@@ -41,7 +41,9 @@ func (w *world) begin(st Step) {
 	if f.alter != nil {
 		w.alterLinks()
 	}
-	w.checks.disturbed(disturbFault, nil)
+	if !f.kind.client {
+		w.checks.disturbed(disturbFault, nil)
+	}
 }
 
 // endFault undoes a fault.
@@ -59,7 +61,9 @@ func (w *world) endFault(f *fault) {
 	if f.alter != nil {
 		w.alterLinks()
 	}
-	w.checks.disturbed(disturbFault, nil)
+	if !f.kind.client {
+		w.checks.disturbed(disturbFault, nil)
+	}
 }
 
 // endFaults undoes the faults of a kind that are on.

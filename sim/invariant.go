@@ -41,6 +41,11 @@ const (
 	I26
 	I27
 	I28
+	I29
+	I30
+	I31
+	I32
+	I33
 	// ExpectedTrace stands for the trace that the scenario's file says the run has to give.
 	ExpectedTrace
 )
@@ -80,6 +85,11 @@ var invariants = [...]struct {
 	I26: {rule: "flapping moves little (B10)"},
 	I27: {rule: "few and short messages"},
 	I28: {rule: "calm is silent"},
+	I29: {rule: "a publisher that is told Start is heard, or told otherwise", pending: true},
+	I30: {rule: "a viewer that is kept gets media that anybody has", bound: "kept viewer", formula: "S/(1-ρ) + F(1+j) + 6d + σ + relay"},
+	I31: {rule: "no viewer's media goes back or repeats"},
+	I32: {rule: "no stream is ownerless while a node has it", pending: true},
+	I33: {rule: "every viewer gets media or an end"},
 }
 
 // Rule is the invariant as a sentence.

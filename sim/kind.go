@@ -30,6 +30,8 @@ type Kind struct {
 	// formulas. One that is still moves no stream either, so that a settled group stays settled.
 	bounded, still bool
 
+	client bool // it concerns clients alone: it disturbs nobody else
+
 	drawn *drawn // how [Random] draws it; nil: it does not
 	begin func(w *world, f *fault, a Action)
 }
@@ -67,7 +69,7 @@ func kind[A any](k Kind, d *drawn, begin func(w *world, f *fault, a A)) *Kind {
 }
 
 // kinds is the table. What can be drawn is drawn in its order, so that another order would give every seed other faults.
-var kinds = slices.Concat(nodeKinds, linkKinds, sourceKinds, runKinds)
+var kinds = slices.Concat(nodeKinds, linkKinds, sourceKinds, runKinds, viewerKinds)
 
 // kindOf is kinds by the types of their actions.
 var kindOf = map[reflect.Type]*Kind{}

@@ -55,6 +55,8 @@ type feed struct {
 	anchor   time.Duration // when that began, by true time
 	media    control.Media // what its node knew of the numbering at its start
 	numbered int           // how often its node was told how segments are numbered
+	before   *segmentRun   // the segments that the owner before it has handed over
+	succeeds bool          // it takes over from a capture that runs, whose segments it continues
 	least    int64         // the number that the owner before it has said to begin with
 	to       *machine      // the owner after it, once it stops
 	ref      any           // what the process needs of it
@@ -107,6 +109,7 @@ func (f *feed) connected() {
 			}
 		})
 	default:
+		f.succeeds = f.follows()
 		f.state, f.upAt = control.Running, w.now
 		w.result.Holds[f.m.captures[f.s.index].hold].Up = w.now
 		w.number(f)
@@ -222,6 +225,7 @@ func (w *world) recount(s *streamTruth, cause GapCause) {
 		s.last = owner
 	}
 	w.checks.counted(s, was)
+	w.viewers.changed()
 }
 
 // number begins the numbering of the segments of a capture that delivers: above the one that the control plane knew of.
@@ -237,14 +241,16 @@ func (w *world) number(f *feed) {
 // handWindow tells the next owner how far the segments of a capture have come, as the stream's actor does in a node.
 func (w *world) handWindow(f *feed) {
 	to, next := f.to, f.current()+1
+	run := f.cut()
+	run.end = w.now
 	f.m.send(to, func() {
 		g := to.captures[f.s.index].feed
 		switch {
 		case g == nil || !to.up:
 		case g.upAt < 0:
-			g.least = max(g.least, next)
-		case g.current() < next:
-			g.first, g.anchor = next, w.now
+			g.least, g.before = max(g.least, next), run
+		case g.waits() && g.current() < next:
+			g.first, g.anchor, g.before = next, w.now, run
 			g.keepNumbered()
 		}
 	})

@@ -65,6 +65,7 @@ func (c *core) step(ev control.Event, line string) {
 	for _, e := range out {
 		c.do(e)
 	}
+	w.viewers.published(m)
 }
 
 // do does what an effect says.

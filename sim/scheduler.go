@@ -42,6 +42,11 @@ func (st *scheduler) run() {
 	}
 	st.w.trace.cause = cause
 	st.running = false
+	for _, m := range st.w.machines {
+		if m.up {
+			st.w.viewers.published(m)
+		}
+	}
 }
 
 // systems are actor systems that are not in use. They are kept because making one takes long.

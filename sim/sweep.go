@@ -108,7 +108,39 @@ func Draw(seed uint64, o SwarmOptions) *Scenario {
 		Step{At: from, To: from + o.Disturbed, Action: Random{o.Profile}},
 		Step{At: from + o.Disturbed + time.Second, Action: Quiet{}})
 	s.Until = from + o.Disturbed + time.Second + quiet
+	s.Steps = append(s.Steps, drawViewers(&s, from)...)
 	return &s
+}
+
+// drawViewers draws viewers of all kinds, who come while the group settles and stay to the end, and one crowd. They have numbers
+// of their own, so that they shift nothing that happens to the group.
+func drawViewers(s *Scenario, settled time.Duration) []Step {
+	rng := rand.New(rand.NewPCG(s.Seed, stringHash("viewers")))
+	names, onDemand := []string{}, []string{}
+	for _, x := range s.file(s.Nodes[0]).Streams {
+		if names = append(names, x.Name); !x.Static {
+			onDemand = append(onDemand, x.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	var steps []Step
+	for _, p := range ViewerProtocols() {
+		for range rng.IntN(3) {
+			steps = append(steps, Step{
+				At: time.Duration(rng.Int64N(int64(settled))), To: s.Until,
+				Action: Viewer{p, names[rng.IntN(len(names))], s.Nodes[rng.IntN(len(s.Nodes))]},
+			})
+		}
+	}
+	if len(onDemand) > 0 {
+		names = onDemand
+	}
+	return append(steps, Step{At: settled, To: s.Until, Action: Crowd{
+		Count: 1 + rng.IntN(4), Protocol: ViewerProtocols()[rng.IntN(len(ViewerProtocols()))],
+		Streams: []string{names[rng.IntN(len(names))]}, Stay: Range{time.Second, 40 * time.Second},
+	}})
 }
 
 // settling is the time that a group has before it is disturbed.
@@ -151,6 +183,7 @@ func drawGroup(rng *rand.Rand, o SwarmOptions) Scenario {
 	fmt.Fprintf(&b, "cluster_key %032d;\nreturn_holddown %d;\n", 7, []int{500, 1000, 5000}[rng.IntN(3)])
 	s := Scenario{Files: map[string]*conf.File{}}
 	limited := rng.IntN(8) == 0
+	viewed := stringHash(fmt.Sprint(n, m, f, st)) % 3 // streams on demand
 	for i := range n {
 		name := fmt.Sprintf("n%d", i+1)
 		s.Nodes = append(s.Nodes, name)
@@ -172,6 +205,9 @@ func drawGroup(rng *rand.Rand, o SwarmOptions) Scenario {
 		default:
 			fmt.Fprintf(&b, "stream %s { input fake://fake; cluster_ingest; }\n", name)
 		}
+	}
+	for i := range viewed {
+		fmt.Fprintf(&b, "ondemand movie%d { input fake://fake; clients_timeout %d; cluster_ingest; }\n", i+1, 2+20*i)
 	}
 	file, problems := conf.Parse("swarm", []byte(b.String()))
 	if problems.Failed() {

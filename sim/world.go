@@ -14,15 +14,16 @@ import (
 
 // A world is one run of a scenario. It belongs to one goroutine; runs beside each other share nothing.
 type world struct {
-	s      *Scenario
-	o      Options
-	steps  []Step // of the scenario and those drawn, by time
-	now    time.Duration
-	queue  queue
-	trace  *tracer
-	random *rand.Rand // for boots and swizzles
-	checks *checks
-	result *Result
+	s       *Scenario
+	o       Options
+	steps   []Step // of the scenario and those drawn, by time
+	now     time.Duration
+	queue   queue
+	trace   *tracer
+	random  *rand.Rand // for boots and swizzles
+	checks  *checks
+	viewers *viewers
+	result  *Result
 
 	machines []*machine
 	links    []link                  // see [world.link]
@@ -94,6 +95,7 @@ func newWorld(s *Scenario, o Options) *world {
 	w.addStreams()
 	w.addMachines()
 	w.checks = newChecks(w)
+	w.viewers = newViewers(w)
 	if s.Fidelity == Actors {
 		w.actors = newScheduler(w)
 	}

@@ -153,8 +153,9 @@ func (c *bodyClient) Serve(ctx context.Context, _ Router) error {
 	defer context.AfterFunc(c.here, cancel)()
 
 	c.feed = JoinAgain(c.source, protocols.Of(c.form.Protocol).Form, c.form.New, c.feed)
-	defer c.feed.Close()
-	err := Carry(ctx, c.conn, Counted(c.feed, &c.dropped), &c.sent)
+	feed := UntilSilent(c.feed)
+	defer feed.Close()
+	err := Carry(ctx, c.conn, Counted(feed, &c.dropped), &c.sent)
 	gone := c.here.Err() != nil
 	if errors.Is(err, ErrCut) {
 		_ = c.Close()

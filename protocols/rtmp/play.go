@@ -71,8 +71,9 @@ func (c *conn) playing(ctx context.Context, d listen.Router) error {
 func (c *conn) carry(watching context.Context) error {
 	feed := listen.JoinAgain(c.play.source, form, NewEncoder, c.play.feed)
 	c.play.feed = feed
-	defer feed.Close()
-	err := listen.Carry(watching, c.conn, listen.Counted(feed, &c.dropped), &c.sent)
+	limited := listen.UntilSilent(feed)
+	defer limited.Close()
+	err := listen.Carry(watching, c.conn, listen.Counted(limited, &c.dropped), &c.sent)
 	switch {
 	case err == nil:
 		b := event(nil, eventStreamEOF, mediaStream)

@@ -194,7 +194,7 @@ func (s *session) carry(ctx context.Context, c *conn) error {
 	s.feed = listen.JoinAgain(s.source, form, func(int64) codecs.Encoder {
 		return newEncoder(s.source.Name(), s.server.deps.Log)
 	}, s.feed)
-	f := &layoutFeed{Feed: listen.Counted(s.feed, &s.dropped), signature: s.layout.Signature}
+	f := &layoutFeed{Feed: listen.Counted(listen.UntilSilent(s.feed), &s.dropped), signature: s.layout.Signature}
 	defer f.Close()
 	if s.udp {
 		return s.carryUDP(ctx, f)

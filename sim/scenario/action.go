@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/protocols"
 	"weir/sim"
 )
 
@@ -53,6 +54,8 @@ var placeholders = map[string]placeholder{
 	"P%":               stands("", (*parser).probability, formatPPM),
 	"±Nppm":            stands("", (*parser).rate, func(n int) string { return fmt.Sprintf("%+dppm", n) }),
 	"N%":               stands("", func(p *parser) int { return int(p.probability()) / 1000 }, func(n int) string { return formatPPM(sim.PPM(n * 1000)) }),
+	"COUNT":            stands("Count", func(p *parser) int { return p.number(1, maxViewers) }, strconv.Itoa),
+	"PROTOCOL":         stands("Protocol", (*parser).protocol, func(p protocols.Protocol) string { return string(p) }),
 	"BYTES":            stands("", func(p *parser) int { return p.number(1, math.MaxInt32) }, strconv.Itoa),
 	"FILE.conf":        {of: reflect.TypeFor[*conf.File](), parse: (*parser).confFile, print: (*formatter).confName},
 	"cut|garbled|huge": stands("", func(p *parser) sim.Breakage { return oneOf(p, p.take(), sim.Breakages()) }, sim.Breakage.String),
@@ -303,6 +306,23 @@ func (p *parser) profile() sim.Profile {
 	t := p.take()
 	t.text = strings.TrimPrefix(t.text, "profile=")
 	return oneOf(p, t, sim.Profiles())
+}
+
+// maxViewers bounds the viewers of one action.
+const maxViewers = 1000
+
+// protocol takes the protocol of a viewer.
+func (p *parser) protocol() protocols.Protocol {
+	t := p.take()
+	var words []string
+	for _, one := range sim.ViewerProtocols() {
+		if string(one) == t.text {
+			return one
+		}
+		words = append(words, string(one))
+	}
+	p.unknown(token{text: t.text, col: t.col}, "one of "+strings.Join(words, ", "), words)
+	return ""
 }
 
 // oneOf is the value whose word a token is.
