@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"weir/actors/act"
+	"weir/sim/oracle"
 )
 
 // An actorEnv is what the actors of a machine see of it.
@@ -124,7 +125,7 @@ func (l wireLink) send(to *actor.PID, msg any, system bool) {
 		}
 		in := pm.ProtoReflect().Type().New().Interface()
 		if err := proto.Unmarshal(raw, in); err != nil {
-			w.checks.hold(I11, false, nil, []string{m.name}, "a message does not survive the wire: %v", err)
+			w.checks.hold(oracle.I11, false, nil, []string{m.name}, "a message does not survive the wire: %v", err)
 			return
 		}
 		pid := actor.NewPID(address, id)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"weir/cluster/control"
+	"weir/sim/oracle"
 )
 
 const (
@@ -33,7 +34,7 @@ func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
 	} else if !st.Same || m.answers%sampleEvery == 0 {
 		raw, err := json.Marshal(st)
 		if err != nil {
-			w.checks.hold(I27, false, nil, []string{m.name}, "a state that has no form on the wire: %v", err)
+			w.checks.hold(oracle.I27, false, nil, []string{m.name}, "a state that has no form on the wire: %v", err)
 			return
 		}
 		size = len(raw)

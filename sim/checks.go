@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/sim/oracle"
 )
 
 // checks holds what the invariants of one run need. It is told what control planes do and what happens to the group.
@@ -114,9 +115,9 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 			c.stops(m, local, e, asked)
 		case control.WakeAt:
 			if e.At <= now {
-				c.hold(I11, false, nil, []string{m.name}, "asks to be woken in the past")
+				c.hold(oracle.I11, false, nil, []string{m.name}, "asks to be woken in the past")
 			} else {
-				c.ok(I11)
+				c.ok(oracle.I11)
 			}
 		case control.Fetch:
 			c.polled++
@@ -124,7 +125,7 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 			c.notes(m, local, e)
 		case control.PublishAnswer:
 			name, ok := c.wants[m.index][e.Token]
-			c.hold(I11, ok, nil, []string{m.name}, "answers a publisher that nobody asked for")
+			c.hold(oracle.I11, ok, nil, []string{m.name}, "answers a publisher that nobody asked for")
 			delete(c.wants[m.index], e.Token)
 			if e.Verdict == control.Granted {
 				c.setClaim(m, name, control.Starting)
@@ -145,7 +146,7 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 		c.believes(m, q, false)
 		s := m.read().stale
 		if !m.trusts(q) && w.now-max(c.keyed[q.index], c.keyed[m.index]) > 3*s {
-			c.hold(I12, false, nil, []string{m.name, q.name}, "takes a node with another key for alive")
+			c.hold(oracle.I12, false, nil, []string{m.name, q.name}, "takes a node with another key for alive")
 		}
 	case control.NoteStale:
 		if q := w.announcing(e.Node); q != nil && q != m {
@@ -153,13 +154,13 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 			s := c.staleTimeout(m, q)
 			k := &m.known[q.index]
 			edited := local-c.edit[m.index] < s // the entry may have been added again; what others told before that is lost
-			c.hold(I2, !k.ever || edited || local-k.newest >= s-s/100, nil, []string{m.name, q.name},
+			c.hold(oracle.I2, !k.ever || edited || local-k.newest >= s-s/100, nil, []string{m.name, q.name},
 				"takes a node for dead whose evidence is %d ms old", (local-k.newest)/time.Millisecond)
 		}
 	case control.NoteWarm:
 		m.warm = true
 	case control.NoteRefused:
-		c.ok(I12)
+		c.ok(oracle.I12)
 	case control.NoteBumped:
 		w.result.Sometimes["inc raised"]++
 	case control.NoteOverslept:

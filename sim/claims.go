@@ -6,6 +6,7 @@ import (
 
 	"weir/cluster/control"
 	"weir/cluster/place"
+	"weir/sim/oracle"
 )
 
 // A claim is what a control plane says of a stream, as its effects and events show.
@@ -44,7 +45,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		return
 	}
 	x := &c.claims[m.index][s.index]
-	c.hold(I11, x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
+	c.hold(oracle.I11, x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
 	x.state, x.since, x.why = control.Starting, w.now, e.Why
 	c.noteRoom(m)
 	if e.Why == control.NotClustered || e.Why == control.PublishedHere {
@@ -69,12 +70,12 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		back = true
 		mayBack := direct && (e.Why == control.Home || e.Why == control.Pinned || e.Why == control.OnDemand)
 		if !mayBack {
-			c.hold(I2, false, s, []string{m.name, q.name}, "%s takes %s over from %s, whose evidence is %d ms old",
+			c.hold(oracle.I2, false, s, []string{m.name, q.name}, "%s takes %s over from %s, whose evidence is %d ms old",
 				m.name, s.name, q.name, (local-m.known[q.index].newest)/time.Millisecond)
 		}
 	}
 	if !back {
-		c.ok(I2)
+		c.ok(oracle.I2)
 	} else {
 		c.takenBack(m, s, x, local)
 	}
@@ -90,18 +91,18 @@ func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
 	sourceFailed := c.w.now-c.w.lastSourceFault() < 2*time.Minute
 	switch c.period {
 	case undisturbed:
-		c.hold(I28, sourceFailed || c.byLoss(), s, who, "%s starts %s (%s) although nothing happened", m.name, s.name, e.Why)
+		c.hold(oracle.I28, sourceFailed || c.byLoss(), s, who, "%s starts %s (%s) although nothing happened", m.name, s.name, e.Why)
 	case afterFailure:
 		if !c.uniform || sourceFailed {
 			return
 		}
 		had := slices.ContainsFunc(c.failed, func(q *machine) bool { return q != nil && s.last == q.name })
-		c.hold(I24, had, s, who, "%s starts %s, which no failed node had", m.name, s.name)
+		c.hold(oracle.I24, had, s, who, "%s starts %s, which no failed node had", m.name, s.name)
 	case afterReturn:
 		if !c.uniform || sourceFailed {
 			return
 		}
-		c.hold(I24, slices.Contains(c.returned, m), s, who, "%s starts %s, though another came back", m.name, s.name)
+		c.hold(oracle.I24, slices.Contains(c.returned, m), s, who, "%s starts %s, though another came back", m.name, s.name)
 	}
 }
 
@@ -109,9 +110,9 @@ func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
 func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Duration) {
 	hold := m.file.ReturnHolddown
 	up := local - m.bootClock
-	c.hold(I26, up >= hold, s, []string{m.name}, "%s takes %s back %d ms after its boot", m.name, s.name, up/time.Millisecond)
+	c.hold(oracle.I26, up >= hold, s, []string{m.name}, "%s takes %s back %d ms after its boot", m.name, s.name, up/time.Millisecond)
 	if x.back >= 0 && x.fails > 0 {
-		c.hold(I26, local-x.back >= hold, s, []string{m.name}, "takes it back twice within the hold-down")
+		c.hold(oracle.I26, local-x.back >= hold, s, []string{m.name}, "takes it back twice within the hold-down")
 	}
 	x.back, x.fails = local, 0
 	c.w.result.Sometimes["taken back"]++
@@ -121,7 +122,7 @@ func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Dura
 func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
 	stale := m.read().stale
 	if local-c.began[m.index] >= stale || c.edit[m.index] > c.began[m.index] { // no node waits for peers that an edit adds
-		c.ok(I3)
+		c.ok(oracle.I3)
 		return
 	}
 	for _, p := range m.read().config.Peers {
@@ -130,11 +131,11 @@ func (c *checks) warm(m *machine, s *streamTruth, local time.Duration) {
 			continue
 		}
 		if q == nil || !m.known[q.index].answered {
-			c.hold(I3, false, s, []string{m.name}, "claims while it warms up, without an answer of %s", p.Entry)
+			c.hold(oracle.I3, false, s, []string{m.name}, "claims while it warms up, without an answer of %s", p.Entry)
 			return
 		}
 	}
-	c.ok(I3)
+	c.ok(oracle.I3)
 }
 
 // stops checks that m may stop a capture. Asked says that the other node has asked for it, and so does not run it yet.
@@ -144,14 +145,14 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 		return
 	}
 	x := &c.claims[m.index][s.index]
-	c.hold(I11, x.state == control.Starting || x.state == control.Running, s, []string{m.name}, "stops what it does not have")
+	c.hold(oracle.I11, x.state == control.Starting || x.state == control.Running, s, []string{m.name}, "stops what it does not have")
 	c.setClaim(m, e.Stream, control.Stopping)
 	if e.To == "" || e.Why == control.Removed || e.Why == control.Ungranted {
 		return
 	}
 	q := w.announcing(e.To)
 	if q == nil {
-		c.hold(I5, false, s, []string{m.name}, "yields to nobody known: %s", e.To)
+		c.hold(oracle.I5, false, s, []string{m.name}, "yields to nobody known: %s", e.To)
 		return
 	}
 	_, direct := c.fresh(m, q, local)
@@ -160,7 +161,7 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	if m.known[q.index].said.boots != q.boots { // what m knows is of an instance that is over
 		running = true
 	}
-	c.hold(I5, direct && running || asked, s, []string{m.name, q.name}, "yields to a claim that is not direct and running (direct %t, running %t)", direct, running)
+	c.hold(oracle.I5, direct && running || asked, s, []string{m.name, q.name}, "yields to a claim that is not direct and running (direct %t, running %t)", direct, running)
 	if e.Why == control.Yielded {
 		c.yieldsInOrder(m, q, s)
 	}
@@ -176,7 +177,7 @@ func (c *checks) yieldsInOrder(m, to *machine, s *streamTruth) {
 	if !ok && (!c.uniform || c.edits > 0 || c.period == disrupted) { // they may have disagreed about pin or home
 		ok = place.Before(s.name, "", "", to.announced, m.announced)
 	}
-	c.hold(I4, ok, s, []string{m.name, to.name}, "%s yields %s to %s, which comes after it", m.name, s.name, to.name)
+	c.hold(oracle.I4, ok, s, []string{m.name, to.name}, "%s yields %s to %s, which comes after it", m.name, s.name, to.name)
 }
 
 // isFirst says whether a capture is the first in the order of those that deliver in its part.
@@ -217,12 +218,12 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 	}
 	n := c.claimed(m)
 	if n <= limit {
-		c.ok(I10)
+		c.ok(oracle.I10)
 		return
 	}
 	if c.beyondLimits(m) {
 		c.w.result.Sometimes["all at limit"]++
-		c.ok(I10)
+		c.ok(oracle.I10)
 		return
 	}
 	local, b := m.clock.at(c.w.now), c.bounds()
@@ -231,12 +232,12 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 			continue // q has no room, or m cannot know of it
 		}
 		if some, _ := c.fresh(m, q, local); some {
-			c.hold(I10, c.period == disrupted, s, []string{m.name, q.name},
+			c.hold(oracle.I10, c.period == disrupted, s, []string{m.name, q.name},
 				"%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name)
 			return
 		}
 	}
-	c.ok(I10)
+	c.ok(oracle.I10)
 }
 
 // noteRoom notes since when a machine has room for another stream.
@@ -302,5 +303,5 @@ func (c *checks) numbered(f *feed) {
 	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == afterFailure || c.period == undisturbed || c.period == afterReturn) {
 		return
 	}
-	c.hold(I15, f.first > s.lastSegment, s, []string{f.m.name}, "begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner)
+	c.hold(oracle.I15, f.first > s.lastSegment, s, []string{f.m.name}, "begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner)
 }

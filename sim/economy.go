@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/sim/oracle"
 )
 
 // countPolls is I27: how many polls there were while nothing happened to the group.
@@ -29,7 +30,7 @@ func (c *checks) countPolls() {
 		}
 	}
 	limit := links * (int(d*10/(least*9)) + 2)
-	c.hold(I27, c.polled <= limit, nil, nil, "%d polls in %d ms, want at most %d", c.polled, d/time.Millisecond, limit)
+	c.hold(oracle.I27, c.polled <= limit, nil, nil, "%d polls in %d ms, want at most %d", c.polled, d/time.Millisecond, limit)
 }
 
 // answerSize checks how long an answer is.
@@ -38,7 +39,7 @@ func (c *checks) answerSize(m *machine, st *control.State, raw []byte) {
 		return
 	}
 	limit := 300 + 110*len(st.Ages)
-	c.hold(I27, len(raw) <= limit, nil, []string{m.name}, "an unchanged answer of %d bytes, want at most %d", len(raw), limit)
+	c.hold(oracle.I27, len(raw) <= limit, nil, []string{m.name}, "an unchanged answer of %d bytes, want at most %d", len(raw), limit)
 }
 
 // balance is I25: no node has more than the even share of all streams, unless that many are pinned to it. A stream whose pin is
@@ -64,7 +65,7 @@ func (c *checks) balance(load, pinnedTo []int, free int) {
 	for _, m := range c.w.machines {
 		if m.runs() && !m.draining {
 			limit := max(share, pinnedTo[m.index])
-			c.hold(I25, load[m.index] <= limit, nil, []string{m.name}, "%s captures %d streams, want at most %d", m.name, load[m.index], limit)
+			c.hold(oracle.I25, load[m.index] <= limit, nil, []string{m.name}, "%s captures %d streams, want at most %d", m.name, load[m.index], limit)
 		}
 	}
 }

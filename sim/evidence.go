@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/sim/oracle"
 )
 
 // An order says how new evidence is: of which boot of the machine, and which answer.
@@ -76,13 +77,13 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	}
 	if late || old {
 		if ex.control == m.control {
-			c.hold(I9, ignored, nil, []string{m.name, q.name}, "takes a late or old answer for news")
+			c.hold(oracle.I9, ignored, nil, []string{m.name, q.name}, "takes a late or old answer for news")
 		}
 		if late {
 			return
 		}
 	} else {
-		c.ok(I9)
+		c.ok(oracle.I9)
 	}
 	if !st.Naming {
 		k.answered = true
@@ -160,11 +161,11 @@ func (c *checks) replies(m *machine, st *control.State) {
 		k := &m.known[q.index]
 		o := order{bootsOf(a.Instance), a.Inc, a.Seq}
 		if !k.met || k.said != o || time.Duration(a.Age)*time.Millisecond < local-k.direct {
-			c.hold(I9, false, nil, []string{m.name, q.name}, "passes on what it has not heard itself")
+			c.hold(oracle.I9, false, nil, []string{m.name, q.name}, "passes on what it has not heard itself")
 			return
 		}
 	}
-	c.ok(I9)
+	c.ok(oracle.I9)
 }
 
 // keyChanged is told that a machine has got another key.

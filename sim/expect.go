@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"weir/sim/oracle"
 )
 
 // A pendingExpectation is one that waits for the instant at which it has to hold.
@@ -63,7 +65,7 @@ func (c *checks) dueExpectations() {
 		i--
 		if why := c.wrong(&p); why != "" {
 			w.violate(Violation{
-				Invariant: Expected, Text: why, Step: p.Line, Fingerprint: fmt.Sprintf("expect %T", p.Expect),
+				Invariant: oracle.Expected, Text: why, Step: p.Line, Fingerprint: fmt.Sprintf("expect %T", p.Expect),
 			})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/sim/oracle"
 )
 
 // A probe is a viewer who asks a node where a stream is, until the node says so.
@@ -62,13 +63,13 @@ func (c *checks) lookUp(p *probe, b *bounds) bool {
 	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
 		c.redirect(p, x, b)
 		if c.period == undisturbed || c.period == afterFailure {
-			c.measure(I22, limit, w.now-p.since)
+			c.measure(oracle.I22, limit, w.now-p.since)
 		}
 		return true
 	}
 	from := max(p.since, c.since)
 	if (c.period == afterFailure || c.period == undisturbed) && w.now-from > limit && c.groups(p.s) && w.now-w.lastSourceFault() > 3*time.Minute {
-		c.hold(I22, false, p.s, []string{p.m.name}, "a viewer waits for %v, want at most %v", w.now-from, limit)
+		c.hold(oracle.I22, false, p.s, []string{p.m.name}, "a viewer waits for %v, want at most %v", w.now-from, limit)
 		return true
 	}
 	return w.now-p.since > time.Minute
@@ -83,25 +84,25 @@ func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 		to := w.announcing(x.Owner)
 		if to == at {
 			y := c.claims[at.index][p.s.index]
-			c.hold(I14, at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
+			c.hold(oracle.I14, at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
 				[]string{at.name}, "%s keeps a viewer of a stream that it does not have", at.name)
 			return
 		}
 		if to == nil {
-			c.hold(I14, false, p.s, []string{at.name}, "leads to nobody known: %s", x.Owner)
+			c.hold(oracle.I14, false, p.s, []string{at.name}, "leads to nobody known: %s", x.Owner)
 			return
 		}
 		y := c.claims[to.index][p.s.index]
 		s := at.read().stale
 		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
 		if c.period == undisturbed || c.period == afterFailure {
-			c.hold(I14, held, p.s, []string{at.name, to.name}, "%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name)
+			c.hold(oracle.I14, held, p.s, []string{at.name, to.name}, "%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name)
 		}
 		if !to.runs() || c.period != undisturbed {
 			return
 		}
 		if hops == 2 {
-			c.hold(I14, false, p.s, []string{p.m.name}, "more than two hops")
+			c.hold(oracle.I14, false, p.s, []string{p.m.name}, "more than two hops")
 			return
 		}
 		at = to

@@ -12,6 +12,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/sim/oracle"
 )
 
 // Fidelity says how much of a node runs.
@@ -212,7 +213,7 @@ type Line struct {
 
 // A Violation is an invariant or an expectation that did not hold.
 type Violation struct {
-	Invariant   Invariant
+	Invariant   oracle.Invariant
 	At          time.Duration
 	Stream      string
 	Nodes       []string

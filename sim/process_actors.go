@@ -28,6 +28,7 @@ import (
 	"weir/cluster/wire"
 	"weir/codecs"
 	"weir/protocols/listen"
+	"weir/sim/oracle"
 )
 
 // An actorProcess is a process of which the node's own actors run: everything below streams, peers and control.
@@ -91,7 +92,7 @@ func newActors(m *machine) {
 		},
 	})
 	if err != nil {
-		w.checks.hold(I11, false, nil, []string{m.name}, "the node does not start: %v", err)
+		w.checks.hold(oracle.I11, false, nil, []string{m.name}, "the node does not start: %v", err)
 		return
 	}
 	p.node = n
@@ -472,7 +473,7 @@ func (p *actorProcess) edit(f *conf.File) {
 		return
 	}
 	if _, err := p.node.Reload(f); err != nil {
-		p.w.checks.hold(I11, false, nil, []string{p.m.name}, "a reload fails: %v", err)
+		p.w.checks.hold(oracle.I11, false, nil, []string{p.m.name}, "a reload fails: %v", err)
 	}
 	p.w.actors.run()
 }

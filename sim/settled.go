@@ -1,6 +1,10 @@
 package sim
 
-import "weir/cluster/control"
+import (
+	"weir/cluster/control"
+
+	"weir/sim/oracle"
+)
 
 // agreement is I23, and I1 with it: all nodes of a part name the same owner of each stream.
 func (c *checks) agreement() {
@@ -14,7 +18,7 @@ func (c *checks) agreement() {
 			if n > 1 {
 				continue // I18 reports it
 			}
-			c.ok(I1)
+			c.ok(oracle.I1)
 			for _, m := range w.machines {
 				if c.parts[m.index] != part || m.process == nil {
 					continue
@@ -33,7 +37,7 @@ func (c *checks) agreement() {
 				default:
 					ok = said == one.announced
 				}
-				c.hold(I23, ok, s, []string{m.name}, "%s takes %q for the owner of %s, captured by %v", m.name, said, s.name, c.owners(s))
+				c.hold(oracle.I23, ok, s, []string{m.name}, "%s takes %q for the owner of %s, captured by %v", m.name, said, s.name, c.owners(s))
 			}
 		}
 	}
@@ -66,10 +70,10 @@ func (c *checks) home() {
 			}
 			load[one.index]++
 			if p != nil && c.parts[p.index] == part && c.eligible(p, s) {
-				c.hold(I6, one == p, s, []string{one.name, p.name}, "%s is not at its pin", s.name)
+				c.hold(oracle.I6, one == p, s, []string{one.name, p.name}, "%s is not at its pin", s.name)
 			}
 			if h != nil && c.parts[h.index] == part && c.eligible(h, s) && c.edits == 0 {
-				c.hold(I19, one == h, s, []string{one.name, h.name}, "%s is at %s, want it at home at %s", s.name, one.name, h.name)
+				c.hold(oracle.I19, one == h, s, []string{one.name, h.name}, "%s is at %s, want it at home at %s", s.name, one.name, h.name)
 			}
 		}
 	}
@@ -91,6 +95,6 @@ func (c *checks) measureReturn(b *bounds) {
 		}
 	}
 	if k > 0 {
-		c.measure(I19, b.b5(k), last-c.since)
+		c.measure(oracle.I19, b.b5(k), last-c.since)
 	}
 }

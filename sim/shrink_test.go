@@ -3,6 +3,8 @@ package sim
 import (
 	"testing"
 	"time"
+
+	"weir/sim/oracle"
 )
 
 func TestShrinkKeepsWhatShowsTheFault(t *testing.T) {
@@ -36,7 +38,7 @@ func TestShrinkKeepsWhatShowsTheFault(t *testing.T) {
 	if len(small.Nodes) > 3 || streams > 3 || len(small.Steps) > 4 {
 		t.Errorf("%d nodes, %d streams and %d steps are left, want a few", len(small.Nodes), streams, len(small.Steps))
 	}
-	if _, ok := Shrink(s, Violation{Invariant: I13}, ShrinkOptions{}); ok {
+	if _, ok := Shrink(s, Violation{Invariant: oracle.I13}, ShrinkOptions{}); ok {
 		t.Error("shrinks what does not show the violation")
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"weir/cluster/control"
 	"weir/cluster/place"
+	"weir/sim/oracle"
 )
 
 // A disturbance is a way in which a group is disturbed.
@@ -305,7 +306,7 @@ func (c *checks) dueBounds() {
 		}
 		t.told = true
 		if t.many && w.now > c.since+b.s+b.d+b.up+2*b.b4() {
-			c.hold(I1, false, t.s, c.owners(t.s), "several owners in one stable part")
+			c.hold(oracle.I1, false, t.s, c.owners(t.s), "several owners in one stable part")
 		}
 		c.hold(rule, false, t.s, c.owners(t.s), "%s since %d ms, want at most %d ms (%s)", t,
 			(w.now-max(t.from, c.since))/time.Millisecond, (at-max(t.from, c.since))/time.Millisecond, c.period)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/sim/oracle"
 )
 
 // SweepOptions say which runs a sweep makes.
@@ -42,8 +43,8 @@ type SweepResult struct {
 	Verdicts  []Verdict // the worst of each
 	Measures  map[string]Measure
 	Sometimes map[string]int
-	Missing   []string    // states of [SometimesStates] that never occurred
-	Idle      []Invariant // invariants that nothing exercised, of those that apply
+	Missing   []string           // states of [SometimesStates] that never occurred
+	Idle      []oracle.Invariant // invariants that nothing exercised, of those that apply
 	Events    uint64
 	Messages  uint64
 	TakeOvers int

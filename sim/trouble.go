@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/cluster/control"
+	"weir/sim/oracle"
 )
 
 // A trouble is a stream that has no owner or several, in some part of the group.
@@ -76,18 +77,18 @@ func (c *checks) over(t *trouble) {
 	got := c.w.now - max(t.from, c.since)
 	switch {
 	case t.many:
-		c.measure(I18, b.b4(), got)
+		c.measure(oracle.I18, b.b4(), got)
 	case c.cold:
-		c.measure(I21, b.b6(c.allRun()), got)
+		c.measure(oracle.I21, b.b6(c.allRun()), got)
 	case t.first && c.period == afterFailure:
-		c.measure(I17, b.b2(), got)
+		c.measure(oracle.I17, b.b2(), got)
 	default:
-		c.measure(I20, b.b7(), got)
+		c.measure(oracle.I20, b.b7(), got)
 	}
 }
 
 // limit is how long a trouble may last, and the invariant that says so.
-func (c *checks) limit(t *trouble, b *bounds) (time.Duration, Invariant) {
+func (c *checks) limit(t *trouble, b *bounds) (time.Duration, oracle.Invariant) {
 	from := max(t.from, c.since)
 	backoff := time.Duration(0) // for which a node waits before it tries a source again that has failed
 	if t.s.failed > 0 && c.w.now-t.s.failed < 3*time.Minute {
@@ -95,13 +96,13 @@ func (c *checks) limit(t *trouble, b *bounds) (time.Duration, Invariant) {
 	}
 	switch {
 	case t.many:
-		return from + b.b4(), I18
+		return from + b.b4(), oracle.I18
 	case c.cold:
-		return from + b.b6(c.allRun()) + backoff, I21
+		return from + b.b6(c.allRun()) + backoff, oracle.I21
 	case t.first && c.period == afterFailure && c.uniform && backoff == 0 && !c.limited():
-		return from + b.b2(), I17
+		return from + b.b2(), oracle.I17
 	}
-	return from + b.b7() + backoff, I20
+	return from + b.b7() + backoff, oracle.I20
 }
 
 // limited says whether a node has limits: a full node leaves streams to others, which learn of that only then.

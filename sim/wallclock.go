@@ -1,6 +1,10 @@
 package sim
 
-import "bytes"
+import (
+	"bytes"
+
+	"weir/sim/oracle"
+)
 
 // compareWithoutJumps is I13: the same run without the jumps has to do the same.
 func (w *world) compareWithoutJumps() {
@@ -22,12 +26,12 @@ func (w *world) compareWithoutJumps() {
 	other.run()
 	other.finish()
 	if bytes.Equal(other.trace.unnumbered.Sum(nil), w.trace.unnumbered.Sum(nil)) {
-		r.check(I13, Held)
+		r.check(oracle.I13, Held)
 		return
 	}
-	r.check(I13, Violated)
+	r.check(oracle.I13, Violated)
 	r.Violations = append(r.Violations, Violation{
-		Invariant: I13, At: w.now, Text: "without the jumps of wall clocks the group does something else", Fingerprint: I13.String(),
+		Invariant: oracle.I13, At: w.now, Text: "without the jumps of wall clocks the group does something else", Fingerprint: oracle.I13.String(),
 	})
 }
 

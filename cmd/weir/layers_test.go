@@ -67,6 +67,8 @@ var bans = slices.Concat(
 	banAll("cluster/owner", "messages to actors are sent by functions that are handed in", protoactor),
 	banAll("cluster/srs", "what SRS servers are told is handed in", protoactor),
 
+	banAll("sim/oracle", "the oracle knows the rules, not the code", "weir/cluster", "weir/actors", "weir/protocols", "weir/sim", protoactor, "net", "os", "log", "sync", "math/rand"),
+
 	// The command line and its colours.
 	banAll("", "only cmd knows the command line", "github.com/alecthomas/kong"),
 	banAll("", "loggers are passed in; only cmd knows how lines look", "github.com/lmittmann/tint"),
@@ -216,6 +218,11 @@ func TestPlantedImportsAreReported(t *testing.T) {
 		{"sim", "weir/cluster/node", true},
 		{"sim", "weir/cluster/conf", true},
 		{"sim", "weir/cmd/weir", false},
+		{"sim", "weir/cluster/control", true},
+		{"sim/oracle", "weir/cluster/control", false},
+		{"sim/oracle", "weir/cluster/place", false},
+		{"sim/oracle", "weir/sim/scenario", false},
+		{"sim/oracle", "slices", true},
 		{"cmd/weir", "github.com/alecthomas/kong", true},
 		{"cmd/weir", "weir/cluster/node", true},
 		{"cmd/weir", "weir/sim", true},

@@ -9,6 +9,7 @@ import (
 
 	"weir/sim"
 	"weir/sim/mutants"
+	"weir/sim/oracle"
 )
 
 // SimMutantsCmd is `weir sim mutants`.
@@ -145,11 +146,11 @@ func mutantsReport(list []mutants.Result, pack *sim.SweepResult) any {
 		Runs     int     `json:"runs"`
 	}
 	out := struct {
-		Mutants  []mutant        `json:"mutants"`
-		Missing  []string        `json:"never_reached"`
-		Idle     []sim.Invariant `json:"never_exercised"`
-		Violated []uint64        `json:"failed_seeds"`
-	}{[]mutant{}, []string{}, []sim.Invariant{}, []uint64{}}
+		Mutants  []mutant           `json:"mutants"`
+		Missing  []string           `json:"never_reached"`
+		Idle     []oracle.Invariant `json:"never_exercised"`
+		Violated []uint64           `json:"failed_seeds"`
+	}{[]mutant{}, []string{}, []oracle.Invariant{}, []uint64{}}
 	if pack != nil {
 		out.Missing, out.Idle = append(out.Missing, pack.Missing...), append(out.Idle, pack.Idle...)
 		for _, f := range pack.Failures {

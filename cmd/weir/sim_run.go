@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/sim"
+	"weir/sim/oracle"
 	"weir/sim/scenario"
 	"weir/sim/timeline"
 )
@@ -158,7 +159,7 @@ func differs(want, got []string) (sim.Violation, bool) {
 		}
 		if w != g {
 			return sim.Violation{
-				Invariant: sim.ExpectedTrace, Line: uint64(i + 1), Text: fmt.Sprintf("line %d is %q, want %q", i+1, g, w), Fingerprint: "trace",
+				Invariant: oracle.ExpectedTrace, Line: uint64(i + 1), Text: fmt.Sprintf("line %d is %q, want %q", i+1, g, w), Fingerprint: "trace",
 			}, true
 		}
 	}
@@ -273,7 +274,7 @@ type simReport struct {
 }
 
 // outcomes are the outcomes of the invariants.
-type outcomes map[sim.Invariant]sim.Outcome
+type outcomes map[oracle.Invariant]sim.Outcome
 
 func outcomesOf(verdicts []sim.Verdict) outcomes {
 	by := outcomes{}
@@ -284,14 +285,14 @@ func outcomesOf(verdicts []sim.Verdict) outcomes {
 }
 
 type violationReport struct {
-	Invariant   sim.Invariant `json:"invariant"`
-	At          float64       `json:"at_seconds"`
-	Stream      string        `json:"stream,omitempty"`
-	Nodes       []string      `json:"nodes,omitempty"`
-	Line        uint64        `json:"trace_line"`
-	Step        int           `json:"scenario_line,omitempty"`
-	Text        string        `json:"text"`
-	Fingerprint string        `json:"fingerprint"`
+	Invariant   oracle.Invariant `json:"invariant"`
+	At          float64          `json:"at_seconds"`
+	Stream      string           `json:"stream,omitempty"`
+	Nodes       []string         `json:"nodes,omitempty"`
+	Line        uint64           `json:"trace_line"`
+	Step        int              `json:"scenario_line,omitempty"`
+	Text        string           `json:"text"`
+	Fingerprint string           `json:"fingerprint"`
 }
 
 type measureReport struct {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"weir/sim"
+	"weir/sim/oracle"
 	"weir/sim/scenario"
 )
 
@@ -89,14 +90,14 @@ func TestStandardPackReachesEveryStateAndExercisesEveryRule(t *testing.T) {
 	}
 	const most, step = 300, 20
 	var missing []string
-	var idle []sim.Invariant
+	var idle []oracle.Invariant
 	for from := uint64(1); from <= most; from += step {
 		r := Pack(sim.SweepOptions{From: from, Seeds: step})
 		if from == 1 {
 			missing, idle = r.Missing, r.Idle
 		}
 		missing = slices.DeleteFunc(missing, func(name string) bool { return !slices.Contains(r.Missing, name) })
-		idle = slices.DeleteFunc(idle, func(i sim.Invariant) bool { return !slices.Contains(r.Idle, i) })
+		idle = slices.DeleteFunc(idle, func(i oracle.Invariant) bool { return !slices.Contains(r.Idle, i) })
 		if len(missing)+len(idle) == 0 {
 			t.Logf("all within %d seeds", from+step-1)
 			return

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"weir/sim"
+	"weir/sim/oracle"
 	"weir/sim/scenario"
 )
 
@@ -99,7 +100,7 @@ from 50s to 60s partition n1 | n2,n3
 			continue
 		}
 		r := sim.Run(d.Scenario, sim.Options{})
-		if len(r.Violations) == 0 || r.Violations[0].Invariant != sim.Expected {
+		if len(r.Violations) == 0 || r.Violations[0].Invariant != oracle.Expected {
 			t.Errorf("%q holds, want it to fail; violations: %v", line, r.Violations)
 		} else if r.Violations[0].Step != strings.Count(group, "\n")+1 {
 			t.Errorf("%q fails in line %d, want line %d", line, r.Violations[0].Step, strings.Count(group, "\n")+1)

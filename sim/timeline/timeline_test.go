@@ -14,6 +14,7 @@ import (
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/sim"
+	"weir/sim/oracle"
 	"weir/sim/timeline"
 )
 
@@ -74,14 +75,14 @@ func drawn(t *testing.T) (*sim.Scenario, *sim.Result) {
 		Gaps:    []sim.Gap{{Stream: "cam2", From: sec(20), To: sec(23.4), Cause: sim.GapCrash}},
 		Beliefs: []sim.Belief{{Node: "n1", Peer: "n2", From: sec(22.9), To: -1}, {Node: "n3", Peer: "n2", From: sec(23), To: -1}, {Node: "n1", Peer: "n3", From: sec(33), To: sec(38.1)}},
 		Violations: []sim.Violation{
-			{Invariant: sim.I5, At: sec(34), Stream: "cam10", Line: 4, Text: "yields to <nobody>"},
-			{Invariant: sim.Expected, At: sec(60), Line: 5, Text: "cam10 is captured twice", Step: 3},
+			{Invariant: oracle.I5, At: sec(34), Stream: "cam10", Line: 4, Text: "yields to <nobody>"},
+			{Invariant: oracle.Expected, At: sec(60), Line: 5, Text: "cam10 is captured twice", Step: 3},
 		},
 		Measures: map[string]sim.Measure{
 			"B2": {Name: "B2", Formula: "S + t_up", Bound: sec(3.5), Worst: sec(3.4), Count: 1},
 			"B4": {Name: "B4", Formula: "F + 2d", Bound: sec(1.2), Worst: sec(5.1), Count: 1},
 		},
-		Verdicts: []sim.Verdict{{Invariant: sim.I1, Outcome: sim.Held}, {Invariant: sim.I5, Outcome: sim.Violated}, {Invariant: sim.I7, Outcome: sim.NotApplicable}},
+		Verdicts: []sim.Verdict{{Invariant: oracle.I1, Outcome: sim.Held}, {Invariant: oracle.I5, Outcome: sim.Violated}, {Invariant: oracle.I7, Outcome: sim.NotApplicable}},
 		Trace: []sim.Line{
 			{Number: 1, Text: "T+00020.000000000 #000001 <#000000 n2 crash"},
 			{Number: 2, Cause: 1, Text: "T+00022.000000000 #000002 <#000001 n1 tick"},

@@ -1,10 +1,6 @@
-package sim
+package oracle
 
-import (
-	"fmt"
-	"strconv"
-	"time"
-)
+import "strconv"
 
 // An Invariant is a rule of the cluster that every run is checked against, by its number.
 type Invariant uint8
@@ -106,81 +102,20 @@ func (i Invariant) String() string {
 	return "I" + strconv.Itoa(int(i))
 }
 
-// MarshalText implements [encoding.TextMarshaler].
-func (i Invariant) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+// Bound is the name of the bound of an invariant that limits a time, and its formula; both are empty for other invariants.
+func (i Invariant) Bound() (name, formula string) { return invariants[i].bound, invariants[i].formula }
 
-// An Outcome says how an invariant fared in a run, or in several. Of two outcomes the greater is that of both together.
-type Outcome uint8
+// Pending says whether what the invariant speaks of is not built yet, so that it applies to no run.
+func (i Invariant) Pending() bool { return invariants[i].pending }
 
-// Outcomes.
-const (
-	NotExercised  Outcome = iota // nothing happened that it speaks of
-	Held                         // every check held
-	NotApplicable                // what it speaks of is not built yet
-	Violated
-)
-
-// String gives the words that pages and JSON use.
-func (o Outcome) String() string {
-	return [...]string{"not exercised", "pass", "not applicable", "violated"}[o]
-}
-
-// MarshalText implements [encoding.TextMarshaler].
-func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
-
-// A Verdict says how an invariant fared.
-type Verdict struct {
-	Invariant Invariant
-	Outcome   Outcome
-	Checks    uint64
-}
-
-// newVerdicts gives a verdict for each invariant, in the order of their numbers.
-func newVerdicts() []Verdict {
-	list := make([]Verdict, 0, len(invariants)-1)
+// Invariants are all rules, in the order of their numbers.
+func Invariants() []Invariant {
+	var list []Invariant
 	for i := I1; int(i) < len(invariants); i++ {
-		v := Verdict{Invariant: i}
-		if invariants[i].pending {
-			v.Outcome = NotApplicable
-		}
-		list = append(list, v)
+		list = append(list, i)
 	}
 	return list
 }
 
-// check counts a check of an invariant.
-func (r *Result) check(i Invariant, outcome Outcome) {
-	v := &r.Verdicts[i-I1]
-	v.Checks++
-	v.Outcome = max(v.Outcome, outcome)
-}
-
-// hold counts a check and reports a violation if it failed. The stream is nil if the check is about none.
-func (c *checks) hold(i Invariant, ok bool, s *streamTruth, nodes []string, format string, args ...any) {
-	if ok {
-		c.ok(i)
-		return
-	}
-	c.w.result.check(i, Violated)
-	v := Violation{Invariant: i, Nodes: nodes, Text: fmt.Sprintf(format, args...)}
-	if s != nil {
-		v.Stream = s.name
-	}
-	c.w.violate(v)
-}
-
-// ok counts a check that held.
-func (c *checks) ok(i Invariant) { c.w.result.check(i, Held) }
-
-// measure compares a value with the bound of an invariant, and keeps the pair that came nearest.
-func (c *checks) measure(i Invariant, limit, got time.Duration) {
-	c.ok(i)
-	r := c.w.result
-	x := r.Measures[invariants[i].bound]
-	if x.Count == 0 || got-limit > x.Worst-x.Bound {
-		x.Bound, x.Worst = limit, got
-	}
-	x.Name, x.Formula = invariants[i].bound, invariants[i].formula
-	x.Count++
-	r.Measures[x.Name] = x
-}
+// MarshalText implements [encoding.TextMarshaler].
+func (i Invariant) MarshalText() ([]byte, error) { return []byte(i.String()), nil }

@@ -1,0 +1,152 @@
+// Package oracle judges a run of a group from outside: by what it was told of the configuration, by the faults that were in
+// force, by the captures that the sources count, by what clients got and by what nodes answered. Its judgments are the
+// invariants of the cluster rules, each with a bound that is a formula of the faults in force.
+//
+// It does not know the code that it judges: neither the control plane, nor the placement, nor a message between nodes. Where
+// a stream belongs it computes from the text of the rules, plainly and slowly. Names are those that nodes announce; times are
+// durations since the run began, by a true clock. So the simulator and real processes feed the same oracle.
+package oracle
+
+import (
+	"fmt"
+	"time"
+)
+
+// Never is an instant that does not come.
+const Never = time.Duration(1<<63 - 1)
+
+// longAgo is an instant before every run.
+const longAgo = -100 * time.Hour
+
+// A Group is what a run begins with. The oracle keeps it; it must not change.
+type Group struct {
+	Nodes   []string // the names that they announce
+	Streams []string // of all files, those of later edits too
+
+	// StartUp is the longest that a source needs from the start of a capture to its first access unit, and StopIn that from
+	// the order to stop to the last one.
+	StartUp, StopIn time.Duration
+}
+
+// A File is the configuration of one node as far as the rules depend on it.
+type File struct {
+	Peers   []Peer // all nodes that the file lists, the node itself too
+	Streams []Stream
+
+	Holddown time.Duration // return_holddown
+	Limit    int           // captures that the node may have; 0: any number
+
+	// Hash is the same for files whose nodes must agree.
+	Hash string
+}
+
+// A Peer is an entry of a file, by the node to which it leads; an empty Node leads nowhere.
+type Peer struct {
+	Node         string
+	Stale, Fetch time.Duration
+	Limit        int // captures that the peer may have; 0: any number
+}
+
+// A Stream is a stream of a file.
+type Stream struct {
+	Name string
+	Pin  string // the node that capture_at means; empty: none
+
+	Published bool // captured where its publisher is
+	Clustered bool // the group captures it once
+	OnDemand  bool // captured while clients want it
+	Break     bool // handover=break
+	Disabled  bool
+}
+
+// kept says whether the group always captures the stream, at one node.
+func (s *Stream) kept() bool {
+	return s.Clustered && !s.Published && !s.OnDemand && !s.Disabled
+}
+
+// A Judgment is a violation that the oracle found.
+type Judgment struct {
+	Invariant Invariant
+	At        time.Duration
+	Stream    string   // empty if it is about none
+	Nodes     []string // that it is about
+	Text      string
+}
+
+// A Tally is how often an invariant was judged, and how near a run came to what it forbids.
+type Tally struct {
+	Judged, Violated uint64
+
+	// Of an invariant that limits a time: how many times were measured, and the measured time that came nearest to its bound, by
+	// the part of the bound that was left.
+	Measured   int
+	Got, Bound time.Duration
+}
+
+// Margin is the part of the bound that was left in the tightest case: 0 is at the bound, 1 far below it. It says false if
+// nothing was measured.
+func (t *Tally) Margin() (left float64, ok bool) {
+	if t.Measured == 0 || t.Bound <= 0 {
+		return 0, false
+	}
+	return float64(t.Bound-t.Got) / float64(t.Bound), true
+}
+
+// Add takes in another tally of the same invariant.
+func (t *Tally) Add(u Tally) {
+	t.Judged += u.Judged
+	t.Violated += u.Violated
+	if u.Measured > 0 && (t.Measured == 0 || tighter(u.Got, u.Bound, t.Got, t.Bound)) {
+		t.Got, t.Bound = u.Got, u.Bound
+	}
+	t.Measured += u.Measured
+}
+
+// tighter says whether a time is nearer to its bound than another is to that one's.
+func tighter(got, bound, got2, bound2 time.Duration) bool {
+	return float64(got)*float64(bound2) > float64(got2)*float64(bound)
+}
+
+// An Oracle judges one run. It belongs to one goroutine. What it is told has to come in the order of time; [Oracle.Advance]
+// has to be called whenever [Oracle.Next] is reached.
+type Oracle struct {
+	group   Group
+	now     time.Duration
+	tallies []Tally // by invariant
+	report  func(Judgment)
+
+	faults
+}
+
+// New makes the oracle of a run. Report is told each violation.
+func New(g Group, report func(Judgment)) *Oracle {
+	o := &Oracle{group: g, report: report, tallies: make([]Tally, len(invariants))}
+	o.faults = newFaults(g)
+	return o
+}
+
+// Tallies says how often each invariant was judged. Its index is the number of the invariant.
+func (o *Oracle) Tallies() []Tally { return o.tallies }
+
+// ok counts a judgment that held.
+func (o *Oracle) ok(i Invariant) { o.tallies[i].Judged++ }
+
+// violated counts a judgment that did not hold, and reports it.
+func (o *Oracle) violated(i Invariant, stream string, nodes []string, format string, args ...any) {
+	o.tallies[i].Judged++
+	o.tallies[i].Violated++
+	o.report(Judgment{i, o.now, stream, nodes, fmt.Sprintf(format, args...)})
+}
+
+// measured counts a time that kept within its bound.
+func (o *Oracle) measured(i Invariant, got, bound time.Duration) {
+	t := &o.tallies[i]
+	t.Judged++
+	if bound <= 0 {
+		return
+	}
+	if t.Measured == 0 || tighter(got, bound, t.Got, t.Bound) {
+		t.Got, t.Bound = got, bound
+	}
+	t.Measured++
+}
