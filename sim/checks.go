@@ -10,10 +10,12 @@ import (
 
 // checks holds what the invariants of one run need. It is told what control planes do and what happens to the group.
 type checks struct {
-	w      *world
-	next   time.Duration // of the next check that waits for an instant
-	edits  int           // how many files have been edited
-	claims [][]claim     // by machine and stream
+	w       *world
+	oracle  *oracle.Oracle
+	renamed bool          // a machine has another name since the oracle was told
+	next    time.Duration // of the next check that waits for an instant
+	edits   int           // how many files have been edited
+	claims  [][]claim     // by machine and stream
 
 	// By machine.
 	began     []time.Duration     // its clock when its control plane began
@@ -32,6 +34,7 @@ func newChecks(w *world) *checks {
 		keyed: slices.Repeat([]time.Duration{-time.Hour}, n), roomSince: make([]time.Duration, n), wants: make([]map[uint64]string, n),
 		stability: stability{cold: true, settledAt: never, parts: slices.Repeat([]int{-1}, n)},
 	}
+	c.oracle = newOracle(w)
 	for i := range c.claims {
 		c.claims[i] = slices.Repeat([]claim{{back: -1}}, len(w.streams))
 	}

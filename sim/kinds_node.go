@@ -252,5 +252,6 @@ func (m *machine) kill(id string, line int) {
 			r.Unknown, r.Why = true, fmt.Sprintf("line %d kills %s on %s, where there is no such actor then", line, id, m.name)
 		}
 	}
+	m.kills++
 	m.process.kill(id)
 }

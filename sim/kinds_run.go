@@ -107,6 +107,7 @@ func (w *world) quiet() {
 			w.silenceChanged(s)
 		}
 	}
+	w.checks.observeSources()
 	for _, m := range w.machines {
 		m.thawFully()
 		if m.draining && m.up {

@@ -113,8 +113,12 @@ func (w *world) sources(f *fault, streams, nodes []string, do, undo func(s *stre
 		}
 	}
 	all(do)
+	w.checks.observeSources()
 	if undo != nil {
-		f.undo = func() { all(undo) }
+		f.undo = func() {
+			all(undo)
+			w.checks.observeSources()
+		}
 	}
 }
 

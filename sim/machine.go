@@ -10,6 +10,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/controller"
 	"weir/cluster/node"
+	"weir/sim/oracle"
 )
 
 // A machine is one node of the group: its clock, its faults, and the process on it.
@@ -55,6 +56,10 @@ type machine struct {
 	captures []capture
 	pubs     map[string]*feed // publishers, by stream
 	answers  int              // given so far, of which a sample is encoded
+
+	kills     int          // how many actors of it have been made to panic
+	outside   *oracle.File // its file as the oracle knows it
+	outsideOf *conf.File
 
 	known   []knowledge // of each other machine
 	reading reading
@@ -103,8 +108,8 @@ func (m *machine) boot() {
 		m.announced = m.file.Name
 	}
 	m.line("boot").num("n", int64(m.boots)).causes()
-	w.checks.disturbed(disturbBoot, m)
 	w.checks.booted(m)
+	w.checks.disturbed(disturbBoot, m)
 	cfg := *m.read().config
 	cfg.Self = m.announced
 	cfg.Instance, cfg.Inc = m.instance(), m.inc

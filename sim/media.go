@@ -81,6 +81,7 @@ func (m *machine) open(s *streamTruth, why control.Reason) *feed {
 	c.hold = len(w.result.Holds)
 	w.result.Holds = append(w.result.Holds, Hold{Stream: s.name, Node: m.name, From: w.now, Up: -1, To: -1, Why: why})
 	w.result.Starts++
+	w.checks.oracle.Began(w.now, m.name, s.name)
 	up := w.captureUp
 	if r, ok := s.slow[m.name]; ok {
 		up = r
@@ -111,6 +112,7 @@ func (f *feed) connected() {
 	default:
 		f.succeeds = f.follows()
 		f.state, f.upAt = control.Running, w.now
+		w.checks.oracle.Delivered(w.now, f.m.name, f.s.name)
 		w.result.Holds[f.m.captures[f.s.index].hold].Up = w.now
 		w.number(f)
 		w.recount(f.s, GapUnknown)
@@ -185,6 +187,7 @@ func (f *feed) close(cause GapCause) {
 		}
 	}
 	f.state = control.Idle
+	w.checks.oracle.Ended(w.now, f.m.name, f.s.name, cause == GapSource)
 	c := &f.m.captures[f.s.index]
 	if c.feed == f {
 		c.feed = nil

@@ -119,6 +119,7 @@ func (w *world) note(m *machine, e control.Note) {
 	t.text("says", e.Detail).end()
 	w.noted = append(w.noted, noted{w.now, m.name, e.Kind})
 	if e.Kind == control.NoteNamed {
+		w.checks.renamed = w.checks.renamed || m.announced != e.Node
 		m.announced = e.Node
 	}
 }

@@ -79,6 +79,7 @@ func (c *checks) connected(a, b *machine) bool {
 // disturbed is told that something has happened to the group, or to one of its machines.
 func (c *checks) disturbed(kind disturbance, m *machine) {
 	w := c.w
+	c.observe()
 	same := w.now == c.since && c.period != disrupted // a second disturbance in the same instant
 	c.changed = w.now
 	bounded := !slices.ContainsFunc(w.active, func(f *fault) bool { return !f.kind.bounded }) && c.divide()
@@ -256,6 +257,7 @@ func (c *checks) schedule() {
 			c.next = min(c.next, c.settledAt+1)
 		}
 	}
+	c.next = min(c.next, c.oracle.Next())
 	for i := range c.expected {
 		c.next = min(c.next, c.expected[i].at)
 	}
@@ -277,6 +279,7 @@ func (c *checks) homeAt(b *bounds) time.Duration {
 // due makes the checks whose instant has come, which is before that of the next event.
 func (c *checks) due(at time.Duration) {
 	w := c.w
+	c.next = min(c.next, c.oracle.Next())
 	w.now = max(w.now, min(at, c.next))
 	w.trace.cause = 0
 	if c.next == never {
@@ -285,6 +288,7 @@ func (c *checks) due(at time.Duration) {
 	if c.period != disrupted {
 		c.dueBounds()
 	}
+	c.oracle.Advance(w.now)
 	c.dueExpectations()
 	c.dueProbes()
 	c.schedule()

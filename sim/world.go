@@ -184,7 +184,7 @@ func (w *world) run() {
 		if at > until || at == never {
 			break
 		}
-		if at >= w.checks.next {
+		if at >= w.checks.next || at >= w.checks.oracle.Next() {
 			w.checks.due(at)
 			continue
 		}
@@ -244,6 +244,7 @@ func (w *world) finish() *Result {
 	r := w.result
 	w.trace.cause = 0
 	w.checks.open()
+	w.checks.takeTallies()
 	r.Hash = w.trace.finish(w.now)
 	r.Trace = w.trace.lines
 	r.Simulated = w.now

@@ -19,6 +19,7 @@ type Condition struct {
 	Rate   int64         // of its clock, in parts per million too fast
 	Late   time.Duration // it does everything up to so much late
 	Slow   time.Duration // its answers take up to so much longer
+	Load   int           // of its processors, in permille
 	Broken float64       // so many of its answers cannot be read
 }
 
@@ -61,6 +62,7 @@ type relation struct {
 	lost        float64       // the probability that a poll brings nothing, and that the next does not either
 	run         float64
 	stalled     []time.Duration // when it may have begun to take the other for alive again, the last ones
+	changed     time.Duration   // when ask or hear changed last
 }
 
 // faults are what is in force.
@@ -72,10 +74,14 @@ type faults struct {
 	index     map[string]int
 	streamAt  map[string]int
 
-	clear      bool  // every two nodes hear each other surely and directly, or not at all
-	parts      []int // of each node, while it is clear; -1: it does not run
+	unjudged bool // relations are older than what is in force
+
+	clear      bool            // every two nodes hear each other surely and directly, or not at all
+	parts      []int           // of each node, while it is clear; -1: it does not run
+	changed    []time.Duration // of each node: when something happened last to its part, or to what a node of its part hears
 	clearSince time.Duration
-	uniform    bool // all files are the same
+	uniform    bool          // all files are the same
+	told       time.Duration // the last change of anything that is in force
 }
 
 // A condition is a node as the oracle knows it.
@@ -86,6 +92,7 @@ type condition struct {
 	since   time.Duration   // it has been running, since its boot or since it stood still last
 	booted  time.Duration   // its last boot
 	edited  time.Duration   // its last edit
+	altered time.Duration   // the last change of its condition
 	returns []time.Duration // when it booted or came back, the last ones
 }
 
@@ -102,17 +109,17 @@ func newFaults(g Group) faults {
 	f := faults{
 		nodes: make([]condition, n), links: make([]Link, n*n), relations: make([]relation, n*n),
 		sources: make([]Source, len(g.Streams)*n), index: map[string]int{}, streamAt: map[string]int{},
-		parts: slices.Repeat([]int{-1}, n), clearSince: Never,
+		parts: slices.Repeat([]int{-1}, n), changed: slices.Repeat([]time.Duration{longAgo}, n), clearSince: Never, told: longAgo,
 	}
 	for i, name := range g.Nodes {
 		f.index[name] = i
-		f.nodes[i] = condition{name: name, file: &File{}, since: Never, booted: longAgo, edited: longAgo}
+		f.nodes[i] = condition{name: name, file: &File{}, since: Never, booted: longAgo, edited: longAgo, altered: longAgo}
 	}
 	for i, name := range g.Streams {
 		f.streamAt[name] = i
 	}
 	for i := range f.relations {
-		f.relations[i] = relation{askSince: Never, hearSince: Never, heardUntil: longAgo}
+		f.relations[i] = relation{askSince: Never, hearSince: Never, heardUntil: longAgo, changed: longAgo}
 	}
 	return f
 }
@@ -125,8 +132,14 @@ func (f *faults) judgeLinks(now time.Duration) {
 	n := len(f.nodes)
 	for a := range n {
 		for b := range n {
-			if a != b {
-				f.judgeAsk(a, b)
+			if a == b {
+				continue
+			}
+			r := f.relation(a, b)
+			was := r.ask
+			f.judgeAsk(a, b)
+			if r.ask != was {
+				r.changed = now
 			}
 		}
 	}
@@ -155,7 +168,9 @@ func (f *faults) judgeLinks(now time.Duration) {
 			} else if r.heardUntil == Never {
 				r.heardUntil = now
 			}
-			r.hear = hear
+			if r.hear != hear {
+				r.hear, r.changed = hear, now
+			}
 		}
 	}
 	f.divide(now)
@@ -312,6 +327,7 @@ func (f *faults) divide(now time.Duration) {
 			}
 		}
 	}
+	f.sumChanges()
 	switch {
 	case !clear:
 		f.clearSince = Never
@@ -321,16 +337,62 @@ func (f *faults) divide(now time.Duration) {
 	f.clear = clear
 }
 
+// sumChanges finds out when something happened last to the part of each node.
+func (f *faults) sumChanges() {
+	own := make([]time.Duration, len(f.nodes))
+	for a := range f.nodes {
+		own[a] = f.nodes[a].altered
+		for b := range f.nodes {
+			if a != b {
+				own[a] = max(own[a], f.relation(a, b).changed, f.relation(b, a).changed)
+			}
+		}
+	}
+	for a := range f.nodes {
+		f.changed[a] = own[a]
+		for b := range f.nodes {
+			if f.parts[a] >= 0 && f.parts[a] == f.parts[b] {
+				f.changed[a] = max(f.changed[a], own[b])
+			}
+		}
+	}
+}
+
+// at lets the time pass until now. What was told of the instants before is complete.
+func (o *Oracle) at(now time.Duration) {
+	if now > o.now {
+		o.judge()
+		o.now = now
+	}
+}
+
+// judge takes in what was told of this instant.
+func (o *Oracle) judge() {
+	if o.unjudged {
+		o.unjudged = false
+		o.judgeLinks(o.now)
+		for _, s := range o.streams {
+			s.unjudged = true
+		}
+		o.unjudgedStreams = true
+	}
+	if o.unjudgedStreams {
+		o.unjudgedStreams = false
+		o.judgeStreams()
+	}
+}
+
 // Condition tells how a node is from now on.
 func (o *Oracle) Condition(now time.Duration, node string, c Condition) {
 	i, ok := o.index[node]
 	if !ok || o.nodes[i].Condition == c {
 		return
 	}
-	o.now = now
+	o.at(now)
 	x := &o.nodes[i]
 	was := x.Condition
 	x.Condition = c
+	x.altered, o.told = now, now
 	if c.Boots != was.Boots {
 		x.booted = now
 	}
@@ -341,7 +403,7 @@ func (o *Oracle) Condition(now time.Duration, node string, c Condition) {
 		}
 		x.returns = append(x.returns, now)
 	}
-	o.judgeLinks(now)
+	o.unjudged = true
 }
 
 // Link tells how a directed link is from now on.
@@ -351,36 +413,48 @@ func (o *Oracle) Link(now time.Duration, from, to string, l Link) {
 	if !aok || !bok || o.links[a*len(o.nodes)+b] == l {
 		return
 	}
-	o.now = now
+	o.at(now)
 	o.links[a*len(o.nodes)+b] = l
-	o.judgeLinks(now)
+	o.told = now
+	o.unjudged = true
 }
 
 // Source tells how the source of a stream is to a node from now on.
-func (o *Oracle) Source(now time.Duration, stream, node string, s Source) {
+func (o *Oracle) Source(now time.Duration, stream, node string, src Source) {
 	i, iok := o.streamAt[stream]
 	k, kok := o.index[node]
-	if !iok || !kok {
+	if !iok || !kok || o.sources[i*len(o.nodes)+k] == src {
 		return
 	}
-	o.now = now
-	o.sources[i*len(o.nodes)+k] = s
+	o.at(now)
+	o.sources[i*len(o.nodes)+k] = src
+	o.told = now
+	s := o.streams[i]
+	s.sourceChanged = now
+	s.unjudged, o.unjudgedStreams = true, true
 }
 
 // File tells which file a node obeys from now on.
-func (o *Oracle) File(now time.Duration, node string, f *File) {
+func (o *Oracle) File(now time.Duration, node string, file *File) {
 	i, ok := o.index[node]
-	if !ok {
+	if !ok || o.nodes[i].file == file {
 		return
 	}
-	o.now = now
-	if len(o.nodes[i].file.Peers) > 0 {
-		o.nodes[i].edited = now
+	o.at(now)
+	x := &o.nodes[i]
+	if len(x.file.Peers) > 0 {
+		x.edited, x.altered = now, now
+		o.edits++
 	}
-	o.nodes[i].file = f
-	o.uniform = true
+	x.file, o.told = file, now
+	o.uniform, o.limited, o.names = true, false, map[string]bool{}
 	for k := range o.nodes {
-		o.uniform = o.uniform && o.nodes[k].file.Hash == f.Hash
+		f := o.nodes[k].file
+		o.uniform = o.uniform && f.Hash == file.Hash && !o.names[f.Name]
+		o.limited = o.limited || f.limited()
+		o.names[f.Name] = true
 	}
-	o.judgeLinks(now)
+	o.kept(i)
+	o.replace()
+	o.unjudged = true
 }

@@ -9,6 +9,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,21 +21,25 @@ const longAgo = -100 * time.Hour
 
 // A Group is what a run begins with. The oracle keeps it; it must not change.
 type Group struct {
-	Nodes   []string // the names that they announce
+	Nodes   []string // by which the oracle is told of them, whatever they announce
 	Streams []string // of all files, those of later edits too
 
 	// StartUp is the longest that a source needs from the start of a capture to its first access unit, and StopIn that from
 	// the order to stop to the last one.
 	StartUp, StopIn time.Duration
+
+	// Owner is what a node answers now who has a stream: the name of a node of the group; empty if it knows of none. It says
+	// false where the node answers nothing. Nil: nobody is asked.
+	Owner func(node, stream string) (owner string, ok bool)
 }
 
 // A File is the configuration of one node as far as the rules depend on it.
 type File struct {
+	Name    string // that the node announces
 	Peers   []Peer // all nodes that the file lists, the node itself too
 	Streams []Stream
 
 	Holddown time.Duration // return_holddown
-	Limit    int           // captures that the node may have; 0: any number
 
 	// Hash is the same for files whose nodes must agree.
 	Hash string
@@ -44,7 +49,13 @@ type File struct {
 type Peer struct {
 	Node         string
 	Stale, Fetch time.Duration
-	Limit        int // captures that the peer may have; 0: any number
+	Limit        int // captures that the node may have; 0: any number
+	Load         int // the load of its processors, in permille, above which it takes no more; 0: any
+}
+
+// limited says whether a node of the file may not take every stream.
+func (f *File) limited() bool {
+	return slices.ContainsFunc(f.Peers, func(p Peer) bool { return p.Limit > 0 || p.Load > 0 })
 }
 
 // A Stream is a stream of a file.
@@ -116,13 +127,47 @@ type Oracle struct {
 	report  func(Judgment)
 
 	faults
+	streams         []*stream // by name
+	unjudgedStreams bool
+	due             time.Duration // when something is to be judged without an event
+	edits           int
+	limited         bool // a node may not take every stream
+	names           map[string]bool
+	homes, pins     []int // of each stream by the placement of rules; -1: none. Nil: the files differ
+	capturing       bool  // some stream has been captured
 }
 
 // New makes the oracle of a run. Report is told each violation.
 func New(g Group, report func(Judgment)) *Oracle {
 	o := &Oracle{group: g, report: report, tallies: make([]Tally, len(invariants))}
 	o.faults = newFaults(g)
+	for i, name := range g.Streams {
+		o.streams = append(o.streams, newStream(i, name, len(g.Nodes)))
+	}
+	o.due = Never
 	return o
+}
+
+// Next is when [Oracle.Advance] has to be called at the latest.
+func (o *Oracle) Next() time.Duration {
+	if o.unjudged || o.unjudgedStreams {
+		o.judge()
+	}
+	return o.due
+}
+
+// Advance lets the time pass, and judges what is due.
+func (o *Oracle) Advance(now time.Duration) {
+	o.at(now)
+	if now < o.due {
+		return
+	}
+	for _, s := range o.streams {
+		if s.due <= now {
+			s.unjudged, o.unjudgedStreams = true, true
+		}
+	}
+	o.judge()
 }
 
 // Tallies says how often each invariant was judged. Its index is the number of the invariant.

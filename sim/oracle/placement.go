@@ -63,9 +63,9 @@ func Place(streams []Stream, nodes []string) *Placement {
 	return p
 }
 
-// Within says where each stream belongs while only live nodes can have any. Has is the index of the node that has the stream
+// within says where each stream belongs while only live nodes can have any. Has is the index of the node that has the stream
 // now; -1: none.
-func (p *Placement) Within(live []bool, has []int) []int {
+func (p *Placement) within(live []bool, has []int) []int {
 	at := make([]int, len(p.Streams))
 	load := make([]int, len(p.Nodes))
 	alive, free := 0, 0

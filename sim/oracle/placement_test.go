@@ -1,4 +1,4 @@
-package sim
+package oracle
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"weir/cluster/place"
-	"weir/sim/oracle"
 )
 
 // The oracle computes placements from the text of the rules; the nodes compute them fast. Both have to agree.
@@ -18,16 +17,16 @@ func TestReferencePlacementAgreesWithTheNodes(t *testing.T) {
 		for i := range n {
 			nodes = append(nodes, fmt.Sprintf("n%d", i+1))
 		}
-		var ours []oracle.Stream
+		var ours []Stream
 		var theirs []place.Stream
 		for i := range m {
-			s := oracle.Stream{Name: fmt.Sprintf("cam%d-%d", round, i)}
+			s := Stream{Name: fmt.Sprintf("cam%d-%d", round, i)}
 			if rng.IntN(5) == 0 {
 				s.Pin = fmt.Sprintf("n%d", 1+rng.IntN(n+2))
 			}
 			ours, theirs = append(ours, s), append(theirs, place.Stream{Name: s.Name, Pin: s.Pin})
 		}
-		want, got := place.NewPlan(theirs, nodes), oracle.Place(ours, nodes)
+		want, got := place.NewPlan(theirs, nodes), Place(ours, nodes)
 		live, has := make([]bool, n), make([]int, m)
 		for k := range live {
 			live[k] = rng.IntN(3) > 0
@@ -42,13 +41,13 @@ func TestReferencePlacementAgreesWithTheNodes(t *testing.T) {
 			for _, a := range nodes {
 				for _, b := range nodes {
 					pin, home := ours[i].Pin, nodes[max(0, got.Homes[i])]
-					if oracle.Before(ours[i].Name, pin, home, a, b) != place.Before(ours[i].Name, pin, home, a, b) {
+					if Before(ours[i].Name, pin, home, a, b) != place.Before(ours[i].Name, pin, home, a, b) {
 						t.Fatalf("round %d: order of %s and %s for %s differs", round, a, b, ours[i].Name)
 					}
 				}
 			}
 		}
-		spill, placed := want.Spill(live, has, nil), got.Within(live, has)
+		spill, placed := want.Spill(live, has, nil), got.within(live, has)
 		for i := range placed {
 			if spill[i] != placed[i] {
 				t.Fatalf("round %d: %s belongs at %d, the nodes take %d", round, ours[i].Name, placed[i], spill[i])

@@ -1,0 +1,190 @@
+package oracle
+
+import "time"
+
+// The quantities of the bounds, as the faults in force make them.
+
+// damping is how long a return is held against a node (R7), and mostDamping bounds the hold-down: 2 to its power.
+const (
+	damping     = 10 * time.Minute
+	mostDamping = 3
+)
+
+// sourceStart is what G allows a source for its start.
+const sourceStart = 2 * time.Second
+
+// tick is what every bound allows for the rounding of times.
+const tick = 3 * time.Millisecond
+
+// longest finds the longest of a quantity over all relations in force.
+func (o *Oracle) longest(of func(r *relation) time.Duration) (d time.Duration) {
+	for a := range o.nodes {
+		if !o.nodes[a].runs() {
+			continue
+		}
+		for b := range o.nodes {
+			if b != a && o.nodes[b].runs() {
+				d = max(d, of(o.relation(a, b)))
+			}
+		}
+	}
+	return d
+}
+
+// stale is the longest stale_timeout, by the slowest clock.
+func (o *Oracle) stale() (d time.Duration) {
+	for a := range o.nodes {
+		for _, p := range o.nodes[a].file.Peers {
+			if p.Node != o.nodes[a].name {
+				d = max(d, slower(p.Stale, o.nodes[a].Rate))
+			}
+		}
+	}
+	return d
+}
+
+// fetch is the longest fetch_timeout.
+func (o *Oracle) fetch() (d time.Duration) {
+	for a := range o.nodes {
+		for _, p := range o.nodes[a].file.Peers {
+			if p.Node != o.nodes[a].name {
+				d = max(d, slower(p.Fetch, o.nodes[a].Rate))
+			}
+		}
+	}
+	return d
+}
+
+// late is the longest by which a node acts late.
+func (o *Oracle) late() (d time.Duration) {
+	for k := range o.nodes {
+		d = max(d, o.nodes[k].Late)
+	}
+	return d
+}
+
+// trip is the longest time from a question to its answer, of those that are answered surely. A node asks itself too, to find
+// its name in the file.
+func (o *Oracle) trip() time.Duration {
+	d := o.longest(func(r *relation) time.Duration {
+		if r.ask == sure {
+			return r.trip
+		}
+		return 0
+	})
+	for k := range o.nodes {
+		if x := &o.links[k*len(o.nodes)+k]; x.Delay != Never {
+			d = max(d, 2*x.Delay+o.nodes[k].Slow)
+		}
+	}
+	return d
+}
+
+// gap is the longest time between two answers of a node to another, of those that are answered surely.
+func (o *Oracle) gap() time.Duration {
+	return o.longest(func(r *relation) time.Duration {
+		if r.ask == sure {
+			return r.gap
+		}
+		return 0
+	})
+}
+
+// b2 is the longest gap of a take-over by a node of x's part. Where several nodes are lost, the nodes that are left miss them at
+// different instants, and have to hear of each other's claims before they agree on the last streams.
+func (o *Oracle) b2(s *stream, x int) time.Duration {
+	lost, agree := 0, time.Duration(0)
+	for k := range o.nodes {
+		lost += b2i(o.parts[k] != o.parts[x])
+	}
+	if lost > 1 {
+		agree = 2 * o.gap()
+	}
+	return agree + o.stale() + o.trip() + o.trip()/2 + o.startUp(s) + o.group.StopIn + 2*o.late() + tick
+}
+
+// b4 is the longest time with two owners that hear each other surely: until the one hears of the other, and the time for
+// which the streams of a link that flaps are left where they are.
+func (o *Oracle) b4(a, b int) time.Duration {
+	x, y := o.relation(a, b), o.relation(b, a)
+	differ := time.Duration(0)
+	if o.edits > 0 || !o.uniform { // each waits until they have differed for S
+		differ = o.stale() + o.fetch()
+	}
+	return max(x.gap, y.gap) + o.group.StopIn + 2*o.late() + differ + tick + o.flapHold(a, b)
+}
+
+// b5 is the longest time in which a node gets so many streams back after a return.
+func (o *Oracle) b5(node, streams int, s *stream) time.Duration {
+	const atOnce = 4 // A7: so many streams are taken back at once
+	rounds := time.Duration((streams + atOnce - 1) / atOnce)
+	longest := time.Duration(0)
+	for k := range o.nodes {
+		if k != node && o.relation(node, k).ask == sure && o.relation(k, node).ask == sure {
+			longest = max(longest, o.b4(node, k))
+		}
+	}
+	ask := time.Duration(0)
+	if s.broke {
+		ask = o.stale()
+	}
+	return max(o.stale(), slower(o.holddown(node), o.nodes[node].Rate)) + o.gap() + o.trip() + ask + rounds*(o.slowestStart()+2*o.late()+tick) + longest
+}
+
+// slowestStart is the longest that any source needs to begin.
+func (o *Oracle) slowestStart() time.Duration {
+	d := o.group.StartUp
+	for i := range o.sources {
+		d = max(d, o.sources[i].StartUp)
+	}
+	return d
+}
+
+// holddown is the longest that a node may have to wait before it takes streams back.
+func (o *Oracle) holddown(node int) time.Duration {
+	x := &o.nodes[node]
+	returns := 0
+	for _, t := range x.returns {
+		if o.now-t < damping+damping/1000 {
+			returns++
+		}
+	}
+	stalled := 0
+	for k := range o.nodes {
+		if k == node {
+			continue
+		}
+		n := 0
+		for _, t := range o.relation(k, node).stalled {
+			n += b2i(o.now-t < damping+damping/1000)
+		}
+		stalled = max(stalled, n)
+	}
+	return x.file.Holddown << min(max(returns+stalled-1, 0), mostDamping)
+}
+
+// flapHold is for how long one of two nodes keeps its streams, at most, because the other is gone and back again and again.
+func (o *Oracle) flapHold(a, b int) time.Duration { return 0 }
+
+// b6 is the longest time in which a group begins of which all nodes run.
+func (o *Oracle) b6() time.Duration {
+	return o.fetch()/2 + 3*o.trip() + o.slowestStart() + 2*o.late() + o.gap() - o.fetch() + tick
+}
+
+// b7 is the longest that a stream has no owner although a node can capture it.
+func (o *Oracle) b7(s *stream) time.Duration {
+	return 2*o.stale() + time.Duration(len(o.nodes))*(o.stale()+2*o.fetch()+sourceStart+2*time.Millisecond) + 3*o.trip() + o.startUp(s) + o.group.StopIn + 4*o.late()
+}
+
+// agree is the time after which all nodes of a part have heard of a change.
+func (o *Oracle) agree() time.Duration {
+	return o.stale() + 2*o.gap() + 2*o.trip() + 2*o.late() + tick
+}
+
+// b2i is 1 for true.
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,88 @@
+package oracle
+
+import "time"
+
+// judgePlace is I6 and I19: a stream is at its pin or home once that node has been back for long enough.
+func (o *Oracle) judgePlace(s *stream) {
+	home, pin := -1, -1
+	if o.homes != nil && !o.limited && o.clear {
+		home, pin = o.homes[s.index], o.pins[s.index]
+	}
+	for k := range s.captures {
+		if k != home {
+			s.captures[k].home = obligation{}
+		}
+	}
+	if home < 0 || pin < 0 && o.edits > 0 { // an edit moves no stream that runs, unless to a pin
+		return
+	}
+	c := &s.captures[home]
+	owners, other := 0, -1
+	for k := range s.captures {
+		if o.parts[k] == o.parts[home] && o.parts[k] >= 0 && o.delivers(s, k) {
+			owners++
+			if k != home {
+				other = k
+			}
+		}
+	}
+	switch {
+	case c.able == Never || owners == 0:
+		c.home = obligation{}
+	case other < 0:
+		o.met(&c.home)
+	default:
+		rule := I19
+		if pin >= 0 {
+			rule = I6
+		}
+		from := max(o.nodes[home].since, o.changed[home], c.able, s.captures[other].up)
+		for k := range o.nodes {
+			from = max(from, o.nodes[k].edited)
+		}
+		bound := o.b5(home, o.homeOf(home), s)
+		if c.failed > from-2*damping { // it waits before it tries a source again that has failed
+			bound += 64*time.Second + o.nodes[home].file.Holddown<<mostDamping
+		}
+		o.keep(s, &c.home, rule, from, bound, o.named(other, home), "%s has it, which belongs at %s,", o.nodes[other].name, o.nodes[home].name)
+	}
+}
+
+// homeOf is how many streams belong at a node.
+func (o *Oracle) homeOf(node int) (n int) {
+	for _, h := range o.homes {
+		n += b2i(h == node)
+	}
+	return n
+}
+
+// starts judges that a node begins a capture: I24.
+func (o *Oracle) starts(s *stream, x int) {
+	c := &s.captures[x]
+	if len(c.starts) == 16 {
+		copy(c.starts, c.starts[1:])
+		c.starts = c.starts[:15]
+	}
+	c.starts = append(c.starts, o.now)
+	if !c.shared || s.published || !o.clear {
+		return
+	}
+	for q := range s.captures {
+		y := &s.captures[q]
+		if q == x || o.parts[q] != o.parts[x] || !o.delivers(s, q) || !o.shares(s, q) || o.nodes[q].Draining {
+			continue
+		}
+		settled := o.now - max(y.up, o.changed[x], o.nodes[x].edited, o.nodes[q].edited)
+		if settled < o.agree() {
+			continue // x need not know of it
+		}
+		if o.homes == nil || o.edits > 0 || o.limited {
+			continue
+		}
+		if x != o.homes[s.index] && x != o.pins[s.index] {
+			o.violated(I24, s.name, o.named(x, q)(), "%s starts %s, which %s has, and which does not belong there", o.nodes[x].name, s.name, o.nodes[q].name)
+			return
+		}
+	}
+	o.ok(I24)
+}
