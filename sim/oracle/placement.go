@@ -8,10 +8,10 @@ import (
 // A Placement says where the streams of a group belong by the rules HOME and SPILL. It is the plain reference: it tries all
 // pairs, and remembers nothing.
 //
-// HOME: pinned streams are at their pins. Every other stream goes to a node by pairs of a stream and a node in falling score,
-// as long as the node has fewer streams than its share: the number of streams over the number of nodes, rounded down, and
-// one more for as many nodes as are needed. SPILL: the streams of dead nodes go, in the order of their hashes, each to the
-// live node of the highest score that has fewer than ⌈streams/live nodes⌉, a live node that has the stream already keeps it.
+// HOME: a stream whose pin is a node of the group is there. The others go to nodes by pairs of a stream and a node in falling
+// score, as long as the node has fewer streams than its share; see [share]. SPILL: the streams of dead nodes go, in the order
+// of their hashes, each to the live node of the highest score that has fewer than the share of the live nodes; a live node that has
+// the stream already keeps it.
 type Placement struct {
 	Streams []Stream // that the group captures; Disabled ones are not among them
 	Nodes   []string
@@ -27,11 +27,13 @@ func Place(streams []Stream, nodes []string) *Placement {
 		stream, node int
 	}
 	var pairs []pair
+	load := make([]int, len(nodes))
 	free := 0
 	for i := range streams {
 		p.Pins[i] = slices.Index(nodes, streams[i].Pin)
 		p.Homes[i] = p.Pins[i]
 		if p.Pins[i] >= 0 {
+			load[p.Pins[i]]++
 			continue
 		}
 		free++
@@ -39,22 +41,18 @@ func Place(streams []Stream, nodes []string) *Placement {
 			pairs = append(pairs, pair{score(streams[i].Name, nodes[k]), i, k})
 		}
 	}
-	if len(nodes) == 0 {
-		return p
-	}
 	slices.SortFunc(pairs, func(a, b pair) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(streams[a.stream].Name, streams[b.stream].Name),
 			cmp.Compare(nodes[a.node], nodes[b.node]))
 	})
-	share, more := free/len(nodes), free%len(nodes)
-	load := make([]int, len(nodes))
+	low, more := share(slices.Clone(load), free)
 	for _, x := range pairs {
 		switch {
 		case p.Homes[x.stream] >= 0:
-		case load[x.node] < share:
+		case load[x.node] < low:
 			p.Homes[x.stream] = x.node
 			load[x.node]++
-		case load[x.node] == share && more > 0:
+		case load[x.node] == low && more > 0:
 			p.Homes[x.stream] = x.node
 			load[x.node]++
 			more--
@@ -63,21 +61,34 @@ func Place(streams []Stream, nodes []string) *Placement {
 	return p
 }
 
+// share says how many streams each node may have, and how many nodes may have one more, if so many are to be dealt out over nodes
+// that have a load by their pins. Nodes whose pins alone are more than that take no part.
+func share(pinned []int, free int) (low, more int) {
+	for len(pinned) > 0 {
+		total := free
+		for _, n := range pinned {
+			total += n
+		}
+		low, more = total/len(pinned), total%len(pinned)
+		part := slices.DeleteFunc(slices.Clone(pinned), func(n int) bool { return n > low })
+		if len(part) == len(pinned) {
+			return low, more
+		}
+		pinned = part
+	}
+	return 0, 0
+}
+
 // within says where each stream belongs while only live nodes can have any. Has is the index of the node that has the stream
 // now; -1: none.
 func (p *Placement) within(live []bool, has []int) []int {
 	at := make([]int, len(p.Streams))
 	load := make([]int, len(p.Nodes))
-	alive, free := 0, 0
-	for _, l := range live {
-		if l {
-			alive++
-		}
-	}
+	free := 0
 	var orphans []int
+	pins := make([]int, len(p.Nodes))
 	for i, h := range p.Homes {
 		at[i] = -1
-		pinned := p.Pins[i] >= 0 && live[p.Pins[i]]
 		switch {
 		case h >= 0 && live[h]:
 			at[i] = h
@@ -86,20 +97,29 @@ func (p *Placement) within(live []bool, has []int) []int {
 		default:
 			orphans = append(orphans, i)
 		}
-		if !pinned {
+		if at[i] >= 0 {
+			load[at[i]]++
+		}
+		if p.Pins[i] >= 0 && live[p.Pins[i]] {
+			pins[p.Pins[i]]++
+		} else {
 			free++
-			if at[i] >= 0 {
-				load[at[i]]++
-			}
 		}
 	}
-	if alive == 0 {
+	var pinned []int
+	for k := range p.Nodes {
+		if live[k] {
+			pinned = append(pinned, pins[k])
+		}
+	}
+	if len(pinned) == 0 {
 		return at
 	}
 	slices.SortFunc(orphans, func(a, b int) int {
 		return cmp.Or(cmp.Compare(hash(p.Streams[a].Name), hash(p.Streams[b].Name)), cmp.Compare(p.Streams[a].Name, p.Streams[b].Name))
 	})
-	limit := (free + alive - 1) / alive
+	limit, more := share(pinned, free)
+	limit += min(more, 1)
 	for _, i := range orphans {
 		best := -1
 		for k := range p.Nodes {
