@@ -185,6 +185,7 @@ type Result struct {
 	Unknown    bool      // the run proves nothing, mostly because it was too short
 	Why        string    // that is so
 
+	Tallies   []oracle.Tally     // how often each invariant was judged, and how near to its bound; by its number
 	Measures  map[string]Measure // by the name of the bound: B1 …
 	Sometimes map[string]int     // how often each state occurred that should occur sometimes
 

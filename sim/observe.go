@@ -124,7 +124,9 @@ func (m *machine) fileFromOutside() *oracle.File {
 // takeTallies takes what the oracle judged into the result of the run.
 func (c *checks) takeTallies() {
 	r := c.w.result
-	for i, t := range c.oracle.Tallies() {
+	r.Tallies = c.oracle.Tallies()
+	for i := range r.Tallies {
+		t := &r.Tallies[i]
 		if t.Judged == 0 {
 			continue
 		}
@@ -134,5 +136,8 @@ func (c *checks) takeTallies() {
 		if t.Violated > 0 {
 			v.Outcome = Violated
 		}
+	}
+	for _, v := range r.Verdicts {
+		r.Tallies[v.Invariant].Judged = v.Checks
 	}
 }

@@ -41,6 +41,7 @@ type SweepResult struct {
 	Unknown   int
 	Failures  []Failure // of the first hundred failed seeds, by seed
 	Verdicts  []Verdict // the worst of each
+	Coverage  Coverage
 	Measures  map[string]Measure
 	Sometimes map[string]int
 	Missing   []string           // states of [SometimesStates] that never occurred
@@ -270,6 +271,7 @@ const maxFailures = 100
 // add takes in what a run showed.
 func (r *SweepResult) add(s *Scenario, x *Result) {
 	r.Runs++
+	r.Coverage.Add(x)
 	r.Simulated += x.Simulated
 	r.Events += x.Events
 	r.Messages += x.Messages

@@ -24,17 +24,18 @@ const (
 
 // SimCmd is `weir sim`.
 type SimCmd struct {
-	Run     SimRunCmd     `cmd:"" help:"Run a scenario and check every rule after every event."`
-	Render  SimRenderCmd  `cmd:"" help:"Draw a run as a page for the browser, or as text."`
-	Explain SimExplainCmd `cmd:"" help:"Say which nodes captured a stream, and which events led to each change."`
-	Sweep   SimSweepCmd   `cmd:"" help:"Run a scenario with many seeds."`
-	Swarm   SimSwarmCmd   `cmd:"" help:"Run groups of many sizes with faults drawn at random."`
-	Shrink  SimShrinkCmd  `cmd:"" help:"Make a failing scenario as small as possible."`
-	Replay  SimReplayCmd  `cmd:"" help:"Replay a journal of a node and find the first difference."`
-	Real    SimRealCmd    `cmd:"" help:"Run scenarios with real processes and compare them with the simulator."`
-	Whatif  SimWhatifCmd  `cmd:"" help:"Say what a crash would do to your configuration."`
-	Tune    SimTuneCmd    `cmd:"" help:"Compare timeouts by the length of gaps and by false take-overs per day."`
-	Mutants SimMutantsCmd `cmd:"" help:"Plant known faults into the rules and show that each is caught."`
+	Run      SimRunCmd      `cmd:"" help:"Run a scenario and check every rule after every event."`
+	Render   SimRenderCmd   `cmd:"" help:"Draw a run as a page for the browser, or as text."`
+	Explain  SimExplainCmd  `cmd:"" help:"Say which nodes captured a stream, and which events led to each change."`
+	Sweep    SimSweepCmd    `cmd:"" help:"Run a scenario with many seeds."`
+	Swarm    SimSwarmCmd    `cmd:"" help:"Run groups of many sizes with faults drawn at random."`
+	Shrink   SimShrinkCmd   `cmd:"" help:"Make a failing scenario as small as possible."`
+	Replay   SimReplayCmd   `cmd:"" help:"Replay a journal of a node and find the first difference."`
+	Real     SimRealCmd     `cmd:"" help:"Run scenarios with real processes and compare them with the simulator."`
+	Whatif   SimWhatifCmd   `cmd:"" help:"Say what a crash would do to your configuration."`
+	Tune     SimTuneCmd     `cmd:"" help:"Compare timeouts by the length of gaps and by false take-overs per day."`
+	Coverage SimCoverageCmd `cmd:"" help:"Say how often each rule was judged, and how near to its bound."`
+	Mutants  SimMutantsCmd  `cmd:"" help:"Plant known faults into the rules and show that each is caught."`
 }
 
 // AfterApply is called by kong before any of these commands. The process only simulates, so it may use more memory between two

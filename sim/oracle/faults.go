@@ -82,6 +82,10 @@ type faults struct {
 	clearSince time.Duration
 	uniform    bool          // all files are the same
 	told       time.Duration // the last change of anything that is in force
+	whole      bool          // all nodes are in one part
+	wasWhole   bool          // they were, before the last change
+	stood      time.Duration // for how long that was so
+	stands     time.Duration // when the parts changed last
 }
 
 // A condition is a node as the oracle knows it.
@@ -328,6 +332,8 @@ func (f *faults) divide(now time.Duration) {
 		}
 	}
 	f.sumChanges()
+	f.wasWhole, f.stood, f.stands = f.whole, now-f.stands, now
+	f.whole = clear && !slices.ContainsFunc(f.parts, func(p int) bool { return p != 0 })
 	switch {
 	case !clear:
 		f.clearSince = Never

@@ -1,6 +1,9 @@
 package oracle
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // judgePlace is I6 and I19: a stream is at its pin or home once that node has been back for long enough.
 func (o *Oracle) judgePlace(s *stream) {
@@ -67,6 +70,12 @@ func (o *Oracle) starts(s *stream, x int) {
 	if !c.shared || s.published || !o.clear {
 		return
 	}
+	if o.lostOne(x) {
+		if at := o.successor(s, x); at >= 0 && at != x {
+			o.violated(I24, s.name, o.named(x, at)(), "%s starts %s after a failure, which belongs at %s then", o.nodes[x].name, s.name, o.nodes[at].name)
+			return
+		}
+	}
 	for q := range s.captures {
 		y := &s.captures[q]
 		if q == x || o.parts[q] != o.parts[x] || !o.delivers(s, q) || !o.shares(s, q) || o.nodes[q].Draining {
@@ -85,4 +94,50 @@ func (o *Oracle) starts(s *stream, x int) {
 		}
 	}
 	o.ok(I24)
+}
+
+// lostOne says whether all that has happened to the group for long is that it lost one node, of which x misses the evidence now.
+func (o *Oracle) lostOne(x int) bool {
+	lost := 0
+	for k := range o.nodes {
+		lost += b2i(o.parts[k] != o.parts[x])
+	}
+	return lost == 1 && o.wasWhole && o.homes != nil && o.edits == 0 && !o.limited &&
+		o.stood > 2*o.stale()+2*o.agree() && o.now-o.stands < o.stale()+o.trip()+2*o.late()+tick
+}
+
+// successor is the node that gets a stream when x's part has lost a node; -1 if that cannot be said.
+func (o *Oracle) successor(s *stream, x int) int {
+	var list []Stream
+	var streams []int
+	for i, h := range o.homes {
+		if h >= 0 {
+			list, streams = append(list, Stream{Name: o.streams[i].name}), append(streams, i)
+			if p := o.pins[i]; p >= 0 {
+				list[len(list)-1].Pin = o.nodes[p].file.Name
+			}
+		}
+	}
+	var names []string
+	var live []bool
+	for k := range o.nodes {
+		names, live = append(names, o.nodes[k].file.Name), append(live, o.parts[k] == o.parts[x] && !o.nodes[k].Draining)
+	}
+	has := slices.Repeat([]int{-1}, len(list))
+	for j, i := range streams {
+		for k := range o.nodes {
+			if live[k] && o.streams[i].captures[k].claims() && o.streams[i] != s {
+				has[j] = k
+			}
+		}
+	}
+	if slices.ContainsFunc(streams, func(i int) bool { return o.now-o.streams[i].sourceChanged < damping }) {
+		return -1
+	}
+	for j, at := range Place(list, names).within(live, has) {
+		if o.streams[streams[j]] == s {
+			return at
+		}
+	}
+	return -1
 }
