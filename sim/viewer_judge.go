@@ -32,23 +32,23 @@ func (w *world) oracleCame(v *viewer) {
 // oracleUnit judges media that a viewer gets.
 func (w *world) oracleUnit(v *viewer, place time.Duration) {
 	w.measureWait(v)
-	w.told(I31, v, v.judged.Unit(w.now, place))
+	w.told(oracle.I31, v, v.judged.Unit(w.now, place))
 }
 
 // oraclePlaylist judges a playlist that a viewer gets, and oracleSegment a segment.
 func (w *world) oraclePlaylist(v *viewer, l *list) {
-	w.told(I31, v, v.judged.Playlist(l.first(), l.last()))
+	w.told(oracle.I31, v, v.judged.Playlist(l.first(), l.last()))
 }
 
 func (w *world) oracleSegment(v *viewer, s segment, again time.Duration) {
 	w.measureWait(v)
-	w.told(I31, v, v.judged.Segment(w.now, s.number, s.from, s.to, again))
+	w.told(oracle.I31, v, v.judged.Segment(w.now, s.number, s.from, s.to, again))
 }
 
 func (w *world) oracleEnded(v *viewer) { v.judged.Ended(w.now) }
 
 // told reports what is wrong with a viewer.
-func (w *world) told(i Invariant, v *viewer, wrong string) {
+func (w *world) told(i oracle.Invariant, v *viewer, wrong string) {
 	w.checks.hold(i, wrong == "", v.s, []string{v.entry.name}, "viewer %d (%s at %s): %s", v.number, v.proto, v.host.name, wrong)
 }
 
@@ -58,7 +58,7 @@ func (w *world) measureWait(v *viewer) {
 		waits, _ := v.judged.Waits(w.now, since, never)
 		bound := w.keptBound(v)
 		if waits > lookEvery {
-			w.checks.measure(I30, bound, waits)
+			w.checks.measure(oracle.I30, bound, waits)
 		}
 	}
 }
@@ -74,11 +74,11 @@ func (w *world) oracleLooks(v *viewer) {
 		}
 	}
 	if j.runs >= 0 && v.phase != away {
-		w.told(I33, v, j.Silent(w.now, j.runs, w.silenceBound(v)))
+		w.told(oracle.I33, v, j.Silent(w.now, j.runs, w.silenceBound(v)))
 	}
 	if since, ok := w.owed(v); ok {
 		if _, wrong := j.Waits(w.now, since, w.keptBound(v)); wrong != "" {
-			w.told(I30, v, wrong)
+			w.told(oracle.I30, v, wrong)
 		}
 	}
 }
