@@ -80,6 +80,10 @@ cover:
     go test -coverprofile=cover.out ./...
     go tool cover -html=cover.out
 
+# plant small faults, and see which tests and runs of the simulator notice them: just mutants --area place
+mutants *args:
+    go run ./cmd/weir sim mutants {{args}}
+
 # functions that nothing calls
 dead:
     go tool deadcode -tags e2e -test ./...

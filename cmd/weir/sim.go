@@ -35,7 +35,8 @@ type SimCmd struct {
 	Whatif   SimWhatifCmd   `cmd:"" help:"Say what a crash would do to your configuration."`
 	Tune     SimTuneCmd     `cmd:"" help:"Compare timeouts by the length of gaps and by false take-overs per day."`
 	Coverage SimCoverageCmd `cmd:"" help:"Say how often each rule was judged, and how near to its bound."`
-	Mutants  SimMutantsCmd  `cmd:"" help:"Plant known faults into the rules and show that each is caught."`
+	Pack     SimPackCmd     `cmd:"" help:"Run scenarios and a swarm until something is violated."`
+	Mutants  SimMutantsCmd  `cmd:"" help:"Plant known faults into weir and show that each is caught."`
 }
 
 // AfterApply is called by kong before any of these commands. The process only simulates, so it may use more memory between two
@@ -221,6 +222,14 @@ func (b *bar) step(done int, remark string) {
 	}
 	b.painted = now
 	_, _ = fmt.Fprintf(b.std.err, "\r\x1b[K%s", barText(b.what, done, b.total, now.Sub(b.began), remark))
+}
+
+// tell prints a line above the bar.
+func (b *bar) tell(line string) {
+	if b.shown {
+		line = "\r\x1b[K" + line
+	}
+	_, _ = fmt.Fprintln(b.std.err, line)
 }
 
 // barText is a bar, with the rate and the remaining time.

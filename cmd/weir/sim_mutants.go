@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"weir/sim"
 	"weir/sim/mutants"
@@ -14,27 +19,44 @@ import (
 
 // SimMutantsCmd is `weir sim mutants`.
 type SimMutantsCmd struct {
-	Source string `default:"." placeholder:"DIR" help:"Weir's source, or a folder of it. Default: the working directory."`
-	Pack   uint64 `default:"300" placeholder:"N" help:"Number of seeds of the standard pack, which has to reach every state of the list. Default ${default}; 0 leaves it out."`
-	Jobs   int    `short:"j" placeholder:"N" help:"How many runs of the swarm at once; as many as there are processors."`
-	JSON   bool   `name:"json" help:"Print JSON."`
+	Source string          `default:"." placeholder:"DIR" help:"Weir's source, or a folder of it. Default: the working directory."`
+	Area   []mutants.Area  `placeholder:"AREA" help:"Only faults in these areas."`
+	Only   string          `placeholder:"NAME" help:"Only faults of that name; * stands for any characters."`
+	Sample int             `placeholder:"N" help:"Only so many of the faults, drawn at random."`
+	Draw   uint64          `default:"1" placeholder:"N" help:"Which sample is drawn. Default ${default}."`
+	Stages []mutants.Stage `placeholder:"STAGE" help:"How faults are looked for: unit, importers, pack, swarm. Default: all."`
+	First  bool            `help:"Do not look for a fault with the simulator that tests have noticed."`
+	Seeds  uint64          `default:"20" placeholder:"N" help:"Number of seeds of the swarm for each fault. Default ${default}."`
+	Budget time.Duration   `placeholder:"TIME" help:"Begin with no further fault after this time."`
+	Pack   uint64          `default:"300" placeholder:"N" help:"Number of seeds of the standard pack, which has to reach every state of the list. Default ${default}; 0 leaves it out."`
+	Jobs   int             `short:"j" placeholder:"N" help:"How many faults at once; as many as there are processors."`
+	JSON   bool            `name:"json" help:"Print JSON."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*SimMutantsCmd) Help() string {
+	areas := make([]string, len(mutants.Areas))
+	for i, a := range mutants.Areas {
+		areas[i] = string(a)
+	}
 	return `Examples:
   weir sim mutants
-  weir sim mutants --source ~/src/weir --pack 0
+  weir sim mutants --source ~/src/weir --area control,place --pack 0
+  weir sim mutants --only 'stale-*' --stages pack,swarm --pack 0
+  weir sim mutants --sample 10 --draw 7 --first --pack 0
 
-A simulator that never reports anything proves nothing. So this command plants known faults into the rules, one after the
-other, and each fault has to be caught. The table says by which invariant, in which scenario, and after how many simulated
-seconds. A fault is an edit of weir's source, built with Go, so both the source and Go have to be there; weir itself contains
-no fault and no switch for one.
+A test that cannot fail proves nothing. So this command plants small faults into weir, one after the other, as reviewers find
+them: a counter that is not reset, < for <=, a timer that is not armed again. Each has to be noticed: by the tests of its
+package (unit), by those of the packages that import it (importers), by the simulator's scenarios (pack) or by its groups and
+faults drawn at random (swarm). Faults in control, place, peer and streams are looked for by the simulator even if tests have
+noticed them. A fault is an edit of weir's source, built with Go, so both the source and Go have to be there; weir itself
+contains no fault and no switch for one. Areas:
+  ` + wrap(areas, 100) + `
 
-The rules are tested only in states that occur. So the standard pack, which is a swarm and the scenarios of the table without
-a planted fault, has to reach every state of a list, exercise every rule, and violate none.
+Rules are tested only in states that occur. So the standard pack, which is a swarm and the small scenarios without a planted
+fault, has to reach every state of a list, exercise every rule, and violate none.
 
-Exit codes: 0 every fault was caught and the standard pack did all that; 1 something of it failed; 2 interrupted, or there is
+Exit codes: 0 every fault was noticed and the standard pack did all that; 1 something of it failed; 2 interrupted, or there is
 no source or no Go.`
 }
 
@@ -69,7 +91,7 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	for _, m := range list {
-		if !m.Killed {
+		if !m.Caught() && m.Equivalent == "" {
 			return &exitError{code: exitViolation}
 		}
 	}
@@ -79,42 +101,128 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
-// prove plants one fault after the other, and says which invariant caught each.
+// chosen are the faults that the flags name.
+func (c *SimMutantsCmd) chosen() ([]mutants.Mutant, error) {
+	for _, a := range c.Area {
+		if !slices.Contains(mutants.Areas, a) {
+			return nil, fmt.Errorf("--area: found %q, expected one of %v", a, mutants.Areas)
+		}
+	}
+	for _, s := range c.Stages {
+		if !slices.Contains(mutants.Stages, s) {
+			return nil, fmt.Errorf("--stages: found %q, expected some of %v", s, mutants.Stages)
+		}
+	}
+	list := slices.DeleteFunc(slices.Clone(mutants.All), func(m mutants.Mutant) bool {
+		named, err := path.Match(c.Only, m.Name)
+		return len(c.Area) > 0 && !slices.Contains(c.Area, m.Area) || c.Only != "" && (!named || err != nil)
+	})
+	if len(list) == 0 {
+		return nil, fmt.Errorf("--only: there is no fault of the name %q", c.Only)
+	}
+	return mutants.Sample(list, c.Sample, c.Draw), nil
+}
+
+// prove plants one fault after the other, and says what noticed each. Faults that there was no time for are left out.
 func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Result, err error) {
-	bar := newBar(std, "planted faults", len(mutants.All))
+	faults, err := c.chosen()
+	if err != nil {
+		return nil, err
+	}
+	bar := newBar(std, "planted faults", len(faults))
 	defer bar.end()
 	bar.step(0, "building weir with the faults")
-	program, err := mutants.Build(ctx, c.Source)
+	began := time.Now()
+	program, err := mutants.Open(ctx, c.Source, mutants.All)
 	if err != nil {
 		return nil, fmt.Errorf("--source: %w", err)
 	}
 	defer func() { err = errors.Join(err, program.Remove()) }()
-	for i, m := range mutants.All {
-		r, err := program.Prove(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-		bar.step(i+1, "")
+	trial := mutants.Trial{Program: program, Stages: c.Stages, Seeds: c.Seeds, Alone: !c.First}
+	if len(trial.Stages) == 0 {
+		trial.Stages = mutants.Stages
 	}
-	return list, nil
+	if err := trial.Baseline(ctx); err != nil {
+		return nil, err
+	}
+	jobs := c.Jobs
+	if jobs <= 0 {
+		jobs = runtime.GOMAXPROCS(0)
+	}
+	results := make([]*mutants.Result, len(faults))
+	var problems []error
+	var mu sync.Mutex
+	inParallel(ctx, jobs, len(faults), func(i int) {
+		if c.Budget > 0 && time.Since(began) > c.Budget {
+			return
+		}
+		r, err := trial.Try(ctx, faults[i])
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			problems = append(problems, err)
+			return
+		}
+		results[i] = &r
+		if !c.JSON {
+			bar.tell(resultLine(r))
+		}
+	}, func(i int) { bar.step(i+1, "") })
+	if interrupted(ctx) {
+		return nil, errInterrupted
+	}
+	for _, r := range results {
+		if r != nil {
+			list = append(list, *r)
+		}
+	}
+	return list, errors.Join(problems...)
+}
+
+// resultLine is what is told of a fault as soon as it is known.
+func resultLine(r mutants.Result) string {
+	what := "SURVIVES"
+	switch {
+	case r.Tests != nil:
+		what = r.Tests.By
+	case r.Simulator != nil:
+		what = r.Simulator.By
+	case r.Equivalent != "":
+		what = "equivalent"
+	}
+	return fmt.Sprintf("%-10s %-32s %5.1fs  %s", r.Area, r.Name, r.Took.Seconds(), what)
+}
+
+// caughtBy says what noticed a fault, and how fast.
+func caughtBy(c *mutants.Catch) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Runs > 0:
+		return fmt.Sprintf("%s, run %d, %.1f s: %s", c.Stage, c.Runs, c.Took.Seconds(), c.By)
+	}
+	return fmt.Sprintf("%s, %.1f s: %s", c.Stage, c.Took.Seconds(), c.By)
 }
 
 func mutantsText(list []mutants.Result, pack *sim.SweepResult, p painter) string {
 	var b strings.Builder
-	rows := [][]string{{"planted fault", "what it is", "caught by", "in", "after", "runs"}}
-	caught := 0
+	rows := [][]string{{"area", "planted fault", "what it is", "noticed by tests", "noticed by the simulator"}}
 	for _, m := range list {
-		by, where, after := m.By, m.Scenario, millis(m.At)
-		if m.Killed {
-			caught++
-		} else {
-			by, where, after = p.red("nothing"), "", ""
+		tests, simulator := caughtBy(m.Tests), caughtBy(m.Simulator)
+		switch {
+		case m.Caught():
+			if m.Area.Simulated() && m.Simulator == nil && slices.Contains(m.Tried, mutants.Swarm) {
+				simulator = p.yellow("not noticed")
+			}
+		case m.Equivalent != "":
+			tests = "equivalent: " + m.Equivalent
+		default:
+			tests = p.red("SURVIVES")
 		}
-		rows = append(rows, []string{m.Name, m.What, by, where, after, fmt.Sprint(m.Runs)})
+		rows = append(rows, []string{string(m.Area), m.Name, m.What, tests, simulator})
 	}
 	b.WriteString(table(rows))
-	fmt.Fprintf(&b, "\n%d of %d caught\n", caught, len(list))
+	b.WriteString("\n" + totals(list))
 	if pack == nil {
 		return b.String()
 	}
@@ -134,16 +242,78 @@ func mutantsText(list []mutants.Result, pack *sim.SweepResult, p painter) string
 	return b.String()
 }
 
+// A tally counts the faults of an area that were looked for; those that are equivalent are no faults.
+type tally struct {
+	faults, equivalent, caught int
+	simulated, alone           int // looked for by the simulator, and noticed by it
+}
+
+func (t *tally) add(m mutants.Result) {
+	if m.Equivalent != "" && !m.Caught() {
+		t.equivalent++
+		return
+	}
+	t.faults++
+	if m.Caught() {
+		t.caught++
+	}
+	if slices.Contains(m.Tried, mutants.Swarm) {
+		t.simulated++
+	}
+	if m.Simulator != nil {
+		t.alone++
+	}
+}
+
+func (t *tally) row(name string, simulated bool) []string {
+	alone := ""
+	if simulated && t.simulated > 0 {
+		alone = fmt.Sprintf("%d of %d (%d %%)", t.alone, t.simulated, 100*t.alone/t.simulated)
+	}
+	return []string{name, fmt.Sprint(t.faults), fmt.Sprint(t.equivalent), fmt.Sprintf("%d (%d %%)", t.caught, 100*t.caught/max(t.faults, 1)), alone}
+}
+
+// totals is the table of how many faults were noticed, by area.
+func totals(list []mutants.Result) string {
+	rows := [][]string{{"area", "faults", "equivalent", "noticed", "by the simulator alone"}}
+	var all, simulated tally
+	for _, a := range mutants.Areas {
+		var t tally
+		for _, m := range list {
+			if m.Area == a {
+				t.add(m)
+			}
+		}
+		if t.faults+t.equivalent > 0 {
+			rows = append(rows, t.row(string(a), a.Simulated()))
+		}
+	}
+	for _, m := range list {
+		all.add(m)
+		if m.Area.Simulated() {
+			simulated.add(m)
+		}
+	}
+	rows = append(rows, simulated.row("control, place, peer, streams", true), all.row("all", false))
+	return table(rows)
+}
+
 // mutantsReport is the result in the form in which it is printed as JSON.
 func mutantsReport(list []mutants.Result, pack *sim.SweepResult) any {
+	type catch struct {
+		Stage mutants.Stage `json:"stage"`
+		By    string        `json:"by"`
+		Took  float64       `json:"seconds"`
+		Runs  int           `json:"runs,omitempty"`
+	}
 	type mutant struct {
-		Name     string  `json:"name"`
-		What     string  `json:"what"`
-		Killed   bool    `json:"caught"`
-		By       string  `json:"by,omitempty"`
-		Scenario string  `json:"scenario,omitempty"`
-		At       float64 `json:"after_seconds,omitempty"`
-		Runs     int     `json:"runs"`
+		Name       string       `json:"name"`
+		Area       mutants.Area `json:"area"`
+		What       string       `json:"what"`
+		Caught     bool         `json:"caught"`
+		Equivalent string       `json:"equivalent,omitempty"`
+		Tests      *catch       `json:"tests,omitempty"`
+		Simulator  *catch       `json:"simulator,omitempty"`
 	}
 	out := struct {
 		Mutants  []mutant           `json:"mutants"`
@@ -157,8 +327,14 @@ func mutantsReport(list []mutants.Result, pack *sim.SweepResult) any {
 			out.Violated = append(out.Violated, f.Seed)
 		}
 	}
+	of := func(c *mutants.Catch) *catch {
+		if c == nil {
+			return nil
+		}
+		return &catch{c.Stage, c.By, c.Took.Seconds(), c.Runs}
+	}
 	for _, m := range list {
-		out.Mutants = append(out.Mutants, mutant{m.Name, m.What, m.Killed, m.By, m.Scenario, m.At.Seconds(), m.Runs})
+		out.Mutants = append(out.Mutants, mutant{m.Name, m.Area, m.What, m.Caught(), m.Equivalent, of(m.Tests), of(m.Simulator)})
 	}
 	return out
 }

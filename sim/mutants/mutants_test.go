@@ -1,7 +1,9 @@
 package mutants
 
 import (
+	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,49 +11,35 @@ import (
 
 	"weir/sim"
 	"weir/sim/oracle"
-	"weir/sim/scenario"
 )
 
+// fromSource reads a file of weir's source.
+func fromSource(file string) ([]byte, error) { return os.ReadFile(filepath.Join("../..", file)) }
+
 func TestEveryFaultHasItsPlaceInTheSource(t *testing.T) {
-	files, err := planting(func(file string) ([]byte, error) { return os.ReadFile(filepath.Join("../..", file)) })
-	if err != nil {
-		t.Fatal(err)
+	if _, err := Plant(All, fromSource); err != nil {
+		t.Error(err)
 	}
-	all := ""
-	for _, text := range files {
-		all += text
-	}
+}
+
+func TestEveryFaultIsNamedOnceAndSaysWhatItIs(t *testing.T) {
+	seen := map[string]bool{}
 	for _, m := range All {
-		if !strings.Contains(all, `Planted("`+m.Name+`")`) {
-			t.Errorf("no edit of %s asks whether it is on", m.Name)
+		if seen[m.Name] || m.What == "" || strings.HasSuffix(m.What, ".") || !slices.Contains(Areas, m.Area) {
+			t.Errorf("row %+v: want a name that no other row has, a sentence without a full stop and an area of the list", m)
 		}
+		seen[m.Name] = true
 	}
-	if _, err := planting(func(string) ([]byte, error) { return []byte("package control\n"), nil }); err == nil {
-		t.Error("faults are planted into a source that has no place for them")
-	}
-}
-
-func TestScenariosAreCleanWithoutFaults(t *testing.T) {
-	for _, name := range names() {
-		d, problems := scenario.Parse(name, text(name))
-		if d == nil {
-			t.Errorf("%s cannot be read:\n%v", name, problems)
-			continue
-		}
-		for seed := range uint64(2) {
-			d.Scenario.Seed = seed + 1
-			for _, v := range sim.Run(d.Scenario, sim.Options{}).Violations {
-				t.Errorf("%s, seed %d: %s at %v: %s", name, seed+1, v.Invariant, v.At, v.Text)
-			}
-		}
+	if len(All) < 80 {
+		t.Errorf("there are %d faults, want at least 80", len(All))
 	}
 }
 
-func TestEveryMutantIsCaught(t *testing.T) {
+func TestEveryFaultCompiles(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds weir")
+		t.Skip("compiles packages")
 	}
-	p, err := Build(t.Context(), ".")
+	p, err := Open(t.Context(), ".", All)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,25 +48,108 @@ func TestEveryMutantIsCaught(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	args := []string{"build", "-overlay", p.overlayFile()}
 	for _, m := range All {
-		r, err := p.Prove(t.Context(), m)
-		switch {
-		case err != nil:
-			t.Error(err)
-		case !r.Killed:
-			t.Errorf("%s (%s) survived %d runs", r.Name, r.What, r.Runs)
-		default:
-			t.Logf("%-16s %-4s after %v in %s: %s", r.Name, r.By, r.At, r.Scenario, r.Text)
+		for _, e := range m.edits() {
+			if folder := "./" + path.Dir(e.File); !slices.Contains(args, folder) {
+				args = append(args, folder)
+			}
 		}
 	}
-	if found, err := p.run(t.Context(), "", text("split"), 1); err != nil || len(found) > 0 {
-		t.Errorf("with no fault on it finds %v, %v", found, err)
+	if err := p.command(t.Context(), "go", args...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCopyWithTheFaultDoesTheWorkWhileTheFaultIsOn(t *testing.T) {
+	const file = "a/b.go"
+	text := `package b
+
+type pair[K comparable, V any] struct{ k K; v V }
+
+func (pair[K, V]) get(_ string, int, more ...int) (n int) {
+	n = 1 + 1
+	return n
+}
+`
+	text = strings.Replace(text, "(_ string, int, more ...int)", "(_ string, _ int, more ...int)", 1) + `
+func first[T any](list []T) T { return list[0] }
+
+func plain(a, b int) { _ = a < b }
+`
+	list := []Mutant{
+		fault(Hub, "one", "", file, "pair.get", "1 + 1", "1 - 1"),
+		fault(Hub, "two", "", file, "pair.get", "return n", "return -n"),
+		fault(Hub, "generic", "", file, "first", "[0]", "[1]"),
+		fault(Hub, "no result", "", file, "plain", "a < b", "a <= b"),
+	}
+	files, err := Plant(list, func(string) ([]byte, error) { return []byte(text), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"func (unnamed00 pair[K, V]) get(unnamed10 string, unnamed11 int, more ...int) (n int) {\n\tif plantedFault == \"one\" {\n\t\treturn unnamed00.getFault0(unnamed10, unnamed11, more...)\n\t}\n\n\tif plantedFault == \"two\" {",
+		"func (pair[K, V]) getFault0(_ string, _ int, more ...int) (n int) {\n\tn = 1 - 1\n\treturn n\n}",
+		"return first" + "Fault2[T](list)",
+		"plainFault3(a, b)\n\t\treturn\n",
+		"func plainFault3(a, b int) { _ = a <= b }",
+	} {
+		if !strings.Contains(files[file], want) {
+			t.Errorf("planted:\n%s\nwant in it:\n%s", files[file], want)
+		}
+	}
+	if got := files["a/"+plantedName]; !strings.HasPrefix(got, "package b\n") {
+		t.Errorf("the file that says which fault is on is %q, want one of package b", got)
+	}
+}
+
+func TestFaultWithoutPlaceIsAnError(t *testing.T) {
+	const text = "package b\n\nfunc f() { g(); g() }\n"
+	for _, m := range []Mutant{
+		fault(Hub, "gone", "", "b.go", "f", "h()", ""),
+		fault(Hub, "twice", "", "b.go", "f", "g()", ""),
+		fault(Hub, "no function", "", "b.go", "t.f", "g()", ""),
+	} {
+		_, err := Plant([]Mutant{m}, func(string) ([]byte, error) { return []byte(text), nil })
+		if err == nil || !strings.Contains(err.Error(), "planting "+m.Name) {
+			t.Errorf("Plant with %s: %v, want an error that names it", m.Name, err)
+		}
+	}
+}
+
+func TestSampleIsDrawnBySeed(t *testing.T) {
+	names := func(list []Mutant) string {
+		var all []string
+		for _, m := range list {
+			all = append(all, m.Name)
+		}
+		return fmt.Sprint(all)
+	}
+	one, again, other := names(Sample(All, 10, 1)), names(Sample(All, 10, 1)), names(Sample(All, 10, 2))
+	if one != again || one == other {
+		t.Errorf("samples: %s with seed 1, %s with it again, %s with seed 2", one, again, other)
+	}
+	if got := len(Sample(All, 10, 3)); got != 10 {
+		t.Errorf("a sample of 10 has %d", got)
+	}
+	if got := len(Sample(All, 0, 3)); got != len(All) {
+		t.Errorf("all are %d, want %d", got, len(All))
 	}
 }
 
 func TestWithoutTheSourceNothingIsBuilt(t *testing.T) {
-	if _, err := Build(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "expected weir's source") {
-		t.Errorf("Build in an empty folder: %v, want an error that says so", err)
+	if _, err := Open(t.Context(), t.TempDir(), All); err == nil || !strings.Contains(err.Error(), "expected weir's source") {
+		t.Errorf("Open in an empty folder: %v, want an error that says so", err)
+	}
+}
+
+func TestSmallScenariosAreCleanWithoutFaults(t *testing.T) {
+	suite, err := NewSuite("", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := suite.Run(0); found != nil {
+		t.Errorf("%s: %s at %v: %s", found.Name, found.Violation.Invariant, found.Violation.At, found.Violation.Text)
 	}
 }
 

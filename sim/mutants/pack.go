@@ -1,0 +1,155 @@
+package mutants
+
+import (
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"weir/sim"
+	"weir/sim/scenario"
+)
+
+// texts are small groups in which one thing goes wrong.
+//
+//go:embed scenarios
+var texts embed.FS
+
+// small are the scenarios of the package, by name.
+func small() []*sim.Scenario {
+	files, err := texts.ReadDir("scenarios")
+	if err != nil {
+		panic(fmt.Sprintf("mutants: the scenarios that are part of the program cannot be listed: %v", err))
+	}
+	var list []*sim.Scenario
+	for _, f := range files {
+		text, err := texts.ReadFile("scenarios/" + f.Name())
+		if err != nil {
+			panic(fmt.Sprintf("mutants: a scenario that is part of the program cannot be read: %v", err))
+		}
+		d, problems := scenario.Parse(f.Name(), text)
+		if d == nil {
+			panic(fmt.Sprintf("mutants: a scenario is wrong: %v", problems)) // a bug of the file
+		}
+		list = append(list, d.Scenario)
+	}
+	return list
+}
+
+// Pack runs the standard pack: a swarm of so many seeds, and the small scenarios. Together they have to reach every one of
+// [sim.SometimesStates] and exercise every invariant that applies.
+func Pack(o sim.SweepOptions) *sim.SweepResult {
+	list := small()
+	swarm := o.Seeds
+	o.Seeds += uint64(len(list))
+	return sim.Sweep(o, func(seed uint64) *sim.Scenario {
+		if i := seed - o.From; i >= swarm {
+			return list[i-swarm]
+		}
+		return sim.Draw(seed, sim.SwarmOptions{})
+	})
+}
+
+// A Suite is what the simulator has to show: scenarios, and groups and faults drawn at random.
+type Suite struct {
+	Scenarios []*sim.Scenario
+	Seeds     uint64 // of the swarm, each with the control plane alone and with actors
+}
+
+// smallSeeds is with how many seeds each small scenario is run.
+const smallSeeds = 3
+
+// NewSuite makes a suite of the small scenarios, and of those in the folder library, each with the control plane alone and with
+// actors. No library is one too.
+func NewSuite(library string, seeds uint64) (*Suite, error) {
+	s := &Suite{Seeds: seeds}
+	add := func(of *sim.Scenario, f sim.Fidelity) {
+		run := *of
+		run.Fidelity = f
+		s.Scenarios = append(s.Scenarios, &run)
+	}
+	for _, of := range small() {
+		for seed := range uint64(smallSeeds) {
+			run := *of
+			run.Seed = seed + 1
+			s.Scenarios = append(s.Scenarios, &run)
+		}
+	}
+	var files []string
+	if library != "" {
+		var err error
+		if files, err = filepath.Glob(filepath.Join(library, "*.txtar")); err != nil {
+			return nil, fmt.Errorf("listing the scenarios in %s: %w", library, err)
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("there are no scenarios in %s", library)
+		}
+	}
+	var both []*sim.Scenario
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading a scenario: %w", err)
+		}
+		d, problems := scenario.Parse(file, text)
+		if d == nil {
+			return nil, fmt.Errorf("%s: %v", file, problems)
+		}
+		d.Scenario.Name = strings.TrimSuffix(filepath.Base(file), ".txtar")
+		both = append(both, d.Scenario)
+	}
+	for _, of := range both {
+		add(of, sim.Core)
+	}
+	for _, of := range slices.Concat(small(), both) {
+		add(of, sim.Actors)
+	}
+	return s, nil
+}
+
+// A Found is the first violation of a suite.
+type Found struct {
+	Swarm     bool   // drawn at random; else a scenario
+	Run       int    // counted from 1, among the scenarios or among the groups that were drawn
+	Name      string // of the scenario
+	Violation sim.Violation
+}
+
+// Run runs the scenarios, then the swarm, until something is violated; nil if nothing is.
+func (s *Suite) Run(workers int) *Found {
+	for _, part := range []struct {
+		swarm bool
+		runs  uint64
+		of    func(i uint64) *sim.Scenario
+	}{
+		{false, uint64(len(s.Scenarios)), func(i uint64) *sim.Scenario { return s.Scenarios[i] }},
+		{true, 2 * s.Seeds, drawn},
+	} {
+		failed := -1
+		r := sim.Sweep(sim.SweepOptions{Seeds: part.runs, Workers: workers, Progress: func(r *sim.SweepResult) bool {
+			if r.Failed > 0 && failed < 0 {
+				failed = r.Runs
+			}
+			return r.Failed == 0
+		}}, part.of)
+		if len(r.Failures) > 0 {
+			f := r.Failures[0]
+			name := f.Scenario.Name
+			if !part.swarm {
+				name += fmt.Sprintf(", seed %d", f.Scenario.Seed)
+			}
+			if f.Scenario.Fidelity == sim.Actors {
+				name += ", actors"
+			}
+			return &Found{part.swarm, failed, name, f.Violation}
+		}
+	}
+	return nil
+}
+
+// drawn is a scenario of the swarm: each seed once with the control plane alone, and once with actors.
+func drawn(i uint64) *sim.Scenario {
+	return sim.Draw(i/2+1, sim.SwarmOptions{Fidelity: []sim.Fidelity{sim.Core, sim.Actors}[i%2]})
+}

@@ -1,0 +1,267 @@
+package mutants
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Stage is a way to notice a fault.
+type Stage string
+
+// Stages.
+const (
+	Unit      Stage = "unit"      // the tests of the package
+	Importers Stage = "importers" // the tests of the packages that import it
+	Scenarios Stage = "pack"      // the scenarios of the simulator
+	Swarm     Stage = "swarm"     // its groups and faults drawn at random
+)
+
+// Stages are all of them.
+var Stages = []Stage{Unit, Importers, Scenarios, Swarm}
+
+// runs says whether the simulator runs code of the area at all.
+func (a Area) runs() bool { return a.Simulated() || a == Numbering || a == Identity }
+
+// A Catch is what noticed a fault.
+type Catch struct {
+	Stage Stage
+	By    string        // the test, or the scenario and the invariant
+	Took  time.Duration // since the stage began
+	Runs  int           // of the simulator, the one that noticed it included
+}
+
+// A Result says what became of a planted fault.
+type Result struct {
+	Mutant
+	Tests, Simulator *Catch // nil: not noticed, or not tried
+	Tried            []Stage
+	Took             time.Duration
+}
+
+// Caught says whether anything has noticed the fault.
+func (r Result) Caught() bool { return r.Tests != nil || r.Simulator != nil }
+
+// A Trial says how faults are looked for.
+type Trial struct {
+	Program *Program
+	Stages  []Stage
+	Seeds   uint64 // of the swarm
+
+	// Alone says that faults in an area of the simulator are looked for by the simulator even if tests have noticed them.
+	Alone bool
+}
+
+// How long a fault may keep a program busy before it counts as noticed, because the program hangs.
+const (
+	testLimit = 4 * time.Minute
+	simLimit  = 10 * time.Minute
+)
+
+// Try plants a fault and says what noticed it: the cheapest stages first, until one has. An error means that a stage could not be
+// run.
+func (t *Trial) Try(ctx context.Context, m Mutant) (r Result, err error) {
+	began := time.Now()
+	r = Result{Mutant: m}
+	defer func() { r.Took = time.Since(began) }()
+	folder := path.Dir(m.File)
+	if slices.Contains(t.Stages, Unit) && t.Program.packages[folder] != nil && !simulates(folder) {
+		r.Tried = append(r.Tried, Unit)
+		if r.Tests, err = t.Program.test(ctx, Unit, m.Name, folder); err != nil {
+			return r, err
+		}
+	}
+	simulated := slices.Contains(t.Stages, Scenarios) || slices.Contains(t.Stages, Swarm)
+	if simulated && m.Area.runs() && (r.Tests == nil || t.Alone && m.Area.Simulated()) {
+		if r.Simulator, err = t.simulate(ctx, m.Name); err != nil {
+			return r, err
+		}
+		r.Tried = append(r.Tried, Scenarios, Swarm)
+	}
+	if r.Caught() || !slices.Contains(t.Stages, Importers) {
+		return r, nil
+	}
+	r.Tried = append(r.Tried, Importers)
+	for _, importer := range t.Program.importers(folder) {
+		if r.Tests, err = t.Program.test(ctx, Importers, m.Name, importer); r.Tests != nil || err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// simulates says whether the tests of a package run the simulator, which is a stage of its own, or build weir.
+func simulates(folder string) bool {
+	return folder == "sim" || strings.HasPrefix(folder, "sim/") || strings.HasPrefix(folder, "cmd/")
+}
+
+// importers are the packages with tests that import a package, by name, and the package that joins all of them at the end.
+func (p *Program) importers(folder string) (list []string) {
+	const joins = "cluster/node"
+	for name, q := range p.packages {
+		if name != folder && name != joins && !simulates(name) && slices.Contains(q.imports, "weir/"+folder) {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	if folder != joins {
+		list = append(list, joins)
+	}
+	return list
+}
+
+// slow is how long a test takes without a fault that is run after all quicker ones.
+const slow = 200 * time.Millisecond
+
+var (
+	failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+	passedTest = regexp.MustCompile(`(?m)^--- PASS: (\S+) \((\S+)\)`)
+)
+
+// A testProgram is the test program of a package. Its tests pass as long as no fault is on.
+type testProgram struct {
+	file string
+	slow string // a pattern of the tests that take long; empty if none does
+}
+
+// buildTests builds the test program of a package, and runs its tests.
+func (p *Program) buildTests(ctx context.Context, folder string) (testProgram, error) {
+	t := testProgram{file: filepath.Join(p.dir, strings.ReplaceAll(folder, "/", "_")+".test.exe")}
+	if err := p.command(ctx, "go", "test", "-c", "-overlay", p.overlayFile(), "-o", t.file, "./"+folder); err != nil {
+		return t, err
+	}
+	out, failed, err := p.run(ctx, testLimit, "", folder, t.file, "-test.short", "-test.v")
+	if err != nil {
+		return t, err
+	}
+	if failed {
+		return t, fmt.Errorf("the tests of %s fail without a fault: %s", folder, failedTest.FindAll(out, -1))
+	}
+	var names []string
+	for _, m := range passedTest.FindAllSubmatch(out, -1) {
+		if d, err := time.ParseDuration(string(m[2])); err == nil && d >= slow {
+			names = append(names, string(m[1]))
+		}
+	}
+	if len(names) > 0 {
+		t.slow = "^(" + strings.Join(names, "|") + ")$"
+	}
+	return t, nil
+}
+
+// test runs the tests of a package with a fault on, those that are quick first. A test that fails without the fault too has not
+// noticed it.
+func (p *Program) test(ctx context.Context, stage Stage, mutant, folder string) (*Catch, error) {
+	t, err := p.testsOf(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	parts := [][]string{{"-test.run", "."}}
+	if t.slow != "" {
+		parts = [][]string{{"-test.skip", t.slow}, {"-test.run", t.slow}}
+	}
+	for _, part := range parts {
+		for range 3 {
+			out, failed, err := p.run(ctx, testLimit, mutant, folder, t.file, append(part, "-test.failfast", "-test.short", "-test.timeout", testLimit.String())...)
+			if err != nil {
+				return nil, err
+			}
+			if !failed {
+				break
+			}
+			by := "panic or time limit"
+			if name := failedTest.FindSubmatch(out); name != nil {
+				by = string(name[1])
+				top, _, _ := strings.Cut(by, "/")
+				if _, fails, err := p.run(ctx, testLimit, "", folder, t.file, "-test.run", "^"+top+"$", "-test.short"); err != nil {
+					return nil, err
+				} else if fails {
+					continue // it is the machine
+				}
+			}
+			return &Catch{Stage: stage, By: folder + " " + by, Took: time.Since(began)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// run runs a program in a folder of the source with a fault on, and says whether it has failed.
+func (p *Program) run(ctx context.Context, limit time.Duration, mutant, folder, program string, args ...string) (out []byte, failed bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, limit+30*time.Second)
+	defer cancel()
+	c := exec.CommandContext(limited, program, args...)
+	c.Dir, c.Env = filepath.Join(p.root, filepath.FromSlash(folder)), append(os.Environ(), variable+"="+mutant)
+	var printed bytes.Buffer
+	c.Stdout, c.Stderr = &printed, &printed
+	c.WaitDelay = 10 * time.Second
+	err = c.Run()
+	switch exit := (*exec.ExitError)(nil); {
+	case ctx.Err() != nil:
+		return nil, false, ctx.Err()
+	case limited.Err() != nil, errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
+		return printed.Bytes(), true, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("running %s: %w", program, err)
+	}
+	return printed.Bytes(), false, nil
+}
+
+// simulate runs the simulator with a fault on.
+func (t *Trial) simulate(ctx context.Context, mutant string) (*Catch, error) {
+	program, err := t.Program.weir()
+	if err != nil {
+		return nil, fmt.Errorf("building weir with the faults: %w", err)
+	}
+	args := []string{"sim", "pack", "--json", "-j", "1", "--seeds", "0"}
+	if slices.Contains(t.Stages, Swarm) {
+		args[len(args)-1] = fmt.Sprint(t.Seeds)
+	}
+	if slices.Contains(t.Stages, Scenarios) {
+		args = append(args, "--scenarios", filepath.Join(t.Program.root, "testdata", "scenarios"))
+	}
+	began := time.Now()
+	out, failed, err := t.Program.run(ctx, simLimit, mutant, ".", program, args...)
+	if err != nil || !failed {
+		return nil, err
+	}
+	c := &Catch{Stage: Scenarios, By: "panic or time limit", Took: time.Since(began)}
+	var report struct {
+		Swarm     bool
+		Run       int
+		Scenario  string
+		Violation *struct{ Invariant string }
+	}
+	if err := json.Unmarshal(out, &report); err == nil && report.Violation != nil {
+		c.By, c.Runs = report.Violation.Invariant+" in "+report.Scenario, report.Run
+		if report.Swarm {
+			c.Stage = Swarm
+		}
+	} else if !bytes.Contains(out, []byte("goroutine ")) && c.Took < simLimit {
+		return nil, fmt.Errorf("running the simulator with the fault %s: %s", mutant, out)
+	}
+	return c, nil
+}
+
+// Baseline runs the simulator without a fault, which has to find nothing.
+func (t *Trial) Baseline(ctx context.Context) error {
+	if !slices.Contains(t.Stages, Scenarios) && !slices.Contains(t.Stages, Swarm) {
+		return nil
+	}
+	if c, err := t.simulate(ctx, ""); err != nil {
+		return err
+	} else if c != nil {
+		return fmt.Errorf("without a fault the simulator finds %s", c.By)
+	}
+	return nil
+}
