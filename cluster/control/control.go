@@ -176,10 +176,16 @@ type Node struct {
 	live         []bool
 	claimed      []int
 	placed       []int
-	count        []int // of streams by node
-	room         []int // of each node for streams of the plan; nil: no node has limits
-	busy         bool  // this node's processors have enough to do
-	overful      bool  // every node is full, and some have more than they should
+	count        []int   // of streams by node
+	room         []int   // of each node for streams of the plan; nil: no node has limits
+	busy         bool    // this node's processors have enough to do
+	askers       []asker // the first found first
+	listing      bool    // which peers list this node has to be found out
+	unlisted     bool    // no live peer lists this node
+	leftOut      bool    // and has not for S
+	leftOutSince Instant // or since when it is not any more
+	relisted     returns // when it was listed again
+	overful      bool    // every node is full, and some have more than they should
 	overfulSince Instant
 	rebalanced   Instant // the last stream that was moved to be even; 0 for none
 
@@ -221,8 +227,9 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 	n.now = now
 	n.handle(ev)
 	n.expire()
+	n.expireAskers()
 	n.warmUp()
-	if n.dirty || n.replan || now >= n.evalAt {
+	if n.dirty || n.replan || n.listing || now >= n.evalAt {
 		n.evaluate()
 	}
 	n.poll()
@@ -370,6 +377,11 @@ func (n *Node) schedule() {
 		}
 		if p.Direct {
 			next = min(next, p.DirectAt+p.Stale)
+		}
+	}
+	for i := range n.askers {
+		if a := &n.askers[i]; !a.Over {
+			next = min(next, n.askerUntil(a))
 		}
 	}
 	if next != n.wake {

@@ -14,6 +14,7 @@ const (
 	Unwanted  StopReason = "unwanted"  // its last client has been gone for a while
 	Fenced    StopReason = "fenced"    // this machine was suspended, and the source allows one connection
 	HandedOn  StopReason = "drained"   // this node drains and another runs it
+	Unlisted  StopReason = "unlisted"  // a node runs it whose file does not list this one, so that it could never yield
 	Removed   StopReason = "removed"   // no longer in the file, or disabled, or of another kind
 )
 

@@ -180,6 +180,7 @@ func (n *Node) alarms() []Alarm {
 			Text: "every live node is at its channel_limit or cpu_limit; the least loaded ones have taken more",
 		})
 	}
+	out = append(out, n.listingAlarms()...)
 	for _, p := range n.peers {
 		if p.Alive && p.Met && p.Hash != n.cfg.Hash {
 			out = append(out, Alarm{

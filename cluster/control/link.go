@@ -74,7 +74,7 @@ func (n *Node) poll() {
 		if !made {
 			question, made = Question{Want: n.indirect(), Late: n.late()}, true
 		}
-		question.Seen = l.peer.Seen
+		question.Seen, question.Unlisted = l.peer.Seen, n.unseen(l.peer)
 		n.fetchID++
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
 		l.Last = n.now
@@ -234,6 +234,7 @@ func (n *Node) stateAsked(e StateAsked) {
 		n.fillClaims(st, e.Seen)
 	}
 	n.do(Reply{Token: e.Token, State: st})
+	n.askedBy(e.From, e.Unlisted)
 
 	asker := n.peer(e.From)
 	for _, l := range n.links {

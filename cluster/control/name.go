@@ -49,6 +49,7 @@ func (n *Node) configure(cfg Config) {
 			})
 		}
 	}
+	n.listing = true
 	n.own = normalList(n.own)
 	n.ownHash = hashList(n.own)
 	n.replan = true
@@ -110,6 +111,7 @@ func (n *Node) identify(l *link, st *State) *peer {
 		}
 	}
 	n.changed() // peers are told which node an entry leads to
+	n.listing = true
 	return p
 }
 
@@ -154,7 +156,7 @@ func (n *Node) foundSelf(l *link) {
 		}
 		n.do(Note{Kind: NoteNamed, Node: n.self})
 	}
-	n.replan, n.peersDirty = true, true
+	n.replan, n.peersDirty, n.listing = true, true, true
 	n.changed()
 }
 

@@ -37,6 +37,9 @@ const (
 	NoteFailed                         // Stream; Detail: why
 	NoteRebalanced                     // Stream; Node, which has more streams
 	NoteOverfull                       // Detail: over when it is over
+	NoteLeftOut                        // Node: this one
+	NoteListed                         // Node: this one
+	NoteUnlisted                       // Node: which asks and is in no peer entry
 	NoteUnexpected                     // Stream; Detail: which event
 	NoteNotApplied                     // Detail: which part
 )
@@ -75,6 +78,9 @@ var noteKinds = [...]struct {
 	NoteFailed:     {"capture failed", warn, "capture failed"},
 	NoteRebalanced: {"rebalanced", info, "stream rebalanced: it comes here from a node that has more"},
 	NoteOverfull:   {"all full", info, "all nodes are full, or no longer"},
+	NoteLeftOut:    {"left out", warn, "left out: no live peer has this node in its file, so it hands its streams over"},
+	NoteListed:     {"listed", info, "a live peer has this node in its file again"},
+	NoteUnlisted:   {"unlisted", warn, "a node asks for the state that no peer entry of the file leads to"},
 	NoteUnexpected: {"unexpected", debug, "unexpected event"},
 	NoteNotApplied: {"not applied", warn, "a change of the configuration needs a restart"},
 }

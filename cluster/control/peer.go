@@ -15,7 +15,8 @@ const (
 	Stale     Status = "stale"
 	Draining  Status = "draining"
 	Refused   Status = "unauthorised"
-	Drifted   Status = "drifted" // alive with another configuration
+	Drifted   Status = "drifted"  // alive with another configuration
+	LeftOut   Status = "left out" // of this node itself: no live peer's file has it
 	NeverSeen Status = "never seen"
 )
 
@@ -99,9 +100,11 @@ type peerState struct {
 	Returns      returns
 	DeadInstance string // the instance that was last taken for dead
 
-	// A peer is unaware of this node when it has met all nodes that its file lists, and this node is not among them. It
-	// cannot see what this node claims.
-	Unaware bool
+	// Names are the peer entries of its file. A peer is unaware of this node, since UnawareAt, when none of them leads here:
+	// it cannot see what this node claims.
+	Names     []EntryName // immutable
+	Unaware   bool
+	UnawareAt Instant
 
 	Counts    int // returns of this node that the peer tells of
 	RTT       Instant
@@ -154,7 +157,8 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 			p.Returns.add(n.now)
 		}
 		p.Generation++
-		p.claims, p.Wants, p.Seen, p.Unaware = nil, nil, Seen{}, false
+		p.claims, p.Wants, p.Seen, p.Names = nil, nil, Seen{}, nil
+		n.listing = true
 		n.dirty, n.peersDirty = true, true
 	}
 	if p.Relayed.Instance != e.Instance || !e.older(p.Relayed) { // the instance that answers later than another was heard is the later one
@@ -218,12 +222,10 @@ func (n *Node) body(p *peer, st *State) {
 		n.takeList(p, st)
 	}
 	p.Seen.List = p.ListKey
-	unaware := len(st.Names) > 0 // a peer that has met no node yet may be aware of this one
 	for _, k := range st.Names {
 		n.learn(k)
-		unaware = unaware && k.Node != n.self && k.Node != "" // an entry whose node it has not met may lead here
 	}
-	p.Unaware = unaware
+	p.Names, n.listing = st.Names, true
 }
 
 // takeList adopts a peer's list of streams, unless it does not match its hash.

@@ -34,7 +34,7 @@ func (n *Node) publishWanted(e PublishWanted) {
 	case s.State == Stopping:
 		n.do(PublishAnswer{Token: e.Token, Verdict: Busy, Node: n.self})
 	default:
-		if n.full() && n.elsewhereFree(e) {
+		if (n.full() || n.unlisted) && n.elsewhereFree(e) {
 			return
 		}
 		n.supersedeAsked(s, e.Asked)
@@ -45,7 +45,8 @@ func (n *Node) publishWanted(e PublishWanted) {
 	}
 }
 
-// elsewhereFree sends a publisher from this node, which is full, to one that is not, if there is one.
+// elsewhereFree sends a publisher from this node, which is full or which no peer leads viewers to, to a peer that is not full, if
+// there is one.
 func (n *Node) elsewhereFree(e PublishWanted) bool {
 	best := ""
 	for _, p := range n.peers {

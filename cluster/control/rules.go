@@ -14,6 +14,8 @@ func (n *Node) evaluate() {
 	}
 	n.sortStreams()
 	n.dirty, n.evalAt = false, never
+	n.judgeListing()
+	n.dirty = false
 	n.gather()
 	n.wants()
 	n.spill()
@@ -56,7 +58,7 @@ func (n *Node) spill() {
 	for _, p := range n.peers {
 		n.live[p.index] = p.Alive && !p.Leaving
 	}
-	n.live[n.me] = !n.draining
+	n.live[n.me] = !n.draining && !n.unlisted // a node that is left out takes nothing that a peer can take
 	for i, s := range n.planned {
 		n.claimed[i] = n.holder(s)
 		if n.claimed[i] < 0 && s.idle() {
@@ -165,8 +167,10 @@ func (n *Node) startable(s *stream) bool {
 // Two nodes that do not agree about pin and home go by score alone (R8), so that they cannot both refuse. While an edit is
 // on its way, one of them may go by score where the other no longer does, and each would take the other for the first. So
 // they wait until they have differed for S, in which every node has asked every other.
+//
+// To a node that does not see this one it yields in any case (R12).
 func (n *Node) yield(s *stream, why StopReason) {
-	to, differ := "", false
+	to, unseen, differ := "", "", false
 	for _, c := range s.claimants {
 		if c.c.Solo || !c.direct || c.c.State != ClaimRunning {
 			continue
@@ -174,6 +178,9 @@ func (n *Node) yield(s *stream, why StopReason) {
 		if s.Why == PublishedHere && c.p.Asked <= s.Granted { // its publisher may have gone before this node's came
 			c.p.Awaited = true
 			continue
+		}
+		if n.unseen(c.p) && (unseen == "" || n.before(s, c.p.Name, unseen)) {
+			unseen = c.p.Name
 		}
 		agree := s.agrees(c)
 		if !agree {
@@ -193,8 +200,13 @@ func (n *Node) yield(s *stream, why StopReason) {
 	if !differ {
 		s.Differs = -1
 	}
-	if to != "" {
+	switch {
+	case unseen != "":
+		n.stop(s, unseen, Unlisted)
+	case to != "":
 		n.stop(s, to, why)
+	case n.leftOut && s.single() && n.takeable(s): // its source lets no peer in before that
+		n.stop(s, "", Unlisted)
 	}
 }
 
@@ -233,7 +245,7 @@ func (n *Node) claim(s *stream) {
 	case s.Unserved < 0:
 		s.Unserved = n.now
 	}
-	chosen := n.placed[s.index] == n.me
+	chosen := n.placed[s.index] == n.me || n.keepsAlone(s)
 	switch {
 	case s.idle() || !n.startable(s) || !n.plan.May(s.index, n.me):
 	case blocked:

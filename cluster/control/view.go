@@ -28,6 +28,8 @@ type View struct {
 	Entries  []string // the peer entries that lead to this node
 	Warm     bool     // claims may be made
 	Draining bool
+	LeftOut  bool    // no live peer's file has this node
+	OutSince Instant // since when that is so; meaningless otherwise
 	Advert   Advert
 	Load     Load
 	Since    Instant // boot
@@ -74,6 +76,8 @@ type AlarmKind string
 const (
 	AlarmDrift    AlarmKind = "configuration drift" // a live node has another configuration
 	AlarmOverfull AlarmKind = "all full"            // every node is at its limits, and some beyond
+	AlarmLeftOut  AlarmKind = "left out"            // no live peer's file has this node
+	AlarmUnlisted AlarmKind = "not in the file"     // a node asks that this node's file does not have
 )
 
 // An Alarm is something that an operator should mend.
@@ -153,7 +157,7 @@ func (n *Node) View() *View {
 		return n.view
 	}
 	v := &View{
-		Self: n.self, Instance: n.cfg.Instance, Inc: n.inc, Warm: n.warm, Draining: n.draining,
+		Self: n.self, Instance: n.cfg.Instance, Inc: n.inc, Warm: n.warm, Draining: n.draining, LeftOut: n.leftOut, OutSince: n.leftOutSince,
 		Advert: n.cfg.Advert, Load: n.load, Since: n.boot, Full: n.full(), Limits: n.limits(), Alarms: n.alarms(),
 	}
 	n.viewVersion++

@@ -177,6 +177,10 @@ type Question struct {
 	// Late names peers that the asker has not heard for longer than the interval of its polls. Of these the answer tells
 	// when its node has heard them. Nil stands for all peers: the asker is of a version that does not name them.
 	Late []string
+
+	// Unlisted says that no peer entry in the file of the node that is asked leads to the asker, as the asker has found for
+	// a while.
+	Unlisted bool
 }
 
 // Media is an anchor of a stream's segment numbering and its rate; from it and its age any node knows about

@@ -92,6 +92,9 @@ func query(self string, ask control.Question) url.Values {
 		q.Set("v", strconv.FormatUint(seen.Version, 10))
 		q.Set("list", seen.List)
 	}
+	if ask.Unlisted {
+		q.Set("unlisted", "1")
+	}
 	if len(ask.Want) > 0 {
 		q["want"] = ask.Want
 	}
@@ -108,7 +111,7 @@ func query(self string, ask control.Question) url.Values {
 const maxNames = 4096
 
 func parseQuery(q url.Values) (from string, ask control.Question, err error) {
-	ask = control.Question{Seen: control.Seen{Instance: q.Get("instance"), List: q.Get("list")}, Want: q["want"], Late: q["late"]}
+	ask = control.Question{Seen: control.Seen{Instance: q.Get("instance"), List: q.Get("list")}, Want: q["want"], Late: q["late"], Unlisted: q.Get("unlisted") != ""}
 	for key, to := range map[string]*uint64{"inc": &ask.Seen.Inc, "v": &ask.Seen.Version} {
 		if s := q.Get(key); s != "" {
 			if *to, err = strconv.ParseUint(s, 10, 64); err != nil {

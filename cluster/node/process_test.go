@@ -67,9 +67,9 @@ func TestMain(m *testing.M) {
 // An order is a line that the test sends to a node. An account is the line that the node answers.
 type (
 	order struct {
-		Do     string // start, boom, owners, sessions, describe
-		Config string // start
-		HTTP   string // start: the address
+		Do     string // start, reload, boom, owners, sessions, describe
+		Config string // start, reload
+		HTTP   string // start, reload: the address
 		ID     string // boom: the actor that is to panic
 		Stream string // describe
 	}
@@ -126,7 +126,7 @@ func flags(name, http, rtmp, rtsp string) conf.Flags {
 }
 
 func startNode(name string, o order) (*Node, error) {
-	file, problems := conf.Load("test", []byte(o.Config), flags(name, o.HTTP, "127.0.0.1:0", "127.0.0.1:0"))
+	file, problems := o.file(name)
 	if problems.Failed() {
 		return nil, errors.New(problems.String())
 	}
@@ -136,8 +136,19 @@ func startNode(name string, o order) (*Node, error) {
 	})
 }
 
+// file is the configuration that an order gives.
+func (o order) file(name string) (*conf.File, conf.Problems) {
+	return conf.Load("test", []byte(o.Config), flags(name, o.HTTP, "127.0.0.1:0", "127.0.0.1:0"))
+}
+
 func obey(n *Node, o order) (r account, err error) {
 	switch o.Do {
+	case "reload":
+		file, problems := o.file(n.View().Self)
+		if problems.Failed() {
+			return r, errors.New(problems.String())
+		}
+		_, err = n.Reload(file)
 	case "boom":
 		n.tree.sys.Root.Send(actor.NewPID(n.tree.sys.Address(), o.ID), boom{})
 	case "owners":
@@ -240,11 +251,7 @@ func threeNodes(t *testing.T, streams func(entry [3]string) string) (nodes [3]*p
 	for i, port := range listentest.Ports(t, 3) {
 		entry[i] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
-	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"
-	for _, e := range entry {
-		text += "peer " + e + " { fetch_timeout 500; stale_timeout 3000; }\n"
-	}
-	text += streams(entry)
+	text := fileOf(entry[:], streams(entry))
 	for i := range nodes {
 		p := launch(t, fmt.Sprintf("n%d", i+1))
 		at := p.must(t, order{Do: "start", Config: text, HTTP: entry[i]}).Addresses
@@ -252,6 +259,15 @@ func threeNodes(t *testing.T, streams func(entry [3]string) string) (nodes [3]*p
 		nodes[i] = p
 	}
 	return nodes
+}
+
+// fileOf is the file of a group.
+func fileOf(entries []string, streams string) string {
+	text := "cluster_key for-the-test-only-0123;\nreturn_holddown 1000;\n"
+	for _, e := range entries {
+		text += "peer " + e + " { fetch_timeout 500; stale_timeout 3000; }\n"
+	}
+	return text + streams
 }
 
 // soon waits until ok returns nil.

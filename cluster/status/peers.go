@@ -52,6 +52,8 @@ func self(v *control.View, file File, now control.Instant) api.Peer {
 		a.Status = string(control.Draining)
 	case !v.Warm:
 		a.Status = string(control.Booting)
+	case v.LeftOut:
+		a.Status, a.Since = string(control.LeftOut), seconds(now-v.OutSince)
 	}
 	a.Stats.StreamerStatus = streamerStatus(control.Status(a.Status))
 	for _, st := range v.Streams {
@@ -113,7 +115,7 @@ func stats(a control.Advert, l control.Load, instance, hash string) api.PeerStat
 // streamerStatus is the status of a node in the words of the API; empty if the node does not answer.
 func streamerStatus(s control.Status) string {
 	switch s {
-	case control.Alive, control.Drifted:
+	case control.Alive, control.Drifted, control.LeftOut:
 		return "running"
 	case control.Booting, control.Draining:
 		return string(s)

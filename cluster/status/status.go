@@ -153,12 +153,15 @@ func seconds(d control.Instant) int64 { return int64(d / control.Second) }
 func (s *Status) Totals() api.Totals {
 	t := api.Totals{
 		Clients: map[string]int{}, BytesOut: map[string]uint64{}, Restarts: s.cfg.Tree.Restarts(), Captures: s.cfg.Captures(),
-		Balancers: s.cfg.Balancers(),
+		Balancers: s.cfg.Balancers(), Alarms: map[string]int{},
 	}
 	for p, c := range s.cfg.Sessions.Totals() {
 		t.Clients[string(p)] = c.Open
 		t.BytesOut[string(p)] = c.BytesOut
 		t.Dropped += c.Dropped
+	}
+	for _, a := range s.Alarms() {
+		t.Alarms[a.Kind]++
 	}
 	if v := s.cfg.View(); v != nil {
 		for _, p := range v.Peers {

@@ -28,6 +28,7 @@ type Totals struct {
 	Dropped  uint64            // access units skipped for slow viewers since the start
 	Restarts map[string]uint64 // of actors since the start, by kind
 	Peers    []PeerTotals
+	Alarms   map[string]int // those that last, by kind
 
 	Balancers []Balancer
 }
@@ -100,6 +101,7 @@ var (
 	droppedDesc  = prometheus.NewDesc("weir_hub_dropped_units_total", "Access units skipped for slow viewers.", nil, nil)
 	restartsDesc = prometheus.NewDesc("weir_restarts_total", "Restarts of failed actors.", []string{"kind"}, nil)
 	aliveDesc    = prometheus.NewDesc("weir_peer_alive", "Whether this node takes the peer for alive.", []string{"peer"}, nil)
+	alarmsDesc   = prometheus.NewDesc("weir_alarms", "Alarms that last, such as \"left out\"; /streamer/api/v3/cluster/alarms says more.", []string{"kind"}, nil)
 	chosenDesc   = prometheus.NewDesc("weir_balancer_chosen_total", "Clients that this node sent to a server.", []string{"balancer", "server"}, nil)
 	refusedDesc  = prometheus.NewDesc("weir_balancer_refused_total", "Clients for whom no server was left.", []string{"balancer"}, nil)
 	usableDesc   = prometheus.NewDesc("weir_balancer_server_usable", "Whether a server gets clients.", []string{"balancer", "server"}, nil)
@@ -129,6 +131,9 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	send(droppedDesc, prometheus.CounterValue, float64(t.Dropped))
 	for kind, n := range t.Restarts {
 		send(restartsDesc, prometheus.CounterValue, float64(n), kind)
+	}
+	for kind, n := range t.Alarms {
+		send(alarmsDesc, prometheus.GaugeValue, float64(n), kind)
 	}
 	for _, b := range t.Balancers { // names are unique in a file, as are the servers of one
 		send(refusedDesc, prometheus.CounterValue, float64(b.Refused), b.Name)
