@@ -12,6 +12,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/protocols"
 	"weir/sim/oracle"
 )
 
@@ -193,7 +194,8 @@ type Result struct {
 	Faults    []Span
 	Holds     []Hold // in the order of their beginnings
 	Beliefs   []Belief
-	Gaps      []Gap // of media
+	Gaps      []Gap   // of media
+	Stills    []Still // of viewers
 
 	Events    uint64 // handled by the nodes
 	Messages  uint64 // between nodes
@@ -273,6 +275,16 @@ type Gap struct {
 	Stream   string
 	From, To time.Duration
 	Cause    GapCause
+}
+
+// A Still is a time in which the picture of a viewer stood still. That of one who reads playlists stands still when what it has
+// fetched has been played.
+type Still struct {
+	Stream   string
+	Node     string // that the viewer asks
+	Protocol protocols.Protocol
+	From, To time.Duration
+	Down     bool // that node did not run all the time
 }
 
 // A GapCause says why a gap began.

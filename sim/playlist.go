@@ -172,6 +172,7 @@ func (v *viewer) reload(w *world, l *list) {
 			again = 3*w.segment + mostLag
 		}
 		w.oracleSegment(v, s, again)
+		v.moves(w, s.to-s.from)
 		r.last, r.of = s.number, s.of
 	}
 }

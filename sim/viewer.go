@@ -17,6 +17,9 @@ const (
 	// another view, when media of their stream begins or ends, and when they have arranged to.
 	lookEvery = 200 * time.Millisecond
 
+	// noticed is the shortest time for which a picture stands still that is kept. What is shorter lies in a player's buffer.
+	noticed = 250 * time.Millisecond
+
 	// comeBack is how long a player waits before it opens its URL again, after its connection has ended or was refused.
 	comeBack = time.Second
 
@@ -63,7 +66,11 @@ type viewer struct {
 
 	demanded time.Duration // when host's control plane was told last that the viewer wants the stream
 	hls      reader
-	judged   judged
+
+	lost   time.Duration // since when the picture stands still, or will once what was fetched has been played; -1: it has not begun
+	got    time.Duration // when media came last; -1 before
+	downed bool          // the entry has not run at some time since then
+	judged judged
 }
 
 // A phase is what a viewer is doing.
@@ -88,7 +95,7 @@ func newViewers(w *world) *viewers {
 func (vs *viewers) come(p protocols.Protocol, s *streamTruth, entry *machine) *viewer {
 	w := vs.w
 	vs.count++
-	v := &viewer{number: vs.count, proto: p, s: s, entry: entry, since: w.now, heard: w.now}
+	v := &viewer{number: vs.count, proto: p, s: s, entry: entry, since: w.now, heard: w.now, lost: -1, got: -1}
 	vs.list = append(vs.list, v)
 	w.viewerLine(v, "comes").text("via", entry.name).causes()
 	w.oracleCame(v)
@@ -104,6 +111,9 @@ func (vs *viewers) leave(v *viewer) {
 	}
 	v.gone = true
 	vs.w.viewerLine(v, "leaves").causes()
+	if v.lost >= 0 && v.lost < vs.w.now {
+		v.moves(vs.w, 0)
+	}
 	for i, x := range vs.list {
 		if x == v {
 			vs.list = append(vs.list[:i:i], vs.list[i+1:]...)
@@ -232,6 +242,7 @@ func (v *viewer) look(w *world) {
 			v.ask(w, v.entry, 0)
 		}
 	case !m.up || m.boots != v.boots:
+		v.stands(w)
 		v.end(w, "the process is gone")
 	case m.frozen > 0:
 		if w.now-max(v.heard, v.since) >= patience && (v.hops > 0 || v.proto == protocols.HLS || v.phase == asking) {
@@ -240,7 +251,28 @@ func (v *viewer) look(w *world) {
 	default:
 		v.served(w)
 	}
+	v.downed = v.downed || !v.entry.runs()
+	v.stands(w)
 	w.oracleLooks(v)
+}
+
+// stands notes when the picture of a viewer begins to stand still. That of one who reads playlists does when lost says.
+func (v *viewer) stands(w *world) {
+	if v.proto != protocols.HLS && v.got >= 0 && v.got < w.now && v.lost < 0 {
+		v.lost = w.now
+	}
+}
+
+// moves notes that media has come with which the picture of a viewer moves for so long.
+func (v *viewer) moves(w *world, long time.Duration) {
+	if v.lost >= 0 && w.now-v.lost >= noticed {
+		w.result.Stills = append(w.result.Stills, Still{v.s.name, v.entry.name, v.proto, v.lost, w.now, v.downed})
+	}
+	if v.got, v.downed = w.now, false; v.proto == protocols.HLS {
+		v.lost = max(v.lost, w.now) + long
+	} else {
+		v.lost = -1
+	}
 }
 
 // served lets a viewer have what a node that runs gives it.
@@ -295,7 +327,7 @@ func (v *viewer) decide(w *world, view *directory.View) {
 		if r.look(); r.flows {
 			v.phase, v.since = playing, w.now
 			w.viewerLine(v, "plays").text("at", v.host.name).causes()
-			v.got(w, r)
+			v.takes(w, r)
 			return
 		}
 	}
@@ -324,7 +356,7 @@ func (v *viewer) carries(w *world, view *directory.View) {
 	r := w.viewers.relay(v.host, v.s)
 	switch r.look(); {
 	case r.flows:
-		v.got(w, r)
+		v.takes(w, r)
 	case w.now-v.heard >= listen.MediaDeadline:
 		v.end(w, "no media")
 	case v.hops > 0 && w.now-v.heard >= patience:
@@ -332,8 +364,9 @@ func (v *viewer) carries(w *world, view *directory.View) {
 	}
 }
 
-// got gives a viewer the newest media of the hub that it reads.
-func (v *viewer) got(w *world, r *relay) {
+// takes gives a viewer the newest media of the hub that it reads.
+func (v *viewer) takes(w *world, r *relay) {
 	v.heard = w.now
+	v.moves(w, 0)
 	w.oracleUnit(v, r.newest)
 }

@@ -11,18 +11,21 @@ import (
 	"time"
 
 	"weir/cluster/conf"
+	"weir/cluster/control"
+	"weir/protocols"
 	"weir/sim"
 	"weir/sim/scenario"
 )
 
 // SimWhatifCmd is `weir sim whatif`.
 type SimWhatifCmd struct {
-	Config string   `short:"c" required:"" placeholder:"FILE" help:"Your configuration."`
-	Name   string   `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
-	What   []string `arg:"" help:"What happens, in the words of a scenario: kill n2, drain n2, isolate n2, cut n1 -> n2."`
-	Runs   int      `default:"20" placeholder:"N" help:"Number of runs, each with another seed. Default ${default}."`
-	Loss   string   `default:"0%" placeholder:"P%" help:"Share of messages that are lost. Default ${default}."`
-	JSON   bool     `name:"json" help:"Print JSON."`
+	Config string        `short:"c" required:"" placeholder:"FILE" help:"Your configuration."`
+	Name   string        `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
+	What   []string      `arg:"" help:"What happens, in the words of a scenario: kill n2, drain n2, isolate n2, cut n1 -> n2."`
+	Runs   int           `default:"20" placeholder:"N" help:"Number of runs, each with another seed. Default ${default}."`
+	Loss   string        `default:"0%" placeholder:"P%" help:"Share of messages that are lost. Default ${default}."`
+	For    time.Duration `placeholder:"TIME" help:"How long the fault lasts. Default: four times the longest stale_timeout, and 20 s more."`
+	JSON   bool          `name:"json" help:"Print JSON."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -32,10 +35,15 @@ func (*SimWhatifCmd) Help() string {
   weir sim whatif --config weir.conf drain streamer
   weir sim whatif --config weir.conf isolate n2,n3
   weir sim whatif --config weir.conf --loss 1% "cut n1 -> n2"
+  weir sim whatif --config weir.conf restart all
+  weir sim whatif --config weir.conf --for 4m crash-loop streamer up 40s down 20s
 
 The group of the configuration starts and settles, and then the fault occurs. The answer says to which nodes streams move, how
-long no node captures them, and which streams move back when the fault is over. The moves are those of the first run, the gaps
-those of all runs.
+long no node captures them, how long the picture of viewers stands still, and which streams move back when the fault is over, and
+how long after that. The moves are those of the first run, the times those of all runs.
+
+Viewers of every protocol open the streams that the fault concerns, at every node. One whose own node is down is left out: it has
+to ask another one. A viewer of HLS has about three segments in its buffer, of 4 s each.
 
 Exit codes: 0 done; 1 the fault would break a rule of the cluster; 2 the configuration cannot be read.`
 }
@@ -58,7 +66,8 @@ func (c *SimWhatifCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	a := &answer{q: q, moves: map[move][]string{}}
+	q.watch()
+	a := &answer{q: q, moves: map[move][]string{}, stills: map[shownTo][]time.Duration{}}
 	progress := newBar(std, "runs", c.Runs)
 	defer progress.end()
 	for seed := 1; seed <= max(c.Runs, 1) && !interrupted(ctx); seed++ {
@@ -94,8 +103,8 @@ func (c *SimWhatifCmd) question(own scenario.Source, std stdio) (*whatif, error)
 	if node, ok := strings.CutPrefix(q.what, "kill "); ok && !strings.Contains(node, " ") {
 		q.what = "crash " + node // in a scenario, kill is a fault of actors
 	}
-	q.over = q.begin + 4*stale + 20*time.Second
-	q.end = q.over + holddown + 4*stale + 30*time.Second
+	q.over = q.begin + cmp.Or(c.For, 4*stale+20*time.Second)
+	q.end = q.over + time.Duration(control.LongestHolddown(control.Instant(holddown))) + 4*stale + 30*time.Second
 	line := fmt.Sprintf("from %s to %s %s", q.begin, q.over, q.what)
 	word, _, _ := strings.Cut(q.what, " ")
 	if slices.ContainsFunc(sim.Kinds(), func(k *sim.Kind) bool { return k.Word == word && k.Instant }) {
@@ -110,6 +119,46 @@ func (c *SimWhatifCmd) question(own scenario.Source, std stdio) (*whatif, error)
 	}
 	q.scenario = d.Scenario
 	return q, nil
+}
+
+// mostWatched is how many streams viewers watch at most, and mostEntries at how many nodes.
+const (
+	mostWatched = 4
+	mostEntries = 5
+)
+
+// watch lets viewers open the streams that the fault concerns, from before it begins until it ends. Others come when it is over,
+// with whole buffers.
+func (q *whatif) watch() {
+	names := map[string]bool{}
+	for _, g := range sim.Run(q.scenario, sim.Options{}).Gaps {
+		if g.From >= q.begin {
+			names[g.Stream] = true
+		}
+	}
+	concerned := slices.Sorted(maps.Keys(names))
+	for len(concerned) > mostWatched { // of a family of names those at both ends
+		concerned = slices.Delete(concerned, mostWatched/2, mostWatched/2+1)
+	}
+	if len(concerned) == 0 {
+		return
+	}
+	nodes := q.scenario.Nodes[:min(len(q.scenario.Nodes), mostEntries)]
+	s := *q.scenario
+	s.Steps = slices.Clone(s.Steps)
+	for _, node := range nodes {
+		for _, p := range sim.ViewerProtocols() {
+			watch := sim.Step{At: q.begin - 20*time.Second, To: q.end, Action: sim.Viewers{
+				Count: len(concerned), Protocol: p, Streams: concerned, Nodes: []string{node},
+			}}
+			if q.over > 0 {
+				watch.To = q.over
+				s.Steps = append(s.Steps, sim.Step{At: q.over, To: q.end, Action: watch.Action})
+			}
+			s.Steps = append(s.Steps, watch)
+		}
+	}
+	q.scenario = &s
 }
 
 // slowest gives the longest stale_timeout and the longest hold-down in a group.
@@ -130,6 +179,12 @@ type move struct {
 	from, to string // empty for no node
 }
 
+// A shownTo is what viewers have in common of whom an answer tells.
+type shownTo struct {
+	back     bool // when the fault is over
+	protocol protocols.Protocol
+}
+
 // An answer collects the results of the runs.
 type answer struct {
 	q          *whatif
@@ -137,7 +192,9 @@ type answer struct {
 	streams    int
 	moves      map[move][]string        // the streams that move, in the first run
 	gaps       map[bool][]time.Duration // by whether they begin after the fault is over
-	lost       []string                 // streams that no node captured at the end
+	stills     map[shownTo][]time.Duration
+	home       []time.Duration // how long after the end of the fault captures began
+	lost       []string        // streams that no node captured at the end
 	violations []sim.Violation
 }
 
@@ -157,6 +214,13 @@ func (a *answer) add(r *sim.Result) {
 		}
 		a.gaps[a.q.over > 0 && g.From >= a.q.over] = append(a.gaps[a.q.over > 0 && g.From >= a.q.over], to-g.From)
 	}
+	for _, x := range r.Stills {
+		if x.From >= a.q.begin && !x.Down {
+			k := shownTo{a.q.over > 0 && x.From >= a.q.over, x.Protocol}
+			a.stills[k] = append(a.stills[k], x.To-x.From)
+		}
+	}
+	a.returns(r)
 	if a.runs > 1 {
 		return
 	}
@@ -176,6 +240,18 @@ func (a *answer) add(r *sim.Result) {
 		}
 		if after[s] == "" {
 			a.lost = append(a.lost, s)
+		}
+	}
+}
+
+// returns notes how long after the end of the fault captures began, on nodes that take their streams back.
+func (a *answer) returns(r *sim.Result) {
+	if a.q.over == 0 {
+		return
+	}
+	for _, h := range r.Holds {
+		if h.Up >= a.q.over {
+			a.home = append(a.home, h.Up-a.q.over)
 		}
 	}
 }
@@ -244,14 +320,29 @@ func (a *answer) phase(b *strings.Builder, back bool, when string) {
 		rows = append(rows, []string{nobody(m.from), "→", nobody(m.to), plural(len(list), "stream"), some(list, 8)})
 	}
 	b.WriteString(table(rows))
+	if back && len(a.home) > 0 {
+		slices.Sort(a.home)
+		fmt.Fprintf(b, "  the first stream is back after %s, the last after %s\n", millis(a.home[0]), millis(a.home[len(a.home)-1]))
+	}
 	gaps := a.gaps[back]
 	if len(gaps) == 0 {
 		b.WriteString("  no stream is without media for a moment\n")
-		return
+	} else {
+		slices.Sort(gaps)
+		fmt.Fprintf(b, "  not captured: half of them up to %s, longest %s (%s in %s)\n", millis(quantile(gaps, 0.5)), millis(gaps[len(gaps)-1]),
+			plural(len(gaps), "gap"), plural(a.runs, "run"))
 	}
-	slices.Sort(gaps)
-	fmt.Fprintf(b, "  without media: half of them up to %s, longest %s (%s in %s)\n", millis(quantile(gaps, 0.5)), millis(gaps[len(gaps)-1]),
-		plural(len(gaps), "gap"), plural(a.runs, "run"))
+	rows = nil
+	for _, p := range sim.ViewerProtocols() {
+		if list := a.stills[shownTo{back, p}]; len(list) > 0 {
+			slices.Sort(list)
+			rows = append(rows, []string{
+				protocols.Of(p).Title + " viewers", "without a picture:", "half of them up to " + millis(quantile(list, 0.5)) + ",",
+				"longest " + millis(list[len(list)-1]),
+			})
+		}
+	}
+	b.WriteString(table(rows))
 }
 
 func nobody(name string) string {
@@ -285,19 +376,36 @@ func (a *answer) json() any {
 		To      string   `json:"to"`
 		Streams []string `json:"streams"`
 	}
+	type seen struct {
+		P50 float64 `json:"p50_seconds"`
+		Max float64 `json:"max_seconds"`
+	}
 	type phase struct {
 		Moves []moved `json:"moves"`
 		Gaps  int     `json:"gaps"`
 		P50   float64 `json:"gap_p50_seconds"`
 		Max   float64 `json:"gap_max_seconds"`
+		Back  float64 `json:"last_back_seconds,omitempty"`
+
+		// Viewers is how long pictures stood still, by protocol.
+		Viewers map[protocols.Protocol]seen `json:"viewers"`
 	}
 	one := func(back bool) phase {
-		ph := phase{Moves: []moved{}, Gaps: len(a.gaps[back])}
+		ph := phase{Moves: []moved{}, Gaps: len(a.gaps[back]), Viewers: map[protocols.Protocol]seen{}}
 		for _, m := range a.sorted(back) {
 			ph.Moves = append(ph.Moves, moved{m.from, m.to, a.moves[m]})
 		}
 		gaps := slices.Sorted(slices.Values(a.gaps[back]))
 		ph.P50, ph.Max = quantile(gaps, 0.5).Seconds(), quantile(gaps, 1).Seconds()
+		if back && len(a.home) > 0 {
+			ph.Back = slices.Max(a.home).Seconds()
+		}
+		for k, list := range a.stills {
+			if k.back == back {
+				list = slices.Sorted(slices.Values(list))
+				ph.Viewers[k.protocol] = seen{quantile(list, 0.5).Seconds(), quantile(list, 1).Seconds()}
+			}
+		}
 		return ph
 	}
 	out := struct {
