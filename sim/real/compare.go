@@ -74,9 +74,7 @@ type truth struct {
 func (g *group) truth(end time.Time) truth {
 	var t truth
 	holds := g.sources.all()
-	g.mu.Lock()
-	frozen := slices.Clone(g.frozen)
-	g.mu.Unlock()
+	frozen := g.frozenTimes()
 	for _, h := range holds {
 		x := sim.Hold{Stream: h.Stream, Node: h.Node, From: h.From.Sub(g.zero), Up: -1, To: -1}
 		if !h.Up.IsZero() {

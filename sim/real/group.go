@@ -68,6 +68,8 @@ type group struct {
 	running sync.WaitGroup
 	rng     *rand.Rand // for what is drawn while it runs; belongs to the goroutine that does the steps
 
+	patience time.Duration // of viewers without media
+
 	faults []*fault // that are on; belong to the goroutine that does the steps
 
 	mu      sync.Mutex
@@ -76,6 +78,7 @@ type group struct {
 	told    []told
 	errs    []error
 	viewers []*viewer
+	answers []answer
 	boots   []time.Duration // how long each process took until it listened
 }
 
@@ -102,7 +105,7 @@ func newGroup(s *sim.Scenario, program, dir string) (*group, error) {
 	if len(s.Nodes) > maxNodes {
 		return nil, fmt.Errorf("the group has %d nodes, of which at most %d can be real", len(s.Nodes), maxNodes)
 	}
-	g := &group{s: s, program: program, dir: dir, rng: rand.New(rand.NewPCG(s.Seed, 2))}
+	g := &group{s: s, program: program, dir: dir, rng: rand.New(rand.NewPCG(s.Seed, 2)), patience: silence}
 	g.base = behaviour{delay: s.Net.Delay, loss: s.Net.Loss}
 	if s.Net.Delay == (sim.Range{}) {
 		g.base.delay = sim.Range{Min: time.Millisecond, Max: 50 * time.Millisecond}
@@ -413,6 +416,13 @@ func (g *group) drain(n *node) {
 		g.did(sim.Drain{Nodes: []string{n.name}})
 		_ = drain(n.process.cmd.Process) // an error means that it is gone
 	}
+}
+
+// frozenTimes are the times in which processes were paused.
+func (g *group) frozenTimes() []frozen {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.frozen)
 }
 
 // end ends all processes and everything around them.

@@ -30,15 +30,15 @@ type segment struct {
 
 // playlist plays a stream over HLS: it reloads the playlist of the first variant, fetches each segment that is new, and reads
 // its pictures. It ends when nothing has come for too long.
-func (v *viewer) playlist(ctx context.Context, entry string) error {
-	client := &http.Client{Timeout: silence, Transport: &http.Transport{}}
+func (v *viewer) playlist(ctx context.Context, entry string, patience time.Duration) error {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	variant, err := variantOf(ctx, client, entry)
 	if err != nil {
 		return err
 	}
 	next := int64(-1)
-	for came := time.Now(); time.Since(came) < silence; {
+	for came := time.Now(); time.Since(came) < 2*segmentLength+patience; {
 		list, err := mediaPlaylist(ctx, client, variant)
 		if err == nil && next < 0 {
 			next = list[max(0, len(list)-2)].number

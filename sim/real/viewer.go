@@ -28,10 +28,12 @@ type viewer struct {
 	Stream   string
 	Protocol protocols.Protocol
 	entry    *node
+	began    time.Time
 
 	mu       sync.Mutex
 	last     int64     // index of the last picture of this connection; -1 before the first
 	at       time.Time // when it came; zero before the first of all connections
+	first    time.Time // when the first of all pictures came
 	Gaps     []silent  // longer than noted
 	Pictures int
 	Missing  int64  // pictures that were left out within connections
@@ -48,7 +50,7 @@ const noted = 250 * time.Millisecond
 
 // watch lets a viewer come.
 func (g *group) watch(ctx context.Context, p protocols.Protocol, stream string, entry *node) *viewer {
-	v := &viewer{Stream: stream, Protocol: p, entry: entry}
+	v := &viewer{Stream: stream, Protocol: p, entry: entry, began: time.Now()}
 	g.viewers = append(g.viewers, v)
 	g.running.Go(func() { v.run(ctx, g) })
 	return v
@@ -79,19 +81,19 @@ func (v *viewer) run(ctx context.Context, g *group) {
 func (v *viewer) pull(ctx context.Context, g *group) error {
 	d := protocols.Of(v.Protocol)
 	url := d.URL(address(v.entry.host, *g.ports.at(d.Listener)), v.Stream)
-	o := pull.Options{Connect: silence, Silence: silence, Agent: "weir-sim"}
+	o := pull.Options{Connect: g.patience, Silence: g.patience, Agent: "weir-sim"}
 	note := func(string) {}
 	switch v.Protocol {
 	case protocols.RTMP:
-		return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: silence, Plain: true}, note, v)
+		return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: g.patience, Plain: true}, note, v)
 	case protocols.RTSP:
-		return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: silence, Agent: o.Agent, Note: note}, v)
+		return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: g.patience, Agent: o.Agent, Note: note}, v)
 	case protocols.FLV:
 		return pull.FLV(ctx, url, o, v)
 	case protocols.TS:
 		return pull.TS(ctx, url, o, v)
 	case protocols.HLS:
-		return v.playlist(ctx, url)
+		return v.playlist(ctx, url, g.patience)
 	}
 	return errors.New("no viewer plays " + string(v.Protocol))
 }
@@ -119,6 +121,9 @@ func (v *viewer) Write(au *codecs.AccessUnit) error {
 		}
 	case v.last >= 0:
 		v.Missing += index - v.last - 1
+	}
+	if v.first.IsZero() {
+		v.first = now
 	}
 	v.last, v.at = index, now
 	v.Pictures++

@@ -1,0 +1,210 @@
+package real
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/cluster/conf"
+	"weir/sim"
+)
+
+// ChaosOptions say what a chaos is like.
+type ChaosOptions struct {
+	Program, Dir string
+
+	Seed    uint64
+	Length  time.Duration // all of it, the quiet end included
+	Viewers int
+	Tell    func(string)
+}
+
+// A ChaosReport is what a chaos showed.
+type ChaosReport struct {
+	Seed                    uint64
+	Nodes, Streams          int
+	Fetch, Stale            time.Duration
+	Length                  time.Duration
+	Faults                  map[string]int // by kind
+	Boots                   int
+	Viewers                 int
+	Pictures                int
+	Publishers, Refused     int             // that were let in, and that were not
+	CaptureGaps, ViewerGaps []time.Duration // sorted
+	Journals                int
+	Pause                   time.Duration // the longest delay of the machine's scheduler
+	Judged                  map[string]int
+	Violations              []string
+}
+
+// drawnTimeouts are pairs of fetch_timeout and stale_timeout in milliseconds.
+var drawnTimeouts = [][2]int{{300, 1500}, {500, 2000}, {500, 2500}, {1000, 3000}}
+
+// Streams of a chaos.
+const (
+	chaosCameras   = 8
+	chaosPublished = 3
+)
+
+// impatience is how long the viewers of a chaos wait without media before they ask again.
+const impatience = 5 * time.Second
+
+// calm is how long the end of a chaos is quiet.
+func calm(stale time.Duration) time.Duration { return 20*time.Second + 3*stale }
+
+// DrawChaos makes the scenario of a seed: from three to five nodes, and faults of all kinds that can be done to real processes,
+// drawn as those of the swarm.
+func DrawChaos(seed uint64, length time.Duration) *sim.Scenario {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	n := 3 + rng.IntN(3)
+	t := drawnTimeouts[rng.IntN(len(drawnTimeouts))]
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster_key %032d;\nreturn_holddown %d;\n", 7, []int{1000, 2000, 5000}[rng.IntN(3)])
+	s := &sim.Scenario{Name: fmt.Sprintf("chaos, seed %d", seed), Seed: seed, Files: map[string]*conf.File{}}
+	for i := range n {
+		name := fmt.Sprintf("n%d", i+1)
+		s.Nodes = append(s.Nodes, name)
+		fmt.Fprintf(&b, "peer %s:8080 { fetch_timeout %d; stale_timeout %d; }\n", name, t[0], t[1])
+	}
+	for i := range chaosCameras {
+		pin := ""
+		if i == 0 {
+			pin = fmt.Sprintf(" capture_at=n%d", 1+rng.IntN(n))
+		}
+		fmt.Fprintf(&b, "stream cam%02d { input fake://fake; cluster_ingest%s; }\n", i+1, pin)
+	}
+	for i := range chaosPublished {
+		fmt.Fprintf(&b, "stream live%02d { input publish://; cluster_ingest; }\n", i+1)
+	}
+	file, problems := conf.Parse("chaos", []byte(b.String()))
+	if problems.Failed() {
+		panic(fmt.Sprintf("real: a drawn file is wrong: %v", problems)) // a bug of this function
+	}
+	s.Files[""] = file
+	s.Net.Delay = sim.Range{Min: time.Millisecond, Max: time.Millisecond + time.Duration(rng.IntN(30))*time.Millisecond}
+	s.Capture.Up = sim.Range{Min: 50 * time.Millisecond, Max: 50*time.Millisecond + time.Duration(rng.IntN(500))*time.Millisecond}
+	stale := time.Duration(t[1]) * time.Millisecond
+	from, to := 5*time.Second+2*stale, length-calm(stale)
+	s.Steps = []sim.Step{{At: from, To: to, Action: sim.Random{}}, {At: to, Action: sim.Quiet{}}}
+	s.Until = length
+	drawn := slices.DeleteFunc(sim.Expand(s), func(st sim.Step) bool {
+		_, edit := st.Action.(sim.Edit)
+		return edit || !Possible(st.Action)
+	})
+	s.Steps = append(drawn, s.Steps[1:]...)
+	slices.SortStableFunc(s.Steps, func(a, b sim.Step) int { return cmp.Compare(a.At, b.At) })
+	return s
+}
+
+// Chaos lets faults happen to real processes under viewers and publishers, and judges what these saw.
+func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
+	s := DrawChaos(o.Seed, o.Length)
+	p := s.Files[""].Peers[0]
+	if o.Length < calm(p.StaleTimeout)+30*time.Second {
+		return nil, fmt.Errorf("%v is too short for a chaos, of which the last %v are quiet", o.Length, calm(p.StaleTimeout))
+	}
+	g, err := newGroup(s, o.Program, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	g.patience = impatience
+	ctx, cancel := context.WithCancel(ctx)
+	defer g.end()
+	defer cancel()
+	pauses := measurePauses(ctx)
+	err = g.run(ctx, s.Steps, s.Until, func() {
+		g.crowd(ctx, o.Viewers)
+		g.encoders(ctx)
+		g.sample(ctx, p.FetchTimeout)
+	})
+	if err != nil {
+		return nil, err
+	}
+	end := time.Now()
+	cancel()
+	h := g.history(end)
+	r := &ChaosReport{
+		Seed: o.Seed, Nodes: len(g.nodes), Streams: chaosCameras + chaosPublished, Fetch: p.FetchTimeout, Stale: p.StaleTimeout, Length: h.end,
+		Faults: map[string]int{}, Viewers: o.Viewers, Pause: pauses(), Judged: map[string]int{},
+	}
+	for _, st := range s.Steps {
+		if _, quiet := st.Action.(sim.Quiet); !quiet {
+			r.Faults[sim.KindOf(st.Action).Word]++
+		}
+	}
+	g.end()
+	r.Boots = len(g.boots)
+	j := &judge{g: g, h: h, r: r, late: r.Pause, up: s.Capture.Up.Max + joining, delay: s.Net.Delay.Max}
+	j.all(end)
+	events, err := g.replay()
+	if err != nil {
+		r.Violations = append(r.Violations, err.Error())
+	}
+	r.Judged["events of journals"] = events
+	return r, nil
+}
+
+// crowd lets viewers come: the streams, the protocols and the nodes in turn.
+func (g *group) crowd(ctx context.Context, n int) {
+	names := streams(g.fileOf(g.nodes[0]), func(bool) bool { return true })
+	for i := range n {
+		g.watch(ctx, watched[i%len(watched)], names[i/len(watched)%len(names)], g.nodes[(i/len(watched)+i%len(watched))%len(g.nodes)])
+	}
+}
+
+// encoders publishes each stream that has to be published, again and again: when it was refused or cut off, it tries another node
+// soon.
+func (g *group) encoders(ctx context.Context) {
+	for i, name := range streams(g.fileOf(g.nodes[0]), func(published bool) bool { return published }) {
+		rng := rand.New(rand.NewPCG(g.s.Seed, uint64(100+i)))
+		g.running.Go(func() {
+			for wait(ctx, 200*time.Millisecond+time.Duration(rng.IntN(2000))*time.Millisecond) {
+				life, cancel := context.WithTimeout(ctx, time.Duration(5+rng.IntN(40))*time.Second)
+				<-g.publish(life, g.nodes[rng.IntN(len(g.nodes))], name).over
+				cancel()
+			}
+		})
+	}
+}
+
+// An answer is what the API of a node said of the owners of all streams.
+type answer struct {
+	at     time.Duration
+	node   string
+	owners map[string]string
+}
+
+// sample asks the API of each node again and again until the context ends.
+func (g *group) sample(ctx context.Context, every time.Duration) {
+	for _, n := range g.nodes {
+		client := &http.Client{Timeout: time.Second}
+		g.running.Go(func() {
+			for wait(ctx, every) {
+				began := g.since()
+				body, err := fetch(ctx, client, "http://"+address(n.host, g.ports.http)+"/streamer/api/v3/streams?limit=1000")
+				var said struct {
+					Streams []struct{ Name, Owner string }
+				}
+				if err == nil {
+					err = json.Unmarshal(body, &said)
+				}
+				if err != nil {
+					continue // the process is down or stands still
+				}
+				a := answer{began, n.name, map[string]string{}}
+				for _, s := range said.Streams {
+					a.owners[s.Name] = s.Owner
+				}
+				g.mu.Lock()
+				g.answers = append(g.answers, a)
+				g.mu.Unlock()
+			}
+		})
+	}
+}
