@@ -57,6 +57,15 @@ func pictures(first, last, from int64) (aus []*codecs.AccessUnit) {
 	return aus
 }
 
+// moved are the pictures of a camera on the clock of another node.
+func moved(first, last, by int64) (aus []*codecs.AccessUnit) {
+	for _, au := range pictures(first, last, 0) {
+		au.DTS, au.PTS = au.DTS+by, au.PTS+by
+		aus = append(aus, au)
+	}
+	return aus
+}
+
 // drain returns the DTS of what is pending for a feed.
 func drain(t *testing.T, f interface {
 	Next(context.Context, []*codecs.AccessUnit) ([]*codecs.AccessUnit, codecs.Tracks, error)
@@ -281,15 +290,49 @@ func TestInputThatIsAheadWaitsForThePresentOne(t *testing.T) {
 			want: append(pictures(0, 14, 0), pictures(20, 24, 0)...),
 		},
 		{
-			name: "which has other pictures: at the next random access point",
+			name: "which has other pictures: half a second later, at the next random access point",
 			steps: func(t *testing.T, first, second *hub.Writer) {
 				write(t, second, pictures(20, 24, 7)...)
 				write(t, first, pictures(15, 22, 0)...)
-				write(t, second, pictures(25, 29, 7)...)
-				write(t, first, pictures(23, 26, 0)...)
-				write(t, second, pictures(30, 31, 7)...)
+				write(t, second, pictures(25, 35, 7)...)
+				write(t, first, pictures(23, 36, 0)...)
+				write(t, second, pictures(36, 41, 7)...)
 			},
-			want: append(pictures(0, 26, 0), pictures(30, 31, 7)...),
+			want: append(pictures(0, 36, 0), pictures(40, 41, 7)...),
+		},
+		{
+			name: "with the same pictures at later instants, and is ahead of it",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, moved(18, 23, 1234)...)
+				write(t, first, pictures(15, 22, 0)...)
+				write(t, second, moved(24, 26, 1234)...)
+			},
+			want: pictures(0, 26, 0),
+		},
+		{
+			name: "with the same pictures at earlier instants, and is ahead of it",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, moved(18, 23, -8*picture)...)
+				write(t, first, pictures(15, 22, 0)...)
+				write(t, second, moved(24, 26, -8*picture)...)
+			},
+			want: pictures(0, 26, 0),
+		},
+		{
+			name: "with the same pictures at later instants, and is behind it",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, moved(8, 13, 3*picture+7)...)
+				write(t, second, moved(14, 17, 3*picture+7)...)
+			},
+			want: pictures(0, 17, 0),
+		},
+		{
+			name: "with the same pictures at earlier instants, and is behind it",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, moved(8, 13, -1234)...)
+				write(t, second, moved(14, 17, -1234)...)
+			},
+			want: pictures(0, 17, 0),
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -41,7 +41,9 @@ const spliceRange = codecs.ClockRate / 2
 //
 //   - at once if there is no active writer and nothing was written before;
 //   - where its video and the hub's newest are the same access units, from the next one on: then viewers cannot tell that
-//     the input has changed. One that is a little ahead waits for the active writer to arrive there;
+//     the input has changed. One that is a little ahead waits for the active writer to arrive there. Two nodes that capture
+//     one camera have the same access units at instants that differ, since each puts them on its own clock: a random access
+//     point that the hub has already says by how much;
 //   - else with a random access point that is later than all that was written.
 //
 // Of two writers with ranks, one takes over from the other, while that goes on, only if it has the better rank and tracks of
@@ -63,6 +65,7 @@ type Writer struct {
 	held    []*codecs.AccessUnit
 	point   *codecs.AccessUnit
 	differs bool // the active writer had other access units at the same instants
+	vain    bool // it has waited, and the active writer did not bring the same access units
 }
 
 // A WriterConfig says what kind of writer one is. The zero config is of one that may always take over.
@@ -88,7 +91,7 @@ func (w *Writer) SetTracks(tracks codecs.Tracks) {
 	defer w.h.mu.Unlock()
 	w.tracks = tracks
 	w.forget()
-	w.differs = false
+	w.differs, w.vain = false, false
 	if w.active {
 		w.h.adopt(tracks)
 	}
@@ -128,7 +131,7 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 func (w *Writer) Rejoin() (newest int64, ok bool) {
 	w.h.mu.Lock()
 	defer w.h.mu.Unlock()
-	w.active, w.shift, w.differs = false, 0, false
+	w.active, w.shift, w.differs, w.vain = false, 0, false, false
 	w.forget()
 	return w.h.newestDTS()
 }
@@ -196,17 +199,20 @@ func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 	if !au.RandomAccess || video >= 0 && au.Track != video {
 		return false
 	}
+	if shift, ok := w.aligned(au); ok {
+		w.activate(shift, false)
+		return false
+	}
 	newest, some := h.newestDTS()
+	equal := some && h.gen.tracks.Equal(w.tracks)
 	switch {
 	case !some:
 		w.activate(0, false)
+	case equal && video >= 0 && h.writer != nil && h.writer != w && !w.vain && !w.cfg.Loose && newest-au.DTS <= farBehind:
+		w.hold(au)
+		w.point = au
+		return false
 	case au.DTS > newest:
-		equal := h.gen.tracks.Equal(w.tracks)
-		if equal && video >= 0 && h.writer != nil && h.writer != w && !w.differs && !w.cfg.Loose {
-			w.hold(au)
-			w.point = au
-			return false
-		}
 		w.activate(0, w.cfg.Loose || !equal)
 	case w.cfg.Loose, newest-au.DTS > farBehind:
 		w.activate(newest-au.DTS+codecs.ClockRate/25, true)
@@ -224,16 +230,44 @@ func (w *Writer) takeOver(au *codecs.AccessUnit) (put bool) {
 func (w *Writer) waitAtPoint(au *codecs.AccessUnit) bool {
 	w.hold(au)
 	h := w.h
+	for _, held := range w.held {
+		if shift, ok := w.aligned(held); ok {
+			w.activate(shift, false)
+			return true
+		}
+	}
 	newest, _ := h.newestDTS()
+	waited := h.writer == nil || au.DTS-w.point.DTS >= spliceRange || len(w.held) == maxHeld
 	switch {
-	case slices.ContainsFunc(w.held, w.matches), h.writer == nil, au.DTS-w.point.DTS >= spliceRange, len(w.held) == maxHeld:
+	case slices.ContainsFunc(w.held, w.matches), waited && w.point.DTS > newest:
 		w.activate(0, false)
-	case newest >= w.point.DTS: // the active writer has passed it
+	case waited: // the active writer has passed it
 		w.forget()
-		w.differs = true
+		w.vain = true
 		return false
 	}
 	return true
+}
+
+// aligned finds the access unit of a random access point among those that the hub has, at whatever instant it stands there,
+// and gives the difference. Of several that are the same it takes the nearest. The caller holds mu.
+func (w *Writer) aligned(au *codecs.AccessUnit) (shift int64, ok bool) {
+	h, video := w.h, w.tracks.Video()
+	if w.cfg.Loose || video < 0 || au.Track != video || !au.RandomAccess || h.gen == nil || !h.gen.tracks.Equal(w.tracks) {
+		return 0, false
+	}
+	for seq := h.head - 1; seq >= h.tail.Load(); seq-- {
+		u := h.at(seq)
+		if u == nil || u.gen != h.gen {
+			break
+		}
+		by := u.DTS - au.DTS
+		near := by < farBehind && -by < farBehind && (!ok || max(by, -by) < max(shift, -shift))
+		if near && u.Track == video && u.RandomAccess && bytes.Equal(u.Payload, au.Payload) {
+			shift, ok = by, true
+		}
+	}
+	return shift, ok
 }
 
 // matches says whether au is among the newest video access units of the hub, and all that the writer brought before it,

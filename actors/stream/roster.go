@@ -17,7 +17,7 @@ const (
 	forsaken = 2 * time.Minute
 
 	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
-	handover = 10 * time.Second
+	handover = 3 * time.Second
 
 	// packLinger is how long segments of an external stream are made after they were last asked for: longer than any
 	// player waits before it asks for the next playlist.

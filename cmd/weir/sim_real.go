@@ -107,7 +107,7 @@ func (c *SimRealCmd) one(ctx context.Context, std stdio, s *sim.Scenario, progra
 	return real.Run(ctx, s, real.Options{Program: program, Dir: dir, Seeds: c.Seeds, Tell: tell})
 }
 
-const realHead = "| scenario | gaps: predicted | real | owners | longest silence of a viewer | out of order |\n|---|---|---|---|---|---|\n"
+const realHead = "| scenario | gaps: predicted | real | two owners: predicted | real | sequence of owners |\n|---|---|---|---|---|---|\n"
 
 // An event of a report is the gaps of several streams that begin together.
 type realEvent struct {
@@ -142,41 +142,46 @@ func spanOf(low, high time.Duration) string {
 	return fmt.Sprintf("%.2f–%.2f s", low.Seconds(), high.Seconds())
 }
 
-// realRow is a report as a line of a Markdown table. The gaps of the cold start are left out.
-func realRow(r *real.Report) string {
-	var predicted, got []string
-	for _, e := range realEvents(r.Gaps) {
-		if e.cause == sim.GapStart {
-			continue
+// realSpans are the events of gaps, predicted and real, on a line each. Those of the cold start are left out.
+func realSpans(gaps []real.Gap) (predicted, got string) {
+	var want, was []string
+	for _, e := range realEvents(gaps) {
+		if e.cause != sim.GapStart {
+			want, was = append(want, spanOf(e.min, e.max)), append(was, spanOf(e.low, e.top))
 		}
-		predicted, got = append(predicted, spanOf(e.min, e.max)), append(got, spanOf(e.low, e.top))
 	}
-	if predicted == nil {
-		predicted, got = []string{"none"}, []string{"none"}
+	if want == nil {
+		return "none", "none"
 	}
+	return strings.Join(want, ", "), strings.Join(was, ", ")
+}
+
+// realRow is a report as a line of a Markdown table.
+func realRow(r *real.Report) string {
 	owners := "as predicted"
 	if slices.ContainsFunc(r.Owners, func(o real.Owners) bool { return o.Wrong }) {
 		owners = "**not** as predicted"
 	}
-	var longest time.Duration
-	back := 0
-	for _, v := range r.Viewers {
-		longest, back = max(longest, v.Longest), back+v.Back
-	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %.2f s | %d |\n", strings.ReplaceAll(r.Scenario, "_", " "), strings.Join(predicted, ", "),
-		strings.Join(got, ", "), owners, longest.Seconds(), back)
+	gaps, realGaps := realSpans(r.Gaps)
+	twice, realTwice := realSpans(r.Twice)
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", strings.ReplaceAll(r.Scenario, "_", " "), gaps, realGaps, twice, realTwice, owners)
 }
 
 // realText is a report for people.
 func realText(r *real.Report) string {
 	var b strings.Builder
-	rows := [][]string{{"gap at", "streams", "cause", "predicted", "real", ""}}
-	for _, e := range realEvents(r.Gaps) {
-		verdict := "ok"
-		if e.wrong {
-			verdict = "not as predicted"
+	rows := [][]string{{"at", "", "streams", "cause", "predicted", "real", ""}}
+	for _, kind := range []struct {
+		what string
+		list []real.Gap
+	}{{"gap", r.Gaps}, {"two owners", r.Twice}} {
+		for _, e := range realEvents(kind.list) {
+			verdict := "ok"
+			if e.wrong {
+				verdict = "not as predicted"
+			}
+			rows = append(rows, []string{millis(e.at), kind.what, fmt.Sprint(e.streams), e.cause.String(), spanOf(e.min, e.max), spanOf(e.low, e.top), verdict})
 		}
-		rows = append(rows, []string{millis(e.at), fmt.Sprint(e.streams), e.cause.String(), spanOf(e.min, e.max), spanOf(e.low, e.top), verdict})
 	}
 	b.WriteString(table(rows))
 	rows = [][]string{{"viewer", "at", "pictures", "longest silence", "from", "missing", "out of order", "connections"}}

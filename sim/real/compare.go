@@ -24,6 +24,7 @@ type Report struct {
 	Scenario string
 	End      time.Duration
 	Gaps     []Gap // by their beginnings
+	Twice    []Gap // times with two owners, likewise
 	Owners   []Owners
 	Viewers  []ViewerReport
 	Journals int           // how many events of journals were replayed, all with the same effects
@@ -31,14 +32,13 @@ type Report struct {
 	Wrong    []string      // what was not as predicted, a sentence each
 }
 
-// A Gap is a time without media of one stream, as predicted and as it was. Zero is no gap.
+// A Gap is a time without media of one stream, or with two nodes that captured it, as predicted and as it was. Zero is none.
 type Gap struct {
 	Stream     string
 	At         time.Duration
 	Cause      sim.GapCause
 	Min, Max   time.Duration // over the runs of the simulator
 	Real       time.Duration
-	Open       bool // it lasted to the end
 	Unexpected bool
 }
 
@@ -200,9 +200,13 @@ func (r *Report) compare(g *group, real truth, seeds uint64) {
 	work.Wait()
 	for _, stream := range g.clustered() {
 		r.compareOwners(stream, real, runs)
-		r.compareGaps(stream, real, runs)
+		r.Gaps = append(r.Gaps, r.compareTimes(stream, "nobody captured it", real.gaps, each(runs, func(run *sim.Result) []sim.Gap { return run.Gaps }))...)
+		r.Twice = append(r.Twice, r.compareTimes(stream, "two nodes captured it", overlaps(stream, real.holds, r.End),
+			each(runs, func(run *sim.Result) []sim.Gap { return overlaps(stream, run.Holds, r.End) }))...)
 	}
-	slices.SortStableFunc(r.Gaps, func(a, b Gap) int { return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Stream, b.Stream)) })
+	for _, list := range [][]Gap{r.Gaps, r.Twice} {
+		slices.SortStableFunc(list, func(a, b Gap) int { return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Stream, b.Stream)) })
+	}
 }
 
 // sequence are the nodes that delivered a stream in the order in which they began.
@@ -235,8 +239,37 @@ func (r *Report) compareOwners(stream string, real truth, runs []*sim.Result) {
 // near is how far the beginnings of gaps may lie apart that count as the same.
 const near = 1500 * time.Millisecond
 
-// compareGaps finds, for each gap of a stream in the runs of the simulator and in the real one, the others that mean the same.
-func (r *Report) compareGaps(stream string, real truth, runs []*sim.Result) {
+// each is what of makes of every run.
+func each(runs []*sim.Result, of func(*sim.Result) []sim.Gap) (list [][]sim.Gap) {
+	for _, r := range runs {
+		list = append(list, of(r))
+	}
+	return list
+}
+
+// overlaps are the times in which two nodes or more had a stream, one that stood still included.
+func overlaps(stream string, holds []sim.Hold, end time.Duration) (list []sim.Gap) {
+	var some, many spans
+	for _, h := range holds {
+		if h.Stream != stream || h.Up < 0 {
+			continue
+		}
+		to := h.To
+		if to < 0 {
+			to = end
+		}
+		one := joined([]span{{h.Up, to}})
+		many = many.or(some.and(one))
+		some = some.or(one)
+	}
+	for _, s := range many {
+		list = append(list, sim.Gap{Stream: stream, From: s.from, To: s.to})
+	}
+	return list
+}
+
+// compareTimes finds, for each time of a kind in the runs of the simulator and in the real one, the others that mean the same.
+func (r *Report) compareTimes(stream, what string, real []sim.Gap, runs [][]sim.Gap) (out []Gap) {
 	type found struct {
 		sim.Gap
 		run int // -1: the real one
@@ -249,9 +282,9 @@ func (r *Report) compareGaps(stream string, real truth, runs []*sim.Result) {
 			}
 		}
 	}
-	add(-1, real.gaps)
-	for i, run := range runs {
-		add(i, run.Gaps)
+	add(-1, real)
+	for i, gaps := range runs {
+		add(i, gaps)
 	}
 	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(a.From, b.From) })
 	for len(all) > 0 {
@@ -264,7 +297,6 @@ func (r *Report) compareGaps(stream string, real truth, runs []*sim.Result) {
 		for _, f := range all[:n] {
 			if f.run < 0 {
 				g.Real += f.To - f.From
-				g.Open = g.Open || f.To >= r.End-time.Millisecond
 				continue
 			}
 			sums[f.run] += f.To - f.From
@@ -272,14 +304,14 @@ func (r *Report) compareGaps(stream string, real truth, runs []*sim.Result) {
 		}
 		all = all[n:]
 		g.Min, g.Max = slices.Min(sums), slices.Max(sums)
-		least, most := g.Min-slackBelow, g.Max+slackAbove+r.Pause
-		if g.Real < least || g.Real > most {
+		if least, most := g.Min-slackBelow-r.Pause, g.Max+slackAbove+r.Pause; g.Real < least || g.Real > most {
 			g.Unexpected = true
-			r.Wrong = append(r.Wrong, fmt.Sprintf("%s at %v: a gap of %v, predicted was %v to %v", stream, g.At.Round(time.Millisecond),
+			r.Wrong = append(r.Wrong, fmt.Sprintf("%s at %v: %s for %v, predicted was %v to %v", stream, g.At.Round(time.Millisecond), what,
 				g.Real.Round(time.Millisecond), g.Min.Round(time.Millisecond), g.Max.Round(time.Millisecond)))
 		}
-		r.Gaps = append(r.Gaps, g)
+		out = append(out, g)
 	}
+	return out
 }
 
 // viewerReports are what the viewers saw until an instant.
