@@ -753,3 +753,23 @@ func TestManyViewersAndInputsAtOnce(t *testing.T) {
 	h.Close()
 	wg.Wait()
 }
+
+// A camera that two nodes capture: the hub of the one that takes over has the other's pictures from a relay.
+func TestLooseInputGoesOnWhereItHasTheSamePictures(t *testing.T) {
+	for _, by := range []int64{-30 * picture, -1234, 0, 7, 20 * picture} {
+		synctest.Test(t, func(t *testing.T) {
+			h := hub.New("a", hub.Config{})
+			first, second := h.NewWriter(hub.WriterConfig{}), h.NewWriter(hub.WriterConfig{Rank: 1, Loose: true})
+			first.SetTracks(codecs.Tracks{video})
+			second.SetTracks(codecs.Tracks{video})
+			write(t, first, pictures(0, 0, 0)...)
+			f := h.Units()
+			defer f.Close()
+			write(t, first, pictures(1, 24, 0)...)
+			write(t, second, moved(18, 27, by)...)
+			if got, want := drain(t, f), dtsOf(pictures(0, 27, 0)); !slices.Equal(got, want) {
+				t.Errorf("%d later: viewer got %v, want %v", by, got, want)
+			}
+		})
+	}
+}

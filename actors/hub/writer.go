@@ -29,6 +29,10 @@ const farBehind = 15 * codecs.ClockRate
 // never stands for the DTS of a track that has had no access unit yet.
 const never = math.MinInt64
 
+// alignRange is the largest difference between the timelines of two nodes that capture one camera: their clocks differ by
+// less, and so do the pictures with which a camera begins. A clip that is played again and again repeats itself later.
+const alignRange = 5 * codecs.ClockRate
+
 // maxHeld bounds the access units that are kept while a writer waits for its turn.
 const maxHeld = 256
 
@@ -73,8 +77,8 @@ type WriterConfig struct {
 	// Rank orders the inputs of a stream, 1 first. Zero is no rank: such a writer takes over from all, and all from it.
 	Rank int
 
-	// Loose says that the writer's timeline is only roughly that of the others, by the same wall clock. It is shifted to
-	// follow on what was written; the hub does not wait for the timelines to meet.
+	// Loose says that the writer's timeline is only roughly that of the others, by the same wall clock. Unless it has the same
+	// pictures as the hub, it is shifted to follow on what was written; the hub does not wait for the timelines to meet.
 	Loose bool
 
 	// Taken, if not nil, is called once, when the writer takes over, with the hub's lock held: it may send a message,
@@ -253,16 +257,16 @@ func (w *Writer) waitAtPoint(au *codecs.AccessUnit) bool {
 // and gives the difference. Of several that are the same it takes the nearest. The caller holds mu.
 func (w *Writer) aligned(au *codecs.AccessUnit) (shift int64, ok bool) {
 	h, video := w.h, w.tracks.Video()
-	if w.cfg.Loose || video < 0 || au.Track != video || !au.RandomAccess || h.gen == nil || !h.gen.tracks.Equal(w.tracks) {
+	if video < 0 || au.Track != video || !au.RandomAccess || h.gen == nil || !h.gen.tracks.Equal(w.tracks) {
 		return 0, false
 	}
 	for seq := h.head - 1; seq >= h.tail.Load(); seq-- {
 		u := h.at(seq)
-		if u == nil || u.gen != h.gen {
+		if u == nil || u.gen != h.gen || h.last[video]-u.DTS > alignRange {
 			break
 		}
 		by := u.DTS - au.DTS
-		near := by < farBehind && -by < farBehind && (!ok || max(by, -by) < max(shift, -shift))
+		near := by < alignRange && -by < alignRange && (!ok || max(by, -by) < max(shift, -shift))
 		if near && u.Track == video && u.RandomAccess && bytes.Equal(u.Payload, au.Payload) {
 			shift, ok = by, true
 		}

@@ -15,7 +15,7 @@ const (
 
 	// reclaimAfter is how long a stream whose segments have been handed over may stay captured here before they are made
 	// here again: the new owner has gone, or never made any.
-	reclaimAfter = handover
+	reclaimAfter = 10 * time.Second
 )
 
 // segments is the state of handing the making of segments over from one node to another.
