@@ -87,7 +87,7 @@ func (o *Oracle) replace() {
 	var list []Stream
 	var at []int
 	for _, x := range o.nodes[0].file.Streams {
-		if x.kept() {
+		if x.placed() {
 			if i := o.indexOf(x.Pin); i >= 0 {
 				x.Pin = o.nodes[i].file.Name
 			}
@@ -127,7 +127,9 @@ func (o *Oracle) Began(now time.Duration, node, stream string) {
 		return
 	}
 	c.on, c.up, c.began = true, Never, now
-	o.starts(s, o.index[node])
+	if !c.leftOut {
+		o.starts(s, o.index[node])
+	}
 }
 
 // Delivered tells that the first access unit of a capture has come.

@@ -70,9 +70,12 @@ type Stream struct {
 	Disabled  bool
 }
 
+// placed says whether the stream has a home.
+func (s *Stream) placed() bool { return s.Clustered && !s.Published && !s.Disabled }
+
 // kept says whether the group always captures the stream, at one node.
 func (s *Stream) kept() bool {
-	return s.Clustered && !s.Published && !s.OnDemand && !s.Disabled
+	return s.placed() && !s.OnDemand
 }
 
 // A Judgment is a violation that the oracle found.

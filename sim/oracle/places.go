@@ -16,7 +16,7 @@ func (o *Oracle) judgePlace(s *stream) {
 			s.captures[k].home = obligation{}
 		}
 	}
-	if home < 0 || pin < 0 && o.edits > 0 { // an edit moves no stream that runs, unless to a pin
+	if home < 0 || s.captures[home].leftOut || pin < 0 && o.edits > 0 { // an edit moves no stream that runs, unless to a pin
 		return
 	}
 	c := &s.captures[home]
@@ -67,7 +67,7 @@ func (o *Oracle) starts(s *stream, x int) {
 		c.starts = c.starts[:15]
 	}
 	c.starts = append(c.starts, o.now)
-	if !c.shared || s.published || !o.clear {
+	if !o.clear {
 		return
 	}
 	if o.lostOne(x) {
