@@ -71,3 +71,29 @@ func TestNobodyGetsMoreThanItHasRoomForWhileAnotherHasSome(t *testing.T) {
 		}
 	}
 }
+
+func TestHomeGetsBackOnlyAsManyStreamsAsItHasRoomFor(t *testing.T) {
+	p := NewPlan(streams(12), names("n%d", 2))
+	live, room := filled(2, true), []int{2, math.MaxInt}
+	if got := loads(p, p.Within(live, slices.Repeat([]int{1}, 12), room, nil))[0]; got != 2 {
+		t.Errorf("node 0, which has room for 2, gets %d of its streams back", got)
+	}
+}
+
+func TestPinnedStreamsGetRoomBeforeOthers(t *testing.T) {
+	list := streams(12)
+	list[11].Pin = "n1"
+	p := NewPlan(list, names("n%d", 2))
+	to := p.Within(filled(2, true), unclaimed(12), []int{1, math.MaxInt}, nil)
+	if to[11] != 0 || loads(p, to)[0] != 1 {
+		t.Errorf("node 0, which has room for 1, gets %v, want the stream that is pinned to it alone", to)
+	}
+}
+
+func TestStreamsGivenToFullNodesAreCounted(t *testing.T) {
+	p := NewPlan(streams(12), names("n%d", 2))
+	to := p.Within(filled(2, true), unclaimed(12), []int{0, 1}, nil)
+	if p.Over() != 11 || loads(p, to)[0] != 6 {
+		t.Errorf("with room for 1 of 12 streams %d are counted, and node 0 gets %d, want 11 and half of all", p.Over(), loads(p, to)[0])
+	}
+}

@@ -484,3 +484,49 @@ func BenchmarkSpill(b *testing.B) {
 		p.Spill(live, claimed, dst)
 	}
 }
+
+func TestRestrictionThatRestrictsNothingChangesNothing(t *testing.T) {
+	for n := 2; n < 7; n++ {
+		list := streams(17)
+		free := NewPlan(list, names("n%d", n))
+		restricted := slices.Clone(list)
+		for i := range restricted {
+			restricted[i].On = NewSet(n)
+			for k := range n {
+				restricted[i].On.Add(k)
+			}
+		}
+		p := NewPlan(restricted, names("n%d", n))
+		for i, s := range list {
+			if p.Home(i) != free.Home(i) {
+				t.Errorf("%d nodes: home of %s = %d where every node's file has it, want %d as without restrictions", n, s.Name, p.Home(i), free.Home(i))
+			}
+		}
+	}
+}
+
+func TestOrphanGoesToTheLeastLoadedWhereAllHaveTheirShare(t *testing.T) {
+	on := func(nodes ...int) Set {
+		s := NewSet(4)
+		for _, k := range nodes {
+			s.Add(k)
+		}
+		return s
+	}
+	list := streams(10) // node 2 lives and may have none
+	for i := range list {
+		switch {
+		case i < 5:
+			list[i].On = on(0)
+		case i < 8:
+			list[i].On = on(1)
+		default:
+			list[i].On, list[i].Pin = on(0, 1, 3), "n4"
+		}
+	}
+	p := NewPlan(list, names("n%d", 4))
+	to := p.Spill([]bool{true, true, true, false}, unclaimed(10), nil)
+	if to[8] != 1 || to[9] != 1 {
+		t.Errorf("the orphans go to %v, want both at node 1, which has fewer streams than node 0", to[8:])
+	}
+}
