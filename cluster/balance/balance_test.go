@@ -488,3 +488,45 @@ func BenchmarkChoose(b *testing.B) {
 		lb.Choose(Instant(i)*Second/10_000, servers, Request{Session: uint64(i)})
 	}
 }
+
+func TestReloadWithAnotherModeForgetsTheFiguresOfTheOldOne(t *testing.T) {
+	servers := ready(4)
+	for i := range servers {
+		servers[i].Clients, servers[i].Streams, servers[i].Measured = 100, 5, 1
+	}
+	old := New(four(Streams))
+	for i := range 8 {
+		old.Choose(1, servers, Request{Session: uint64(i)})
+	}
+	b := New(four(Clients))
+	b.Adopt(old)
+	for i := range servers {
+		servers[i].Measured = 2 // nobody has come since
+	}
+	list, _ := b.Report(2, servers)
+	pending := 0
+	for _, r := range list {
+		pending += r.InFlight
+	}
+	if pending != 8 {
+		t.Errorf("of 8 clients who are on their way %d count after a change of mode, want 8", pending)
+	}
+}
+
+func TestClientWhoHasNotComeByTheHorizonIsForgotten(t *testing.T) {
+	b, servers := New(four(Clients)), ready(4)
+	b.Choose(Second, servers, Request{})
+	for _, tt := range []struct {
+		at   Instant
+		want int
+	}{{Second + horizon - 1, 1}, {Second + horizon, 0}} {
+		list, _ := b.Report(tt.at, servers)
+		got := 0
+		for _, r := range list {
+			got += r.InFlight
+		}
+		if got != tt.want {
+			t.Errorf("at %d s, with figures from before the choice, %d clients are on their way, want %d", tt.at/Second, got, tt.want)
+		}
+	}
+}

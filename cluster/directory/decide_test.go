@@ -302,3 +302,28 @@ func TestOwnerIsToldToOtherServersOnlyWhereItIsCertain(t *testing.T) {
 		}
 	}
 }
+
+func TestWaitingForAPublisherIsVainOnlyWhereEveryPeerHasAnswered(t *testing.T) {
+	for _, warm := range []bool{true, false} {
+		v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) {
+			v.Warm, v.Streams["cam"] = warm, directory.Stream{Configured: true, Waiting: true}
+		})
+		if got := v.Decide(ask(protocols.TS, "/cam/mpegts")); got.Kind != directory.Hold || got.Vain != warm {
+			t.Errorf("warm %v: Decide = %+v, want to hold, vain %v", warm, got, warm)
+		}
+	}
+}
+
+func TestRelayEndsOnceTheStreamRunsHere(t *testing.T) {
+	for _, tt := range []struct {
+		running bool
+		want    string
+	}{{true, ""}, {false, "p"}} {
+		v := view(t, "http://cdn.example.com", directory.Policy{}, func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Here: true, Running: tt.running, Owner: "p", OwnerRunning: true}
+		})
+		if peer, _ := v.Upstream("cam"); peer != tt.want {
+			t.Errorf("a stream that a peer runs, and this node too (media: %v), is relayed from %q, want %q", tt.running, peer, tt.want)
+		}
+	}
+}

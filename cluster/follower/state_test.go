@@ -142,3 +142,75 @@ func TestServerIsAskedAgainAndAgain(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+func TestStateThatWasHandedOutDoesNotChange(t *testing.T) {
+	r := replica{}
+	r.take(&control.State{Instance: "i", Seq: 1, Version: 1, Claims: claims([]string{"a", "b"})}, 0, 0)
+	before := r.state
+	r.take(&control.State{Instance: "i", Seq: 2, Version: 2, Base: 1, Claims: claims([]string{"c"}), Gone: []string{"a"}}, 0, 0)
+	if !before.Runs("a") || before.Runs("c") {
+		t.Errorf("a state that was handed out has the claims %v after a later answer, want those of a and b", before.Claims)
+	}
+}
+
+// silent answers no fetch.
+type silent struct{}
+
+func (silent) Fetch(act.Env, *actor.PID, control.Fetch) {}
+
+func TestServerThatHasNeverAnsweredIsToldToBeDeadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := act.NewSystem(nil)
+		f := &teller{}
+		var lost int
+		env := act.NewReal(sys, func(e act.Event) {
+			if e.Kind == "server_lost" {
+				lost++
+			}
+		})
+		pid, err := sys.Root.SpawnNamed(External(env, ExternalConfig{
+			Config: Config{Entry: "edge:80", Fetcher: silent{}}, Kind: "server", Every: 2 * time.Second, Stale: 10 * time.Second, Changed: f.publish,
+		}), "server")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(f.told) != 1 || f.told[0].Met || lost != 1 {
+			t.Errorf("told %+v and %d events, want one of each: the server is dead", f.told, lost)
+		}
+		_ = sys.Root.StopFuture(pid).Wait()
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestFailureIsToldAgainAfterAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := act.NewSystem(nil)
+		f := &teller{send: func(to *actor.PID, m any) { sys.Root.Send(to, m) }}
+		var failures int
+		env := act.NewReal(sys, func(e act.Event) {
+			if e.Kind == "server_failed" {
+				failures++
+			}
+		})
+		pid, err := sys.Root.SpawnNamed(External(env, ExternalConfig{
+			Config: Config{Entry: "edge:80", Fetcher: f}, Kind: "server", Every: 2 * time.Second, Stale: time.Hour, Changed: f.publish,
+		}), "server")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want := 1; want <= 2; want++ {
+			f.fail(errors.New("no route"))
+			time.Sleep(10 * time.Second)
+			f.fail(nil)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if failures != want {
+				t.Errorf("%d events tell of failures, want %d: one for each row of them", failures, want)
+			}
+		}
+		_ = sys.Root.StopFuture(pid).Wait()
+		time.Sleep(time.Hour)
+	})
+}

@@ -2,13 +2,17 @@ package router
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"weir/actors/session"
 	"weir/cluster/control"
 	"weir/cluster/directory"
+	"weir/cluster/srs"
 	"weir/protocols"
 	"weir/protocols/listen"
 )
@@ -82,5 +86,23 @@ func TestOnDemandStreamsAreWantedByThoseWhoWatchAndWait(t *testing.T) {
 	enough()
 	if got := f.Wanted(v, nil); len(got) > 0 {
 		t.Errorf("wanted %q after the last request", got)
+	}
+}
+
+func TestNameIsGivenBackWhereACoworkerHasIt(t *testing.T) {
+	coworker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"code":0,"data":{"origin":{"ip":"10.0.0.9","port":19350}}}`))
+	}))
+	defer coworker.Close()
+	f := newFake(directory.Stream{Configured: true}, srs.Vhost{
+		Name: srs.DefaultVhost, OriginCluster: true, Coworkers: []string{strings.TrimPrefix(coworker.URL, "http://")},
+	})
+	q := ask(protocols.RTMP, "/live/cam")
+	q.Streams, q.App, q.Name = []string{"live/cam", "cam"}, "live", "cam"
+	if _, err := f.Publish(t.Context(), q); !errors.Is(err, listen.ErrBusy) {
+		t.Errorf("Publish: error = %v, want %v", err, listen.ErrBusy)
+	}
+	if want := []string{"claim cam", "unclaim cam"}; !slices.Equal(f.told, want) {
+		t.Errorf("told %q, want %q", f.told, want)
 	}
 }

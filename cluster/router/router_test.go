@@ -47,7 +47,9 @@ func newFake(s directory.Stream, vhosts ...srs.Vhost) *fake {
 	i, _, _ := newInstances()
 	f.Router = New(Config{
 		Directory: f.dir, Registry: stream.NewRegistry(), Instances: i, Hooks: &f.hooks, Log: log,
-		SRS:      srs.New(srs.Config{Vhosts: vhosts, Node: func() string { return "n" }, Log: log}),
+		SRS:      srs.New(srs.Config{
+			Vhosts: vhosts, Node: func() string { return "n" }, Instance: "i", Own: func(string, string) bool { return false }, Log: log,
+		}),
 		Streams:  f.streams,
 		Hold:     func() time.Duration { return hold },
 		Reserved: i.Reserved,
@@ -239,6 +241,27 @@ func TestViewerIsHeldUntilTheAnswerIsSettled(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestViewerOfAStreamThatEndsBeforeItsMediaGetsTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here := directory.Stream{Here: true, Running: true}
+		f := newFake(here)
+		ended, _ := running()
+		f.live = ended
+		go func() {
+			time.Sleep(time.Second)
+			ended.Hub.Close()
+			live, media := running()
+			media()
+			f.live = live
+			f.know(here)
+		}()
+		began := time.Now()
+		if got := f.Play(t.Context(), ask(protocols.TS, "/cam/mpegts")); got.Verdict != listen.Serve || time.Since(began) != time.Second {
+			t.Errorf("Play = %+v after %v, want to be served after a second", got, time.Since(began))
+		}
+	})
 }
 
 func TestStreamThatNoFileHasIsNotFound(t *testing.T) {

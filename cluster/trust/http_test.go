@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 var (
@@ -443,6 +444,45 @@ func TestWarningsAreBounded(t *testing.T) {
 	}
 	if !w.due(netip.MustParseAddr("192.0.2.1"), warnEvery) || !w.due(netip.MustParseAddr("10.0.0.1"), warnEvery) {
 		t.Error("silent after a minute")
+	}
+}
+
+func TestAddressIsWarnedOfAgainAfterAMinute(t *testing.T) {
+	var w warnings
+	addr := netip.MustParseAddr("192.0.2.1")
+	for _, tt := range []struct {
+		at   time.Duration
+		want bool
+	}{{0, true}, {warnEvery - 1, false}, {warnEvery, true}, {2*warnEvery - 1, false}} {
+		if got := w.due(addr, tt.at); got != tt.want {
+			t.Errorf("at %v a warning is due: %v, want %v", tt.at, got, tt.want)
+		}
+	}
+}
+
+func TestNoncesFromBeforeAStaleOneAreNotTried(t *testing.T) {
+	w := &wire{}
+	tr := testKey.Transport(w).(*transport)
+	url := serve(t, testKey.Handler(&echo{}, Options{}))
+	for i := range poolNonces {
+		tr.pool.put(url, nonce{byte(i)}) // of an earlier life of the answerer
+	}
+	for range 2 {
+		if _, _, err := ask(t, &http.Client{Transport: tr}, "GET", url, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := w.statuses(), "401stale 200 200"; got != want {
+		t.Errorf("on the wire: %s, want %s", got, want)
+	}
+}
+
+func TestProvedReplyWithoutANonceProvesNothing(t *testing.T) {
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		signer{keys: testKey, next: b32}.reply(w, 200, []byte("{}"))
+	}))
+	if _, _, err := ask(t, &http.Client{Transport: testKey.Transport(nil)}, "GET", url, ""); !errors.Is(err, ErrUnproven) {
+		t.Errorf("error = %v, want %v", err, ErrUnproven)
 	}
 }
 

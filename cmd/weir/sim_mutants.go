@@ -145,6 +145,9 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 	if err := trial.Baseline(ctx); err != nil {
 		return nil, err
 	}
+	for _, name := range trial.Except {
+		bar.tell("left out, because it violates something without a fault: " + name)
+	}
 	jobs := c.Jobs
 	if jobs <= 0 {
 		jobs = runtime.GOMAXPROCS(0)

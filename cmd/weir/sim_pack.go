@@ -2,16 +2,20 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strings"
 
 	"weir/sim/mutants"
 )
 
 // SimPackCmd is `weir sim pack`.
 type SimPackCmd struct {
-	Scenarios string `placeholder:"DIR" help:"Folder of scenarios to run beside those that are part of the program."`
-	Seeds     uint64 `default:"20" placeholder:"N" help:"Number of seeds of the swarm. Default ${default}."`
-	Jobs      int    `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
-	JSON      bool   `name:"json" help:"Print JSON."`
+	Scenarios string   `placeholder:"DIR" help:"Folder of scenarios to run beside those that are part of the program."`
+	Seeds     uint64   `default:"20" placeholder:"N" help:"Number of seeds of the swarm. Default ${default}."`
+	Jobs      int      `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
+	Keep      bool     `name:"keep-going" help:"Go on after the first violation."`
+	Except    []string `sep:"none" placeholder:"RUN" help:"A run to leave out, by the name under which it is printed. Can be given several times."`
+	JSON      bool     `name:"json" help:"Print JSON."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -26,12 +30,12 @@ with actors. The first violation ends it. A fault that is planted into the sourc
 Exit codes: 0 everything held; 1 something did not; 2 the scenarios cannot be read.`
 }
 
-// A packReport is the result of the pack in the form in which it is printed as JSON.
+// A packReport is a run that violated something, in the form in which it is printed as JSON.
 type packReport struct {
-	Swarm     bool             `json:"swarm"`
-	Run       int              `json:"run"`
-	Scenario  string           `json:"scenario"`
-	Violation *violationReport `json:"violation,omitempty"`
+	Swarm     bool            `json:"swarm"`
+	Run       int             `json:"run"` // counted from 1, among the scenarios or among the groups that were drawn
+	Name      string          `json:"name"`
+	Violation violationReport `json:"violation"`
 }
 
 // Run runs the pack.
@@ -40,20 +44,26 @@ func (c *SimPackCmd) Run(std stdio) error {
 	if err != nil {
 		return &exitError{exitUnknown, err}
 	}
-	found := suite.Run(c.Jobs)
-	rep := packReport{}
-	text := fmt.Sprintf("ok  %d scenarios and %d groups drawn at random\n", len(suite.Scenarios), 2*c.Seeds)
-	if found != nil {
-		v := reportOf(found.Violation)
-		rep = packReport{found.Swarm, found.Run, found.Name, &v}
-		text = fmt.Sprintf("violation  %s: %s at %s: %s\n", found.Name, found.Violation.Invariant, found.Violation.At, found.Violation.Text)
-	}
+	found := suite.Run(c.Jobs, c.Keep, c.Except)
 	if c.JSON {
-		err = writeJSON(std.out, rep)
-	} else if _, werr := fmt.Fprint(std.out, text); werr != nil {
-		err = fmt.Errorf("printing what the pack has found: %w", werr)
+		list := []packReport{}
+		for _, f := range found {
+			list = append(list, packReport{f.Swarm, f.Run, f.Name, reportOf(f.Violation)})
+		}
+		err = writeJSON(std.out, list)
+	} else {
+		var b strings.Builder
+		for _, f := range found {
+			fmt.Fprintf(&b, "violation  %s: %s at %s: %s\n", f.Name, f.Violation.Invariant, f.Violation.At, f.Violation.Text)
+		}
+		if len(found) == 0 {
+			fmt.Fprintf(&b, "ok  %d scenarios and %d groups drawn at random\n", len(suite.Scenarios), 2*c.Seeds)
+		}
+		if _, werr := io.WriteString(std.out, b.String()); werr != nil {
+			err = fmt.Errorf("printing what the pack has found: %w", werr)
+		}
 	}
-	if err == nil && found != nil {
+	if err == nil && len(found) > 0 {
 		err = &exitError{code: exitViolation}
 	}
 	return err

@@ -109,7 +109,7 @@ func NewSuite(library string, seeds uint64) (*Suite, error) {
 	return s, nil
 }
 
-// A Found is the first violation of a suite.
+// A Found is a run of a suite that violated something.
 type Found struct {
 	Swarm     bool   // drawn at random; else a scenario
 	Run       int    // counted from 1, among the scenarios or among the groups that were drawn
@@ -117,8 +117,8 @@ type Found struct {
 	Violation sim.Violation
 }
 
-// Run runs the scenarios, then the swarm, until something is violated; nil if nothing is.
-func (s *Suite) Run(workers int) *Found {
+// Run runs the scenarios, then the swarm, until something is violated, or with all to the end. Runs of these names are left out.
+func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
 	for _, part := range []struct {
 		swarm bool
 		runs  uint64
@@ -127,29 +127,34 @@ func (s *Suite) Run(workers int) *Found {
 		{false, uint64(len(s.Scenarios)), func(i uint64) *sim.Scenario { return s.Scenarios[i] }},
 		{true, 2 * s.Seeds, drawn},
 	} {
-		failed := -1
-		r := sim.Sweep(sim.SweepOptions{Seeds: part.runs, Workers: workers, Progress: func(r *sim.SweepResult) bool {
-			if r.Failed > 0 && failed < 0 {
-				failed = r.Runs
+		var list []*sim.Scenario
+		for i := range part.runs {
+			of := part.of(i)
+			if of.Name += fmt.Sprintf(", seed %d", of.Seed); of.Fidelity == sim.Actors {
+				of.Name += ", actors"
 			}
-			return r.Failed == 0
-		}}, part.of)
-		if len(r.Failures) > 0 {
-			f := r.Failures[0]
-			name := f.Scenario.Name
-			if !part.swarm {
-				name += fmt.Sprintf(", seed %d", f.Scenario.Seed)
+			if !slices.Contains(except, of.Name) {
+				list = append(list, of)
 			}
-			if f.Scenario.Fidelity == sim.Actors {
-				name += ", actors"
-			}
-			return &Found{part.swarm, failed, name, f.Violation}
+		}
+		runs := 0
+		r := sim.Sweep(sim.SweepOptions{Seeds: uint64(len(list)), Workers: workers, Progress: func(r *sim.SweepResult) bool {
+			runs = r.Runs
+			return all || r.Failed == 0
+		}}, func(i uint64) *sim.Scenario { return list[i] })
+		for _, f := range r.Failures {
+			found = append(found, Found{part.swarm, runs, f.Scenario.Name, f.Violation})
+		}
+		if len(found) > 0 && !all {
+			return found
 		}
 	}
-	return nil
+	return found
 }
 
 // drawn is a scenario of the swarm: each seed once with the control plane alone, and once with actors.
 func drawn(i uint64) *sim.Scenario {
-	return sim.Draw(i/2+1, sim.SwarmOptions{Fidelity: []sim.Fidelity{sim.Core, sim.Actors}[i%2]})
+	s := sim.Draw(i/2+1, sim.SwarmOptions{Fidelity: []sim.Fidelity{sim.Core, sim.Actors}[i%2]})
+	s.Name = "swarm"
+	return s
 }
