@@ -47,7 +47,7 @@ func newFake(s directory.Stream, vhosts ...srs.Vhost) *fake {
 	i, _, _ := newInstances()
 	f.Router = New(Config{
 		Directory: f.dir, Registry: stream.NewRegistry(), Instances: i, Hooks: &f.hooks, Log: log,
-		SRS:      srs.New(srs.Config{
+		SRS: srs.New(srs.Config{
 			Vhosts: vhosts, Node: func() string { return "n" }, Instance: "i", Own: func(string, string) bool { return false }, Log: log,
 		}),
 		Streams:  f.streams,
