@@ -150,12 +150,12 @@ func (c *checks) staleTimeout(m, q *machine) time.Duration {
 }
 
 // replies checks that an answer passes on nothing but what its node has heard itself.
-func (c *checks) replies(m *machine, st *control.State) {
+func (c *checks) replies(m, to *machine, st *control.State) {
 	local := m.clock.at(c.w.now)
 	for i := range st.Ages {
 		a := &st.Ages[i]
 		q := c.w.announcing(a.Node)
-		if q == nil || q == m {
+		if q == nil || q == m || q == to { // to whom it tells of an instance before this one, too
 			continue
 		}
 		k := &m.known[q.index]

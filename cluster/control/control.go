@@ -193,6 +193,9 @@ type Node struct {
 	dirty  bool    // something changed that decisions depend on
 	evalAt Instant // when a decision is due without a change
 
+	deaths bool // this step has found a peer dead
+	starts bool // this step has started a stream
+
 	waiting []PublishWanted // asked before the node was warm
 
 	view         *View
@@ -225,14 +228,21 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 	now = max(now, n.now)
 	n.overslept(now)
 	n.now = now
+	n.deaths, n.starts = false, false
 	n.handle(ev)
+	n.suspect()
 	n.expire()
 	n.expireAskers()
 	n.warmUp()
 	if n.dirty || n.replan || n.listing || now >= n.evalAt {
 		n.evaluate()
 	}
+	if n.deaths && n.starts {
+		n.announce()
+	}
+	n.inquire()
 	n.poll()
+	n.inquire()
 	n.schedule()
 	return n.out
 }
@@ -244,6 +254,8 @@ func (n *Node) handle(ev Event) {
 		n.fetched(e)
 	case FetchFailed:
 		n.fetchFailed(e)
+	case LinkBroken:
+		n.linkBroken(e)
 	case StateAsked:
 		n.stateAsked(e)
 	case CaptureUp:

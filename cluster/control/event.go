@@ -8,11 +8,14 @@ type FailReason string
 
 // Reasons of a failed fetch.
 const (
-	Unreachable  FailReason = "unreachable"  // no connection, no answer, or an answer cut short
-	Unauthorised FailReason = "unauthorised" // one side refused the other's proof of the key
-	Malformed    FailReason = "malformed"    // an answer that is no state, or breaks its limits
-	Incompatible FailReason = "incompatible" // a protocol version that is too old
-	NameTaken    FailReason = "name taken"   // it announces the name of another live node
+	Unreachable FailReason = "unreachable" // no connection, no answer, or an answer cut short
+	// ConnectionRefused means that the machine of the peer refuses connections where one had led to the peer's process. A
+	// refusal that may come from anything in between is [Unreachable].
+	ConnectionRefused FailReason = "connection refused"
+	Unauthorised      FailReason = "unauthorised" // one side refused the other's proof of the key
+	Malformed         FailReason = "malformed"    // an answer that is no state, or breaks its limits
+	Incompatible      FailReason = "incompatible" // a protocol version that is too old
+	NameTaken         FailReason = "name taken"   // it announces the name of another live node
 )
 
 // Events.
@@ -35,6 +38,9 @@ type (
 		Why    FailReason
 		Detail string // for people
 	}
+
+	// LinkBroken says that an established connection to the process of a peer was ended, and not by this node.
+	LinkBroken struct{ Peer string }
 
 	// StateAsked says that a peer that proved the key asks for this node's state. Effect: [Reply] with the same token.
 	StateAsked struct {
@@ -127,6 +133,7 @@ type Capture struct {
 func (Tick) event()           {}
 func (Fetched) event()        {}
 func (FetchFailed) event()    {}
+func (LinkBroken) event()     {}
 func (StateAsked) event()     {}
 func (CaptureUp) event()      {}
 func (CaptureDown) event()    {}

@@ -23,6 +23,8 @@ type linkState struct {
 	Next    Instant // poll
 	Last    Instant
 	Flights []flight // under way, oldest first
+	Refusal refusal
+	News    bool // the next question says that this node has news
 }
 
 // A flight is a fetch that is under way.
@@ -72,9 +74,10 @@ func (n *Node) poll() {
 			continue
 		}
 		if !made {
-			question, made = Question{Want: n.indirect(), Late: n.late()}, true
+			question, made = Question{Want: n.indirect(), Late: n.late(), Doubt: n.doubts()}, true
 		}
-		question.Seen, question.Unlisted = l.peer.Seen, n.unseen(l.peer)
+		question.Seen, question.Unlisted, question.News = l.peer.Seen, n.unseen(l.peer), l.News
+		l.News = false
 		n.fetchID++
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
 		l.Last = n.now
@@ -138,6 +141,7 @@ func (n *Node) fetched(e Fetched) {
 		if e.State != nil && e.State.V < minProtocol {
 			why = Incompatible
 		}
+		l.Refusal.failed(f.At, why)
 		n.refused(l, why, err.Error())
 		return
 	}
@@ -158,6 +162,10 @@ func (n *Node) fetched(e Fetched) {
 	if n.accept(p, st, f.At) {
 		l.Instance = st.Instance // not that of an old answer, or its successor would look like a second node of its name
 		p.RTT = n.now - f.At
+		if f.At >= l.Refusal.BrokenAt {
+			l.Refusal = refusal{}
+		}
+		n.testify(p, st, f.At)
 		n.ages(p, st)
 	}
 	l.Answered = l.Answered || !st.Naming
@@ -169,10 +177,12 @@ func (n *Node) fetchFailed(e FetchFailed) {
 	if l == nil {
 		return
 	}
-	if _, ok := l.end(e.ID); !ok {
+	f, ok := l.end(e.ID)
+	if !ok {
 		return
 	}
 	l.Tried = true
+	l.Refusal.failed(f.At, e.Why)
 	n.refused(l, e.Why, e.Detail)
 }
 
@@ -184,7 +194,7 @@ func (n *Node) refused(l *link, why FailReason, detail string) {
 	}
 	if l.Why != why {
 		l.Why = why
-		if why != Unreachable {
+		if why != Unreachable && why != ConnectionRefused {
 			n.do(Note{Kind: NoteRefused, Node: l.cfg.Entry, Detail: string(why) + ": " + detail})
 		}
 		n.peersDirty = true
@@ -201,12 +211,19 @@ func (n *Node) stateAsked(e StateAsked) {
 		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
 	}
 	for _, p := range n.peers {
-		if !p.Met || !p.Direct && p.Name != e.From || !e.asks(p.Name) && p.Name != e.From {
+		doubt := slices.IndexFunc(e.Doubt, func(d Doubt) bool { return d.Node == p.Name && d.Node != e.From })
+		if tells := p.Direct && e.asks(p.Name) || p.Name == e.From || doubt >= 0; !p.Met || !tells {
 			continue
 		}
 		a := Age{Node: p.Name, Instance: p.Said.Instance, Inc: p.Said.Inc, Seq: p.Said.Seq, Age: ageMS(n.now, p.DirectAt)}
 		if p.Name == e.From {
 			a.Returns = p.Returns.count(n.now)
+			if before := p.Forgotten[0]; before != "" && p.Said.Inc <= p.Highest {
+				a.Instance, a.Inc, a.Seq = before, p.Highest, 0 // so that it goes above that, which other nodes remember
+			}
+		}
+		if doubt >= 0 {
+			a.Since = n.since(p, Instant(e.Doubt[doubt].Age)*Millisecond)
 		}
 		switch wanted := slices.Contains(e.Want, p.Name); {
 		case wanted && p.Name == e.From:
@@ -241,6 +258,9 @@ func (n *Node) stateAsked(e StateAsked) {
 		unmet := !l.Self && !l.peer.Met && asker == nil
 		if !l.Self && (unmet || l.peer == asker && !asker.Direct) && n.now-l.Last >= l.cfg.Fetch/4 {
 			l.Next = n.now
+		}
+		if e.News && !l.Self && l.peer == asker {
+			l.Next = min(l.Next, max(n.now, l.Last+hintPause))
 		}
 	}
 }

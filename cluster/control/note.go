@@ -22,6 +22,8 @@ const (
 	NoteSuspended                      // Age: for how long
 	NoteAlive                          // Node
 	NoteStale                          // Node; Age: since the newest evidence
+	NoteDown                           // Node; Age: since its connections broke
+	NoteVouched                        // Node; Detail: who has heard it
 	NoteRestarted                      // Node
 	NoteRefused                        // Node; Detail: why
 	NoteDrifted                        // Node
@@ -63,6 +65,8 @@ var noteKinds = [...]struct {
 	NoteSuspended:  {"suspended", info, "the machine was suspended for a while"},
 	NoteAlive:      {"peer alive", info, "peer alive"},
 	NoteStale:      {"peer stale", warn, "peer stale: no node has heard it"},
+	NoteDown:       {"peer down", warn, "peer down: its process has ended"},
+	NoteVouched:    {"peer vouched", warn, "a peer refuses connections, and another node hears it"},
 	NoteRestarted:  {"peer restarted", info, "peer restarted"},
 	NoteRefused:    {"peer refused", warn, "peer refused: its state cannot be fetched"},
 	NoteDrifted:    {"peer drifted", warn, "peer drifted: its configuration differs"},

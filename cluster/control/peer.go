@@ -13,6 +13,7 @@ const (
 	Alive     Status = "alive"
 	Booting   Status = "starting" // it answers, and claims nothing yet
 	Stale     Status = "stale"
+	Down      Status = "down" // its process has ended, as its machine says
 	Draining  Status = "draining"
 	Refused   Status = "unauthorised"
 	Drifted   Status = "drifted"  // alive with another configuration
@@ -86,7 +87,8 @@ type peerState struct {
 	RelayedAt   Instant // when it reached them
 	RelayedFull bool    // its claims are known
 
-	Forgotten [maxForgotten]string // instances that others have replaced
+	Forgotten [maxForgotten]string // instances that others have replaced, the last first
+	Highest   uint64               // inc of any of them
 
 	// Liveness.
 	Ever       bool    // there is evidence
@@ -95,6 +97,11 @@ type peerState struct {
 	Alive      bool    // the newest evidence is younger than Stale
 	Direct     bool    // the newest direct evidence is
 	Lived      bool    // it was alive before
+
+	// The process that was heard last is gone (R13), until there is evidence of it from after BrokenAt.
+	Down      bool
+	BrokenAt  Instant // when its connections broke, if it is suspected or gone
+	Suspicion suspicion
 
 	Generation   uint64
 	Returns      returns
@@ -145,7 +152,8 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	case p.replaced(e.Instance),
 		e.Instance != p.Said.Instance && p.Said.Instance != "" && asked < p.Asked, // it may be over
 		e.Instance == p.Said.Instance && !p.Said.older(e),
-		e.Instance == p.Said.Instance && p.restarted() && p.Alive && asked <= p.RelayedAt:
+		e.Instance == p.Said.Instance && p.restarted() && p.Alive && asked <= p.RelayedAt,
+		e.Instance == p.Said.Instance && p.Down && asked < p.BrokenAt:
 		n.do(Note{Kind: NoteOld, Node: p.Name})
 		return false
 	}
@@ -153,6 +161,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 		if p.Said.Instance != "" {
 			copy(p.Forgotten[1:], p.Forgotten[:])
 			p.Forgotten[0] = p.Said.Instance
+			p.Highest = max(p.Highest, p.Said.Inc)
 			n.do(Note{Kind: NoteRestarted, Node: p.Name})
 			p.Returns.add(n.now)
 		}
@@ -166,6 +175,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	}
 	p.Said, p.DirectAt, p.Met, p.Asked = e, n.now, true, asked
 	p.EvidenceAt, p.Ever, p.Slept = n.now, true, 0
+	p.Down = false
 	n.awaited(p)
 	n.body(p, st)
 	if p.Warm != st.Warm || p.Leaving != st.Draining {
@@ -323,6 +333,9 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 	if e.Instance != p.Said.Instance && p.Met && n.now-age <= p.Asked {
 		return // it is older than the question that the last instance answered
 	}
+	if p.Down && e.Instance == p.Said.Instance && a.Since != HeardSince {
+		return // it may be older than the end of the process
+	}
 	full := a.Full && !p.RelayedFull && e == p.Relayed
 	if !full && (!p.Said.older(e) || !p.Relayed.older(e)) {
 		return
@@ -332,6 +345,9 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 			n.dirty, n.streamsDirty = true, true
 		}
 		p.RelayedFull, p.relayedClaims = false, nil
+	}
+	if p.Down {
+		n.unsuspect(p)
 	}
 	p.Relayed, p.RelayedAt = e, n.now-age
 	n.awaited(p)
@@ -347,8 +363,8 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 // expire finds out which peers are alive.
 func (n *Node) expire() {
 	for _, p := range n.peers {
-		alive := p.Ever && n.now-p.EvidenceAt-p.Slept < p.Stale
-		direct := p.Met && n.now-p.DirectAt < p.Stale
+		alive := p.Ever && !p.Down && n.now-p.EvidenceAt-p.Slept < p.Stale
+		direct := p.Met && !p.Down && n.now-p.DirectAt < p.Stale
 		if direct != p.Direct {
 			p.Direct = direct
 			n.dirty, n.peersDirty, n.streamsDirty = true, true, true
@@ -368,7 +384,12 @@ func (n *Node) expire() {
 				n.do(Note{Kind: NoteAlive, Node: p.Name})
 			} else {
 				p.DeadInstance = p.Said.Instance
-				n.do(Note{Kind: NoteStale, Node: p.Name, Age: n.now - p.EvidenceAt})
+				n.deaths = true
+				if p.Down {
+					n.do(Note{Kind: NoteDown, Node: p.Name, Age: n.now - p.BrokenAt})
+				} else {
+					n.do(Note{Kind: NoteStale, Node: p.Name, Age: n.now - p.EvidenceAt})
+				}
 			}
 		}
 		n.updateStatus(p)
@@ -383,6 +404,8 @@ func (n *Node) updateStatus(p *peer) {
 		s = Refused
 	case !p.Ever:
 		s = NeverSeen
+	case p.Down:
+		s = Down
 	case !p.Alive:
 		s = Stale
 	case p.Leaving:

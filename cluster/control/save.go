@@ -69,7 +69,7 @@ func (n *Node) Save() *Saved {
 	at := map[string]int{} // by hash of the list
 	for _, p := range n.peers {
 		v := SavedPeer{peerState: p.peerState, List: -1, Claims: saveClaims(p.claims), RelayedClaims: saveClaims(p.relayedClaims)}
-		v.Returns = slices.Clone(p.Returns)
+		v.Returns, v.Suspicion.Nothing = slices.Clone(p.Returns), slices.Clone(p.Suspicion.Nothing)
 		if p.list != nil {
 			key := hashList(p.list)
 			if _, ok := at[key]; !ok {
@@ -116,7 +116,7 @@ func (n *Node) restoreClaims(in []SavedClaim) []claim {
 // restorePeer makes a peer of its state.
 func (n *Node) restorePeer(v SavedPeer, lists [][]Listed) *peer {
 	p := &peer{peerState: v.peerState, claims: n.restoreClaims(v.Claims), relayedClaims: n.restoreClaims(v.RelayedClaims)}
-	p.Returns = slices.Clone(v.Returns)
+	p.Returns, p.Suspicion.Nothing = slices.Clone(v.Returns), slices.Clone(v.Suspicion.Nothing)
 	if v.List >= 0 && v.List < len(lists) {
 		p.list = lists[v.List]
 		if p.list == nil {

@@ -151,6 +151,7 @@ func (n *Node) start(s *stream, why Reason, of string) {
 	s.Epoch++
 	s.Unserved, s.Differs = -1, -1
 	s.MayReturn = true
+	n.starts = true
 	n.changed()
 	n.do(Note{Kind: NoteClaimed, Stream: s.Name, Detail: string(why)})
 	if s.cfg.Kind != Published {

@@ -85,14 +85,32 @@ type Advert struct {
 // An Age is direct evidence that the answering node has of a third one. It is passed on once: no node relays evidence that
 // was relayed to it.
 type Age struct {
-	Node     string  `json:"p"`
-	Instance string  `json:"i"`
-	Inc      uint64  `json:"n"`
-	Seq      uint64  `json:"s"`
-	Age      int64   `json:"ms"`                // rounded up
-	Returns  int     `json:"returns,omitempty"` // how often it has come back; told to the node itself only
-	Full     bool    `json:"full,omitempty"`    // Claims holds all claims of the node: the asker wanted them
-	Claims   []Claim `json:"claims,omitempty"`  // as of Seq; of the asker itself only the numberings it wants
+	Node     string    `json:"p"`
+	Instance string    `json:"i"`
+	Inc      uint64    `json:"n"`
+	Seq      uint64    `json:"s"`
+	Age      int64     `json:"ms"`                // rounded up
+	Returns  int       `json:"returns,omitempty"` // how often it has come back; told to the node itself only
+	Since    Testimony `json:"since,omitempty"`   // of a node that the asker doubts
+	Full     bool      `json:"full,omitempty"`    // Claims holds all claims of the node: the asker wanted them
+	Claims   []Claim   `json:"claims,omitempty"`  // as of Seq; of the asker itself only the numberings it wants
+}
+
+// A Testimony says whether a node has heard another one since the asker's connections to that broke: by an answer to a question
+// that was asked later. Empty means that the node does not say, because its version is older.
+type Testimony string
+
+// Testimonies.
+const (
+	HeardSince   Testimony = "heard"
+	NothingSince Testimony = "nothing" // its own question, asked since then, has failed
+	AskingSince  Testimony = "asking"  // its question has no answer yet
+)
+
+// A Doubt asks for the [Testimony] about a node.
+type Doubt struct {
+	Node string `json:"node"`
+	Age  int64  `json:"ms"` // since the asker's connections to it broke, rounded down
 }
 
 // A Listed stream is one that a node's file has.
@@ -181,6 +199,12 @@ type Question struct {
 	// Unlisted says that no peer entry in the file of the node that is asked leads to the asker, as the asker has found for
 	// a while.
 	Unlisted bool
+
+	// Doubt names peers whose connections have broken and are refused. The answer says whether its node has heard them since.
+	Doubt []Doubt
+
+	// News says that the asker has taken over streams of a dead node, and is best asked at once.
+	News bool
 }
 
 // Media is an anchor of a stream's segment numbering and its rate; from it and its age any node knows about

@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"weir/actors/act"
 	"weir/cluster/control"
+	"weir/cluster/dialer"
 	"weir/cluster/trust"
 )
 
@@ -57,10 +60,13 @@ func (h *HTTP) fetch(ctx context.Context, f control.Fetch) (*control.State, erro
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", f.Peer, err)
 	}
-	res, err := h.Client(f.Peer).Do(req)
+	var e ends
+	res, err := h.Client(f.Peer).Do(req.WithContext(httptrace.WithClientTrace(ctx, e.trace())))
 	switch {
 	case errors.Is(err, trust.ErrWrongKey):
 		return nil, &Error{control.Unauthorised, err}
+	case errors.Is(err, dialer.ErrRefused):
+		return nil, &Error{control.ConnectionRefused, err}
 	case err != nil:
 		return nil, &Error{control.Unreachable, err}
 	}
@@ -81,6 +87,7 @@ func (h *HTTP) fetch(ctx context.Context, f control.Fetch) (*control.State, erro
 	if err := st.Check(); err != nil {
 		return nil, &Error{control.Malformed, err}
 	}
+	e.take(res)
 	return st, nil
 }
 
@@ -104,6 +111,12 @@ func query(self string, ask control.Question) url.Values {
 	case len(ask.Late) > 0:
 		q["late"] = ask.Late
 	}
+	for _, d := range ask.Doubt {
+		q.Add("doubt", strconv.FormatInt(d.Age, 10)+" "+d.Node)
+	}
+	if ask.News {
+		q.Set("news", "1")
+	}
 	return q
 }
 
@@ -119,13 +132,25 @@ func parseQuery(q url.Values) (from string, ask control.Question, err error) {
 			}
 		}
 	}
-	for key, names := range map[string][]string{"want": ask.Want, "late": ask.Late} {
+	for key, names := range map[string][]string{"want": ask.Want, "late": ask.Late, "doubt": q["doubt"]} {
 		if len(names) > maxNames {
 			return "", control.Question{}, fmt.Errorf("parameter %s: %d values, want at most %d", key, len(names), maxNames)
 		}
 	}
+	for _, s := range q["doubt"] {
+		age, node, _ := strings.Cut(s, " ")
+		d := control.Doubt{Node: node}
+		if d.Age, err = strconv.ParseInt(age, 10, 64); err != nil || d.Age < 0 || d.Age > maxDoubt {
+			return "", control.Question{}, fmt.Errorf("parameter doubt: %q, want milliseconds and a name", s)
+		}
+		ask.Doubt = append(ask.Doubt, d)
+	}
+	ask.News = q.Get("news") != ""
 	return q.Get("from"), ask, nil
 }
+
+// maxDoubt is the longest time, in milliseconds, since which a node may be doubted: a year.
+const maxDoubt = 366 * 24 * 3600 * 1000
 
 // Ask asks the control plane for the state on behalf of the peer `from`, and waits for the answer.
 type Ask func(ctx context.Context, from string, q control.Question) (*control.State, error)
@@ -133,6 +158,7 @@ type Ask func(ctx context.Context, from string, q control.Question) (*control.St
 // Handler serves this node's state. Only requests that have proved a cluster key may be passed to it.
 func Handler(ask Ask) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tellEnds(w, r)
 		from, q, err := parseQuery(r.URL.Query())
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

@@ -13,6 +13,7 @@ func TestQuestionsTravelInQueries(t *testing.T) {
 		{},
 		{Seen: seen, Late: []string{}},
 		{Seen: seen, Want: []string{"n3"}, Late: []string{"n3", "n4"}},
+		{Doubt: []control.Doubt{{Node: "n 3", Age: 120}, {Node: "n4"}}, News: true},
 	} {
 		from, got, err := parseQuery(query("n1", q))
 		if err != nil || from != "n1" {

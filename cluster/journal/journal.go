@@ -34,7 +34,7 @@ type line struct {
 // events and effects are the types of the events and effects, by name. A test compares the lists with the source of package control.
 var (
 	events = byName[control.Event](
-		control.Tick{}, control.Fetched{}, control.FetchFailed{}, control.StateAsked{}, control.CaptureUp{},
+		control.Tick{}, control.Fetched{}, control.FetchFailed{}, control.LinkBroken{}, control.StateAsked{}, control.CaptureUp{},
 		control.CaptureDown{}, control.CaptureStopped{}, control.MediaChanged{}, control.PublishWanted{},
 		control.PublishEnded{}, control.Measured{}, control.ConfigChanged{}, control.Resumed{}, control.Drain{},
 		control.ReleaseAsked{}, control.Suspended{}, control.Demanded{}, control.Released{},

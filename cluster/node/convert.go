@@ -41,7 +41,7 @@ func peersByEntry(f *conf.File) map[string]conf.Peer {
 func sourceLink(name string) string { return "source " + name }
 
 // keyring derives the keys of the links to the peers and sources of a file.
-func keyring(f *conf.File) *trust.Keyring {
+func keyring(f *conf.File, dial trust.Dial) *trust.Keyring {
 	var links []trust.Link
 	for _, p := range f.Peers {
 		links = append(links, trust.Link{Name: entry(p), Key: p.ClusterKey, Accepted: true})
@@ -49,7 +49,7 @@ func keyring(f *conf.File) *trust.Keyring {
 	for _, s := range f.Sources {
 		links = append(links, trust.Link{Name: sourceLink(s.Name), Key: s.ClusterKey})
 	}
-	return trust.NewKeyring(f.ClusterKey, links)
+	return trust.NewKeyring(f.ClusterKey, links, dial)
 }
 
 // Facts are the settings of a file that the directory needs.

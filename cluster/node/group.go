@@ -18,6 +18,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/dialer"
 	"weir/cluster/directory"
 	"weir/cluster/follower"
 	"weir/cluster/identity"
@@ -45,10 +46,10 @@ type group struct {
 	file   *conf.File
 }
 
-func newGroup(cfg Config, refused func()) *group {
+func newGroup(cfg Config, refused func(), broken func(addr string)) *group {
 	g := &group{hostname: cfg.Hostname, directory: directory.New(cfg.Hostname), refused: refused, log: cfg.Log}
-	if g.keys = trust.NewKeyring("", nil); cfg.Network == nil {
-		g.keys = keyring(cfg.File)
+	if g.keys = trust.NewKeyring("", nil, nil); cfg.Network == nil {
+		g.keys = keyring(cfg.File, (&dialer.Dialer{Broken: broken}).DialContext)
 	}
 	return g
 }

@@ -76,7 +76,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		cfg: cfg, log: cfg.Log, network: cfg.Network, streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 		reporter: newReporter(cfg),
 	}
-	n.group = newGroup(cfg, n.reporter.metrics.Unauthorised)
+	n.group = newGroup(cfg, n.reporter.metrics.Unauthorised, n.linkBroken)
 	n.media = n.newMedia()
 	simulated := n.network != nil
 	if !simulated {

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"net"
+	"net/url"
 	"time"
 
 	"weir/actors"
@@ -40,6 +42,24 @@ func (n *Node) stateURL(e string) string {
 	}
 	_, urls := otherServers(f)
 	return urls[e]
+}
+
+// linkBroken tells the control plane that a connection to the host:port of a peer was ended there.
+func (n *Node) linkBroken(addr string) {
+	for _, p := range n.file().Peers {
+		if u, err := url.Parse(p.APIURL); err == nil && hostPort(u) == addr {
+			n.Control().Send(control.LinkBroken{Peer: entry(p)})
+		}
+	}
+}
+
+// hostPort is the address to which a client of the URL connects.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // captures is how many streams this node captures now.

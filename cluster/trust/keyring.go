@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"time"
 )
@@ -23,12 +25,15 @@ type Keyring struct {
 	clients  map[Keys]*http.Client
 }
 
+// Dial opens the connections to other nodes, as [net.Dialer.DialContext] does.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // NewKeyring derives the keys, which takes a moment each. Without a common key the first key of a link that is accepted
-// guards what belongs to no link.
-func NewKeyring(common string, links []Link) *Keyring {
+// guards what belongs to no link. If dial is nil, a [net.Dialer] opens the connections.
+func NewKeyring(common string, links []Link, dial Dial) *Keyring {
 	k := &Keyring{
 		own: Derive(common), byLink: map[string]Keys{}, clients: map[Keys]*http.Client{},
-		base: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true},
+		base: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true},
 	}
 	for _, l := range links {
 		if l.Key == "" || l.Key == common {

@@ -19,13 +19,13 @@ var peerFaults = []Mutant{
 		and(peerFile, "Node.accept", `case p.replaced(e.Instance),`, `case p.replaced(e.Instance) && false,`).
 		and(peerFile, "Node.accept", `&& asked < p.Asked,`, `&& false,`),
 	fault(Peer, "relay-chained", "a node passes on what was passed on to it",
-		linkFile, "Node.stateAsked", `if !p.Met || !p.Direct && p.Name != e.From ||`, `if p.Met && !p.Direct && p.Alive && p.Relayed.Instance != "" {
+		linkFile, "Node.stateAsked", `if tells := p.Direct && e.asks(p.Name)`, `if p.Met && !p.Direct && p.Alive && p.Relayed.Instance != "" {
 			st.Ages = append(st.Ages, Age{
 				Node: p.Name, Instance: p.Relayed.Instance, Inc: p.Relayed.Inc, Seq: p.Relayed.Seq, Age: ageMS(n.now, p.EvidenceAt),
 			})
 			continue
 		}
-		if !p.Met || !p.Direct && p.Name != e.From ||`),
+		if tells := p.Direct && e.asks(p.Name)`),
 	fault(Peer, "one-life-remembered", "of the instances of a peer that are over only the last is remembered",
 		peerFile, "Node.accept", `copy(p.Forgotten[1:], p.Forgotten[:])`, ``),
 	fault(Peer, "sleep-not-reset", "the time that this node slept counts for answers that came after it",
