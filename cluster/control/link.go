@@ -260,7 +260,7 @@ func (n *Node) stateAsked(e StateAsked) {
 			l.Next = n.now
 		}
 		if e.News && !l.Self && l.peer == asker {
-			l.Next = min(l.Next, max(n.now, l.Last+hintPause))
+			l.hurry(n.now, l.Last+hintPause)
 		}
 	}
 }

@@ -100,26 +100,45 @@ func (n *Node) undecided(p, w *peer) bool {
 	return !once
 }
 
-// inquire brings forward the questions that a suspicion needs: to the peer that refuses, and to those that may have heard it. The longer
-// an answer takes, the rarer they become.
+// inquire brings forward the questions to peers whose connections have broken, and to those that may have heard one that refuses. The
+// longer it takes, the rarer they become.
 func (n *Node) inquire() {
+	for _, l := range n.links {
+		r := &l.Refusal
+		switch {
+		case l.Self || !r.Broken || r.Twice || l.waits():
+		case r.Once:
+			l.hurry(n.now, r.First+refusalPause)
+		default: // the process may be about to end: what was accepted for it is reset
+			l.hurry(n.now, l.Last+pause(n.now-r.BrokenAt))
+		}
+	}
 	for _, p := range n.peers {
 		if !p.Suspicion.On {
 			continue
 		}
-		pause := max(refusalPause, (n.now-p.Suspicion.From)/4)
 		for _, l := range n.links {
 			switch {
-			case l.Self || len(l.Flights) == maxFlights:
-			case l.led(p) && !l.Refusal.Twice, l.peer != p && n.undecided(p, l.peer):
-				at := l.Last + pause
-				if l.peer != p && l.Last < p.Suspicion.From {
-					at = n.now
-				}
-				l.Next = min(l.Next, max(n.now, at))
+			case l.Self || l.peer == p || len(l.Flights) == maxFlights || !n.undecided(p, l.peer):
+			case l.Last < p.Suspicion.From:
+				l.hurry(n.now, n.now)
+			default:
+				l.hurry(n.now, l.Last+pause(n.now-p.Suspicion.From))
 			}
 		}
 	}
+}
+
+// pause is the time between two questions about what has been open for so long.
+func pause(open Instant) Instant { return max(refusalPause, open/4) }
+
+// hurry brings the next poll forward to an instant.
+func (l *link) hurry(now, at Instant) { l.Next = min(l.Next, max(now, at)) }
+
+// waits says whether the newest question has no answer yet.
+func (l *link) waits() bool {
+	open := len(l.Flights)
+	return open > 0 && l.Flights[open-1].At == l.Last
 }
 
 // doubts are the peers that a question asks about: those that are suspected, and those that are taken for gone, so that a node that hears
@@ -171,13 +190,12 @@ func (n *Node) since(p *peer, age Instant) Testimony {
 		if l.peer != p {
 			continue
 		}
-		open := len(l.Flights)
 		switch {
-		case open > 0 && l.Flights[open-1].At == l.Last:
-			sure = false // without an answer
+		case l.waits():
+			sure = false
 		case l.Last < from || p.Direct && l.Why != ConnectionRefused:
 			sure = false
-			l.Next = min(l.Next, max(n.now, l.Last+hintPause))
+			l.hurry(n.now, l.Last+hintPause)
 		}
 	}
 	if sure {

@@ -213,6 +213,22 @@ func TestNodeThatHangsOrIsOlderKeepsThePeerUntilItIsStale(t *testing.T) {
 	}
 }
 
+// While a process ends, its machine may reset what it had accepted for it.
+func TestResetAfterABreakIsFollowedByAnotherQuestionSoon(t *testing.T) {
+	p := broken(t)
+	from := p.now
+	for _, why := range []FailReason{Unreachable, Unreachable, ConnectionRefused, ConnectionRefused} {
+		for !p.open("n2") {
+			p.pass(Millisecond)
+		}
+		p.refuse("n2", why)
+	}
+	p.want("n2", Down)
+	if p.now-from > 4*refusalPause {
+		t.Errorf("n2 is down %d ms after the break, want at most 400", (p.now-from)/Millisecond)
+	}
+}
+
 // An answer to a question of before the break may have been under way when the process ended.
 func TestAnswerFromBeforeTheBreakIsNoLife(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, camNames...)
@@ -245,9 +261,7 @@ func TestEveryWayToThePeerHasToRefuse(t *testing.T) {
 	both(3)
 	p.step(LinkBroken{Peer: "n2:80"})
 	p.refuse("n2", ConnectionRefused)
-	p.pass(1500 * Millisecond)
-	p.pass(1500 * Millisecond)
-	p.say("n2b", State{Node: "n2", Instance: "in2", Seq: 5})
+	p.pass(refusalPause)
 	p.refuse("n2", ConnectionRefused)
 	p.want("n2", Alive)
 	p.step(LinkBroken{Peer: "n2b:80"})
