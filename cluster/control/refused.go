@@ -110,7 +110,7 @@ func (n *Node) inquire() {
 		case r.Once:
 			l.hurry(n.now, r.First+refusalPause)
 		default: // the process may be about to end: what was accepted for it is reset
-			l.hurry(n.now, l.Last+pause(n.now-r.BrokenAt))
+			l.hurry(n.now, l.Last+max(refusalPause, (n.now-r.BrokenAt)/4))
 		}
 	}
 	for _, p := range n.peers {
@@ -123,14 +123,11 @@ func (n *Node) inquire() {
 			case l.Last < p.Suspicion.From:
 				l.hurry(n.now, n.now)
 			default:
-				l.hurry(n.now, l.Last+pause(n.now-p.Suspicion.From))
+				l.hurry(n.now, l.Last+max(hintPause, (n.now-p.Suspicion.From)/4))
 			}
 		}
 	}
 }
-
-// pause is the time between two questions about what has been open for so long.
-func pause(open Instant) Instant { return max(refusalPause, open/4) }
 
 // hurry brings the next poll forward to an instant.
 func (l *link) hurry(now, at Instant) { l.Next = min(l.Next, max(now, at)) }
