@@ -32,6 +32,14 @@ layers:
 e2e *args:
     go test -tags e2e -count=1 -v -timeout 30m {{args}} ./cmd/weir/e2e
 
+# faults in real processes under viewers and publishers: just chaos 10m SEED
+chaos length="10m" seed="1" *args:
+    go run ./cmd/weir sim chaos {{length}} {{seed}} {{args}}
+
+# scenarios with real processes, compared with the simulator
+real *args:
+    go run ./cmd/weir sim real --table {{args}} testdata/real/*.txtar
+
 # rewrite the golden files, to be reviewed as a diff
 update:
     go test ./cluster/conf ./cluster/srs ./protocols/api ./protocols/hls ./sim/timeline -update

@@ -9,6 +9,7 @@ import (
 
 // A history is what was done to a group and what its sources saw, as times.
 type history struct {
+	done      []sim.Step // in the order of time
 	end       time.Duration
 	down      map[string]spans            // of each node: no process that listens
 	still     map[string]spans            // its process was paused
@@ -20,14 +21,14 @@ type history struct {
 
 // history gives what happened until an instant.
 func (g *group) history(end time.Time) *history {
-	h := &history{
-		end: end.Sub(g.zero), down: map[string]spans{}, still: map[string]spans{}, draining: map[string]spans{}, disturbed: map[[2]string]spans{},
-		delivered: map[string]map[string]spans{},
-	}
 	g.mu.Lock()
 	done := slices.Clone(g.done)
 	g.mu.Unlock()
 	slices.SortStableFunc(done, func(a, b sim.Step) int { return int(a.At - b.At) })
+	h := &history{
+		done: done, end: end.Sub(g.zero), down: map[string]spans{}, still: map[string]spans{}, draining: map[string]spans{}, disturbed: map[[2]string]spans{},
+		delivered: map[string]map[string]spans{},
+	}
 	for _, n := range g.nodes {
 		h.down[n.name] = h.between(done, n.name, true, isType[sim.Crash], isType[sim.Restart])
 		h.still[n.name] = h.between(done, n.name, false, isType[sim.Pause], func(a sim.Action) bool { return isType[sim.Resume](a) || isType[sim.Crash](a) })
@@ -44,11 +45,7 @@ func (g *group) history(end time.Time) *history {
 			was := g.base
 			now := was
 			if alter(l, &now); now != was {
-				to := st.To
-				if to == 0 {
-					to = h.end
-				}
-				list = append(list, span{st.At, to})
+				list = append(list, span{st.At, h.until(st)})
 			}
 		}
 		h.disturbed[key] = joined(list)
@@ -75,6 +72,19 @@ func (g *group) history(end time.Time) *history {
 		h.delivered[c.Stream][c.Node] = h.delivered[c.Stream][c.Node].or(flows)
 	}
 	return h
+}
+
+// until is when what a step did was over.
+func (h *history) until(st sim.Step) time.Duration {
+	if st.To == 0 {
+		return h.end
+	}
+	return st.To
+}
+
+// isSource says whether an action is done to sources, until it is undone.
+func isSource(a sim.Action) bool {
+	return isType[sim.SourceDown](a) || isType[sim.Stall](a) || isType[sim.SlowSource](a) || isType[sim.SingleLogin](a)
 }
 
 func isType[A any](a sim.Action) bool {

@@ -33,6 +33,7 @@ func (j *judge) all(end time.Time) {
 	}
 	j.publishers()
 	j.owners()
+	j.consult()
 	slices.Sort(j.r.CaptureGaps)
 	slices.Sort(j.r.ViewerGaps)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weir/protocols/pull"
+	"weir/sim/oracle"
 )
 
 // reloads is how often a player asks for its playlist again, about half the duration of a segment (RFC 8216bis, 6.3.4).
@@ -38,8 +39,16 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 		return err
 	}
 	next := int64(-1)
+	judge := oracle.NewViewer(0)
 	for came := time.Now(); time.Since(came) < 2*segmentLength+patience; {
 		list, err := mediaPlaylist(ctx, client, variant)
+		if err == nil {
+			if wrong := judge.Playlist(list[0].number, list[len(list)-1].number); wrong != "" {
+				v.mu.Lock()
+				v.back(wrong)
+				v.mu.Unlock()
+			}
+		}
 		if err == nil && next < 0 {
 			next = list[max(0, len(list)-2)].number
 		}
@@ -51,6 +60,9 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 			if body, err = fetch(ctx, client, s.url.String()); err != nil {
 				break
 			}
+			v.mu.Lock()
+			v.begins = true
+			v.mu.Unlock()
 			if err := pull.ReadTS(bytes.NewReader(body), func(string) {}, v); !errors.Is(err, pull.ErrEnded) {
 				return fmt.Errorf("reading segment %d: %w", s.number, err)
 			}

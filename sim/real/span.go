@@ -55,3 +55,8 @@ func (s spans) longest(in span) (d time.Duration) {
 	}
 	return d
 }
+
+// has says whether an instant lies in s.
+func (s spans) has(at time.Duration) bool {
+	return slices.ContainsFunc(s, func(x span) bool { return x.from <= at && at < x.to })
+}

@@ -2,15 +2,9 @@ package real
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 )
-
-// has says whether an instant lies in s.
-func (s spans) has(at time.Duration) bool {
-	return slices.ContainsFunc(s, func(x span) bool { return x.from <= at && at < x.to })
-}
 
 // TestSpansAreSetsOfInstants compares the operations with the same ones on single instants.
 func TestSpansAreSetsOfInstants(t *testing.T) {

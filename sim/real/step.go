@@ -278,6 +278,8 @@ func (g *group) endFault(f *fault) {
 	}
 	if f.alter != nil {
 		g.alterLinks()
+	}
+	if f.alter != nil || isSource(f.step.Action) {
 		g.mu.Lock()
 		for i := range g.done { // the step gets its end
 			if s := &g.done[i]; s.To == 0 && sameAction(s.Action, f.step.Action) {

@@ -37,7 +37,9 @@ type viewer struct {
 	Gaps     []silent  // longer than noted
 	Pictures int
 	Missing  int64  // pictures that were left out within connections
-	Back     int    // pictures that came twice or went back within a connection
+	Back     int    // pictures that came twice or went back within a connection, and playlists that did
+	Again    int    // segments that repeated less than their duration of the one before, made by another node
+	begins   bool   // the next picture is the first of a segment
 	BackText string // the first of them
 	Ends     int    // of connections
 }
@@ -98,6 +100,19 @@ func (v *viewer) pull(ctx context.Context, g *group) error {
 	return errors.New("no viewer plays " + string(v.Protocol))
 }
 
+// perSegment is how many pictures a segment has at most.
+const perSegment = int64(segmentLength/time.Second) * 25
+
+// clock is the time of day that a picture shows.
+func clock(index int64) string { return time.Unix(index/25, index%25*40_000_000).UTC().Format("15:04:05.000") }
+
+// back notes that something came twice or went back.
+func (v *viewer) back(what string) {
+	if v.Back++; v.BackText == "" {
+		v.BackText = what
+	}
+}
+
 // SetTracks implements [codecs.Writer].
 func (v *viewer) SetTracks(codecs.Tracks) {}
 
@@ -113,12 +128,13 @@ func (v *viewer) Write(au *codecs.AccessUnit) error {
 	if !v.at.IsZero() && now.Sub(v.at) >= noted {
 		v.Gaps = append(v.Gaps, silent{v.at, now})
 	}
+	begins := v.begins
+	v.begins = false
 	switch {
+	case v.last >= 0 && index <= v.last && begins && v.last-index < perSegment:
+		v.Again++
 	case v.last >= 0 && index <= v.last:
-		if v.Back++; v.BackText == "" {
-			v.BackText = time.Unix(v.last/25, v.last%25*40_000_000).Format("15:04:05.000") + " was followed by " +
-				time.Unix(index/25, index%25*40_000_000).Format("15:04:05.000")
-		}
+		v.back(clock(v.last) + " was followed by " + clock(index))
 	case v.last >= 0:
 		v.Missing += index - v.last - 1
 	}
