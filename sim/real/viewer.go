@@ -104,7 +104,9 @@ func (v *viewer) pull(ctx context.Context, g *group) error {
 const perSegment = int64(segmentLength/time.Second) * 25
 
 // clock is the time of day that a picture shows.
-func clock(index int64) string { return time.Unix(index/25, index%25*40_000_000).UTC().Format("15:04:05.000") }
+func clock(index int64) string {
+	return time.Unix(index/25, index%25*40_000_000).UTC().Format("15:04:05.000")
+}
 
 // back notes that something came twice or went back.
 func (v *viewer) back(what string) {
