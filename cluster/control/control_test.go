@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"testing"
 
 	"weir/cluster/place"
@@ -356,5 +357,121 @@ func TestOnlyTheLowerClaimantYieldsAndOnlyToARunningOne(t *testing.T) {
 		}
 		w.run(10 * Second)
 		w.wantOwners(home)
+	}
+}
+
+// runs makes the node run a stream that it is the only one to have.
+func (p *probe) runs(stream string) {
+	p.t.Helper()
+	p.step(CaptureUp{Stream: stream})
+	if got := p.n.byName[stream].State; got != Running {
+		p.t.Fatalf("%s is %v, want running", stream, got)
+	}
+}
+
+func TestFirstMediaOfACaptureThatIsBeingStoppedChangesNothing(t *testing.T) {
+	p := newProbe(t, nil, "a")
+	p.pass(probeStale)
+	s := p.n.byName["a"]
+	if s.State != Starting {
+		t.Fatalf("a is %v, want starting", s.State)
+	}
+	p.step(ConfigChanged{Config: Config{Self: "n1", Named: true}}) // without a
+	if s.State != Stopping {
+		t.Fatalf("a is %v, want stopping", s.State)
+	}
+	p.step(CaptureUp{Stream: "a"})
+	if s.State != Stopping {
+		t.Errorf("a is %v after its first media, want stopping", s.State)
+	}
+}
+
+func TestSourceThatFailsAgainAndAgainIsTriedLessAndLessOften(t *testing.T) {
+	p := newProbe(t, nil, "a")
+	p.pass(probeStale)
+	for _, pause := range []Instant{1, 2, 4, 8, 16, 32, 60, 60} {
+		p.runs("a") // for a moment
+		p.pass(Second)
+		p.step(CaptureDown{Stream: "a", Why: "no signal"})
+		p.pass(pause*Second - Millisecond)
+		if got := p.n.byName["a"].State; got != Failed {
+			t.Fatalf("a is %v before %d s have passed, want failed", got, pause)
+		}
+		p.pass(2 * Millisecond)
+		if got := p.n.byName["a"].State; got != Starting {
+			t.Fatalf("a is %v after %d s, want starting", got, pause)
+		}
+	}
+}
+
+func TestNodeIsDrainedOnlyOnceItsCapturesHaveEnded(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a", "b")
+	p.say("n2", State{Seq: 1})
+	s := p.home("n1")
+	p.runs(s)
+	p.step(Drain{})
+	drained := func() bool {
+		return slices.ContainsFunc(p.out, func(e Effect) bool { _, ok := e.(Drained); return ok })
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 2, Claims: []Claim{{Stream: "a", State: ClaimRunning}, {Stream: "b", State: ClaimRunning}}})
+	if got := p.n.byName[s].State; got != Stopping || drained() {
+		t.Errorf("%s is %v, drained: %v; want it to be stopping, and not drained", s, got, drained())
+	}
+	p.step(CaptureStopped{Stream: s})
+	if !drained() {
+		t.Error("the node is not drained after its last capture has ended")
+	}
+}
+
+func TestRestartedControlPlaneKnowsItsAgeAndWhatRuns(t *testing.T) {
+	cfg := Config{
+		Self: "n1", Named: true, Instance: "i1", ReturnHolddown: 30 * Second, Hash: "h",
+		Streams: []Stream{{Name: "a", Clustered: true}, {Name: "b", Clustered: true}},
+	}
+	n := New(cfg, 1000*Second)
+	n.Step(1000*Second, Resumed{Up: 60 * Second, Captures: []Capture{{Stream: "a", Up: true}, {Stream: "b"}}})
+	if n.boot != 940*Second {
+		t.Errorf("the process is %d s old, want 60", (1000*Second-n.boot)/Second)
+	}
+	if a, b := n.byName["a"].State, n.byName["b"].State; a != Running || b != Starting {
+		t.Errorf("a is %v and b %v, want running and starting", a, b)
+	}
+}
+
+func TestOfSeveralClaimantsTheFirstOfTheOrderHoldsTheStream(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	claims := make([]Claim, len(camNames))
+	for i, name := range camNames {
+		claims[i] = Claim{Stream: name, State: ClaimRunning}
+	}
+	p.say("n2", State{Seq: 1, Claims: claims})
+	p.say("n3", State{Seq: 1, Claims: slices.Clone(claims)})
+	for i, s := range p.n.planned {
+		want := "n2"
+		if place.Before(s.Name, "", s.Home, "n3", "n2") {
+			want = "n3"
+		}
+		if got := p.n.nodes[p.n.claimed[i]]; got != want {
+			t.Errorf("%s is held by %s, want %s", s.Name, got, want)
+		}
+	}
+}
+
+func TestDisabledStreamsAreNotTold(t *testing.T) {
+	p := probeOf(t, nil, Stream{Name: "a", Clustered: true}, Stream{Name: "b", Clustered: true, Disabled: true})
+	if len(p.n.own) != 1 || p.n.own[0].Name != "a" {
+		t.Errorf("the node tells that its file has %+v, want a alone", p.n.own)
+	}
+}
+
+func TestPinThatIsUnderstoodLaterIsToldAnew(t *testing.T) {
+	p := probeOf(t, []string{"n2", "n3"}, Stream{Name: "live", Kind: Published, Pin: "z"})
+	p.say("n2", State{Seq: 1})
+	before := p.n.version
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 2, Names: []EntryName{{Entry: "n1:80", Node: "n1"}, {Entry: "n2:80", Node: "n2"}, {Entry: "n3:80", Node: "z"}}})
+	if p.n.byName["live"].Pin != "z" || p.n.version == before {
+		t.Errorf("the pin is %q, and the version of what is told went from %d to %d, want z and a later one", p.n.byName["live"].Pin, before, p.n.version)
 	}
 }

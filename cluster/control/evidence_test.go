@@ -20,12 +20,18 @@ const probeStale = 10 * Second
 
 // newProbe returns a node n1 with the given peers and one stream for each name, after its first step.
 func newProbe(t *testing.T, peers []string, streams ...string) *probe {
-	cfg := Config{Self: "n1", Named: true, Instance: "i1", ReturnHolddown: 30 * Second, Hash: "h"}
+	list := make([]Stream, len(streams))
+	for i, s := range streams {
+		list[i] = Stream{Name: s, Clustered: true}
+	}
+	return probeOf(t, peers, list...)
+}
+
+// probeOf is newProbe for streams of any kind.
+func probeOf(t *testing.T, peers []string, streams ...Stream) *probe {
+	cfg := Config{Self: "n1", Named: true, Instance: "i1", ReturnHolddown: 30 * Second, Hash: "h", Streams: streams}
 	for _, host := range peers {
 		cfg.Peers = append(cfg.Peers, Peer{Entry: host + ":80", Host: host, Fetch: 2 * Second, Stale: probeStale})
-	}
-	for _, s := range streams {
-		cfg.Streams = append(cfg.Streams, Stream{Name: s, Clustered: true})
 	}
 	p := &probe{t: t, n: New(cfg, 1000), now: 1000, ids: map[string][]uint64{}}
 	p.step(Tick{})
@@ -636,6 +642,148 @@ func TestAnswersTellAgesOfLatePeersOnly(t *testing.T) {
 		}
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("asked about %#v the answer tells ages of %q, want %q", tt.late, got, tt.want)
+		}
+	}
+}
+
+func TestInstancesOfAPeerThatAreOverAreRemembered(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, "a")
+	p.say("n3", State{Seq: 1})
+	p.say("n2", State{Instance: "first", Inc: 9, Seq: 1})
+	for i, instance := range []string{"second", "third"} {
+		p.pass(2200 * Millisecond)
+		p.say("n2", State{Instance: instance, Seq: 1})
+		p.say("n3", State{Seq: uint64(i) + 2})
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n3", State{Seq: 9, Ages: []Age{{Node: "n2", Instance: "first", Inc: 9, Seq: 100}}})
+	if got := p.n.peer("n2").Relayed; got != (evidence{}) {
+		t.Errorf("evidence %+v of an instance that two others have replaced counts", got)
+	}
+}
+
+// silentFrom lets a peer that was last heard at an instant be silent, and wants it to be taken for dead S later.
+func (p *probe) silentFrom(heard Instant, node string) {
+	p.t.Helper()
+	p.pass(heard + probeStale - Millisecond - p.now)
+	if !p.n.peer(node).Alive {
+		p.t.Errorf("%s is taken for dead before S has passed", node)
+	}
+	p.pass(2 * Millisecond)
+	if p.n.peer(node).Alive {
+		p.t.Errorf("%s is alive although S has passed", node)
+	}
+}
+
+func TestTimeThatThisNodeSleptCountsOnlyForEvidenceFromBefore(t *testing.T) {
+	for _, relayed := range []bool{false, true} {
+		p := newProbe(t, []string{"n2", "n3"}, "a")
+		p.say("n2", State{Seq: 1})
+		p.say("n3", State{Seq: 1})
+		p.pass(2200 * Millisecond)
+		p.now += 8 * Second // nothing wakes it
+		p.step(Tick{})
+		if !p.noted(NoteOverslept) {
+			t.Fatal("the node does not notice that it has slept")
+		}
+		if relayed {
+			p.say("n3", State{Seq: 2, Ages: []Age{{Node: "n2", Instance: "in2", Seq: 2}}})
+		} else {
+			p.say("n2", State{Seq: 2})
+		}
+		p.silentFrom(p.now, "n2")
+	}
+}
+
+func TestClaimsThatWerePassedOnEndWithTheInstanceThatMadeThem(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, "a")
+	p.say("n2", State{Seq: 1})
+	p.say("n3", State{Seq: 1})
+	beat := func(seq uint64, ages ...Age) {
+		p.pass(2200 * Millisecond)
+		p.say("n3", State{Seq: seq, Ages: ages})
+	}
+	for seq := uint64(2); p.n.peer("n2").Direct; seq++ {
+		beat(seq, Age{Node: "n2", Instance: "in2", Seq: seq})
+	}
+	beat(20, Age{Node: "n2", Instance: "in2", Seq: 20, Full: true, Claims: []Claim{{Stream: "a", State: ClaimRunning}}})
+	if len(p.n.byName["a"].claimants) != 1 {
+		t.Fatalf("claimants of a: %d, want n2 by what n3 passes on", len(p.n.byName["a"].claimants))
+	}
+	beat(21, Age{Node: "n2", Instance: "next", Inc: 1, Seq: 1})
+	if got := p.n.byName["a"].claimants; len(got) != 0 {
+		t.Errorf("the claim of an instance that is over counts after its successor was heard of")
+	}
+}
+
+func TestClaimsThatWerePassedOnEndWhenThePeerItselfAnswers(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, "a")
+	p.say("n2", State{Seq: 1})
+	p.say("n3", State{Seq: 1})
+	seq := uint64(1)
+	beat := func(a Age) {
+		seq++
+		a.Node, a.Instance, a.Seq = "n2", "in2", seq
+		p.pass(2200 * Millisecond)
+		p.say("n3", State{Seq: seq, Ages: []Age{a}})
+	}
+	for p.n.peer("n2").Direct {
+		beat(Age{})
+	}
+	beat(Age{Full: true, Claims: []Claim{{Stream: "a", State: ClaimRunning}}})
+	seq++
+	p.say("n2", State{Seq: seq}) // it has no claim any more
+	for p.n.peer("n2").Direct {
+		beat(Age{})
+	}
+	if got := p.n.byName["a"].claimants; len(got) != 0 {
+		t.Errorf("a claim that was passed on counts although the peer itself has answered since without it")
+	}
+}
+
+func TestPeerThatComesBackFromSilenceIsToldOfItsReturn(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.say("n2", State{Seq: 1})
+	p.pass(11 * Second)
+	p.say("n2", State{Seq: 2})
+	p.step(StateAsked{From: "n2", Token: 1})
+	for _, e := range p.out {
+		if r, ok := e.(Reply); ok && r.State.Ages[0].Returns != 1 {
+			t.Errorf("the peer is told of %d returns, want 1", r.State.Ages[0].Returns)
+		}
+	}
+}
+
+func TestAgesOfClaimsArePassedOnInMilliseconds(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, "a")
+	p.say("n2", State{Seq: 1, Claims: []Claim{{Stream: "a", State: ClaimRunning, Since: 5000}}})
+	p.step(StateAsked{From: "n3", Token: 1, Question: Question{Want: []string{"n2"}}})
+	for _, e := range p.out {
+		if r, ok := e.(Reply); ok && r.State.Ages[0].Claims[0].Since != 5000 {
+			t.Errorf("a claim that is 5000 ms old is passed on as %d ms old", r.State.Ages[0].Claims[0].Since)
+		}
+	}
+}
+
+func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	for i := range 3 * maxFlights {
+		ids := p.ids["n2:80"]
+		if len(ids) == 0 {
+			t.Fatalf("after %d failed fetches there is no further one", i)
+		}
+		p.ids["n2:80"] = nil
+		p.step(FetchFailed{Peer: "n2:80", ID: ids[len(ids)-1], Why: Unreachable})
+		p.pass(2200 * Millisecond)
+	}
+}
+
+func TestPeersStaySortedWhenOneTellsItsName(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, "a")
+	p.say("n2", State{Node: "z", Seq: 1})
+	for _, name := range []string{"n3", "z"} {
+		if q := p.n.peer(name); q == nil || q.Name != name {
+			t.Errorf("peer %s is not found after another one has told its name", name)
 		}
 	}
 }

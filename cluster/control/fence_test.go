@@ -58,3 +58,25 @@ func TestShortSuspendMovesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestSuspendedNodeIsNotWarmBeforeItsPeersHaveAnswered(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.say("n2", State{Seq: 1})
+	p.step(Suspended{For: 9 * Second})
+	if p.n.View().Warm {
+		t.Error("a node that was suspended is warm at once")
+	}
+	p.say("n2", State{Seq: 2})
+	if !p.n.View().Warm {
+		t.Error("a node that was suspended is not warm after all peers have answered")
+	}
+}
+
+func TestSuspensionDoesNotDelayThatASilentPeerIsNoticed(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.say("n2", State{Seq: 1})
+	heard := p.now
+	p.pass(Second)
+	p.step(Suspended{For: 4 * Second})
+	p.silentFrom(heard, "n2")
+}

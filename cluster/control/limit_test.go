@@ -206,3 +206,11 @@ func TestBusyNodeKeepsWhatItHasAndTakesNothingNew(t *testing.T) {
 	w.run(20 * Second)
 	w.wantOwners(w.home())
 }
+
+func TestOfTwoLimitsTheLowerCounts(t *testing.T) {
+	for _, tt := range []struct{ a, b, want int }{{0, 0, 0}, {0, 5, 5}, {5, 0, 5}, {3, 5, 3}, {5, 3, 3}} {
+		if got := least(tt.a, tt.b); got != tt.want {
+			t.Errorf("least(%d, %d) = %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

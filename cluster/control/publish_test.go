@@ -147,3 +147,80 @@ func TestSilentPublisherKeepsItsName(t *testing.T) {
 		t.Errorf("second publisher while the first is silent: %v, want ask node", got.Verdict)
 	}
 }
+
+// granted asks for a name on behalf of a publisher, and gives the answer; ok is false without one.
+func (p *probe) granted(stream string, token uint64) (a PublishAnswer, ok bool) {
+	return p.answered(PublishWanted{Stream: stream, Token: token})
+}
+
+// answered gives the answer to a publisher that a step brings; ok is false without one.
+func (p *probe) answered(ev Event) (a PublishAnswer, ok bool) {
+	for _, e := range p.step(ev) {
+		if a, ok := e.(PublishAnswer); ok {
+			return a, true
+		}
+	}
+	return a, false
+}
+
+func TestPublisherWhoWaitedIsAnsweredOnce(t *testing.T) {
+	p := probeOf(t, []string{"n2"}, Stream{Name: "live", Kind: Published})
+	if a, ok := p.granted("live", 1); ok {
+		t.Fatalf("a node that is not warm answers %+v", a)
+	}
+	answers := func() (n int) {
+		for _, e := range p.out {
+			if a, ok := e.(PublishAnswer); ok && a.Token == 1 {
+				n++
+			}
+		}
+		return n
+	}
+	p.say("n2", State{Seq: 1})
+	if answers() != 1 {
+		t.Fatalf("a publisher who waited for the node to be warm gets %d answers, want 1", answers())
+	}
+	p.pass(2200 * Millisecond)
+	p.now += 8 * Second
+	p.step(Tick{})
+	p.say("n2", State{Seq: 2})
+	if !p.n.warm || answers() != 0 {
+		t.Errorf("when the node is warm again (%v) the publisher gets %d more answers, want none", p.n.warm, answers())
+	}
+}
+
+func TestNameBelongsToAPublisherWhoHasSentNothingYetUntilItLeaves(t *testing.T) {
+	p := probeOf(t, nil, Stream{Name: "live", Kind: Published})
+	p.pass(probeStale)
+	for i, tt := range []struct {
+		ev   Event
+		want Verdict
+	}{
+		{nil, Granted},
+		{nil, Busy},
+		{PublishEnded{Stream: "live"}, Granted},
+		{CaptureUp{Stream: "live"}, Busy},
+	} {
+		if tt.ev != nil {
+			p.step(tt.ev)
+		}
+		if a, ok := p.granted("live", uint64(i)); !ok || a.Verdict != tt.want {
+			t.Errorf("publisher %d: %+v, want %v", i+1, a, tt.want)
+		}
+	}
+}
+
+func TestPublisherIsSentToNoNodeThatDrains(t *testing.T) {
+	list := []Listed{{Name: "live", Published: true}}
+	for _, draining := range []bool{true, false} {
+		p := newProbe(t, []string{"n2"}, "a")
+		p.say("n2", State{Seq: 1, Draining: draining, List: list, ListHash: hashList(list)})
+		want := PublishAnswer{Token: 1, Verdict: Elsewhere, Node: "n2"}
+		if draining {
+			want = PublishAnswer{Token: 1, Verdict: NotFound}
+		}
+		if a, _ := p.granted("live", 1); a != want {
+			t.Errorf("draining %v: %+v, want %+v", draining, a, want)
+		}
+	}
+}

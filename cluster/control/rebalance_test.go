@@ -101,3 +101,26 @@ func TestWithoutRebalancingAnEditMovesNothing(t *testing.T) {
 		t.Errorf("%d streams moved by an edit, want none", w.starts)
 	}
 }
+
+func TestDifferenceOfOneMovesNothing(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a", "b", "c")
+	p.n.cfg.RebalanceRate = 1
+	p.say("n2", State{Seq: 1})
+	mine := []string{}
+	var theirs []Claim
+	for _, name := range []string{"a", "b", "c"} {
+		s := p.n.byName[name]
+		s.MayReturn = false
+		if s.Home == "n1" && len(mine) == 0 {
+			mine = append(mine, name)
+			continue
+		}
+		s.State = Idle
+		theirs = append(theirs, Claim{Stream: name, State: ClaimRunning})
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 2, Claims: theirs})
+	if p.n.byName[mine[0]].active() && p.noted(NoteRebalanced) {
+		t.Error("a stream moves from a node with two streams to one with one")
+	}
+}

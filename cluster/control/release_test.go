@@ -105,3 +105,75 @@ func TestDrainOfASourceOfOneConnectionLetsGoFirst(t *testing.T) {
 		}
 	}
 }
+
+func TestAnswerToAnEarlierQuestionReleasesNothing(t *testing.T) {
+	p := probeOf(t, []string{"n2", "n3"}, func() (list []Stream) {
+		for _, name := range camNames {
+			list = append(list, Stream{Name: name, Clustered: true, Break: true})
+		}
+		return list
+	}()...)
+	seq := uint64(0)
+	beat := func(n2, n3 []Claim) {
+		seq++
+		p.say("n2", State{Seq: seq, Claims: n2})
+		p.say("n3", State{Seq: seq, Claims: n3})
+	}
+	claims := func(but string, extra ...string) (out []Claim) {
+		for _, name := range append(slices.Clone(camNames), extra...) {
+			if name != but {
+				out = append(out, Claim{Stream: name, State: ClaimRunning})
+			}
+		}
+		return out
+	}
+	beat(nil, nil)
+	s := p.home("n1")
+	mine := []Claim{{Stream: s, State: ClaimRunning}}
+	beat2 := func(n2, n3 []Claim) { p.pass(2200 * Millisecond); beat(n2, n3) }
+	p.n.byName[s].State = Idle // it has not begun it
+	beat2(append(claims(s), mine...), nil)
+	for p.n.byName[s].AskedOf == "" {
+		if p.now > 120*Second {
+			t.Fatal("n1 never asks for its stream")
+		}
+		beat2(append(claims(s), mine...), nil)
+	}
+	if got := p.n.byName[s].AskedOf; got != "n2" {
+		t.Fatalf("n1 asks %s, want n2", got)
+	}
+	beat2(append(claims(s), mine...), mine)
+	p.step(Released{Stream: s, Node: "n2"}) // n3 has it too
+	beat2(claims(s), mine)
+	if got := p.n.byName[s]; got.AskedOf != "n3" || got.State != Idle {
+		t.Fatalf("asked of %q, %v, want n3 to be asked and the stream idle", got.AskedOf, got.State)
+	}
+	beat2(claims(s), mine)
+	if got := p.n.byName[s].State; got != Idle {
+		t.Errorf("the stream is %v before n3 has released it", got)
+	}
+}
+
+func TestQuestionThatIsGivenUpIsNoReturn(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.say("n2", State{Seq: 1})
+	s := p.n.byName["a"]
+	s.State, s.AskedOf, s.Returning, p.n.returning = Idle, "n2", true, 1
+	p.step(Drain{})
+	if s.AskedOf != "" || p.n.returning != 0 {
+		t.Errorf("a node that drains waits for an answer of %q, and has %d returns under way, want none", s.AskedOf, p.n.returning)
+	}
+}
+
+func TestRequestForAReleaseIsAnsweredOnce(t *testing.T) {
+	p := newProbe(t, nil, "a")
+	s := p.n.byName["a"]
+	s.Releases = []uint64{1}
+	before := len(p.n.out)
+	for range 2 {
+		p.n.answerReleases(s, true)
+	}
+	if got := len(p.n.out) - before; got != 1 {
+		t.Errorf("%d answers, want 1", got)
+	}
+}
