@@ -198,12 +198,15 @@ func (c *core) publishAnswered(e control.PublishAnswer) {
 	}
 }
 
+// askedFor is how long a node asks another about a stream, again and again, before it does without an answer.
+const askedFor = identity.AskTries*identity.AskLimit + (identity.AskTries-1)*identity.AskPause
+
 // askClaimant asks the node that is said to have a publisher, as the node does through the stream's actor.
 func (c *core) askClaimant(f *feed, name string) {
 	w, m := c.w, c.m
 	again := func() { c.publish(f) }
 	to := w.announcing(name)
-	limit := m.clock.when(m.clock.at(w.now)+identity.AskLimit, w.now) - w.now
+	limit := m.clock.when(m.clock.at(w.now)+askedFor, w.now) - w.now
 	done := false
 	m.later(limit, func() { // without an answer; if there are two publishers after all, the static order settles it
 		if !done {

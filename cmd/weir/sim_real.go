@@ -47,7 +47,7 @@ func (c *SimRealCmd) Run(ctx context.Context, std stdio) error {
 	}
 	var docs []*sim.Scenario
 	for _, name := range c.Scenarios {
-		in, err := (&SimScenario{Scenario: name, Fidelity: "core"}).load(std)
+		in, err := (&SimScenario{Scenario: name, Fidelity: "file"}).load(std)
 		if err != nil {
 			return err
 		}
