@@ -317,7 +317,7 @@ func (m *machine) names(q *machine) bool {
 // channelLimit is the limit of captures that m's file gives it; 0 for none.
 func (m *machine) channelLimit() int {
 	for _, p := range m.file.Peers {
-		if m.w.byEntry(p.Name()) == m {
+		if m.w.byEntry(p.Entry()) == m {
 			return p.ChannelLimit
 		}
 	}
@@ -342,7 +342,10 @@ func (w *world) byEntry(entry string) *machine {
 	m, ok := w.entries[entry]
 	if !ok {
 		host, _, err := net.SplitHostPort(entry)
-		if m = w.machine(entry); m == nil && err == nil {
+		if m = w.machine(w.s.Entries[entry]); m == nil {
+			m = w.machine(entry)
+		}
+		if m == nil && err == nil {
 			m = w.machine(host)
 		}
 		w.entries[entry] = m

@@ -35,9 +35,12 @@ type Scenario struct {
 	// Files are the configuration of each node by its name; the empty name holds for nodes that have none of their own.
 	Files map[string]*conf.File
 
-	// Nodes are the names of the machines, in the order of the file. A peer entry leads to the machine whose name is
-	// its host, or its host and port.
+	// Nodes are the names of the machines, in the order of the file. Each announces its name, unless its own file gives another.
 	Nodes []string
+
+	// Entries are the machines to which peer entries lead, by [conf.Peer.Entry]. An entry that is not among them leads to
+	// the machine whose name is its host or the entry itself, if there is one.
+	Entries map[string]string
 
 	Net     Net
 	Capture Capture
@@ -48,6 +51,14 @@ type Scenario struct {
 	// Until is when the run ends, by true time. Zero means a moment after the last step.
 	Until    time.Duration
 	Fidelity Fidelity
+}
+
+// leadsTo says whether a peer entry leads to a machine.
+func (s *Scenario) leadsTo(p conf.Peer, node string) bool {
+	if to, ok := s.Entries[p.Entry()]; ok {
+		return to == node
+	}
+	return p.Host == node || p.Entry() == node
 }
 
 // A Range is drawn from evenly, both ends included. Max below Min counts as Min.

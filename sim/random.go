@@ -210,7 +210,7 @@ func (g *generator) actor() string {
 	case 1:
 		node := g.one()[0]
 		for _, p := range g.file.Peers {
-			if p.Host == node || p.Name() == node {
+			if g.s.leadsTo(p, node) {
 				return "peers/" + p.Name()
 			}
 		}

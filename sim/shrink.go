@@ -335,7 +335,7 @@ func (k *shrinking) nodes() {
 		k.try(func(s *Scenario) {
 			s.Nodes = slices.Delete(slices.Clone(s.Nodes), i, i+1)
 			files(s, func(f *conf.File) {
-				f.Peers = slices.DeleteFunc(slices.Clone(f.Peers), func(p conf.Peer) bool { return p.Host == gone || p.Name() == gone })
+				f.Peers = slices.DeleteFunc(slices.Clone(f.Peers), func(p conf.Peer) bool { return s.leadsTo(p, gone) })
 			})
 		})
 	}

@@ -24,6 +24,9 @@ type Peer struct {
 	Host string // lower case; an IPv6 address has no brackets
 	Port int    // 0 means not given: 80, or 443 for an https API URL
 
+	// Announced is the name that the node announces, if the file says so; see [File.NodeNames].
+	Announced string
+
 	// The URLs have the form SCHEME://HOST[:PORT]; the port is left out if it is the default of the scheme. The peer's state is
 	// fetched from APIURL and its media from Private; viewers are sent to Public. None is empty.
 	APIURL, Public, Private string
@@ -51,8 +54,8 @@ type Peer struct {
 // Name is the entry's identity: HOST, or HOST:PORT if the port was given.
 func (p Peer) Name() string { return Address{p.Host, p.Port}.Name() }
 
-// entry is HOST:PORT, with the default port if none was given. Two entries that mean one node have the same.
-func (p Peer) entry() string { return joinHostPort(p.Host, effectivePort(p)) }
+// Entry is HOST:PORT, with the default port if none was given. Two entries that mean one node have the same.
+func (p Peer) Entry() string { return joinHostPort(p.Host, effectivePort(p)) }
 
 func (p *Peer) key() *string { return &p.ClusterKey }
 func (p *Peer) where() Pos   { return p.Pos }
@@ -60,10 +63,15 @@ func (p *Peer) where() Pos   { return p.Pos }
 var peerDirectives = []directive{
 	{
 		name: "peer", in: inFile, many: true, block: inPeer, mayRepeat: true,
-		value:  entries("HOST[:PORT]", func(f *File) *[]Peer { return &f.Peers }, parsePeerEntry, func(p *Peer) *block { return newBlock(p.Name(), p.entry(), p) }),
+		value:  entries("HOST[:PORT]", func(f *File) *[]Peer { return &f.Peers }, parsePeerEntry, func(p *Peer) *block { return newBlock(p.Name(), p.Entry(), p) }),
 		reload: AtOnce, example: "n2.example.com:8080 { public https://cdn.example.com; }",
 		flag: &nodeFlag{placeholder: "HOST[:PORT]", entry: peerFlag, help: "Add a peer; a block with its settings may follow, as in the file."},
 		doc:  "A node of the group; the list of peers is the same on every node.",
+	},
+	{
+		name: "name", in: inPeer, value: text("NAME", func(p *Peer) *string { return &p.Announced }, checkNodeName), reload: AtOnce,
+		defaultWords: "the host of the entry, or HOST:PORT if several entries have the host", example: "n2",
+		doc: "The name that the peer announces, if its own file or flag gives it another name than its entry does. The peer takes this name if it is given none.",
 	},
 	{
 		name: "api_url", in: inPeer, value: baseURLOf(func(p *Peer) *string { return &p.APIURL }), reload: AtOnce,
@@ -127,16 +135,17 @@ func (r *reader) finishPeers() {
 	seen := map[string]Pos{}
 	for _, b := range peers {
 		p := r.finishPeer(b)
-		if before, twice := seen[p.entry()]; twice {
+		if before, twice := seen[p.Entry()]; twice {
 			r.warnf(p.Pos, "`peer %s` stands in the list twice, which is one node; the entry at %s counts", p.Name(), before.place())
 			continue
 		}
-		seen[p.entry()] = p.Pos
+		seen[p.Entry()] = p.Pos
 		f.Peers = append(f.Peers, *p)
 	}
 	for _, b := range peers {
 		r.checkTimeouts(b, max(2, len(f.Peers)))
 	}
+	r.checkAnnounced(peers)
 	if len(f.Listeners[protocols.HTTPS]) == 0 {
 		return
 	}
@@ -152,6 +161,47 @@ func (r *reader) finishPeers() {
 		r.warnf(at, "viewers who come over HTTPS would be sent to plain http: the %s of `peer %s` is %s; write `public https://…;`",
 			what, p.Name(), p.Public)
 	}
+}
+
+// checkAnnounced reports two peers with one name.
+func (r *reader) checkAnnounced(peers []*block) {
+	names, of := r.file.NodeNames(), map[string]Peer{}
+	for i, p := range r.file.Peers {
+		before, twice := of[names[i]]
+		if !twice {
+			of[names[i]] = p
+			continue
+		}
+		at := p.Pos
+		for _, b := range peers {
+			if part[*Peer](b).Pos == p.Pos && b.where("name") != (Pos{}) {
+				at = b.where("name")
+			}
+		}
+		r.errorf(at, "`peer %s`: found the name %s, which `peer %s` has, expected another one for each node", p.Name(), quote(names[i]), before.Name())
+	}
+}
+
+// NodeNames gives, for each of the file's peers, the name by which its node is called until it has been met, and which the node takes
+// itself if it is given none: the name that the peer's block gives, else its host, or its [Peer.Entry] where several
+// peers have the host.
+func (f *File) NodeNames() []string {
+	sharing := map[string]int{}
+	for _, p := range f.Peers {
+		sharing[p.Host]++
+	}
+	names := make([]string, len(f.Peers))
+	for i, p := range f.Peers {
+		switch {
+		case p.Announced != "":
+			names[i] = p.Announced
+		case sharing[p.Host] == 1:
+			names[i] = p.Host
+		default:
+			names[i] = p.Entry()
+		}
+	}
+	return names
 }
 
 // effectivePort is the port at which a peer's HTTP is asked when its entry names none.
@@ -242,7 +292,7 @@ func (f *File) fitting(host string, port int) (fits []Peer) {
 func addresses(peers []Peer) string {
 	var names []string
 	for _, p := range peers {
-		names = append(names, p.entry())
+		names = append(names, p.Entry())
 	}
 	return oneOf(names)
 }

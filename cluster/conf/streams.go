@@ -521,7 +521,11 @@ func (r *reader) pin(b *block) {
 	if err != nil {
 		host, port = in.CaptureAt, 0
 	}
+	announced := slices.IndexFunc(r.file.Peers, func(p Peer) bool { return p.Announced == in.CaptureAt })
 	switch fits := r.file.fitting(host, port); {
+	case announced >= 0:
+		in.Peer = r.file.Peers[announced].Name()
+		return
 	case len(fits) == 1:
 		in.Peer = fits[0].Name()
 		return
@@ -537,6 +541,9 @@ func (r *reader) pin(b *block) {
 	names := slices.Clone(r.self)
 	for _, p := range r.file.Peers {
 		names = append(names, p.Host, p.Name())
+		if p.Announced != "" {
+			names = append(names, p.Announced)
+		}
 	}
 	r.warnf(at, "capture_at: found %s, which is no peer's name%s (`stream %s` is placed as if it were not pinned, unless a node announces that name)",
 		quote(in.CaptureAt), didYouMean(in.CaptureAt, names), short(b.title[0]))

@@ -12,7 +12,7 @@ func BenchmarkUnchangedPoll(b *testing.B) {
 			cfg := Config{Self: "n1", Named: true, Instance: "i1", Streams: kept(streams)}
 			for i := 2; i <= 5; i++ {
 				host := fmt.Sprintf("n%d", i)
-				cfg.Peers = append(cfg.Peers, Peer{Entry: host, Host: host, Fetch: 2 * Second, Stale: 10 * Second})
+				cfg.Peers = append(cfg.Peers, Peer{Entry: host, Host: host, Name: host, Fetch: 2 * Second, Stale: 10 * Second})
 			}
 			now := Instant(1)
 			n := New(cfg, now)

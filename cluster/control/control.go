@@ -71,6 +71,7 @@ type Stream struct {
 type Peer struct {
 	Entry string // host:port as in the file, the default port filled in; unique
 	Host  string // the host part of it
+	Name  string // of the node, until it has announced one; unique
 
 	Fetch Instant // the interval of polls, before jitter; above 0
 	Stale Instant // without evidence for so long a peer is dead; above Fetch

@@ -31,7 +31,7 @@ func newProbe(t *testing.T, peers []string, streams ...string) *probe {
 func probeOf(t *testing.T, peers []string, streams ...Stream) *probe {
 	cfg := Config{Self: "n1", Named: true, Instance: "i1", ReturnHolddown: 30 * Second, Hash: "h", Streams: streams}
 	for _, host := range peers {
-		cfg.Peers = append(cfg.Peers, Peer{Entry: host + ":80", Host: host, Fetch: 2 * Second, Stale: probeStale})
+		cfg.Peers = append(cfg.Peers, Peer{Entry: host + ":80", Host: host, Name: host, Fetch: 2 * Second, Stale: probeStale})
 	}
 	p := &probe{t: t, n: New(cfg, 1000), now: 1000, ids: map[string][]uint64{}}
 	p.step(Tick{})

@@ -167,8 +167,8 @@ func seconds(d Instant) string {
 // A Forecast says where streams would be.
 type Forecast struct {
 	Asked   string     `json:"asked"`
-	Without []string   `json:"without,omitempty"`
-	Unknown []string   `json:"unknown,omitempty"` // of those: no node has this name
+	Without []string   `json:"without,omitempty"` // the announced names
+	Unknown []string   `json:"unknown,omitempty"` // of those asked for: no node is called so
 	Nodes   []Share    `json:"nodes"`
 	Moves   []Transfer `json:"moves"`
 	Over    int        `json:"over,omitempty"` // streams that a node gets beyond its limits
@@ -189,21 +189,24 @@ type Transfer struct {
 	To     string `json:"to,omitempty"`
 }
 
-// Forecast says where the streams of the group would be without some nodes; with none named, where they belong now. It
-// changes nothing.
+// Forecast says where the streams of the group would be without some nodes; with none named, where they belong now. A node may
+// be named as in capture_at: by what it announces, by its host, or by a peer entry. Forecast changes nothing.
 func (n *Node) Forecast(without []string) *Forecast {
-	f := &Forecast{Asked: n.self, Without: without, Nodes: []Share{}, Moves: []Transfer{}}
+	f := &Forecast{Asked: n.self, Nodes: []Share{}, Moves: []Transfer{}}
 	if n.plan == nil || n.placed == nil && len(n.planned) > 0 {
 		return f
 	}
-	live, gone := slices.Clone(n.live), map[string]bool{}
+	live := slices.Clone(n.live)
 	for _, name := range without {
-		i, ok := slices.BinarySearch(n.nodes, name)
-		if !ok {
+		node, known := n.resolvePin(name)
+		i, ok := slices.BinarySearch(n.nodes, node)
+		if !known || !ok {
 			f.Unknown = append(f.Unknown, name)
 			continue
 		}
-		live[i], gone[name] = false, true
+		if live[i] = false; !slices.Contains(f.Without, node) {
+			f.Without = append(f.Without, node)
+		}
 	}
 	claimed := make([]int, len(n.planned))
 	now, then := make([]int, len(n.nodes)), make([]int, len(n.nodes))

@@ -52,10 +52,32 @@ func TestExplanationSaysWhyAStreamIsWhereItIs(t *testing.T) {
 	says(explain("n1", "cam001"), "that node's to say")
 }
 
+func TestForecastTakesWhatTheFileCallsANode(t *testing.T) {
+	n := New(Config{Self: "n1", Named: true, Instance: "i", Peers: []Peer{
+		{Entry: "a.example.com:8080", Host: "a.example.com", Name: "n1", Fetch: Second, Stale: 3 * Second},
+		{Entry: "b.example.com:8080", Host: "b.example.com", Name: "n2", Fetch: Second, Stale: 3 * Second},
+		{Entry: "c.example.com:80", Host: "c.example.com", Name: "n3", Fetch: Second, Stale: 3 * Second},
+		{Entry: "c.example.com:81", Host: "c.example.com", Name: "n4", Fetch: Second, Stale: 3 * Second},
+	}}, 0)
+	n.Step(0, Tick{})
+	for said, want := range map[string]string{
+		"n1": "n1", "n2": "n2", "b.example.com": "n2", "b.example.com:8080": "n2", "c.example.com:81": "n4",
+		"c.example.com": "", "b": "", "b.example.com:81": "", // several nodes share the host; nothing is called so
+	} {
+		f := n.Forecast([]string{said})
+		if want == "" && !slices.Equal(f.Unknown, []string{said}) || want != "" && !slices.Equal(f.Without, []string{want}) {
+			t.Errorf("Forecast(%s) is without %v, unknown %v, want %q", said, f.Without, f.Unknown, want)
+		}
+	}
+}
+
 func TestForecastOfAFailureIsWhatHappens(t *testing.T) {
 	for seed := range uint64(10) {
 		w := calm(t, seed, 4, kept(37))
-		f := w.machine("n1").n.Forecast([]string{"n3", "n9"})
+		f := w.machine("n1").n.Forecast([]string{[]string{"n3", w.machine("n3").entry}[seed%2], "n9"})
+		if !slices.Equal(f.Without, []string{"n3"}) {
+			t.Errorf("without %v, want n3 by whatever the file calls it", f.Without)
+		}
 		if !slices.Equal(f.Unknown, []string{"n9"}) {
 			t.Errorf("unknown = %v, want n9", f.Unknown)
 		}

@@ -109,7 +109,7 @@ func TestTwoEntriesOfOneInstanceAreOneNode(t *testing.T) {
 	w.add(2, kept(10))
 	alias := &machine{w: w, name: "n2b", entry: "10.0.0.2:8080"} // an address of n2
 	m := w.machine("n1")
-	m.cfg.Peers = append(slices.Clone(m.cfg.Peers), Peer{Entry: alias.entry, Host: "10.0.0.2", Fetch: w.fetch, Stale: w.stale})
+	m.cfg.Peers = append(slices.Clone(m.cfg.Peers), Peer{Entry: alias.entry, Host: "10.0.0.2", Name: "10.0.0.2", Fetch: w.fetch, Stale: w.stale})
 	n2 := w.machine("n2")
 	w.bootAll()
 	// The world leads the second entry to n2 as well.

@@ -11,9 +11,8 @@ type link struct {
 
 // A linkState is the part of a [link] that does not follow from anything else.
 type linkState struct {
-	Provisional string // the name that counts before the entry has been met
-	Self        bool   // it leads to this node
-	Instance    string // that answered last
+	Self     bool   // it leads to this node
+	Instance string // that answered last
 
 	Tried    bool // a fetch has ended since boot
 	Answered bool // since boot, or since this node overslept

@@ -8,10 +8,6 @@ import (
 // configure builds what follows from a configuration: the links, and this node's list of streams.
 func (n *Node) configure(cfg Config) {
 	n.cfg = cfg
-	hosts := map[string]int{}
-	for _, p := range cfg.Peers {
-		hosts[p.Host]++
-	}
 	old := n.links
 	n.links = make([]*link, 0, len(cfg.Peers))
 	n.stale, n.fetch = 0, 0
@@ -22,15 +18,12 @@ func (n *Node) configure(cfg Config) {
 		if at >= 0 {
 			l = old[at]
 		}
-		l.cfg, l.Provisional = p, p.Entry
-		if hosts[p.Host] == 1 && p.Host != "" {
-			l.Provisional = p.Host
-		}
+		l.cfg = p
 		n.links = append(n.links, l)
 	}
 	for _, l := range n.links { // only now, or the peers of links yet to come would look unused
 		if !l.Self && (l.peer == nil || !l.peer.Met) {
-			n.bind(l, l.Provisional)
+			n.bind(l, l.cfg.Name)
 		}
 	}
 	n.prune()
@@ -145,9 +138,12 @@ func (n *Node) foundSelf(l *link) {
 	}
 	l.Self, l.peer, l.Flights = true, nil, nil
 	n.prune()
+	if n.named && n.self != l.cfg.Name {
+		n.do(Note{Kind: NoteMisnamed, Node: n.self, Detail: l.cfg.Name})
+	}
 	if !n.named && !n.settled {
 		n.named = true
-		n.self = l.Provisional
+		n.self = l.cfg.Name
 		// A peer that holds this name by another entry has to be met under its own first.
 		for _, other := range n.links {
 			if !other.Self && other.peer.Name == n.self {

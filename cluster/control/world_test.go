@@ -112,7 +112,7 @@ func (w *world) add(count int, streams []Stream) {
 	var peers []Peer
 	for i := range count {
 		host := fmt.Sprintf("n%d", i+1)
-		peers = append(peers, Peer{Entry: host + ":8080", Host: host, Fetch: w.fetch, Stale: w.stale})
+		peers = append(peers, Peer{Entry: host + ":8080", Host: host, Name: host, Fetch: w.fetch, Stale: w.stale})
 	}
 	for i := range count {
 		m := &machine{

@@ -25,7 +25,7 @@ func written(t *testing.T) []byte {
 	}
 	cfg := control.Config{
 		Self: "n1", Named: true, Instance: "i1", Seed: 7, Hash: "h",
-		Peers:   []control.Peer{{Entry: "n2:80", Host: "n2", Fetch: control.Second, Stale: 3 * control.Second}},
+		Peers:   []control.Peer{{Entry: "n2:80", Host: "n2", Name: "n2", Fetch: control.Second, Stale: 3 * control.Second}},
 		Streams: []control.Stream{{Name: "a", Clustered: true}, {Name: "b", Clustered: true}},
 	}
 	n, now := control.New(cfg, 5), control.Instant(5)

@@ -16,23 +16,11 @@ import (
 	"weir/protocols"
 )
 
-// entry is the control plane's name for a peer of the file: HOST:PORT, with the default port if the file gives none.
-func entry(p conf.Peer) string {
-	port := p.Port
-	if port == 0 {
-		port = 80
-		if u, err := url.Parse(p.APIURL); err == nil && u.Scheme == "https" {
-			port = 443
-		}
-	}
-	return net.JoinHostPort(p.Host, strconv.Itoa(port))
-}
-
-// peersByEntry are the peers of a file, by [entry].
+// peersByEntry are the peers of a file, by [conf.Peer.Entry].
 func peersByEntry(f *conf.File) map[string]conf.Peer {
 	m := make(map[string]conf.Peer, len(f.Peers))
 	for _, p := range f.Peers {
-		m[entry(p)] = p
+		m[p.Entry()] = p
 	}
 	return m
 }
@@ -44,7 +32,7 @@ func sourceLink(name string) string { return "source " + name }
 func keyring(f *conf.File, dial trust.Dial) *trust.Keyring {
 	var links []trust.Link
 	for _, p := range f.Peers {
-		links = append(links, trust.Link{Name: entry(p), Key: p.ClusterKey, Accepted: true})
+		links = append(links, trust.Link{Name: p.Entry(), Key: p.ClusterKey, Accepted: true})
 	}
 	for _, s := range f.Sources {
 		links = append(links, trust.Link{Name: sourceLink(s.Name), Key: s.ClusterKey})
@@ -140,9 +128,10 @@ func limits(channels, cpu int) control.Limits {
 
 func controlPeers(f *conf.File) []control.Peer {
 	out := make([]control.Peer, 0, len(f.Peers))
-	for _, p := range f.Peers {
+	names := f.NodeNames()
+	for i, p := range f.Peers {
 		out = append(out, control.Peer{
-			Entry: entry(p), Host: p.Host, Fetch: control.Instant(p.FetchTimeout), Stale: control.Instant(p.StaleTimeout),
+			Entry: p.Entry(), Host: p.Host, Name: names[i], Fetch: control.Instant(p.FetchTimeout), Stale: control.Instant(p.StaleTimeout),
 			Limits: limits(p.ChannelLimit, p.CPULimit),
 		})
 	}
@@ -165,7 +154,7 @@ func balancersOf(f *conf.File) []balancer.Balancer {
 			}
 			if s.Peer != "" {
 				p := peers[s.Peer]
-				server.Peer, server.Key, server.Public, server.Private = true, entry(p), p.Public, p.Private
+				server.Peer, server.Key, server.Public, server.Private = true, p.Entry(), p.Public, p.Private
 			}
 			b.Servers = append(b.Servers, server)
 		}
@@ -230,7 +219,7 @@ func shown(f *conf.File, keyID string) status.File {
 		},
 	}
 	for _, p := range f.Peers {
-		out.Peers[entry(p)] = status.Peer{
+		out.Peers[p.Entry()] = status.Peer{
 			Hostname: p.Name(), API: p.APIURL, Public: p.Public, Given: p.PublicGiven, Fetch: p.FetchTimeout, Stale: p.StaleTimeout,
 			Channels: p.ChannelLimit, CPU: p.CPULimit, Bitrate: p.MaxBitrate,
 		}

@@ -141,7 +141,7 @@ func (g *group) reachable(f *conf.File) string {
 	defer cancel()
 	var peers []string
 	for _, p := range f.Peers {
-		peers = append(peers, entry(p))
+		peers = append(peers, p.Entry())
 	}
 	ip, sure := identity.Reachable(ctx, peers)
 	if !sure {

@@ -121,8 +121,8 @@ func (n *Node) controlConfig() control.Config {
 func (n *Node) peerLinks(f *conf.File) []actors.Child {
 	out := make([]actors.Child, 0, len(f.Peers))
 	for _, p := range f.Peers {
-		out = append(out, actors.Child{Name: entry(p), Props: follower.Peer(n.tree.env, follower.Config{
-			Entry: entry(p), Fetcher: n.network.Fetcher, Measured: n.reporter.fetched,
+		out = append(out, actors.Child{Name: p.Entry(), Props: follower.Peer(n.tree.env, follower.Config{
+			Entry: p.Entry(), Fetcher: n.network.Fetcher, Measured: n.reporter.fetched,
 		}, n.tree.pid(actors.Control))})
 	}
 	if n.servers != nil {

@@ -48,7 +48,7 @@ func (n *Node) stateURL(e string) string {
 func (n *Node) linkBroken(addr string) {
 	for _, p := range n.file().Peers {
 		if u, err := url.Parse(p.APIURL); err == nil && hostPort(u) == addr {
-			n.Control().Send(control.LinkBroken{Peer: entry(p)})
+			n.Control().Send(control.LinkBroken{Peer: p.Entry()})
 		}
 	}
 }

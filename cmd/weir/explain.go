@@ -126,14 +126,14 @@ func explained(x *control.Explanation) string {
 // PlanCmd is `weir plan`.
 type PlanCmd struct {
 	NodeAddr
-	Without []string `placeholder:"NODE" help:"A node, by the name that it announces, that is taken away; may be given several times."`
+	Without []string `placeholder:"NODE" help:"A node that is taken away, by the name that it announces, by its host, or by its HOST:PORT; may be given several times."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*PlanCmd) Help() string {
 	return `Examples:
   weir plan --without n2
-  weir plan --without n2 --without n3 --node http://127.0.0.1:8080
+  weir plan --without n2 --without n3.example.com:8080 --node http://127.0.0.1:8080
   weir plan
 
 It says which streams would go where if these nodes died now, and how many each node would then have. Without a node it

@@ -98,7 +98,7 @@ What can happen:
 type SimScenario struct {
 	Scenario string `arg:"" help:"Scenario file; - reads standard input."`
 	Config   string `short:"c" placeholder:"FILE" help:"Your own configuration, instead of the scenario's."`
-	Name     string `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
+	OwnNames
 	Seed     *int64 `placeholder:"N" help:"Seed to use instead of the scenario's."`
 	Fidelity string `enum:"core,actors,file" default:"file" help:"Which part of a node runs: core, actors, or the one that the file names (${default})."`
 }
@@ -126,7 +126,7 @@ func (c *SimScenario) load(std stdio) (*simInput, error) {
 		printProblems(std, problems)
 		in.Document = d
 	} else {
-		own, err := simConfig(c.Config, c.Name, std)
+		own, err := c.read(c.Config, std)
 		if err != nil {
 			return nil, err
 		}
@@ -149,13 +149,19 @@ func (c *SimScenario) load(std stdio) (*simInput, error) {
 	return in, nil
 }
 
-// simConfig reads the operator's own configuration.
-func simConfig(file, name string, std stdio) (scenario.Source, error) {
+// OwnNames are the names of nodes that a configuration of one's own does not say.
+type OwnNames struct {
+	Name      string            `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
+	Announced map[string]string `placeholder:"HOST[:PORT]=NAME" mapsep:"none" help:"Name that the node behind a peer entry announces, if the peer's block gives no name and it is not called by its host; may be given several times."`
+}
+
+// read reads the operator's own configuration.
+func (n *OwnNames) read(file string, std stdio) (scenario.Source, error) {
 	src, err := readConfig(file, std.in)
 	if err != nil {
 		return scenario.Source{}, &exitError{exitUnknown, err}
 	}
-	return scenario.Source{Name: configName(file), Text: src, Self: name}, nil
+	return scenario.Source{Name: configName(file), Text: src, Self: n.Name, Announced: n.Announced}, nil
 }
 
 // A count is LEAST..MOST, or one number for both.

@@ -62,13 +62,13 @@ func (c *SimSweepCmd) Run(ctx context.Context, std stdio) error {
 // SimSwarmCmd is `weir sim swarm`.
 type SimSwarmCmd struct {
 	SweepFlags
-	Nodes    count         `default:"2..9" placeholder:"A..B" help:"Number of nodes in a group. Default ${default}."`
-	Streams  count         `default:"4..40" placeholder:"A..B" help:"Number of streams in a group. Default ${default}."`
-	Profile  sim.Profile   `default:"swarm" enum:"swarm,calm,network,process,source,edit" help:"Which kinds of faults are drawn: ${enum}. Default ${default}."`
-	Length   time.Duration `default:"2m" help:"How long faults occur. After that the group has to recover. Default ${default}."`
-	Config   string        `short:"c" placeholder:"FILE" help:"Use the group of your own configuration instead of groups that are drawn."`
-	Name     string        `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
-	Fidelity string        `enum:"core,actors" default:"core" help:"Which part of a node runs: ${enum}. Default ${default}."`
+	Nodes   count         `default:"2..9" placeholder:"A..B" help:"Number of nodes in a group. Default ${default}."`
+	Streams count         `default:"4..40" placeholder:"A..B" help:"Number of streams in a group. Default ${default}."`
+	Profile sim.Profile   `default:"swarm" enum:"swarm,calm,network,process,source,edit" help:"Which kinds of faults are drawn: ${enum}. Default ${default}."`
+	Length  time.Duration `default:"2m" help:"How long faults occur. After that the group has to recover. Default ${default}."`
+	Config  string        `short:"c" placeholder:"FILE" help:"Use the group of your own configuration instead of groups that are drawn."`
+	OwnNames
+	Fidelity string `enum:"core,actors" default:"core" help:"Which part of a node runs: ${enum}. Default ${default}."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -115,7 +115,7 @@ func (c *SimSwarmCmd) Run(ctx context.Context, std stdio) error {
 		o.Fidelity = sim.Actors
 	}
 	if c.Config != "" {
-		own, err := simConfig(c.Config, c.Name, std)
+		own, err := c.read(c.Config, std)
 		if err != nil {
 			return err
 		}

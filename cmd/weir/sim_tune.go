@@ -15,8 +15,8 @@ import (
 
 // SimTuneCmd is `weir sim tune`.
 type SimTuneCmd struct {
-	Config string   `short:"c" placeholder:"FILE" help:"Your configuration, whose peers and streams are used with other timeouts. Default: five nodes with twenty streams."`
-	Name   string   `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
+	Config string `short:"c" placeholder:"FILE" help:"Your configuration, whose peers and streams are used with other timeouts. Default: five nodes with twenty streams."`
+	OwnNames
 	Times  []string `default:"1s/3s,1s/5s,2s/6s,2s/10s,5s/15s,5s/30s" placeholder:"F/S" help:"fetch_timeout and stale_timeout to compare. Default ${default}."`
 	Loss   []string `default:"0%,0.1%,1%,5%" placeholder:"P%" help:"Share of messages that are lost, in each direction. Default ${default}."`
 	Hours  int      `default:"10" placeholder:"N" help:"Simulated hours in which false take-overs are counted, for each row, with and without relayed evidence. Default ${default}."`
@@ -73,7 +73,7 @@ func (c *SimTuneCmd) Run(ctx context.Context, std stdio) error {
 	}
 	own := scenario.Source{Name: "five nodes", Text: []byte("cluster_key abcd;\npeer n[1..5]:8080;\nstream cam[01..20] { input fake://fake; cluster_ingest; }\n")}
 	if c.Config != "" {
-		if own, err = simConfig(c.Config, c.Name, std); err != nil {
+		if own, err = c.read(c.Config, std); err != nil {
 			return err
 		}
 	}

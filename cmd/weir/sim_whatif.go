@@ -19,13 +19,13 @@ import (
 
 // SimWhatifCmd is `weir sim whatif`.
 type SimWhatifCmd struct {
-	Config string        `short:"c" required:"" placeholder:"FILE" help:"Your configuration."`
-	Name   string        `placeholder:"NAME" help:"Name of the node to which the file belongs, if the file gives no name."`
-	What   []string      `arg:"" help:"What happens, in the words of a scenario: kill n2, drain n2, isolate n2, cut n1 -> n2."`
-	Runs   int           `default:"20" placeholder:"N" help:"Number of runs, each with another seed. Default ${default}."`
-	Loss   string        `default:"0%" placeholder:"P%" help:"Share of messages that are lost. Default ${default}."`
-	For    time.Duration `placeholder:"TIME" help:"How long the fault lasts. Default: four times the longest stale_timeout, and 20 s more."`
-	JSON   bool          `name:"json" help:"Print JSON."`
+	Config string `short:"c" required:"" placeholder:"FILE" help:"Your configuration."`
+	OwnNames
+	What []string      `arg:"" help:"What happens, in the words of a scenario: kill n2, drain n2, isolate n2, cut n1 -> n2."`
+	Runs int           `default:"20" placeholder:"N" help:"Number of runs, each with another seed. Default ${default}."`
+	Loss string        `default:"0%" placeholder:"P%" help:"Share of messages that are lost. Default ${default}."`
+	For  time.Duration `placeholder:"TIME" help:"How long the fault lasts. Default: four times the longest stale_timeout, and 20 s more."`
+	JSON bool          `name:"json" help:"Print JSON."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -58,7 +58,7 @@ type whatif struct {
 
 // Run answers the question.
 func (c *SimWhatifCmd) Run(ctx context.Context, std stdio) error {
-	own, err := simConfig(c.Config, c.Name, std)
+	own, err := c.read(c.Config, std)
 	if err != nil {
 		return err
 	}

@@ -214,7 +214,10 @@ func (g *group) write(n *node, from *conf.File) error {
 	f.Peers = slices.Clone(from.Peers)
 	for i := range f.Peers {
 		p := &f.Peers[i]
-		to := g.node(p.Name())
+		to := g.node(g.s.Entries[p.Entry()])
+		if to == nil {
+			to = g.node(p.Entry())
+		}
 		if to == nil {
 			to = g.node(p.Host)
 		}

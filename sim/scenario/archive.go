@@ -35,6 +35,9 @@ type Source struct {
 	Name string // for messages
 	Text []byte
 	Self string // the name of the node whose file it is; empty if the file says so, or lists that node
+
+	// Announced are names that nodes announce and that the file does not say, by what the file calls their peers: HOST or HOST:PORT.
+	Announced map[string]string
 }
 
 // Parse understands a scenario. Filename is for messages and gives the scenario its name. The document is nil if the
@@ -144,6 +147,10 @@ func (r *reader) failed(line int, text string) conf.Problems {
 	return r.problems
 }
 
+func (r *reader) warned(at conf.Pos, text string) {
+	r.problems = append(r.problems, conf.Problem{Pos: at, Severity: conf.Warning, Text: text})
+}
+
 // config reads a configuration of the archive.
 func (r *reader) config(name, src string) {
 	first := r.lines[name]
@@ -174,6 +181,17 @@ func (r *reader) external(c Source) {
 	f, problems := conf.Load(c.Name, e.text, conf.Flags{Values: map[string][]string{"name": {c.Self}}})
 	r.problems = append(r.problems, e.shift(problems, string(c.Text), c.Name, 1)...)
 	r.files[confSection] = f
+	for _, peer := range slices.Sorted(maps.Keys(c.Announced)) {
+		i := slices.IndexFunc(f.Peers, func(p conf.Peer) bool { return p.Name() == peer || p.Entry() == peer || p.Host == peer })
+		if i < 0 {
+			r.problems = append(r.problems, conf.Problem{
+				Pos: conf.Pos{File: c.Name, Line: 1, Col: 1}, Severity: conf.Error,
+				Text: fmt.Sprintf("found no peer %q, of which --announced speaks, expected HOST or HOST:PORT of a peer", peer),
+			})
+			continue
+		}
+		f.Peers[i].Announced = c.Announced[peer]
+	}
 }
 
 // group finds out which nodes and streams there are, and which file is whose.
@@ -188,8 +206,12 @@ func (r *reader) group(s *sim.Scenario, p *parser) {
 	base := r.files[confSection]
 	if base != nil {
 		names = append([]string{confSection}, names...) // its peers come first
-		if base.Name != "" && !slices.ContainsFunc(base.Peers, func(p conf.Peer) bool { return p.Host == base.Name || p.Name() == base.Name }) {
+		if base.Name != "" && !slices.ContainsFunc(base.Peers, func(p conf.Peer) bool { return calls(p, base.Name) }) {
 			// The list leaves out the node whose file it is; the others have to know it too.
+			if len(base.Peers) > 0 {
+				r.warned(base.Peers[0].Pos, fmt.Sprintf("no peer of the list is called %[1]s, so it is taken for a further node; if it is one of them, write `name %[1]s;` in the block of that peer, "+
+					"or name it by --announced HOST=%[1]s", base.Name))
+			}
 			base.Peers = append(slices.Clone(base.Peers), self(base))
 		}
 		base.Name = "" // every node has its own
@@ -199,12 +221,21 @@ func (r *reader) group(s *sim.Scenario, p *parser) {
 	for _, n := range names {
 		all = append(all, r.files[n])
 	}
-	s.Nodes = nodesOf(all)
+	peers := union(all)
+	s.Nodes, s.Entries = nodesOf(peers)
 	if len(s.Nodes) > maxNodes {
 		r.failed(1, fmt.Sprintf("found a group of %d nodes, expected at most %d", len(s.Nodes), maxNodes))
 	}
 	if len(s.Nodes) == 0 {
 		r.failed(1, "found no peer in the configuration, expected a group of nodes, such as `peer n[1..3]:8080;`")
+	}
+	p.nodes = newNames("node", s.Nodes)
+	for i, n := range s.Nodes {
+		for _, other := range []string{peers[i].Name(), peers[i].Entry(), peers[i].Host} {
+			if shared := slices.ContainsFunc(peers, func(o conf.Peer) bool { return o.Host == other && o.Entry() != peers[i].Entry() }); !shared {
+				p.nodes.also(other, n)
+			}
+		}
 	}
 	streams := map[string]bool{}
 	for _, n := range names {
@@ -212,12 +243,15 @@ func (r *reader) group(s *sim.Scenario, p *parser) {
 			streams[st.Name] = true
 		}
 		p.files[n] = r.files[n]
-		if node := strings.TrimSuffix(n, ".conf"); n != confSection && slices.Contains(s.Nodes, node) {
+		node := strings.TrimSuffix(n, ".conf")
+		if of := p.nodes.other[node]; of != "" {
+			node = of
+		}
+		if n != confSection && slices.Contains(s.Nodes, node) {
 			s.Files[node] = r.files[n]
 		}
 	}
 	p.streams = newNames("stream", slices.Sorted(maps.Keys(streams)))
-	p.nodes = newNames("node", s.Nodes)
 }
 
 // checkFiles checks what the steps decide: that every node has a configuration, and that
@@ -241,34 +275,38 @@ func (r *reader) checkFiles(s *sim.Scenario) {
 // maxNodes bounds a group; the rules of the cluster are made for a tenth of it.
 const maxNodes = 1000
 
-// nodesOf are the machines behind the peers of some files, in their order: each is named by its host, or by host and
-// port where several share one.
-func nodesOf(files []*conf.File) []string {
-	entry := map[string]string{} // of each host, the entry; empty if there are several
+// union is the list of all peers of some files, in their order, each once. Its names are those that any of the files gives.
+func union(files []*conf.File) (peers []conf.Peer) {
 	for _, f := range files {
 		for _, p := range f.Peers {
-			if e, ok := entry[p.Host]; ok && e != p.Name() {
-				entry[p.Host] = ""
-			} else if !ok {
-				entry[p.Host] = p.Name()
+			i := slices.IndexFunc(peers, func(q conf.Peer) bool { return q.Entry() == p.Entry() })
+			switch {
+			case i < 0:
+				peers = append(peers, p)
+			case peers[i].Announced == "":
+				peers[i].Announced = p.Announced
 			}
 		}
 	}
-	var nodes []string
-	seen := map[string]bool{}
-	for _, f := range files {
-		for _, p := range f.Peers {
-			n := p.Host
-			if entry[p.Host] == "" {
-				n = p.Name()
-			}
-			if !seen[n] {
-				seen[n] = true
-				nodes = append(nodes, n)
-			}
-		}
+	return peers
+}
+
+// nodesOf are the machines behind peers, named as the nodes of the cluster are, and which entry leads to which.
+func nodesOf(peers []conf.Peer) (nodes []string, entries map[string]string) {
+	entries = map[string]string{}
+	nodes = (&conf.File{Peers: peers}).NodeNames()
+	for i, p := range peers {
+		entries[p.Entry()] = nodes[i]
 	}
-	return nodes
+	return nodes, entries
+}
+
+// calls says whether an entry stands for the node of that name.
+func calls(p conf.Peer, name string) bool {
+	if p.Announced != "" {
+		return p.Announced == name
+	}
+	return p.Host == strings.ToLower(name) || p.Name() == name || p.Entry() == name
 }
 
 // self is the entry that a file's own node would have if the list had it.

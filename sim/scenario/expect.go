@@ -154,10 +154,9 @@ func (p *parser) moved() sim.Expectation {
 		p.fail(t, "found %s, expected owned(NODE)", shown(t))
 		return m
 	}
-	if !p.nodes.set[name] {
+	if m.OwnedBefore, ok = p.nodes.find(name); !ok {
 		p.unknownName(token{text: name, col: t.col + len("owned(")}, name, p.nodes)
 	}
-	m.OwnedBefore = name
 	return m
 }
 

@@ -217,17 +217,33 @@ func (p *parser) number(least, most int) int {
 
 // A names value is those that may be said of one kind of thing.
 type names struct {
-	what string // the kind, for messages
-	list []string
-	set  map[string]bool
+	what  string // the kind, for messages
+	list  []string
+	set   map[string]bool
+	other map[string]string // what else they are called
 }
 
 func newNames(what string, list []string) *names {
-	n := &names{what: what, list: list, set: make(map[string]bool, len(list))}
+	n := &names{what: what, list: list, set: make(map[string]bool, len(list)), other: map[string]string{}}
 	for _, name := range list {
 		n.set[name] = true
 	}
 	return n
+}
+
+// also lets a name be said in another way, unless that is a name itself.
+func (n *names) also(other, name string) {
+	if !n.set[other] {
+		n.other[other] = name
+	}
+}
+
+// find returns the name that is meant.
+func (n *names) find(said string) (name string, ok bool) {
+	if of := n.other[said]; of != "" && n.set[of] {
+		return of, true
+	}
+	return said, n.set[said]
 }
 
 // names takes a list of names that have to be known; all of them is nil.
@@ -251,9 +267,10 @@ func (p *parser) names(known *names) []string {
 				return nil
 			}
 		}
-		for _, name := range some {
-			if !known.set[name] {
-				p.unknownName(t, name, known)
+		for _, word := range some {
+			name, ok := known.find(word)
+			if !ok {
+				p.unknownName(t, word, known)
 				return nil
 			}
 			if !said[name] {
@@ -288,10 +305,11 @@ func (p *parser) oneName(known *names) string {
 		p.fail(t, "found %s, expected the name of a %s", shown(t), known.what)
 		return ""
 	}
-	if !known.set[t.text] {
+	name, ok := known.find(t.text)
+	if !ok {
 		p.unknownName(t, t.text, known)
 	}
-	return t.text
+	return name
 }
 
 // link takes links: A -> B in that direction, A <-> B or A | B in both, A alone for all links of A, all for every one.
@@ -382,7 +400,9 @@ func (p *parser) settings() {
 				p.fail(t, "found nodes behind the first step, expected it before")
 			}
 			if list := p.group(); !p.failed {
+				other := p.nodes.other
 				p.nodes = newNames("node", list)
+				p.nodes.other = other
 				p.s.Nodes = list
 			}
 		case "fidelity":

@@ -28,7 +28,7 @@ func Format(s *sim.Scenario) string {
 	}
 	f.line("-- " + stepsSection + " --")
 	f.settings(s)
-	if !slices.Equal(nodesOf(files), s.Nodes) && len(s.Nodes) > 0 {
+	if of, _ := nodesOf(union(files)); !slices.Equal(of, s.Nodes) && len(s.Nodes) > 0 {
 		f.line("nodes " + list(s.Nodes))
 	}
 	f.steps(s.Steps)

@@ -124,6 +124,9 @@ func (it item) template() string {
 func peerBody(p conf.Peer, f *conf.File, keys keyring) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if p.Announced != "" {
+		add("name %s;", confWord(p.Announced))
+	}
 	if p.FetchTimeout != conf.DefaultFetchTimeout {
 		add("fetch_timeout %d;", p.FetchTimeout/time.Millisecond)
 	}
