@@ -44,7 +44,7 @@ type ChaosReport struct {
 }
 
 // drawnTimeouts are pairs of fetch_timeout and stale_timeout in milliseconds.
-var drawnTimeouts = [][2]int{{300, 1500}, {500, 2000}, {500, 2500}, {1000, 3000}}
+var drawnTimeouts = [][2]int{{400, 2500}, {500, 2500}, {500, 3000}, {1000, 4000}}
 
 // Streams of a chaos.
 const (

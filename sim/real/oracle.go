@@ -13,7 +13,7 @@ import (
 
 // stopIn is the longest that a node goes on with a capture that it has given up, while its viewers wait for the media of the next
 // owner.
-const stopIn = 5 * time.Second
+const stopIn = 1500 * time.Millisecond
 
 // An observation is something that the oracle is told.
 type observation struct {
@@ -154,7 +154,7 @@ func (j *judge) linkStates() (list []observation) {
 // seen is a link as the oracle knows it. A first question to a node takes two exchanges; an exchange has two chunks at least in
 // each direction; what is lost comes later, by a time that has no limit.
 func (j *judge) seen(b behaviour) oracle.Link {
-	x := oracle.Link{Cut: b.cut+b.clog > 0, Refused: b.refuse > 0, Mute: b.halfOpen > 0, Delay: 2*b.delay.Max + j.late}
+	x := oracle.Link{Cut: b.cut+b.clog > 0, Refused: b.refuse > 0, Mute: b.halfOpen > 0, Delay: 2 * b.delay.Max}
 	if b.spike > 0 {
 		x.Delay += 2 * b.spikeBy.Max
 	}
