@@ -144,13 +144,13 @@ func (h *history) apart(a, b string) spans {
 	return h.disturbed[[2]string{a, b}].or(h.disturbed[[2]string{b, a}])
 }
 
-// served is the time in which a viewer that asks a node for a stream has to get it, once the node has noticed: the node runs,
-// some node delivers the stream, and the node hears well each that does.
+// served is the time in which a viewer that asks a node for a stream has to get it, once the node has noticed: the node runs, and
+// captures the stream itself, or some node does and it hears well each that does.
 func (h *history) served(stream, entry string) spans {
 	var some, bad spans
 	for node, delivers := range h.delivered[stream] {
 		some = some.or(delivers)
 		bad = bad.or(delivers.and(h.apart(entry, node)))
 	}
-	return some.and(h.runs(entry)).and(bad.not())
+	return h.delivered[stream][entry].or(some.and(bad.not())).and(h.runs(entry))
 }

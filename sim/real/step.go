@@ -158,8 +158,35 @@ func (g *group) beginSource(ctx context.Context, f *fault, a sim.Action) error {
 			}
 		}
 	default:
+		return g.beginViewers(ctx, f, a)
+	}
+	return nil
+}
+
+// beginViewers lets viewers come that stay until the fault ends.
+func (g *group) beginViewers(ctx context.Context, f *fault, a sim.Action) error {
+	ctx, cancel := context.WithCancel(ctx)
+	f.undo = cancel
+	come := func(p protocols.Protocol, names, nodes []string, count int) {
+		if names == nil {
+			names = streams(g.fileOf(g.nodes[0]), func(bool) bool { return true })
+		}
+		at := g.pick(nodes)
+		for i := range count {
+			g.watch(ctx, p, names[i%len(names)], at[i/len(names)%len(at)])
+		}
+	}
+	switch a := a.(type) {
+	case sim.Viewer:
+		come(a.Protocol, []string{a.Stream}, []string{a.Node}, 1)
+	case sim.Viewers:
+		come(a.Protocol, a.Streams, a.Nodes, a.Count)
+	default:
+		cancel()
+		f.undo = nil
 		return fmt.Errorf("%s: %w", sim.KindOf(a).Word, ErrImpossible)
 	}
+	g.did(a)
 	return nil
 }
 
@@ -170,7 +197,8 @@ func Possible(a sim.Action) bool {
 	}
 	switch a.(type) {
 	case sim.Crash, sim.Restart, sim.CrashLoop, sim.Pause, sim.Resume, sim.Drain, sim.Heal, sim.Quiet, sim.FlapLink, sim.Edit,
-		sim.SourceDown, sim.SourceUp, sim.Stall, sim.SlowSource, sim.SingleLogin, sim.Publish, sim.Unpublish, sim.Demand:
+		sim.SourceDown, sim.SourceUp, sim.Stall, sim.SlowSource, sim.SingleLogin, sim.Publish, sim.Unpublish, sim.Demand,
+		sim.Viewer, sim.Viewers:
 		return true
 	}
 	return false

@@ -53,7 +53,9 @@ const noted = 250 * time.Millisecond
 // watch lets a viewer come.
 func (g *group) watch(ctx context.Context, p protocols.Protocol, stream string, entry *node) *viewer {
 	v := &viewer{Stream: stream, Protocol: p, entry: entry, began: time.Now()}
+	g.mu.Lock()
 	g.viewers = append(g.viewers, v)
+	g.mu.Unlock()
 	g.running.Go(func() { v.run(ctx, g) })
 	return v
 }

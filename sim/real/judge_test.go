@@ -1,0 +1,107 @@
+package real
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/cluster/conf"
+	"weir/protocols"
+	"weir/sim"
+)
+
+// court makes the judge of a chaos of two nodes with one camera that lasted a minute: n1 captured it from the first second on,
+// nothing happened, and both nodes named n1 as the owner all the time.
+func court(t *testing.T) (*judge, *viewer) {
+	t.Helper()
+	f, problems := conf.Parse("test", []byte(`cluster_key 01234567890123456789012345678901; return_holddown 1000;
+peer n1:80 { fetch_timeout 500; stale_timeout 2500; } peer n2:80 { fetch_timeout 500; stale_timeout 2500; }
+stream cam { input fake://fake; cluster_ingest capture_at=n1; }`))
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	g := &group{
+		s: &sim.Scenario{Nodes: []string{"n1", "n2"}, Files: map[string]*conf.File{"": f}}, zero: time.Unix(1000, 0), patience: impatience,
+		sources: &sources{states: map[string]map[string]*sourceState{}},
+	}
+	for i, name := range g.s.Nodes {
+		g.nodes = append(g.nodes, &node{name: name, index: i})
+		g.done = append(g.done, sim.Step{At: time.Millisecond, Action: sim.Restart{Nodes: []string{name}}})
+	}
+	g.addLinks()
+	v := &viewer{Stream: "cam", Protocol: protocols.TS, entry: g.nodes[1], began: g.zero, first: at(g, 2), at: at(g, 60), Pictures: 1000}
+	g.viewers = []*viewer{v}
+	g.sources.holds = []*hold{{Stream: "cam", Node: "n1", From: at(g, 1), Up: at(g, 1)}}
+	for s := 2; s < 60; s++ {
+		for _, n := range g.s.Nodes {
+			g.answers = append(g.answers, answer{time.Duration(s) * time.Second, n, map[string]string{"cam": "n1"}})
+		}
+	}
+	return &judge{g: g, r: &ChaosReport{Fetch: 500 * time.Millisecond, Stale: 2500 * time.Millisecond, Judged: map[string]int{}}, up: time.Second}, v
+}
+
+func at(g *group, seconds int) time.Time { return g.zero.Add(time.Duration(seconds) * time.Second) }
+
+func TestJudgeFindsWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(g *group, v *viewer)
+		want  []string // the invariants that are violated
+	}{
+		{"all is well", func(*group, *viewer) {}, nil},
+		{"nobody captures it", func(g *group, _ *viewer) { g.sources.holds[0].To = at(g, 20) }, []string{"I17", "I20"}},
+		{"two capture it", func(g *group, _ *viewer) {
+			g.sources.holds = append(g.sources.holds, &hold{Stream: "cam", Node: "n2", From: at(g, 20), Up: at(g, 20)})
+		}, []string{"I18", "I24", "I6"}},
+		{"the wrong one captures it", func(g *group, _ *viewer) {
+			g.sources.holds[0].Node = "n2"
+			for i := range g.answers {
+				g.answers[i].owners["cam"] = "n2"
+			}
+		}, []string{"I6"}},
+		{"a viewer gets nothing", func(g *group, v *viewer) { v.at = at(g, 30) }, []string{"I30"}},
+		{"a viewer never got anything", func(_ *group, v *viewer) { v.first, v.at = time.Time{}, time.Time{} }, []string{"I30"}},
+		{"a viewer gets nothing while its node is cut off", func(g *group, v *viewer) {
+			v.at = at(g, 30)
+			g.done = append(g.done, sim.Step{At: 30 * time.Second, Action: sim.Cut{Links: sim.Links{From: []string{"n1"}, To: []string{"n2"}}}})
+			g.sources.holds = append(g.sources.holds, &hold{Stream: "cam", Node: "n2", From: at(g, 33), Up: at(g, 33)})
+			for i := range g.answers {
+				if g.answers[i].node == "n2" && g.answers[i].at > 30*time.Second {
+					g.answers[i].owners["cam"] = "n2"
+				}
+			}
+		}, []string{"I30"}}, // for n2 has it too, and serves its own viewer
+		{"a viewer goes back", func(_ *group, v *viewer) { v.back("b was followed by a") }, []string{"I31"}},
+		{"a node does not name itself", func(g *group, _ *viewer) {
+			for i := range g.answers {
+				if g.answers[i].node == "n1" {
+					g.answers[i].owners["cam"] = ""
+				}
+			}
+		}, []string{"I23", "I32"}},
+		{"a node names another", func(g *group, _ *viewer) {
+			for i := range g.answers {
+				if g.answers[i].node == "n2" {
+					g.answers[i].owners["cam"] = "n2"
+				}
+			}
+		}, []string{"I23", "I32"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j, v := court(t)
+			tt.spoil(j.g, v)
+			end := at(j.g, 60)
+			j.h = j.g.history(end)
+			j.all(end)
+			var got []string
+			for _, text := range j.r.Violations {
+				got = append(got, strings.SplitN(text, ":", 2)[0])
+			}
+			slices.Sort(got)
+			if got = slices.Compact(got); !slices.Equal(got, tt.want) {
+				t.Errorf("violated: %v, want %v:\n%s", got, tt.want, strings.Join(j.r.Violations, "\n"))
+			}
+		})
+	}
+}
