@@ -24,6 +24,7 @@ type Explanation struct {
 // A Candidate is a node in the static order of a stream.
 type Candidate struct {
 	Node   string     `json:"node"`
+	Status Status     `json:"status"`
 	Alive  bool       `json:"alive"`
 	Direct bool       `json:"direct"` // it answers the node that explains itself
 	Age    int64      `json:"age_ms"` // of the newest evidence
@@ -54,8 +55,10 @@ func (n *Node) Explain(stream string, now Instant) *Explanation {
 		c := Candidate{Node: name, Lists: s.listed && s.has.Has(i)}
 		if name == n.self {
 			c.Alive, c.Direct, c.Drains, c.Full = true, true, n.draining, n.full()
+			c.Status = n.ownStatus()
 		} else if p := n.peer(name); p != nil {
 			c.Alive, c.Direct, c.Drains, c.Full = p.Alive, p.Direct, p.Leaving, n.fullPeer(p)
+			c.Status = p.Status
 			if p.Ever {
 				c.Age = ageMS(now, p.EvidenceAt)
 			}
@@ -88,14 +91,24 @@ func (n *Node) Explain(stream string, now Instant) *Explanation {
 	return x
 }
 
+// ownStatus is the status of this node.
+func (n *Node) ownStatus() Status {
+	switch {
+	case n.draining:
+		return Draining
+	case !n.warm:
+		return Booting
+	case n.leftOut:
+		return LeftOut
+	}
+	return Alive
+}
+
 // sentences say in words what the figures of an explanation mean.
 func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if v.Owner == "" {
-		say("no node has it now: %s", v.State)
-		if v.Detail != "" {
-			say("the last failure: %s", v.Detail)
-		}
+		say("no node has it now: %s", n.nobody(s, v))
 	} else {
 		say("%s has it (%s)", v.Owner, v.OwnerState)
 	}
@@ -103,11 +116,19 @@ func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 	case Pinned:
 		say("capture_at names %s, which lives", v.Owner)
 	case Home:
-		say("%s is its home: streams are dealt out evenly over all nodes of the files, by a hash of the names", v.Owner)
+		say("%s is its home: streams are dealt out evenly over all nodes of the files, pinned ones counted, by a hash of the names", v.Owner)
 	case Spill:
-		say("its home %s is dead or drains, and %s came next below the even share when it was taken over", v.Of, v.Owner)
+		if v.Of != s.Pin { // of which more below
+			_, text := n.absent(s, v.Of, now)
+			say("its home %s %s", v.Of, text)
+		}
+		say("%s came next below the even share when it was taken over", v.Owner)
 	case FullElsewhere:
-		say("its home %s lives and has as much as it may", v.Of)
+		if cause, text := n.absent(s, v.Of, now); cause == "lives" || cause == "here" {
+			say("its home %s was full when %s took it", v.Of, v.Owner)
+		} else {
+			say("its home %s %s", v.Of, text)
+		}
 	case Fallback:
 		say("nobody served it for so long that %s, which was not chosen, tried", v.Owner)
 	case PublishedHere:
@@ -121,17 +142,20 @@ func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 	case NotClustered:
 		say("it has no cluster_ingest, so every node whose file has it captures it for itself")
 	}
-	n.sayMoves(s, v, now, say)
+	if s.clustered && !s.published {
+		n.sayPin(s, v, now, say)
+		n.sayMoves(s, v, now, say)
+	}
 	return out
 }
 
 // sayMoves says what is about to happen to a stream, or what prevents that.
 func (n *Node) sayMoves(s *stream, v *StreamView, now Instant, say func(string, ...any)) {
-	if !s.clustered || s.published {
-		return
-	}
 	if !n.warm {
-		say("%s has just started: it claims nothing before all peers have answered or %s have passed", n.self, seconds(n.stale))
+		say("%s has just started: it claims nothing until all peers have answered, at most for %s", n.self, seconds(n.stale))
+	}
+	if n.leftOut {
+		say("no live peer has %s in its file: it hands the stream over once another node runs it", n.self)
 	}
 	if v.Owner != "" && v.Place != "" && v.Place != v.Owner {
 		say("it belongs to %s", v.Place)
@@ -139,7 +163,7 @@ func (n *Node) sayMoves(s *stream, v *StreamView, now Instant, say func(string, 
 		case v.Place == n.self && s.Pin != n.self && !s.MayReturn:
 			say("an edit made %s its home, and an edit moves nothing that runs", n.self)
 		case v.Place == n.self:
-			if at := max(n.boot+n.holddown(), s.HoldUntil); at > now {
+			if at := n.returnsAt(s); at > now {
 				say("%s takes it back in %s (return_holddown)", n.self, seconds(at-now))
 			}
 		default:

@@ -42,7 +42,7 @@ func TestExplanationSaysWhyAStreamIsWhereItIs(t *testing.T) {
 	w.machine("n2").crash()
 	w.run(10 * Second)
 	x = explain("n1", "cam001")
-	says(x, "its home n2 is dead")
+	says(x, "capture_at names n2, which is dead: no node has heard it for")
 	if x.Reason != Spill || x.Order[0].Alive || x.Order[0].Age < 3000 {
 		t.Errorf("explanation of an orphan = %+v", x)
 	}

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // busy says whether a node with that load takes no new captures, and was whether it took none before. The load has to fall
@@ -164,11 +165,31 @@ func (n *Node) overflow(over bool) {
 		return
 	}
 	n.overful, n.overfulSince, n.peersDirty = over, n.now, true
-	detail := ""
-	if !n.overful {
-		detail = "over"
+	kind := NoteRoom
+	if n.overful {
+		kind = NoteOverfull
 	}
-	n.do(Note{Kind: NoteOverfull, Detail: detail})
+	n.do(Note{Kind: kind})
+}
+
+// atLimits says of each live node at which limit it is.
+func (n *Node) atLimits() (out []string) {
+	say := func(name string, busy bool) {
+		if busy {
+			out = append(out, name+" at its cpu_limit")
+		} else {
+			out = append(out, name+" at its channel_limit")
+		}
+	}
+	if !n.draining {
+		say(n.self, n.busy)
+	}
+	for _, p := range n.peers {
+		if p.staying() {
+			say(p.Name, p.Busy)
+		}
+	}
+	return out
 }
 
 // alarms are what an operator should mend, as far as this node knows.
@@ -177,7 +198,7 @@ func (n *Node) alarms() []Alarm {
 	if n.overful {
 		out = append(out, Alarm{
 			Kind: AlarmOverfull, Since: n.overfulSince,
-			Text: "every live node is at its channel_limit or cpu_limit; the least loaded ones have taken more",
+			Text: "every live node is at its limit, and the least loaded ones have taken more: " + strings.Join(n.atLimits(), ", "),
 		})
 	}
 	out = append(out, n.listingAlarms()...)

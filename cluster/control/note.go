@@ -38,13 +38,14 @@ const (
 	NoteYielded                        // Stream; Node: who has it now; Detail: the reason
 	NoteFailed                         // Stream; Detail: why
 	NoteRebalanced                     // Stream; Node, which has more streams
-	NoteOverfull                       // Detail: over when it is over
-	NoteLeftOut                        // Node: this one
-	NoteListed                         // Node: this one
-	NoteUnlisted                       // Node: which asks and is in no peer entry
-	NoteMisnamed                       // Node: this one; Detail: the name that its peer entry gives
-	NoteUnexpected                     // Stream; Detail: which event
-	NoteNotApplied                     // Detail: which part
+	NoteOverfull
+	NoteRoom
+	NoteLeftOut    // Node: this one
+	NoteListed     // Node: this one
+	NoteUnlisted   // Node: which asks and is in no peer entry
+	NoteMisnamed   // Node: this one; Detail: the name that its peer entry gives
+	NoteUnexpected // Stream; Detail: which event
+	NoteNotApplied // Detail: which part
 )
 
 // Levels of notes, in the numbers of log/slog.
@@ -82,7 +83,8 @@ var noteKinds = [...]struct {
 	NoteYielded:    {"yielded", info, "stream yielded"},
 	NoteFailed:     {"capture failed", warn, "capture failed"},
 	NoteRebalanced: {"rebalanced", info, "stream rebalanced: it comes here from a node that has more"},
-	NoteOverfull:   {"all full", info, "all nodes are full, or no longer"},
+	NoteOverfull:   {"all full", warn, "all nodes are full, and the least loaded ones have taken more than their limits"},
+	NoteRoom:       {"room again", info, "not all nodes are full any more"},
 	NoteLeftOut:    {"left out", warn, "left out: no live peer has this node in its file, so it hands its streams over"},
 	NoteListed:     {"listed", info, "a live peer has this node in its file again"},
 	NoteUnlisted:   {"unlisted", warn, "a node asks for the state that no peer entry of the file leads to"},

@@ -295,7 +295,7 @@ func (n *Node) takeBack(s *stream) {
 			return
 		}
 	}
-	at := max(n.boot+n.holddown(), s.HoldUntil)
+	at := n.returnsAt(s)
 	switch {
 	case n.now < at:
 		n.due(at)

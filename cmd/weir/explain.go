@@ -87,10 +87,7 @@ func explained(x *control.Explanation) string {
 	b.WriteString("\n")
 	rows := [][]string{{"", "NODE", "IS", "HEARD", "CLAIM", "REMARKS"}}
 	for i, n := range x.Order {
-		is, heard := "dead", "never"
-		if n.Alive {
-			is = "alive"
-		}
+		is, heard := string(n.Status), "never"
 		if n.Age > 0 || n.Alive {
 			heard = fmt.Sprintf("%.1f s ago", float64(n.Age)/1000)
 		}

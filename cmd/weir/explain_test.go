@@ -12,9 +12,9 @@ func TestExplanationIsShownAsSentencesAndATable(t *testing.T) {
 		Stream: "cam01", Asked: "n1", State: control.StreamRunning, Owner: "n2", Reason: control.Spill, Pin: "n3", Home: "n3",
 		Why: []string{"n2 has it (running)", "its home n3 is dead"},
 		Order: []control.Candidate{
-			{Node: "n3", Age: 12340, Lists: true},
-			{Node: "n2", Alive: true, Direct: true, Age: 700, Lists: true, Claim: control.ClaimRunning, Since: 9000},
-			{Node: "n1", Alive: true, Direct: true, Detail: "no route"},
+			{Node: "n3", Status: control.Stale, Age: 12340, Lists: true},
+			{Node: "n2", Status: control.Alive, Alive: true, Direct: true, Age: 700, Lists: true, Claim: control.ClaimRunning, Since: 9000},
+			{Node: "n1", Status: control.Alive, Alive: true, Direct: true, Detail: "no route"},
 		},
 	})
 	want := `cam01: running on n2 (spill), as n1 sees it
@@ -22,7 +22,7 @@ func TestExplanationIsShownAsSentencesAndATable(t *testing.T) {
   - its home n3 is dead
 
      NODE  IS     HEARD       CLAIM            REMARKS
-  1  n3    dead   12.3 s ago  -                pin, home
+  1  n3    stale  12.3 s ago  -                pin, home
   2  n2    alive  0.7 s ago   running for 9 s  
   3  n1    alive  itself      -                not in its file, no route
 `
