@@ -27,8 +27,22 @@ type (
 	// SingleLogin makes cameras refuse a second connection.
 	SingleLogin struct{ Streams []string }
 
-	// Publish lets a publisher come to a node. With To it leaves then.
+	// Publish lets a publisher come to a node. It comes once. With To it leaves then.
 	Publish struct{ Node, Stream string }
+
+	// Encoder lets a publisher come to the first of some nodes. Whenever it is refused, sent away, or loses its connection, it
+	// tries the next of them after a time of the range. With To it leaves then.
+	Encoder struct {
+		Stream string
+		Nodes  []string
+		Back   Range
+	}
+
+	// Drop breaks the connections of the publishers of streams. Where that is silent the nodes do not learn of it.
+	Drop struct {
+		Streams []string
+		Silent  bool
+	}
 
 	// Unpublish lets it leave.
 	Unpublish struct{ Node, Stream string }
@@ -85,15 +99,34 @@ var sourceKinds = []*Kind{
 			unless(func(g *generator) bool { return len(g.pubs) == 0 }),
 		func(w *world, f *fault, a Publish) {
 			if m, s := w.machine(a.Node), w.byName[a.Stream]; m != nil && s != nil {
-				m.publisher(s)
-				f.undo = func() { m.publisherLeaves(s) }
+				f.undo = w.comes(s, []*machine{m}, Range{}).leaves
+			}
+		}),
+	kind(Kind{Subject: Sources, Word: "encoder", Args: "STREAM at NODES returns TIME..TIME", Help: "a publisher comes, and tries the next node when it has to go", client: true},
+		draws(ProfileSource, 2, time.Second, func(g *generator) Encoder { return g.encoder() }).
+			unless(func(g *generator) bool { return len(g.pubs) == 0 }).further(),
+		func(w *world, f *fault, a Encoder) {
+			if s := w.byName[a.Stream]; s != nil {
+				f.undo = w.comes(s, w.pick(a.Nodes), a.Back).leaves
+			}
+		}),
+	kind(Kind{Subject: Sources, Word: "drop", Args: "STREAMS [silent]", Help: "publishers lose their connections", Instant: true, client: true},
+		draws(ProfileSource|ProfileProcess, 2, 0, func(g *generator) Drop { return Drop{[]string{g.published()}, g.flip()} }).
+			unless(func(g *generator) bool { return len(g.pubs) == 0 }).further(),
+		func(w *world, _ *fault, a Drop) {
+			for _, p := range w.publishers {
+				if among(a.Streams, p.s) {
+					p.drops(a.Silent)
+				}
 			}
 		}),
 	kind(Kind{Subject: Sources, Word: "unpublish", Args: "STREAM at NODE", Help: "it leaves", Instant: true, still: true},
 		nil,
 		func(w *world, _ *fault, a Unpublish) {
 			if m, s := w.machine(a.Node), w.byName[a.Stream]; m != nil && s != nil {
-				m.publisherLeaves(s)
+				if p := w.publisherAt(m, s); p != nil {
+					p.leaves()
+				}
 			}
 		}),
 }
@@ -133,19 +166,6 @@ func (w *world) cutOff(s *streamTruth) {
 				f.fail("the source has gone")
 			}
 		})
-	}
-}
-
-// publisher lets a publisher come to a node.
-func (m *machine) publisher(s *streamTruth) {
-	if m.runs() {
-		m.process.publish(&feed{m: m, s: s, boots: m.boots, pub: true})
-	}
-}
-
-func (m *machine) publisherLeaves(s *streamTruth) {
-	if f := m.pubs[s.name]; f != nil && m.runs() {
-		m.process.unpublish(f)
 	}
 }
 

@@ -39,6 +39,7 @@ type machine struct {
 
 	// Faults that are on. Those that add up are counted.
 	frozen    int           // paused or suspended
+	thaws     int           // how often it has run on
 	held      []item        // what waits until the process runs on
 	asleep    time.Duration // for how long the machine has been suspended so far
 	stillAt   time.Duration // when it was suspended last
@@ -142,6 +143,7 @@ func (m *machine) crash(why string) {
 		}
 	}
 	clear(m.pubs)
+	w.publishersCrash(m)
 	w.checks.disturbed(disturbCrash, m)
 }
 
@@ -155,6 +157,7 @@ func (m *machine) freeze(still bool) {
 	}
 	if m.frozen == 1 {
 		m.line("freeze").causes()
+		w.publishersFreeze(m)
 		w.checks.disturbed(disturbFreeze, m)
 		for i := range m.captures {
 			if m.captures[i].feed != nil {
@@ -173,6 +176,7 @@ func (m *machine) thaw() {
 	if m.frozen--; m.frozen > 0 {
 		return
 	}
+	m.thaws++
 	slept := time.Duration(0)
 	if m.clock.still {
 		m.clock.set(w.now, m.clock.ppm, false)

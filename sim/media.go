@@ -28,6 +28,8 @@ type streamTruth struct {
 
 	lastSegment int64 // the largest number that an owner has begun, and that others can have heard of; -1: none
 	lastOwner   string
+
+	published time.Duration // when a publisher's connection ended last
 }
 
 // A capture is what a machine does with a stream.
@@ -49,6 +51,7 @@ type feed struct {
 	why   control.Reason
 	began time.Duration
 	upAt  time.Duration // when its first access unit came, by true time; -1 before
+	sent  int           // how often its publisher has sent something
 	turns int           // how often its source has fallen silent or come back
 
 	first    int64         // number of its first segment
@@ -61,11 +64,14 @@ type feed struct {
 	to       *machine      // the owner after it, once it stops
 	ref      any           // what the process needs of it
 	claim    owner.Claim   // of a publisher that has not begun
+	by       *publisher    // whose connection it is; nil if that has gone
+	attempt  int           // of by
+	dead     bool          // the publisher has gone, and its node does not know
 }
 
 // delivers says whether its media flows.
 func (f *feed) delivers() bool {
-	return (f.state == control.Running || f.state == control.Stopping && f.upAt >= 0) && f.m.runs() && !f.silent()
+	return (f.state == control.Running || f.state == control.Stopping && f.upAt >= 0) && f.m.runs() && !f.silent() && !f.dead
 }
 
 // silent says whether its source brings nothing, and unreachable whether there is no way to it.
@@ -164,12 +170,21 @@ func (f *feed) stop(to *machine) {
 		return
 	}
 	f.state, f.to = control.Stopping, to
+	f.sendAway(to != nil)
 	f.m.later(draw(f.m.source, f.m.w.down), func() {
 		if f.m.captures[f.s.index].feed == f {
 			f.close(GapYield)
 			f.m.process.stopped(f)
 		}
 	})
+}
+
+// sendAway tells the publisher, if it is there, that it has to go.
+func (f *feed) sendAway(busy bool) {
+	if p := f.by; p != nil {
+		f.by = nil
+		p.sentAway(f.m, busy)
+	}
 }
 
 // close ends a capture at once; cause is that of the gap, if it makes one. Its process is not told.
@@ -188,6 +203,13 @@ func (f *feed) close(cause GapCause) {
 	}
 	f.state = control.Idle
 	w.checks.oracle.Ended(w.now, f.m.name, f.s.name, cause == GapSource)
+	if f.pub {
+		f.s.published = w.now
+	}
+	if p := f.by; p != nil {
+		f.by = nil
+		p.lost()
+	}
 	c := &f.m.captures[f.s.index]
 	if c.feed == f {
 		c.feed = nil

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -185,7 +186,7 @@ func (p *actorProcess) askClaim(f *feed, name string) {
 		return &wire.Claim{Protocol: wire.Protocol, Stream: f.s.name, Node: p.m.announced}
 	}, func(answer proto.Message) {
 		if f.claim.Answered(answer) != nil {
-			p.w.refused(p.m, f.s, control.Busy)
+			p.w.refused(p.m, f, control.Busy)
 			return
 		}
 		p.publish(f)
@@ -245,9 +246,10 @@ func (p *actorProcess) effect(e control.Effect) {
 		if f := m.captures[w.byName[e.Stream].index].feed; f != nil {
 			f.to = w.announcing(e.To)
 		}
-		if f := m.pubs[e.Stream]; f != nil { // its publisher is sent away
-			delete(m.pubs, e.Stream)
-			f.stop(w.announcing(e.To))
+		if f := m.pubs[e.Stream]; f != nil && f.state == control.Running { // the stream's actor ends it meanwhile
+			if c, ok := f.ref.(listen.Publication); ok {
+				m.later(0, func() { p.writePublished(f, c) })
+			}
 		}
 	case control.Note:
 		w.note(m, e)
@@ -350,18 +352,35 @@ func (c *connection) write() {
 }
 
 func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
-	if f.m.captures[f.s.index].feed != f || f.state != control.Running {
+	if f.m.captures[f.s.index].feed != f || f.state != control.Running || f.dead {
 		return
 	}
+	f.sent++
+	n := f.sent
 	at := int64(p.w.now/time.Microsecond) * 9 / 100
-	_ = to.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}})
+	err := to.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}})
 	p.w.actors.run()
-	f.m.later(keepAlive, func() { p.writePublished(f, to) })
+	if err != nil { // the publisher learns by it that it has to go
+		delete(f.m.pubs, f.s.name)
+		f.sendAway(errors.Is(err, listen.ErrBusy))
+		f.close(GapYield)
+		return
+	}
+	f.m.later(sendEvery, func() {
+		if f.sent == n {
+			p.writePublished(f, to)
+		}
+	})
 }
 
 func (p *actorProcess) down(f *feed, why string) {
-	if c, ok := f.ref.(*connection); ok {
+	switch c := f.ref.(type) {
+	case *connection:
 		p.send(c.owner, act.Ended{Task: c.task, Err: fmt.Errorf("%s", why)})
+	case listen.Publication:
+		delete(p.m.pubs, f.s.name)
+		c.Close()
+		p.w.actors.run()
 	}
 }
 
@@ -416,9 +435,12 @@ func (p *actorProcess) publish(f *feed) {
 		m.line("publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
 		switch ask, err := f.claim.Verdict(a); {
 		case err != nil:
-			w.refused(m, s, a.Verdict)
+			w.refused(m, f, a.Verdict)
 		case ask != "":
 			p.askClaim(f, ask)
+		case !f.awaited():
+			s.published = w.now
+			p.node.Control().Send(control.PublishEnded{Stream: s.name})
 		default:
 			p.publishes(f)
 		}
@@ -433,22 +455,27 @@ func (p *actorProcess) publishes(f *feed) {
 		Stream: f.s.name, Session: "sim",
 		Reply: act.ReplyFunc(func(a stream.Published) {
 			if a.Err != nil {
-				w.refused(m, f.s, control.Busy)
+				w.refused(m, f, control.Busy)
 				p.node.Control().Send(control.PublishEnded{Stream: f.s.name})
 				return
 			}
 			if old := m.captures[f.s.index].feed; old != nil {
 				old.close(GapPublisher)
 			}
+			if !f.awaited() {
+				a.Publication.Close()
+				return
+			}
 			g := m.open(f.s, control.PublishedHere)
-			g.pub, g.ref = true, a.Publication
-			m.pubs[f.s.name] = g
+			g.ref = a.Publication
+			g.admitted(f)
 		}),
 	})
 }
 
 func (p *actorProcess) unpublish(f *feed) {
 	delete(p.m.pubs, f.s.name)
+	f.by = nil
 	f.close(GapPublisher)
 	if c, ok := f.ref.(listen.Publication); ok {
 		c.Close()

@@ -10,6 +10,7 @@ import (
 	"weir/cluster/control"
 	"weir/cluster/identity"
 	"weir/cluster/wire"
+	"weir/protocols/cmaf"
 )
 
 // A core is a process of which only the control plane runs. What the node's actors would do takes no time.
@@ -188,13 +189,16 @@ func (c *core) publishAnswered(e control.PublishAnswer) {
 	m.line("publisher").text("stream", f.s.name).text("verdict", e.Verdict.String()).text("at", e.Node).end()
 	switch ask, err := f.claim.Verdict(e); {
 	case err != nil:
-		w.refused(m, f.s, e.Verdict)
+		w.refused(m, f, e.Verdict)
 	case ask != "":
 		c.askClaimant(f, ask)
+	case !f.awaited():
+		f.s.published = w.now
+		m.later(0, func() { c.step(control.PublishEnded{Stream: f.s.name}, "publisher-left") }) // after this step's effects
 	default:
 		g := m.open(f.s, control.PublishedHere)
-		g.pub, g.epoch = true, e.Epoch
-		m.pubs[f.s.name] = g
+		g.epoch = e.Epoch
+		g.admitted(f)
 	}
 }
 
@@ -228,7 +232,7 @@ func (c *core) askClaimant(f *feed, name string) {
 			}
 			done = true
 			if f.claim.Answered(&wire.Claimed{Granted: !has}) != nil {
-				w.refused(m, f.s, control.Busy)
+				w.refused(m, f, control.Busy)
 			} else {
 				again()
 			}
@@ -323,6 +327,7 @@ func (c *core) publish(f *feed) {
 
 func (c *core) unpublish(f *feed) {
 	delete(c.m.pubs, f.s.name)
+	f.by = nil
 	f.close(GapPublisher)
 	c.step(control.PublishEnded{Stream: f.s.name}, "publisher-left")
 }
@@ -387,7 +392,24 @@ func (m *machine) count() (n int) {
 }
 
 // refused notes that a publisher was not admitted.
-func (w *world) refused(m *machine, s *streamTruth, why control.Verdict) {
-	m.line("refused").text("stream", s.name).text("why", why.String()).end()
-	w.refusals[m.name+"\x00"+s.name] = w.now
+func (w *world) refused(m *machine, f *feed, why control.Verdict) {
+	m.line("refused").text("stream", f.s.name).text("why", why.String()).end()
+	w.refusals[m.name+"\x00"+f.s.name] = w.now
+	if f.by != nil && f.awaited() {
+		f.by.refused(m, why == control.Busy)
+	}
+}
+
+// admitted makes a capture that of a publisher that has been granted the name.
+func (f *feed) admitted(wanted *feed) {
+	f.pub = true
+	f.m.pubs[f.s.name] = f
+	f.least = int64(f.m.w.now / cmaf.Shortest) // by the wall clock, as a packager begins without earlier segments
+	if was := f.m.captures[f.s.index]; was.boots == f.m.boots {
+		f.least = max(f.least, was.next)
+	}
+	if p := wanted.by; p != nil {
+		f.by = p
+		p.begins(f)
+	}
 }

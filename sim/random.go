@@ -202,6 +202,17 @@ func (g *generator) published() string {
 	return g.pubs[g.rng.IntN(len(g.pubs))]
 }
 
+// encoder is a publisher that comes back, at one node or at several.
+func (g *generator) encoder() Encoder {
+	e := Encoder{Stream: g.published(), Nodes: g.one()}
+	for g.flip() {
+		e.Nodes = append(e.Nodes, g.one()...)
+	}
+	least := g.time(10*time.Millisecond, g.stale)
+	e.Back = Range{least, least + g.time(10*time.Millisecond, g.stale)}
+	return e
+}
+
 // actor is the id of an actor, which need not run.
 func (g *generator) actor() string {
 	switch g.rng.IntN(3) {

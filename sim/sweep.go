@@ -111,6 +111,7 @@ func Draw(seed uint64, o SwarmOptions) *Scenario {
 		Step{At: from + o.Disturbed + time.Second, Action: Quiet{}})
 	s.Until = from + o.Disturbed + time.Second + quiet
 	s.Steps = append(s.Steps, drawViewers(&s, from)...)
+	s.Steps = append(s.Steps, drawPublishers(&s, from)...)
 	return &s
 }
 
@@ -143,6 +144,21 @@ func drawViewers(s *Scenario, settled time.Duration) []Step {
 		Count: 1 + rng.IntN(4), Protocol: ViewerProtocols()[rng.IntN(len(ViewerProtocols()))],
 		Streams: []string{names[rng.IntN(len(names))]}, Stay: Range{time.Second, 40 * time.Second},
 	}})
+}
+
+// drawPublishers draws publishers, who come while the group settles and come back, wherever they get in, until the end: one or two
+// of each stream that is published.
+func drawPublishers(s *Scenario, settled time.Duration) []Step {
+	g := newGenerator(s, -1)
+	g.rng = rand.New(rand.NewPCG(s.Seed, stringHash("publishers")))
+	var steps []Step
+	for _, name := range slices.Clone(g.pubs) {
+		g.pubs = []string{name}
+		for range 1 + g.rng.IntN(2) {
+			steps = append(steps, Step{At: time.Duration(g.rng.Int64N(int64(settled))), To: s.Until, Action: g.encoder()})
+		}
+	}
+	return steps
 }
 
 // settling is the time that a group has before it is disturbed.
@@ -207,6 +223,9 @@ func drawGroup(rng *rand.Rand, o SwarmOptions) Scenario {
 		default:
 			fmt.Fprintf(&b, "stream %s { input fake://fake; cluster_ingest; }\n", name)
 		}
+	}
+	if n > 2 {
+		b.WriteString("stream show { input publish://; }\n")
 	}
 	for i := range viewed {
 		fmt.Fprintf(&b, "ondemand movie%d { input fake://fake; clients_timeout %d; cluster_ingest; }\n", i+1, 2+20*i)

@@ -23,7 +23,10 @@ type world struct {
 	random  *rand.Rand // for boots and swizzles
 	checks  *checks
 	viewers *viewers
-	result  *Result
+
+	publishers     []*publisher // in the order in which they came
+	publishersLook bool         // the next look at them is arranged
+	result         *Result
 
 	machines []*machine
 	links    []link                  // see [world.link]
@@ -145,7 +148,7 @@ func (w *world) addStreams() {
 	slices.Sort(names)
 	for i, name := range slices.Compact(names) {
 		s := &streamTruth{
-			index: i, name: name, cause: GapStart, lastSegment: -1,
+			index: i, name: name, cause: GapStart, lastSegment: -1, published: -time.Hour,
 			unreachable: map[string]bool{}, silent: map[string]bool{}, slow: map[string]Range{},
 		}
 		w.streams = append(w.streams, s)

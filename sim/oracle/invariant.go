@@ -81,10 +81,10 @@ var invariants = [...]struct {
 	I26: {rule: "flapping moves little (B10)"},
 	I27: {rule: "few and short messages"},
 	I28: {rule: "calm is silent"},
-	I29: {rule: "a publisher that is told Start is heard, or told otherwise", pending: true},
+	I29: {rule: "a publisher that is told Start is heard, or told otherwise", bound: "publisher", formula: "S/(1-ρ) + F(1+j) + 4d + 2σ + t_up"},
 	I30: {rule: "a viewer that is kept gets media that anybody has", bound: "kept viewer", formula: "S/(1-ρ) + F(1+j) + 6d + σ + relay"},
 	I31: {rule: "no viewer's media goes back or repeats"},
-	I32: {rule: "no stream is ownerless while a node has it", pending: true},
+	I32: {rule: "no stream is ownerless while a node has it"},
 	I33: {rule: "every viewer gets media or an end"},
 }
 

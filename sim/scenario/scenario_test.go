@@ -87,6 +87,10 @@ var lineTests = []struct {
 	{line: "at 1s slow-source cam01 on n2 by 4s..6s", want: steps(1, 0, sim.SlowSource{Streams: []string{"cam01"}, Nodes: []string{"n2"}, Up: sim.Range{Min: 4 * time.Second, Max: 6 * time.Second}})},
 	{line: "at 0s single-login cam01", want: steps(0, 0, sim.SingleLogin{Streams: []string{"cam01"}})},
 	{line: "from 5s to 9s publish talk at n1", want: steps(5, 9, sim.Publish{Node: "n1", Stream: "talk"})},
+	{line: "from 5s to 9s encoder talk at n2,n1 returns 700ms..2s", want: steps(5, 9, sim.Encoder{
+		Stream: "talk", Nodes: []string{"n2", "n1"}, Back: sim.Range{Min: 700 * time.Millisecond, Max: 2 * time.Second},
+	})},
+	{line: "at 5s drop talk silent", want: steps(5, 0, sim.Drop{Streams: []string{"talk"}, Silent: true})},
 	{line: "at 5s unpublish talk at n1", want: steps(5, 0, sim.Unpublish{Node: "n1", Stream: "talk"})},
 	{line: "from 5s to 9s demand cam01 at n1", want: steps(5, 9, sim.Demand{Streams: []string{"cam01"}, Nodes: []string{"n1"}})},
 	{line: "from 5s to 9s viewer hls cam01 via n2", want: steps(5, 9, sim.Viewer{Protocol: protocols.HLS, Stream: "cam01", Node: "n2"})},
