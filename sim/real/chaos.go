@@ -93,9 +93,10 @@ func DrawChaos(seed uint64, length time.Duration) *sim.Scenario {
 	from, to := 5*time.Second+2*stale, length-calm(stale)
 	s.Steps = []sim.Step{{At: from, To: to, Action: sim.Random{}}, {At: to, Action: sim.Quiet{}}}
 	s.Until = length
+	links := rng.IntN(3) > 0 // otherwise processes and sources alone are disturbed
 	drawn := slices.DeleteFunc(sim.Expand(s), func(st sim.Step) bool {
-		_, edit := st.Action.(sim.Edit)
-		return edit || !Possible(st.Action)
+		onLinks := isType[sim.FlapLink](st.Action) || linkFault(&group{s: s}, st.Action) != nil
+		return isType[sim.Edit](st.Action) || !Possible(st.Action) || onLinks && !links
 	})
 	s.Steps = append(drawn, s.Steps[1:]...)
 	slices.SortStableFunc(s.Steps, func(a, b sim.Step) int { return cmp.Compare(a.At, b.At) })
@@ -109,7 +110,7 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 	if o.Length < calm(p.StaleTimeout)+30*time.Second {
 		return nil, fmt.Errorf("%v is too short for a chaos, of which the last %v are quiet", o.Length, calm(p.StaleTimeout))
 	}
-	g, err := newGroup(s, o.Program, o.Dir)
+	g, err := newGroup(s, s.Steps, o.Program, o.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +141,7 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 	}
 	g.end()
 	r.Boots = len(g.boots)
-	j := &judge{g: g, h: h, r: r, late: r.Pause, up: s.Capture.Up.Max + joining, delay: s.Net.Delay.Max}
+	j := &judge{g: g, h: h, r: r, late: r.Pause, up: s.Capture.Up.Max + joining, delay: g.base.delay.Max}
 	j.all(end)
 	events, err := g.replay()
 	if err != nil {

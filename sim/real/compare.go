@@ -166,6 +166,7 @@ func (g *group) predicted(end time.Duration) *sim.Scenario {
 	g.mu.Lock()
 	s.Steps = append(s.Steps, g.done...)
 	g.mu.Unlock()
+	s.Net.Delay = g.base.delay
 	up := s.Capture.Up
 	if up == (sim.Range{}) {
 		up = sim.Range{Min: 500 * time.Millisecond, Max: 500 * time.Millisecond}

@@ -62,6 +62,7 @@ type group struct {
 	links   []*link // by [group.link]
 	fronts  []*front
 	base    behaviour // of links without faults
+	direct  bool      // nodes reach each other without proxies, as nothing happens to links
 	zero    time.Time // what times count from
 	ready   time.Time // when all nodes listened first
 	queue   []due     // what the goroutine of the steps does next
@@ -97,8 +98,12 @@ type front struct {
 	listener net.Listener
 }
 
-// newGroup prepares a run: files, links and sources, but no process.
-func newGroup(s *sim.Scenario, program, dir string) (*group, error) {
+// straightDelay is the longest that a message takes without a proxy.
+const straightDelay = time.Millisecond
+
+// newGroup prepares a run: files, links and sources, but no process. Where nothing is to happen to links, nodes reach each other
+// without proxies: what a process that ends does to its connections counts for its peers only if they lead straight to it.
+func newGroup(s *sim.Scenario, steps []sim.Step, program, dir string) (*group, error) {
 	if runtime.GOOS != "linux" {
 		return nil, errors.New("real processes can be simulated on Linux only: all of 127.0.0.0/8 has to be loopback, and /proc has to say who has opened a connection")
 	}
@@ -109,6 +114,12 @@ func newGroup(s *sim.Scenario, program, dir string) (*group, error) {
 	g.base = behaviour{delay: s.Net.Delay, loss: s.Net.Loss}
 	if s.Net.Delay == (sim.Range{}) {
 		g.base.delay = sim.Range{Min: time.Millisecond, Max: 50 * time.Millisecond}
+	}
+	g.direct = g.base.delay.Max <= 20*time.Millisecond && g.base.loss == 0 && !slices.ContainsFunc(steps, func(st sim.Step) bool {
+		return isType[sim.FlapLink](st.Action) || linkFault(g, st.Action) != nil
+	})
+	if g.direct {
+		g.base.delay = sim.Range{Min: time.Microsecond, Max: straightDelay}
 	}
 	hosts := []string{sourceHost}
 	for i := range s.Nodes {
@@ -224,8 +235,8 @@ func (g *group) write(n *node, from *conf.File) error {
 		switch {
 		case to == nil:
 			p.APIURL = "http://" + address(linkHost(n.index, maxNodes), g.ports.http) // where nobody listens
-		case to == n:
-			p.APIURL = "http://" + address(n.host, g.ports.http)
+		case to == n, g.direct:
+			p.APIURL = "http://" + address(to.host, g.ports.http)
 		default:
 			p.APIURL = "http://" + address(linkHost(n.index, to.index), g.ports.http)
 		}
@@ -251,7 +262,9 @@ func (g *group) write(n *node, from *conf.File) error {
 	}
 	f.Journal = n.journal
 	f.Remote = conf.Address{Host: n.host, Port: g.ports.actors}
-	f.RemoteAdvertise = conf.Address{Host: actorsHost(n.index), Port: g.ports.actors}
+	if !g.direct {
+		f.RemoteAdvertise = conf.Address{Host: actorsHost(n.index), Port: g.ports.actors}
+	}
 	f.Listeners = map[protocols.Protocol][]conf.Listen{}
 	for _, p := range []protocols.Protocol{protocols.HTTP, protocols.RTMP, protocols.RTSP} {
 		f.Listeners[p] = []conf.Listen{{Address: conf.Address{Host: n.host, Port: *g.ports.at(p)}}}
@@ -367,12 +380,15 @@ func (g *group) crash(n *node) {
 	}
 	g.did(sim.Crash{Nodes: []string{n.name}})
 	g.thawed(n)
+	g.reachable(n, false) // before its connections break: its kernel refuses others at once then
 	p.kill()
-	g.reachable(n, false)
 }
 
 // reachable opens or closes what leads to a node.
 func (g *group) reachable(n *node, up bool) {
+	if g.direct {
+		return
+	}
 	for _, m := range g.nodes {
 		g.link(m, n).setUp(up)
 	}

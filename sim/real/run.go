@@ -152,7 +152,7 @@ func Run(ctx context.Context, s *sim.Scenario, o Options) (*Report, error) {
 		}
 	}
 	steps = slices.DeleteFunc(steps, func(st sim.Step) bool { return st.Action == nil || !Possible(st.Action) })
-	g, err := newGroup(s, o.Program, o.Dir)
+	g, err := newGroup(s, steps, o.Program, o.Dir)
 	if err != nil {
 		return nil, err
 	}
