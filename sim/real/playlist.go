@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"weir/protocols/pull"
@@ -42,6 +43,9 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 	judge := oracle.NewViewer(0)
 	for came := time.Now(); time.Since(came) < 2*segmentLength+patience; {
 		list, err := mediaPlaylist(ctx, client, variant)
+		if ended(err) {
+			return err // the player begins anew
+		}
 		if err == nil {
 			if wrong := judge.Playlist(list[0].number, list[len(list)-1].number); wrong != "" {
 				v.mu.Lock()
@@ -73,6 +77,11 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 		}
 	}
 	return errors.New("no segment came for too long")
+}
+
+// ended says whether the process that a player asks has ended.
+func ended(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
 // fetch reads a URL.
