@@ -73,14 +73,15 @@ type group struct {
 
 	faults []*fault // that are on; belong to the goroutine that does the steps
 
-	mu      sync.Mutex
-	done    []sim.Step // what was done, when it took effect
-	frozen  []frozen
-	told    []told
-	errs    []error
-	viewers []*viewer
-	answers []answer
-	boots   []time.Duration // how long each process took until it listened
+	mu         sync.Mutex
+	done       []sim.Step // what was done, when it took effect
+	frozen     []frozen
+	told       []told
+	errs       []error
+	viewers    []*viewer
+	publishers []*publisher
+	answers    []answer
+	boots      []time.Duration // how long each process took until it listened
 }
 
 // frozen is a time in which a process was paused.
@@ -465,6 +466,7 @@ func (g *group) end() {
 		l.close()
 	}
 	g.sources.close()
+	g.drop(nil, false) // those that linger
 	g.running.Wait()
 }
 

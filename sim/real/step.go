@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
@@ -146,6 +147,15 @@ func (g *group) beginSource(ctx context.Context, f *fault, a sim.Action) error {
 		p := g.publish(ctx, n, a.Stream)
 		n.pubs = append(n.pubs, p)
 		f.undo = func() { g.unpublish(n, a.Stream) }
+	case sim.Encoder:
+		g.did(a)
+		life, cancel := context.WithCancel(ctx)
+		rng := rand.New(rand.NewPCG(g.s.Seed, uint64(len(g.done))))
+		g.running.Go(func() { g.encode(life, g.pick(a.Nodes), a.Stream, a.Back, rng) })
+		f.undo = cancel
+	case sim.Drop:
+		g.did(a)
+		g.drop(a.Streams, a.Silent)
 	case sim.Unpublish:
 		if n := g.node(a.Node); n != nil {
 			g.unpublish(n, a.Stream)
@@ -197,7 +207,7 @@ func Possible(a sim.Action) bool {
 	}
 	switch a.(type) {
 	case sim.Crash, sim.Restart, sim.CrashLoop, sim.Pause, sim.Resume, sim.Drain, sim.Heal, sim.Quiet, sim.FlapLink, sim.Edit,
-		sim.SourceDown, sim.SourceUp, sim.Stall, sim.SlowSource, sim.SingleLogin, sim.Publish, sim.Unpublish, sim.Demand,
+		sim.SourceDown, sim.SourceUp, sim.Stall, sim.SlowSource, sim.SingleLogin, sim.Publish, sim.Unpublish, sim.Demand, sim.Encoder, sim.Drop,
 		sim.Viewer, sim.Viewers:
 		return true
 	}
