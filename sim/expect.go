@@ -37,7 +37,7 @@ func (w *world) expect(st Step) {
 // spans says whether an expectation is about a time, not an instant.
 func spans(e Expectation) bool {
 	switch e.(type) {
-	case Moved, NoDuplicates, NoTakeOver, GapWithin, Noted, Liveness:
+	case Moved, NoDuplicates, NoTakeOver, GapWithin, ViewersWithin, Noted, Liveness:
 		return true
 	}
 	return false
@@ -193,6 +193,18 @@ func (c *checks) wrongOfTime(p *pendingExpectation) string {
 				if why := gapWrong(Gap{s.name, s.from, w.now, s.cause}, e, p, w); why != "" {
 					return why
 				}
+			}
+		}
+	case ViewersWithin:
+		stills := w.result.Stills
+		for _, v := range w.viewers.list {
+			if v.lost >= 0 {
+				stills = append(stills[:len(stills):len(stills)], Still{v.s.name, v.entry.name, v.proto, v.lost, w.now, v.downed})
+			}
+		}
+		for _, x := range stills {
+			if from, to := max(x.From, p.At), min(x.To, p.at); !x.Down && to-from > e.Limit && among(e.Streams, w.byName[x.Stream]) {
+				return fmt.Sprintf("the picture of a viewer of %s (%s at %s) stood still for %v, want at most %v", x.Stream, x.Protocol, x.Node, to-from, e.Limit)
 			}
 		}
 	case Noted:

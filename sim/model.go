@@ -148,6 +148,13 @@ type (
 		Limit   time.Duration
 	}
 
+	// ViewersWithin says: in the time the picture of no viewer of these streams stands still for longer. Left out is one whose own
+	// node does not run meanwhile.
+	ViewersWithin struct {
+		Streams []string
+		Limit   time.Duration
+	}
+
 	// Liveness says: nothing disturbs the group any more, so that by Step.To no stream has no owner, or several, and all nodes
 	// name the same owners.
 	Liveness struct{}
@@ -159,18 +166,19 @@ type (
 	}
 )
 
-func (OwnedBy) expectation()      {}
-func (OneEach) expectation()      {}
-func (EachSide) expectation()     {}
-func (AtHome) expectation()       {}
-func (Agreement) expectation()    {}
-func (Refused) expectation()      {}
-func (Moved) expectation()        {}
-func (NoDuplicates) expectation() {}
-func (NoTakeOver) expectation()   {}
-func (GapWithin) expectation()    {}
-func (Liveness) expectation()     {}
-func (Noted) expectation()        {}
+func (OwnedBy) expectation()       {}
+func (OneEach) expectation()       {}
+func (EachSide) expectation()      {}
+func (AtHome) expectation()        {}
+func (Agreement) expectation()     {}
+func (Refused) expectation()       {}
+func (Moved) expectation()         {}
+func (NoDuplicates) expectation()  {}
+func (NoTakeOver) expectation()    {}
+func (GapWithin) expectation()     {}
+func (ViewersWithin) expectation() {}
+func (Liveness) expectation()      {}
+func (Noted) expectation()         {}
 
 // Options say how a scenario is run.
 type Options struct {

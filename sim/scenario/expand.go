@@ -54,7 +54,7 @@ func expandConf(src string) (*expansion, *confFault) {
 		nameAt := s.at
 		name := s.word()
 		end := s.statementEnd()
-		if directive != "stream" && directive != "peer" || !isRange(name) {
+		if directive != "stream" && directive != "ondemand" && directive != "peer" || !isRange(name) {
 			e.add(src, begin, end)
 			continue
 		}

@@ -25,6 +25,7 @@ var Phrases = []Phrase{
 	{"no duplicates [of STREAMS]", "never two nodes capture one stream; with by TIME: none do any more then"},
 	{"no take-over [of STREAMS]", "no stream starts anywhere"},
 	{"gap <= TIME [of STREAMS]", "no stream is without media for longer"},
+	{"viewers gap <= TIME [of STREAMS]", "the picture of no viewer stands still for longer"},
 	{"liveness", "every promise that is open has been kept"},
 	{"note KIND [at NODE]", "a node reports this, such as peer-stale or unknown-pin"},
 }
@@ -120,6 +121,9 @@ func (p *parser) expected() sim.Expectation {
 	case p.word("gap", "<="):
 		limit := p.duration()
 		return sim.GapWithin{Limit: limit, Streams: p.ofStreams()}
+	case p.word("viewers", "gap", "<="):
+		limit := p.duration()
+		return sim.ViewersWithin{Limit: limit, Streams: p.ofStreams()}
 	case p.word("note"):
 		return p.noted()
 	case p.peek().text == "no":

@@ -75,6 +75,7 @@ stream hall { input fake://fake; cluster_ingest capture_at=n1; }
 stream talk { input publish://; }
 -- scenario --
 seed 1 net delay 1ms..50ms capture up 500ms down 50ms
+from 10s to 90s viewers 4 rtmp hall via n2
 from 20s to 40s crash n1
 from 50s to 60s partition n1 | n2,n3
 `
@@ -91,6 +92,7 @@ from 50s to 60s partition n1 | n2,n3
 		"at 50s expect no duplicates of cam[01..06] for 10s",
 		"at 20s expect no take-over for 10s",
 		"at 20s expect gap <= 1s of hall for 10s",
+		"at 20s expect viewers gap <= 1s for 10s",
 		"at 10s expect note unknown-pin for 10s",
 		"at 41s expect note peer-stale at n2 for 5s",
 	} {

@@ -196,6 +196,8 @@ func expectationText(e sim.Expectation) string {
 		return "no duplicates" + ofText(e.Streams)
 	case sim.NoTakeOver:
 		return "no take-over" + ofText(e.Streams)
+	case sim.ViewersWithin:
+		return "viewers gap <= " + formatDuration(e.Limit) + ofText(e.Streams)
 	case sim.GapWithin:
 		return "gap <= " + formatDuration(e.Limit) + ofText(e.Streams)
 	case sim.Liveness:

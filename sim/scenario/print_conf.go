@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,7 +165,11 @@ func streamBody(s conf.Stream) string {
 		parts = append(parts, text+";")
 	}
 	if !s.Static {
-		parts = append(parts, "static false;")
+		clients := "false"
+		if s.ClientsTimeout >= 0 {
+			clients = strconv.Itoa(int(s.ClientsTimeout / time.Second))
+		}
+		parts = append(parts, "static false;", "clients_timeout "+clients+";")
 	}
 	if s.Disabled {
 		parts = append(parts, "disabled;")

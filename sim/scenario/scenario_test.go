@@ -117,6 +117,7 @@ var lineTests = []struct {
 		steps(60, 75, sim.Isolate{Nodes: []string{"n1"}}), expect(76.3, 76.301, sim.NoDuplicates{}),
 	)},
 	{line: "at 40s expect no take-over until 60s", print: "at 40s expect no take-over within 20s", want: expect(40, 60, sim.NoTakeOver{})},
+	{line: "at 40s expect viewers gap <= 5s of cam01 for 10s", print: "at 40s expect viewers gap <= 5s of cam01 within 10s", want: expect(40, 50, sim.ViewersWithin{Streams: []string{"cam01"}, Limit: 5 * time.Second})},
 	{line: "at 40s expect gap <= 3.6s of cam01 for 10s", print: "at 40s expect gap <= 3.6s of cam01 within 10s", want: expect(40, 50, sim.GapWithin{Streams: []string{"cam01"}, Limit: 3600 * time.Millisecond})},
 	{line: "at 40s expect note peer-stale at n1 within 4s", want: expect(40, 44, sim.Noted{Node: "n1", Kind: control.NoteStale})},
 	{line: "from 60s to 75s partition n1 | n2,n3\nexpect no duplicates after heal", print: "from 60s to 75s partition n1 | n2,n3\nat 75s expect no duplicates", want: slices.Concat(
