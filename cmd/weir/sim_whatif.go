@@ -62,9 +62,28 @@ func (c *SimWhatifCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	q, err := c.question(own, std)
+	a, err := c.answer(ctx, own, std)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		if err := writeJSON(std.out, a.json()); err != nil {
+			return err
+		}
+	} else if _, err := io.WriteString(std.out, a.text(painter{colour: isTerminal(std.out)})); err != nil {
+		return fmt.Errorf("printing the answer: %w", err)
+	}
+	if len(a.violations) > 0 {
+		return &exitError{code: exitViolation}
+	}
+	return nil
+}
+
+// answer asks the simulator.
+func (c *SimWhatifCmd) answer(ctx context.Context, own scenario.Source, std stdio) (*answer, error) {
+	q, err := c.question(own, std)
+	if err != nil {
+		return nil, err
 	}
 	q.watch()
 	a := &answer{q: q, moves: map[move][]string{}, stills: map[shownTo][]time.Duration{}}
@@ -77,17 +96,7 @@ func (c *SimWhatifCmd) Run(ctx context.Context, std stdio) error {
 		progress.step(seed, "")
 	}
 	progress.end()
-	if c.JSON {
-		if err := writeJSON(std.out, a.json()); err != nil {
-			return err
-		}
-	} else if _, err := io.WriteString(std.out, a.text(painter{colour: isTerminal(std.out)})); err != nil {
-		return fmt.Errorf("printing the answer: %w", err)
-	}
-	if len(a.violations) > 0 {
-		return &exitError{code: exitViolation}
-	}
-	return nil
+	return a, nil
 }
 
 // question makes the scenario. It leaves enough time for the group to settle, for take-overs, and for streams to move back.
@@ -131,9 +140,15 @@ const (
 // with whole buffers.
 func (q *whatif) watch() {
 	names := map[string]bool{}
-	for _, g := range sim.Run(q.scenario, sim.Options{}).Gaps {
+	r := sim.Run(q.scenario, sim.Options{})
+	for _, g := range r.Gaps {
 		if g.From >= q.begin {
 			names[g.Stream] = true
+		}
+	}
+	for _, h := range r.Holds {
+		if h.From >= q.begin { // the other part of the group may have gone on with it
+			names[h.Stream] = true
 		}
 	}
 	concerned := slices.Sorted(maps.Keys(names))
@@ -250,7 +265,7 @@ func (a *answer) returns(r *sim.Result) {
 		return
 	}
 	for _, h := range r.Holds {
-		if h.Up >= a.q.over {
+		if h.From >= a.q.over && h.Up >= 0 {
 			a.home = append(a.home, h.Up-a.q.over)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // MediaDeadline is how long a viewer may be without media before its connection is ended. A player that waits for a source that
 // does not come back would wait for ever; one whose connection ends asks again, and is told what has become of the stream.
-const MediaDeadline = time.Minute
+const MediaDeadline = 2 * time.Minute
 
 // UntilSilent returns feed, which ends too when it has brought nothing for [MediaDeadline]. All calls of its Next must have the
 // same context.
