@@ -8,6 +8,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/drain"
 	"weir/cluster/identity"
 	"weir/cluster/wire"
 	"weir/protocols/cmaf"
@@ -137,7 +138,18 @@ func (w *world) traceStop(m *machine, e control.StopCapture) {
 // drained ends a process that has handed its streams over.
 func (w *world) drained(m *machine, e control.Drained) {
 	m.line("drained").num("left", int64(e.Left)).end()
-	m.later(time.Second, func() { m.crash("drained") })
+	m.depart(drain.Limit)
+}
+
+// depart ends a process that has drained as soon as no viewer needs it any more, after limit at the latest.
+func (m *machine) depart(limit time.Duration) {
+	m.later(time.Second, func() {
+		if limit > 0 && m.w.viewers.need(m) {
+			m.depart(limit - time.Second)
+			return
+		}
+		m.crash("drained")
+	})
 }
 
 func (c *core) start(e control.StartCapture) {

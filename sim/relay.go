@@ -23,8 +23,9 @@ type relay struct {
 	wanted time.Duration // when a viewer last asked for it
 	looked time.Duration // when it was last looked at; -1 before
 
-	flows  bool          // media comes now
-	newest time.Duration // the place in the source's media of the newest access unit; -1 before the first
+	looking bool          // at a node from which it relays
+	flows   bool          // media comes now
+	newest  time.Duration // the place in the source's media of the newest access unit; -1 before the first
 
 	// The connection to the node that has the stream.
 	peer    string
@@ -191,13 +192,15 @@ func (r *relay) pull() {
 		r.receive(f.place(w.now - late))
 		return
 	}
-	if up := w.viewers.relays[local{r.to.index, r.s.index}]; up != nil && up.boots == r.to.boots && up != r && up.to != r.m && up.peer != r.m.announced {
-		up.wanted = w.now
-		if up.look(); up.flows {
-			r.receive(up.newest - late)
-		}
-		return
+	up := w.viewers.relay(r.to, r.s) // the other node goes on serving this one, as it does its own viewers
+	if up.looking {
+		return // the two follow each other
 	}
+	r.looking = true
+	if up.look(); up.flows {
+		r.receive(up.newest - late)
+	}
+	r.looking = false
 }
 
 // receive takes the media up to a place. What the hub has had already is left out: a relay asks for what comes after that, and a

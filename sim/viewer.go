@@ -187,6 +187,21 @@ func (vs *viewers) published(m *machine) {
 	}
 }
 
+// need says whether viewers get media from a machine, or other machines relay from it.
+func (vs *viewers) need(m *machine) bool {
+	for _, v := range vs.list {
+		if v.host == m && v.phase == playing {
+			return true
+		}
+	}
+	for _, r := range vs.relays { // nothing depends on the order
+		if r.to == m && r.link == connected && r.boots == r.m.boots {
+			return true
+		}
+	}
+	return false
+}
+
 // directory is what the directory of a machine says; nil if it has published nothing yet.
 func (vs *viewers) directory(m *machine) *directory.View {
 	if p, ok := m.process.(*actorProcess); ok {
