@@ -67,7 +67,7 @@ func (w *world) come(f *fault, p protocols.Protocol, streams, nodes []string, co
 	}
 	var came []*viewer
 	for i := range count {
-		came = append(came, w.viewers.come(p, list[i%len(list)], at[i%len(at)]))
+		came = append(came, w.viewers.come(p, list[i%len(list)], at[(i+i/len(list))%len(at)]))
 	}
 	f.undo = func() {
 		for _, v := range came {

@@ -28,12 +28,12 @@ type relay struct {
 	newest  time.Duration // the place in the source's media of the newest access unit; -1 before the first
 
 	// The connection to the node that has the stream.
-	peer    string
-	to      *machine
-	toBoots int           // of to, when the connection was made
-	link    linkState     // of the connection
-	at      time.Duration // when that state began; of connecting: when the answer can come first; of pausing: when it is over
-	heard   time.Duration // when something last came
+	peer, private string
+	to            *machine
+	toBoots       int           // of to, when the connection was made
+	link          linkState     // of the connection
+	at            time.Duration // when that state began; of connecting: when the answer can come first; of pausing: when it is over
+	heard         time.Duration // when something last came
 }
 
 // A linkState is the state of the connection of a relay.
@@ -85,11 +85,13 @@ func (r *relay) look() {
 	if view == nil {
 		return
 	}
-	peer, _ := view.Upstream(r.s.name)
-	if peer != r.peer || peer != "" && r.to != w.announcing(peer) {
-		r.drop()
-		r.peer, r.to = peer, w.announcing(peer)
-		r.connect()
+	if !view.Keeps(r.s.name, r.peer, r.private) || r.peer != "" && r.link == pausing {
+		peer, private := view.Upstream(r.s.name)
+		if peer != r.peer || private != r.private || r.to != w.announcing(peer) {
+			r.drop()
+			r.peer, r.private, r.to = peer, private, w.announcing(peer)
+			r.connect()
+		}
 	}
 	if r.peer != "" && r.to != nil {
 		r.follow()
@@ -97,7 +99,7 @@ func (r *relay) look() {
 }
 
 // drop ends the connection.
-func (r *relay) drop() { r.peer, r.to, r.link = "", nil, unconnected }
+func (r *relay) drop() { r.peer, r.private, r.to, r.link = "", "", nil, unconnected }
 
 // connect begins a connection to the node that has the stream.
 func (r *relay) connect() {

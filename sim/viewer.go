@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"time"
 
 	"weir/cluster/control"
@@ -41,7 +42,8 @@ type viewers struct {
 	facts    []directory.Facts // of each machine
 	factsOf  []any             // the file of each machine that facts were made of
 	views    []*directory.View // what the directory of each machine says
-	viewsOf  []*control.View   // from which view of its control plane
+	viewsOf  []*control.View   // from which view of its control plane, with [Core]
+	madeOf   []*directory.View // from which view of its directory, with [Actors]
 	wakeNext time.Duration     // the next instant for which a look is arranged; never if there is none
 }
 
@@ -87,7 +89,7 @@ func newViewers(w *world) *viewers {
 	n := len(w.machines)
 	return &viewers{
 		w: w, relays: map[local]*relay{}, shown: map[local]*shown{}, wakeNext: never, facts: make([]directory.Facts, n),
-		factsOf: make([]any, n), views: make([]*directory.View, n), viewsOf: make([]*control.View, n),
+		factsOf: make([]any, n), views: make([]*directory.View, n), viewsOf: make([]*control.View, n), madeOf: make([]*directory.View, n),
 	}
 }
 
@@ -182,7 +184,11 @@ func (vs *viewers) changed() {
 // published is told that the control plane of a machine has made a step. If that published another view, viewers look at it,
 // as requests that are held do.
 func (vs *viewers) published(m *machine) {
-	if len(vs.list) > 0 && m.view() != vs.viewsOf[m.index] {
+	i := m.index
+	if len(vs.list) == 0 {
+		return
+	}
+	if p, ok := m.process.(*actorProcess); ok && p.node != nil && p.node.Directory() != vs.madeOf[i] || !ok && m.view() != vs.viewsOf[i] {
 		vs.changed()
 	}
 }
@@ -204,24 +210,42 @@ func (vs *viewers) need(m *machine) bool {
 
 // directory is what the directory of a machine says; nil if it has published nothing yet.
 func (vs *viewers) directory(m *machine) *directory.View {
+	i := m.index
 	if p, ok := m.process.(*actorProcess); ok {
 		if p.node == nil {
 			return nil
 		}
-		return p.node.Directory()
+		if v := p.node.Directory(); vs.madeOf[i] != v {
+			vs.madeOf[i], vs.views[i] = v, listening(v)
+		}
+		return vs.views[i]
 	}
 	v := m.view()
 	if v == nil {
 		return nil
 	}
-	i := m.index
 	if vs.factsOf[i] != any(m.file) {
 		vs.facts[i], vs.factsOf[i], vs.viewsOf[i] = node.Facts(m.file), m.file, nil
 	}
 	if v != vs.viewsOf[i] {
-		vs.views[i], vs.viewsOf[i] = directory.ViewOf(v, vs.facts[i]), v
+		vs.views[i], vs.viewsOf[i] = listening(directory.ViewOf(v, vs.facts[i])), v
 	}
 	return vs.views[i]
+}
+
+// listening is a view in which all nodes say that they listen at the usual ports, as simulated nodes, which open none, do not.
+func listening(v *directory.View) *directory.View {
+	c := *v
+	c.Nodes = maps.Clone(v.Nodes)
+	for name, n := range c.Nodes {
+		for _, d := range protocols.Listeners() {
+			if d.On {
+				*n.Ports.At(d.Listener) = d.Port
+			}
+		}
+		c.Nodes[name] = n
+	}
+	return &c
 }
 
 // request is what a viewer asks host for.

@@ -327,3 +327,39 @@ func TestRelayEndsOnceTheStreamRunsHere(t *testing.T) {
 		}
 	}
 }
+
+func TestRelayGoesOnWhileNobodyIsKnownToHaveTheStream(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*directory.View)
+		want   bool
+	}{
+		{"the peer captures it", nil, true},
+		{"the peer has handed it over, and the new owner is not known", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Configured: true}
+		}, true},
+		{"the new owner is known", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Owner: "q", OwnerRunning: true}
+		}, false},
+		{"this node captures it", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Here: true, Running: true}
+		}, false},
+		{"the publisher has left", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Waiting: true}
+		}, false},
+		{"the peer is dead", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Configured: true}
+			n := v.Nodes["p"]
+			n.Alive = false
+			v.Nodes["p"] = n
+		}, false},
+		{"the stream is switched off", func(v *directory.View) {
+			v.Streams["cam"] = directory.Stream{Disabled: true}
+		}, false},
+		{"the stream is in no file any more", func(v *directory.View) { delete(v.Streams, "cam") }, false},
+	} {
+		if got := view(t, "http://cdn.example.com", directory.Policy{}, tt.change).Keeps("cam", "p", private); got != tt.want {
+			t.Errorf("%s: Keeps = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

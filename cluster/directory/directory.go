@@ -154,13 +154,25 @@ func (v *View) Upstream(stream string) (peer, private string) {
 	return "", ""
 }
 
-// While returns a context that ends, besides with ctx, once the stream is no longer to be had from that peer at that
-// URL. The caller must cancel it.
+// Keeps says whether a relay of a stream from that peer at that URL goes on: the peer captures the stream, or nobody is known to
+// capture it. A peer that has handed the stream over goes on serving its viewers from the new owner, of whom this node hears
+// up to a fetch later. A stream without a publisher has no new owner to be waited for.
+func (v *View) Keeps(stream, peer, private string) bool {
+	p, u := v.Upstream(stream)
+	if p != "" || peer == "" {
+		return p == peer && u == private
+	}
+	s, listed := v.Streams[stream]
+	n := v.Nodes[peer]
+	return listed && !s.Here && !s.Disabled && !s.Waiting && n.Alive && n.Private != nil && n.Private.String() == private
+}
+
+// While returns a context that ends, besides with ctx, once a relay of the stream from that peer at that URL does not go on
+// any more. The caller must cancel it.
 func (d *Directory) While(ctx context.Context, stream, peer, private string) (context.Context, context.CancelFunc) {
 	return While(ctx, func() (bool, <-chan struct{}) {
 		view, changed := d.View()
-		p, u := view.Upstream(stream)
-		return p == peer && u == private, changed
+		return view.Keeps(stream, peer, private), changed
 	})
 }
 
