@@ -73,7 +73,7 @@ func readmeCells(t *testing.T, config, question string) []string {
 		c.For, question = d, rest
 	}
 	c.What = strings.Fields(question)
-	own, err := simConfig(config, "", stdio{out: os.Stderr, err: os.Stderr})
+	own, err := c.read(config, stdio{out: os.Stderr, err: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}
