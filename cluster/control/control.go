@@ -312,7 +312,8 @@ func (n *Node) grace() Instant { return n.stale + 2*n.fetch + StartUp }
 
 // overslept finds out that this node was stopped (SIGSTOP, a suspended machine, no processor) for so long that its
 // peers would look dead although this node only did not listen. The time that it slept is not held against them, and it
-// warms up again: its captures go on, but it claims nothing before all peers have answered or S has passed.
+// warms up again: its captures go on, but it claims nothing before all peers have answered or S has passed. Then it lets go of
+// what others have taken over; see [Node.settle].
 func (n *Node) overslept(now Instant) {
 	if n.wake == never || now <= n.wake || len(n.links) == 0 {
 		return
@@ -335,6 +336,7 @@ func (n *Node) overslept(now Instant) {
 		l.Answered = false
 		l.Next = now
 	}
+	n.doubt()
 	n.warm, n.warmFrom = false, now
 	n.dirty, n.peersDirty = true, true
 }

@@ -167,12 +167,18 @@ func TestPausedNodeTakesNothingAndLeavesOneOwner(t *testing.T) {
 			}
 		}
 		w.reset()
+		before := epochs(m)
+		w.onStop = func(other *machine, e StopCapture) {
+			if c := m.captures[e.Stream]; other != m && (c == nil || c.epoch == before[e.Stream]) {
+				t.Errorf("seed %d: %s let go of %s, of which the paused node has old media", seed, other.name, e.Stream)
+			}
+		}
 		w.run(5 * Second)
-		// The static order says that the home wins; the others see it running and yield.
+		// The paused node lets go of what others run, and takes it back as after a return.
 		w.wantOwners(w.home())
 		w.wantAgreement()
-		if w.starts != 0 {
-			t.Errorf("seed %d: %d captures were started after the pause, want 0", seed, w.starts)
+		if w.starts != 10 {
+			t.Errorf("seed %d: %d captures were started after the pause, want the 10 of the paused node", seed, w.starts)
 		}
 		if m.noted(NoteOverslept) != 1 || m.noted(NoteStale) != 0 {
 			t.Errorf("seed %d: the paused node noticed %d pauses and took %d peers for dead, want 1 and 0", seed, m.noted(NoteOverslept), m.noted(NoteStale))
@@ -182,6 +188,40 @@ func TestPausedNodeTakesNothingAndLeavesOneOwner(t *testing.T) {
 		}
 		if limit := w.fetch*11/10 + 2*w.delay + w.down; w.maxDup > limit {
 			t.Errorf("seed %d: a stream was captured twice for %d ms, want at most %d", seed, w.maxDup/Millisecond, limit/Millisecond)
+		}
+	}
+}
+
+// epochs are those of the captures of a machine.
+func epochs(m *machine) map[string]uint64 {
+	all := map[string]uint64{}
+	for s, c := range m.captures {
+		all[s] = c.epoch
+	}
+	return all
+}
+
+// The pause is longer than half of S, so that the node cannot tell whether others have taken over.
+func TestPauseJustBelowTheTimeoutMovesNothing(t *testing.T) {
+	for seed := range uint64(20) {
+		w := calm(t, seed, 3, kept(30))
+		m := w.machine("n2")
+		m.pause(1950 * Millisecond)
+		w.run(1950 * Millisecond)
+		taken := 0
+		for s, owner := range w.owners() {
+			if w.home()[s] == "n2" && owner != "n2" {
+				taken++
+			}
+		}
+		w.run(10 * Second)
+		if w.starts != 0 || taken != 0 || m.noted(NoteOverslept) != 1 {
+			t.Errorf("seed %d: %d captures were started, %d streams taken over, %d pauses noticed; want 0, 0, 1", seed, w.starts, taken, m.noted(NoteOverslept))
+		}
+		for i := range m.n.streams {
+			if m.n.streams[i].Unsure {
+				t.Errorf("seed %d: the node still doubts that it owns %s", seed, m.n.streams[i].Name)
+			}
 		}
 	}
 }

@@ -12,7 +12,7 @@ const (
 	Outranked StopReason = "outranked" // of two publishers of one name; the other's node comes first
 	Ungranted StopReason = "ungranted" // a publisher whose grant had ended before it came to the stream
 	Unwanted  StopReason = "unwanted"  // its last client has been gone for a while
-	Fenced    StopReason = "fenced"    // this machine was suspended, and the source allows one connection
+	Fenced    StopReason = "fenced"    // this node slept, and another one has it or the source allows one connection
 	HandedOn  StopReason = "drained"   // this node drains and another runs it
 	Unlisted  StopReason = "unlisted"  // a node runs it whose file does not list this one, so that it could never yield
 	Removed   StopReason = "removed"   // no longer in the file, or disabled, or of another kind

@@ -3,7 +3,7 @@ package control
 // fence takes in that the machine did not run for a time that its monotonic clock does not count: a suspended laptop, a
 // virtual machine that was moved. Other nodes have taken over meanwhile, and what this node knows of them is older than it
 // looks. This node claims nothing before they have answered again, and lets go at once of sources that allow one
-// connection. Its other captures go on, and the static order settles them.
+// connection. Its other captures go on until it knows which of them others have taken over.
 func (n *Node) fence(e Suspended) {
 	if e.For <= 0 {
 		return
@@ -34,10 +34,42 @@ func (n *Node) fence(e Suspended) {
 		l.Answered = false
 		l.Next = n.now
 	}
+	n.doubt()
 	n.warm, n.warmFrom = false, n.now
 	for _, s := range n.streams {
 		if s.single() && s.active() {
 			n.stop(s, "", Fenced)
 		}
+	}
+}
+
+// doubt says of the captures of this node, which has slept, that others may have taken them over. Their media is as old as the
+// sleep was long, and a source may bring all that it has sent meanwhile: a node that yielded to it would show its viewers what
+// they have seen.
+func (n *Node) doubt() {
+	for _, s := range n.streams {
+		if s.State == Running && s.movable() && !s.single() && !s.Unsure {
+			s.Unsure = true
+			n.changed()
+		}
+	}
+}
+
+// settle ends the doubt about a capture. If a peer has answered since this node slept that it runs the stream, this node lets go of
+// it at once, and takes it back as after a return. Once all have answered that they do not, the capture is this node's.
+func (n *Node) settle(s *stream) {
+	if !s.Unsure {
+		return
+	}
+	for _, c := range s.claimants {
+		if c.direct && c.p.DirectAt >= n.warmFrom && c.c.State == ClaimRunning && !c.c.Solo {
+			s.HoldUntil = n.now + damped(n.cfg.ReturnHolddown, s.Returns.count(n.now))
+			n.stop(s, c.p.Name, Fenced)
+			break
+		}
+	}
+	if n.warm || !s.active() {
+		s.Unsure = false
+		n.changed()
 	}
 }

@@ -143,7 +143,9 @@ func (n *Node) decide(s *stream) {
 			s.Why, s.Of = n.reason(s), n.spillOf(s)
 			n.changed()
 		}
-		n.yield(s, Yielded)
+		if n.settle(s); s.active() {
+			n.yield(s, Yielded)
+		}
 	case s.State != Stopping && n.warm && !n.draining && s.index >= 0:
 		n.claim(s)
 	}

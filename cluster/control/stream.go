@@ -60,6 +60,7 @@ type streamState struct {
 	Detail    string  // the last failure
 	To        string  // the node that has it now, while stopping
 	Returning bool    // it is being taken back from another (R2)
+	Unsure    bool    // it was captured here before this node slept; whether another node has taken it over is not known yet
 	Fails     int     // in a row
 	RetryAt   Instant // after a failure
 	Tried     Instant // end of the last attempt
@@ -146,7 +147,7 @@ func (n *Node) sortStreams() {
 
 // start claims a stream. Published streams have their capture already: the publisher.
 func (n *Node) start(s *stream, why Reason, of string) {
-	s.State, s.Since, s.Why, s.Of, s.To = Starting, n.now, why, of, ""
+	s.State, s.Since, s.Why, s.Of, s.To, s.Unsure = Starting, n.now, why, of, "", false
 	s.AskedOf, s.Released = "", false
 	s.Epoch++
 	s.Unserved, s.Differs = -1, -1
@@ -301,7 +302,7 @@ func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
 		return c, false
 	case n.draining && s.movable() && !s.single():
 		c.State = ClaimDraining
-	case s.State == Running:
+	case s.State == Running && !s.Unsure: // nobody yields to a capture that may be stale
 		c.State = ClaimRunning
 	default:
 		c.State = ClaimStarting
