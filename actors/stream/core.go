@@ -153,7 +153,7 @@ func (c *core) act(ctx actor.Context, msg any) {
 			c.publication.end(errors.New(m.why))
 		}
 	case check:
-		os = r.check(now, c.hub.Readers(), c.hub.Written())
+		os = r.check(now, c.hub.Readers())
 	}
 	if len(os) == 0 && r.role != c.reported { // the holder keeps the role for the case that the core fails
 		os = []order{{start: -1, stop: -1}}

@@ -12,10 +12,6 @@ const (
 	// linger is how long a stream stays that is neither captured nor watched here.
 	linger = 10 * time.Second
 
-	// forsaken is how long viewers are kept while neither this node captures the stream nor media comes from elsewhere. An
-	// encoder that is started again has come back by then, and so has the stream of a node that has died.
-	forsaken = 2 * time.Minute
-
 	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
 	handover = 3 * time.Second
 
@@ -65,9 +61,6 @@ type roster struct {
 	publisher bool          // and its media is what viewers get
 	why       error         // what a publisher is told that has to go
 	since     time.Duration // when a role, a viewer or a publisher last gave a reason to keep the stream
-
-	written uint64        // access units in the hub at the last check
-	heard   time.Duration // when there were more than before, or the stream was captured here
 }
 
 func newRoster(s Spec) *roster {
@@ -87,7 +80,7 @@ func ranks(inputs []Input) []int {
 
 // restore makes the roster what it was before the core failed.
 func (r *roster) restore(f facts, now time.Duration) {
-	r.role, r.active, r.since, r.heard = f.role, f.active, now, now
+	r.role, r.active, r.since = f.role, f.active, now
 	for _, i := range f.running {
 		r.running[i] = true
 	}
@@ -314,17 +307,12 @@ func (r *roster) left(now time.Duration, viewers int) []order {
 	return os
 }
 
-// check ends a relay or a stream that has had no viewers, or no media, for long enough, and a release that has taken too long.
-// written counts the access units in the hub.
-func (r *roster) check(now time.Duration, viewers int, written uint64) (os []order) {
-	if written != r.written || r.present || r.role == Capturing || r.role == Releasing {
-		r.written, r.heard = written, now
-	}
+// check ends a relay or a stream that has had no viewers for long enough, and a release that has taken too long.
+func (r *roster) check(now time.Duration, viewers int) (os []order) {
 	switch {
 	case r.present:
 		r.since = now
 		return nil
-	case viewers > 0 && now-r.heard >= forsaken:
 	case viewers > 0 && r.role != Releasing:
 		r.since = now
 		if r.role == Idle {
@@ -335,8 +323,7 @@ func (r *roster) check(now time.Duration, viewers int, written uint64) (os []ord
 		return r.quit(now)
 	case r.role == Capturing || r.role == Releasing || now-r.since < linger:
 		return nil
-	}
-	if r.role == Following {
+	case r.role == Following:
 		r.role = Idle
 		if r.running[relayIndex] {
 			os = append(os, r.end(relayIndex))
