@@ -33,6 +33,7 @@ type SimCmd struct {
 	Replay   SimReplayCmd   `cmd:"" help:"Replay a journal of a node and find the first difference."`
 	Real     SimRealCmd     `cmd:"" help:"Run scenarios with real processes and compare them with the simulator."`
 	Chaos    SimChaosCmd    `cmd:"" help:"Let faults happen to real processes under viewers and publishers."`
+	Survive  SimSurviveCmd  `cmd:"" help:"Show with real processes which viewers survive what."`
 	Whatif   SimWhatifCmd   `cmd:"" help:"Say what a crash would do to your configuration."`
 	Tune     SimTuneCmd     `cmd:"" help:"Compare timeouts by the length of gaps and by false take-overs per day."`
 	Coverage SimCoverageCmd `cmd:"" help:"Say how often each rule was judged, and how near to its bound."`

@@ -188,7 +188,7 @@ func (g *group) sample(ctx context.Context, every time.Duration) {
 		g.running.Go(func() {
 			for wait(ctx, every) {
 				began := g.since()
-				body, err := fetch(ctx, client, "http://"+address(n.host, g.ports.http)+"/streamer/api/v3/streams?limit=1000")
+				body, _, err := fetch(ctx, client, "http://"+address(n.host, g.ports.http)+"/streamer/api/v3/streams?limit=1000")
 				var said struct {
 					Streams []struct{ Name, Owner string }
 				}

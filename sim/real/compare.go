@@ -321,7 +321,7 @@ func (g *group) viewerReports(end time.Time) (list []ViewerReport) {
 		v.mu.Lock()
 		x := ViewerReport{
 			Stream: v.Stream, Protocol: v.Protocol, Entry: v.entry.name, Pictures: v.Pictures, Missing: v.Missing, Back: v.Back,
-			BackText: v.BackText, Ends: v.Ends,
+			BackText: v.BackText, Ends: len(v.Ends),
 		}
 		gaps := v.Gaps
 		if !v.at.IsZero() {

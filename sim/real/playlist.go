@@ -43,7 +43,7 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 	judge := oracle.NewViewer(0)
 	for came := time.Now(); time.Since(came) < 2*segmentLength+patience; {
 		list, err := mediaPlaylist(ctx, client, variant)
-		if ended(err) {
+		if ended(err) || err != nil && v.strict {
 			return err // the player begins anew
 		}
 		if err == nil {
@@ -61,7 +61,7 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 				continue
 			}
 			var body []byte
-			if body, err = fetch(ctx, client, s.url.String()); err != nil {
+			if body, _, err = fetch(ctx, client, s.url.String()); err != nil {
 				break
 			}
 			v.mu.Lock()
@@ -84,22 +84,22 @@ func ended(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
-// fetch reads a URL.
-func fetch(ctx context.Context, client *http.Client, from string) ([]byte, error) {
+// fetch reads a URL, and returns the one to which it was redirected, if it was.
+func fetch(ctx context.Context, client *http.Client, from string) ([]byte, *url.URL, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = res.Body.Close() }() // it has been read
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxPlaylist))
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = errors.New("the node answers " + res.Status)
 	}
-	return body, err
+	return body, res.Request.URL, err
 }
 
 // lines calls a function for each line of a playlist that is not empty.
@@ -113,11 +113,7 @@ func lines(body []byte, each func(line string)) {
 
 // variantOf is the URL of the first variant of a multivariant playlist.
 func variantOf(ctx context.Context, client *http.Client, from string) (first *url.URL, err error) {
-	body, err := fetch(ctx, client, from)
-	if err != nil {
-		return nil, err
-	}
-	base, err := url.Parse(from)
+	body, base, err := fetch(ctx, client, from)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +130,7 @@ func variantOf(ctx context.Context, client *http.Client, from string) (first *ur
 
 // mediaPlaylist reads the segments that a playlist lists; there is at least one if the error is nil.
 func mediaPlaylist(ctx context.Context, client *http.Client, from *url.URL) (list []segment, err error) {
-	body, err := fetch(ctx, client, from.String())
+	body, from, err := fetch(ctx, client, from.String())
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,8 @@ type viewer struct {
 	Protocol protocols.Protocol
 	entry    *node
 	began    time.Time
+	follows  bool // a viewer of RTMP says that it follows redirects
+	strict   bool // a viewer of HLS gives up when a playlist is not answered
 
 	mu       sync.Mutex
 	last     int64     // index of the last picture of this connection; -1 before the first
@@ -36,12 +38,12 @@ type viewer struct {
 	first    time.Time // when the first of all pictures came
 	Gaps     []silent  // longer than noted
 	Pictures int
-	Missing  int64  // pictures that were left out within connections
-	Back     int    // pictures that came twice or went back within a connection, and playlists that did
-	Again    int    // segments that repeated less than their duration of the one before, made by another node
-	begins   bool   // the next picture is the first of a segment
-	BackText string // the first of them
-	Ends     int    // of connections
+	Missing  int64       // pictures that were left out within connections
+	Back     int         // pictures that came twice or went back within a connection, and playlists that did
+	Again    int         // segments that repeated less than their duration of the one before, made by another node
+	begins   bool        // the next picture is the first of a segment
+	BackText string      // the first of them
+	Ends     []time.Time // of connections
 }
 
 // A silent time is one in which a viewer got nothing.
@@ -52,12 +54,18 @@ const noted = 250 * time.Millisecond
 
 // watch lets a viewer come.
 func (g *group) watch(ctx context.Context, p protocols.Protocol, stream string, entry *node) *viewer {
-	v := &viewer{Stream: stream, Protocol: p, entry: entry, began: time.Now()}
+	v := &viewer{Stream: stream, Protocol: p, entry: entry}
+	g.come(ctx, v)
+	return v
+}
+
+// come lets a viewer come.
+func (g *group) come(ctx context.Context, v *viewer) {
+	v.began = time.Now()
 	g.mu.Lock()
 	g.viewers = append(g.viewers, v)
 	g.mu.Unlock()
 	g.running.Go(func() { v.run(ctx, g) })
-	return v
 }
 
 func (v *viewer) run(ctx context.Context, g *group) {
@@ -67,7 +75,7 @@ func (v *viewer) run(ctx context.Context, g *group) {
 		v.mu.Unlock()
 		_ = v.pull(ctx, g) // why a connection ended is not the viewer's to judge; it asks again
 		v.mu.Lock()
-		v.Ends++
+		v.Ends = append(v.Ends, time.Now())
 		v.mu.Unlock()
 		select {
 		case <-time.After(comeback):
@@ -89,7 +97,7 @@ func (v *viewer) pull(ctx context.Context, g *group) error {
 	note := func(string) {}
 	switch v.Protocol {
 	case protocols.RTMP:
-		return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: g.patience, Plain: true}, note, v)
+		return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: g.patience, Plain: !v.follows}, note, v)
 	case protocols.RTSP:
 		return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: g.patience, Agent: o.Agent, Note: note}, v)
 	case protocols.FLV:
