@@ -160,6 +160,11 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 			c.hold(oracle.I2, !k.ever || edited || local-k.newest >= s-s/100, nil, []string{m.name, q.name},
 				"takes a node for dead whose evidence is %d ms old", (local-k.newest)/time.Millisecond)
 		}
+	case control.NoteDown:
+		if q := w.announcing(e.Node); q != nil && q != m {
+			c.believes(m, q, true)
+			c.down(m, q)
+		}
 	case control.NoteWarm:
 		m.warm = true
 	case control.NoteRefused:

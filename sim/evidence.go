@@ -44,6 +44,13 @@ type knowledge struct {
 	ever, met     bool          // there is evidence, direct evidence
 	answered      bool          // since the control plane began
 	lost          int           // polls in a row
+
+	// What the machine says of a process that has ended, since the last answer to a question that was asked later.
+	broken              bool
+	brokenAt, brokeTrue time.Duration // by the clock of the process, and by true time
+	refusals            int
+	first, last         time.Duration // when those were asked for that were refused
+	down                bool          // it is taken for gone
 }
 
 // fetched keeps what m can know by an answer, and checks that its control plane does not take an old one for news.
@@ -92,7 +99,10 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	if ignored || old {
 		return
 	}
-	k.said, k.direct, k.newest, k.made, k.met, k.ever = o, local, local, ex.made, true, true
+	k.said, k.direct, k.newest, k.made, k.met, k.ever, k.down = o, local, local, ex.made, true, true, false
+	if ex.local >= k.brokenAt {
+		k.broken, k.refusals = false, 0
+	}
 	if k.relayed.before(o) || k.relayed == o { // otherwise what others passed on stays the newer
 		k.relayed = order{}
 	}
@@ -117,10 +127,64 @@ func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
 	if k.met && !k.said.beforeOnWire(o) || k.relayed != (order{}) && !k.relayed.beforeOnWire(o) {
 		return
 	}
-	k.relayed = o
+	if k.down && k.said.boots == o.boots && a.Since != control.HeardSince {
+		return
+	}
+	k.relayed, k.down = o, false
 	if h := local - age; !k.ever || h > k.newest {
 		k.newest, k.ever = h, true
 	}
+}
+
+// severed is told that a process learns that its connection to another machine has broken.
+func (c *checks) severed(m, q *machine) {
+	if k := &m.known[q.index]; !k.broken {
+		k.broken, k.brokenAt, k.brokeTrue, k.refusals = true, m.clock.at(c.w.now), c.w.now, 0
+	}
+}
+
+// refusedAgain is told that a question of m was refused by the machine of q.
+func (c *checks) refusedAgain(ex *exchange) {
+	k := &ex.from.known[ex.to.index]
+	switch {
+	case !k.broken || ex.local < k.brokenAt:
+	case ex.why != control.ConnectionRefused:
+		k.refusals = 0
+	default:
+		if k.refusals == 0 {
+			k.first = ex.local
+		}
+		k.refusals++
+		k.last = ex.local
+	}
+}
+
+// down is I34: m takes q for gone only after a connection broke and two that were 100 ms apart were refused, and if its process
+// has ended, or no node that m hears can hear it.
+func (c *checks) down(m, q *machine) {
+	w, k := c.w, &m.known[q.index]
+	who := []string{m.name, q.name}
+	told := k.broken && k.refusals > 1 && k.last-k.first >= 100*time.Millisecond
+	c.hold(oracle.I34, told, nil, who, "%s takes %s for gone after %d refusals in %d ms (broken %t)", m.name, q.name, k.refusals,
+		(k.last-k.first)/time.Millisecond, k.broken)
+	local := m.clock.at(w.now)
+	if q.up && k.said.boots == q.boots {
+		for _, o := range w.machines {
+			_, direct := c.fresh(m, o, local)
+			if o != m && o != q && direct && o.runs() && w.link(m, o).conn.to == o.boots && w.sound(m, o, k.brokeTrue) && w.sound(o, q, k.brokeTrue) &&
+				w.link(o, q).conn.to == q.boots {
+				c.hold(oracle.I34, false, nil, append(who, o.name), "%s takes %s for gone, which %s hears", m.name, q.name, o.name)
+			}
+		}
+		w.result.Sometimes["a node that runs is taken for gone"]++
+	}
+	k.down = true
+}
+
+// sound says whether two machines have reached each other without a fault between them since an instant.
+func (w *world) sound(a, b *machine, since time.Duration) bool {
+	return w.link(a, b).soundSince <= since && w.link(b, a).soundSince <= since && a.trusts(b) && a.exhausted+b.exhausted+a.newer+b.newer == 0 &&
+		b.broken == 0 && a.broken == 0 && a.booted < since && b.booted < since
 }
 
 // fetchFailed counts the polls that were lost in a row.
@@ -135,6 +199,9 @@ func (c *checks) fetchFailed(m *machine, e control.FetchFailed) {
 // fresh says whether m has evidence of q that is not stale, and whether it has direct evidence.
 func (c *checks) fresh(m, q *machine, local time.Duration) (some, direct bool) {
 	k, stale := &m.known[q.index], c.staleTimeout(m, q)
+	if k.down {
+		return false, false
+	}
 	return k.ever && local-k.newest < stale, k.met && local-k.direct < stale
 }
 

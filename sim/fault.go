@@ -80,7 +80,7 @@ func (w *world) endFaults(which func(f *fault) bool) {
 func (w *world) alterLinks() {
 	for i := range w.links {
 		l := &w.links[i]
-		clogged := l.clog > 0
+		clogged, rejected := l.clog > 0, l.reject > 0
 		l.behaviour = w.base
 		if l.from == l.to {
 			continue // a node always reaches itself
@@ -91,6 +91,14 @@ func (w *world) alterLinks() {
 			}
 		}
 		l.lossy = l.lossy && l.begin > 0
+		if l.behaviour != w.base {
+			l.soundSince = never
+		} else if l.soundSince == never {
+			l.soundSince = w.now
+		}
+		if l.reject > 0 && !rejected {
+			w.sever(l, l.delay.Min)
+		}
 		if clogged && l.clog == 0 {
 			w.unclog(l)
 		}

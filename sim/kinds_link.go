@@ -28,8 +28,12 @@ type (
 		In, Out bool // neither: both
 	}
 
-	// Refuse makes connections fail at once, as a dead host, a firewall that says so or a name that does not resolve.
+	// Refuse makes new questions fail at once, as a name that does not resolve. It tells nothing of the process there.
 	Refuse struct{ Links }
+
+	// Reject is a firewall that begins to refuse what nodes From send to nodes To: their connections break, and new ones are refused
+	// at once, as if the process there had ended.
+	Reject struct{ Links }
 
 	// Reset breaks exchanges with a probability; the asker knows at once.
 	Reset struct {
@@ -161,9 +165,17 @@ var linkKinds = []*Kind{
 				l.cut += b2i(out && (a.Out || both) || in && (a.In || both))
 			}
 		}),
-	kind(Kind{Subject: LinkBehaviour, Word: "refuse", Args: "LINK", Help: "connections fail at once, as without DNS"},
+	kind(Kind{Subject: LinkBehaviour, Word: "refuse", Args: "LINK", Help: "connections fail at once, as without DNS; nothing breaks"},
 		draws(ProfileNetwork, 1, 100*time.Millisecond, func(g *generator) Refuse { return Refuse{Links{g.one(), g.one(), g.flip()}} }),
 		func(_ *world, f *fault, a Refuse) { f.alters(a.Links, func(l *link) { l.refuse++ }) }),
+	kind(Kind{Subject: LinkBehaviour, Word: "reject", Args: "LINK", Help: "a firewall breaks connections and refuses new ones"},
+		draws(ProfileNetwork, 2, 100*time.Millisecond, func(g *generator) Reject { return Reject{Links{g.one(), g.some(), g.flip()}} }).further(),
+		func(_ *world, f *fault, a Reject) {
+			f.alters(a.Links, func(l *link) {
+				l.refuse++
+				l.reject++
+			})
+		}),
 	kind(Kind{Subject: LinkBehaviour, Word: "reset", Args: "LINK P%", Help: "so many connections break"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) Reset { return Reset{Links{g.some(), nil, g.flip()}, g.chance(100)} }),
 		func(_ *world, f *fault, a Reset) {

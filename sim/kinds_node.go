@@ -12,6 +12,9 @@ type (
 	// Crash ends processes at once. With To they boot again then.
 	Crash struct{ Nodes []string }
 
+	// PowerOff ends machines at once: their processes, and the kernels that would say so. With To they boot again then.
+	PowerOff struct{ Nodes []string }
+
 	// Restart boots processes, ending them first if they run. Remembered keeps the boot counter; otherwise the process
 	// knows nothing of its earlier lives.
 	Restart struct {
@@ -84,6 +87,18 @@ var nodeKinds = []*Kind{
 			if len(w.pick(a.Nodes)) > 1 {
 				w.result.Sometimes["two nodes crash at once"]++
 			}
+		}),
+	kind(Kind{Word: "power-off", Args: "NODES", Help: "the machine ends at once, and is silent", bounded: true},
+		draws(ProfileProcess, 2, 200*time.Millisecond, func(g *generator) PowerOff { return PowerOff{g.one()} }).further(),
+		func(w *world, f *fault, a PowerOff) {
+			var boot func(m *machine)
+			if f.lasts() {
+				boot = (*machine).bootAgain
+			}
+			w.each(f, a.Nodes, func(m *machine) {
+				m.dark = true
+				m.crashOrStayOff()
+			}, boot)
 		}),
 	kind(Kind{Word: "restart", Args: "NODES [remembered] [moved]", Help: "it boots again; with its boot counter; at another address", Instant: true},
 		draws(ProfileProcess, 2, 0, func(g *generator) Restart {

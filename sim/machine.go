@@ -47,7 +47,8 @@ type machine struct {
 	busy      time.Duration // until when its processor has no time
 	exhausted int
 	wrongKey  int
-	newer     int // it speaks a newer protocol
+	dark      bool // the machine has no power: it does not even refuse
+	newer     int  // it speaks a newer protocol
 	slow      Range
 	broken    PPM
 	breakage  Breakage
@@ -75,6 +76,7 @@ type process interface {
 	asked(ex *exchange)      // another node asks for the state
 	answered(ex *exchange)   // the answer to a question has arrived
 	unanswered(ex *exchange) // no answer has come
+	severed(entry string)    // a connection to a peer has broken
 
 	up(f *feed)               // a capture delivers
 	down(f *feed, why string) // a capture has failed
@@ -100,7 +102,7 @@ func (m *machine) instance() string { return m.name + "/" + strconv.Itoa(m.boots
 func (m *machine) boot() {
 	w := m.w
 	m.boots++
-	m.up, m.draining, m.warm = true, false, false
+	m.up, m.draining, m.warm, m.dark = true, false, false, false
 	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
 	m.wakeAt = -1
 	m.file = m.disk
@@ -144,6 +146,9 @@ func (m *machine) crash(why string) {
 	}
 	clear(m.pubs)
 	w.publishersCrash(m)
+	if !m.dark {
+		w.ended(m)
+	}
 	w.checks.disturbed(disturbCrash, m)
 }
 

@@ -34,6 +34,8 @@ type exchange struct {
 	id       uint64
 	question control.Question
 
+	toBoots int // of to, when it answered
+
 	// The answer, or why there is none.
 	over    bool // from has the answer, or knows that there is none
 	waits   bool // it gives up in the instant at which the answer arrives, and the answer comes first
@@ -52,14 +54,18 @@ type link struct {
 	from, to    *machine
 
 	behaviour
-	lossy bool          // a burst of losses is on
-	free  time.Duration // when its bandwidth is free again
-	queue []item        // what waits while it is clogged
+	conn       established   // that from keeps to the process of to
+	led        int           // the boot of from in which a connection last led there
+	soundSince time.Duration // since when no fault has been on it; never: one is
+	lossy      bool          // a burst of losses is on
+	free       time.Duration // when its bandwidth is free again
+	queue      []item        // what waits while it is clogged
 }
 
 // A behaviour is what a link does with messages, as the faults that are on make it.
 type behaviour struct {
 	cut, refuse, clog, halfOpen int           // faults of these kinds that are on
+	reject                      int           // of the connections that are refused, by a firewall that says so
 	punctual                    time.Duration // answers arrive exactly so long after their questions
 	delay                       Range
 	loss                        PPM
@@ -138,7 +144,9 @@ func (w *world) carry(l *link, ex *exchange, step hop, size int) {
 
 // send sends a message of an actor to one of another machine.
 func (m *machine) send(to *machine, arrive func()) {
-	m.w.carry(m.w.link(m, to), &exchange{from: m, to: to, arrive: arrive}, message, 100)
+	if l := m.w.link(m, to); l.reject == 0 {
+		m.w.carry(l, &exchange{from: m, to: to, arrive: arrive}, message, 100)
+	}
 }
 
 // unclog lets waiting messages go, in their order.
@@ -163,11 +171,17 @@ func (w *world) ask(ex *exchange) {
 	}
 	l := w.link(m, ex.to)
 	if l.refuse > 0 {
-		w.fail(ex, time.Millisecond, control.Unreachable)
+		why := control.Unreachable
+		if l.reject > 0 {
+			why = l.refusal()
+		}
+		w.fail(ex, time.Millisecond, why)
 		return
 	}
 	if hits(l.chance, l.reset) {
-		w.fail(ex, draw(l.chance, l.delay), control.Unreachable)
+		d := draw(l.chance, l.delay)
+		w.sever(l, d)
+		w.fail(ex, d, control.Unreachable)
 		return
 	}
 	w.carry(l, ex, question, unchangedSize)
@@ -195,6 +209,10 @@ func (w *world) arrive(it item) {
 			return
 		}
 		ex.over = true
+		if !ex.garbled {
+			l := w.link(ex.from, ex.to)
+			l.conn, l.led = established{ex.boots, ex.toBoots}, ex.boots
+		}
 		ex.from.process.answered(ex)
 	case failure:
 		if ex.over || ex.from.boots != ex.boots {
@@ -209,24 +227,37 @@ func (w *world) arrive(it item) {
 		if ex.why == "" {
 			ex.why = control.Unreachable
 		}
+		if ex.to != nil && ex.to != ex.from {
+			w.checks.refusedAgain(ex)
+		}
 		ex.from.process.unanswered(ex)
 	}
 }
 
 // asked is what a machine does with a question that arrives.
 func (w *world) asked(ex *exchange) {
+	l := w.link(ex.from, ex.to)
 	refuse := func(size int, why control.FailReason) {
 		back := w.link(ex.to, ex.from)
 		if d, _, lost := w.transit(back, size); !lost && back.clog == 0 {
+			if !ex.to.up {
+				w.sever(l, d) // the connection of the question
+			}
 			w.fail(ex, d, why)
 		}
 	}
 	switch {
-	case !ex.to.up || ex.to.exhausted > 0: // its kernel refuses at once
+	case !ex.to.up && ex.to.dark:
+	case !ex.to.up: // its kernel refuses at once
+		refuse(60, l.refusal())
+	case ex.to.exhausted > 0:
 		refuse(60, control.Unreachable)
 	case !ex.to.trusts(ex.from):
 		refuse(unchangedSize, control.Unauthorised)
 	default:
+		if l.conn.to != 0 && l.conn.to != ex.to.boots { // of an earlier process; the asker connects anew
+			w.sever(l, l.delay.Min)
+		}
 		ex.to.process.asked(ex)
 	}
 }
@@ -234,7 +265,7 @@ func (w *world) asked(ex *exchange) {
 // reply sends an answer back.
 func (w *world) reply(ex *exchange, size int) {
 	to := ex.to
-	ex.made = w.now
+	ex.made, ex.toBoots = w.now, to.boots
 	if w.link(ex.from, to).halfOpen > 0 {
 		return
 	}

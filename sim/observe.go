@@ -42,7 +42,7 @@ func (c *checks) observe() {
 	w := c.w
 	for _, m := range w.machines {
 		c.oracle.Condition(w.now, m.name, oracle.Condition{
-			Up: m.up, Boots: m.boots, Lives: m.control + m.kills, Frozen: m.frozen > 0, Draining: m.draining, NoFiles: m.exhausted > 0,
+			Up: m.up, Silent: m.dark, Boots: m.boots, Lives: m.control + m.kills, Frozen: m.frozen > 0, Draining: m.draining, NoFiles: m.exhausted > 0,
 			Key: m.wrongKey * (m.index + 1), Rate: m.clock.ppm, Late: m.lag, Slow: m.slow.Max, Load: m.load, Broken: float64(m.broken) / million,
 		})
 		if m.outside == nil || m.outsideOf != m.file || c.renamed {

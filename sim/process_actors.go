@@ -300,6 +300,12 @@ func (p *actorProcess) unanswered(ex *exchange) {
 	p.send(ex.link, follower.Answer{ID: ex.id, Err: &follower.Error{Why: ex.why, Err: fmt.Errorf("no answer of %s", ex.entry)}})
 }
 
+func (p *actorProcess) severed(entry string) {
+	if p.node != nil {
+		p.event(control.LinkBroken{Peer: entry}, "")
+	}
+}
+
 func (p *actorProcess) tick() {} // timers are messages
 
 // tracks are those of every simulated stream: one of sound, of which every access unit is a random access point.

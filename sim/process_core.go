@@ -299,6 +299,8 @@ func (c *core) unanswered(ex *exchange) {
 	c.step(control.FetchFailed{Peer: ex.entry, ID: ex.id, Why: ex.why}, "")
 }
 
+func (c *core) severed(entry string) { c.step(control.LinkBroken{Peer: entry}, "") }
+
 func (c *core) up(f *feed) {
 	c.m.line("up").text("stream", f.s.name).causes()
 	c.step(control.CaptureUp{Stream: f.s.name}, "")

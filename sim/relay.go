@@ -135,7 +135,7 @@ func (r *relay) follow() {
 		limit := node.Hold(r.m.file) + source.RelaySilence
 		switch {
 		case w.now < r.at:
-		case !w.carries(r.m, r.to) || r.to.frozen > 0:
+		case !w.carries(r.m, r.to) || r.to.frozen > 0 || r.to.dark:
 			if w.now-r.heard >= limit {
 				r.fail()
 			}
@@ -146,9 +146,9 @@ func (r *relay) follow() {
 		}
 	case connected:
 		switch {
-		case r.to.boots != r.toBoots || !r.to.up:
+		case r.to.boots != r.toBoots || !r.to.up && !r.to.dark || w.link(r.m, r.to).reject > 0:
 			r.fail()
-		case !w.carries(r.m, r.to) || r.to.frozen > 0:
+		case !w.carries(r.m, r.to) || r.to.frozen > 0 || r.to.dark:
 			if w.now-r.heard >= source.RelaySilence {
 				r.fail()
 				return

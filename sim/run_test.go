@@ -19,7 +19,7 @@ func TestARunThatEndsTooEarlyIsUnknown(t *testing.T) {
 		{"before the expectation", 130 * time.Second, Step{At: 140 * time.Second, Expect: Agreement{}, Line: 3}, true},
 	} {
 		s := group(t, 3, 6, "")
-		s.Steps = []Step{{At: 120 * time.Second, Action: Crash{[]string{"n2"}}}}
+		s.Steps = []Step{{At: 120 * time.Second, Action: PowerOff{[]string{"n2"}}}}
 		if tt.step.Expect != nil {
 			s.Steps = append(s.Steps, tt.step)
 		}

@@ -110,7 +110,7 @@ func (n *Node) inquire() {
 		case r.Once:
 			l.hurry(n.now, r.First+refusalPause)
 		default: // the process may be about to end: what was accepted for it is reset
-			l.hurry(n.now, l.Last+max(refusalPause, (n.now-r.BrokenAt)/4))
+			l.hurry(n.now, l.Last+max(hintPause, (n.now-r.BrokenAt)/4))
 		}
 	}
 	for _, p := range n.peers {

@@ -92,7 +92,13 @@ func (o *Oracle) gap() time.Duration {
 
 // b2 is the longest gap of a take-over by a node of x's part. Where several nodes are lost, the nodes that are left miss them at
 // different instants, and have to hear of each other's claims before they agree on the last streams.
-func (o *Oracle) b2(s *stream, x int) time.Duration {
+//
+// If the gap began with the end of processes whose machines say so, it is shorter.
+func (o *Oracle) b2(s *stream, x int, from time.Duration) time.Duration {
+	notice := o.stale()
+	if o.said(x, from) {
+		notice = min(notice, o.b2r())
+	}
 	lost, agree := 0, time.Duration(0)
 	for k := range o.nodes {
 		lost += b2i(o.parts[k] != o.parts[x])
@@ -100,7 +106,56 @@ func (o *Oracle) b2(s *stream, x int) time.Duration {
 	if lost > 1 {
 		agree = 2 * o.gap()
 	}
-	return agree + o.stale() + o.trip() + o.trip()/2 + o.startUp(s) + o.group.StopIn + 2*o.late() + tick
+	return agree + notice + o.trip() + o.trip()/2 + o.startUp(s) + o.group.StopIn + 2*o.late() + tick
+}
+
+// b2r is the longest until a node knows that a process has ended whose machine says so (R13): the connection breaks, two more are
+// refused, and the other nodes say that they have heard nothing. Their answers and the refusals may cross, which costs a round.
+func (o *Oracle) b2r() time.Duration {
+	const apart, again = 100 * time.Millisecond, 50 * time.Millisecond
+	return apart + 2*again + 4*o.trip() + 4*o.late()
+}
+
+// said says whether the machines of all nodes that are not in x's part have told every node of it that their processes have
+// ended, one of them at an instant: these nodes kept connections there, and no fault is between any two of them.
+func (o *Oracle) said(x int, from time.Duration) bool {
+	if !o.clear || o.faulty() {
+		return false
+	}
+	need := o.gap() + 2*o.trip() + tick
+	said := false
+	for k := range o.nodes {
+		c := &o.nodes[k]
+		if o.parts[k] == o.parts[x] {
+			continue
+		}
+		if c.Up || c.Silent || c.since == Never {
+			return false
+		}
+		said = said || c.altered == from
+		for j := range o.nodes {
+			if y := &o.nodes[j]; o.parts[j] == o.parts[x] && (max(y.since, y.edited, c.since)+need > c.altered) {
+				return false
+			}
+		}
+	}
+	return said
+}
+
+// faulty says whether a link does more than to delay, or an answer may not be read.
+func (o *Oracle) faulty() bool {
+	for i := range o.links {
+		l := &o.links[i]
+		if l.Cut || l.Refused || l.Mute || l.Loss > 0 || l.Reset > 0 || l.Delay == Never {
+			return true
+		}
+	}
+	for k := range o.nodes {
+		if c := &o.nodes[k]; c.Broken > 0 || c.NoFiles || c.Key != 0 || c.Slow > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // b4 is the longest time with two owners that hear each other surely: until the one hears of the other, and the time for

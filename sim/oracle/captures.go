@@ -355,9 +355,10 @@ func (o *Oracle) orphanBound(s *stream, x int, from time.Duration) (Invariant, t
 	case all && !s.started && o.everybody():
 		return I21, max(0, o.changed[x]), o.b6()
 	case all && !s.started:
-		return I21, max(from, o.changed[x]), o.b2(s, x)
+		return I21, max(from, o.changed[x]), o.b2(s, x, Never)
 	case all:
-		return I17, max(from, o.changed[x]), o.b2(s, x)
+		from = max(from, o.changed[x])
+		return I17, from, o.b2(s, x, from)
 	case o.clear:
 		return I20, max(from, o.changed[x]), o.b7(s) + retry
 	}

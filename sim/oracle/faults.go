@@ -9,6 +9,7 @@ import (
 // A Condition is how a node is. The zero Condition is a node that is down.
 type Condition struct {
 	Up       bool
+	Silent   bool // its machine has no power; otherwise it says that the process is down
 	Boots    int  // how often its process has been started
 	Lives    int  // how often its control plane has begun, which restarts alone after a panic
 	Frozen   bool // nothing of it runs

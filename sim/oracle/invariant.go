@@ -42,6 +42,7 @@ const (
 	I31
 	I32
 	I33
+	I34
 	// ExpectedTrace stands for the trace that the scenario's file says the run has to give.
 	ExpectedTrace
 )
@@ -86,6 +87,7 @@ var invariants = [...]struct {
 	I31: {rule: "no viewer's media goes back or repeats"},
 	I32: {rule: "no stream is ownerless while a node has it"},
 	I33: {rule: "every viewer gets media or an end"},
+	I34: {rule: "a node is down only if its machine says so twice, and nobody hears it"},
 }
 
 // Rule is the invariant as a sentence.

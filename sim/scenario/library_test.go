@@ -76,7 +76,7 @@ stream talk { input publish://; }
 -- scenario --
 seed 1 net delay 1ms..50ms capture up 500ms down 50ms
 from 10s to 90s viewers 4 rtmp hall via n2
-from 20s to 40s crash n1
+from 20s to 40s power-off n1
 from 50s to 60s partition n1 | n2,n3
 `
 	for _, line := range []string{

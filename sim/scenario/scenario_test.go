@@ -38,6 +38,8 @@ var lineTests = []struct {
 	want        []sim.Step
 }{
 	{line: "at 20s crash n2", want: steps(20, 0, sim.Crash{Nodes: []string{"n2"}})},
+	{line: "at 20s power-off n2", want: steps(20, 0, sim.PowerOff{Nodes: []string{"n2"}})},
+	{line: "from 20s to 30s reject n1 -> n2", want: steps(20, 30, sim.Reject{Links: sim.Links{From: []string{"n1"}, To: []string{"n2"}, OneWay: true}})},
 	{line: "at 20s crash all", want: steps(20, 0, sim.Crash{})},
 	{line: "at 1m restart n1,n3 remembered", print: "at 60s restart n1,n3 remembered", want: steps(60, 0, sim.Restart{Nodes: []string{"n1", "n3"}, Remembered: true})},
 	{line: "at 20s restart n1 moved", want: steps(20, 0, sim.Restart{Nodes: []string{"n1"}, Moved: true})},

@@ -12,7 +12,7 @@ func TestWhatWasShrunkIsReadAndShowsTheSame(t *testing.T) {
 	for _, text := range []string{
 		`at 20s stall cam01,cam02,cam05 on n1,n2,n3
 		expect gap <= 1s for 30s`,
-		`at 20s crash n1,n2 ; demand cam01,cam04 at n1,n3
+		`at 20s power-off n1,n2 ; demand cam01,cam04 at n1,n3
 		expect gap <= 1s for 30s`,
 		`from 20s to 50s partition n1 | n2,n4 | n3
 		expect no take-over of cam01,cam02,cam03,cam04,cam05`,
