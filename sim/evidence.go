@@ -152,10 +152,10 @@ func (c *checks) refusedAgain(ex *exchange) {
 		k.refusals = 0
 	default:
 		if k.refusals == 0 {
-			k.first = ex.local
+			k.first, k.last = ex.local, ex.local
 		}
 		k.refusals++
-		k.last = ex.local
+		k.first, k.last = min(k.first, ex.local), max(k.last, ex.local)
 	}
 }
 

@@ -164,7 +164,7 @@ func (n *Node) fetched(e Fetched) {
 		if f.At >= l.Refusal.BrokenAt {
 			l.Refusal = refusal{}
 		}
-		n.testify(p, st, f.At)
+		n.testify(p, st, f.ID)
 		n.ages(p, st)
 	}
 	l.Answered = l.Answered || !st.Naming

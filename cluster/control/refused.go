@@ -27,6 +27,7 @@ type refusal struct {
 type suspicion struct {
 	On      bool
 	From    Instant  // when it began
+	After   uint64   // later questions than this one ask about the peer
 	Nothing []string // the nodes that have not heard the peer since its connections broke, by name, sorted
 }
 
@@ -82,7 +83,7 @@ func (n *Node) suspect() {
 			p.Suspicion = suspicion{}
 			continue
 		case !p.Suspicion.On:
-			p.Suspicion = suspicion{On: true, From: n.now}
+			p.Suspicion = suspicion{On: true, From: n.now, After: n.fetchID}
 			p.BrokenAt = broken
 		}
 		if twice && !slices.ContainsFunc(n.peers, func(w *peer) bool { return n.undecided(p, w) }) {
@@ -149,10 +150,10 @@ func (n *Node) doubts() (out []Doubt) {
 	return out
 }
 
-// testify takes in what the answer of w to a question of an instant says of the peers that are suspected.
-func (n *Node) testify(w *peer, st *State, asked Instant) {
+// testify takes in what the answer of w to a question says of the peers that are suspected.
+func (n *Node) testify(w *peer, st *State, question uint64) {
 	for _, p := range n.peers {
-		if !p.Suspicion.On || p == w || asked < p.Suspicion.From {
+		if !p.Suspicion.On || p == w || question <= p.Suspicion.After {
 			continue
 		}
 		i := slices.IndexFunc(st.Ages, func(a Age) bool { return a.Node == p.Name })

@@ -134,7 +134,8 @@ func (o *Oracle) said(x int, from time.Duration) bool {
 		}
 		said = said || c.altered == from
 		for j := range o.nodes {
-			if y := &o.nodes[j]; o.parts[j] == o.parts[x] && (max(y.since, y.edited, c.since)+need > c.altered) {
+			r := o.relation(j, k)
+			if o.parts[j] == o.parts[x] && (r.askUntil != c.altered || min(r.askFor, c.altered-o.nodes[j].since, c.altered-o.nodes[j].edited) < need) {
 				return false
 			}
 		}

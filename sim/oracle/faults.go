@@ -55,6 +55,8 @@ const impossible = 1e-10
 type relation struct {
 	ask, hear   quality       // by its own questions; by whatever evidence
 	askSince    time.Duration // since when ask is sure
+	askUntil    time.Duration // when ask was sure last, and for how long it was then
+	askFor      time.Duration
 	hearSince   time.Duration // since when hear is sure
 	heardUntil  time.Duration // when hear was not never last; Never: it is not now
 	gap         time.Duration // the longest between two answers, if ask is sure
@@ -156,6 +158,9 @@ func (f *faults) judgeLinks(now time.Duration) {
 			r := f.relation(a, b)
 			ask, hear := r.ask, f.hears(a, b)
 			if ask != sure {
+				if r.askSince != Never {
+					r.askUntil, r.askFor = now, now-r.askSince
+				}
 				r.askSince = Never
 			} else if r.askSince == Never {
 				r.askSince = now
