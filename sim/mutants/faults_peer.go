@@ -3,6 +3,7 @@ package mutants
 const (
 	peerFile     = "cluster/control/peer.go"
 	followerFile = "cluster/follower/follower.go"
+	refusedFile  = "cluster/control/refused.go"
 )
 
 // peerFaults are in the follower of a peer, and in what the control plane makes of a peer's answers.
@@ -84,4 +85,35 @@ var peerFaults = []Mutant{
 		linkFile, "Node.stateAsked", `Age: ageMS(n.now, p.DirectAt)`, `Age: ageMS(n.now, p.EvidenceAt)`),
 	fault(Peer, "difference-from-nothing", "a difference from a version that this node does not have is taken in",
 		peerFile, "Node.body", `p.Seen.Version < st.Base) {`, `false) {`),
+	fault(Peer, "one-refusal", "a peer is gone after one refusal",
+		refusedFile, "refusal.failed", `r.Once, r.First = true, asked`, `r.Once, r.Twice, r.First = true, true, asked`),
+	fault(Peer, "refusal-without-break", "a refusal counts although no connection had broken",
+		refusedFile, "refusal.failed", `case !r.Broken || asked < r.BrokenAt:`, `case false:`),
+	fault(Peer, "silence-refuses", "a question that brings nothing counts as refused",
+		refusedFile, "refusal.failed", `case why != ConnectionRefused:`, `case why != ConnectionRefused && why != Unreachable:`),
+	fault(Peer, "refusals-at-once", "two refusals count however soon the second comes",
+		refusedFile, "refusal.failed", `case asked-r.First >= refusalPause:`, `default:`),
+	fault(Peer, "others-not-heeded", "a peer that refuses is gone whatever other nodes hear",
+		refusedFile, "Node.suspect", `if twice && !slices.ContainsFunc(n.peers, func(w *peer) bool { return n.undecided(p, w) }) {`, `if twice {`),
+	fault(Peer, "witness-does-not-ask", "a node says that it has heard nothing of a peer without asking it",
+		refusedFile, "Node.since", `case l.Last < from || p.Direct && l.Why != ConnectionRefused:`, `case false:`),
+	fault(Peer, "witness-does-not-wait", "a node says that it has heard nothing of a peer while its own question hangs",
+		refusedFile, "Node.since", "case l.waits():\n\t\t\tsure = false", "case l.waits():"),
+	fault(Peer, "asking-is-nothing", "a node that is still asking a peer counts as one that has heard nothing of it",
+		refusedFile, "Node.testify", `i < 0 || st.Ages[i].Since == NothingSince`, `i < 0 || st.Ages[i].Since != HeardSince`),
+	fault(Peer, "any-way-refuses", "a peer is gone when one of the ways to it refuses",
+		refusedFile, "Node.refuses", `once, twice = once && l.Refusal.Once, twice && l.Refusal.Twice`,
+		`once, twice = l.Refusal.Once, l.Refusal.Twice`),
+	fault(Peer, "break-unheeded", "a peer whose connection breaks is asked at its next poll",
+		refusedFile, "Node.linkBroken", `l.Next = n.now`, ``),
+	fault(Peer, "down-for-ever", "a peer that was down stays so although it answers",
+		peerFile, "Node.accept", `p.Down = false`, ``),
+	fault(Peer, "dead-by-hearsay", "what others heard of a process before its end revives it",
+		peerFile, "Node.takeRelayed", `if p.Down && e.Instance == p.Said.Instance && a.Since != HeardSince {`, `if false {`),
+	fault(Peer, "break-not-told", "a connection that a peer's machine has ended is nothing to the control plane",
+		"cluster/dialer/dialer.go", "Conn.failed", `c.dialer.Broken(c.addr)`, `_ = c.addr`),
+	fault(Peer, "proxy-refuses", "what refuses in the name of a node counts as its machine",
+		"cluster/dialer/dialer.go", "Conn.Ends", `!c.straight.Load() && local == addrPort(c.RemoteAddr()) && remote == addrPort(c.LocalAddr())`, `!c.straight.Load()`),
+	fault(Peer, "take-over-not-announced", "nodes learn at their next poll who has the streams of a dead one",
+		"cluster/control/control.go", "Node.Step", `if n.deaths && n.starts {`, `if false {`),
 }
