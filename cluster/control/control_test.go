@@ -421,8 +421,8 @@ func TestFirstMediaOfACaptureThatIsBeingStoppedChangesNothing(t *testing.T) {
 		t.Fatalf("a is %v, want stopping", s.State)
 	}
 	p.step(CaptureUp{Stream: "a"})
-	if s.State != Stopping {
-		t.Errorf("a is %v after its first media, want stopping", s.State)
+	if s.State != Stopping || len(p.stopped()) > 0 {
+		t.Errorf("a is %v after its first media, and stopped anew: %q; want it to be stopping still", s.State, p.stopped())
 	}
 }
 

@@ -767,6 +767,7 @@ func TestAgesOfClaimsArePassedOnInMilliseconds(t *testing.T) {
 
 func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, "a")
+	p.n.links[0].cfg.Fetch = Second
 	for i := range 3 * maxFlights {
 		ids := p.ids["n2:80"]
 		if len(ids) == 0 {
@@ -774,7 +775,7 @@ func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
 		}
 		p.ids["n2:80"] = nil
 		p.step(FetchFailed{Peer: "n2:80", ID: ids[len(ids)-1], Why: Unreachable})
-		p.pass(2200 * Millisecond)
+		p.pass(1100 * Millisecond)
 	}
 }
 
