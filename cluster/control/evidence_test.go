@@ -768,13 +768,17 @@ func TestAgesOfClaimsArePassedOnInMilliseconds(t *testing.T) {
 func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, "a")
 	p.n.links[0].cfg.Fetch = Second
+	p.say("n2", State{Seq: 1})
+	p.pass(1100 * Millisecond)
 	for i := range 3 * maxFlights {
 		ids := p.ids["n2:80"]
 		if len(ids) == 0 {
 			t.Fatalf("after %d failed fetches there is no further one", i)
 		}
 		p.ids["n2:80"] = nil
-		p.step(FetchFailed{Peer: "n2:80", ID: ids[len(ids)-1], Why: Unreachable})
+		for _, id := range ids {
+			p.step(FetchFailed{Peer: "n2:80", ID: id, Why: Unreachable})
+		}
 		p.pass(1100 * Millisecond)
 	}
 }
