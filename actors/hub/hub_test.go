@@ -177,6 +177,139 @@ func TestRingIsBoundedByBytes(t *testing.T) {
 	})
 }
 
+func TestRingKeepsAsMuchAsItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{Bytes: 8 * 15})
+		w := h.NewWriter(hub.WriterConfig{})
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 39, 0)...)
+		f := h.Units()
+		defer f.Close()
+		if got, want := drain(t, f), dtsOf(pictures(30, 39, 0)); !slices.Equal(got, want) {
+			t.Errorf("viewer of a ring of 15 access units got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestViewerWhoJoinsAfterTheLastRandomAccessPointHasLeftTheRingMissesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{Units: 4})
+		w := h.NewWriter(hub.WriterConfig{})
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 7, 0)...)
+		f := h.Units()
+		defer f.Close()
+		write(t, w, pictures(8, 9, 0)...)
+		drain(t, f)
+		write(t, w, pictures(10, 12, 0)...)
+		if got, want := drain(t, f), dtsOf(pictures(10, 12, 0)); !slices.Equal(got, want) || f.Dropped() != 0 {
+			t.Errorf("the viewer got %v and missed %d, want %v and none", got, f.Dropped(), want)
+		}
+	})
+}
+
+func TestViewerWhoWaitsIsToldThatTheStreamHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		f := h.Units()
+		defer f.Close()
+		ended := make(chan error, 1)
+		go func() {
+			_, _, err := f.Next(t.Context(), nil)
+			ended <- err
+		}()
+		synctest.Wait()
+		h.Close()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, io.EOF) {
+				t.Errorf("Next = %v, want %v", err, io.EOF)
+			}
+		default:
+			t.Error("the viewer still waits")
+		}
+	})
+}
+
+// units returns what is pending for a feed.
+func units(t *testing.T, f listen.UnitFeed) (aus []*codecs.AccessUnit) {
+	t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		more, _, err := f.Next(ctx, nil)
+		cancel()
+		if err != nil {
+			return aus
+		}
+		aus = append(aus, more...)
+	}
+}
+
+func TestOtherTimelineIsADiscontinuityAndLeavesTheInputsAccessUnitsAlone(t *testing.T) {
+	const far = 100 * codecs.ClockRate
+	for _, another := range []bool{true, false} { // writer, or the same one
+		synctest.Test(t, func(t *testing.T) {
+			h := hub.New("a", hub.Config{})
+			w := h.NewWriter(hub.WriterConfig{})
+			w.SetTracks(codecs.Tracks{video})
+			write(t, w, pictures(0, 5, far)...)
+			f := h.Units()
+			defer f.Close()
+			units(t, f)
+			if another {
+				w.Close()
+				w = h.NewWriter(hub.WriterConfig{})
+				w.SetTracks(codecs.Tracks{video})
+			}
+			sent := pictures(0, 2, 0)
+			write(t, w, sent...)
+			got := units(t, f)
+			if len(got) != 3 || !got[0].Discontinuity || got[1].Discontinuity || got[0].DTS <= far {
+				t.Errorf("another writer %v: got %d access units, the first %+v; want 3, and a discontinuity at the first, after all others", another, len(got), got[0])
+			}
+			if !slices.Equal(dtsOf(sent), dtsOf(pictures(0, 2, 0))) {
+				t.Errorf("another writer %v: the access units that were written have changed: %v", another, dtsOf(sent))
+			}
+		})
+	}
+}
+
+func TestMediaThatWasPlayedIsNotPlayedAgainAfterAChangeOfTracks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		w := h.NewWriter(hub.WriterConfig{})
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 20, 0)...)
+		f := h.Units()
+		defer f.Close()
+		units(t, f)
+		other := video
+		other.Config = []byte{2}
+		w.SetTracks(codecs.Tracks{other})
+		write(t, w, pictures(10, 40, 0)...)
+		if got, want := dtsOf(units(t, f)), dtsOf(pictures(21, 40, 0)); !slices.Equal(got, want) {
+			t.Errorf("after the change the viewer gets %v, want %v", got, want)
+		}
+	})
+}
+
+func TestSoundThatWasHeldGoesWithItsTracks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		w := h.NewWriter(hub.WriterConfig{})
+		w.SetTracks(tracks)
+		write(t, w, audioAt(0, 0), audioAt(1, 0)) // waits for a picture
+		w.SetTracks(codecs.Tracks{video})
+		write(t, w, pictures(0, 3, 0)...)
+		f := h.Units()
+		defer f.Close()
+		if got, want := dtsOf(units(t, f)), dtsOf(pictures(0, 3, 0)); !slices.Equal(got, want) {
+			t.Errorf("the viewer gets %v, want the pictures alone: %v", got, want)
+		}
+	})
+}
+
 func TestViewersAreWokenOncePerTick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{Tick: 40 * time.Millisecond})
@@ -556,6 +689,29 @@ func TestWireFormIsMadeOnceForAllViewersAndNotForNobody(t *testing.T) {
 		}
 		if n := h.Readers(); n != 0 {
 			t.Errorf("Readers() = %d after all have left, want 0", n)
+		}
+	})
+}
+
+func TestWireFormThatNobodyTakesAnyMoreIsNotMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		w := h.NewWriter(hub.WriterConfig{})
+		w.SetTracks(codecs.Tracks{video})
+		enc := &spelled{}
+		take := func() {
+			f := h.Join("spelled", func(int64) codecs.Encoder { return enc })
+			defer f.Close()
+			if _, err := f.Next(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, w, pictures(0, 3, 0)...)
+		take()
+		write(t, w, pictures(4, 95, 0)...)
+		take()
+		if enc.encoded != 4+6 {
+			t.Errorf("%d access units were encoded, want the 4 of the first viewer and the 6 of the second", enc.encoded)
 		}
 	})
 }

@@ -105,3 +105,18 @@ func TestBetterWriterWithOtherTracksIsRefusedWhileSomebodyGoesOn(t *testing.T) {
 		t.Error("pictures of another size were refused")
 	}
 }
+
+func TestWriterThatWasReplacedEndsNobodyElse(t *testing.T) {
+	h := hub.New("a", hub.Config{})
+	worse, better, third := ranked(h, 2), ranked(h, 1), ranked(h, 3)
+	write(t, worse, pictures(0, 5, 0)...)
+	write(t, better, pictures(0, 25, 0)...)
+	if !better.Active() {
+		t.Fatal("the better writer has not taken over")
+	}
+	worse.Close()
+	write(t, third, pictures(30, 45, 0)...)
+	if !better.Active() || third.Active() {
+		t.Error("a writer of a worse rank takes over once the one that was replaced has closed")
+	}
+}

@@ -769,7 +769,7 @@ func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, "a")
 	p.n.links[0].cfg.Fetch = Second
 	p.say("n2", State{Seq: 1})
-	p.pass(1100 * Millisecond)
+	p.pass(2200 * Millisecond) // as the file said until now
 	for i := range 3 * maxFlights {
 		ids := p.ids["n2:80"]
 		if len(ids) == 0 {
