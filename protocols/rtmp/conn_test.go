@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"reflect"
 	"runtime"
 	"slices"
@@ -445,6 +446,76 @@ func TestAcknowledgementsAreSentWhenDue(t *testing.T) {
 			return
 		}
 	}
+}
+
+func TestAcknowledgementsAreSentOnlyWhenDue(t *testing.T) {
+	var c control
+	c.begin(bytes.NewReader(nil))
+	c.window = 20000
+	acks := 0
+	for in := uint64(5000); in <= 60000; in += 5000 {
+		c.in.Store(in)
+		if _, err := c.obey(packet{typ: 9}, func([]byte) error { acks++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if acks != 3 {
+		t.Errorf("60000 bytes were acknowledged %d times, want 3: once for each window of 20000", acks)
+	}
+}
+
+func TestMalformedTagsAreCountedInARow(t *testing.T) {
+	h := newHub("x")
+	s := serve(t, newRouter(h))
+	p := shake(t, s.addr)
+	p.publish("live", "x")
+	p.code()
+	p.tag(9, 0, avcHeader)
+	p.tag(8, 0, aacHeader)
+	for n := range 3 {
+		for range maxBadTags {
+			p.tag(9, 0, []byte{0x17, 9, 0, 0, 0})
+		}
+		p.tag(9, uint32(n)*40, idrBody)
+		h.wait(t, "the picture behind malformed tags", func() bool { return len(h.units) == n+1 })
+	}
+}
+
+func TestNameIsFreeOnceThePublisherSaysThatItHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		h := newHub("x")
+		s := &session{t: t, c: newConn(near, slog.New(slog.DiscardHandler)), d: newRouter(h)}
+		s.start()
+		p := shakeOn(t, far)
+		go p.publish("live", "x") // beside the reading, because a pipe in memory holds nothing
+		p.code()
+		go p.say(0, "FCUnpublish", 6, nil, "x")
+		synctest.Wait()
+		h.change(func() {
+			if !h.closed {
+				t.Error("the publisher has said that it has ended, and its name is not free")
+			}
+		})
+		_ = far.Close()
+		<-s.ended
+	})
+}
+
+func TestReadDeadlineDoesNotOutlastTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c := newConn(near, slog.New(slog.DiscardHandler))
+		defer c.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		began := time.Now()
+		c.until(ctx, began.Add(time.Hour))
+		if _, err := near.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 0 {
+			t.Errorf("Read = %v after %v, want that its deadline has passed", err, time.Since(began))
+		}
+	})
 }
 
 func TestPingsAreAnswered(t *testing.T) {

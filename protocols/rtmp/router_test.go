@@ -31,6 +31,7 @@ type hub struct {
 	fail    error // of the next Write
 	panics  int   // Writes that panic
 	dropped uint64
+	left    []listen.Feed // of viewers who came again
 }
 
 func newHub(name string) *hub { return &hub{name: name, more: make(chan struct{})} }
@@ -99,6 +100,12 @@ func (h *hub) Join(name string, mk func(int64) codecs.Encoder) listen.Feed {
 	}
 	h.joined.Add(1)
 	return &feed{hub: h, enc: mk(h.base), at: -1}
+}
+
+// JoinAgain implements [listen.Returner].
+func (h *hub) JoinAgain(name string, mk func(int64) codecs.Encoder, left listen.Feed) listen.Feed {
+	h.change(func() { h.left = append(h.left, left) })
+	return h.Join(name, mk)
 }
 
 type feed struct {

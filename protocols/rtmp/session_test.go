@@ -94,8 +94,10 @@ func TestRestartedSessionOfAViewerGoesOnOnItsSocket(t *testing.T) {
 	if m := video(); m.timestamp != 10000 || m.body[0] != 0x17 {
 		t.Errorf("after the restart: timestamp %d, first byte %#x, want 10000, a random access point", m.timestamp, m.body[0])
 	}
-	if len(d.asked) != 1 || h.joined.Load() != 2 {
-		t.Errorf("the router was asked %d times, %d joins, want 1, 2", len(d.asked), h.joined.Load())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(d.asked) != 1 || h.joined.Load() != 2 || len(h.left) != 1 {
+		t.Errorf("the router was asked %d times, %d joins, %d of them again; want 1, 2, 1", len(d.asked), h.joined.Load(), len(h.left))
 	}
 }
 
