@@ -350,3 +350,35 @@ func FuzzSegmenter(f *testing.F) {
 		}
 	})
 }
+
+// pushed pushes access units and returns the segments that ended.
+func pushed(s *Segmenter, units []*codecs.AccessUnit) (closed []*Segment) {
+	for _, au := range units {
+		closed = append(closed, s.Push(au).Closed...)
+	}
+	return closed
+}
+
+func TestMarkedSegmentAfterAJumpOfTheTimelineIsADiscontinuity(t *testing.T) {
+	s := NewSegmenter(Config{}, 0, 7, 0, false)
+	s.SetTracks(both)
+	pushed(s, linearPiece(40*second, 48*second))
+	later := linearPiece(48*second, 57*second)
+	for _, au := range later {
+		au.DTS, au.PTS = au.DTS+1000*second, au.PTS+1000*second
+	}
+	closed := pushed(s, later)
+	if len(closed) < 2 || closed[0].Duration > 5*second || closed[1].Number != 12 || !closed[1].Discontinuity {
+		t.Errorf("segments = %s, want the one before the jump to end there, and a discontinuity at 12", shows(closed))
+	}
+}
+
+func TestMarkedSegmentAfterTheEndOfAStreamIsADiscontinuity(t *testing.T) {
+	s := NewSegmenter(Config{}, 0, 7, 0, false)
+	s.SetTracks(both)
+	pushed(s, linearPiece(40*second, 49*second))
+	s.Flush()
+	if closed := pushed(s, linearPiece(56*second, 61*second)); len(closed) != 1 || closed[0].Number != 14 || !closed[0].Discontinuity {
+		t.Errorf("segments = %s, want a discontinuity at 14", shows(closed))
+	}
+}

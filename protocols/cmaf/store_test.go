@@ -186,3 +186,13 @@ func TestGenerationIsNamedByItsConfiguration(t *testing.T) {
 		}
 	}
 }
+
+func TestSegmentThatBeginsBeforeTheOneBeforeItEndsIsADiscontinuity(t *testing.T) {
+	store := NewStore(Config{})
+	if err := store.Append(some(5, 10, 4), some(6, 12, 4), some(7, 16, 4)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := shows(store.Window().Segments), "5@10+4D 6@12+4D 7@16+4"; got != want {
+		t.Errorf("segments = %s, want %s", got, want)
+	}
+}

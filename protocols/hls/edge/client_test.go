@@ -278,3 +278,50 @@ func TestNodeThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// A trickle is a node that sends a byte of a segment after each pause.
+type trickle struct {
+	pause time.Duration
+	bytes int
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (n *trickle) RoundTrip(*http.Request) (*http.Response, error) {
+	left := *n
+	return &http.Response{StatusCode: http.StatusOK, ContentLength: -1, Body: io.NopCloser(&left)}, nil
+}
+
+// Read implements [io.Reader].
+func (n *trickle) Read(b []byte) (int, error) {
+	if n.bytes == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(n.pause)
+	n.bytes--
+	return copy(b[:1], "x"), nil
+}
+
+func TestNodeThatSendsSlowlyIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(time.Second, &trickle{pause: 900 * time.Millisecond, bytes: 10}, slog.New(slog.DiscardHandler))
+		defer c.Close()
+		if got, err := c.Segment(t.Context(), group, "s5.ts"); err != nil || len(got) != 10 {
+			t.Errorf("Segment() = %d bytes, %v, want 10", len(got), err)
+		}
+	})
+}
+
+func TestAnswerOfTheLastOwnerIsNotThatOfTheNewOne(t *testing.T) {
+	c := newClient(t, &nodes{})
+	var r Reload
+	r.ask("http://a")
+	r.ask("http://b")
+	r.ended(c, group, &playlist.Playlist{}, nil) // of a, late
+	if r.current("http://b") != nil {
+		t.Error("the playlist of the last owner is taken for that of the new one")
+	}
+	r.ended(c, group, nil, ErrSilent)
+	if r.ask("http://b") {
+		t.Error("the failure of the last owner is taken for one of the new one")
+	}
+}
