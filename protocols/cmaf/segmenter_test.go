@@ -378,7 +378,7 @@ func TestMarkedSegmentAfterTheEndOfAStreamIsADiscontinuity(t *testing.T) {
 	s.SetTracks(both)
 	pushed(s, linearPiece(40*second, 49*second))
 	s.Flush()
-	if closed := pushed(s, linearPiece(56*second, 61*second)); len(closed) != 1 || closed[0].Number != 14 || !closed[0].Discontinuity {
-		t.Errorf("segments = %s, want a discontinuity at 14", shows(closed))
+	if closed := pushed(s, linearPiece(52*second, 57*second)); len(closed) != 1 || closed[0].Number != 13 || !closed[0].Discontinuity {
+		t.Errorf("segments = %s, want a discontinuity at 13", shows(closed))
 	}
 }

@@ -283,11 +283,13 @@ func TestNodeThatFallsSilentWithinASegmentIsGivenUp(t *testing.T) {
 type trickle struct {
 	pause time.Duration
 	bytes int
+	asker context.Context
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (n *trickle) RoundTrip(*http.Request) (*http.Response, error) {
+func (n *trickle) RoundTrip(r *http.Request) (*http.Response, error) {
 	left := *n
+	left.asker = r.Context()
 	return &http.Response{StatusCode: http.StatusOK, ContentLength: -1, Body: io.NopCloser(&left)}, nil
 }
 
@@ -297,6 +299,9 @@ func (n *trickle) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	time.Sleep(n.pause)
+	if n.asker.Err() != nil {
+		return 0, n.asker.Err()
+	}
 	n.bytes--
 	return copy(b[:1], "x"), nil
 }
