@@ -43,7 +43,7 @@ var controlFaults = []Mutant{
 	fault(Control, "old-returns-kept", "returns are held against a node for ever, and new ones are forgotten",
 		dampFile, "returns.count", `now-t >= damping`, `now-t < damping`),
 	fault(Control, "no-hold-down", "a node that returns takes its streams back at once",
-		rulesFile, "Node.takeBack", `max(n.boot+n.holddown(), s.HoldUntil)`, `s.HoldUntil`),
+		rulesFile, "Node.takeBack", `at := n.returnsAt(s)`, `at := s.HoldUntil`),
 
 	// Differences of the state.
 	fault(Control, "end-not-told", "a difference does not say that a claim is over",
