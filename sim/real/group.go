@@ -117,7 +117,7 @@ func newGroup(s *sim.Scenario, steps []sim.Step, program, dir string) (*group, e
 		g.base.delay = sim.Range{Min: time.Millisecond, Max: 50 * time.Millisecond}
 	}
 	g.direct = g.base.delay.Max <= 20*time.Millisecond && g.base.loss == 0 && !slices.ContainsFunc(steps, func(st sim.Step) bool {
-		return isType[sim.FlapLink](st.Action) || linkFault(g, st.Action) != nil
+		return isType[sim.FlapLink](st.Action) || isType[sim.PowerOff](st.Action) || linkFault(g, st.Action) != nil
 	})
 	if g.direct {
 		g.base.delay = sim.Range{Min: time.Microsecond, Max: straightDelay}
@@ -305,8 +305,12 @@ func (g *group) who(from, to net.Addr) string {
 // since is the time since the beginning of the run.
 func (g *group) since() time.Duration { return time.Since(g.zero) }
 
-// did notes that something was done now.
+// did notes that something was done now. Where the end of a process is seen through proxies it says no more to its peers than
+// the silence of a machine without power.
 func (g *group) did(a sim.Action) {
+	if c, ok := a.(sim.Crash); ok && !g.direct {
+		a = sim.PowerOff(c)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.done = append(g.done, sim.Step{At: g.since(), Action: a})
@@ -341,6 +345,7 @@ func (g *group) boot(ctx context.Context, n *node) {
 	for !p.over() && ctx.Err() == nil {
 		if c, err := net.DialTimeout("tcp", address(n.host, g.ports.http), time.Second); err == nil {
 			_ = c.Close()
+			g.power(n, true)
 			g.reachable(n, true)
 			g.mu.Lock()
 			g.boots = append(g.boots, time.Since(began))
@@ -383,6 +388,31 @@ func (g *group) crash(n *node) {
 	g.thawed(n)
 	g.reachable(n, false) // before its connections break: its kernel refuses others at once then
 	p.kill()
+}
+
+// powerOff ends the process of a node, and nothing tells the others.
+func (g *group) powerOff(n *node) {
+	n.mu.Lock()
+	p := n.process
+	n.process = nil
+	n.mu.Unlock()
+	if p == nil {
+		return
+	}
+	g.did(sim.PowerOff{Nodes: []string{n.name}})
+	g.thawed(n)
+	g.power(n, false)
+	p.kill()
+}
+
+// power switches the machine of a node on or off.
+func (g *group) power(n *node, on bool) {
+	for _, m := range g.nodes {
+		if m != n {
+			g.link(m, n).power(on)
+			g.link(n, m).power(on)
+		}
+	}
 }
 
 // reachable opens or closes what leads to a node.

@@ -30,9 +30,9 @@ func (g *group) history(end time.Time) *history {
 		delivered: map[string]map[string]spans{},
 	}
 	for _, n := range g.nodes {
-		h.down[n.name] = h.between(done, n.name, true, isType[sim.Crash], isType[sim.Restart])
-		h.still[n.name] = h.between(done, n.name, false, isType[sim.Pause], func(a sim.Action) bool { return isType[sim.Resume](a) || isType[sim.Crash](a) })
-		h.draining[n.name] = h.between(done, n.name, false, isType[sim.Drain], isType[sim.Crash])
+		h.down[n.name] = h.between(done, n.name, true, ends, isType[sim.Restart])
+		h.still[n.name] = h.between(done, n.name, false, isType[sim.Pause], func(a sim.Action) bool { return isType[sim.Resume](a) || ends(a) })
+		h.draining[n.name] = h.between(done, n.name, false, isType[sim.Drain], ends)
 	}
 	for _, l := range g.links {
 		key := [2]string{l.from.name, l.to.name}
@@ -87,6 +87,9 @@ func isSource(a sim.Action) bool {
 	return isType[sim.SourceDown](a) || isType[sim.Stall](a) || isType[sim.SlowSource](a) || isType[sim.SingleLogin](a)
 }
 
+// ends says whether an action ends processes.
+func ends(a sim.Action) bool { return isType[sim.Crash](a) || isType[sim.PowerOff](a) }
+
 func isType[A any](a sim.Action) bool {
 	_, ok := a.(A)
 	return ok
@@ -118,6 +121,8 @@ func (h *history) between(done []sim.Step, node string, begun bool, begins, ends
 func nodesOf(a sim.Action) []string {
 	switch a := a.(type) {
 	case sim.Crash:
+		return a.Nodes
+	case sim.PowerOff:
 		return a.Nodes
 	case sim.Restart:
 		return a.Nodes

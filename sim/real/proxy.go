@@ -14,11 +14,11 @@ import (
 // A behaviour is what a link does with connections, as the faults that are on make it. What a packet network loses, TCP sends
 // again: bytes on a link that is cut wait until it is whole.
 type behaviour struct {
-	cut, refuse, clog, halfOpen int // faults of these kinds that are on
-	delay                       sim.Range
-	loss, reset, spike          sim.PPM
-	spikeBy                     sim.Range
-	bandwidth                   int
+	cut, refuse, reject, clog, halfOpen int // faults of these kinds that are on
+	delay                               sim.Range
+	loss, reset, spike                  sim.PPM
+	spikeBy                             sim.Range
+	bandwidth                           int
 }
 
 // retransmit is how long TCP waits at first before it sends lost bytes again (RFC 6298, 2.4, as Linux has it).
@@ -36,6 +36,7 @@ type link struct {
 	now      behaviour
 	changed  chan struct{} // closed when now has changed
 	up       bool          // the process of to runs
+	dark     bool          // one of the two machines has no power
 	listener net.Listener  // nil while connections are refused
 	conns    map[*relayed]struct{}
 	delayed  time.Time // when the last chunk of the link with a limited bandwidth has passed
@@ -63,12 +64,12 @@ func (c *relayed) end(broken bool) {
 func (l *link) set(b behaviour) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	refused := b.refuse > 0 && l.now.refuse == 0
+	rejected := b.reject > 0 && l.now.reject == 0
 	l.now = b
 	close(l.changed)
 	l.changed = make(chan struct{})
 	l.listen()
-	if refused {
+	if rejected {
 		l.breakAll()
 	}
 }
@@ -161,12 +162,12 @@ func (l *link) pass(answer bool) bool {
 	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	for {
-		b, changed := l.state()
+		b, dark, changed := l.state()
 		var asked <-chan struct{}
-		blocked := b.cut+b.clog > 0
+		blocked := dark || b.cut+b.clog > 0
 		if answer { // the link of the asker says whether answers come
 			var a behaviour
-			a, asked = l.back.state()
+			a, _, asked = l.back.state()
 			blocked = blocked || a.halfOpen > 0
 		}
 		if !blocked {
@@ -181,11 +182,20 @@ func (l *link) pass(answer bool) bool {
 	}
 }
 
-// state gives the behaviour, and a channel that is closed when there is another.
-func (l *link) state() (behaviour, <-chan struct{}) {
+// state gives the behaviour, whether one of the machines has no power, and a channel that is closed when that has changed.
+func (l *link) state() (b behaviour, dark bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.now, l.changed
+	return l.now, l.dark, l.changed
+}
+
+// power says whether both machines have power. Nothing passes otherwise, not even the end of a connection.
+func (l *link) power(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dark = !on
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // A chunk is what was read at once, and when it is to arrive.

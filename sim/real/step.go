@@ -43,6 +43,13 @@ func (g *group) begin(ctx context.Context, st sim.Step) (*fault, error) {
 		if lasts {
 			f.undo = func() { g.bootAll(ctx, a.Nodes) }
 		}
+	case sim.PowerOff:
+		for _, n := range g.pick(a.Nodes) {
+			g.running.Go(func() { g.powerOff(n) })
+		}
+		if lasts {
+			f.undo = func() { g.bootAll(ctx, a.Nodes) }
+		}
 	case sim.Restart:
 		for _, n := range g.pick(a.Nodes) {
 			g.running.Go(func() {
@@ -206,7 +213,7 @@ func Possible(a sim.Action) bool {
 		return true
 	}
 	switch a.(type) {
-	case sim.Crash, sim.Restart, sim.CrashLoop, sim.Pause, sim.Resume, sim.Drain, sim.Heal, sim.Quiet, sim.FlapLink, sim.Edit,
+	case sim.Crash, sim.PowerOff, sim.Restart, sim.CrashLoop, sim.Pause, sim.Resume, sim.Drain, sim.Heal, sim.Quiet, sim.FlapLink, sim.Edit,
 		sim.SourceDown, sim.SourceUp, sim.Stall, sim.SlowSource, sim.SingleLogin, sim.Publish, sim.Unpublish, sim.Demand, sim.Encoder, sim.Drop,
 		sim.Viewer, sim.Viewers:
 		return true
@@ -254,6 +261,11 @@ func linkFault(g *group, a sim.Action) func(l *link, b *behaviour) {
 		}
 	case sim.Refuse:
 		return on(a.Links, func(b *behaviour) { b.refuse++ })
+	case sim.Reject:
+		return on(a.Links, func(b *behaviour) {
+			b.refuse++
+			b.reject++
+		})
 	case sim.Reset:
 		return on(a.Links, func(b *behaviour) { b.reset = max(b.reset, a.Probability) })
 	case sim.HalfOpen:
