@@ -4,7 +4,8 @@
 //
 // It does not know how a scenario is written down (sim/scenario) nor how a run is drawn (sim/timeline). What is
 // replaced, and so not exercised: sockets, HTTP, the proof of the key and TLS between nodes, gRPC, the kernel's
-// scheduling, clocks, randomness, protoactor's own mailbox and dispatcher, media, viewers and their protocols.
+// scheduling, clocks, randomness, protoactor's own mailbox and dispatcher, the bytes of media, and wire formats. Viewers ask the
+// directory that a node published, and get media by its place in the source.
 package sim
 
 import (
