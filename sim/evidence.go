@@ -28,6 +28,12 @@ func (o order) before(p order) bool {
 // beforeOnWire is before for evidence that is passed on, of which nodes know no more than inc and seq.
 func (o order) beforeOnWire(p order) bool { return o.inc < p.inc || o.inc == p.inc && o.seq < p.seq }
 
+// ofInstance gives the machine that a process runs on, or nil; see [machine.instance].
+func (w *world) ofInstance(instance string) *machine {
+	name, _, _ := strings.Cut(instance, "/")
+	return w.machine(name)
+}
+
 // bootsOf is the number of the boot in the name of an instance; see [machine.instance].
 func bootsOf(instance string) int {
 	_, n, _ := strings.Cut(instance, "/")
@@ -113,7 +119,7 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 
 // hearRelayed keeps what m can know of a third machine by an answer.
 func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
-	q := c.w.announcing(a.Node)
+	q := c.w.ofInstance(a.Instance)
 	if q == nil || q == m {
 		return
 	}

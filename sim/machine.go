@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -106,10 +107,9 @@ func (m *machine) boot() {
 	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
 	m.wakeAt = -1
 	m.file = m.disk
-	m.announced = m.name
-	if m.file.Name != "" {
-		m.announced = m.file.Name
-	}
+	before := m.announced
+	m.announced = cmp.Or(m.file.Name, m.name)
+	w.checks.renamed = w.checks.renamed || m.announced != before
 	m.line("boot").num("n", int64(m.boots)).causes()
 	w.checks.booted(m)
 	w.checks.disturbed(disturbBoot, m)

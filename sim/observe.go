@@ -24,7 +24,7 @@ func newOracle(w *world) *oracle.Oracle {
 // ownerSaid is whom a node names as the owner of a stream.
 func (w *world) ownerSaid(node, stream string) (owner string, ok bool) {
 	m := w.machine(node)
-	if m == nil || m.process == nil || m.view() == nil || !m.view().Warm {
+	if m == nil || m.process == nil || m.view() == nil || !m.view().Warm || m.view().Aside {
 		return "", false
 	}
 	x := m.viewOf(w.byName[stream])

@@ -24,7 +24,7 @@ func (c *checks) agreement() {
 					continue
 				}
 				x := m.viewOf(s)
-				if x == nil || !m.view().Warm || !x.Clustered && x.Kind == control.Kept {
+				if x == nil || !m.view().Warm || m.view().Aside || !x.Clustered && x.Kind == control.Kept {
 					continue
 				}
 				said, ok := x.Owner, false

@@ -183,6 +183,7 @@ type Node struct {
 	askers       []asker // the first found first
 	listing      bool    // which peers list this node has to be found out
 	unlisted     bool    // no live peer lists this node
+	aside        bool    // another process has this node's name by right
 	leftOut      bool    // and has not for S
 	leftOutSince Instant // or since when it is not any more
 	relisted     returns // when it was listed again

@@ -23,7 +23,7 @@ func stateOfThisVersion() *State {
 	}
 	return &State{
 		V: Protocol, Node: "n1", Instance: "0123456789abcdef", Inc: 3, Seq: 12345, Naming: true, Warm: true, Draining: true,
-		Version: 99, Same: true, Busy: true,
+		Version: 99, Same: true, Busy: true, Aside: true,
 		Load: Load{Clients: 1, Captures: 2, OutBits: 3, Interface: 4, CPU: 5, Memory: 6, Uptime: 7, Chosen: 9, Age: 10},
 		Ages: []Age{{Node: "n2", Instance: "fedcba9876543210", Inc: 4, Seq: 5, Age: 678, Returns: 2, Since: HeardSince, Full: true, Claims: []Claim{claim}}},
 		Hash: "aa", Channels: 40,

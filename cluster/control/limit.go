@@ -202,6 +202,7 @@ func (n *Node) alarms() []Alarm {
 		})
 	}
 	out = append(out, n.listingAlarms()...)
+	out = append(out, n.namesakeAlarms()...)
 	for _, p := range n.peers {
 		if p.Alive && p.Met && p.Hash != n.cfg.Hash {
 			out = append(out, Alarm{

@@ -19,6 +19,11 @@ type linkState struct {
 	Why      FailReason
 	Detail   string
 
+	// Of a link whose process announces a name that another has: since when, when it did last if the name is this node's, and whether
+	// this node stands aside for it.
+	TakenSince, TakenAt Instant
+	Aside               bool
+
 	Next    Instant // poll
 	Last    Instant
 	Flights []flight // under way, oldest first
@@ -151,7 +156,7 @@ func (n *Node) fetched(e Fetched) {
 	}
 	p := n.identify(l, st)
 	if p == nil {
-		n.refused(l, NameTaken, st.Node)
+		n.refuseName(l, st.Node)
 		return
 	}
 	if l.Why != "" {
@@ -193,6 +198,10 @@ func (n *Node) refused(l *link, why FailReason, detail string) {
 	}
 	if l.Why != why {
 		l.Why = why
+		if why == NameTaken {
+			l.TakenSince = n.now
+			n.do(Note{Kind: NoteNameTaken, Node: l.cfg.Entry, Detail: detail})
+		}
 		if why != Unreachable && why != ConnectionRefused {
 			n.do(Note{Kind: NoteRefused, Node: l.cfg.Entry, Detail: string(why) + ": " + detail})
 		}
@@ -208,6 +217,7 @@ func (n *Node) stateAsked(e StateAsked) {
 	st := &State{
 		V: Protocol, Node: n.self, Instance: n.cfg.Instance, Inc: n.inc, Seq: n.seq,
 		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
+		Aside: n.aside,
 	}
 	for _, p := range n.peers {
 		doubt := slices.IndexFunc(e.Doubt, func(d Doubt) bool { return d.Node == p.Name && d.Node != e.From })

@@ -75,6 +75,9 @@ func (n *Node) unseen(p *peer) bool {
 
 // judgeListing finds out whether any live peer lists this node.
 func (n *Node) judgeListing() {
+	if aside := n.standsAside(); aside != n.aside {
+		n.aside, n.peersDirty, n.streamsDirty = aside, true, true
+	}
 	n.relist()
 	unlisted, out := false, true
 	for _, p := range n.peers {

@@ -85,11 +85,18 @@ func (n *Node) prune() {
 // that name.
 func (n *Node) identify(l *link, st *State) *peer {
 	if st.Node == n.self {
+		n.namesake(l, st)
+		return nil
+	}
+	if st.Aside {
 		return nil
 	}
 	p, q := l.peer, n.peer(st.Node)
 	if q != nil && q.Direct && q.Said.Instance != st.Instance && l.Instance != q.Said.Instance {
-		return nil
+		if !n.displaced(l, st.Node) {
+			return nil
+		}
+		p = l.peer
 	}
 	if p != q {
 		n.rename(l, st.Node)

@@ -43,6 +43,7 @@ const (
 	NoteLeftOut    // Node: this one
 	NoteListed     // Node: this one
 	NoteUnlisted   // Node: which asks and is in no peer entry
+	NoteNameTaken  // Node: the entry; Detail: the name
 	NoteMisnamed   // Node: this one; Detail: the name that its peer entry gives
 	NoteUnexpected // Stream; Detail: which event
 	NoteNotApplied // Detail: which part
@@ -88,6 +89,7 @@ var noteKinds = [...]struct {
 	NoteLeftOut:    {"left out", warn, "left out: no live peer has this node in its file, so it hands its streams over"},
 	NoteListed:     {"listed", info, "a live peer has this node in its file again"},
 	NoteUnlisted:   {"unlisted", warn, "a node asks for the state that no peer entry of the file leads to"},
+	NoteNameTaken:  {"name taken", warn, "two processes announce one name"},
 	NoteMisnamed:   {"misnamed", info, "this node announces another name than its peer entry gives; `name` in the block of the peer tells it to weir sim"},
 	NoteUnexpected: {"unexpected", debug, "unexpected event"},
 	NoteNotApplied: {"not applied", warn, "a change of the configuration needs a restart"},

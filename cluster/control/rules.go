@@ -58,7 +58,7 @@ func (n *Node) spill() {
 	for _, p := range n.peers {
 		n.live[p.index] = p.Alive && !p.Leaving
 	}
-	n.live[n.me] = !n.draining && !n.unlisted // a node that is left out takes nothing that a peer can take
+	n.live[n.me] = !n.draining && !n.unlisted && !n.aside // a node that is left out takes nothing that a peer can take
 	for i, s := range n.planned {
 		n.claimed[i] = n.holder(s)
 		if n.claimed[i] < 0 && s.idle() {
@@ -181,7 +181,7 @@ func (n *Node) yield(s *stream, why StopReason) {
 			c.p.Awaited = true
 			continue
 		}
-		if n.unseen(c.p) && (unseen == "" || n.before(s, c.p.Name, unseen)) {
+		if (n.unseen(c.p) || n.aside) && (unseen == "" || n.before(s, c.p.Name, unseen)) {
 			unseen = c.p.Name
 		}
 		agree := s.agrees(c)
@@ -249,7 +249,7 @@ func (n *Node) claim(s *stream) {
 	}
 	chosen := n.placed[s.index] == n.me || n.keepsAlone(s)
 	switch {
-	case s.idle() || !n.startable(s) || !n.plan.May(s.index, n.me):
+	case n.aside || s.idle() || !n.startable(s) || !n.plan.May(s.index, n.me):
 	case blocked:
 		n.takeBack(s)
 	case chosen:

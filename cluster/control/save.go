@@ -14,7 +14,7 @@ type Saved struct {
 	Draining, Drained                  bool
 	Busy, Overful, Dirty, Replan       bool
 	OverfulSince, Rebalanced           Instant
-	Listing, Unlisted, LeftOut         bool
+	Listing, Unlisted, LeftOut, Aside  bool
 	LeftOutSince                       Instant
 	Relisted                           returns
 	Askers                             []asker
@@ -54,7 +54,7 @@ func (n *Node) Save() *Saved {
 		Load: n.load, Now: n.now, Boot: n.boot, Wake: n.wake, WarmFrom: n.warmFrom, EvalAt: n.evalAt,
 		Warm: n.warm, Settled: n.settled, Named: n.named, Draining: n.draining, Drained: n.drained,
 		Busy: n.busy, Overful: n.overful, OverfulSince: n.overfulSince, Rebalanced: n.rebalanced,
-		Listing: n.listing, Unlisted: n.unlisted, LeftOut: n.leftOut, LeftOutSince: n.leftOutSince, Relisted: slices.Clone(n.relisted), Askers: slices.Clone(n.askers),
+		Listing: n.listing, Unlisted: n.unlisted, LeftOut: n.leftOut, Aside: n.aside, LeftOutSince: n.leftOutSince, Relisted: slices.Clone(n.relisted), Askers: slices.Clone(n.askers),
 		Dirty: n.dirty, Replan: n.replan, Added: n.added, Returning: n.returning,
 		Waiting: slices.Clone(n.waiting), ToldVersion: n.toldVersion, GoneFrom: n.goneFrom, Gone: slices.Clone(n.gone),
 	}
@@ -158,7 +158,7 @@ func Restore(v *Saved) *Node {
 	n.warm, n.draining, n.drained = v.Warm, v.Draining, v.Drained
 	n.busy, n.overful, n.overfulSince, n.rebalanced = v.Busy, v.Overful, v.OverfulSince, v.Rebalanced
 	n.dirty, n.replan, n.added, n.returning = v.Dirty, v.Replan, v.Added, v.Returning
-	n.listing, n.unlisted, n.leftOut, n.leftOutSince = v.Listing, v.Unlisted, v.LeftOut, v.LeftOutSince
+	n.listing, n.unlisted, n.leftOut, n.aside, n.leftOutSince = v.Listing, v.Unlisted, v.LeftOut, v.Aside, v.LeftOutSince
 	n.relisted, n.askers = slices.Clone(v.Relisted), slices.Clone(v.Askers)
 	n.waiting = slices.Clone(v.Waiting)
 	n.toldVersion, n.goneFrom, n.gone = v.ToldVersion, v.GoneFrom, slices.Clone(v.Gone)

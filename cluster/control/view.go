@@ -29,6 +29,7 @@ type View struct {
 	Warm     bool     // claims may be made
 	Draining bool
 	LeftOut  bool    // no live peer's file has this node
+	Aside    bool    // another process has this node's name by right; so this one names it as the owner of nothing
 	OutSince Instant // since when that is so; meaningless otherwise
 	Advert   Advert
 	Load     Load
@@ -78,6 +79,8 @@ const (
 	AlarmOverfull AlarmKind = "all full"            // every node is at its limits, and some beyond
 	AlarmLeftOut  AlarmKind = "left out"            // no live peer's file has this node
 	AlarmUnlisted AlarmKind = "not in the file"     // a node asks that this node's file does not have
+
+	AlarmNameTaken AlarmKind = "name taken" // two processes announce one name
 )
 
 // An Alarm is something that an operator should mend.
@@ -157,7 +160,7 @@ func (n *Node) View() *View {
 		return n.view
 	}
 	v := &View{
-		Self: n.self, Instance: n.cfg.Instance, Inc: n.inc, Warm: n.warm, Draining: n.draining, LeftOut: n.leftOut, OutSince: n.leftOutSince,
+		Self: n.self, Instance: n.cfg.Instance, Inc: n.inc, Warm: n.warm, Draining: n.draining, LeftOut: n.leftOut, Aside: n.aside, OutSince: n.leftOutSince,
 		Advert: n.cfg.Advert, Load: n.load, Since: n.boot, Full: n.full(), Limits: n.limits(), Alarms: n.alarms(),
 	}
 	n.viewVersion++

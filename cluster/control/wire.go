@@ -32,7 +32,8 @@ type State struct {
 	Version  uint64 `json:"version"`
 	Same     bool   `json:"unchanged,omitempty"`
 	Load     Load   `json:"load"`
-	Busy     bool   `json:"busy,omitempty"` // its processors are at their limit: it starts nothing new
+	Aside    bool   `json:"aside,omitempty"` // another process has its name by right: it takes nothing, and does not count
+	Busy     bool   `json:"busy,omitempty"`  // its processors are at their limit: it starts nothing new
 	Ages     []Age  `json:"ages,omitempty"`
 
 	Hash     string      `json:"config_hash,omitempty"`
