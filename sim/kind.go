@@ -69,7 +69,7 @@ func kind[A any](k Kind, d *drawn, begin func(w *world, f *fault, a A)) *Kind {
 }
 
 // kinds is the table. What can be drawn is drawn in its order, so that another order would give every seed other faults.
-var kinds = slices.Concat(nodeKinds, linkKinds, sourceKinds, runKinds, viewerKinds)
+var kinds = slices.Concat(nodeKinds, linkKinds, sourceKinds, runKinds, viewerKinds, coworkerKinds)
 
 // kindOf is kinds by the types of their actions.
 var kindOf = map[reflect.Type]*Kind{}

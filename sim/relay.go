@@ -34,6 +34,8 @@ type relay struct {
 	link          linkState     // of the connection
 	at            time.Duration // when that state began; of connecting: when the answer can come first; of pausing: when it is over
 	heard         time.Duration // when something last came
+
+	external fetch // while no node of the group has the stream
 }
 
 // A linkState is the state of the connection of a relay.
@@ -77,6 +79,7 @@ func (r *relay) look() {
 	r.looked = w.now
 	if f := r.m.captures[r.s.index].feed; f != nil && f.delivers() {
 		r.drop()
+		r.external = fetch{}
 		r.receive(f.place(w.now))
 		return
 	}
@@ -93,9 +96,14 @@ func (r *relay) look() {
 			r.connect()
 		}
 	}
-	if r.peer != "" && r.to != nil {
+	switch {
+	case r.peer == "":
+		r.fetch()
+		return
+	case r.to != nil:
 		r.follow()
 	}
+	r.external = fetch{}
 }
 
 // drop ends the connection.

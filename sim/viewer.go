@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -342,6 +343,7 @@ func (v *viewer) demands(w *world, view *directory.View) {
 // decide lets the host answer, as the node's router does.
 func (v *viewer) decide(w *world, view *directory.View) {
 	d := view.Decide(v.request())
+decision:
 	switch d.Kind {
 	case directory.Redirect:
 		to := w.announcing(d.Peer)
@@ -353,20 +355,30 @@ func (v *viewer) decide(w *world, view *directory.View) {
 		v.heard = w.now
 		v.ask(w, to, v.hops+1)
 		return
-	case directory.NotFound, directory.Disabled, directory.Loop:
+	case directory.Disabled, directory.Loop:
 		v.end(w, "refused")
 		return
-	case directory.Hold:
-		if d.Vain {
-			v.end(w, d.Why)
+	case directory.NotFound, directory.Hold:
+		switch {
+		case d.Kind == directory.Hold && !d.Vain:
+			break decision
+		case len(w.coworkersOf(v.host, v.s)) == 0:
+			v.end(w, cmp.Or(d.Why, "refused"))
+			return
+		}
+		r := w.viewers.relay(v.host, v.s) // which asks the coworkers
+		if r.look(); r.flows {
+			v.plays(w, r)
+			return
+		}
+		if r.external.state == notFetching || r.external.state == resting {
+			v.end(w, "nobody has the stream")
 			return
 		}
 	default:
 		r := w.viewers.relay(v.host, v.s)
 		if r.look(); r.flows {
-			v.phase, v.since = playing, w.now
-			w.viewerLine(v, "plays").text("at", v.host.name).causes()
-			v.takes(w, r)
+			v.plays(w, r)
 			return
 		}
 	}
@@ -375,6 +387,13 @@ func (v *viewer) decide(w *world, view *directory.View) {
 	} else {
 		w.viewers.wake(v.since + limit)
 	}
+}
+
+// plays begins to carry media to a viewer.
+func (v *viewer) plays(w *world, r *relay) {
+	v.phase, v.since = playing, w.now
+	w.viewerLine(v, "plays").text("at", v.host.name).causes()
+	v.takes(w, r)
 }
 
 // hold is how long the host holds the viewer's request.

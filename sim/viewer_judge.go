@@ -7,6 +7,7 @@ import (
 	"weir/cluster/node"
 	"weir/cluster/router"
 	"weir/cluster/source"
+	"weir/cluster/srs"
 	"weir/protocols"
 	"weir/protocols/hls/playlist"
 	"weir/protocols/listen"
@@ -17,6 +18,7 @@ import (
 type judged struct {
 	*oracle.Viewer
 	had  map[*feed]time.Duration // captures that the entry reaches, and since when
+	srs  time.Duration           // since when a coworker that the entry asks has the stream; -1: none has it
 	runs time.Duration           // since when the host runs; -1: it does not
 	at   *machine                // the host of runs
 	by   int                     // its boots
@@ -26,7 +28,7 @@ type judged struct {
 }
 
 func (w *world) oracleCame(v *viewer) {
-	v.judged = judged{Viewer: oracle.NewViewer(w.now), had: map[*feed]time.Duration{}, runs: -1, kept: -1}
+	v.judged = judged{Viewer: oracle.NewViewer(w.now), had: map[*feed]time.Duration{}, srs: -1, runs: -1, kept: -1}
 }
 
 // oracleUnit judges media that a viewer gets.
@@ -89,10 +91,17 @@ func (w *world) reaches(v *viewer) {
 	if !m.runs() || m.boots != j.boot || any(m.file) != j.file || m.exhausted > 0 || v.host != m {
 		j.kept, j.boot, j.file = -1, m.boots, m.file
 		clear(j.had)
+		j.srs = -1
 		if !m.runs() || m.exhausted > 0 || v.host != m {
 			return
 		}
 		j.kept = w.now
+	}
+	switch at := w.atCoworker(v); {
+	case !at:
+		j.srs = -1
+	case j.srs < 0:
+		j.srs = w.now
 	}
 	for f := range j.had {
 		if !w.has(m, f) {
@@ -125,13 +134,16 @@ func (w *world) has(m *machine, f *feed) bool {
 // owed is since when a viewer that its entry keeps is owed media; false if it is owed none.
 func (w *world) owed(v *viewer) (since time.Duration, ok bool) {
 	j := &v.judged
-	if j.kept < 0 || v.phase == away || len(j.had) == 0 {
+	if j.kept < 0 || v.phase == away || len(j.had) == 0 && j.srs < 0 {
 		return 0, false
 	}
 	if s := v.entry.viewOf(v.s); s != nil && s.State == control.StreamDisabled {
 		return 0, false
 	}
 	since = never
+	if j.srs >= 0 {
+		since = j.srs
+	}
 	for _, at := range j.had {
 		since = min(since, at)
 	}
@@ -142,6 +154,9 @@ func (w *world) owed(v *viewer) (since time.Duration, ok bool) {
 func (w *world) keptBound(v *viewer) time.Duration {
 	b := w.checks.bounds()
 	turn := source.RelaySilence + source.RelayPause + 2*lookEvery
+	if v.judged.srs >= 0 {
+		turn += oracle.CoworkerBound(srs.MostPause, srs.Quiet, coworkerAsk)
+	}
 	if v.proto == protocols.HLS {
 		turn += 3*w.segment + comeBack
 	}

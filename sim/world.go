@@ -28,11 +28,12 @@ type world struct {
 	publishersLook bool         // the next look at them is arranged
 	result         *Result
 
-	machines []*machine
-	links    []link                  // see [world.link]
-	streams  []*streamTruth          // by name
-	byName   map[string]*streamTruth // the same
-	actors   *scheduler              // nil with [Core]
+	machines  []*machine
+	coworkers map[string]*coworker    // SRS servers, by the host that the nodes' files say
+	links     []link                  // see [world.link]
+	streams   []*streamTruth          // by name
+	byName    map[string]*streamTruth // the same
+	actors    *scheduler              // nil with [Core]
 
 	// Machines by names, as they were found last; nil where there is none.
 	entries   map[string]*machine // by what a peer entry says
@@ -80,7 +81,7 @@ func Run(s *Scenario, o Options) *Result {
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
 		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{},
-		entries: map[string]*machine{}, refusals: map[string]time.Duration{},
+		entries: map[string]*machine{}, coworkers: map[string]*coworker{}, refusals: map[string]time.Duration{},
 		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}, Sometimes: map[string]int{}},
 	}
 	w.random = w.rng("world")

@@ -37,9 +37,9 @@ func endpointOf(v *Vhost, server string, p Place, param string) endpoint {
 // pull brings the stream of the endpoint to w until it ends; the error is never nil.
 func (e endpoint) pull(ctx context.Context, w codecs.Writer) error {
 	if strings.HasPrefix(e.url, "rtmp:") {
-		return rtmp.Pull(ctx, e.url, rtmp.ClientConfig{Timeout: silence, Silence: silence}, nil, w)
+		return rtmp.Pull(ctx, e.url, rtmp.ClientConfig{Timeout: Silence, Silence: Silence}, nil, w)
 	}
-	return pull.FLV(ctx, e.url, pull.Options{Connect: fetchTimeout, Silence: silence}, w)
+	return pull.FLV(ctx, e.url, pull.Options{Connect: fetchTimeout, Silence: Silence}, w)
 }
 
 // A fetch is the stream of an endpoint, of which the first media has come. It waits until [fetch.copy] says where to.

@@ -89,7 +89,7 @@ func (f *forward) connect(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	client, at, err := dial(ctx, origins, f.place, f.param, rtmp.ClientConfig{Timeout: silence})
+	client, at, err := dial(ctx, origins, f.place, f.param, rtmp.ClientConfig{Timeout: Silence})
 	if err != nil {
 		return fmt.Errorf("%w: no origin takes it: %w", listen.ErrUnavailable, err)
 	}

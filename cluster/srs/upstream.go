@@ -23,19 +23,19 @@ const (
 	// stand-alone SRS accepts the play of any name and waits for its publisher.
 	stagger = 700 * time.Millisecond
 
-	// fetchTimeout is how long all origins together have to bring the first media, and silence how long a stream that
+	// fetchTimeout is how long all origins together have to bring the first media, and Silence how long a stream that
 	// runs may bring none.
 	fetchTimeout = 5 * time.Second
-	silence      = 5 * time.Second
+	Silence      = 5 * time.Second
 
-	// The pause after all servers have failed is doubled from the least to the most while that lasts. Only viewers that are
+	// The pause after all servers have failed is doubled from LeastPause to MostPause while that lasts. Only viewers that are
 	// here already wait for it. The most is the part of their gap that this node adds when the name is published again.
-	leastPause = 200 * time.Millisecond
-	mostPause  = time.Second
+	LeastPause = 200 * time.Millisecond
+	MostPause  = time.Second
 
-	// quiet is how long a server may bring no media before its coworkers are asked whether another one has the stream.
+	// Quiet is how long a server may bring no media before its coworkers are asked whether another one has the stream.
 	// SRS keeps its players when a publisher leaves.
-	quiet = time.Second
+	Quiet = time.Second
 
 	// steady is how long a stream must have run to be fetched again without a pause.
 	steady = time.Second
@@ -203,7 +203,7 @@ func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 	}
 	u.begin(1)
 	defer u.begin(-1)
-	pause, after, again := leastPause, "", false
+	pause, after, again := LeastPause, "", false
 	level := slog.LevelInfo // of the next line in the log: only the first of several failures in a row stands out
 	for ; ; again = true {
 		began := time.Now()
@@ -217,7 +217,7 @@ func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 		c.cfg.Log.Log(ctx, level, "fetching from SRS ended", slog.String("stream", name), slog.String("server", from), slog.Any("err", err))
 		ran := from != "" && time.Since(began) > steady
 		if ran { // the next one, at once
-			after, pause, level = from, leastPause, slog.LevelInfo
+			after, pause, level = from, LeastPause, slog.LevelInfo
 			continue
 		}
 		if from == "" {
@@ -230,7 +230,7 @@ func (c *Cluster) Pull(ctx context.Context, name string, w input.Writer) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		pause, after = min(2*pause, mostPause), from
+		pause, after = min(2*pause, MostPause), from
 	}
 }
 
@@ -312,7 +312,7 @@ func (u *Upstream) lookAround(ctx context.Context, v *Vhost, from endpoint, out 
 	u.mu.Lock()
 	p, host := u.place, u.host
 	u.mu.Unlock()
-	tick := time.NewTicker(quiet)
+	tick := time.NewTicker(Quiet)
 	defer tick.Stop()
 	for seen := uint64(0); ; {
 		select {

@@ -96,3 +96,7 @@ func (v *Viewer) Silent(at, since, bound time.Duration) string {
 func KeptBound(stale, poll, delay, late, turn time.Duration) time.Duration {
 	return stale + poll + 6*delay + late + turn
 }
+
+// CoworkerBound is how much longer a player waits whose stream a server of SRS may have: until its node has noticed that the server from
+// which it fetched is quiet, or asks again because no server had the stream, and has got an answer and a connection.
+func CoworkerBound(pause, quiet, ask time.Duration) time.Duration { return pause + 2*quiet + 3*ask }

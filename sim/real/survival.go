@@ -127,7 +127,7 @@ func Survive(ctx context.Context, o Options) ([]Survival, error) {
 	}
 	for _, run := range survivalRuns {
 		name := run.events[0].name
-		d, problems := scenario.Parse(name, []byte(survivalGroup+"-- scenario --\n"+run.steps))
+		d, problems := scenario.Parse(name, []byte(survivalGroup+"-- scenario --\nseed 1 net delay 1ms\n"+run.steps))
 		if d == nil {
 			return nil, fmt.Errorf("reading the scenario of an owner that is %s: %v", name, problems)
 		}

@@ -45,6 +45,7 @@ var placeholders = map[string]placeholder{
 	"STREAMS":          stands("Streams", (*parser).streamNames, list),
 	"NODE":             stands("Node", func(p *parser) string { return p.oneName(p.nodes) }, word),
 	"STREAM":           stands("Stream", func(p *parser) string { return p.oneName(p.streams) }, word),
+	"HOST":             stands("Coworker", (*parser).host, word),
 	"ACTOR":            stands("ID", (*parser).actor, word),
 	"NODES | NODES …":  stands("", (*parser).parts, partsText),
 	"LINK":             stands("", (*parser).link, linkText),
@@ -248,6 +249,15 @@ func (p *parser) parts() [][]string {
 		p.fail(first, "found one group, expected at least two, such as n1 | n2,n3")
 	}
 	return groups
+}
+
+// host takes the name of a server that is no node.
+func (p *parser) host() string {
+	t := p.take()
+	if t.op || t.text == "" {
+		p.fail(t, "found %s, expected the host of an SRS server", shown(t))
+	}
+	return t.text
 }
 
 func (p *parser) actor() string {

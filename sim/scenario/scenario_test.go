@@ -96,6 +96,8 @@ var lineTests = []struct {
 	{line: "at 5s unpublish talk at n1", want: steps(5, 0, sim.Unpublish{Node: "n1", Stream: "talk"})},
 	{line: "from 5s to 9s demand cam01 at n1", want: steps(5, 9, sim.Demand{Streams: []string{"cam01"}, Nodes: []string{"n1"}})},
 	{line: "from 5s to 9s viewer hls cam01 via n2", want: steps(5, 9, sim.Viewer{Protocol: protocols.HLS, Stream: "cam01", Node: "n2"})},
+	{line: "from 5s to 9s coworker-publish cam01 at a.srs", want: steps(5, 9, sim.CoworkerPublish{Coworker: "a.srs", Stream: "cam01"})},
+	{line: "from 5s to 9s coworker-crash a.srs", want: steps(5, 9, sim.CoworkerCrash{Coworker: "a.srs"})},
 	{line: "at 5s viewers 20 rtmp cam[01..03] via n1,n3", want: steps(5, 0, sim.Viewers{Count: 20, Protocol: protocols.RTMP, Streams: []string{"cam01", "cam02", "cam03"}, Nodes: []string{"n1", "n3"}})},
 	{line: "from 5s to 90s crowd 9 mpegts all via all stay 1s..20s", want: steps(5, 90, sim.Crowd{Count: 9, Protocol: protocols.TS, Stay: sim.Range{Min: time.Second, Max: 20 * time.Second}})},
 	{line: "from 120s to 180s random faults profile=swarm", print: "from 120s to 180s random swarm", want: steps(120, 180, sim.Random{Profile: sim.ProfileSwarm})},
