@@ -439,6 +439,7 @@ func (p *actorProcess) publish(f *feed) {
 	m.line("publish").text("stream", s.name).text("asked", strings.Join(f.claim.Asked, " ")).causes()
 	p.node.Control().WantPublish(s.name, slices.Clone(f.claim.Asked), act.ReplyFunc(func(a control.PublishAnswer) {
 		m.line("publisher").text("stream", s.name).text("verdict", a.Verdict.String()).text("at", a.Node).end()
+		f.media = a.Media
 		switch ask, err := f.claim.Verdict(a); {
 		case err != nil:
 			w.refused(m, f, a.Verdict)

@@ -11,7 +11,6 @@ import (
 	"weir/cluster/drain"
 	"weir/cluster/identity"
 	"weir/cluster/wire"
-	"weir/protocols/cmaf"
 )
 
 // A core is a process of which only the control plane runs. What the node's actors would do takes no time.
@@ -199,6 +198,7 @@ func (c *core) publishAnswered(e control.PublishAnswer) {
 		return
 	}
 	m.line("publisher").text("stream", f.s.name).text("verdict", e.Verdict.String()).text("at", e.Node).end()
+	f.media = e.Media
 	switch ask, err := f.claim.Verdict(e); {
 	case err != nil:
 		w.refused(m, f, e.Verdict)
@@ -418,9 +418,9 @@ func (w *world) refused(m *machine, f *feed, why control.Verdict) {
 func (f *feed) admitted(wanted *feed) {
 	f.pub = true
 	f.m.pubs[f.s.name] = f
-	f.least = int64(f.m.w.now / cmaf.Shortest) // by the wall clock, as a packager begins without earlier segments
+	f.media = wanted.media
 	if was := f.m.captures[f.s.index]; was.boots == f.m.boots {
-		f.least = max(f.least, was.next)
+		f.least = was.next // the stream goes on with its own segments
 	}
 	if p := wanted.by; p != nil {
 		f.by = p

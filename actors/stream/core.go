@@ -102,7 +102,7 @@ func (c *core) resume(ctx actor.Context, f facts) {
 // ofParent says whether a message came to the holder from its parent, which counts those that it sends.
 func ofParent(msg any) bool {
 	switch msg.(type) {
-	case want, capture, release, publish, kick, configure:
+	case want, succeed, capture, release, publish, kick, configure:
 		return true
 	}
 	return false

@@ -125,6 +125,10 @@ func (h *holder) take(ctx actor.Context) {
 		h.succeed(m)
 		h.facts.request = m
 		ctx.Send(h.core, m)
+	case succeed:
+		h.took++
+		h.succeed(capture{least: m.least})
+		ctx.Send(h.core, m)
 	case release:
 		h.took++
 		h.facts.request = m

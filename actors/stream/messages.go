@@ -55,6 +55,13 @@ type (
 		From string
 	}
 
+	// Succeed says that another node has made segments of a stream that is about to get a publisher here. Least is as in
+	// [Capture].
+	Succeed struct {
+		Stream string
+		Least  func(later time.Duration) int64
+	}
+
 	// HandOver says that the node To makes the stream's segments from now on. Reply is called once, by any goroutine,
 	// when this node makes no more and the stream's store can be read; with false if there are no segments to hand over.
 	// If the stream is not released soon after, this node goes on making segments.
@@ -141,6 +148,9 @@ type (
 		to  string
 		now bool
 		why error
+	}
+	succeed struct {
+		least func(later time.Duration) int64
 	}
 	want      struct{}
 	configure struct{ spec *Spec } // immutable

@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"weir/actors/act"
 	"weir/actors/packager"
 	"weir/actors/stream"
 	"weir/protocols/cmaf"
@@ -110,6 +111,33 @@ func TestSegmentsAreMadeFromTheBeginningAboveAPredecessorsNumbers(t *testing.T) 
 		if w.Segments[0].Number < 100 || w.Segments[0].Number > 103 || w.Last() < w.Segments[0].Number+2 || !w.Segments[0].Discontinuity {
 			t.Errorf("segments %d to %d, want them to begin at 100 to 103, with a discontinuity", w.Segments[0].Number, w.Last())
 		}
+	})
+}
+
+// A publisher moves from another node to this one, whose segments go on above the other's.
+func TestSegmentsOfAPublisherGoOnAboveThoseOfItsNodeBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, stream.Spec{Name: "live", Published: true})
+		b.send(stream.Succeed{Stream: "live", Least: func(later time.Duration) int64 { return 100 + int64(later/time.Second) }})
+		reply := act.NewReply[stream.Published]()
+		b.send(stream.Publish{Stream: "live", Session: "1.2.3.4", Reply: reply})
+		p, err := reply.Wait(t.Context())
+		if err != nil || p.Err != nil {
+			t.Fatal(err, p.Err)
+		}
+		p.Publication.SetTracks(tracks)
+		for i := range int64(500) {
+			if err := p.Publication.Write(unit(i * picture)); err != nil {
+				t.Fatalf("Write = %v, want nil", err)
+			}
+			time.Sleep(40 * time.Millisecond)
+		}
+		live, _, _ := b.registry.Get("live")
+		w := live.Store.Window()
+		if len(w.Segments) == 0 || w.Segments[0].Number < 100 || w.Segments[0].Number > 103 {
+			t.Errorf("the segments are %+v, want some from 100 on", w.Segments)
+		}
+		b.end()
 	})
 }
 

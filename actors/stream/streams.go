@@ -77,6 +77,8 @@ func (s *streams) Receive(ctx actor.Context) {
 		s.configure(ctx, m.Specs)
 	case Capture:
 		s.send(ctx, m.Stream, capture{m.Least, m.From})
+	case Succeed:
+		s.send(ctx, m.Stream, succeed{m.Least})
 	case Release:
 		if s.holders[m.Stream] == nil {
 			s.cfg.Report(ctx, Status{Stream: m.Stream, State: Stopped})

@@ -98,6 +98,10 @@ type (
 		Verdict Verdict
 		Node    string // for AskNode and Elsewhere
 		Epoch   uint64 // for Granted
+
+		// Media, for Granted, is the last numbering of another node that had the stream, with its age now; zero if there is
+		// none.
+		Media Media
 	}
 
 	// WakeAt asks for a [Tick] at an instant. It replaces every earlier one.

@@ -19,7 +19,7 @@ func (s *stream) remember(m Media, asked Instant) {
 	if s.Media != (Media{}) && (m.Sequence < s.Media.Sequence || m.Sequence == s.Media.Sequence && at >= s.MediaAt) {
 		return
 	}
-	s.Media, s.MediaAt = m, at
+	s.Media, s.MediaAt, s.Numbered = m, at, false
 }
 
 // anchor returns the numbering with its age now.
@@ -37,7 +37,7 @@ func (n *Node) mediaChanged(e MediaChanged) {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "media changed"})
 		return
 	}
-	s.Media, s.MediaAt = e.Media, n.now-Instant(e.Media.Age)*Millisecond
+	s.Media, s.MediaAt, s.Numbered = e.Media, n.now-Instant(e.Media.Age)*Millisecond, true
 	n.changed()
 }
 

@@ -40,7 +40,11 @@ func (n *Node) publishWanted(e PublishWanted) {
 		n.supersedeAsked(s, e.Asked)
 		s.Granted = n.now
 		n.start(s, PublishedHere, "")
-		n.do(PublishAnswer{Token: e.Token, Verdict: Granted, Node: n.self, Epoch: s.Epoch})
+		answer := PublishAnswer{Token: e.Token, Verdict: Granted, Node: n.self, Epoch: s.Epoch}
+		if !s.Numbered {
+			answer.Media = s.anchor(n.now)
+		}
+		n.do(answer)
 		n.dirty = true
 	}
 }

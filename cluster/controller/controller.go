@@ -235,6 +235,10 @@ func (c *controller) do(ctx actor.Context, e control.Effect) {
 	case control.PublishAnswer:
 		wanted := c.wanted[e.Token]
 		delete(c.wanted, e.Token)
+		if m := e.Media; e.Verdict == control.Granted && c.cfg.Packs && m != (control.Media{}) {
+			least := func(later time.Duration) int64 { return m.After(control.Instant(later)) }
+			ctx.Send(c.cfg.Streams, stream.Succeed{Stream: wanted.stream, Least: least}) // before the publisher's media
+		}
 		if !wanted.reply.Give(e) && e.Verdict == control.Granted { // the publisher has given up
 			ctx.Send(ctx.Self(), control.PublishEnded{Stream: wanted.stream})
 		}
