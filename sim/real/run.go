@@ -32,6 +32,9 @@ type Options struct {
 // tail is how long a run goes on behind its last step.
 const tail = 3 * time.Second
 
+// settling is how long a group takes to begin besides the stale timeout.
+const settling = time.Second
+
 // A due function is one that the goroutine of the steps calls at an instant.
 type due struct {
 	at time.Time
@@ -167,6 +170,10 @@ func Run(ctx context.Context, s *sim.Scenario, o Options) (*Report, error) {
 	end := time.Now()
 	cancel()
 	r := &Report{Scenario: s.Name, Pause: pauses(), Viewers: g.viewerReports(end), End: g.since()}
+	r.Settled = g.offset() + settling
+	for _, p := range g.fileOf(g.nodes[0]).Peers {
+		r.Settled = max(r.Settled, g.offset()+settling+p.StaleTimeout)
+	}
 	real := g.truth(end)
 	g.end()
 	tell(fmt.Sprintf("%s: predicting", s.Name))
