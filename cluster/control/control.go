@@ -195,7 +195,7 @@ type Node struct {
 	dirty  bool    // something changed that decisions depend on
 	evalAt Instant // when a decision is due without a change
 
-	deaths bool // this step has found a peer dead
+	urgent bool // viewers wait for what this step starts: a peer is dead, or this node has just become warm
 	starts bool // this step has started a stream
 
 	waiting []PublishWanted // asked before the node was warm
@@ -230,7 +230,7 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 	now = max(now, n.now)
 	n.overslept(now)
 	n.now = now
-	n.deaths, n.starts = false, false
+	n.urgent, n.starts = false, false
 	n.handle(ev)
 	n.suspect()
 	n.expire()
@@ -239,7 +239,7 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 	if n.dirty || n.replan || n.listing || now >= n.evalAt {
 		n.evaluate()
 	}
-	if n.deaths && n.starts {
+	if n.urgent && n.starts {
 		n.announce()
 	}
 	n.inquire()
@@ -364,7 +364,7 @@ func (n *Node) warmUp() {
 		n.rebuild(true) // before the node is warm, so that what it has just learnt does not count as an edit
 	}
 	n.do(Note{Kind: NoteWarm, Age: n.now - n.warmFrom})
-	n.warm, n.dirty, n.peersDirty = true, true, true
+	n.warm, n.dirty, n.peersDirty, n.urgent = true, true, true, true
 	if !n.settled {
 		n.settled = true
 		n.reportUnknownPins()

@@ -240,7 +240,7 @@ func TestStreamGoesToAnotherNodeWhenItsSourceFailsAtTheOwner(t *testing.T) {
 		t.Fatalf("cam001 is captured by %s after its source failed at %s", got, owner)
 	}
 	tried := m.noted(NoteClaimed)
-	w.run(15 * Second)
+	w.run(10 * Second) // 19 s since the failure
 	if now := m.noted(NoteClaimed); now != tried {
 		t.Errorf("the home tried %d times to take cam001 back before return_holddown", now-tried)
 	}

@@ -384,7 +384,7 @@ func (n *Node) expire() {
 				n.do(Note{Kind: NoteAlive, Node: p.Name})
 			} else {
 				p.DeadInstance = p.Said.Instance
-				n.deaths = true
+				n.urgent = true
 				if p.Down {
 					n.do(Note{Kind: NoteDown, Node: p.Name, Age: n.now - p.BrokenAt})
 				} else {

@@ -203,7 +203,7 @@ func (n *Node) since(p *peer, age Instant) Testimony {
 }
 
 // announce tells the nodes that hear this one that they had better ask it at once. It is for what their viewers wait for, which is
-// rare: the streams of a dead node have come here. Each announcement costs two questions for each peer.
+// rare: the streams of a dead node have come here, or this node has just booted. Each announcement costs two questions for each peer.
 func (n *Node) announce() {
 	for _, l := range n.links {
 		if !l.Self && l.peer.Direct {

@@ -278,11 +278,12 @@ func TestDoubtedPeerIsAskedBeforeTheAnswer(t *testing.T) {
 	}{
 		{func(p *probe) { p.refuse("n2", ConnectionRefused) }, NothingSince},
 		{func(p *probe) { p.refuse("n2", Unreachable) }, AskingSince},
-		{func(p *probe) { p.say("n2", State{Seq: 2}) }, HeardSince},
+		{func(p *probe) { p.say("n2", State{Seq: 3}) }, HeardSince},
 		{func(*probe) {}, AskingSince},
 	} {
 		p := newProbe(t, []string{"n2", "n3"}, camNames...)
 		p.met(1)
+		p.met(2) // what has started is announced
 		p.pass(Second)
 		ask := func(age int64) Testimony {
 			p.step(StateAsked{From: "n3", Token: 1, Question: Question{Doubt: []Doubt{{"n2", age}}}})

@@ -204,7 +204,7 @@ type Question struct {
 	// Doubt names peers whose connections have broken and are refused. The answer says whether its node has heard them since.
 	Doubt []Doubt
 
-	// News says that the asker has taken over streams of a dead node, and is best asked at once.
+	// News says that the asker has started streams for which viewers wait, and is best asked at once.
 	News bool
 }
 

@@ -101,7 +101,7 @@ type Peer struct {
 	Hostname         string `json:"hostname"` // the entry in the file, or the announced name of a node that is not in it
 	Name             Maybe  `json:"name"`     // as it announces itself; null until it has been heard
 	Self             bool   `json:"self,omitempty"`
-	Status           string `json:"status"` // alive, starting, stale, draining, unauthorised, drifted, never seen
+	Status           string `json:"status"` // alive, starting, stale, down, draining, unauthorised, drifted, never seen
 	Since            int64  `json:"since"`  // for how many seconds the status has been so
 	APIURL           string `json:"api_url,omitempty"`
 	PublicPayloadURL string `json:"public_payload_url,omitempty"`

@@ -115,5 +115,5 @@ var peerFaults = []Mutant{
 	fault(Peer, "proxy-refuses", "what refuses in the name of a node counts as its machine",
 		"cluster/dialer/dialer.go", "Conn.Ends", `!c.straight.Load() && local == addrPort(c.RemoteAddr()) && remote == addrPort(c.LocalAddr())`, `!c.straight.Load()`),
 	fault(Peer, "take-over-not-announced", "nodes learn at their next poll who has the streams of a dead one",
-		"cluster/control/control.go", "Node.Step", `if n.deaths && n.starts {`, `if false {`),
+		"cluster/control/control.go", "Node.Step", `if n.urgent && n.starts {`, `if false {`),
 }
