@@ -114,6 +114,29 @@ func TestSilentInputIsDown(t *testing.T) {
 	})
 }
 
+func TestPausesBetweenMediaDoNotAddUpToSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		says, end := run(t, hub.New("a", hub.Config{}), 8*time.Second, func(ctx context.Context, w input.Writer) error {
+			w.SetTracks(tracks)
+			for n := range int64(60) {
+				if err := write(w, n*2*90000); err != nil {
+					return err
+				}
+				time.Sleep(2 * time.Second)
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		time.Sleep(time.Minute)
+		for len(says) > 0 {
+			if m, ok := (<-says).(input.Down); ok {
+				t.Errorf("an input with media every two seconds is down: %v", m.Err)
+			}
+		}
+		end()
+	})
+}
+
 func TestSoundWithoutPicturesIsSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		both := codecs.Tracks{tracks[0], {Codec: codecs.AAC, Config: []byte{0x11, 0x90}, SampleRate: 48000, Channels: 2}}

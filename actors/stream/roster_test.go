@@ -291,6 +291,51 @@ var rosterTests = []struct {
 		},
 	},
 	{
+		name: "failures count in a row", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "down 1", ""},
+			{2, "down 1", ""},
+			{3, "up 1", "running"},
+			{4, "down 1", ""},
+			{5, "down 1", ""},
+			{6, "down 1", "stop 1, failed"},
+		},
+	},
+	{
+		name: "failures of one capture do not count for the next", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "down 1", ""},
+			{2, "down 1", ""},
+			{3, "release", "stop 1, stopped"},
+			{4, "capture", "start 1, starting"},
+			{5, "down 1", ""},
+			{6, "down 1", ""},
+			{7, "down 1", "stop 1, failed"},
+		},
+	},
+	{
+		name: "a capture after a publisher has left is no publisher's: viewers are kept when it is released", inputs: 1,
+		steps: []step{
+			{0, "admitted", ""},
+			{1, "arrived", "running"},
+			{2, "left", "unpublished"},
+			{3, "capture", "start 1, starting"},
+			{4, "up 1", "running"},
+			{5, "release watched", "start 0"},
+		},
+	},
+	{
+		name: "a publisher who has sent nothing is dismissed with the capture beside it", inputs: 1,
+		steps: []step{
+			{0, "capture", "start 1, starting"},
+			{1, "up 1", "running"},
+			{2, "admitted", ""},
+			{3, "release", "stop 1, dismiss, stopped"},
+		},
+	},
+	{
 		name: "a release of what is not captured is answered", inputs: 1,
 		steps: []step{{0, "release", "stopped"}},
 	},
