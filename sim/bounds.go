@@ -11,38 +11,29 @@ type bounds struct {
 	s, f     time.Duration // stale_timeout and fetch_timeout, the longest
 	d        time.Duration // the longest delay of a message
 	up, down time.Duration // the longest start and stop of a source
-	hold     time.Duration // return_holddown, the longest
-	lag      time.Duration // by which a processor is late at most
 	differ   time.Duration // for which two nodes wait that disagree about the order (R8)
+	lag      time.Duration // by which a processor is late at most
 	ppm      int64         // by which a clock is wrong at most
-	nodes    int
-	k        int // polls that may be lost in a row
+	k        int           // polls that may be lost in a row
 }
 
 // bounds takes the quantities as they are now.
 func (c *checks) bounds() bounds {
 	w := c.w
-	b := bounds{up: w.captureUp.Max, down: w.down.Max, nodes: len(w.machines)}
+	b := bounds{d: w.base.delay.Max, up: w.captureUp.Max, down: w.down.Max}
 	for _, m := range w.machines {
 		b.s, b.f = max(b.s, m.read().stale), max(b.f, m.read().fetch)
-		b.hold = max(b.hold, m.file.ReturnHolddown)
 		b.ppm = max(b.ppm, m.clock.ppm, -m.clock.ppm)
 		b.lag = max(b.lag, m.lag)
+	}
+	for i := range w.links {
+		b.d = max(b.d, w.links[i].delay.Max)
 	}
 	if c.edits > 0 {
 		b.differ = b.s + b.f
 	}
-	b.d = w.base.delay.Max
-	for i := range w.links {
-		b.d = max(b.d, w.links[i].delay.Max)
-	}
 	for _, s := range w.streams {
-		for _, m := range w.machines {
-			if r, ok := s.slow[m.name]; ok {
-				b.up = max(b.up, r.Max)
-			}
-		}
-		if r, ok := s.slow[""]; ok {
+		for _, r := range s.slow {
 			b.up = max(b.up, r.Max)
 		}
 	}
@@ -63,37 +54,10 @@ func (b *bounds) rate(d time.Duration) time.Duration {
 	return d + d*time.Duration(2*b.ppm)/million + time.Duration(b2i(b.ppm > 0))
 }
 
-// b2 is the longest gap of a take-over; b4 the longest time with two owners; b5 the time in which so many streams are at home
-// after a return; b6 that in which a group starts, in which all nodes answer or some do not; b7 the longest that a stream
-// has no owner.
-func (b *bounds) b2() time.Duration {
-	return TakeOverBound(b.rate(b.s), b.d, b.up) + b.lag + 3*time.Millisecond
-}
-
 // TakeOverBound is bound B2 where clocks are true and no processor is late: the longest that nobody captures a stream whose
 // node has died, with a longest delay of the network and a start-up of its source.
 func TakeOverBound(stale, delay, startUp time.Duration) time.Duration {
 	return stale + 3*delay + startUp
-}
-
-func (b *bounds) b4() time.Duration {
-	return b.differ + b.poll() + 2*b.d + b.down + b.lag + time.Millisecond
-}
-
-func (b *bounds) b5(streams int) time.Duration {
-	rounds := time.Duration((streams + control.MaxReturning - 1) / control.MaxReturning)
-	return b.rate(max(b.s, longest(b.hold))) + b.poll() + 2*b.d + b.lag + rounds*(b.up+b.lag+time.Millisecond) + b.b4()
-}
-
-func (b *bounds) b6(all bool) time.Duration {
-	if all {
-		return b.f/2 + 6*b.d + b.up + b.lag + time.Duration(b.k)*b.f
-	}
-	return b.rate(b.s) + 2*b.d + b.up + b.lag
-}
-
-func (b *bounds) b7() time.Duration {
-	return b.rate(b.s) + b.s + time.Duration(b.nodes)*b.rate(b.s+2*b.f+startUp) + 6*b.d + b.up + b.lag
 }
 
 // agree is the time after which all nodes have heard of a change.

@@ -24,7 +24,7 @@ type checks struct {
 	roomSince []time.Duration     // since when it has room for another stream
 	wants     []map[uint64]string // the streams of publishers that wait for an answer, by token
 
-	stability
+	parts
 }
 
 func newChecks(w *world) *checks {
@@ -32,7 +32,7 @@ func newChecks(w *world) *checks {
 	c := &checks{
 		w: w, next: never, claims: make([][]claim, n), began: make([]time.Duration, n), edit: make([]time.Duration, n),
 		keyed: slices.Repeat([]time.Duration{-time.Hour}, n), roomSince: make([]time.Duration, n), wants: make([]map[uint64]string, n),
-		stability: stability{cold: true, settledAt: never, parts: slices.Repeat([]int{-1}, n)},
+		parts: parts{parts: slices.Repeat([]int{-1}, n)},
 	}
 	c.oracle = newOracle(w)
 	for i := range c.claims {
@@ -75,7 +75,7 @@ func (c *checks) replaced(m *machine) {
 // restarted is told that a control plane begins on a machine that has been running for a while.
 func (c *checks) restarted(m *machine) {
 	c.replaced(m)
-	c.disturbed(disturbOther, m)
+	c.disturbed(disturbOther)
 }
 
 // stepped checks what a control plane made of an event. Ex is the exchange of a [control.Fetched].
@@ -150,7 +150,9 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 		s := m.read().stale
 		if !m.trusts(q) && w.now-max(c.keyed[q.index], c.keyed[m.index]) > 3*s {
 			c.hold(oracle.I12, false, nil, []string{m.name, q.name}, "takes a node with another key for alive")
+			return
 		}
+		c.ok(oracle.I12)
 	case control.NoteStale:
 		if q := w.announcing(e.Node); q != nil && q != m {
 			c.believes(m, q, true)

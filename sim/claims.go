@@ -1,11 +1,9 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"weir/cluster/control"
-	"weir/cluster/place"
 	"weir/sim/oracle"
 )
 
@@ -63,7 +61,6 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 		if !some || !knows {
 			if q.runs() && c.connected(m, q) {
 				w.result.TakeOvers++
-				c.countFalseTakeOver()
 			}
 			continue
 		}
@@ -79,31 +76,7 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 	} else {
 		c.takenBack(m, s, x, local)
 	}
-	if e.Why != control.OnDemand { // which starts at any time, because a viewer asks
-		c.started(m, s, e)
-	}
 	c.capacity(m, s)
-}
-
-// started checks that a capture starts for a reason: something has happened to the group, and to this stream.
-func (c *checks) started(m *machine, s *streamTruth, e control.StartCapture) {
-	who := []string{m.name}
-	sourceFailed := c.w.now-c.w.lastSourceFault() < 2*time.Minute
-	switch c.period {
-	case undisturbed:
-		c.hold(oracle.I28, sourceFailed || c.byLoss(), s, who, "%s starts %s (%s) although nothing happened", m.name, s.name, e.Why)
-	case afterFailure:
-		if !c.uniform || sourceFailed {
-			return
-		}
-		had := slices.ContainsFunc(c.failed, func(q *machine) bool { return q != nil && s.last == q.name })
-		c.hold(oracle.I24, had, s, who, "%s starts %s, which no failed node had", m.name, s.name)
-	case afterReturn:
-		if !c.uniform || sourceFailed {
-			return
-		}
-		c.hold(oracle.I24, slices.Contains(c.returned, m), s, who, "%s starts %s, though another came back", m.name, s.name)
-	}
 }
 
 // takenBack checks the hold-down of a stream that m takes back.
@@ -163,46 +136,14 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	}
 	c.hold(oracle.I5, direct && running || asked, s, []string{m.name, q.name}, "yields to a claim that is not direct and running (direct %t, running %t)", direct, running)
 	if e.Why == control.Yielded {
-		c.yieldsInOrder(m, q, s)
-	}
-}
-
-// yieldsInOrder is I4: m yields a stream only to a node that comes before it.
-func (c *checks) yieldsInOrder(m, to *machine, s *streamTruth) {
-	x := m.viewOf(s)
-	if x == nil {
-		return
-	}
-	ok := place.Before(s.name, x.Pin, x.Home, to.announced, m.announced)
-	if !ok && (!c.uniform || c.edits > 0 || c.period == disrupted) { // they may have disagreed about pin or home
-		ok = place.Before(s.name, "", "", to.announced, m.announced)
-	}
-	c.hold(oracle.I4, ok, s, []string{m.name, to.name}, "%s yields %s to %s, which comes after it", m.name, s.name, to.name)
-}
-
-// isFirst says whether a capture is the first in the order of those that deliver in its part.
-func (c *checks) isFirst(f *feed) bool {
-	pin, home := "", ""
-	if c.homes != nil {
-		pin, home = c.pins[f.s.index], c.homes[f.s.index]
-	}
-	for g := range c.w.feeds(f.s) {
-		if g != f && c.connected(g.m, f.m) && g.delivers() && !place.Before(f.s.name, pin, home, f.m.announced, g.m.announced) {
-			return false
+		if x := m.viewOf(s); x != nil {
+			w.checks.oracle.Yielded(w.now, m.name, q.name, s.name, x.Pin, x.Home)
 		}
 	}
-	return true
 }
 
-// up is told that a capture delivers. If it is the first in the order, the others can know only now that they have to
-// yield.
+// up is told that a capture delivers.
 func (c *checks) up(f *feed) {
-	for i := range c.trouble {
-		if t := &c.trouble[i]; t.s == f.s && t.many && c.isFirst(f) {
-			t.from = c.w.now
-			c.schedule()
-		}
-	}
 	for g := range c.w.feeds(f.s) {
 		if g != f && g.state == control.Starting {
 			c.w.result.Sometimes["two claimants"]++
@@ -232,7 +173,10 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 			continue // q has no room, or m cannot know of it
 		}
 		if some, _ := c.fresh(m, q, local); some {
-			c.hold(oracle.I10, c.period == disrupted, s, []string{m.name, q.name},
+			if since := c.oracle.Surely(m.name, q.name); since == oracle.Never || c.w.now-since <= b.poll()+2*b.d+b.lag {
+				continue // m need not know yet that q lives
+			}
+			c.hold(oracle.I10, false, s, []string{m.name, q.name},
 				"%s starts its capture %d of %d although %s has room", m.name, n, limit, q.name)
 			return
 		}
@@ -297,11 +241,8 @@ func (c *checks) numbered(f *feed) {
 	if w.others(f) {
 		return // both run; the hand-over settles what their viewers see
 	}
-	if s.lastSegment < 0 || c.period == disrupted {
-		return // no node can have told the new owner of a numbering
-	}
-	if last := w.machine(s.lastOwner); last != nil && last != f.m && !(c.period == afterFailure || c.period == undisturbed || c.period == afterReturn) {
-		return
+	if boots, ok := s.told[f.m]; s.lastSegment < 0 || !ok || boots != f.boots {
+		return // nobody need have told the new owner of a numbering
 	}
 	c.hold(oracle.I15, f.first > s.lastSegment, s, []string{f.m.name}, "begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner)
 }

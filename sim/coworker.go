@@ -146,7 +146,7 @@ type (
 )
 
 var coworkerKinds = []*Kind{
-	kind(Kind{Subject: Sources, Word: "coworker-publish", Args: "STREAM at HOST", Help: "a publisher comes to an SRS server", still: true},
+	kind(Kind{Subject: Sources, Word: "coworker-publish", Args: "STREAM at HOST", Help: "a publisher comes to an SRS server"},
 		nil,
 		func(w *world, f *fault, a CoworkerPublish) {
 			if s := w.byName[a.Stream]; s != nil {
@@ -155,7 +155,7 @@ var coworkerKinds = []*Kind{
 				f.undo = func() { c.pubs[s]-- }
 			}
 		}),
-	kind(Kind{Subject: Sources, Word: "coworker-crash", Args: "HOST", Help: "an SRS server is down", still: true},
+	kind(Kind{Subject: Sources, Word: "coworker-crash", Args: "HOST", Help: "an SRS server is down"},
 		nil,
 		func(w *world, f *fault, a CoworkerCrash) {
 			c := w.coworker(a.Coworker)

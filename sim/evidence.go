@@ -198,7 +198,6 @@ func (c *checks) fetchFailed(m *machine, e control.FetchFailed) {
 	if q := c.w.byEntry(e.Peer); q != nil && q != m {
 		k := &m.known[q.index]
 		k.lost++
-		c.lossRun = max(c.lossRun, k.lost)
 	}
 }
 

@@ -81,13 +81,8 @@ func (c *checks) open() {
 			return
 		}
 	}
-	for _, t := range c.trouble {
-		if c.period != disrupted && !t.told {
-			b := c.bounds()
-			at, _ := c.limit(&t, &b)
-			r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, when %s has %s, which may last until %v", w.now, t.s.name, &t, at.Round(time.Millisecond))
-			return
-		}
+	if why := c.oracle.Open(); why != "" {
+		r.Unknown, r.Why = true, fmt.Sprintf("it ends at %v, when %s", w.now, why)
 	}
 }
 
@@ -126,14 +121,13 @@ func (c *checks) wrong(p *pendingExpectation) string {
 			return ""
 		})
 	case AtHome:
-		c.plan()
 		return c.eachStream(e.Streams, func(s *streamTruth) string {
-			if c.homes == nil || c.homes[s.index] == "" {
+			home := c.oracle.Home(s.name)
+			if home == "" {
 				return s.name + " has no home that all agree on"
 			}
-			h := w.announcing(c.homes[s.index])
-			if got := c.delivering(s); len(got) != 1 || h == nil || got[0] != h.name {
-				return fmt.Sprintf("%s is captured by %v, want %s", s.name, got, c.homes[s.index])
+			if got := c.delivering(s); len(got) != 1 || got[0] != home {
+				return fmt.Sprintf("%s is captured by %v, want %s", s.name, got, home)
 			}
 			return ""
 		})
@@ -145,8 +139,8 @@ func (c *checks) wrong(p *pendingExpectation) string {
 		}
 		return ""
 	case Liveness:
-		if len(c.trouble) > 0 {
-			return fmt.Sprintf("%s: %s", c.trouble[0].s.name, &c.trouble[0])
+		if why := c.oracle.Wrong(); why != "" {
+			return why
 		}
 		return c.disagreement()
 	}

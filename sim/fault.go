@@ -42,7 +42,7 @@ func (w *world) begin(st Step) {
 		w.alterLinks()
 	}
 	if !f.kind.client {
-		w.checks.disturbed(disturbFault, nil)
+		w.checks.disturbed(disturbFault)
 	}
 }
 
@@ -62,7 +62,7 @@ func (w *world) endFault(f *fault) {
 		w.alterLinks()
 	}
 	if !f.kind.client {
-		w.checks.disturbed(disturbFault, nil)
+		w.checks.disturbed(disturbFault)
 	}
 }
 

@@ -26,10 +26,6 @@ type Kind struct {
 
 	name string // in traces, and of the fault that is drawn; empty: the word without hyphens
 
-	// While a bounded fault is on, the bounds of the cluster rules hold: its effects are among the quantities of their
-	// formulas. One that is still moves no stream either, so that a settled group stays settled.
-	bounded, still bool
-
 	client bool // it concerns clients alone: it disturbs nobody else
 
 	drawn *drawn // how [Random] draws it; nil: it does not

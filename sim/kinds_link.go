@@ -137,10 +137,10 @@ func (b Breakage) String() string { return [...]string{"cut", "garbled", "huge"}
 func Breakages() []Breakage { return []Breakage{CutShort, Garbled, Huge} }
 
 var linkKinds = []*Kind{
-	kind(Kind{Subject: Topology, Word: "cut", Args: "LINK", Help: "nothing passes", bounded: true},
+	kind(Kind{Subject: Topology, Word: "cut", Args: "LINK", Help: "nothing passes"},
 		draws(ProfileNetwork, 3, 100*time.Millisecond, func(g *generator) Cut { return Cut{Links{g.one(), g.one(), g.flip()}} }),
 		func(_ *world, f *fault, a Cut) { f.alters(a.Links, func(l *link) { l.cut++ }) }),
-	kind(Kind{Subject: Topology, Word: "partition", Args: "NODES | NODES …", Help: "nothing passes between the groups", bounded: true},
+	kind(Kind{Subject: Topology, Word: "partition", Args: "NODES | NODES …", Help: "nothing passes between the groups"},
 		draws(ProfileNetwork, 3, 500*time.Millisecond, func(g *generator) Partition { return Partition{g.groups()} }),
 		func(w *world, f *fault, a Partition) {
 			f.alter = func(l *link) {
@@ -154,7 +154,7 @@ var linkKinds = []*Kind{
 	kind(Kind{Subject: Topology, Word: "ring", Args: "[NODES]", Help: "each reaches only its two neighbours"},
 		draws(ProfileNetwork, 1, time.Second, func(*generator) Ring { return Ring{} }),
 		(*world).ring),
-	kind(Kind{Subject: Topology, Word: "isolate", Args: "NODES [in] [out]", Help: "nothing reaches it, or leaves it, or both", bounded: true},
+	kind(Kind{Subject: Topology, Word: "isolate", Args: "NODES [in] [out]", Help: "nothing reaches it, or leaves it, or both"},
 		draws(ProfileNetwork, 2, 500*time.Millisecond, func(g *generator) Isolate {
 			return Isolate{Nodes: g.one(), In: g.flip(), Out: g.flip()}
 		}),
@@ -308,7 +308,7 @@ func (w *world) flap(f *fault, a FlapLink) {
 		}
 		down = !down
 		w.alterLinks()
-		w.checks.disturbed(disturbFlap, nil)
+		w.checks.disturbed(disturbFlap)
 		d := a.Up
 		if down {
 			d = a.Down

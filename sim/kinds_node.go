@@ -76,7 +76,7 @@ type (
 )
 
 var nodeKinds = []*Kind{
-	kind(Kind{Word: "crash", Args: "NODES", Help: "the process ends at once (kill -9)", bounded: true},
+	kind(Kind{Word: "crash", Args: "NODES", Help: "the process ends at once (kill -9)"},
 		draws(ProfileProcess, 4, 200*time.Millisecond, func(g *generator) Crash { return Crash{g.some()} }),
 		func(w *world, f *fault, a Crash) {
 			var boot func(m *machine)
@@ -88,7 +88,7 @@ var nodeKinds = []*Kind{
 				w.result.Sometimes["two nodes crash at once"]++
 			}
 		}),
-	kind(Kind{Word: "power-off", Args: "NODES", Help: "the machine ends at once, and is silent", bounded: true},
+	kind(Kind{Word: "power-off", Args: "NODES", Help: "the machine ends at once, and is silent"},
 		draws(ProfileProcess, 2, 200*time.Millisecond, func(g *generator) PowerOff { return PowerOff{g.one()} }).further(),
 		func(w *world, f *fault, a PowerOff) {
 			var boot func(m *machine)
@@ -112,10 +112,10 @@ var nodeKinds = []*Kind{
 		func(w *world, f *fault, a CrashLoop) {
 			w.each(f, a.Nodes, func(m *machine) { w.crashLoop(f, m, a) }, (*machine).bootAgain)
 		}),
-	kind(Kind{Word: "pause", Args: "NODES [TIME]", Help: "the process stands still (SIGSTOP)", bounded: true},
+	kind(Kind{Word: "pause", Args: "NODES [TIME]", Help: "the process stands still (SIGSTOP)"},
 		draws(ProfileProcess, 3, 50*time.Millisecond, func(g *generator) Pause { return Pause{g.one()} }),
 		func(w *world, f *fault, a Pause) { w.freeze(f, a.Nodes, false) }),
-	kind(Kind{Word: "suspend", Args: "NODES [TIME]", Help: "the machine stands still, its clock too", bounded: true},
+	kind(Kind{Word: "suspend", Args: "NODES [TIME]", Help: "the machine stands still, its clock too"},
 		draws(ProfileProcess, 1, 50*time.Millisecond, func(g *generator) Suspend { return Suspend{g.one()} }),
 		func(w *world, f *fault, a Suspend) { w.freeze(f, a.Nodes, true) }),
 	kind(Kind{Word: "resume", Args: "NODES", Help: "what was paused or suspended goes on", Instant: true},
@@ -147,12 +147,12 @@ var nodeKinds = []*Kind{
 			w.each(f, a.Nodes, func(m *machine) { m.wrongKey++; w.checks.keyChanged(m) },
 				func(m *machine) { m.wrongKey--; w.checks.keyChanged(m) })
 		}),
-	kind(Kind{Word: "foreign", Args: "NODES", Help: "it speaks a newer version of the protocol", bounded: true},
+	kind(Kind{Word: "foreign", Args: "NODES", Help: "it speaks a newer version of the protocol"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) NewerProtocol { return NewerProtocol{g.one()} }),
 		func(w *world, f *fault, a NewerProtocol) {
 			w.each(f, a.Nodes, func(m *machine) { m.newer++ }, func(m *machine) { m.newer-- })
 		}),
-	kind(Kind{Subject: Clocks, Word: "clock", Args: "NODES rate ±Nppm", Help: "its clock runs fast or slow", name: "clockrate", bounded: true},
+	kind(Kind{Subject: Clocks, Word: "clock", Args: "NODES rate ±Nppm", Help: "its clock runs fast or slow", name: "clockrate"},
 		draws(ProfileProcess, 1, 10*time.Second, func(g *generator) ClockRate { return ClockRate{g.one(), g.rng.IntN(1001) - 500} }),
 		func(w *world, f *fault, a ClockRate) {
 			speed := func(ppm int) func(m *machine) {
@@ -160,7 +160,7 @@ var nodeKinds = []*Kind{
 			}
 			w.each(f, a.Nodes, speed(a.PPM), speed(-a.PPM))
 		}),
-	kind(Kind{Subject: Clocks, Word: "clock", Args: "NODES jump ±TIME", Help: "its wall clock is set", name: "clockjump", bounded: true, still: true},
+	kind(Kind{Subject: Clocks, Word: "clock", Args: "NODES jump ±TIME", Help: "its wall clock is set", name: "clockjump"},
 		draws(ProfileProcess, 1, 0, func(g *generator) ClockJump {
 			return ClockJump{g.one(), time.Duration(g.rng.Int64N(int64(48*time.Hour))) - 24*time.Hour}
 		}),

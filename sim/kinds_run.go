@@ -28,7 +28,7 @@ type (
 )
 
 var runKinds = []*Kind{
-	kind(Kind{Word: "load", Args: "NODES N%", Help: "so much of its processor is in use", bounded: true, still: true},
+	kind(Kind{Word: "load", Args: "NODES N%", Help: "so much of its processor is in use"},
 		draws(ProfileProcess, 1, time.Second, func(g *generator) Load { return Load{g.one(), g.rng.IntN(1001)} }),
 		func(w *world, f *fault, a Load) {
 			w.each(f, a.Nodes, func(m *machine) { m.setLoad(a.CPU) }, func(m *machine) { m.setLoad(0) })

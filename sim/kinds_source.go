@@ -53,7 +53,7 @@ type (
 )
 
 var sourceKinds = []*Kind{
-	kind(Kind{Subject: Sources, Word: "source-down", Args: "STREAMS [on NODES]", Help: "the source cannot be reached from there", bounded: true},
+	kind(Kind{Subject: Sources, Word: "source-down", Args: "STREAMS [on NODES]", Help: "the source cannot be reached from there"},
 		draws(ProfileSource, 2, time.Second, func(g *generator) SourceDown { return SourceDown{g.streams(), g.maybeAll()} }),
 		func(w *world, f *fault, a SourceDown) {
 			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.unreachable[node] = true; w.cutOff(s) },
@@ -78,7 +78,7 @@ var sourceKinds = []*Kind{
 			w.sources(f, a.Streams, a.Nodes, func(s *streamTruth, node string) { s.silent[node] = true; w.silenceChanged(s) },
 				func(s *streamTruth, node string) { delete(s.silent, node); w.silenceChanged(s) })
 		}),
-	kind(Kind{Subject: Sources, Word: "slow-source", Args: "STREAMS [on NODES] by TIME..TIME", Help: "the source takes so long to begin", bounded: true},
+	kind(Kind{Subject: Sources, Word: "slow-source", Args: "STREAMS [on NODES] by TIME..TIME", Help: "the source takes so long to begin"},
 		draws(ProfileSource, 1, time.Second, func(g *generator) SlowSource {
 			return SlowSource{g.streams(), g.maybeAll(), Range{0, g.time(time.Millisecond, g.stale)}}
 		}),
@@ -91,10 +91,10 @@ var sourceKinds = []*Kind{
 		func(w *world, f *fault, a SingleLogin) {
 			w.sources(f, a.Streams, nil, func(s *streamTruth, _ string) { s.single = true }, func(s *streamTruth, _ string) { s.single = false })
 		}),
-	kind(Kind{Subject: Sources, Word: "demand", Args: "STREAMS at NODES", Help: "viewers ask each of these nodes for each stream", still: true},
+	kind(Kind{Subject: Sources, Word: "demand", Args: "STREAMS at NODES", Help: "viewers ask each of these nodes for each stream"},
 		draws(ProfileSource|ProfileCalm, 2, 0, func(g *generator) Demand { return Demand{Streams: g.streams()[:1], Nodes: g.one()} }),
 		(*world).demand),
-	kind(Kind{Subject: Sources, Word: "publish", Args: "STREAM at NODE", Help: "a publisher comes", bounded: true, still: true},
+	kind(Kind{Subject: Sources, Word: "publish", Args: "STREAM at NODE", Help: "a publisher comes"},
 		draws(ProfileSource, 1, time.Second, func(g *generator) Publish { return Publish{g.one()[0], g.published()} }).
 			unless(func(g *generator) bool { return len(g.pubs) == 0 }),
 		func(w *world, f *fault, a Publish) {
@@ -120,7 +120,7 @@ var sourceKinds = []*Kind{
 				}
 			}
 		}),
-	kind(Kind{Subject: Sources, Word: "unpublish", Args: "STREAM at NODE", Help: "it leaves", Instant: true, still: true},
+	kind(Kind{Subject: Sources, Word: "unpublish", Args: "STREAM at NODE", Help: "it leaves", Instant: true},
 		nil,
 		func(w *world, _ *fault, a Unpublish) {
 			if m, s := w.machine(a.Node), w.byName[a.Stream]; m != nil && s != nil {

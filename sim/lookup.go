@@ -55,21 +55,21 @@ func (c *checks) dueProbes() {
 // lookUp says whether the viewer has been answered, or has given up.
 func (c *checks) lookUp(p *probe, b *bounds) bool {
 	w := c.w
-	limit := b.b2() + b.poll() + 2*b.d + 2*(b.f/10)
-	if c.cold {
-		limit += b.b6(c.allRun())
-	}
+	settled := c.oracle.Settled(p.m.name)
+	limit, judged := c.oracle.Lookup(p.s.name, p.m.name)
+	limit += 2 * (b.f / 10)
+	judged = judged && settled != oracle.Never
+	waits := w.now - max(p.since, settled)
 	x := p.m.viewOf(p.s)
 	if x != nil && x.Owner != "" && x.OwnerState != control.ClaimFailed {
 		c.redirect(p, x, b)
-		if c.period == undisturbed || c.period == afterFailure {
-			c.measure(oracle.I22, limit, w.now-p.since)
+		if judged && waits >= 0 {
+			c.measure(oracle.I22, limit, waits)
 		}
 		return true
 	}
-	from := max(p.since, c.since)
-	if (c.period == afterFailure || c.period == undisturbed) && w.now-from > limit && c.groups(p.s) && w.now-w.lastSourceFault() > 3*time.Minute {
-		c.hold(oracle.I22, false, p.s, []string{p.m.name}, "a viewer waits for %v, want at most %v", w.now-from, limit)
+	if judged && waits > limit && c.groups(p.s) {
+		c.hold(oracle.I22, false, p.s, []string{p.m.name}, "a viewer waits for %v, want at most %v", waits, limit)
 		return true
 	}
 	return w.now-p.since > time.Minute
@@ -95,10 +95,12 @@ func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 		y := c.claims[to.index][p.s.index]
 		s := at.read().stale
 		held := y.state == control.Starting || y.state == control.Running || w.now-y.since <= b.rate(s)+2*b.d+s
-		if c.period == undisturbed || c.period == afterFailure {
+		settled := c.oracle.Settled(at.name)
+		quiet := settled != oracle.Never && w.now-settled > b.agree()
+		if quiet {
 			c.hold(oracle.I14, held, p.s, []string{at.name, to.name}, "%s leads to %s, which has not had %s for long", at.name, to.name, p.s.name)
 		}
-		if !to.runs() || c.period != undisturbed {
+		if !to.runs() || !quiet {
 			return
 		}
 		if hops == 2 {

@@ -112,7 +112,7 @@ func (m *machine) boot() {
 	w.checks.renamed = w.checks.renamed || m.announced != before
 	m.line("boot").num("n", int64(m.boots)).causes()
 	w.checks.booted(m)
-	w.checks.disturbed(disturbBoot, m)
+	w.checks.disturbed(disturbBoot)
 	cfg := *m.read().config
 	cfg.Self = m.announced
 	cfg.Instance, cfg.Inc = m.instance(), m.inc
@@ -149,7 +149,7 @@ func (m *machine) crash(why string) {
 	if !m.dark {
 		w.ended(m)
 	}
-	w.checks.disturbed(disturbCrash, m)
+	w.checks.disturbed(disturbCrash)
 }
 
 // freeze stops the process, which does not know of it, and its clock too if still is set.
@@ -163,7 +163,7 @@ func (m *machine) freeze(still bool) {
 	if m.frozen == 1 {
 		m.line("freeze").causes()
 		w.publishersFreeze(m)
-		w.checks.disturbed(disturbFreeze, m)
+		w.checks.disturbed(disturbFreeze)
 		for i := range m.captures {
 			if m.captures[i].feed != nil {
 				w.recount(w.streams[i], GapCrash)
@@ -189,7 +189,7 @@ func (m *machine) thaw() {
 		m.asleep += slept
 	}
 	m.line("thaw").causes()
-	w.checks.disturbed(disturbThaw, m)
+	w.checks.disturbed(disturbThaw)
 	for i := range m.captures {
 		if m.captures[i].feed != nil {
 			w.recount(w.streams[i], GapUnknown)

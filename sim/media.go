@@ -7,6 +7,7 @@ import (
 	"weir/actors/packager"
 	"weir/cluster/control"
 	"weir/cluster/owner"
+	"weir/sim/oracle"
 )
 
 // A streamTruth is what is true of a stream, whatever nodes believe: its source, and the machines that capture it.
@@ -28,6 +29,7 @@ type streamTruth struct {
 
 	lastSegment int64 // the largest number that an owner has begun, and that others can have heard of; -1: none
 	lastOwner   string
+	told        map[*machine]int // the machines that surely heard of that number, and which boot of them
 
 	published time.Duration // when a publisher's connection ended last
 }
@@ -238,7 +240,6 @@ func (w *world) recount(s *streamTruth, cause GapCause) {
 		s.from, s.cause = w.now, cause
 	case was == 0:
 		w.result.Gaps = append(w.result.Gaps, Gap{s.name, s.from, w.now, s.cause})
-		w.checks.gapCloses()
 		if owner != s.last && s.last != "" {
 			w.result.Moves++
 		}
@@ -249,7 +250,7 @@ func (w *world) recount(s *streamTruth, cause GapCause) {
 		}
 		s.last = owner
 	}
-	w.checks.counted(s, was)
+	w.checks.counted(s)
 	w.viewers.changed()
 }
 
@@ -297,6 +298,13 @@ func (w *world) segments(f *feed) {
 	}
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
+		f.s.told = map[*machine]int{f.m: f.boots}
+		b := w.checks.bounds()
+		for _, m := range w.machines {
+			if since := w.checks.oracle.Surely(m.name, f.m.name); m != f.m && since != oracle.Never && w.now-max(since, f.anchor) > 2*b.poll()+4*b.d+b.lag {
+				f.s.told[m] = m.boots
+			}
+		}
 	}
 }
 

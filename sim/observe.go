@@ -124,6 +124,7 @@ func (m *machine) fileFromOutside() *oracle.File {
 // takeTallies takes what the oracle judged into the result of the run.
 func (c *checks) takeTallies() {
 	r := c.w.result
+	c.oracle.Advance(c.w.now)
 	r.Tallies = c.oracle.Tallies()
 	for i := range r.Tallies {
 		t := &r.Tallies[i]
@@ -136,7 +137,14 @@ func (c *checks) takeTallies() {
 		if t.Violated > 0 {
 			v.Outcome = Violated
 		}
+		if name, formula := oracle.Invariant(i).Bound(); t.Measured > 0 {
+			r.Measures[name] = Measure{Name: name, Formula: formula, Bound: t.Bound, Worst: t.Got, Count: t.Measured}
+		}
 	}
+}
+
+// sumTallies takes what was judged elsewhere into the tallies.
+func (r *Result) sumTallies() {
 	for _, v := range r.Verdicts {
 		r.Tallies[v.Invariant].Judged = v.Checks
 	}

@@ -75,6 +75,7 @@ func Run(s *Scenario, o Options) *Result {
 	if r.Sometimes["wall clock jump"] > 0 {
 		w.compareWithoutJumps()
 	}
+	r.sumTallies()
 	return r
 }
 

@@ -36,6 +36,23 @@ func (r *returns) count(now Instant) int {
 	return len(*r)
 }
 
+// yieldAt is rule R7 for a peer that flaps: that is dead and alive again and again, as when the only link to it is bad. This node
+// has to capture its streams each time it is gone. If it let go each time the peer is back, they would start and stop with the
+// link. So from the second time on, this node keeps a stream that it had already when the peer came back, until the peer has stayed
+// for the hold-down. Both capture the stream meanwhile, as they would if the link had stayed broken. A source that allows one
+// connection is let go of at once.
+func (n *Node) yieldAt(s *stream, p *peer) Instant {
+	k := p.Flaps.count(n.now)
+	if k < 2 || s.single() {
+		return n.now
+	}
+	back := p.Flaps[k-1]
+	if s.Began > back {
+		return n.now
+	}
+	return back + damped(n.cfg.ReturnHolddown, k-2)
+}
+
 // holddown is how long after its boot this node takes nothing back. The node remembers no life before this one. Its peers
 // tell it how often they have seen it return, this time included.
 func (n *Node) holddown() Instant {

@@ -105,7 +105,8 @@ type peerState struct {
 
 	Generation   uint64
 	Returns      returns
-	DeadInstance string // the instance that was last taken for dead
+	DeadInstance string  // the instance that was last taken for dead
+	Flaps        returns // when it was alive again without a restart
 
 	// Names are the peer entries of its file. A peer is unaware of this node, since UnawareAt, when none of them leads here:
 	// it cannot see what this node claims.
@@ -378,6 +379,7 @@ func (n *Node) expire() {
 				}
 				if p.DeadInstance != "" && p.DeadInstance == p.Said.Instance && !p.restarted() { // otherwise it counts as a restart
 					p.Returns.add(n.now)
+					p.Flaps.add(n.now)
 				}
 				p.DeadInstance = ""
 				p.Lived = true

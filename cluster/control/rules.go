@@ -195,9 +195,14 @@ func (n *Node) yield(s *stream, why StopReason) {
 				continue
 			}
 		}
-		if n.above(s, c, !agree) && (to == "" || n.before(s, c.p.Name, to)) {
-			to = c.p.Name
+		if !n.above(s, c, !agree) || to != "" && !n.before(s, c.p.Name, to) {
+			continue
 		}
+		if at := n.yieldAt(s, c.p); why == Yielded && n.now < at {
+			n.due(at)
+			continue
+		}
+		to = c.p.Name
 	}
 	if !differ {
 		s.Differs = -1

@@ -55,6 +55,7 @@ type streamState struct {
 	// What this node does.
 	State     Activity
 	Since     Instant
+	Began     Instant // start of the capture
 	Why       Reason
 	Of        string
 	Detail    string  // the last failure
@@ -148,7 +149,7 @@ func (n *Node) sortStreams() {
 
 // start claims a stream. Published streams have their capture already: the publisher.
 func (n *Node) start(s *stream, why Reason, of string) {
-	s.State, s.Since, s.Why, s.Of, s.To, s.Unsure = Starting, n.now, why, of, "", false
+	s.State, s.Since, s.Began, s.Why, s.Of, s.To, s.Unsure = Starting, n.now, n.now, why, of, "", false
 	s.AskedOf, s.Released = "", false
 	s.Epoch++
 	s.Unserved, s.Differs = -1, -1

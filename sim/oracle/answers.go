@@ -32,6 +32,8 @@ func (o *Oracle) judgeAnswers(s *stream) {
 			s.due = min(s.due, at+1)
 		default:
 			c.agree.told = true
+			o.ok(I1)
+			o.judgeBalance(s, x)
 			switch said, ok := o.group.Owner(o.nodes[x].name, s.name); {
 			case !ok:
 			case said == o.nodes[owner].name:

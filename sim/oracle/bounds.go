@@ -8,6 +8,9 @@ import "time"
 const (
 	damping     = 10 * time.Minute
 	mostDamping = 3
+
+	// longDamping is damping by the slowest clock.
+	longDamping = damping + damping/1000
 )
 
 // sourceStart is what G allows a source for its start.
@@ -201,7 +204,7 @@ func (o *Oracle) holddown(node int) time.Duration {
 	x := &o.nodes[node]
 	returns := 0
 	for _, t := range x.returns {
-		if o.now-t < damping+damping/1000 {
+		if o.now-t < longDamping {
 			returns++
 		}
 	}
@@ -212,7 +215,7 @@ func (o *Oracle) holddown(node int) time.Duration {
 		}
 		n := 0
 		for _, t := range o.relation(k, node).stalled {
-			n += b2i(o.now-t < damping+damping/1000)
+			n += b2i(o.now-t < longDamping)
 		}
 		stalled = max(stalled, n)
 	}
@@ -220,7 +223,27 @@ func (o *Oracle) holddown(node int) time.Duration {
 }
 
 // flapHold is for how long one of two nodes keeps its streams, at most, because the other is gone and back again and again.
-func (o *Oracle) flapHold(a, b int) time.Duration { return 0 }
+//
+// R7: from the second time within ten minutes it is the hold-down, which doubles with each. Where evidence may have been missing
+// without a fault that begins and ends, as on a link that loses much, the longest hold-down counts.
+func (o *Oracle) flapHold(a, b int) time.Duration {
+	hold := max(o.nodes[a].file.Holddown, o.nodes[b].file.Holddown)
+	most := 0
+	for _, r := range []*relation{o.relation(a, b), o.relation(b, a)} {
+		if o.now-r.unsureUntil < longDamping {
+			return hold << mostDamping
+		}
+		n := 0
+		for _, t := range r.stalled {
+			n += b2i(o.now-t < longDamping)
+		}
+		most = max(most, n)
+	}
+	if most < 2 {
+		return 0
+	}
+	return hold << min(most-2, mostDamping)
+}
 
 // b6 is the longest time in which a group begins of which all nodes run.
 func (o *Oracle) b6() time.Duration {

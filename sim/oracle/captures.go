@@ -139,7 +139,7 @@ func (o *Oracle) Delivered(now time.Duration, node, stream string) {
 		return
 	}
 	c.up = now
-	s.started, o.capturing = true, true
+	s.started = true
 }
 
 // Ended tells that a capture is over: by the node, or because the source failed.
@@ -154,6 +154,7 @@ func (o *Oracle) Ended(now time.Duration, node, stream string, failed bool) {
 	c.on, c.retry = false, failed
 	if failed {
 		c.failed = now
+		o.happened(now)
 	}
 }
 
@@ -194,6 +195,7 @@ func (o *Oracle) judgeStreams() {
 		}
 		o.due = min(o.due, s.due)
 	}
+	o.settle()
 }
 
 // judgeAble keeps since when each node can capture a stream.
@@ -222,6 +224,9 @@ func (o *Oracle) keep(s *stream, b *obligation, rule Invariant, from, bound time
 	case b.told:
 	case o.now > at:
 		b.told = true
+		if rule == I18 {
+			o.violated(I1, s.name, nodes(), "two owners in one part of the group")
+		}
 		text := append(slices.Clone(args), o.now-b.from, b.bound)
 		o.violated(rule, s.name, nodes(), format+" for %v, want at most %v", text...)
 	default:

@@ -66,6 +66,7 @@ type relation struct {
 	run         float64
 	stalled     []time.Duration // when it may have begun to take the other for alive again, the last ones
 	changed     time.Duration   // when ask or hear changed last
+	unsureUntil time.Duration   // when hear was unsure last; Never: it is now
 }
 
 // faults are what is in force.
@@ -126,7 +127,7 @@ func newFaults(g Group) faults {
 		f.streamAt[name] = i
 	}
 	for i := range f.relations {
-		f.relations[i] = relation{askSince: Never, hearSince: Never, heardUntil: longAgo, changed: longAgo}
+		f.relations[i] = relation{askSince: Never, hearSince: Never, heardUntil: longAgo, changed: longAgo, unsureUntil: longAgo}
 	}
 	return f
 }
@@ -177,6 +178,11 @@ func (f *faults) judgeLinks(now time.Duration) {
 				r.heardUntil = Never
 			} else if r.heardUntil == Never {
 				r.heardUntil = now
+			}
+			if hear == unsure {
+				r.unsureUntil = Never
+			} else if r.unsureUntil == Never {
+				r.unsureUntil = now
 			}
 			if r.hear != hear {
 				r.hear, r.changed = hear, now
@@ -401,10 +407,12 @@ func (o *Oracle) Condition(now time.Duration, node string, c Condition) {
 		return
 	}
 	o.at(now)
+	o.endCalm()
 	x := &o.nodes[i]
 	was := x.Condition
 	x.Condition = c
 	x.altered, o.told = now, now
+	o.happened(now)
 	if c.Boots != was.Boots {
 		x.booted = now
 	}
@@ -426,6 +434,7 @@ func (o *Oracle) Link(now time.Duration, from, to string, l Link) {
 		return
 	}
 	o.at(now)
+	o.endCalm()
 	o.links[a*len(o.nodes)+b] = l
 	o.told = now
 	o.unjudged = true
@@ -439,8 +448,10 @@ func (o *Oracle) Source(now time.Duration, stream, node string, src Source) {
 		return
 	}
 	o.at(now)
+	o.endCalm()
 	o.sources[i*len(o.nodes)+k] = src
 	o.told = now
+	o.happened(now)
 	s := o.streams[i]
 	s.sourceChanged = now
 	s.unjudged, o.unjudgedStreams = true, true
@@ -453,7 +464,9 @@ func (o *Oracle) File(now time.Duration, node string, file *File) {
 		return
 	}
 	o.at(now)
+	o.endCalm()
 	x := &o.nodes[i]
+	o.happened(now)
 	if len(x.file.Peers) > 0 {
 		x.edited, x.altered = now, now
 		o.edits++

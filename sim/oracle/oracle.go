@@ -130,14 +130,15 @@ type Oracle struct {
 	report  func(Judgment)
 
 	faults
+	calm
 	streams         []*stream // by name
 	unjudgedStreams bool
 	due             time.Duration // when something is to be judged without an event
 	edits           int
 	limited         bool // a node may not take every stream
 	names           map[string]bool
-	homes, pins     []int // of each stream by the placement of rules; -1: none. Nil: the files differ
-	capturing       bool  // some stream has been captured
+	homes, pins     []int         // of each stream by the placement of rules; -1: none. Nil: the files differ
+	balanced        time.Duration // when the loads were judged last
 }
 
 // New makes the oracle of a run. Report is told each violation.
@@ -147,7 +148,7 @@ func New(g Group, report func(Judgment)) *Oracle {
 	for i, name := range g.Streams {
 		o.streams = append(o.streams, newStream(i, name, len(g.Nodes)))
 	}
-	o.due = Never
+	o.due, o.settled, o.last = Never, Never, longAgo
 	return o
 }
 
@@ -173,8 +174,11 @@ func (o *Oracle) Advance(now time.Duration) {
 	o.judge()
 }
 
-// Tallies says how often each invariant was judged. Its index is the number of the invariant.
-func (o *Oracle) Tallies() []Tally { return o.tallies }
+// Tallies says, once a run is over, how often each invariant was judged. Its index is the number of the invariant.
+func (o *Oracle) Tallies() []Tally {
+	o.endCalm()
+	return o.tallies
+}
 
 // ok counts a judgment that held.
 func (o *Oracle) ok(i Invariant) { o.tallies[i].Judged++ }
@@ -185,6 +189,9 @@ func (o *Oracle) violated(i Invariant, stream string, nodes []string, format str
 	o.tallies[i].Violated++
 	o.report(Judgment{i, o.now, stream, nodes, fmt.Sprintf(format, args...)})
 }
+
+// Measure counts a time that somebody else judged, and that kept within its bound.
+func (o *Oracle) Measure(i Invariant, got, bound time.Duration) { o.measured(i, got, bound) }
 
 // measured counts a time that kept within its bound.
 func (o *Oracle) measured(i Invariant, got, bound time.Duration) {

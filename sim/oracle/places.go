@@ -67,6 +67,8 @@ func (o *Oracle) starts(s *stream, x int) {
 		c.starts = c.starts[:15]
 	}
 	c.starts = append(c.starts, o.now)
+	o.startsInCalm(s, x)
+	o.startsSeldom(s, x)
 	if !o.clear {
 		return
 	}
@@ -131,6 +133,9 @@ func (o *Oracle) successor(s *stream, x int) int {
 			}
 		}
 	}
+	if slices.ContainsFunc(o.nodes[x].file.Streams, func(t Stream) bool { return t.OnDemand }) {
+		return -1 // those that nobody wants count nowhere
+	}
 	if slices.ContainsFunc(streams, func(i int) bool { return o.now-o.streams[i].sourceChanged < damping }) {
 		return -1
 	}
@@ -140,4 +145,55 @@ func (o *Oracle) successor(s *stream, x int) int {
 		}
 	}
 	return -1
+}
+
+// judgeBalance is I25: no node has more than its share, while nodes are lost and none comes back, or while all are at home. It looks
+// once a stream of a part has been quiet.
+func (o *Oracle) judgeBalance(s *stream, x int) {
+	if o.balanced == o.now {
+		return
+	}
+	o.balanced = o.now
+	lost := 0
+	for k := range o.nodes {
+		lost += b2i(o.parts[k] != o.parts[x] || o.nodes[k].Draining)
+	}
+	if o.homes == nil || o.edits > 0 || o.limited || s.captures[x].leftOut || lost > 1 || lost == 1 && !o.wasWhole {
+		return
+	}
+	load, pins, free := make([]int, len(o.nodes)), []int{}, 0
+	pinned := make([]int, len(o.nodes))
+	for i, t := range o.streams {
+		if o.homes[i] < 0 {
+			continue
+		}
+		owner, n := o.owner(t, x)
+		p := o.pins[i]
+		live := p >= 0 && o.parts[p] == o.parts[x]
+		switch {
+		case live:
+			pinned[p]++
+		default:
+			free++
+		}
+		if o.now-t.sourceChanged < damping || n > 1 || n == 1 && lost == 0 && owner != o.homes[i] {
+			return // a stream is not at its place yet, or was taken away by its source
+		}
+		if n == 1 {
+			load[owner]++
+		}
+	}
+	for k := range o.nodes {
+		if o.parts[k] == o.parts[x] {
+			pins = append(pins, pinned[k])
+		}
+	}
+	low, more := share(pins, free)
+	for k := range o.nodes {
+		if limit := max(low+min(more, 1), pinned[k]); load[k] > limit {
+			o.violated(I25, "", o.named(k)(), "%s captures %d streams, want at most %d", o.nodes[k].name, load[k], limit)
+			return
+		}
+	}
+	o.ok(I25)
 }
