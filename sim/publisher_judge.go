@@ -10,7 +10,6 @@ import (
 // publishing is what the oracle needs of a publisher beside what the publisher itself tells.
 type publishing struct {
 	*oracle.Publisher
-	since  time.Duration // when anything about another publisher of the stream changed last
 	rivals []rival
 	pairs  []pair // by machine
 }
