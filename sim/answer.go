@@ -18,7 +18,7 @@ const (
 
 // replyState sends an answer of m back: through bytes if it is broken, or says something new, and a sample of the others.
 func (w *world) replyState(m *machine, ex *exchange, st *control.State) {
-	w.checks.replies(m, ex.from, st)
+	w.checks.replies(m, ex, st)
 	if w.o.NoRelay {
 		st.Ages = nil
 	}

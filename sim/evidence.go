@@ -75,8 +75,13 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	old := k.met && !k.said.before(o)
 	ignored := false
 	for _, x := range out {
-		if n, ok := x.(control.Note); ok && (n.Kind == control.NoteLate || n.Kind == control.NoteOld || n.Kind == control.NoteRefused) {
-			ignored = true
+		if n, ok := x.(control.Note); ok {
+			switch n.Kind {
+			case control.NoteLate, control.NoteOld:
+				ignored = true
+			case control.NoteRefused: // of another entry if the answer has shown that its process has the name by right
+				ignored = ignored || n.Node == ex.entry
+			}
 		}
 	}
 	if local-ex.local == stale {
@@ -221,18 +226,24 @@ func (c *checks) staleTimeout(m, q *machine) time.Duration {
 	return s
 }
 
-// replies checks that an answer passes on nothing but what its node has heard itself.
-func (c *checks) replies(m, to *machine, st *control.State) {
+// replies checks that an answer passes on nothing but what its node has heard itself. It goes by instances: two processes may have one
+// name.
+func (c *checks) replies(m *machine, ex *exchange, st *control.State) {
 	local := m.clock.at(c.w.now)
 	for i := range st.Ages {
 		a := &st.Ages[i]
-		q := c.w.announcing(a.Node)
-		if q == nil || q == m || q == to { // to whom it tells of an instance before this one, too
-			continue
+		q := c.w.ofInstance(a.Instance)
+		if q == nil {
+			c.hold(oracle.I9, false, nil, []string{m.name}, "tells of an instance of %s that nobody has been", a.Node)
+			return
 		}
 		k := &m.known[q.index]
 		o := order{bootsOf(a.Instance), a.Inc, a.Seq}
-		if !k.met || k.said != o || time.Duration(a.Age)*time.Millisecond < local-k.direct {
+		heard := k.met && k.said == o && time.Duration(a.Age)*time.Millisecond >= local-k.direct
+		if a.Node == ex.name { // it may be of an instance that is over: a process that begins anew has to go above what others remember
+			heard = k.met && o.boots <= k.said.boots
+		}
+		if !heard {
 			c.hold(oracle.I9, false, nil, []string{m.name, q.name}, "passes on what it has not heard itself")
 			return
 		}

@@ -84,6 +84,7 @@ func TestFateOfAChunkIsThatOfItsLink(t *testing.T) {
 var impossible = map[string]bool{
 	"suspend": true, "throttle": true, "exhaust": true, "kill": true, "wrong-key": true, "foreign": true, "clock": true, "load": true,
 	"swizzle": true, "burst": true, "duplicate": true, "reorder": true, "broken-replies": true, "random": true, "crowd": true,
+	"coworker-publish": true, "coworker-crash": true,
 }
 
 func TestEveryKindOfActionIsDoneOrNamedImpossible(t *testing.T) {
