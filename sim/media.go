@@ -299,13 +299,23 @@ func (w *world) segments(f *feed) {
 	if n > f.s.lastSegment {
 		f.s.lastSegment, f.s.lastOwner = n, f.m.name
 		f.s.told = map[*machine]int{f.m: f.boots}
-		b := w.checks.bounds()
 		for _, m := range w.machines {
-			if since := w.checks.oracle.Surely(m.name, f.m.name); m != f.m && since != oracle.Never && w.now-max(since, f.anchor) > 2*b.poll()+4*b.d+b.lag {
+			if m != f.m && w.checks.heardNumbers(m, f) {
 				f.s.told[m] = m.boots
 			}
 		}
 	}
+}
+
+// heardNumbers says whether a machine has surely heard how another one numbers the segments of a capture. What m has heard before its
+// file was edited may be gone. A published stream without cluster_ingest is not judged between nodes: a node that has numbered it
+// before goes on with its own numbers when the publisher comes back.
+func (c *checks) heardNumbers(m *machine, f *feed) bool {
+	w, b := c.w, c.bounds()
+	since := c.oracle.Surely(m.name, f.m.name)
+	need := 2*b.poll() + 4*b.d + b.lag
+	return since != oracle.Never && w.now-max(since, f.anchor) > need && m.shares(f.s) && f.m.shares(f.s) &&
+		(c.edit[m.index] == 0 || m.clock.at(w.now)-c.edit[m.index] > need)
 }
 
 // keepNumbered tells the control plane how segments are numbered, now and, as a packager does, whenever what it was told

@@ -12,6 +12,9 @@ type publishing struct {
 	*oracle.Publisher
 	rivals []rival
 	pairs  []pair // by machine
+
+	delay   time.Duration // the longest of the network, of those that an answer on its way may still have
+	delayed time.Duration // when it was in force last
 }
 
 // A rival is the connection of another publisher of the stream, as far as it matters.
@@ -85,6 +88,7 @@ func (p *publisher) look() {
 	}
 	settled := p.lookAtRivals()
 	b := w.checks.bounds()
+	b.d = p.judged.longestDelay(w.now, &b)
 	bound := oracle.HeardBound(b.rate(b.s), b.poll(), b.d, b.lag, b.up, b.differ, lookEvery)
 	known := b.poll() + 4*b.d + 2*b.lag + lookEvery
 	for i, q := range w.machines {
@@ -109,6 +113,15 @@ func (p *publisher) look() {
 			w.checks.ok(oracle.I32)
 		}
 	}
+}
+
+// longestDelay is the longest delay of what is on its way: a message that was sent while a link was slow still arrives late once the
+// link is fast again.
+func (j *publishing) longestDelay(now time.Duration, b *bounds) time.Duration {
+	if b.d >= j.delay || now-j.delayed > b.poll()+4*j.delay {
+		j.delay, j.delayed = b.d, now
+	}
+	return j.delay
 }
 
 // lookAtRivals says whether the other publishers of the stream are what they were at the last look, and at nodes with which

@@ -42,9 +42,10 @@ func (c *checks) connected(a, b *machine) bool {
 // disturbed is told that something has happened to the group, or to one of its machines.
 func (c *checks) disturbed(kind disturbance) {
 	w := c.w
+	orphaned := c.oracle.Orphaned()
 	c.observe()
 	c.divide()
-	c.countCoincidences(kind)
+	c.countCoincidences(kind, orphaned)
 	c.countPolls()
 	c.since, c.polled = w.now, 0
 	c.schedule()
@@ -108,6 +109,11 @@ func (c *checks) edited(m *machine) {
 	c.edits++
 	c.roomSince[m.index] = c.w.now
 	c.edit[m.index] = m.clock.at(c.w.now)
+	for _, s := range c.w.streams {
+		if !m.shares(s) {
+			delete(s.told, m) // what a node knows of a stream goes with the stream
+		}
+	}
 	for _, q := range c.w.machines {
 		if q != m && !m.names(q) {
 			k := &m.known[q.index]
@@ -141,14 +147,15 @@ func (c *checks) crashing(m *machine) {
 	}
 }
 
-// countCoincidences counts the states that should occur sometimes, at a disturbance.
-func (c *checks) countCoincidences(kind disturbance) {
+// countCoincidences counts the states that should occur sometimes, at a disturbance. Orphaned says that a part of the group had no
+// owner of a stream until then: while the group is cut, another part may have one.
+func (c *checks) countCoincidences(kind disturbance, orphaned bool) {
 	w := c.w
 	gap := slices.ContainsFunc(w.streams, func(s *streamTruth) bool { return s.count == 0 && s.last != "" && c.groups(s) })
 	switch {
 	case kind == disturbBoot && gap:
 		w.result.Sometimes["return during take-over"]++
-	case kind == disturbFault && gap && !w.parted() && c.wasParted:
+	case kind == disturbFault && orphaned && !w.parted() && c.wasParted:
 		w.result.Sometimes["healing during take-over"]++
 	}
 	c.wasParted = w.parted()

@@ -10,6 +10,8 @@ type capture struct {
 	on      bool          // a connection is open, or being opened
 	up      time.Duration // its first access unit; Never: not yet
 	ended   time.Duration // when the last connection that counted as a claim ended
+	flows   bool          // media came through it when it was judged last
+	dry     time.Duration // when media stopped coming through it last, although the connection may have stayed
 	failed  time.Duration // when one failed last
 	retry   bool          // the last one failed, so that the present one is another try of the same
 	began   time.Duration
@@ -56,7 +58,7 @@ type overlap struct {
 func newStream(i int, name string, nodes int) *stream {
 	s := &stream{index: i, name: name, captures: make([]capture, nodes), due: Never, sourceChanged: longAgo}
 	for k := range s.captures {
-		s.captures[k] = capture{up: Never, ended: longAgo, failed: longAgo, began: longAgo, able: Never}
+		s.captures[k] = capture{up: Never, ended: longAgo, dry: longAgo, failed: longAgo, began: longAgo, able: Never}
 	}
 	return s
 }
@@ -202,6 +204,11 @@ func (o *Oracle) judgeStreams() {
 func (o *Oracle) judgeAble(s *stream) {
 	for k := range s.captures {
 		c, x, src := &s.captures[k], &o.nodes[k], &o.sources[s.index*len(o.nodes)+k]
+		flows := o.delivers(s, k)
+		if c.flows && !flows {
+			c.dry = o.now
+		}
+		c.flows = flows
 		able := x.runs() && !x.Draining && !x.NoFiles && !c.leftOut && !src.Unreachable && !src.Silent && !src.Single
 		if !able {
 			c.able = Never
@@ -334,9 +341,9 @@ func (o *Oracle) unserved(s *stream, x int) (from time.Duration, served bool) {
 			from = max(from, r.heardUntil)
 		}
 		if q == x {
-			from = max(from, c.ended)
+			from = max(from, c.ended, c.dry)
 		} else {
-			from = max(from, min(c.ended, r.heardUntil)) // which never comes while x may hear of q
+			from = max(from, min(max(c.ended, c.dry), r.heardUntil)) // which never comes while x may hear of q
 		}
 	}
 	return from, false

@@ -156,7 +156,7 @@ func (o *Oracle) judgeBalance(s *stream, x int) {
 	o.balanced = o.now
 	lost := 0
 	for k := range o.nodes {
-		lost += b2i(o.parts[k] != o.parts[x] || o.nodes[k].Draining)
+		lost += b2i(!o.takes(k, x))
 	}
 	if o.homes == nil || o.edits > 0 || o.limited || s.captures[x].leftOut || lost > 1 || lost == 1 && !o.wasWhole {
 		return
@@ -169,14 +169,14 @@ func (o *Oracle) judgeBalance(s *stream, x int) {
 		}
 		owner, n := o.owner(t, x)
 		p := o.pins[i]
-		live := p >= 0 && o.parts[p] == o.parts[x]
+		live := p >= 0 && o.takes(p, x)
 		switch {
 		case live:
 			pinned[p]++
 		default:
 			free++
 		}
-		if o.now-t.sourceChanged < damping || n > 1 || n == 1 && lost == 0 && owner != o.homes[i] {
+		if o.now-t.sourceChanged < damping || n > 1 || n == 1 && owner != o.homes[i] && o.takes(o.homes[i], x) {
 			return // a stream is not at its place yet, or was taken away by its source
 		}
 		if n == 1 {
@@ -184,7 +184,7 @@ func (o *Oracle) judgeBalance(s *stream, x int) {
 		}
 	}
 	for k := range o.nodes {
-		if o.parts[k] == o.parts[x] {
+		if o.takes(k, x) {
 			pins = append(pins, pinned[k])
 		}
 	}
@@ -196,4 +196,9 @@ func (o *Oracle) judgeBalance(s *stream, x int) {
 		}
 	}
 	o.ok(I25)
+}
+
+// takes says whether a node of x's part takes streams: one that drains has handed its own over.
+func (o *Oracle) takes(node, x int) bool {
+	return o.parts[node] == o.parts[x] && !o.nodes[node].Draining
 }

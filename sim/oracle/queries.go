@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -73,6 +74,14 @@ func (o *Oracle) Wrong() string {
 		}
 	}
 	return ""
+}
+
+// Orphaned says whether a stream that was captured once has no owner in a part of the group of which a node could capture it.
+func (o *Oracle) Orphaned() bool {
+	o.judge()
+	return slices.ContainsFunc(o.streams, func(s *stream) bool {
+		return s.started && slices.ContainsFunc(s.captures, func(c capture) bool { return c.orphan.on })
+	})
 }
 
 // Open says what may last longer than the run: a stream without an owner, or with several. It is empty if nothing does.
