@@ -82,3 +82,29 @@ func TestStreamWhoseSourceFailsAgainAndAgainIsHeldLonger(t *testing.T) {
 		t.Errorf("the home took its stream back after %v ns, want after R, 2R, 4R", took)
 	}
 }
+
+// A peer that falls silent is heard of through others a little longer than directly. Evidence from before its death that comes after it
+// corrects the death; it is no return.
+func TestLateEvidenceOfASilentPeerIsNoReturn(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, camNames...)
+	p.say("n2", State{Seq: 1})
+	p.say("n3", State{Seq: 1})
+	p.pass(p.n.stale - Second)
+	p.say("n3", State{Seq: 2})
+	p.pass(Second)
+	q := p.n.peer("n2")
+	if q.Alive {
+		t.Fatal("n2 is alive after the silence of stale_timeout")
+	}
+	p.say("n3", State{Seq: 3, Ages: []Age{{Node: "n2", Instance: "in2", Seq: 2, Age: int64((p.n.stale - 100*Millisecond) / Millisecond)}}})
+	if !q.Alive || len(q.Flaps) > 0 || len(q.Returns) > 0 {
+		t.Errorf("by evidence from before its death n2 is alive: %t, and came back %d times, %d without a restart; want true, 0 and 0", q.Alive,
+			len(q.Returns), len(q.Flaps))
+	}
+	p.pass(Second)
+	p.say("n2", State{Seq: 9})
+	if !q.Alive || len(q.Flaps) != 1 || len(q.Returns) != 1 {
+		t.Errorf("when it answers again n2 is alive: %t, and came back %d times, %d without a restart; want true, 1 and 1", q.Alive,
+			len(q.Returns), len(q.Flaps))
+	}
+}

@@ -106,6 +106,7 @@ type peerState struct {
 	Generation   uint64
 	Returns      returns
 	DeadInstance string  // the instance that was last taken for dead
+	DeadAt       Instant // when it was
 	Flaps        returns // when it was alive again without a restart
 
 	// Names are the peer entries of its file. A peer is unaware of this node, since UnawareAt, when none of them leads here:
@@ -377,7 +378,9 @@ func (n *Node) expire() {
 				if p.Lived {
 					p.Generation++
 				}
-				if p.DeadInstance != "" && p.DeadInstance == p.Said.Instance && !p.restarted() { // otherwise it counts as a restart
+				// A restart counts when the new instance is met. Relayed evidence from before the death shows that the peer was not
+				// gone yet: it has not come back.
+				if p.DeadInstance != "" && p.DeadInstance == p.Said.Instance && !p.restarted() && p.EvidenceAt > p.DeadAt {
 					p.Returns.add(n.now)
 					p.Flaps.add(n.now)
 				}
@@ -385,7 +388,7 @@ func (n *Node) expire() {
 				p.Lived = true
 				n.do(Note{Kind: NoteAlive, Node: p.Name})
 			} else {
-				p.DeadInstance = p.Said.Instance
+				p.DeadInstance, p.DeadAt = p.Said.Instance, n.now
 				n.urgent = true
 				if p.Down {
 					n.do(Note{Kind: NoteDown, Node: p.Name, Age: n.now - p.BrokenAt})
