@@ -53,7 +53,7 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 		{"nobody captures it", func(g *group, _ *viewer) { g.sources.holds[0].To = at(g, 20) }, []string{"I17", "I20"}},
 		{"two capture it", func(g *group, _ *viewer) {
 			g.sources.holds = append(g.sources.holds, &hold{Stream: "cam", Node: "n2", From: at(g, 20), Up: at(g, 20)})
-		}, []string{"I18", "I24", "I6"}},
+		}, []string{"I1", "I18", "I24", "I28", "I6"}},
 		{"the wrong one captures it", func(g *group, _ *viewer) {
 			g.sources.holds[0].Node = "n2"
 			for i := range g.answers {
