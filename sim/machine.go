@@ -380,8 +380,9 @@ func (w *world) pick(names []string) []*machine {
 // line begins a line of the trace about the machine.
 func (m *machine) line(what string) *tracer { return m.w.trace.line(m.w.now, m.name, what) }
 
-// shares says whether the file of a machine gives a stream to the group. A published stream without cluster_ingest is none of these,
-// although nodes tell each other of its publisher.
+// shares says whether a file gives a stream to the group, so that nodes tell each other of it.
 func (m *machine) shares(s *streamTruth) bool {
-	return slices.ContainsFunc(m.read().config.Streams, func(x control.Stream) bool { return x.Name == s.name && x.Clustered })
+	return slices.ContainsFunc(m.read().config.Streams, func(x control.Stream) bool {
+		return x.Name == s.name && (x.Clustered || x.Kind == control.Published)
+	})
 }

@@ -307,9 +307,8 @@ func (w *world) segments(f *feed) {
 	}
 }
 
-// heardNumbers says whether a machine has surely heard how another one numbers the segments of a capture. What m has heard before its
-// file was edited may be gone. A published stream without cluster_ingest is not judged between nodes: a node that has numbered it
-// before goes on with its own numbers when the publisher comes back.
+// heardNumbers says whether a machine has surely heard how another one numbers the segments of a capture. Both files have to give the
+// stream to the group; and what m has heard before its file was edited may be gone.
 func (c *checks) heardNumbers(m *machine, f *feed) bool {
 	w, b := c.w, c.bounds()
 	since := c.oracle.Surely(m.name, f.m.name)
