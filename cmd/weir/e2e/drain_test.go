@@ -144,7 +144,7 @@ func TestDrainOfAnOwnerLosesNoAccessUnit(t *testing.T) {
 	rest[0].signal(t, syscall.SIGTERM) // the second ends it at once
 	<-rest[0].done
 	eventually(t, 15*time.Second, "the other is taken for dead", func() error {
-		if n := len(last.log.find("peer stale", "", began)); n < 2 {
+		if n := len(last.log.find("peer down: its process has ended", "", began)); n < 2 {
 			return fmt.Errorf("%d peers are", n)
 		}
 		return nil
