@@ -48,7 +48,7 @@ func (n *Node) fence(e Suspended) {
 // they have seen.
 func (n *Node) doubt() {
 	for _, s := range n.streams {
-		if s.State == Running && s.movable() && !s.single() && !s.Unsure {
+		if s.State == Running && (s.movable() && !s.single() || s.Why == PublishedHere) && !s.Unsure {
 			s.Unsure = true
 			n.changed()
 		}
@@ -56,15 +56,20 @@ func (n *Node) doubt() {
 }
 
 // settle ends the doubt about a capture. If a peer has answered since this node slept that it runs the stream, this node lets go of
-// it at once, and takes it back as after a return. Once all have answered that they do not, the capture is this node's.
+// it at once, and takes it back as after a return. A publisher is sent away: the other node was granted the name since. Once all have
+// answered that they do not run it, the capture is this node's.
 func (n *Node) settle(s *stream) {
 	if !s.Unsure {
 		return
 	}
 	for _, c := range s.claimants {
 		if c.direct && c.p.DirectAt >= n.warmFrom && c.c.State == ClaimRunning && !c.c.Solo {
+			why := Fenced
+			if s.Why == PublishedHere {
+				why = Outranked // of the two publishers the other is the newer
+			}
 			s.HoldUntil = n.now + damped(n.cfg.ReturnHolddown, s.Returns.count(n.now))
-			n.stop(s, c.p.Name, Fenced)
+			n.stop(s, c.p.Name, why)
 			break
 		}
 	}

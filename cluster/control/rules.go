@@ -126,7 +126,7 @@ func (n *Node) decide(s *stream) {
 	case n.unwanted(s) && !n.draining:
 		n.stop(s, "", Unwanted)
 	case c.Kind == Published:
-		if s.active() {
+		if n.settle(s); s.active() {
 			n.yield(s, Outranked)
 		}
 	case !c.Clustered:

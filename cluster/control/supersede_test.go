@@ -289,3 +289,30 @@ func TestSupersededClaimsOutliveTheControlPlane(t *testing.T) {
 		t.Errorf("the publisher is %v, want running", c.state)
 	}
 }
+
+// The first node of the order hangs with its publisher, who goes to another node. When the first node goes on it still has a publisher
+// whose connection brings what was sent before, and lets go of it.
+func TestPublisherOfANodeThatHungGivesWayToTheNewerOne(t *testing.T) {
+	for seed := range uint64(20) {
+		w, live := stage(t, seed, 3, "n3", "n1")
+		first, second := w.machine("n3"), w.machine("n1")
+		first.claim(live)
+		w.run(5 * Second)
+		first.pause(17 * Second)
+		w.run(700 * Millisecond)
+		if v := second.claim(live); v.Verdict != Granted {
+			t.Fatalf("seed %d: the publisher that comes back: %v, want granted", seed, v)
+		}
+		w.run(30 * Second)
+		if c := second.captures[live]; c.state != Running {
+			t.Errorf("seed %d: the newer publisher is %v, want running", seed, c.state)
+		}
+		if c := first.captures[live]; c.state != Idle {
+			t.Errorf("seed %d: the publisher of the node that hung is %v, want idle", seed, c.state)
+		}
+		w.wantOwner(live, "n1")
+		if t.Failed() {
+			return
+		}
+	}
+}

@@ -32,11 +32,11 @@ type fake struct {
 	dir   *directory.Directory
 	claim error         // what the control plane says to publishers
 	pub   error         // what the stream says to them
-	live  *stream.Live  // what the supervisor of streams gives; nil: nothing
-	after time.Duration // when it does
+	after time.Duration // when the supervisor of streams answers
 
 	mu    sync.Mutex
-	told  []string // messages, in order
+	live  *stream.Live // what the supervisor of streams gives; nil: nothing
+	told  []string     // messages, in order
 	hooks fakeHooks
 }
 
@@ -83,8 +83,11 @@ func (f *fake) streams(msg any) {
 	switch m := msg.(type) {
 	case stream.Want:
 		f.tell(fmt.Sprintf("want %s %t", m.Stream, m.Pack))
-		if f.live != nil {
-			time.AfterFunc(f.after, func() { m.Reply <- f.live })
+		f.mu.Lock()
+		live := f.live
+		f.mu.Unlock()
+		if live != nil {
+			time.AfterFunc(f.after, func() { m.Reply <- live })
 		}
 	case stream.Publish:
 		f.tell("publish " + m.Stream)
@@ -254,7 +257,9 @@ func TestViewerOfAStreamThatEndsBeforeItsMediaGetsTheNextOne(t *testing.T) {
 			ended.Hub.Close()
 			live, media := running()
 			media()
+			f.mu.Lock()
 			f.live = live
+			f.mu.Unlock()
 			f.know(here)
 		}()
 		began := time.Now()
