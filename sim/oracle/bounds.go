@@ -35,23 +35,22 @@ func (o *Oracle) longest(of func(r *relation) time.Duration) (d time.Duration) {
 }
 
 // stale is the longest stale_timeout, by the slowest clock.
-func (o *Oracle) stale() (d time.Duration) {
-	for a := range o.nodes {
-		for _, p := range o.nodes[a].file.Peers {
-			if p.Node != o.nodes[a].name {
-				d = max(d, slower(p.Stale, o.nodes[a].Rate))
-			}
-		}
-	}
-	return d
+func (o *Oracle) stale() time.Duration {
+	return o.timeout(func(p *Peer) time.Duration { return p.Stale })
 }
 
-// fetch is the longest fetch_timeout.
-func (o *Oracle) fetch() (d time.Duration) {
+// fetch is the longest fetch_timeout, by the slowest clock.
+func (o *Oracle) fetch() time.Duration {
+	return o.timeout(func(p *Peer) time.Duration { return p.Fetch })
+}
+
+// timeout is the longest timeout of an entry for another node, each by the clock of the node whose file has it.
+func (o *Oracle) timeout(of func(p *Peer) time.Duration) (d time.Duration) {
 	for a := range o.nodes {
-		for _, p := range o.nodes[a].file.Peers {
-			if p.Node != o.nodes[a].name {
-				d = max(d, slower(p.Fetch, o.nodes[a].Rate))
+		peers := o.nodes[a].file.Peers
+		for i := range peers {
+			if peers[i].Node != o.nodes[a].name {
+				d = max(d, slower(of(&peers[i]), o.nodes[a].Rate))
 			}
 		}
 	}

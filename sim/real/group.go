@@ -375,12 +375,18 @@ func (g *group) ended(n *node, p *process) {
 	}
 }
 
-// crash ends the process of a node at once.
-func (g *group) crash(n *node) {
+// release returns the process of a node, which the node then no longer has; nil if it has none.
+func (n *node) release() *process {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	p := n.process
 	n.process = nil
-	n.mu.Unlock()
+	return p
+}
+
+// crash ends the process of a node at once.
+func (g *group) crash(n *node) {
+	p := n.release()
 	if p == nil {
 		return
 	}
@@ -392,10 +398,7 @@ func (g *group) crash(n *node) {
 
 // powerOff ends the process of a node, and nothing tells the others.
 func (g *group) powerOff(n *node) {
-	n.mu.Lock()
-	p := n.process
-	n.process = nil
-	n.mu.Unlock()
+	p := n.release()
 	if p == nil {
 		return
 	}
