@@ -59,7 +59,7 @@ type demo struct {
 
 	streams  []demoStream
 	nodes    []demoNode
-	children []*child // in the order of nodes
+	children []*demoProcess // in the order of nodes
 }
 
 // errFailedEarly says that a node failed before the cluster was complete. Its configuration was understood, so most
@@ -150,7 +150,7 @@ func (d *demo) start(free func(int) bool) error {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	for _, n := range d.nodes {
-		c, err := startChild(d.program, d.config, d.level, n)
+		c, err := startDemoProcess(d.program, d.config, d.level, n)
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (d *demo) settle(ctx context.Context) (sight, error) {
 	)
 	err := poll(limited, startInterval, func() bool {
 		for _, c := range d.children {
-			if !c.alive() {
+			if !c.Alive() {
 				failed = d.diedEarly(c)
 				return true
 			}
@@ -201,15 +201,15 @@ func (d *demo) settle(ctx context.Context) (sight, error) {
 }
 
 // diedEarly says why a node has ended before the cluster was complete.
-func (d *demo) diedEarly(c *child) error {
-	if c.cmd.ProcessState.ExitCode() == exitFailure {
-		return fmt.Errorf("%s %w: %s\n%s", c.node.name, errFailedEarly, c.how(), d.logs([]*child{c}))
+func (d *demo) diedEarly(c *demoProcess) error {
+	if c.ExitCode() == exitFailure {
+		return fmt.Errorf("%s %w: %s\n%s", c.node.name, errFailedEarly, c.How(), d.logs([]*demoProcess{c}))
 	}
-	return fmt.Errorf("%s has ended: %s\n%s", c.node.name, c.how(), d.logs([]*child{c}))
+	return fmt.Errorf("%s has ended: %s\n%s", c.node.name, c.How(), d.logs([]*demoProcess{c}))
 }
 
 // logs gives the ends of the nodes' logs, which are gone with the directory.
-func (d *demo) logs(children []*child) string {
+func (d *demo) logs(children []*demoProcess) string {
 	const most = 5 // lines of each
 	var b strings.Builder
 	for _, c := range children {
@@ -233,7 +233,7 @@ func (d *demo) follow(ctx context.Context, s sight) error {
 	var failed error
 	_ = poll(ctx, watchInterval, func() bool {
 		for i, c := range d.children {
-			if !told[i] && !c.alive() {
+			if !told[i] && !c.Alive() {
 				told[i] = true
 				failed = errors.Join(failed, d.tellEnd(c))
 			}
@@ -255,12 +255,12 @@ func (d *demo) follow(ctx context.Context, s sight) error {
 }
 
 // tellEnd tells that a node has ended, and how to bring it back.
-func (d *demo) tellEnd(c *child) error {
+func (d *demo) tellEnd(c *demoProcess) error {
 	if d.json {
-		d.log.Warn("node ended", slog.String("node", c.node.name), slog.String("err", c.how()))
+		d.log.Warn("node ended", slog.String("node", c.node.name), slog.String("err", c.How()))
 		return nil
 	}
-	what := fmt.Sprintf("%s ended (pid %d, %s); in another terminal, this brings it back:", d.screen.node(c.node.name), c.pid(), c.how())
+	what := fmt.Sprintf("%s ended (pid %d, %s); in another terminal, this brings it back:", d.screen.node(c.node.name), c.PID(), c.How())
 	return errors.Join(d.screen.lines(time.Now(), []string{what}), d.screen.say(d.command(c.node)))
 }
 
@@ -277,7 +277,7 @@ func (d *demo) command(n demoNode) string {
 func (d *demo) stop() {
 	var wg sync.WaitGroup
 	for _, c := range d.children {
-		wg.Go(c.stop)
+		wg.Go(c.Stop)
 	}
 	wg.Wait()
 	d.children = nil
@@ -296,7 +296,7 @@ func (d *demo) tellSurvivors() {
 func (d *demo) names() []string {
 	var names []string
 	for _, c := range d.children {
-		if c.alive() {
+		if c.Alive() {
 			names = append(names, c.node.name)
 		}
 	}
@@ -311,7 +311,7 @@ func (d *demo) printJSON() error {
 		Streams []string         `json:"streams"`
 	}
 	for _, c := range d.children {
-		node := map[string]any{"name": c.node.name, "pid": c.pid()}
+		node := map[string]any{"name": c.node.name, "pid": c.PID()}
 		for _, l := range demoListeners() {
 			node[string(l.Protocol)] = c.node.addr(l.Protocol)
 		}

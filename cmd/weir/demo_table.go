@@ -135,7 +135,7 @@ func (d *demo) nodeTable() string {
 	}
 	rows := [][]string{head}
 	for _, c := range d.children {
-		row := []string{d.screen.node(c.node.name), strconv.Itoa(c.pid())}
+		row := []string{d.screen.node(c.node.name), strconv.Itoa(c.PID())}
 		for _, l := range demoListeners() {
 			row = append(row, l.Scheme()+"://"+c.node.addr(l.Protocol))
 		}
@@ -212,7 +212,7 @@ func (d *demo) breakTable() string {
 	}
 	rows := [][]string{head}
 	for _, c := range d.children {
-		rows = append(rows, append([]string{d.screen.node(c.node.name)}, breakers(c.pid())...))
+		rows = append(rows, append([]string{d.screen.node(c.node.name)}, breakers(c.PID())...))
 	}
 	return table(rows)
 }

@@ -344,13 +344,6 @@ func TestColumnsLineUpWhateverTheirColours(t *testing.T) {
 	}
 }
 
-func TestNodesGetNoSettingsFromTheEnvironment(t *testing.T) {
-	got := withoutSettings([]string{"PATH=/bin", "WEIR_NAME=other", "WEIR_STREAM=a=fake://a", "NOT_WEIR_X=1"})
-	if want := []string{"PATH=/bin", "NOT_WEIR_X=1"}; !slices.Equal(got, want) {
-		t.Errorf("withoutSettings = %q, want %q", got, want)
-	}
-}
-
 func TestContextEndsWithStandardInput(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

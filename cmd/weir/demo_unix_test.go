@@ -334,12 +334,12 @@ func startOne(t *testing.T, config string, http int) error {
 		t.Fatal(err)
 	}
 	n := demoNode{name: "n1", ports: protocols.Ports{HTTP: http}, log: filepath.Join(dir, "n1.log")}
-	c, err := startChild(d.program, d.config, d.level, n)
+	c, err := startDemoProcess(d.program, d.config, d.level, n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.stop()
-	d.nodes, d.children = []demoNode{n}, []*child{c}
+	defer c.Stop()
+	d.nodes, d.children = []demoNode{n}, []*demoProcess{c}
 	_, err = d.settle(t.Context())
 	if err == nil {
 		t.Fatal("the node runs, want it to fail")

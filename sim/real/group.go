@@ -16,6 +16,7 @@ import (
 	"weir/cluster/conf"
 	"weir/protocols"
 	"weir/sim"
+	"weir/sim/child"
 )
 
 // bootLimit is how long a process may take until it listens.
@@ -30,8 +31,8 @@ type node struct {
 	journal string
 	log     string
 
-	mu      sync.Mutex // held while its process starts or ends
-	process *process   // nil while none runs
+	mu      sync.Mutex     // held while its process starts or ends
+	process *child.Process // nil while none runs
 	frozen  bool
 	pubs    []*publisher
 }
@@ -289,9 +290,9 @@ func (g *group) who(from, to net.Addr) string {
 	names := map[int]string{}
 	for _, n := range g.nodes {
 		n.mu.Lock()
-		if n.process != nil && !n.process.over() {
-			pids = append(pids, n.process.pid())
-			names[n.process.pid()] = n.name
+		if n.process != nil && n.process.Alive() {
+			pids = append(pids, n.process.PID())
+			names[n.process.PID()] = n.name
 		}
 		n.mu.Unlock()
 	}
@@ -330,7 +331,7 @@ func (g *group) boot(ctx context.Context, n *node) {
 		return
 	}
 	began := time.Now()
-	p, err := start(g.program, []string{"node", "--config", n.file, "--log", "debug"}, n.log)
+	p, err := child.Start(g.program, []string{"node", "--config", n.file, "--log", "debug"}, n.log)
 	if err != nil {
 		n.mu.Unlock()
 		g.failed(err)
@@ -339,10 +340,10 @@ func (g *group) boot(ctx context.Context, n *node) {
 	n.process, n.frozen = p, false
 	n.mu.Unlock()
 	g.running.Go(func() {
-		<-p.ended
+		<-p.Ended()
 		g.ended(n, p)
 	})
-	for !p.over() && ctx.Err() == nil {
+	for p.Alive() && ctx.Err() == nil {
 		if c, err := net.DialTimeout("tcp", address(n.host, g.ports.http), time.Second); err == nil {
 			_ = c.Close()
 			g.power(n, true)
@@ -362,7 +363,7 @@ func (g *group) boot(ctx context.Context, n *node) {
 }
 
 // ended is told that a process has ended, whoever ended it.
-func (g *group) ended(n *node, p *process) {
+func (g *group) ended(n *node, p *child.Process) {
 	n.mu.Lock()
 	mine := n.process == p
 	if mine {
@@ -376,7 +377,7 @@ func (g *group) ended(n *node, p *process) {
 }
 
 // release returns the process of a node, which the node then no longer has; nil if it has none.
-func (n *node) release() *process {
+func (n *node) release() *child.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.process
@@ -393,7 +394,7 @@ func (g *group) crash(n *node) {
 	g.did(sim.Crash{Nodes: []string{n.name}})
 	g.thawed(n)
 	g.reachable(n, false) // before its connections break: its kernel refuses others at once then
-	p.kill()
+	p.Kill()
 }
 
 // powerOff ends the process of a node, and nothing tells the others.
@@ -405,7 +406,7 @@ func (g *group) powerOff(n *node) {
 	g.did(sim.PowerOff{Nodes: []string{n.name}})
 	g.thawed(n)
 	g.power(n, false)
-	p.kill()
+	p.Kill()
 }
 
 // power switches the machine of a node on or off.
@@ -442,10 +443,10 @@ func (g *group) freeze(n *node, still bool) {
 		g.mu.Lock()
 		g.frozen = append(g.frozen, frozen{node: n.name, from: time.Now()})
 		g.mu.Unlock()
-		_ = pause(n.process.cmd.Process) // an error means that it is gone
+		_ = n.process.Pause() // an error means that it is gone
 		return
 	}
-	_ = resume(n.process.cmd.Process)
+	_ = n.process.Resume()
 	g.did(sim.Resume{Nodes: []string{n.name}})
 	g.thawed(n)
 }
@@ -467,7 +468,7 @@ func (g *group) drain(n *node) {
 	defer n.mu.Unlock()
 	if n.process != nil && !n.frozen {
 		g.did(sim.Drain{Nodes: []string{n.name}})
-		_ = drain(n.process.cmd.Process) // an error means that it is gone
+		_ = n.process.Drain() // an error means that it is gone
 	}
 }
 
@@ -487,7 +488,7 @@ func (g *group) end() {
 		n.process = nil
 		n.mu.Unlock()
 		if p != nil {
-			all.Go(p.stop)
+			all.Go(p.Stop)
 		}
 	}
 	all.Wait()

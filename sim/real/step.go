@@ -88,7 +88,7 @@ func (g *group) begin(ctx context.Context, st sim.Step) (*fault, error) {
 			g.did(sim.Edit{Nodes: []string{n.name}, File: a.File})
 			n.mu.Lock()
 			if n.process != nil {
-				_ = reload(n.process.cmd.Process) // an error means that it is gone
+				_ = n.process.Reload() // an error means that it is gone
 			}
 			n.mu.Unlock()
 		}
