@@ -33,7 +33,7 @@ It runs a scenario with real processes of this program on loopback: a proxy on e
 to links, signals do what happens to processes, and the cameras are servers that count who captures. Viewers of all
 protocols watch. Then it runs the simulator with what was done at the instants at which it was done, with many seeds, and
 compares: each stream must have had the owners that some run of the simulator gave it, each time without media must be as
-long as the runs say, give or take 150 ms below and 250 ms above and the pauses of the machine that were measured, and the
+long as the runs say, give or take 150 ms below and 250 ms above and by how much the machine was late, which is measured, and the
 journal of each node must replay with the same effects. It needs Linux.
 
 Exit codes: 0 everything was as predicted; 1 something was not; 2 the scenario cannot be read, or not be run.`
@@ -192,8 +192,8 @@ func realText(r *real.Report) string {
 		})
 	}
 	b.WriteString("\n" + table(rows))
-	fmt.Fprintf(&b, "\n%s: %v; %d events of journals replayed; the machine's longest pause was %v\n", r.Scenario, r.End.Round(time.Millisecond),
-		r.Journals, r.Pause.Round(time.Millisecond))
+	fmt.Fprintf(&b, "\n%s: %v; %d events of journals replayed; the machine was up to %v late\n", r.Scenario, r.End.Round(time.Millisecond),
+		r.Journals, r.Late.Round(time.Millisecond))
 	for _, w := range r.Wrong {
 		b.WriteString("not as predicted: " + w + "\n")
 	}

@@ -37,8 +37,9 @@ type ChaosReport struct {
 	Pictures                int
 	Publishers, Refused     int             // that were let in, and that were not
 	CaptureGaps, ViewerGaps []time.Duration // sorted
+	Heard                   []time.Duration // until each viewer that does not reload playlists got a publisher's media, sorted
 	Journals                int
-	Pause                   time.Duration // the longest delay of the machine's scheduler
+	Late                    map[string]time.Duration // the longest by which the machine let each node act too late
 	Judged                  map[string]int
 	Violations              []string
 }
@@ -118,7 +119,7 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer g.end()
 	defer cancel()
-	pauses := measurePauses(ctx)
+	late := g.measureLate(ctx)
 	err = g.run(ctx, s.Steps, s.Until, func() {
 		g.crowd(ctx, o.Viewers)
 		g.encoders(ctx)
@@ -132,16 +133,19 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 	h := g.history(end)
 	r := &ChaosReport{
 		Seed: o.Seed, Nodes: len(g.nodes), Streams: chaosCameras + chaosPublished, Fetch: p.FetchTimeout, Stale: p.StaleTimeout, Length: h.end,
-		Faults: map[string]int{}, Viewers: o.Viewers, Pause: pauses(), Judged: map[string]int{},
+		Faults: map[string]int{}, Viewers: o.Viewers, Late: map[string]time.Duration{}, Judged: map[string]int{},
 	}
 	for _, st := range s.Steps {
 		if _, quiet := st.Action.(sim.Quiet); !quiet {
 			r.Faults[sim.KindOf(st.Action).Word]++
 		}
 	}
+	for _, n := range g.nodes {
+		r.Late[n.name] = late.of(n.name)
+	}
 	g.end()
 	r.Boots = len(g.boots)
-	j := &judge{g: g, h: h, r: r, late: r.Pause, up: s.Capture.Up.Max + joining, delay: g.base.delay.Max}
+	j := &judge{g: g, h: h, r: r, late: late.most(), up: s.Capture.Up.Max + joining, delay: g.base.delay.Max}
 	j.all(end)
 	events, err := g.replay()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"weir/sim"
 )
 
-// The slack of a gap beyond what the simulator gives, besides the pauses of the machine that were measured.
+// The slack of a gap beyond what the simulator gives, besides how late the machine lets things happen.
 const (
 	slackBelow = 150 * time.Millisecond
 	slackAbove = 250 * time.Millisecond
@@ -28,7 +28,7 @@ type Report struct {
 	Owners   []Owners
 	Viewers  []ViewerReport
 	Journals int           // how many events of journals were replayed, all with the same effects
-	Pause    time.Duration // the longest delay of the machine's scheduler
+	Late     time.Duration // the longest by which the machine let anything happen too late
 	Wrong    []string      // what was not as predicted, a sentence each
 
 	// Settled is when the group has begun. Before, much depends on how long each process took from its start until it listened,
@@ -311,7 +311,7 @@ func (r *Report) compareTimes(stream, what string, real []sim.Gap, runs [][]sim.
 		}
 		all = all[n:]
 		g.Min, g.Max = slices.Min(sums), slices.Max(sums)
-		if least, most := g.Min-slackBelow-r.Pause, g.Max+slackAbove+r.Pause; g.At >= r.Settled && (g.Real < least || g.Real > most) {
+		if least, most := g.Min-slackBelow-r.Late, g.Max+slackAbove+r.Late; g.At >= r.Settled && (g.Real < least || g.Real > most) {
 			g.Unexpected = true
 			r.Wrong = append(r.Wrong, fmt.Sprintf("%s at %v: %s for %v, predicted was %v to %v", stream, g.At.Round(time.Millisecond), what,
 				g.Real.Round(time.Millisecond), g.Min.Round(time.Millisecond), g.Max.Round(time.Millisecond)))

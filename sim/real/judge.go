@@ -9,8 +9,8 @@ import (
 )
 
 // A judge judges what was seen of a chaos from outside: by sources, viewers, publishers, and in answers of the API. Each of its
-// bounds is a formula of the timeouts and of what the network and the sources are like, and allows for the longest pause of
-// the machine.
+// bounds is a formula of the timeouts and of what the network and the sources are like, and allows for how late the machine lets
+// things happen.
 type judge struct {
 	g               *group
 	h               *history
@@ -36,6 +36,7 @@ func (j *judge) all(end time.Time) {
 	j.consult()
 	slices.Sort(j.r.CaptureGaps)
 	slices.Sort(j.r.ViewerGaps)
+	slices.Sort(j.r.Heard)
 }
 
 func (j *judge) violated(format string, args ...any) {
@@ -136,19 +137,6 @@ func (j *judge) viewer(v *viewer, end time.Time) {
 		if d := served.longest(in); d > bound {
 			j.violated("I30: the %s viewer of %s at %s got nothing from %v to %v; for %v of it a node in reach had the stream, want at most %v",
 				v.Protocol, v.Stream, v.entry.name, short(in.from), short(in.to), short(d), short(bound))
-		}
-	}
-}
-
-// publishers judges what publishers were told (I29, I32): a node whose publisher sends names itself as the owner, or tells the
-// publisher otherwise.
-func (j *judge) publishers() {
-	for _, t := range j.g.told {
-		switch t.What {
-		case "start":
-			j.r.Publishers++
-		case "refused":
-			j.r.Refused++
 		}
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"weir/sim"
 )
 
-// court makes the judge of a chaos of two nodes with one camera that lasted a minute: n1 captured it from the first second on,
-// nothing happened, and both nodes named n1 as the owner all the time.
+// court makes the judge of a chaos of two nodes that lasted a minute: n1 captured a camera from the first second on and has had a
+// publisher since then, nothing happened, and both nodes named n1 as the owner all the time.
 func court(t *testing.T) (*judge, *viewer) {
 	t.Helper()
 	f, problems := conf.Parse("test", []byte(`cluster_key 01234567890123456789012345678901; return_holddown 1000;
 peer n1:80 { fetch_timeout 500; stale_timeout 2500; } peer n2:80 { fetch_timeout 500; stale_timeout 2500; }
-stream cam { input fake://fake; cluster_ingest capture_at=n1; }`))
+stream cam { input fake://fake; cluster_ingest capture_at=n1; } stream live { input publish://; cluster_ingest; }`))
 	if problems.Failed() {
 		t.Fatal(problems)
 	}
@@ -31,11 +31,18 @@ stream cam { input fake://fake; cluster_ingest capture_at=n1; }`))
 	}
 	g.addLinks()
 	v := &viewer{Stream: "cam", Protocol: protocols.TS, entry: g.nodes[1], began: g.zero, first: at(g, 2), at: at(g, 60), Pictures: 1000}
-	g.viewers = []*viewer{v}
-	g.sources.holds = []*hold{{Stream: "cam", Node: "n1", From: at(g, 1), Up: at(g, 1)}}
+	w := &viewer{Stream: "live", Protocol: protocols.TS, entry: g.nodes[1], began: g.zero, first: at(g, 2), at: at(g, 60), Pictures: 1000}
+	for s := 2; s < 60; s++ {
+		w.shown = append(w.shown, shown{indexAt(at(g, s)), at(g, s)})
+	}
+	g.viewers = []*viewer{v, w}
+	g.sources.holds = []*hold{
+		{Stream: "cam", Node: "n1", From: at(g, 1), Up: at(g, 1)},
+		{Stream: "live", Node: "n1", From: at(g, 1), Up: at(g, 1), publisher: &publisher{stream: "live", node: g.nodes[0]}},
+	}
 	for s := 2; s < 60; s++ {
 		for _, n := range g.s.Nodes {
-			g.answers = append(g.answers, answer{time.Duration(s) * time.Second, n, map[string]string{"cam": "n1"}})
+			g.answers = append(g.answers, answer{time.Duration(s) * time.Second, n, map[string]string{"cam": "n1", "live": "n1"}})
 		}
 	}
 	return &judge{g: g, r: &ChaosReport{Fetch: 500 * time.Millisecond, Stale: 2500 * time.Millisecond, Judged: map[string]int{}}, up: time.Second}, v
@@ -73,6 +80,16 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 			}
 		}, []string{"I30"}}, // for n2 has it too, and serves its own viewer
 		{"a viewer goes back", func(_ *group, v *viewer) { v.back("b was followed by a") }, []string{"I31"}},
+		{"a publisher is not heard", func(g *group, _ *viewer) { g.viewers[1].shown = g.viewers[1].shown[:0] }, []string{"I29"}},
+		{"a publisher is heard too late", func(g *group, _ *viewer) {
+			for i := range g.viewers[1].shown {
+				g.viewers[1].shown[i].index = indexAt(g.zero) + int64(i/30)*2*30*25
+			}
+		}, []string{"I29"}},
+		{"a publisher is told otherwise", func(g *group, _ *viewer) {
+			g.viewers[1].shown, g.sources.holds[1].To = nil, at(g, 8)
+			g.viewers[1].began = at(g, 50) // nor is it judged what nobody sends
+		}, nil},
 		{"a node does not name itself", func(g *group, _ *viewer) {
 			for i := range g.answers {
 				if g.answers[i].node == "n1" {

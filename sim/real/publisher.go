@@ -126,7 +126,7 @@ func (p *publisher) run(ctx context.Context, g *group) {
 		return
 	}
 	note("start", nil)
-	h := &hold{Stream: p.stream, Node: p.node.name, From: time.Now()}
+	h := &hold{Stream: p.stream, Node: p.node.name, publisher: p, From: time.Now()}
 	g.sources.note(func() { g.sources.holds = append(g.sources.holds, h) })
 	err = p.send(ctx, g, c, h)
 	g.sources.note(func() { h.To = time.Now() })

@@ -162,14 +162,14 @@ func Run(ctx context.Context, s *sim.Scenario, o Options) (*Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer g.end()
 	defer cancel() // before the end: what runs for the viewers and publishers waits for it
-	pauses := measurePauses(ctx)
+	late := g.measureLate(ctx)
 	tell(fmt.Sprintf("%s: %d processes, %v", s.Name, len(g.nodes), until))
 	if err := g.run(ctx, steps, until, func() { g.watchSome(ctx) }); err != nil {
 		return nil, err
 	}
 	end := time.Now()
 	cancel()
-	r := &Report{Scenario: s.Name, Pause: pauses(), Viewers: g.viewerReports(end), End: g.since()}
+	r := &Report{Scenario: s.Name, Late: late.most(), Viewers: g.viewerReports(end), End: g.since()}
 	r.Settled = g.offset() + settling
 	for _, p := range g.fileOf(g.nodes[0]).Peers {
 		r.Settled = max(r.Settled, g.offset()+settling+p.StaleTimeout)
@@ -224,27 +224,4 @@ func (g *group) replay() (events int, err error) {
 		}
 	}
 	return events, nil
-}
-
-// measurePauses measures how late the scheduler of the machine lets a goroutine run that is due, until the function that it
-// returns is called, which gives the longest delay.
-func measurePauses(ctx context.Context) func() time.Duration {
-	ctx, cancel := context.WithCancel(ctx)
-	longest := make(chan time.Duration, 1)
-	go func() {
-		const every = 10 * time.Millisecond
-		var worst time.Duration
-		for {
-			began := time.Now()
-			if !wait(ctx, every) {
-				longest <- worst
-				return
-			}
-			worst = max(worst, time.Since(began)-every)
-		}
-	}()
-	return func() time.Duration {
-		cancel()
-		return <-longest
-	}
 }

@@ -102,7 +102,8 @@ func (p *pattern) live(ctx context.Context, write func(*codecs.AccessUnit) error
 // A hold is a connection of a node to a source, or a publisher of a node: a capture as the source sees it.
 type hold struct {
 	Stream, Node string
-	From, Up, To time.Time // Up and To are zero until media has flown and the connection has ended
+	publisher    *publisher // nil of a connection to a source
+	From, Up, To time.Time  // Up and To are zero until media has flown and the connection has ended
 }
 
 // A sourceState is how a source answers, as seen from one node or, under the empty name, from all.

@@ -37,6 +37,7 @@ type viewer struct {
 	at       time.Time // when it came; zero before the first of all connections
 	first    time.Time // when the first of all pictures came
 	Gaps     []silent  // longer than noted
+	shown    []shown   // see shownEvery
 	Pictures int
 	Missing  int64       // pictures that were left out within connections
 	Back     int         // pictures that came twice or went back within a connection, and playlists that did
@@ -48,6 +49,15 @@ type viewer struct {
 
 // A silent time is one in which a viewer got nothing.
 type silent struct{ From, To time.Time }
+
+// A shown picture is one that came to a viewer.
+type shown struct {
+	index int64
+	at    time.Time
+}
+
+// shownEvery is how near to each other pictures may have come that are noted: of nearer ones, as of a segment, the last.
+const shownEvery = 40 * time.Millisecond
 
 // noted is the shortest silence that is kept.
 const noted = 250 * time.Millisecond
@@ -113,6 +123,9 @@ func (v *viewer) pull(ctx context.Context, g *group) error {
 // perSegment is how many pictures a segment has at most.
 const perSegment = int64(segmentLength/time.Second) * 25
 
+// indexAt is the index of the picture that is on air at an instant.
+func indexAt(at time.Time) int64 { return at.UnixMilli() / 40 }
+
 // clock is the time of day that a picture shows.
 func clock(index int64) string {
 	return time.Unix(index/25, index%25*40_000_000).UTC().Format("15:04:05.000")
@@ -152,6 +165,11 @@ func (v *viewer) Write(au *codecs.AccessUnit) error {
 	}
 	if v.first.IsZero() {
 		v.first = now
+	}
+	if n := len(v.shown); n == 0 || now.Sub(v.shown[n-1].at) >= shownEvery {
+		v.shown = append(v.shown, shown{index, now})
+	} else {
+		v.shown[n-1].index = index
 	}
 	v.last, v.at = index, now
 	v.Pictures++
