@@ -18,7 +18,7 @@ const (
 	// RelaySilence is how long a relay may be silent before the stream is requested again. Nodes send a keep-alive each second.
 	RelaySilence = 2500 * time.Millisecond
 
-	// RelayPause is the pause after a relay has ended although, by the directory, its node still has the stream.
+	// RelayPause is the pause after a relay has ended, as long as by the directory its node still has the stream.
 	RelayPause = 200 * time.Millisecond
 )
 
@@ -79,7 +79,7 @@ func (r *Relays) Follow(stream string) input.Source {
 			}
 			r.Log.Log(ctx, level, "relay ended", slog.String("stream", stream), slog.String("peer", node), slog.Any("err", err))
 			level = slog.LevelDebug
-			if err := r.Wait(ctx, RelayPause); err != nil {
+			if err := r.pause(ctx, stream, node, private); err != nil {
 				return err
 			}
 		}
@@ -127,6 +127,15 @@ func (r *Relays) pull(ctx context.Context, stream, node, private string, w input
 	out := &watched{Writer: w}
 	err = relay.Pull(while, r.Transport(node), url, out, relay.Options{Silence: RelaySilence, Answer: r.Hold() + RelaySilence})
 	return out.wrote, while.Err() != nil, err
+}
+
+// pause returns after [RelayPause], or as soon as the directory does not name the node any more: the connection of a relay says
+// that its node has died before the directory does. The error is that of ctx.
+func (r *Relays) pause(ctx context.Context, stream, node, private string) error {
+	while, cancel := r.Directory.While(ctx, stream, node, private)
+	defer cancel()
+	_ = r.Wait(while, RelayPause) // its error says that one of the two contexts has ended
+	return ctx.Err()
 }
 
 // replaced says whether a source has ended because another source writes to its hub, or because the hub is closed.

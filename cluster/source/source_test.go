@@ -140,6 +140,10 @@ func TestRelayFollowsTheOwnerAndTriesAgain(t *testing.T) {
 		if q := n.questions(); len(q) < 5 || !strings.HasPrefix(q[0], "http://n3/") {
 			t.Errorf("asked %q, want n3 again and again", q)
 		}
+		r.Directory.Publish(at("n2"))
+		if q := n.questions(); len(q) != 1 || !strings.HasPrefix(q[0], "http://n2/") {
+			t.Errorf("once n2 has it, asked %q, want n2 without a pause", q)
+		}
 		stop()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("ended with %v, want the context's error", err)
