@@ -12,6 +12,7 @@ import (
 // whether or not the writer is active: an input that waits to take over is not silent.
 type counted struct {
 	*hub.Writer
+	Monitor
 	n     atomic.Uint64
 	video atomic.Int64 // the index of the video track, or -1
 

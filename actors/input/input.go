@@ -15,6 +15,7 @@ import (
 	"weir/actors/act"
 	"weir/actors/hub"
 	"weir/codecs"
+	"weir/codecs/reception"
 )
 
 // A Source is where an input's media comes from. It is injected, so that the actor itself opens nothing.
@@ -26,6 +27,7 @@ type Source interface {
 // A Writer takes the media of a source. An error of Write ends the source.
 type Writer interface {
 	codecs.Writer
+	reception.Report
 
 	// Rejoin says that what follows comes from elsewhere than what was written before. newest is the DTS of the last
 	// access unit that viewers have, so that it can follow from there; ok is false if they have none.

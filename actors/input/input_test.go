@@ -59,7 +59,7 @@ func run(t *testing.T, h *hub.Hub, silence time.Duration, src input.Run) (says c
 	}
 }
 
-func write(w input.Writer, dts int64) error {
+func write(w codecs.Writer, dts int64) error {
 	return w.Write(&codecs.AccessUnit{DTS: dts, PTS: dts, RandomAccess: true, Payload: []byte{1}})
 }
 

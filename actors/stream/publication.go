@@ -5,12 +5,14 @@ import (
 	"sync"
 
 	"weir/actors/hub"
+	"weir/actors/input"
 	"weir/codecs"
 )
 
 // A publication brings a publisher's media to the stream's hub. It implements [weir/protocols/listen.Publication];
 // SetTracks, Write and Close belong to the publisher's goroutine, the rest to anybody.
 type publication struct {
+	input.Monitor
 	stream  string
 	session string
 	wall    func() int64

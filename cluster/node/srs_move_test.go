@@ -16,6 +16,7 @@ import (
 
 	"weir/cluster/srs/srstest"
 	"weir/codecs"
+	"weir/codecs/reception"
 	"weir/protocols"
 	"weir/protocols/pull"
 	"weir/protocols/rtmp"
@@ -109,7 +110,7 @@ func playPlaylist(ctx context.Context, at addresses, stream string, w codecs.Wri
 				}
 				if segment, err := getBody(ctx, uri); err != nil {
 					return err
-				} else if err := pull.ReadTS(strings.NewReader(segment), nil, w); !errors.Is(err, pull.ErrEnded) {
+				} else if err := pull.ReadTS(strings.NewReader(segment), reception.Discard, w); !errors.Is(err, pull.ErrEnded) {
 					return err
 				}
 			}

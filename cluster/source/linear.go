@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -15,6 +14,7 @@ import (
 	"weir/codecs"
 	"weir/codecs/fake"
 	"weir/codecs/linear"
+	"weir/codecs/reception"
 	"weir/protocols/pull"
 )
 
@@ -23,21 +23,19 @@ func openPattern(o *Opener, in Input) (input.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &channel{clock: o.Clock, open: func() (linear.Timeline, io.Closer, error) {
+	return &channel{clock: o.Clock, open: func(reception.Report) (linear.Timeline, io.Closer, error) {
 		p, err := fake.New(c)
 		return p, nil, err
 	}}, nil
 }
 
 func openFile(o *Opener, in Input) (input.Source, error) {
-	return &channel{clock: o.Clock, open: func() (linear.Timeline, io.Closer, error) {
+	return &channel{clock: o.Clock, open: func(report reception.Report) (linear.Timeline, io.Closer, error) {
 		f, err := pull.OpenFile(in.Root, in.File)
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, note := range f.Notes {
-			o.Log.Info("note on a file", slog.String("file", in.File), slog.String("reason", note))
-		}
+		f.Report.Tell(report)
 		p, err := linear.NewProgram(f.Clip)
 		if err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("playing %s: %w", in.File, err), f.Close())
@@ -50,7 +48,7 @@ var errNotOpen = errors.New("the input is not open")
 
 // A channel is the source of a linear channel, that is a file or the test pattern.
 type channel struct {
-	open  func() (linear.Timeline, io.Closer, error)
+	open  func(reception.Report) (linear.Timeline, io.Closer, error)
 	clock pull.Clock
 
 	mu       sync.RWMutex
@@ -66,7 +64,7 @@ var (
 // Start implements [input.Source].
 func (c *channel) Start(env act.Env, owner *actor.PID, w input.Writer) *act.Task {
 	return env.Go(owner, func(ctx context.Context) error {
-		t, closer, err := c.open()
+		t, closer, err := c.open(w)
 		if err != nil {
 			return err
 		}

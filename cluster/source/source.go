@@ -69,19 +69,16 @@ const connecting = 10 * time.Second
 // pulled makes a row of the table of kinds from a function that pulls a stream from a server.
 func pulled(run func(context.Context, string, pull.Options, codecs.Writer) error) func(*Opener, Input) (input.Source, error) {
 	return func(o *Opener, in Input) (input.Source, error) {
-		options := pull.Options{Connect: connecting, Silence: in.Silence, Agent: o.Agent, Note: func(note string) {
-			o.Log.Info("note on an input", slog.String("stream", in.Stream), slog.String("input", in.Shown), slog.String("reason", note))
-		}}
 		return input.Run(func(ctx context.Context, w input.Writer) error {
-			return run(ctx, in.Address, options, w)
+			return run(ctx, in.Address, pull.Options{Connect: connecting, Silence: in.Silence, Agent: o.Agent, Report: w}, w)
 		}), nil
 	}
 }
 
 func pullRTMP(ctx context.Context, url string, o pull.Options, w codecs.Writer) error {
-	return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: o.Connect, Silence: o.Silence}, o.Note, w)
+	return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: o.Connect, Silence: o.Silence}, o.Report, w)
 }
 
 func pullRTSP(ctx context.Context, url string, o pull.Options, w codecs.Writer) error {
-	return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: o.Connect, Agent: o.Agent, Note: o.Note}, w)
+	return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: o.Connect, Agent: o.Agent, Report: o.Report}, w)
 }

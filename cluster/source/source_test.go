@@ -23,11 +23,15 @@ import (
 	"weir/cluster/directory"
 	"weir/cluster/origin"
 	"weir/codecs"
+	"weir/codecs/reception"
 	"weir/protocols/pull"
 )
 
 // out is a writer that drops all media.
-type out struct{ err error }
+type out struct {
+	reception.Report
+	err error
+}
 
 func (out) SetTracks(codecs.Tracks)          {}
 func (o out) Write(*codecs.AccessUnit) error { return o.err }
@@ -236,7 +240,7 @@ func TestLinearChannelKnowsItsSegmentsOnceItHasBeenOpened(t *testing.T) {
 		if _, err := l.Backfill(1); !errors.Is(err, errNotOpen) || l.SegmentAt(1) != 0 || l.Longest() != 0 {
 			t.Errorf("before it is opened: %v, segment %d, longest %d", err, l.SegmentAt(1), l.Longest())
 		}
-		src.Start(env, owner, out{hub.ErrReplaced})
+		src.Start(env, owner, out{err: hub.ErrReplaced})
 		if err := <-ends; !errors.Is(err, hub.ErrReplaced) {
 			t.Errorf("ended with %v, want %v", err, hub.ErrReplaced)
 		}
@@ -257,7 +261,7 @@ func TestFileThatIsNoneIsAnErrorThatNamesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := src.(*channel).open(); err == nil || !strings.Contains(err.Error(), "x.mp4") {
+	if _, _, err := src.(*channel).open(reception.Discard); err == nil || !strings.Contains(err.Error(), "x.mp4") {
 		t.Errorf("opening: %v, want an error that names the file", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/flv"
+	"weir/codecs/reception"
 	"weir/protocols/listen"
 	"weir/protocols/rtmp"
 )
@@ -33,6 +34,8 @@ const (
 // A forward is a publication that is sent to the first origin that takes it, and to another one when that fails. The media in
 // between is dropped up to the next random access point. It implements [listen.Publication].
 type forward struct {
+	reception.Report // [reception.Discard]: the origin judges the publisher
+
 	c     *Cluster
 	vhost string
 	name  string
@@ -62,7 +65,7 @@ func (c *Cluster) Publish(ctx context.Context, v *Vhost, r listen.Request) (list
 		return nil, fmt.Errorf("%w: %w", listen.ErrNotFound, errNoApp)
 	}
 	f := &forward{
-		c: c, vhost: v.Name, name: r.Streams[0], place: p, param: withVhost(param(r.Query), v.Name),
+		Report: reception.Discard, c: c, vhost: v.Name, name: r.Streams[0], place: p, param: withVhost(param(r.Query), v.Name),
 		closed: make(chan struct{}), waits: true,
 	}
 	if err := f.connect(ctx); err != nil {
@@ -185,6 +188,13 @@ func (f *forward) current() (*rtmp.Client, string) {
 		f.client = nil
 	}
 	return f.client, f.server
+}
+
+// LeaveOut implements [reception.Report].
+func (f *forward) LeaveOut(tracks []reception.LeftOut) {
+	for _, t := range tracks {
+		f.c.cfg.Log.Warn("a track is left out", slog.String("stream", f.name), slog.String("err", t.Reason))
+	}
 }
 
 // SetTracks implements [listen.Publication].

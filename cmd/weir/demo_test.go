@@ -18,6 +18,7 @@ import (
 
 	"weir/cluster/conf"
 	"weir/codecs/ffmpegtest"
+	"weir/codecs/reception"
 	"weir/protocols"
 	"weir/protocols/api"
 	"weir/protocols/pull"
@@ -134,8 +135,8 @@ func TestClipsCanBePlayed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			if len(f.Notes) > 0 {
-				t.Errorf("something is wrong with it: %q", f.Notes)
+			if !reflect.DeepEqual(f.Report, reception.Record{}) {
+				t.Errorf("something is wrong with it: %+v", f.Report)
 			}
 			tracks := f.Clip.Tracks()
 			if v, a := tracks.Video(), tracks.Audio(); v < 0 || a < 0 || tracks[v].Width != c.pattern.Width {

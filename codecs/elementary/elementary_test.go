@@ -16,6 +16,8 @@ import (
 	"weir/codecs/h264"
 	"weir/codecs/linear"
 	"weir/codecs/nal"
+	"weir/codecs/reception"
+	"weir/codecs/timeline"
 )
 
 func must[T any](x T, err error) T {
@@ -100,7 +102,7 @@ var lowAAC = []byte{0x11, 0x90}
 func TestPicturesAndSoundBecomeOneStream(t *testing.T) {
 	_, track, in := pictures(t, "640x360", 50)
 	r := &recorder{}
-	j := elementary.New(r, 1<<33)
+	j := elementary.New(r, reception.Discard, 1<<33)
 	a, err := j.Join(codecs.AAC, lowAAC)
 	if err != nil {
 		t.Fatal(err)
@@ -110,10 +112,10 @@ func TestPicturesAndSoundBecomeOneStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, p := range in {
-		if err := a.Add(p.pts, p.pts, []byte{1, byte(i)}, []byte{2, byte(i)}); err != nil {
+		if err := a.Add(timeline.Presented(p.pts), []byte{1, byte(i)}, []byte{2, byte(i)}); err != nil {
 			t.Fatal(err)
 		}
-		if err := v.Add(p.dts, p.pts, p.units...); err != nil {
+		if err := v.Add(timeline.At(p.dts, p.pts), p.units...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -171,14 +173,14 @@ func TestTimestampsGoForwardOverWrapsAndJumps(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{}
-			j := elementary.New(r, tt.wrap)
+			j := elementary.New(r, reception.Discard, tt.wrap)
 			v, _ := j.Join(codecs.H264, nil)
 			for i, p := range in {
 				dts := p.dts + tt.shift(i)
 				if tt.wrap > 0 {
 					dts &= wrap - 1
 				}
-				if err := v.Add(dts, dts, p.units...); err != nil {
+				if err := v.Add(timeline.At(dts, dts), p.units...); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -202,11 +204,11 @@ func TestNewParameterSetsAreANewTrack(t *testing.T) {
 	_, small, first := pictures(t, "640x360", 25)
 	_, large, second := pictures(t, "1280x720", 25)
 	r := &recorder{}
-	j := elementary.New(r, 0)
+	j := elementary.New(r, reception.Discard, 0)
 	v, _ := j.Join(codecs.H264, nil)
 	for i, p := range slices.Concat(first, second) {
 		at := int64(i) * picture
-		if err := v.Add(at, at, p.units...); err != nil {
+		if err := v.Add(timeline.At(at, at), p.units...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -221,10 +223,10 @@ func TestNewParameterSetsAreANewTrack(t *testing.T) {
 func TestParameterSetsOfTheContainerWillDo(t *testing.T) {
 	sets, track, in := pictures(t, "640x360", 5)
 	r := &recorder{}
-	j := elementary.New(r, 0)
+	j := elementary.New(r, reception.Discard, 0)
 	v, _ := j.Join(codecs.H264, nil, append(sets, nil, []byte{0}, []byte{0x65, 1})...)
 	for _, p := range in {
-		if err := v.Add(p.dts, p.pts, p.units[len(p.units)-1]); err != nil {
+		if err := v.Add(timeline.At(p.dts, p.pts), p.units[len(p.units)-1]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -235,11 +237,11 @@ func TestParameterSetsOfTheContainerWillDo(t *testing.T) {
 
 func TestVideoThatNobodyCanDecodeIsAnError(t *testing.T) {
 	_, _, in := pictures(t, "640x360", 2)
-	j := elementary.New(&recorder{}, 0)
+	j := elementary.New(&recorder{}, reception.Discard, 0)
 	v, _ := j.Join(codecs.H264, nil)
 	var err error
 	for i := int64(0); err == nil && i < 11*25; i++ {
-		err = v.Add(i*picture, i*picture, in[1].units...)
+		err = v.Add(timeline.At(i*picture, i*picture), in[1].units...)
 	}
 	if !errors.Is(err, elementary.ErrNoParameterSets) {
 		t.Errorf("Add = %v after 10 s, want %v", err, elementary.ErrNoParameterSets)
@@ -249,18 +251,18 @@ func TestVideoThatNobodyCanDecodeIsAnError(t *testing.T) {
 func TestSoundThatNeverComesIsNotWaitedForLong(t *testing.T) {
 	_, _, in := pictures(t, "640x360", 100)
 	r := &recorder{}
-	j := elementary.New(r, 0)
+	j := elementary.New(r, reception.Discard, 0)
 	v, _ := j.Join(codecs.H264, nil)
 	a, _ := j.Join(codecs.MP3, nil)
 	for _, p := range in {
-		if err := v.Add(p.dts, p.pts, p.units...); err != nil {
+		if err := v.Add(timeline.At(p.dts, p.pts), p.units...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(r.tracks) != 1 || len(r.tracks[0]) != 1 || len(r.units) != 100 {
 		t.Fatalf("tracks %+v and %d pictures, want video alone and 100", r.tracks, len(r.units))
 	}
-	if err := a.Add(4*codecs.ClockRate, 4*codecs.ClockRate, mp3); err != nil {
+	if err := a.Add(timeline.Presented(4*codecs.ClockRate), mp3); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.tracks) != 2 || len(r.tracks[1]) != 2 || len(r.of(1)) != 1 {
@@ -305,7 +307,7 @@ func TestFramesDescribeThemselves(t *testing.T) {
 		},
 	} {
 		r := &recorder{}
-		a, err := tt.add(elementary.New(r, 0))
+		a, err := tt.add(elementary.New(r, reception.Discard, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +315,7 @@ func TestFramesDescribeThemselves(t *testing.T) {
 		if tt.want.Codec == codecs.Opus {
 			damaged = []byte{3, 0} // no frames
 		}
-		if err := a.Add(0, 0, tt.frame, nil, damaged, tt.frame); err != nil {
+		if err := a.Add(timeline.Presented(0), tt.frame, nil, damaged, tt.frame); err != nil {
 			t.Fatal(err)
 		}
 		if len(r.tracks) != 1 || !r.tracks[0].Equal(codecs.Tracks{tt.want}) {
@@ -327,14 +329,14 @@ func TestFramesDescribeThemselves(t *testing.T) {
 
 func TestCodecThatIsNotCarriedIsNamed(t *testing.T) {
 	var unsupported *codecs.UnsupportedError
-	if _, err := elementary.New(nil, 0).Join(codecs.AV1, nil); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "AV1") {
+	if _, err := elementary.New(nil, reception.Discard, 0).Join(codecs.AV1, nil); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "AV1") {
 		t.Errorf("Join(AV1) = %v, want an error that names it", err)
 	}
-	a, err := elementary.New(&recorder{}, 0).Join(codecs.MP3, nil)
+	a, err := elementary.New(&recorder{}, reception.Discard, 0).Join(codecs.MP3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Add(0, 0, mp2); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "layer 2") {
+	if err := a.Add(timeline.Presented(0), mp2); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "layer 2") {
 		t.Errorf("Add of layer II = %v, want an error that names it", err)
 	}
 	if _, err := carriage.OpusConfig(6); err == nil {
@@ -343,7 +345,7 @@ func TestCodecThatIsNotCarriedIsNamed(t *testing.T) {
 }
 
 func TestOneStreamOfAKind(t *testing.T) {
-	j := elementary.New(&recorder{}, 0)
+	j := elementary.New(&recorder{}, reception.Discard, 0)
 	if _, err := j.Join(codecs.H264, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +372,7 @@ func FuzzUnits(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frame, stream []byte, at int64, hevc bool) {
 		for _, wrap := range []int64{0, 1 << 33} {
 			r := &recorder{}
-			j := elementary.New(r, wrap)
+			j := elementary.New(r, reception.Discard, wrap)
 			codec := codecs.H264
 			if hevc {
 				codec = codecs.H265
@@ -385,7 +387,7 @@ func FuzzUnits(f *testing.F) {
 			_ = units.Unmarshal(stream)
 			for i := range int64(4) {
 				dts := (at>>2)*i/3 + i
-				if v.Add(dts, dts+i, units...) != nil || a.Add(dts, dts, frame, frame) != nil {
+				if v.Add(timeline.At(dts, dts+i), units...) != nil || a.Add(timeline.Presented(dts), frame, frame) != nil {
 					break
 				}
 			}

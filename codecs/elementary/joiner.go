@@ -9,6 +9,8 @@ import (
 	"errors"
 
 	"weir/codecs"
+	"weir/codecs/reception"
+	"weir/codecs/timeline"
 )
 
 // ErrNoParameterSets says that a video stream does not tell how it is coded.
@@ -26,7 +28,8 @@ type Joiner struct {
 	KeepWaiting bool
 
 	out     codecs.Writer
-	clock   Clock
+	report  reception.Report
+	clock   timeline.Clock
 	streams [2]*Stream // by role; nil where there is none
 
 	output Output
@@ -40,8 +43,19 @@ const (
 	roleAudio
 )
 
-// New makes a joiner without streams that writes to out. Wrap is that of [Clock].
-func New(out codecs.Writer, wrap int64) *Joiner { return &Joiner{out: out, clock: Clock{Wrap: wrap}} }
+// New makes a joiner without streams that writes to out and tells report what it leaves out. Wrap is that of [timeline.Clock].
+func New(out codecs.Writer, report reception.Report, wrap int64) *Joiner {
+	return &Joiner{out: out, report: report, clock: timeline.Clock{Wrap: wrap}}
+}
+
+// leave takes a stream back that has been joined.
+func (j *Joiner) leave(s *Stream) {
+	for role := range j.streams {
+		if j.streams[role] == s {
+			j.streams[role] = nil
+		}
+	}
+}
 
 // Flush says that nothing follows: tracks that have not been described yet are no longer waited for.
 func (j *Joiner) Flush() error { return j.announce() }

@@ -5,13 +5,15 @@ import (
 	"fmt"
 
 	"weir/codecs"
+	"weir/codecs/reception"
+	"weir/codecs/timeline"
 )
 
 // A Stream is one stream of a [Joiner].
 type Stream struct {
 	j      *Joiner
 	parser *Parser
-	place  Place
+	place  timeline.Place
 	broken bool // the next access unit is the first after a jump
 }
 
@@ -41,8 +43,13 @@ func (j *Joiner) Join(codec codecs.Codec, config []byte, sets ...[]byte) (*Strea
 }
 
 // Add takes the NAL units of one access unit of video, without start codes or lengths, or frames of audio that follow on
-// each other, the first of them at pts. They are not changed.
-func (s *Stream) Add(dts, pts int64, units ...[]byte) error {
+// each other, the first of them at the stamp. They are not changed.
+func (s *Stream) Add(at timeline.Stamp, units ...[]byte) error {
+	dts, pts, ok := at.Times()
+	if !ok {
+		s.j.report.Count(reception.SkippedUnits, 1, nil)
+		return nil
+	}
 	if s.parser.codec.Video() {
 		return s.addPicture(dts, pts, units)
 	}
@@ -56,7 +63,8 @@ func (s *Stream) Add(dts, pts int64, units ...[]byte) error {
 			return err
 		}
 		if err != nil {
-			continue // a damaged frame: the next one may be whole
+			s.j.report.Count(reception.Damaged, 1, err)
+			continue
 		}
 		if err := s.addFrame(pts+offset*codecs.ClockRate/int64(s.parser.rate), u); err != nil {
 			return err
@@ -67,7 +75,7 @@ func (s *Stream) Add(dts, pts int64, units ...[]byte) error {
 }
 
 func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
-	dts, pts, jumped := s.j.clock.pictureAt(&s.place, dts, pts)
+	dts, pts, jumped := s.j.clock.PictureAt(&s.place, dts, pts)
 	s.broken = s.broken || jumped
 	u := s.parser.Units(units)
 	if err := s.j.advance(dts, u.Changed); err != nil {

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"weir/codecs"
 	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/flv/amf"
+	"weir/codecs/reception"
+	"weir/codecs/timeline"
 )
 
 // How long a publisher's tracks are waited for. Nothing says how many there will be; onMetaData hints.
@@ -20,7 +23,11 @@ const (
 // A Demuxer turns the tags of one publisher, at most one video and one audio track, into tracks and access units.
 // The zero Demuxer is ready. It belongs to one goroutine.
 type Demuxer struct {
-	clock        elementary.Clock
+	// Report, if not nil, is told what is left out.
+	Report reception.Report
+
+	leftOut      []reception.LeftOut
+	clock        timeline.Clock
 	video, audio stream
 
 	hinted               bool // onMetaData came
@@ -47,7 +54,7 @@ type stream struct {
 	parser *elementary.Parser // of the codec of the track
 	broken bool               // the next access unit is the first after a break
 
-	place elementary.Place
+	place timeline.Place
 	grid  grid  // audio
 	dts   int64 // the last one given out
 	any   bool
@@ -59,6 +66,19 @@ type stream struct {
 // [*codecs.UnsupportedError], when the tag belongs to a track that is left out; [ErrMalformed], when the tag was skipped.
 // After the latter two the next tag can be given.
 func (d *Demuxer) Tag(t Tag, out codecs.Writer) error {
+	err := d.tag(t, out)
+	unsupported := (*codecs.UnsupportedError)(nil)
+	switch {
+	case d.Report == nil || err == nil:
+	case errors.As(err, &unsupported):
+		d.leave(unsupported)
+	case errors.Is(err, ErrMalformed):
+		d.Report.Count(reception.Damaged, 1, err)
+	}
+	return err
+}
+
+func (d *Demuxer) tag(t Tag, out codecs.Writer) error {
 	switch t.Type {
 	case TypeVideo:
 		b, err := parseVideo(t.Body)
@@ -79,10 +99,26 @@ func (d *Demuxer) Tag(t Tag, out codecs.Writer) error {
 	}
 }
 
+// maxLeftOut bounds the codecs that are named, since a publisher can invent any.
+const maxLeftOut = 8
+
+// leave names a track that is left out.
+func (d *Demuxer) leave(e *codecs.UnsupportedError) {
+	track := "audio"
+	if e.Video {
+		track = "video"
+	}
+	l := reception.LeftOut{Track: track, Codec: e.Name, Reason: e.Error()}
+	if len(d.leftOut) < maxLeftOut && !slices.Contains(d.leftOut, l) {
+		d.leftOut = append(slices.Clone(d.leftOut), l)
+		d.Report.LeaveOut(d.leftOut)
+	}
+}
+
 // Copy demultiplexes the tags that next returns into out, until next fails or the publisher should go, and says why. The
-// error is that of next, that of out, or [ErrNoTracks]. note, unless it is nil, is told of the first part that is left out.
-func Copy(next func() (Tag, error), note func(string), out codecs.Writer) error {
-	var d Demuxer
+// error is that of next, that of out, or [ErrNoTracks].
+func Copy(next func() (Tag, error), report reception.Report, out codecs.Writer) error {
+	d := Demuxer{Report: report}
 	for {
 		tag, err := next()
 		if err != nil {
@@ -90,13 +126,8 @@ func Copy(next func() (Tag, error), note func(string), out codecs.Writer) error 
 		}
 		err = d.Tag(tag, out)
 		unsupported := (*codecs.UnsupportedError)(nil)
-		switch {
-		case err == nil:
-		case errors.Is(err, ErrNoTracks), !errors.As(err, &unsupported) && !errors.Is(err, ErrMalformed):
+		if err != nil && (errors.Is(err, ErrNoTracks) || !errors.As(err, &unsupported) && !errors.Is(err, ErrMalformed)) {
 			return err
-		case note != nil:
-			note(fmt.Sprintf("a part is left out: %v", err))
-			note = nil
 		}
 	}
 }
@@ -112,7 +143,7 @@ func (d *Demuxer) failed(t Tag, err error) error {
 	}
 	if !d.output.Announced {
 		d.unsupported = err
-		dts, _ := d.time(&elementary.Place{}, t.Timestamp)
+		dts, _ := d.time(&timeline.Place{}, t.Timestamp)
 		if !d.video.known && !d.audio.known && dts-d.first >= waitUnhinted {
 			return fmt.Errorf("%w: %w", ErrNoTracks, err)
 		}
@@ -122,7 +153,7 @@ func (d *Demuxer) failed(t Tag, err error) error {
 
 // time returns the DTS of a message of the stream at p, and says whether the stream has jumped: the wire's milliseconds
 // have 32 bits.
-func (d *Demuxer) time(p *elementary.Place, timestamp uint32) (dts int64, jumped bool) {
+func (d *Demuxer) time(p *timeline.Place, timestamp uint32) (dts int64, jumped bool) {
 	d.clock.FromZero, d.clock.Wrap = true, 1<<32*millisecond
 	dts, jumped = d.clock.At(p, int64(timestamp)*millisecond)
 	if !d.begun {

@@ -9,6 +9,7 @@ import (
 	"weir/codecs"
 	"weir/codecs/carriage"
 	"weir/codecs/elementary"
+	"weir/codecs/timeline"
 )
 
 // Unpack says how a track comes in a format that an SDP describes. The error is a [codecs.UnsupportedError] if no codec
@@ -50,7 +51,7 @@ func (r *Receiver) Take(pts int64, packet *rtp.Packet) error {
 		return nil // more packets are needed, or one was lost, which the library counts
 	}
 	if r.in.DTS == nil {
-		return r.stream.Add(pts, pts, units...)
+		return r.stream.Add(timeline.Presented(pts), units...)
 	}
 	ordered := units
 	if !r.begun {
@@ -61,7 +62,7 @@ func (r *Receiver) Take(pts int64, packet *rtp.Packet) error {
 		return nil
 	}
 	r.begun = true
-	return r.stream.Add(dts, pts, units...)
+	return r.stream.Add(timeline.At(dts, pts), units...)
 }
 
 // withSets puts the parameter sets of the description before the first picture, since the order of the pictures is read

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/codecs/reception"
 	"weir/protocols"
 )
 
@@ -196,6 +197,7 @@ type UnitFeed interface {
 // was kicked, or lost the name to another node.
 type Publication interface {
 	codecs.Writer
+	reception.Report
 
 	// Close ends the publication; Write fails from then on. It may be called twice.
 	Close()

@@ -15,6 +15,7 @@ import (
 	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/linear"
+	"weir/codecs/reception"
 )
 
 // The reasons for which a file cannot be played, wrapped with the file's name and what was found in it.
@@ -32,9 +33,8 @@ type File struct {
 	// is a transport stream, until the file is closed.
 	Clip *linear.Clip
 
-	// Notes are sentences about what was left out: tracks that are neither the first video nor the first audio one,
-	// and damaged places.
-	Notes []string
+	// Report holds what was left out and what was damaged.
+	Report reception.Record
 
 	file *os.File
 }
@@ -50,11 +50,11 @@ func OpenFile(root, name string) (*File, error) {
 		}
 		return nil, fmt.Errorf("open %s below %s: %w", name, root, err)
 	}
-	clip, notes, err := open(f)
+	clip, report, err := open(f)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), f.Close())
 	}
-	return &File{Clip: clip, Notes: notes, file: f}, nil
+	return &File{Clip: clip, Report: report, file: f}, nil
 }
 
 // Close closes the file; payloads cannot be read from then on.
@@ -80,10 +80,10 @@ func openBelow(root, name string) (*os.File, error) {
 	return dir.Open(name)
 }
 
-func open(f *os.File) (*linear.Clip, []string, error) {
+func open(f *os.File) (*linear.Clip, reception.Record, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, nil, err
+		return nil, reception.Record{}, err
 	}
 	return openMedia(f, info.Size())
 }
@@ -92,29 +92,29 @@ func open(f *os.File) (*linear.Clip, []string, error) {
 type media struct {
 	tracks   []linear.Track
 	payloads linear.Payloads
-	notes    []string
+	report   reception.Record
 }
 
 // openMedia reads the index of a file of either kind. A parser that panics on it is an error like any other.
-func openMedia(r io.ReaderAt, size int64) (clip *linear.Clip, notes []string, err error) {
+func openMedia(r io.ReaderAt, size int64) (clip *linear.Clip, report reception.Record, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			clip, notes, err = nil, nil, fmt.Errorf("malformed: the parser failed with %v", p)
+			clip, err = nil, fmt.Errorf("malformed: the parser failed with %v", p)
 		}
 	}()
 	parse, err := recognise(r, size)
 	if err != nil {
-		return nil, nil, err
+		return nil, reception.Record{}, err
 	}
 	m, err := parse(r, size)
 	if err != nil {
-		return nil, nil, err
+		return nil, reception.Record{}, err
 	}
 	clip, err = linear.NewClip(m.tracks, m.payloads)
 	if err != nil {
-		return nil, nil, err
+		return nil, reception.Record{}, err
 	}
-	return clip, m.notes, nil
+	return clip, m.report, nil
 }
 
 // recognise tells the kind of a file by its first bytes.

@@ -21,6 +21,7 @@ import (
 	"weir/codecs/linear"
 	"weir/codecs/mpegts"
 	"weir/codecs/nal"
+	"weir/codecs/reception"
 	"weir/protocols/pull"
 )
 
@@ -40,8 +41,8 @@ func openProgram(t testing.TB, root, name string) *linear.Program {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	for _, n := range f.Notes {
-		t.Logf("%s: %s", name, n)
+	for _, l := range f.Report.LeftOut {
+		t.Logf("%s: %s is left out: %s", name, l.Track, l.Reason)
 	}
 	p, err := linear.NewProgram(f.Clip)
 	if err != nil {
@@ -314,8 +315,8 @@ func TestJoinedRecordingsGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if !strings.Contains(fmt.Sprint(f.Notes), "jump") {
-		t.Errorf("notes = %q, want one about the jump", f.Notes)
+	if n, why := f.Report.Counts[reception.RepairedTimes], f.Report.Whys[reception.RepairedTimes]; n != 1 || why == nil || !strings.Contains(why.Error(), "jump") {
+		t.Errorf("%d times repaired, %v, want one jump", n, why)
 	}
 	if got, want := f.Clip.Length(), int64(2*936000); got < want || got > want+9000 {
 		t.Errorf("length = %d, want a little over %d", got, want)
@@ -378,15 +379,9 @@ var badFiles = []struct {
 	{"samples outside the file", func(t *testing.T) (string, string) {
 		return patched(t, "testdata", "tiny.mp4", "stco\x00\x00\x00\x00\x00\x00\x00\x13\x00\x00", "stco\x00\x00\x00\x00\x00\x00\x00\x13\x7f\x00", 0)
 	}, pull.ErrTruncated, "bytes at"},
-	{"H.265", func(t *testing.T) (string, string) {
-		return patched(t, "testdata", "tiny.mp4", "avc1", "hvc1", 0)
-	}, pull.ErrCodec, "its video is H.265"},
-	{"unknown audio", func(t *testing.T) (string, string) {
-		return patched(t, "testdata", "tiny.mp4", "mp4a", "zzzz", 0)
+	{"unknown audio alone", func(t *testing.T) (string, string) {
+		return patched(t, "testdata", "audio.mp4", "mp4a", "zzzz", 0)
 	}, pull.ErrCodec, "zzzz"},
-	{"encrypted", func(t *testing.T) (string, string) {
-		return patched(t, "testdata", "tiny.mp4", "avc1", "encv", 0)
-	}, pull.ErrCodec, "encrypted"},
 	{"subtitles alone", func(t *testing.T) (string, string) {
 		return patched(t, "testdata", "audio.mp4", "soun", "text", 0)
 	}, pull.ErrNoTracks, ""},
@@ -401,12 +396,6 @@ var badFiles = []struct {
 		}
 		return dir, "a.ts"
 	}, pull.ErrNoTracks, ""},
-	{"transport stream of another video codec", func(t *testing.T) (string, string) {
-		return encoded(t, "a.ts", "-c:v", "mpeg2video", "-c:a", "aac")
-	}, pull.ErrCodec, "MPEG-2"},
-	{"transport stream of another audio codec", func(t *testing.T) (string, string) {
-		return encoded(t, "a.ts", "-c:v", "copy", "-c:a", "mp2")
-	}, pull.ErrCodec, "its audio is MPEG-1 audio"},
 }
 
 // encoded makes another file of a clip.
@@ -432,6 +421,45 @@ func TestBadFilesAreClearErrors(t *testing.T) {
 			t.Log(err)
 			if tt.err != nil && !errors.Is(err, tt.err) || !strings.Contains(err.Error(), tt.say) {
 				t.Errorf("OpenFile: error = %v, want %v and %q", err, tt.err, tt.say)
+			}
+		})
+	}
+}
+
+// partlyPlayed are files with a track that cannot be played beside one that can, and what the reason says.
+var partlyPlayed = []struct {
+	name string
+	make func(t *testing.T) (root, name string)
+	say  string
+}{
+	{"H.265", func(t *testing.T) (string, string) {
+		return patched(t, "testdata", "tiny.mp4", "avc1", "hvc1", 0)
+	}, "its video is H.265"},
+	{"unknown audio", func(t *testing.T) (string, string) {
+		return patched(t, "testdata", "tiny.mp4", "mp4a", "zzzz", 0)
+	}, "zzzz"},
+	{"encrypted", func(t *testing.T) (string, string) {
+		return patched(t, "testdata", "tiny.mp4", "avc1", "encv", 0)
+	}, "encrypted"},
+	{"transport stream of another video codec", func(t *testing.T) (string, string) {
+		return encoded(t, "a.ts", "-c:v", "mpeg2video", "-c:a", "aac")
+	}, "MPEG-2"},
+	{"transport stream of another audio codec", func(t *testing.T) (string, string) {
+		return encoded(t, "a.ts", "-c:v", "copy", "-c:a", "mp2")
+	}, "its audio is MPEG-1 audio"},
+}
+
+func TestTracksThatCanBePlayedArePlayedAndTheOthersNamed(t *testing.T) {
+	for _, tt := range partlyPlayed {
+		t.Run(tt.name, func(t *testing.T) {
+			root, name := tt.make(t)
+			f, err := pull.OpenFile(root, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if left := f.Report.LeftOut; len(f.Clip.Tracks()) != 1 || len(left) != 1 || !strings.Contains(left[0].Reason, tt.say) || left[0].Track == "" {
+				t.Errorf("%d tracks, left out %+v; want one of each, and %q", len(f.Clip.Tracks()), left, tt.say)
 			}
 		})
 	}

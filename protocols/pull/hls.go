@@ -14,6 +14,8 @@ import (
 	"weir/codecs"
 	"weir/codecs/carriage"
 	"weir/codecs/elementary"
+	"weir/codecs/reception"
+	"weir/codecs/timeline"
 )
 
 // heldReload is how long a server may hold a request for a playlist that is to come: three target durations
@@ -27,7 +29,7 @@ func HLS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error
 	o = o.complete()
 	client, end := o.client(heldReload + o.Connect)
 	defer end()
-	p := &playlistPull{out: out, note: o.Note, failed: make(chan error, 1)}
+	p := &playlistPull{out: out, report: o.Report, failed: make(chan error, 1)}
 	c := &gohlslib.Client{
 		URI: rawURL, HTTPClient: client,
 		OnDownloadPrimaryPlaylist: func(string) {},
@@ -74,16 +76,17 @@ func playlistEnd(p *playlistPull, err error) error {
 // A playlistPull hands the media of a playlist on. The library calls it from a goroutine for each track.
 type playlistPull struct {
 	out    codecs.Writer
-	note   func(string)
+	report reception.Report
 	failed chan error // the first error that is not the library's own
 
-	mu   sync.Mutex
-	j    *elementary.Joiner
-	once sync.Once
+	mu sync.Mutex // held while the media is written and the report is told
+	j  *elementary.Joiner
 }
 
 func (p *playlistPull) damaged(err error) {
-	p.once.Do(func() { p.note(fmt.Sprintf("damaged places are skipped, the first: %v", err)) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.report.Count(reception.Damaged, 1, err)
 }
 
 // fail ends the reading, because of err.
@@ -101,12 +104,13 @@ func (p *playlistPull) fail(err error) {
 func (p *playlistPull) join(c *gohlslib.Client, tracks []*gohlslib.Track) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.j = elementary.New(p.out, 0)
+	p.j = elementary.New(p.out, p.report, 0)
 	offers := make([]elementary.Offer, len(tracks))
 	for i, t := range tracks {
 		offers[i] = p.offer(c, t)
+		offers[i].Track = fmt.Sprintf("track %d", i+1)
 	}
-	return p.j.Choose(offers, p.note)
+	return p.j.Choose(offers)
 }
 
 // offer describes a track; one that is refused cannot be carried.
@@ -119,7 +123,7 @@ func (p *playlistPull) offer(c *gohlslib.Client, t *gohlslib.Track) (o elementar
 	add := func(pts, dts int64, units [][]byte) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.fail(s.Add(codecs.Ticks(dts, rate), codecs.Ticks(pts, rate), units...))
+		p.fail(s.Add(timeline.At(codecs.Ticks(dts, rate), codecs.Ticks(pts, rate)), units...))
 	}
 	sound := func(pts int64, frames [][]byte) { add(pts, pts, frames) }
 	var subscribe func()
@@ -142,7 +146,7 @@ func (p *playlistPull) offer(c *gohlslib.Client, t *gohlslib.Track) (o elementar
 		o.Name = strings.TrimPrefix(fmt.Sprintf("%T", k), "*codecs.")
 		o.Refused = &codecs.UnsupportedError{Video: k.IsVideo(), Name: o.Name}
 	}
-	o.What, o.Video = "a track of "+o.Name, t.Codec.IsVideo()
+	o.Video = t.Codec.IsVideo()
 	o.Take = func(stream *elementary.Stream) error {
 		s = stream
 		subscribe()

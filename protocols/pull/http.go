@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"weir/codecs/reception"
 )
 
 // Options of the readers of HTTP inputs. Zero fields take the defaults.
@@ -23,8 +25,8 @@ type Options struct {
 	// Agent is told to the server; empty means "weir".
 	Agent string
 
-	// Note, if not nil, is told of each part of the input that is left out, such as a track. It may be called by any goroutine.
-	Note func(string)
+	// Report, if not nil, is told what of the input does not become media.
+	Report reception.Report
 
 	// Transport replaces the HTTP transport, whose times it then has; for tests and for servers that are proved.
 	Transport http.RoundTripper
@@ -48,8 +50,8 @@ func (o Options) complete() Options {
 	if o.Agent == "" {
 		o.Agent = "weir"
 	}
-	if o.Note == nil {
-		o.Note = func(string) {}
+	if o.Report == nil {
+		o.Report = reception.Discard
 	}
 	return o
 }

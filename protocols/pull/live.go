@@ -15,6 +15,8 @@ import (
 	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/flv"
+	"weir/codecs/reception"
+	"weir/codecs/timeline"
 )
 
 // maxProbe is how many bytes of a transport stream may pass before its tracks are known.
@@ -36,17 +38,17 @@ var (
 // never nil. Timestamps are those of the stream, without jumps and wraps.
 func TS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error {
 	o = o.complete()
-	return o.body(ctx, rawURL, func(r io.Reader) error { return ReadTS(r, o.Note, out) })
+	return o.body(ctx, rawURL, func(r io.Reader) error { return ReadTS(r, o.Report, out) })
 }
 
 // FLV reads the FLV stream at an http or https URL, as [TS] does a transport stream. Timestamps count from zero.
 func FLV(ctx context.Context, rawURL string, o Options, out codecs.Writer) error {
 	o = o.complete()
-	return o.body(ctx, rawURL, func(r io.Reader) error { return ReadFLV(r, o.Note, out) })
+	return o.body(ctx, rawURL, func(r io.Reader) error { return ReadFLV(r, o.Report, out) })
 }
 
 // ReadFLV reads an FLV stream, as [ReadTS] does a transport stream.
-func ReadFLV(r io.Reader, note func(string), out codecs.Writer) error {
+func ReadFLV(r io.Reader, report reception.Report, out codecs.Writer) error {
 	reader := flv.NewReader(bufio.NewReaderSize(r, 64<<10))
 	return flv.Copy(func() (flv.Tag, error) {
 		tag, err := reader.Next()
@@ -54,7 +56,7 @@ func ReadFLV(r io.Reader, note func(string), out codecs.Writer) error {
 			err = ended(err)
 		}
 		return tag, err
-	}, note, out)
+	}, report, out)
 }
 
 // body asks for a URL and has the body of the answer read.
@@ -81,24 +83,19 @@ func (o Options) body(ctx context.Context, rawURL string, read func(io.Reader) e
 }
 
 // ReadTS reads a transport stream from a connection and writes it until it ends, and says why it did; the error is
-// never nil. Note is told of tracks that are left out.
-func ReadTS(r io.Reader, note func(string), out codecs.Writer) error {
+// never nil.
+func ReadTS(r io.Reader, report reception.Report, out codecs.Writer) error {
 	limited := &probe{r: bufio.NewReaderSize(r, 64<<10), left: maxProbe}
 	reader := &mpegts.Reader{R: limited}
 	if err := reader.Initialize(); err != nil {
 		return fmt.Errorf("before its tracks were known: %w", ended(err))
 	}
 	limited.left = -1
-	j := elementary.New(out, wrapTS)
-	if err := j.Choose(offersOf(reader, note), note); err != nil {
+	j := elementary.New(out, report, wrapTS)
+	if err := j.Choose(offersOf(reader)); err != nil {
 		return err
 	}
-	damaged := 0
-	reader.OnDecodeError(func(err error) {
-		if damaged++; damaged == 1 {
-			note(fmt.Sprintf("damaged places are skipped, the first: %v", err))
-		}
-	})
+	reader.OnDecodeError(func(err error) { report.Count(reception.Damaged, 1, err) })
 	for {
 		if err := reader.Read(); err != nil {
 			return ended(err)
@@ -158,16 +155,17 @@ func (p *probe) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// offersOf lists the tracks of a transport stream. Note is called for a track that
-// is neither sound nor pictures, or whose kind is unknown.
-func offersOf(reader *mpegts.Reader, note func(string)) (offers []elementary.Offer) {
+// errNeither is why a track is left out that is neither sound nor pictures, or whose kind is unknown.
+var errNeither = errors.New("it is neither sound nor pictures")
+
+// offersOf lists the tracks of a transport stream.
+func offersOf(reader *mpegts.Reader) (offers []elementary.Offer) {
 	for _, t := range reader.Tracks() {
 		o, known := offerOf(reader, t)
-		o.What = fmt.Sprintf("the track of PID %d", t.PID)
+		o.Track = fmt.Sprintf("PID %d", t.PID)
 		switch {
 		case !known:
-			note(fmt.Sprintf("%s is left out: it holds %s", o.What, o.Name))
-			continue
+			o.Refused = errNeither
 		case o.Codec == 0:
 			o.Refused = &codecs.UnsupportedError{Video: o.Video, Name: o.Name}
 		}
@@ -180,8 +178,8 @@ func offersOf(reader *mpegts.Reader, note func(string)) (offers []elementary.Off
 // pictures, or whose kind is unknown.
 func offerOf(reader *mpegts.Reader, t *mpegts.Track) (o elementary.Offer, known bool) {
 	var s *elementary.Stream
-	pictures := func(pts, dts int64, units [][]byte) error { return s.Add(dts, pts, units...) }
-	frames := func(pts int64, frames [][]byte) error { return s.Add(pts, pts, frames...) }
+	pictures := func(pts, dts int64, units [][]byte) error { return s.Add(timeline.At(dts, pts), units...) }
+	frames := func(pts int64, frames [][]byte) error { return s.Add(timeline.Presented(pts), frames...) }
 	var subscribe func()
 	switch c := t.Codec.(type) {
 	case *tscodecs.H264:
@@ -200,7 +198,7 @@ func offerOf(reader *mpegts.Reader, t *mpegts.Track) (o elementary.Offer, known 
 	case *tscodecs.AC3:
 		o = elementary.Offer{Codec: codecs.AC3, Name: "AC-3"}
 		subscribe = func() {
-			reader.OnDataAC3(t, func(pts int64, frame []byte) error { return s.Add(pts, pts, frame) })
+			reader.OnDataAC3(t, func(pts int64, frame []byte) error { return s.Add(timeline.Presented(pts), frame) })
 		}
 	case *tscodecs.Opus:
 		o = elementary.Offer{Codec: codecs.Opus, Name: "Opus"}

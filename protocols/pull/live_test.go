@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ import (
 	"weir/codecs/ffmpegtest"
 	"weir/codecs/flv"
 	"weir/codecs/linear"
+	"weir/codecs/reception"
 	"weir/protocols/pull"
 )
 
@@ -120,7 +122,7 @@ func TestTransportStreamIsPulledToItsEnd(t *testing.T) {
 
 func TestTransportStreamMayBeginInAPacket(t *testing.T) {
 	k := &taker{}
-	if err := pull.ReadTS(bytes.NewReader(bunny(t)[100:]), func(string) {}, k); !errors.Is(err, pull.ErrEnded) {
+	if err := pull.ReadTS(bytes.NewReader(bunny(t)[100:]), reception.Discard, k); !errors.Is(err, pull.ErrEnded) {
 		t.Errorf("ReadTS = %v, want %v", err, pull.ErrEnded)
 	}
 	k.check(t)
@@ -182,7 +184,6 @@ func tsOf(t *testing.T, tracks ...*mpegts.Track) []byte {
 }
 
 func TestWhatIsWrongWithATransportStreamIsSaid(t *testing.T) {
-	aac := &mpegts.Track{PID: 257, Codec: &tscodecs.MPEG4Audio{Config: mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 48000, ChannelConfig: 2}}}
 	mpeg2 := &mpegts.Track{PID: 256, Codec: &tscodecs.MPEG1Video{}}
 	unsupported := (*codecs.UnsupportedError)(nil)
 	for _, tt := range []struct {
@@ -195,7 +196,7 @@ func TestWhatIsWrongWithATransportStreamIsSaid(t *testing.T) {
 		{"a page", []byte("<html><body>" + strings.Repeat("please log in ", 100)), func(err error) bool { return errors.Is(err, pull.ErrNotTS) }, "<html>"},
 		{"a playlist", []byte("#EXTM3U\n#EXT-X-GAP\n"), func(err error) bool { return errors.Is(err, pull.ErrNotTS) }, "#EXTM3U"},
 		{"half a packet", bunny(t)[:100], func(err error) bool { return err != nil }, "before its tracks were known"},
-		{"video of another codec", tsOf(t, mpeg2, aac), func(err error) bool { return errors.As(err, &unsupported) }, "MPEG-1 or MPEG-2 video"},
+		{"video of another codec", tsOf(t, mpeg2), func(err error) bool { return errors.As(err, &unsupported) }, "MPEG-1 or MPEG-2 video"},
 		{
 			"sound of another codec", tsOf(t, &mpegts.Track{PID: 258, Codec: &tscodecs.MPEG1Audio{}}),
 			func(err error) bool { return errors.As(err, &unsupported) }, "layer 2",
@@ -208,6 +209,21 @@ func TestWhatIsWrongWithATransportStreamIsSaid(t *testing.T) {
 				t.Errorf("TS = %v, want it to say %q", err, tt.says)
 			}
 		})
+	}
+}
+
+func TestTracksOfATransportStreamThatCannotBeCarriedAreNamed(t *testing.T) {
+	aac := &mpegts.Track{PID: 257, Codec: &tscodecs.MPEG4Audio{Config: mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 48000, ChannelConfig: 2}}}
+	mpeg2 := &mpegts.Track{PID: 256, Codec: &tscodecs.MPEG1Video{}}
+	s := serveTS(t, tsOf(t, mpeg2, aac))
+	k, report := &taker{}, &reception.Record{}
+	err := pull.TS(t.Context(), s.URL, pull.Options{Report: report}, k)
+	if !errors.Is(err, pull.ErrEnded) || len(k.units) == 0 {
+		t.Errorf("TS = %v with %d access units, want the sound up to its end", err, len(k.units))
+	}
+	want := reception.LeftOut{Track: "PID 256", Codec: "MPEG-1 or MPEG-2 video", Reason: "video codec MPEG-1 or MPEG-2 video is not supported"}
+	if !slices.Equal(report.LeftOut, []reception.LeftOut{want}) {
+		t.Errorf("left out %+v, want %+v", report.LeftOut, want)
 	}
 }
 
@@ -380,7 +396,7 @@ func FuzzReadTS(f *testing.F) {
 	f.Add([]byte("Ghello"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k := &taker{}
-		if err := pull.ReadTS(bytes.NewReader(b), func(string) {}, k); err == nil {
+		if err := pull.ReadTS(bytes.NewReader(b), reception.Discard, k); err == nil {
 			t.Fatal("ReadTS ends without saying why")
 		}
 		for _, au := range k.units {
@@ -410,7 +426,7 @@ func FuzzReadFLV(f *testing.F) {
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k := &taker{}
-		if err := pull.ReadFLV(bytes.NewReader(b), func(string) {}, k); err == nil {
+		if err := pull.ReadFLV(bytes.NewReader(b), reception.Discard, k); err == nil {
 			t.Fatal("ReadFLV ends without saying why")
 		}
 		for _, au := range k.units {

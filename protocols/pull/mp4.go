@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"weir/codecs/elementary"
 	"weir/codecs/linear"
 	"weir/codecs/nal"
+	"weir/codecs/reception"
 )
 
 // Limits of the parts of an MP4 file that are read into memory, in bytes, and of the number of its boxes. The index
@@ -124,8 +126,15 @@ type movie struct {
 	movieScale uint32
 	tracks     []*movieTrack
 	extends    map[uint32]*mp4.TrexBox
-	refused    []*codecError // tracks whose codec cannot be played
-	notes      []string
+	refused    []refusedTrack
+}
+
+// A refusedTrack is a track that cannot be played.
+type refusedTrack struct {
+	id     uint32
+	codec  string
+	video  bool
+	reason error
 }
 
 // A movieTrack is one track of a movie.
@@ -164,10 +173,10 @@ func parseMP4(r io.ReaderAt, size int64) (*media, error) {
 	if err := m.scan(); err != nil {
 		return nil, err
 	}
-	if err := m.choose(); err != nil {
+	out := &media{payloads: m}
+	if err := m.choose(&out.report); err != nil {
 		return nil, err
 	}
-	out := &media{payloads: m, notes: m.notes}
 	for _, t := range m.tracks {
 		if err := t.finish(m); err != nil {
 			return nil, err
@@ -177,18 +186,21 @@ func parseMP4(r io.ReaderAt, size int64) (*media, error) {
 	return out, nil
 }
 
-// choose leaves the first video and the first audio track that can be played. Where there is a kind of which none can,
-// that is the error.
-func (m *movie) choose() error {
-	selection := elementary.Selection{Note: func(s string) { m.notes = append(m.notes, s) }}
+// choose keeps the first video and the first audio track that can be played, and reports the others. It is an error if there is
+// none.
+func (m *movie) choose(report reception.Report) error {
+	var selection elementary.Selection
 	m.tracks = slices.DeleteFunc(m.tracks, func(t *movieTrack) bool {
-		return !selection.Offer(fmt.Sprintf("track %d", t.id), t.track.Codec.Video(), nil)
+		return !selection.Offer(trackName(t.id), t.track.Codec.String(), t.track.Codec.Video(), nil)
 	})
-	for _, e := range m.refused {
-		selection.Offer("", e.video, e)
+	for _, r := range m.refused {
+		selection.Offer(trackName(r.id), r.codec, r.video, r.reason)
 	}
-	return selection.Finish()
+	report.LeaveOut(selection.LeftOut)
+	return selection.Err()
 }
+
+func trackName(id uint32) string { return fmt.Sprintf("track %d", id) }
 
 // scan goes through the boxes of the file and reads those that hold the index.
 func (m *movie) scan() error {
@@ -303,7 +315,7 @@ func (m *movie) add(f *finder, t *movieTrack, list []box) error {
 	case handler == nil || times == nil || times.Timescale == 0:
 		return errors.New("no handler or no timescale")
 	case handler.HandlerType != "vide" && handler.HandlerType != "soun":
-		m.notes = append(m.notes, fmt.Sprintf("track %d is left out: it holds %q", t.id, handler.HandlerType))
+		m.refused = append(m.refused, refusedTrack{t.id, handler.HandlerType, false, errNeither})
 		return nil
 	}
 	t.scale = times.Timescale
@@ -320,7 +332,7 @@ func (m *movie) add(f *finder, t *movieTrack, list []box) error {
 	tables := f.boxes("stbl", stbl.body)
 	err := t.describe(f, tables, handler.HandlerType == "vide")
 	if e, ok := errors.AsType[*codecError](err); ok {
-		m.refused = append(m.refused, e)
+		m.refused = append(m.refused, refusedTrack{t.id, cmp.Or(e.name, e.kind), e.video, e})
 		return nil
 	} else if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"weir/codecs/elementary"
 	"weir/codecs/linear"
 	"weir/codecs/nal"
+	"weir/codecs/reception"
 )
 
 const (
@@ -29,10 +30,7 @@ const maxTS = 512 << 20
 type recording struct {
 	now    codecs.Tracks // those of the access units that are being read
 	tracks []*recordedTrack
-	notes  []string
-
-	errors     int
-	firstError error
+	report reception.Record
 }
 
 // A recordedTrack is one track of a recording.
@@ -58,21 +56,16 @@ func parseTS(r io.ReaderAt, size int64) (*media, error) {
 		return nil, fmt.Errorf("transport stream: %w", err)
 	}
 	rec := &recording{}
-	joiner := elementary.New(rec, wrapTS)
+	joiner := elementary.New(rec, &rec.report, wrapTS)
 	joiner.KeepWaiting = true
-	note := func(s string) { rec.notes = append(rec.notes, s) }
-	offers := offersOf(reader, note)
+	offers := offersOf(reader)
 	for i := range offers {
 		rec.take(&offers[i])
 	}
-	if err := joiner.Choose(offers, note); err != nil {
+	if err := joiner.Choose(offers); err != nil {
 		return nil, err
 	}
-	reader.OnDecodeError(func(err error) {
-		if rec.errors++; rec.firstError == nil {
-			rec.firstError = err
-		}
-	})
+	reader.OnDecodeError(func(err error) { rec.report.Count(reception.Damaged, 1, err) })
 	for {
 		if err := reader.Read(); errors.Is(err, io.EOF) {
 			break
@@ -88,7 +81,7 @@ func parseTS(r io.ReaderAt, size int64) (*media, error) {
 
 // take refuses an offer that files cannot hold, or waits for it to be chosen.
 func (rec *recording) take(o *elementary.Offer) {
-	if o.Codec == 0 || !inFiles(o.Codec) {
+	if o.Refused == nil && !inFiles(o.Codec) {
 		o.Refused = &codecError{name: o.Name, video: o.Video}
 		return
 	}
@@ -140,11 +133,11 @@ func (rec *recording) Write(au *codecs.AccessUnit) error {
 }
 
 func (rec *recording) finish() (*media, error) {
-	m := &media{payloads: rec, notes: rec.notes}
+	m := &media{payloads: rec, report: rec.report}
 	jumps := 0 // each track jumps, one after the other
 	rec.tracks = slices.DeleteFunc(rec.tracks, func(t *recordedTrack) bool {
 		if len(t.payloads) == 0 {
-			m.notes = append(m.notes, fmt.Sprintf("the %s track is left out: it is empty", t.track.Codec))
+			m.report.LeftOut = append(m.report.LeftOut, reception.LeftOut{Codec: t.track.Codec.String(), Reason: "it is empty"})
 		}
 		return len(t.payloads) == 0
 	})
@@ -163,14 +156,12 @@ func (rec *recording) finish() (*media, error) {
 		m.tracks = append(m.tracks, t.track)
 	}
 	if jumps > 0 {
-		m.notes = append(m.notes, fmt.Sprintf("the timestamps jump %d times; the parts were joined", jumps))
+		m.report.Count(reception.RepairedTimes, jumps, fmt.Errorf("the timestamps jump %d times; the parts were joined", jumps))
 	}
-	if rec.errors > 0 {
-		m.notes = append(m.notes, fmt.Sprintf("%d damaged places were skipped, the first: %v", rec.errors, rec.firstError))
-	}
+	first := rec.report.Whys[reception.Damaged]
 	switch {
-	case len(m.tracks) == 0 && rec.firstError != nil:
-		return nil, fmt.Errorf("%w; first damage: %w", ErrNoTracks, rec.firstError)
+	case len(m.tracks) == 0 && first != nil:
+		return nil, fmt.Errorf("%w; first damage: %w", ErrNoTracks, first)
 	case len(m.tracks) == 0:
 		return nil, ErrNoTracks
 	}

@@ -20,9 +20,8 @@ type publishState struct {
 	out     publication
 	told    bool // the client knows that it publishes
 
-	bad     int             // malformed tags in a row
-	skipped int             // and in all
-	refused map[string]bool // codecs that a warning was given for
+	bad     int // malformed tags in a row
+	skipped int // and in all
 }
 
 // publishing serves a publisher until it leaves, is sent away or ctx ends.
@@ -137,6 +136,7 @@ func (c *conn) receive(m packet, p listen.Publication) (end bool, err error) {
 func (c *conn) tag(t flv.Tag, p listen.Publication) error {
 	out := &c.media.out
 	out.Publication, out.err = p, nil
+	c.media.demuxer.Report = p
 	err := c.media.demuxer.Tag(t, out)
 	var unsupported *codecs.UnsupportedError
 	switch {
@@ -148,15 +148,6 @@ func (c *conn) tag(t flv.Tag, p listen.Publication) error {
 	case errors.Is(err, flv.ErrNoTracks):
 		return c.endPublish(fmt.Errorf("publishing %s: %w", *c.stream.Load(), err))
 	case errors.As(err, &unsupported):
-		if !c.media.refused[unsupported.Name] {
-			if c.media.refused == nil {
-				c.media.refused = map[string]bool{}
-			}
-			if len(c.media.refused) < maxBadTags { // a name is the publisher's to invent
-				c.media.refused[unsupported.Name] = true
-				c.log.Warn("a track is left out", "proto", protocols.RTMP, "stream", *c.stream.Load(), "err", err)
-			}
-		}
 		c.media.skipped++
 		return nil
 	default:

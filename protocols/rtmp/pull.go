@@ -8,6 +8,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/flv"
+	"weir/codecs/reception"
 )
 
 // ErrNotFound is the reason of a play whose stream the server does not have. An SRS origin does not say so: it accepts
@@ -23,8 +24,8 @@ var (
 const maxRedirects = 3
 
 // Pull plays the stream at an rtmp or rtmps URL into out until it ends, and says why it did; the error is never nil. It
-// follows redirects as [Play] does. Timestamps count from zero. note, if not nil, is told of a part that is left out.
-func Pull(ctx context.Context, rawURL string, cfg ClientConfig, note func(string), out codecs.Writer) error {
+// follows redirects as [Play] does. Timestamps count from zero. report is told what of the stream does not become media.
+func Pull(ctx context.Context, rawURL string, cfg ClientConfig, report reception.Report, out codecs.Writer) error {
 	c, err := Play(ctx, rawURL, cfg)
 	if err != nil {
 		return err
@@ -32,14 +33,14 @@ func Pull(ctx context.Context, rawURL string, cfg ClientConfig, note func(string
 	defer func() { _ = c.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
-	err = c.pull(note, out)
+	err = c.pull(report, out)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
 }
 
-func (c *Client) pull(note func(string), out codecs.Writer) error {
+func (c *Client) pull(report reception.Report, out codecs.Writer) error {
 	c.patience = c.silence
 	err := flv.Copy(func() (flv.Tag, error) {
 		tag, err := c.ReadTag()
@@ -50,7 +51,7 @@ func (c *Client) pull(note func(string), out codecs.Writer) error {
 			err = errDropped
 		}
 		return tag, err
-	}, note, out)
+	}, report, out)
 	if errors.Is(err, flv.ErrNoTracks) {
 		err = fmt.Errorf("playing from %s: %w", c.url.Host, err)
 	}

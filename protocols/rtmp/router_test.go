@@ -13,11 +13,14 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/codecs/reception"
 	"weir/protocols/listen"
 )
 
 // A hub is a stream in memory: all access units since its start, for any number of viewers.
 type hub struct {
+	reception.Report
+
 	name   string
 	base   int64
 	joined atomic.Int32
@@ -34,7 +37,9 @@ type hub struct {
 	left    []listen.Feed // of viewers who came again
 }
 
-func newHub(name string) *hub { return &hub{name: name, more: make(chan struct{})} }
+func newHub(name string) *hub {
+	return &hub{Report: reception.Discard, name: name, more: make(chan struct{})}
+}
 
 func (h *hub) change(f func()) {
 	h.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
@@ -17,6 +16,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/elementary"
+	"weir/codecs/reception"
 	"weir/codecs/rtp"
 )
 
@@ -25,8 +25,8 @@ type PullConfig struct {
 	// Timeout is the patience with the server: for the connection, for each reply, and for silence while playing.
 	Timeout time.Duration
 
-	Agent string       // is told to the server
-	Note  func(string) // is told of a part that is left out, such as a track
+	Agent  string           // is told to the server
+	Report reception.Report // is told what of the input does not become media
 }
 
 // maxRedirects is how often one DESCRIBE follows.
@@ -82,14 +82,13 @@ func worded(err error) error {
 // A pulling is one connection to a server whose stream is played.
 type pulling struct {
 	client *gortsplib.Client
-	note   func(string)
+	report reception.Report
 	j      *elementary.Joiner
 	failed chan error // the first error that is not the library's
-	once   sync.Once
 }
 
 func newPull(u *base.URL, cfg PullConfig, out codecs.Writer) *pulling {
-	p := &pulling{note: cfg.Note, j: elementary.New(out, 0), failed: make(chan error, 1)}
+	p := &pulling{report: cfg.Report, j: elementary.New(out, cfg.Report, 0), failed: make(chan error, 1)}
 	tcp := gortsplib.ProtocolTCP
 	dialled := 0 // by the library's goroutine, for each server that it is sent to
 	p.client = &gortsplib.Client{
@@ -101,14 +100,10 @@ func newPull(u *base.URL, cfg PullConfig, out codecs.Writer) *pulling {
 			}
 			return (&net.Dialer{Timeout: cfg.Timeout}).DialContext(ctx, network, address)
 		},
-		OnPacketsLost: func(uint64) {},
-		OnDecodeError: func(err error) { p.damaged(err) },
+		OnPacketsLost: func(n uint64) { p.report.Count(reception.ContinuityErrors, int(n), nil) },
+		OnDecodeError: func(err error) { p.report.Count(reception.Damaged, 1, err) },
 	}
 	return p
-}
-
-func (p *pulling) damaged(err error) {
-	p.once.Do(func() { p.note(fmt.Sprintf("damaged packets are skipped, the first: %v", err)) })
 }
 
 // begin asks for the stream and sets up what of it can be carried.
@@ -118,15 +113,18 @@ func (p *pulling) begin(u *base.URL) error {
 		return err
 	}
 	var offers []elementary.Offer
-	for _, m := range desc.Medias {
+	for i, m := range desc.Medias {
 		if m.IsBackChannel || m.Type != description.MediaTypeVideo && m.Type != description.MediaTypeAudio {
 			continue
 		}
-		offers = append(offers, p.offer(desc.BaseURL, m))
+		o := p.offer(desc.BaseURL, m)
+		o.Track = fmt.Sprintf("medium %d", i+1)
+		offers = append(offers, o)
 	}
-	if err := p.j.Choose(offers, p.note); errors.Is(err, elementary.ErrNoTracks) {
-		return errNoTracks
-	} else if err != nil {
+	if err := p.j.Choose(offers); err != nil {
+		if len(offers) == 0 {
+			return errNoTracks
+		}
 		return err
 	}
 	_, err = p.client.Play(nil)
@@ -135,8 +133,11 @@ func (p *pulling) begin(u *base.URL) error {
 
 // offer is what a medium has: its first format that can be carried.
 func (p *pulling) offer(baseURL *base.URL, m *description.Media) elementary.Offer {
-	o := elementary.Offer{What: fmt.Sprintf("a track of %s", m.Type), Video: m.Type == description.MediaTypeVideo}
+	o := elementary.Offer{Video: m.Type == description.MediaTypeVideo}
 	for _, f := range m.Formats {
+		if o.Name == "" {
+			o.Name = f.RTPMap()
+		}
 		in, err := rtp.Unpack(f, o.Video)
 		if err != nil {
 			if o.Refused == nil {
@@ -144,7 +145,7 @@ func (p *pulling) offer(baseURL *base.URL, m *description.Media) elementary.Offe
 			}
 			continue
 		}
-		o.Refused, o.Codec, o.Config, o.Sets = nil, in.Codec, in.Config, in.Sets
+		o.Refused, o.Name, o.Codec, o.Config, o.Sets = nil, in.Codec.String(), in.Codec, in.Config, in.Sets
 		o.Take = func(s *elementary.Stream) error {
 			if _, err := p.client.Setup(baseURL, m, 0, 0); err != nil {
 				return err

@@ -16,6 +16,8 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 
 	"weir/codecs"
+	"weir/codecs/elementary"
+	"weir/codecs/reception"
 	"weir/protocols/listen"
 )
 
@@ -47,7 +49,7 @@ func (k *keeper) Write(au *codecs.AccessUnit) error {
 }
 
 // usual is how streams are pulled.
-var usual = PullConfig{Timeout: 10 * time.Second, Agent: "weir", Note: func(string) {}}
+var usual = PullConfig{Timeout: 10 * time.Second, Agent: "weir", Report: reception.Discard}
 
 func TestPullTakesPicturesAndSound(t *testing.T) {
 	src := pattern(t, "cam", 2)
@@ -196,17 +198,21 @@ func TestPullProvesItsPassword(t *testing.T) {
 
 func TestPullNamesACodecThatItDoesNotCarry(t *testing.T) {
 	unsupported := (*codecs.UnsupportedError)(nil)
-	for _, tt := range []struct {
-		formats []format.Format
-		says    string
-	}{
-		{[]format.Format{&format.VP8{PayloadTyp: 96}}, "VP8"},
-		{[]format.Format{&format.H264{PayloadTyp: 96, PacketizationMode: 1}, &format.G711{PayloadTyp: 8, SampleRate: 8000, ChannelCount: 1}}, "PCMA"},
-	} {
-		addr := newCamera(t, tt.formats...)
-		err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", usual, &keeper{})
-		if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("Pull = %v, want it to name %s", err, tt.says)
-		}
+	addr := newCamera(t, &format.VP8{PayloadTyp: 96})
+	err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", usual, &keeper{})
+	if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "VP8") {
+		t.Errorf("Pull = %v, want it to name VP8", err)
+	}
+}
+
+func TestPullLeavesOutSoundThatItDoesNotCarry(t *testing.T) {
+	addr := newCamera(t, &format.H264{PayloadTyp: 96, PacketizationMode: 1}, &format.G711{PayloadTyp: 8, SampleRate: 8000, ChannelCount: 1})
+	cfg, report := usual, &reception.Record{}
+	cfg.Report = report
+	if err := Pull(t.Context(), "rtsp://bob:secret@"+addr+"/x", cfg, &keeper{}); errors.Is(err, elementary.ErrNoTracks) {
+		t.Errorf("Pull = %v, want the pictures", err)
+	}
+	if l := report.LeftOut; len(l) != 1 || l[0].Track != "medium 2" || !strings.Contains(l[0].Codec, "PCMA") {
+		t.Errorf("left out %+v, want the second medium, PCMA", l)
 	}
 }

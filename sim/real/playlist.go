@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"weir/codecs/reception"
 	"weir/protocols/pull"
 	"weir/sim/oracle"
 )
@@ -67,7 +68,7 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 			v.mu.Lock()
 			v.begins = true
 			v.mu.Unlock()
-			if err := pull.ReadTS(bytes.NewReader(body), func(string) {}, v); !errors.Is(err, pull.ErrEnded) {
+			if err := pull.ReadTS(bytes.NewReader(body), reception.Discard, v); !errors.Is(err, pull.ErrEnded) {
 				return fmt.Errorf("reading segment %d: %w", s.number, err)
 			}
 			next, came = s.number+1, time.Now()

@@ -8,6 +8,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/fake"
+	"weir/codecs/reception"
 	"weir/protocols"
 	"weir/protocols/pull"
 	"weir/protocols/rtmp"
@@ -104,12 +105,11 @@ func (v *viewer) pull(ctx context.Context, g *group) error {
 	d := protocols.Of(v.Protocol)
 	url := d.URL(address(v.entry.host, *g.ports.at(d.Listener)), v.Stream)
 	o := pull.Options{Connect: g.patience, Silence: g.patience, Agent: "weir-sim"}
-	note := func(string) {}
 	switch v.Protocol {
 	case protocols.RTMP:
-		return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: g.patience, Plain: !v.follows}, note, v)
+		return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: g.patience, Plain: !v.follows}, reception.Discard, v)
 	case protocols.RTSP:
-		return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: g.patience, Agent: o.Agent, Note: note}, v)
+		return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: g.patience, Agent: o.Agent, Report: reception.Discard}, v)
 	case protocols.FLV:
 		return pull.FLV(ctx, url, o, v)
 	case protocols.TS:

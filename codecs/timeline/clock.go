@@ -1,4 +1,4 @@
-package elementary
+package timeline
 
 import "weir/codecs"
 
@@ -88,8 +88,8 @@ func (c *Clock) shorter(distance int64) int64 {
 	return distance - half
 }
 
-// pictureAt is [Clock.At] for a unit that has a PTS too.
-func (c *Clock) pictureAt(p *Place, dts, pts int64) (movedDTS, movedPTS int64, jumped bool) {
+// PictureAt is [Clock.At] for a unit that has a PTS too.
+func (c *Clock) PictureAt(p *Place, dts, pts int64) (movedDTS, movedPTS int64, jumped bool) {
 	composition := c.shorter(pts - dts)
 	if composition < -maxAhead || composition > maxAhead {
 		composition = 0
