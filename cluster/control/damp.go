@@ -64,3 +64,8 @@ func (n *Node) holddown() Instant {
 	}
 	return damped(n.cfg.ReturnHolddown, count-1)
 }
+
+// hold lets this node take a stream back no earlier than after a return, because it had to let go of it.
+func (n *Node) hold(s *stream) {
+	s.HoldUntil = n.now + damped(n.cfg.ReturnHolddown, s.Returns.count(n.now))
+}

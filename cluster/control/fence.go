@@ -38,6 +38,7 @@ func (n *Node) fence(e Suspended) {
 	n.warm, n.warmFrom = false, n.now
 	for _, s := range n.streams {
 		if s.single() && s.active() {
+			n.hold(s)
 			n.stop(s, "", Fenced)
 		}
 	}
@@ -68,7 +69,7 @@ func (n *Node) settle(s *stream) {
 			if s.Why == PublishedHere {
 				why = Outranked // of the two publishers the other is the newer
 			}
-			s.HoldUntil = n.now + damped(n.cfg.ReturnHolddown, s.Returns.count(n.now))
+			n.hold(s)
 			n.stop(s, c.p.Name, why)
 			break
 		}

@@ -36,12 +36,18 @@ func TestSuspendedNodeClaimsNothingBeforeItHasHeardTheOthers(t *testing.T) {
 func TestSuspendedNodeLetsGoOfSourcesOfOneConnection(t *testing.T) {
 	w := single(t, 1, 3, 12)
 	m := w.machine("n2")
+	m.n.cfg.ReturnHolddown = 20 * Second
 	m.suspend(20 * Second)
 	w.run(20*Second + w.down + Millisecond)
 	for _, s := range sortedKeys(m.captures) {
 		if c := m.captures[s]; c.state != Idle {
 			t.Errorf("%s is %v on the node that was suspended, want idle", s, c.state)
 		}
+	}
+	w.reset()
+	w.run(18 * Second)
+	if w.starts != 0 {
+		t.Errorf("%d sources of one connection were taken back before the hold-down", w.starts)
 	}
 	w.run(60 * Second)
 	w.wantOwners(w.home())

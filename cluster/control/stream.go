@@ -234,7 +234,7 @@ func (n *Node) captureDown(e CaptureDown) {
 	s.RetryAt = n.now + Second<<min(s.Fails, 6)
 	s.RetryAt = min(s.RetryAt, n.now+60*Second)
 	s.Fails++
-	s.HoldUntil = n.now + damped(n.cfg.ReturnHolddown, s.Returns.count(n.now))
+	n.hold(s)
 }
 
 func (n *Node) captureStopped(e CaptureStopped) {

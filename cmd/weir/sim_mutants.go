@@ -21,7 +21,7 @@ import (
 type SimMutantsCmd struct {
 	Source string          `default:"." placeholder:"DIR" help:"Weir's source, or a folder of it. Default: the working directory."`
 	Area   []mutants.Area  `placeholder:"AREA" help:"Only faults in these areas."`
-	Only   string          `placeholder:"NAME" help:"Only faults of that name; * stands for any characters."`
+	Only   []string        `placeholder:"NAME" help:"Only faults of these names; * stands for any characters."`
 	Sample int             `placeholder:"N" help:"Only so many of the faults, drawn at random."`
 	Draw   uint64          `default:"1" placeholder:"N" help:"Which sample is drawn. Default ${default}."`
 	Stages []mutants.Stage `placeholder:"STAGE" help:"How faults are looked for: unit, importers, pack, swarm. Default: all."`
@@ -114,11 +114,14 @@ func (c *SimMutantsCmd) chosen() ([]mutants.Mutant, error) {
 		}
 	}
 	list := slices.DeleteFunc(slices.Clone(mutants.All), func(m mutants.Mutant) bool {
-		named, err := path.Match(c.Only, m.Name)
-		return len(c.Area) > 0 && !slices.Contains(c.Area, m.Area) || c.Only != "" && (!named || err != nil)
+		named := slices.ContainsFunc(c.Only, func(pattern string) bool {
+			ok, err := path.Match(pattern, m.Name)
+			return ok && err == nil
+		})
+		return len(c.Area) > 0 && !slices.Contains(c.Area, m.Area) || len(c.Only) > 0 && !named
 	})
 	if len(list) == 0 {
-		return nil, fmt.Errorf("--only: there is no fault of the name %q", c.Only)
+		return nil, fmt.Errorf("--only: there is no fault of the name %s", strings.Join(c.Only, ", "))
 	}
 	return mutants.Sample(list, c.Sample, c.Draw), nil
 }

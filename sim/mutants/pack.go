@@ -1,12 +1,14 @@
 package mutants
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"weir/sim"
 	"weir/sim/scenario"
@@ -106,7 +108,17 @@ func NewSuite(library string, seeds uint64) (*Suite, error) {
 	for _, of := range slices.Concat(small(), both) {
 		add(of, sim.Actors)
 	}
+	slices.SortStableFunc(s.Scenarios, func(a, b *sim.Scenario) int { return cmp.Compare(effort(a), effort(b)) })
 	return s, nil
+}
+
+// effort is about how long a scenario takes, against others: most scenarios take a few milliseconds, and a few take as long as all the rest.
+func effort(s *sim.Scenario) int64 {
+	nodes, streams, actors := int64(len(s.Nodes)), int64(len(s.Files[""].Streams)), int64(1)
+	if s.Fidelity == sim.Actors {
+		actors = 4
+	}
+	return actors * nodes * (nodes + streams) * int64(s.Until/time.Second)
 }
 
 // A Found is a run of a suite that violated something.
@@ -117,7 +129,7 @@ type Found struct {
 	Violation sim.Violation
 }
 
-// Run runs the scenarios, then the swarm, until something is violated, or with all to the end. Runs of these names are left out.
+// Run runs the scenarios, the quick ones first, then the swarm, until something is violated, or with all to the end. Runs of these names are left out.
 func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
 	for _, part := range []struct {
 		swarm bool
@@ -125,7 +137,7 @@ func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
 		of    func(i uint64) *sim.Scenario
 	}{
 		{false, uint64(len(s.Scenarios)), func(i uint64) *sim.Scenario { return s.Scenarios[i] }},
-		{true, 2 * s.Seeds, drawn},
+		{true, 2 * s.Seeds, s.drawn},
 	} {
 		var list []*sim.Scenario
 		for i := range part.runs {
@@ -152,9 +164,13 @@ func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
 	return found
 }
 
-// drawn is a scenario of the swarm: each seed once with the control plane alone, and once with actors.
-func drawn(i uint64) *sim.Scenario {
-	s := sim.Draw(i/2+1, sim.SwarmOptions{Fidelity: []sim.Fidelity{sim.Core, sim.Actors}[i%2]})
-	s.Name = "swarm"
-	return s
+// drawn is a scenario of the swarm: each seed with the control plane alone, then each with actors.
+func (s *Suite) drawn(i uint64) *sim.Scenario {
+	o := sim.SwarmOptions{Fidelity: sim.Core}
+	if i >= s.Seeds {
+		i, o.Fidelity = i-s.Seeds, sim.Actors
+	}
+	of := sim.Draw(i+1, o)
+	of.Name = "swarm"
+	return of
 }
