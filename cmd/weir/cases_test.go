@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A fieldCase is an input or a client of the field, what weir does with it, and the test that shows it. An id with a letter behind
+// its number is a sibling: the same kind in another protocol, codec or moment.
+type fieldCase struct {
+	id    string
+	input string // what the other side does
+	now   string // what weir does
+	test  string // a folder and the name of a test in it: "codecs/flv.TestX"
+}
+
+// Each group has its own list, so that one case is one line and two changes seldom meet. The ids of a group stand in expected.
+var (
+	casesTS      = []fieldCase{}
+	casesHLS     = []fieldCase{}
+	casesRTSP    = []fieldCase{}
+	casesRTMP    = []fieldCase{}
+	casesPlayers = []fieldCase{}
+	casesKept    = []fieldCase{}
+)
+
+// caseGroups are the parts of the page, with the ids that each has to show.
+var caseGroups = []struct {
+	title    string
+	expected string
+	cases    []fieldCase
+}{
+	{"MPEG-TS", "T1 T3 T5 T6 T7 T8 T9", casesTS},
+	{"HLS pulls", "H1 H2 H4 H6 H8 H9", casesHLS},
+	{"RTSP pulls", "R1 R3 R4", casesRTSP},
+	{"RTMP publishers", "P1 P3", casesRTMP},
+	{"Players", "C1 C2 C3 C4", casesPlayers},
+	{"What passes as it always did", "K1 K2 K3 K4 K5 K6", casesKept},
+}
+
+// minSiblings is how many siblings are shown of each case.
+const minSiblings = 2
+
+const casesHead = `# What the field sends
+
+Inputs and clients as they are met, what weir does with each, and the test that shows it. An id with a letter is a sibling: the same
+kind in another protocol, codec or moment. The table is made from ` + "`cmd/weir/cases_test.go`" + ` by
+` + "`go test ./cmd/weir -run CasesOfTheField -update`" + `.
+`
+
+var caseID = regexp.MustCompile(`^([A-Z][0-9]+)([a-z]?)$`)
+
+// TestCasesOfTheFieldAreShown holds testdata/cases/README.md to the table, and the table to the tests that it names.
+func TestCasesOfTheFieldAreShown(t *testing.T) {
+	var page bytes.Buffer
+	page.WriteString(casesHead)
+	var open []string
+	seen := map[string]bool{}
+	for _, g := range caseGroups {
+		fmt.Fprintf(&page, "\n## %s\n\n| id | input | weir | test |\n|---|---|---|---|\n", g.title)
+		cases := slices.Clone(g.cases)
+		slices.SortStableFunc(cases, func(a, b fieldCase) int { return strings.Compare(a.id, b.id) })
+		for _, c := range cases {
+			if !caseID.MatchString(c.id) || seen[c.id] || c.input == "" || c.now == "" {
+				t.Errorf("case %q is not complete, or its id stands twice", c.id)
+			}
+			seen[c.id] = true
+			checkTest(t, c.test)
+			fmt.Fprintf(&page, "| %s | %s | %s | `%s` |\n", c.id, c.input, c.now, c.test)
+		}
+		for id := range strings.FieldsSeq(g.expected) {
+			siblings := 0
+			for _, c := range cases {
+				if m := caseID.FindStringSubmatch(c.id); m != nil && m[1] == id && m[2] != "" {
+					siblings++
+				}
+			}
+			if !seen[id] || siblings < minSiblings {
+				open = append(open, fmt.Sprintf("%s (%d siblings)", id, siblings))
+			}
+		}
+	}
+	if len(open) > 0 {
+		fmt.Fprintf(&page, "\nNot shown yet, or with fewer than %d siblings: %s.\n", minSiblings, strings.Join(open, ", "))
+	}
+	file := filepath.Join(root, "testdata", "cases", "README.md")
+	if *update {
+		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, page.Bytes()) {
+		t.Errorf("testdata/cases/README.md is not current (%v); run: go test ./cmd/weir -run CasesOfTheField -update", err)
+	}
+}
+
+// checkTest says if a folder has no such test.
+func checkTest(t *testing.T, name string) {
+	t.Helper()
+	folder, function, _ := strings.Cut(name, ".")
+	files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		source, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(function, "Test") && declares(string(source), function) {
+			return
+		}
+	}
+	t.Errorf("there is no test %s", name)
+}
