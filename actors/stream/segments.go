@@ -64,6 +64,7 @@ func (h *holder) succeed(m capture) {
 	h.successor, h.closed, h.apart = nil, false, false // the control plane has the numbers of the others
 	if m.least != nil && h.past().Backfill == nil {
 		h.successor = &successor{capture: m, at: h.Env.Now()}
+		h.live.Store.Unlist()
 	}
 }
 

@@ -194,6 +194,35 @@ func TestSegmentsGoOnWhereTheyAreHandedOver(t *testing.T) {
 	})
 }
 
+// Two nodes captured the stream at once for a while, and this one, whose numbers are higher, has let go of it. When it captures
+// the stream again, viewers of the other have newer media than its old segments.
+func TestOldSegmentsAreNotListedOnceTheStreamComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMaker(t, nil)
+		defer m.end()
+		m.send(stream.Capture{Stream: "x"})
+		store := m.packs(t).Store
+		time.Sleep(30 * time.Second)
+		m.send(stream.Release{Stream: "x", To: "other", Now: true})
+		time.Sleep(5 * time.Second) // the stream stays for those who may still come
+		next := store.Record().Next
+		m.cam.hangs.Store(true)
+		m.send(stream.Capture{Stream: "x", Least: func(time.Duration) int64 { return next - 1 }})
+		for i := range 100 {
+			time.Sleep(100 * time.Millisecond)
+			if i == 20 {
+				m.cam.hangs.Store(false)
+			}
+			if w := store.Window(); len(w.Segments) > 0 && w.Segments[0].Number < next {
+				t.Fatalf("segments %d to %d are listed, want none below %d", w.Segments[0].Number, w.Last(), next)
+			}
+		}
+		if w := store.Window(); len(w.Segments) == 0 || w.Segments[0].Number != next || !w.Segments[0].Discontinuity {
+			t.Errorf("segments %+v, want them to begin at %d with a discontinuity", w.Segments, next)
+		}
+	})
+}
+
 func TestSegmentsThatWereHandedOverGoOnWhereTheStreamStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMaker(t, nil)

@@ -23,9 +23,13 @@ var errWindow = errors.New("not a window of this program")
 // announced name of this node.
 func Window(q *wire.Window, self string, store *cmaf.Store) *wire.Windowed {
 	r, w := store.Record(), store.Window()
+	before := w.Discontinuities()
+	if len(w.Segments) == 0 { // it has made none since it went on from another node
+		before = r.Discontinuities
+	}
 	a := &wire.Windowed{
 		Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: self,
-		NextSequence: uint64(max(r.Next, 0)), DiscontinuitySequence: uint64(w.Discontinuities()),
+		NextSequence: uint64(max(r.Next, 0)), DiscontinuitySequence: uint64(before),
 		TargetDurationMs: uint32(r.TargetDuration) * 1000,
 	}
 	var gens []*cmaf.Generation

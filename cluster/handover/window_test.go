@@ -84,6 +84,15 @@ func TestWindowIsTheSameOnTheOtherNode(t *testing.T) {
 	}
 }
 
+func TestWindowWithoutSegmentsKeepsTheCountOfDiscontinuities(t *testing.T) {
+	s := cmaf.NewStore(cmaf.Config{})
+	s.Inherit(cmaf.Handover{Record: cmaf.Record{Next: 41, Discontinuities: 7}})
+	l, list, err := outlines(over(t, Window(&wire.Window{Stream: "x"}, "n1", s)))
+	if err != nil || len(list) != 0 || l.Next != 41 || l.Before != 7 {
+		t.Errorf("the record is %+v before %d, %d segments, %v, want 41 before 7", l.Record, l.Before, len(list), err)
+	}
+}
+
 func TestWindowThatMakesNoSenseIsRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*wire.Windowed){
 		"no number":      func(w *wire.Windowed) { w.NextSequence = 0 },

@@ -133,3 +133,47 @@ func TestPackerThatIsToFinishClosesTheOpenSegment(t *testing.T) {
 		t.Errorf("segments = %s", shows(w.Segments))
 	}
 }
+
+// Two nodes made segments at the same time, as when they did not hear each other, and one of them goes on.
+func TestOwnSegmentsAreNotListedBehindNewerMediaOfAnotherNode(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		number int64 // of the first segment of the other node
+		want   string
+	}{
+		{"the other node has come further", 505, "505@4040+4D 506@4044+4 507@4048+4.011"},
+		{"the numbers overlap", 501, "503@4048+4.011"},
+		{"the other node has come as far", 500, ""},
+		{"the store has come further", 400, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			store, other := NewStore(Config{}), NewStore(Config{})
+			packed(t, store, Options{Start: 500}, batch{tracks: both, units: piece(noon, noon+12*second, 2*second)})
+			packed(t, other, Options{Start: tt.number}, batch{tracks: both, units: piece(noon+40*second, noon+52*second, 2*second)})
+			store.Unlist()
+			if w := store.Window(); len(w.Segments) > 0 || w.Segment(501) == nil {
+				t.Fatalf("listed: %s, want none, and all kept", shows(w.Segments))
+			}
+			store.Inherit(sent(other, 0))
+			if got := shows(store.Window().Segments); got != tt.want {
+				t.Errorf("listed: %s, want %s", got, tt.want)
+			}
+			packed(t, store, Options{Start: 1}, batch{tracks: both, units: piece(noon+60*second, noon+66*second, 2*second)})
+			if w := store.Window(); w.Segments[0].Decode < noon+40*second {
+				t.Errorf("listed: %s, want none of the store's old ones", shows(w.Segments))
+			}
+		})
+	}
+}
+
+func TestListIsAsBeforeWhereTheOtherNodeHasMadeNoSegment(t *testing.T) {
+	store, other := NewStore(Config{}), NewStore(Config{})
+	packed(t, store, Options{Start: 500}, batch{tracks: both, units: piece(noon, noon+12*second, 2*second)})
+	was := shows(store.Window().Segments)
+	other.Inherit(sent(store, 0))
+	store.Unlist()
+	store.Inherit(sent(other, 0))
+	if got := shows(store.Window().Segments); got != was {
+		t.Errorf("listed: %s, want %s", got, was)
+	}
+}
