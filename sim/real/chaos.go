@@ -178,11 +178,11 @@ func (g *group) encoders(ctx context.Context) {
 	}
 }
 
-// An answer is what the API of a node said of the owners of all streams.
+// An answer is what the API of a node said of the owners of all streams, at some instant between the question and its arrival.
 type answer struct {
-	at     time.Duration
-	node   string
-	owners map[string]string
+	asked, came time.Duration
+	node        string
+	owners      map[string]string
 }
 
 // sample asks the API of each node again and again until the context ends.
@@ -191,7 +191,7 @@ func (g *group) sample(ctx context.Context, every time.Duration) {
 		client := &http.Client{Timeout: time.Second}
 		g.running.Go(func() {
 			for wait(ctx, every) {
-				began := g.since()
+				asked := g.since()
 				body, _, err := fetch(ctx, client, "http://"+address(n.host, g.ports.http)+"/streamer/api/v3/streams?limit=1000")
 				var said struct {
 					Streams []struct{ Name, Owner string }
@@ -202,7 +202,7 @@ func (g *group) sample(ctx context.Context, every time.Duration) {
 				if err != nil {
 					continue // the process is down or stands still
 				}
-				a := answer{began, n.name, map[string]string{}}
+				a := answer{asked, g.since(), n.name, map[string]string{}}
 				for _, s := range said.Streams {
 					a.owners[s.Name] = s.Owner
 				}

@@ -144,11 +144,11 @@ func (j *judge) viewer(v *viewer, end time.Time) {
 // owners judges the answers of the API: a node that has captured a stream for a while, alone, is named by itself, and by each that
 // hears it (I23, I32).
 func (j *judge) owners() {
-	bound := j.noticed()
 	for _, a := range j.g.answers {
 		for stream, nodes := range j.h.delivered {
 			sole, alone := "", true
-			before := span{a.at - bound, a.at}
+			before := span{a.asked - j.noticed(), a.came + j.late} // an end is noted a little late
+			bound := before.to - before.from
 			for node, d := range nodes {
 				switch {
 				case d.longest(before) >= bound && j.h.runs(node).longest(before) >= bound:
@@ -163,7 +163,7 @@ func (j *judge) owners() {
 			}
 			j.judged("answers of the API")
 			if said := a.owners[stream]; said != sole {
-				j.violated("I32: at %v %s names %q as the owner of %s, which %s has captured since %v at least", short(a.at), a.node, said, stream, sole,
+				j.violated("I32: at %v %s names %q as the owner of %s, which %s has captured since %v at least", short(a.asked), a.node, said, stream, sole,
 					short(before.from))
 			}
 		}

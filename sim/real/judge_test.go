@@ -42,7 +42,7 @@ stream cam { input fake://fake; cluster_ingest capture_at=n1; } stream live { in
 	}
 	for s := 2; s < 60; s++ {
 		for _, n := range g.s.Nodes {
-			g.answers = append(g.answers, answer{time.Duration(s) * time.Second, n, map[string]string{"cam": "n1", "live": "n1"}})
+			g.answers = append(g.answers, answer{time.Duration(s) * time.Second, time.Duration(s) * time.Second, n, map[string]string{"cam": "n1", "live": "n1"}})
 		}
 	}
 	return &judge{g: g, r: &ChaosReport{Fetch: 500 * time.Millisecond, Stale: 2500 * time.Millisecond, Judged: map[string]int{}}, up: time.Second}, v
@@ -74,7 +74,7 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 			g.done = append(g.done, sim.Step{At: 30 * time.Second, Action: sim.Cut{Links: sim.Links{From: []string{"n1"}, To: []string{"n2"}}}})
 			g.sources.holds = append(g.sources.holds, &hold{Stream: "cam", Node: "n2", From: at(g, 33), Up: at(g, 33)})
 			for i := range g.answers {
-				if g.answers[i].node == "n2" && g.answers[i].at > 30*time.Second {
+				if g.answers[i].node == "n2" && g.answers[i].asked > 30*time.Second {
 					g.answers[i].owners["cam"] = "n2"
 				}
 			}

@@ -81,13 +81,13 @@ func (j *judge) answered(at time.Duration, node, stream string) (owner string, o
 		a := &j.g.answers[i]
 		switch {
 		case a.node != node:
-		case a.at <= at:
+		case a.came <= at:
 			before = a
-		case after == nil:
+		case after == nil && a.asked >= at:
 			after = a
 		}
 	}
-	if before == nil || after == nil || at-before.at > most || after.at-at > most || before.owners[stream] != after.owners[stream] {
+	if before == nil || after == nil || at-before.asked > most || after.came-at > most || before.owners[stream] != after.owners[stream] {
 		return "", false
 	}
 	return after.owners[stream], true
