@@ -5,12 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"weir/sim"
-	"weir/sim/scenario"
+	"weir/sim/mutants"
 )
 
 // SimCoverageCmd is `weir sim coverage`.
@@ -37,48 +35,50 @@ not; 2 interrupted, or a scenario cannot be read.`
 
 // Run runs both and prints the table.
 func (c *SimCoverageCmd) Run(ctx context.Context, std stdio) error {
-	files, err := filepath.Glob(filepath.Join(c.Pack, "*.txtar"))
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("found no scenario in %s", c.Pack)
-	}
+	pack, err := mutants.Library(c.Pack)
 	if err != nil {
 		return &exitError{exitUnknown, fmt.Errorf("--pack: %w", err)}
 	}
-	var pack []*sim.Scenario
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return &exitError{exitUnknown, fmt.Errorf("reading a scenario: %w", err)}
-		}
-		d, problems := scenario.Parse(file, text)
-		if d == nil {
-			printProblems(std, problems)
-			return &exitError{code: exitUnknown}
-		}
-		pack = append(pack, d.Scenario)
-	}
 	bar := newBar(std, "runs", len(pack)+int(c.Seeds))
-	sweep := func(n uint64, of func(seed uint64) *sim.Scenario) *sim.SweepResult {
-		return sim.Sweep(sim.SweepOptions{Seeds: n, Workers: c.Jobs, Progress: func(r *sim.SweepResult) bool {
-			bar.step(r.Runs, "")
-			return !interrupted(ctx)
-		}}, of)
+	progress := func(r *sim.SweepResult) bool {
+		bar.step(r.Runs, "")
+		return !interrupted(ctx)
 	}
-	scenarios := sweep(uint64(len(pack)), func(i uint64) *sim.Scenario { return pack[i] })
-	swarm := sweep(c.Seeds, func(seed uint64) *sim.Scenario { return sim.Draw(seed+1, sim.SwarmOptions{}) })
+	scenarios := sweepAll(pack, sim.SweepOptions{Workers: c.Jobs, Progress: progress})
+	swarm := sim.Sweep(sim.SweepOptions{Seeds: c.Seeds, Workers: c.Jobs, Progress: progress},
+		func(seed uint64) *sim.Scenario { return sim.Draw(seed+1, sim.SwarmOptions{}) })
 	bar.end()
 	if interrupted(ctx) {
 		return &exitError{exitUnknown, errInterrupted}
 	}
 	if c.JSON {
-		err = writeJSON(std.out, map[string]sim.Coverage{"scenarios": scenarios.Coverage, "swarm": swarm.Coverage})
+		err = writeJSON(std.out, coverageReport(scenarios, swarm))
 	} else if _, werr := io.WriteString(std.out, coverageText(scenarios, swarm, c.Least, painter{colour: isTerminal(std.out)})); werr != nil {
 		err = fmt.Errorf("printing the coverage: %w", werr)
 	}
-	if err == nil && (scenarios.Failed+swarm.Failed > 0 || len(scenarios.Coverage.Seldom(c.Least))+len(swarm.Coverage.Seldom(1)) > 0) {
+	if err == nil && !covered(scenarios, swarm, c.Least) {
 		err = &exitError{code: exitViolation}
 	}
 	return err
+}
+
+// leastJudged is in how many scenarios each invariant has to be judged, if no flag says otherwise.
+const leastJudged = 5
+
+// sweepAll runs each of some scenarios once.
+func sweepAll(list []*sim.Scenario, o sim.SweepOptions) *sim.SweepResult {
+	o.From, o.Seeds = 0, uint64(len(list))
+	return sim.Sweep(o, func(i uint64) *sim.Scenario { return list[i] })
+}
+
+// covered says whether every invariant that applies was judged in so many scenarios and in the swarm, and held everywhere.
+func covered(scenarios, swarm *sim.SweepResult, least int) bool {
+	return scenarios.Failed+swarm.Failed+len(scenarios.Coverage.Seldom(least))+len(swarm.Coverage.Seldom(1)) == 0
+}
+
+// coverageReport is the table of invariants in the form in which it is printed as JSON.
+func coverageReport(scenarios, swarm *sim.SweepResult) map[string]sim.Coverage {
+	return map[string]sim.Coverage{"scenarios": scenarios.Coverage, "swarm": swarm.Coverage}
 }
 
 // coverageText is the table of invariants.

@@ -54,7 +54,8 @@ contains no fault and no switch for one. Areas:
   ` + wrap(areas, 100) + `
 
 Rules are tested only in states that occur. So the standard pack, which is a swarm and the small scenarios without a planted
-fault, has to reach every state of a list, exercise every rule, and violate none.
+fault, has to reach every state of a list, exercise every rule, and violate none. The scenarios of the source have to judge each
+rule as weir sim coverage has it, whose table is printed.
 
 Exit codes: 0 every fault was noticed and the standard pack did all that; 1 something of it failed; 2 interrupted, or there is
 no source or no Go.`
@@ -62,29 +63,31 @@ no source or no Go.`
 
 // Run plants the faults.
 func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
-	list, err := c.prove(ctx, std)
+	list, library, err := c.prove(ctx, std)
 	if err != nil {
 		if interrupted(ctx) {
 			err = errInterrupted
 		}
 		return &exitError{exitUnknown, err}
 	}
-	var pack *sim.SweepResult
+	var scenarios, pack *sim.SweepResult
 	if c.Pack > 0 {
 		bar := newBar(std, "runs", 0)
-		pack = mutants.Pack(sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(r *sim.SweepResult) bool {
+		options := sim.SweepOptions{From: 1, Seeds: c.Pack, Workers: c.Jobs, Progress: func(r *sim.SweepResult) bool {
 			bar.total = r.Total
 			bar.step(r.Runs, "")
 			return !interrupted(ctx)
-		}})
+		}}
+		pack = mutants.Pack(options)
+		scenarios = sweepAll(library, options)
 		bar.end()
 		if interrupted(ctx) {
 			return &exitError{exitUnknown, errInterrupted}
 		}
 	}
 	if c.JSON {
-		err = writeJSON(std.out, mutantsReport(list, pack))
-	} else if _, werr := io.WriteString(std.out, mutantsText(list, pack, painter{colour: isTerminal(std.out)})); werr != nil {
+		err = writeJSON(std.out, mutantsReport(list, scenarios, pack))
+	} else if _, werr := io.WriteString(std.out, mutantsText(list, scenarios, pack, painter{colour: isTerminal(std.out)})); werr != nil {
 		err = fmt.Errorf("printing the mutants: %w", werr)
 	}
 	if err != nil {
@@ -95,7 +98,7 @@ func (c *SimMutantsCmd) Run(ctx context.Context, std stdio) error {
 			return &exitError{code: exitViolation}
 		}
 	}
-	if pack != nil && len(pack.Missing)+len(pack.Idle)+pack.Failed > 0 {
+	if pack != nil && (len(pack.Missing)+len(pack.Idle) > 0 || !covered(scenarios, pack, leastJudged)) {
 		return &exitError{code: exitViolation}
 	}
 	return nil
@@ -126,11 +129,12 @@ func (c *SimMutantsCmd) chosen() ([]mutants.Mutant, error) {
 	return mutants.Sample(list, c.Sample, c.Draw), nil
 }
 
-// prove plants one fault after the other, and says what noticed each. Faults that there was no time for are left out.
-func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Result, err error) {
+// prove plants one fault after the other, and says what noticed each. Faults that there was no time for are left out. The library is the
+// scenarios of the source.
+func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Result, library []*sim.Scenario, err error) {
 	faults, err := c.chosen()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bar := newBar(std, "planted faults", len(faults))
 	defer bar.end()
@@ -138,15 +142,18 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 	began := time.Now()
 	program, err := mutants.Open(ctx, c.Source, mutants.All)
 	if err != nil {
-		return nil, fmt.Errorf("--source: %w", err)
+		return nil, nil, fmt.Errorf("--source: %w", err)
 	}
 	defer func() { err = errors.Join(err, program.Remove()) }()
+	if library, err = program.Library(); err != nil {
+		return nil, nil, err
+	}
 	trial := mutants.Trial{Program: program, Stages: c.Stages, Seeds: c.Seeds, Alone: !c.First}
 	if len(trial.Stages) == 0 {
 		trial.Stages = mutants.Stages
 	}
 	if err := trial.Baseline(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, name := range trial.Except {
 		bar.tell("left out, because it violates something without a fault: " + name)
@@ -175,14 +182,14 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 		}
 	}, func(i int) { bar.step(i+1, "") })
 	if interrupted(ctx) {
-		return nil, errInterrupted
+		return nil, nil, errInterrupted
 	}
 	for _, r := range results {
 		if r != nil {
 			list = append(list, *r)
 		}
 	}
-	return list, errors.Join(problems...)
+	return list, library, errors.Join(problems...)
 }
 
 // resultLine is what is told of a fault as soon as it is known.
@@ -210,7 +217,7 @@ func caughtBy(c *mutants.Catch) string {
 	return fmt.Sprintf("%s, %.1f s: %s", c.Stage, c.Took.Seconds(), c.By)
 }
 
-func mutantsText(list []mutants.Result, pack *sim.SweepResult, p painter) string {
+func mutantsText(list []mutants.Result, scenarios, pack *sim.SweepResult, p painter) string {
 	var b strings.Builder
 	rows := [][]string{{"area", "planted fault", "what it is", "noticed by tests", "noticed by the simulator"}}
 	for _, m := range list {
@@ -242,9 +249,7 @@ func mutantsText(list []mutants.Result, pack *sim.SweepResult, p painter) string
 	} else {
 		b.WriteString("every invariant that applies was exercised\n")
 	}
-	for _, f := range pack.Failures {
-		fmt.Fprintf(&b, "%s without any fault planted: %s, %s at %s: %s\n", p.red("violated"), f.Scenario.Name, f.Violation.Invariant, f.Violation.At, f.Violation.Text)
-	}
+	b.WriteString("\nWithout any fault planted:\n" + coverageText(scenarios, pack, leastJudged, p))
 	return b.String()
 }
 
@@ -305,7 +310,7 @@ func totals(list []mutants.Result) string {
 }
 
 // mutantsReport is the result in the form in which it is printed as JSON.
-func mutantsReport(list []mutants.Result, pack *sim.SweepResult) any {
+func mutantsReport(list []mutants.Result, scenarios, pack *sim.SweepResult) any {
 	type catch struct {
 		Stage mutants.Stage `json:"stage"`
 		By    string        `json:"by"`
@@ -322,12 +327,14 @@ func mutantsReport(list []mutants.Result, pack *sim.SweepResult) any {
 		Simulator  *catch       `json:"simulator,omitempty"`
 	}
 	out := struct {
-		Mutants  []mutant           `json:"mutants"`
-		Missing  []string           `json:"never_reached"`
-		Idle     []oracle.Invariant `json:"never_exercised"`
-		Violated []uint64           `json:"failed_seeds"`
-	}{[]mutant{}, []string{}, []oracle.Invariant{}, []uint64{}}
+		Mutants  []mutant                `json:"mutants"`
+		Missing  []string                `json:"never_reached"`
+		Idle     []oracle.Invariant      `json:"never_exercised"`
+		Violated []uint64                `json:"failed_seeds"`
+		Coverage map[string]sim.Coverage `json:"coverage,omitempty"`
+	}{Mutants: []mutant{}, Missing: []string{}, Idle: []oracle.Invariant{}, Violated: []uint64{}}
 	if pack != nil {
+		out.Coverage = coverageReport(scenarios, pack)
 		out.Missing, out.Idle = append(out.Missing, pack.Missing...), append(out.Idle, pack.Idle...)
 		for _, f := range pack.Failures {
 			out.Violated = append(out.Violated, f.Seed)

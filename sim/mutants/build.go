@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"weir/sim"
 )
 
 // A Program is weir with faults in it, of which none is on, and the test programs of the packages as they are needed. Remove it
@@ -118,6 +120,12 @@ func (p *Program) list(ctx context.Context) (map[string]*testedPackage, error) {
 		}
 	}
 }
+
+// Library reads the scenarios of the source.
+func (p *Program) Library() ([]*sim.Scenario, error) { return Library(p.library()) }
+
+// library is the folder of the source's scenarios.
+func (p *Program) library() string { return filepath.Join(p.root, "testdata", "scenarios") }
 
 // command runs a command at the root of the source.
 func (p *Program) command(ctx context.Context, name string, args ...string) error {

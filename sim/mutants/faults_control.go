@@ -14,6 +14,7 @@ const (
 	releaseFile   = "cluster/control/release.go"
 	rulesFile     = "cluster/control/rules.go"
 	streamFile    = "cluster/control/stream.go"
+	viewFile      = "cluster/control/view.go"
 )
 
 // controlFaults are in the state machine of the control plane, but for what it makes of its peers' answers.
@@ -158,6 +159,17 @@ var controlFaults = []Mutant{
 		rulesFile, "Node.takeBack", `!c.direct || c.p.Unaware ||`, `!c.direct ||`),
 	fault(Control, "pin-not-told", "peers are not told that a pin has changed",
 		rulesFile, "Node.setPin", `n.changed()`, `_ = n.version`),
+
+	// What the node shows of a stream.
+	fault(Control, "home-named-as-owner", "clients are led to where a stream belongs, not to where it is",
+		viewFile, "Node.viewOwner", `v.Owner, v.OwnerState, v.Reason, v.Of = c.Node, c.State, why, of`,
+		"v.Owner, v.OwnerState, v.Reason, v.Of = c.Node, c.State, why, of\n\t\tif s.Home != \"\" {\n\t\t\tv.Owner = s.Home\n\t\t}"),
+	fault(Control, "owner-only-if-direct", "a node that has to rely on others names no owner of a stream",
+		viewFile, "Node.viewOwner", `for _, c := range s.claimants {`, "for _, c := range s.claimants {\n\t\tif !c.direct {\n\t\t\tcontinue\n\t\t}"),
+	fault(Control, "claims-not-shown", "a node goes on naming the owners that it knew before a peer's claims changed",
+		"cluster/control/peer.go", "Node.body", "n.dirty, n.peersDirty, n.streamsDirty = true, true, true\n", "n.dirty, n.peersDirty = true, true\n"),
+	fault(Control, "ending-owner-preferred", "of two nodes that have a stream the one that is about to stop is named",
+		viewFile, "Node.betterOwner", `return x > y`, `return x < y`),
 
 	// A stream's life.
 	fault(Control, "return-slot-leaks", "a stream that has been taken back keeps its place among the returns",

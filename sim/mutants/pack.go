@@ -79,17 +79,32 @@ func NewSuite(library string, seeds uint64) (*Suite, error) {
 			s.Scenarios = append(s.Scenarios, &run)
 		}
 	}
-	var files []string
+	var both []*sim.Scenario
 	if library != "" {
 		var err error
-		if files, err = filepath.Glob(filepath.Join(library, "*.txtar")); err != nil {
-			return nil, fmt.Errorf("listing the scenarios in %s: %w", library, err)
-		}
-		if len(files) == 0 {
-			return nil, fmt.Errorf("there are no scenarios in %s", library)
+		if both, err = Library(library); err != nil {
+			return nil, err
 		}
 	}
-	var both []*sim.Scenario
+	for _, of := range both {
+		add(of, sim.Core)
+	}
+	for _, of := range slices.Concat(small(), both) {
+		add(of, sim.Actors)
+	}
+	slices.SortStableFunc(s.Scenarios, func(a, b *sim.Scenario) int { return cmp.Compare(effort(a), effort(b)) })
+	return s, nil
+}
+
+// Library reads the scenarios of a folder. There have to be some.
+func Library(dir string) (list []*sim.Scenario, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil {
+		return nil, fmt.Errorf("listing the scenarios in %s: %w", dir, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("there are no scenarios in %s", dir)
+	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -100,16 +115,9 @@ func NewSuite(library string, seeds uint64) (*Suite, error) {
 			return nil, fmt.Errorf("%s: %v", file, problems)
 		}
 		d.Scenario.Name = strings.TrimSuffix(filepath.Base(file), ".txtar")
-		both = append(both, d.Scenario)
+		list = append(list, d.Scenario)
 	}
-	for _, of := range both {
-		add(of, sim.Core)
-	}
-	for _, of := range slices.Concat(small(), both) {
-		add(of, sim.Actors)
-	}
-	slices.SortStableFunc(s.Scenarios, func(a, b *sim.Scenario) int { return cmp.Compare(effort(a), effort(b)) })
-	return s, nil
+	return list, nil
 }
 
 // effort is about how long a scenario takes, against others: most scenarios take a few milliseconds, and a few take as long as all the rest.

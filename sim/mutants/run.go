@@ -261,7 +261,7 @@ func (t *Trial) pack(ctx context.Context, mutant string, flags ...string) (found
 	}
 	args := append([]string{"sim", "pack", "--json", "-j", "1", "--seeds", fmt.Sprint(seeds)}, flags...)
 	if slices.Contains(t.Stages, Scenarios) {
-		args = append(args, "--scenarios", filepath.Join(t.Program.root, "testdata", "scenarios"))
+		args = append(args, "--scenarios", t.Program.library())
 	}
 	for _, name := range t.Except {
 		args = append(args, "--except", name)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"weir/sim"
@@ -13,6 +14,9 @@ import (
 
 const library = "../../testdata/scenarios"
 
+// leastJudged is in how many scenarios of the library each invariant has to be judged: one that is seldom judged is not proved.
+const leastJudged = 5
+
 func TestEveryScenarioOfTheLibraryHolds(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(library, "*.txtar"))
 	if err != nil {
@@ -21,6 +25,16 @@ func TestEveryScenarioOfTheLibraryHolds(t *testing.T) {
 	if len(files) < 25 {
 		t.Fatalf("found %d scenarios in %s, want at least 25", len(files), library)
 	}
+	var mu sync.Mutex
+	var judged sim.Coverage
+	t.Cleanup(func() { // when all of them have run
+		if judged.Runs < len(files) {
+			return // only some were asked for, or could be read
+		}
+		for _, i := range judged.Seldom(leastJudged) {
+			t.Errorf("%s, %s: judged in fewer than %d scenarios", i, i.Rule(), leastJudged)
+		}
+	})
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
@@ -46,6 +60,9 @@ func TestEveryScenarioOfTheLibraryHolds(t *testing.T) {
 				t.Error("it expects nothing")
 			}
 			r := sim.Run(s, sim.Options{})
+			mu.Lock()
+			judged.Add(r)
+			mu.Unlock()
 			for _, v := range r.Violations {
 				t.Errorf("%s at %s, line %d: %s", v.Invariant, v.At, v.Step, v.Text)
 			}
