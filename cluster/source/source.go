@@ -80,5 +80,5 @@ func pullRTMP(ctx context.Context, url string, o pull.Options, w codecs.Writer) 
 }
 
 func pullRTSP(ctx context.Context, url string, o pull.Options, w codecs.Writer) error {
-	return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: o.Connect, Agent: o.Agent, Report: o.Report}, w)
+	return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: o.Connect, Silence: o.Silence, Agent: o.Agent, Report: o.Report}, w)
 }

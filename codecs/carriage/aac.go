@@ -49,16 +49,3 @@ func packAAC(t codecs.Track, payloadType uint8) (Packing, error) {
 	}
 	return Packing{Format: f, NewPacker: packer(f.CreateEncoder)}, nil
 }
-
-func unpackAAC(in *format.MPEG4Audio) (*Unpacking, error) {
-	config, err := in.Config.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("AudioSpecificConfig: %w", err)
-	}
-	u, err := unpacking(codecs.AAC, in.CreateDecoder)
-	if err != nil {
-		return nil, err
-	}
-	u.Config = config
-	return u, nil
-}

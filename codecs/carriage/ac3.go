@@ -6,9 +6,11 @@ import (
 
 	"github.com/Eyevinn/mp4ff/mp4"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpac3"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
 
 	"weir/codecs"
+	"weir/codecs/sdp"
 )
 
 const ac3Samples = ac3.SamplesPerFrame
@@ -60,4 +62,15 @@ func packAC3(t codecs.Track, payloadType uint8) (Packing, error) {
 	}
 	f := &format.AC3{PayloadTyp: payloadType, SampleRate: t.SampleRate, ChannelCount: t.Channels}
 	return Packing{Format: f, NewPacker: packer(f.CreateEncoder)}, nil
+}
+
+func unpackAC3(in *sdp.Format) (*Unpacking, error) {
+	if in.Encoding != "AC3" {
+		return nil, nil
+	}
+	if in.Clock <= 0 {
+		return nil, errors.New("AC-3 without a clock")
+	}
+	d := &rtpac3.Decoder{}
+	return &Unpacking{Codec: codecs.AC3, Clock: in.Clock, Frames: frames(d, rtpac3.ErrMorePacketsNeeded)}, d.Init()
 }

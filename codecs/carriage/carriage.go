@@ -8,6 +8,8 @@
 package carriage
 
 import (
+	"errors"
+
 	"github.com/Eyevinn/mp4ff/mp4"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtp"
@@ -17,6 +19,7 @@ import (
 	"weir/codecs/h264"
 	"weir/codecs/h265"
 	"weir/codecs/nal"
+	"weir/codecs/sdp"
 )
 
 // A Row is what one codec says. It is immutable. In the zero Row, that of an unknown codec, nothing carries it.
@@ -52,10 +55,10 @@ type Row struct {
 	// codecs: H.265 and Opus are expected in fragmented MP4.
 	Segments bool
 
-	// Pack says how RTP carries a track under a payload type, and Unpack how one comes whose format an SDP describes,
-	// nil if that is another codec's. Both are nil if RTP cannot carry the codec.
+	// Pack says how RTP carries a track under a payload type, and Unpack how one comes in a format that a session
+	// description has, nil if that is another codec's. Both are nil if RTP cannot carry the codec.
 	Pack   func(t codecs.Track, payloadType uint8) (Packing, error)
-	Unpack func(f format.Format) (*Unpacking, error)
+	Unpack func(f *sdp.Format) (*Unpacking, error)
 }
 
 // FLV is how a codec goes in FLV and RTMP. The zero FLV says that it does not.
@@ -119,17 +122,19 @@ type Packing struct {
 // it alone for codecs without.
 type Packer func(units [][]byte) ([]*rtp.Packet, error)
 
-// An Unpacking is how one track comes over RTP.
+// An Unpacking is how one track comes over RTP. Its functions have a state of their own and belong to one receiver.
 type Unpacking struct {
 	Codec  codecs.Codec
+	Clock  int      // of timestamps, in Hz
 	Config []byte   // of audio that has one
 	Sets   [][]byte // parameter sets
 
-	// Decode returns the NAL units of an access unit, or several frames of audio, once a packet has completed them.
-	Decode func(*rtp.Packet) ([][]byte, error)
+	// Fragment reads the payload of a packet of a codec that consists of NAL units. It is nil for any other.
+	Fragment func(payload []byte) (Fragment, error)
 
-	// DTS finds the DTS of the access units of video from their order, since RTP carries only the PTS; nil for audio.
-	DTS func(units [][]byte, pts int64) (int64, error)
+	// Frames returns the frames of audio that a packet completes. It is given all packets in their order; lost says that some
+	// before it are missing. It is nil for video.
+	Frames func(p *rtp.Packet, lost bool) ([][]byte, error)
 }
 
 var rows = [...]Row{
@@ -140,7 +145,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "avc1", Box: setsBox(&h264.Syntax, "avcC"), Name: h264Name},
 		TS:       setsTS(&h264.Syntax, 0x1b),
 		Segments: true,
-		Pack:     packH264, Unpack: of(unpackH264),
+		Pack:     packH264, Unpack: unpackH264,
 	},
 	codecs.H265: {
 		NAL:      &h265.Syntax,
@@ -148,7 +153,7 @@ var rows = [...]Row{
 		FLV:      FLV{FourCC: "hvc1", Accepted: []byte{12}, Composed: true}, // 12 is the older extension of Chinese services
 		MP4:      MP4{Entry: "hvc1", Box: setsBox(&h265.Syntax, "hvcC"), Name: h265Name},
 		TS:       setsTS(&h265.Syntax, 0x24),
-		Pack:     packH265, Unpack: of(unpackH265),
+		Pack:     packH265, Unpack: unpackH265,
 	},
 	codecs.AV1: {
 		Describe: describeAV1,
@@ -163,7 +168,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "mp4a", Box: aacBox, Name: aacName},
 		TS:       aacTS,
 		Segments: true,
-		Pack:     packAAC, Unpack: of(unpackAAC),
+		Pack:     packAAC, Unpack: unpackAAC,
 	},
 	codecs.Opus: {
 		Describe: describeOpus,
@@ -171,7 +176,7 @@ var rows = [...]Row{
 		Length:   func(codecs.Track) (samples, rate int, err error) { return 0, opusRate, nil },
 		FLV:      FLV{FourCC: "Opus", FromHeader: fromOpusHead, ToHeader: toOpusHead},
 		MP4:      MP4{Entry: "Opus", Box: opusBox, Name: func([]byte) string { return "opus" }},
-		Pack:     packOpus, Unpack: of(unpackOpus),
+		Pack:     packOpus, Unpack: unpackOpus,
 	},
 	codecs.MP3: {
 		Frame:    frameMP3,
@@ -180,7 +185,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "mp4a", Box: mp3Box, Name: func([]byte) string { return "mp4a.6b" }},
 		TS:       mp3TS,
 		Segments: true,
-		Pack:     packMP3, Unpack: of(func(in *format.MPEG1Audio) (*Unpacking, error) { return unpacking(codecs.MP3, in.CreateDecoder) }),
+		Pack:     packMP3, Unpack: unpackMP3,
 	},
 	codecs.AC3: {
 		Frame:    frameAC3,
@@ -189,7 +194,7 @@ var rows = [...]Row{
 		MP4:      MP4{Entry: "ac-3", Box: ac3Box, Name: func([]byte) string { return "ac-3" }},
 		TS:       ac3TS,
 		Segments: true,
-		Pack:     packAC3, Unpack: of(func(in *format.AC3) (*Unpacking, error) { return unpacking(codecs.AC3, in.CreateDecoder) }),
+		Pack:     packAC3, Unpack: unpackAC3,
 	},
 }
 
@@ -234,23 +239,15 @@ func packer[E interface {
 	}
 }
 
-// of makes the Unpack of a row from that of its format.
-func of[F format.Format](unpack func(F) (*Unpacking, error)) func(format.Format) (*Unpacking, error) {
-	return func(f format.Format) (*Unpacking, error) {
-		if in, ok := f.(F); ok {
-			return unpack(in)
-		}
-		return nil, nil
-	}
-}
-
-// unpacking makes that of a format whose library's decoder returns several units.
-func unpacking[D interface {
+// frames makes the Frames of an Unpacking of the library's decoder, which asks for a packet that the standard allows.
+func frames[D interface {
 	Decode(*rtp.Packet) ([][]byte, error)
-}](codec codecs.Codec, create func() (D, error)) (*Unpacking, error) {
-	d, err := create()
-	if err != nil {
-		return nil, err
+}](d D, more error) func(*rtp.Packet, bool) ([][]byte, error) {
+	return func(p *rtp.Packet, _ bool) ([][]byte, error) {
+		units, err := d.Decode(p)
+		if errors.Is(err, more) {
+			err = nil
+		}
+		return units, err
 	}
-	return &Unpacking{Codec: codec, Decode: d.Decode}, nil
 }

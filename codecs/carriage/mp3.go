@@ -6,9 +6,11 @@ import (
 
 	"github.com/Eyevinn/mp4ff/mp4"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpmpeg1audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg1audio"
 
 	"weir/codecs"
+	"weir/codecs/sdp"
 )
 
 var errNoLength = errors.New("frame of no length")
@@ -58,4 +60,12 @@ func mp3TS(t codecs.Track) (TS, error) {
 func packMP3(codecs.Track, uint8) (Packing, error) {
 	f := &format.MPEG1Audio{}
 	return Packing{Format: f, NewPacker: packer(f.CreateEncoder)}, nil
+}
+
+func unpackMP3(in *sdp.Format) (*Unpacking, error) {
+	if in.Encoding != "MPA" {
+		return nil, nil
+	}
+	d := &rtpmpeg1audio.Decoder{}
+	return &Unpacking{Codec: codecs.MP3, Clock: 90000, Frames: frames(d, rtpmpeg1audio.ErrMorePacketsNeeded)}, d.Init()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/rtp"
 
 	"weir/codecs"
+	"weir/codecs/sdp"
 )
 
 const (
@@ -115,17 +116,26 @@ func packOpus(t codecs.Track, payloadType uint8) (Packing, error) {
 	}}, nil
 }
 
-func unpackOpus(in *format.Opus) (*Unpacking, error) {
-	config, err := OpusConfig(in.ChannelCount)
+// unpackOpus reads a format (RFC 7587, 7): the rtpmap says two channels whatever there are, and mono is what is sent where
+// sprop-stereo does not say otherwise.
+func unpackOpus(in *sdp.Format) (*Unpacking, error) {
+	channels := 1
+	switch {
+	case in.Encoding == "MULTIOPUS":
+		channels = in.Channels
+	case in.Encoding != "OPUS":
+		return nil, nil
+	case in.Parameters["sprop-stereo"] == "1":
+		channels = 2
+	}
+	config, err := OpusConfig(channels)
 	if err != nil {
 		return nil, err
 	}
-	d, err := in.CreateDecoder()
-	if err != nil {
-		return nil, err
-	}
-	return &Unpacking{Codec: codecs.Opus, Config: config, Decode: func(p *rtp.Packet) ([][]byte, error) {
-		frame, err := d.Decode(p)
-		return [][]byte{frame}, err
+	return &Unpacking{Codec: codecs.Opus, Clock: opusRate, Config: config, Frames: func(p *rtp.Packet, _ bool) ([][]byte, error) {
+		if len(p.Payload) == 0 {
+			return nil, errShort
+		}
+		return [][]byte{p.Payload}, nil
 	}}, nil
 }

@@ -1,18 +1,19 @@
 package carriage
 
 import (
+	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/Eyevinn/mp4ff/hevc"
 	"github.com/Eyevinn/mp4ff/mp4"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
-	dts264 "github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
-	dts265 "github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 
 	"weir/codecs"
 	"weir/codecs/h264"
 	"weir/codecs/h265"
 	"weir/codecs/nal"
+	"weir/codecs/sdp"
 )
 
 // setsBox puts the decoder configuration into a box as it is, with extensions that weir does not know.
@@ -67,15 +68,26 @@ func packH264(t codecs.Track, payloadType uint8) (Packing, error) {
 	return Packing{Format: f, Sets: sets, NewPacker: packer(f.CreateEncoder)}, nil
 }
 
-func unpackH264(in *format.H264) (*Unpacking, error) {
-	u, err := unpacking(codecs.H264, in.CreateDecoder)
-	if err != nil {
-		return nil, err
+func unpackH264(in *sdp.Format) (*Unpacking, error) {
+	if in.Encoding != "H264" {
+		return nil, nil
 	}
-	var order dts264.DTSExtractor
-	order.Initialize()
-	u.Sets, u.DTS = [][]byte{in.SPS, in.PPS}, order.Extract
-	return u, nil
+	return &Unpacking{
+		Codec: codecs.H264, Clock: in.Clock, Sets: parameterSets(in, "sprop-parameter-sets"), Fragment: fragmentH264,
+	}, nil
+}
+
+// parameterSets are those that an fmtp repeats. Any that cannot be read are left out: the media has them too.
+func parameterSets(in *sdp.Format, names ...string) (sets [][]byte) {
+	for _, name := range names {
+		for s := range strings.SplitSeq(in.Parameters[name], ",") {
+			s = strings.TrimRight(strings.TrimSpace(s), "=")
+			if b, err := base64.RawStdEncoding.DecodeString(s); err == nil {
+				sets = append(sets, nal.SplitStartCodes(b)...)
+			}
+		}
+	}
+	return sets
 }
 
 func packH265(t codecs.Track, payloadType uint8) (Packing, error) {
@@ -88,13 +100,12 @@ func packH265(t codecs.Track, payloadType uint8) (Packing, error) {
 	return Packing{Format: f, Sets: sets, NewPacker: packer(f.CreateEncoder)}, nil
 }
 
-func unpackH265(in *format.H265) (*Unpacking, error) {
-	u, err := unpacking(codecs.H265, in.CreateDecoder)
-	if err != nil {
-		return nil, err
+func unpackH265(in *sdp.Format) (*Unpacking, error) {
+	if in.Encoding != "H265" && in.Encoding != "HEVC" {
+		return nil, nil
 	}
-	var order dts265.DTSExtractor
-	order.Initialize()
-	u.Sets, u.DTS = [][]byte{in.VPS, in.SPS, in.PPS}, order.Extract
-	return u, nil
+	return &Unpacking{
+		Codec: codecs.H265, Clock: in.Clock, Sets: parameterSets(in, "sprop-vps", "sprop-sps", "sprop-pps"),
+		Fragment: fragmentH265(in.Integer("sprop-max-don-diff", 0) > 0),
+	}, nil
 }

@@ -1,6 +1,6 @@
 // Package h264 says of H.264 what the packages nal and carriage ask: its NAL units and its decoder configuration record.
 //
-// It knows no container and reads no slice; sequence parameter sets are parsed by mediacommon, records by mp4ff.
+// It knows no container, and of slices only the picture order count; sequence parameter sets are parsed by mediacommon, records by mp4ff.
 package h264
 
 import (
@@ -37,9 +37,13 @@ var Syntax = nal.Syntax{
 	Optional:  TypeSPSExt,
 	Delimiter: []byte{TypeAUD, 0xf0}, // 7.3.2.4
 	Random:    random,
+	Coded:     coded,
+	Begins:    begins,
 	LengthAt:  4,
 	Parse:     parse,
 	Write:     write,
+
+	Reordering: reordering,
 	Size: func(set []byte) (width, height int, err error) {
 		sps, err := parseSPS(set)
 		return sps.Width(), sps.Height(), err
@@ -47,6 +51,16 @@ var Syntax = nal.Syntax{
 }
 
 func kind(unit []byte) byte { return unit[0] & 0x1f }
+
+func coded(unit []byte) bool { return kind(unit) >= 1 && kind(unit) <= TypeIDR }
+
+// begins knows the first slice by first_mb_in_slice, whose 0 is a single bit (7.3.3, 9.1).
+func begins(unit []byte) bool {
+	if coded(unit) {
+		return len(unit) > 1 && unit[1]&0x80 != 0
+	}
+	return kind(unit) >= TypeSEI && kind(unit) <= TypeAUD
+}
 
 // random knows an IDR picture and, as broadcasts have instead, a recovery point: where everything is right from the
 // start (recovery_frame_cnt is 0), or where the container says that it may do (D.2.8).

@@ -36,13 +36,46 @@ var Syntax = nal.Syntax{
 	SPS:       TypeSPS,
 	Delimiter: []byte{TypeAUD << 1, 1, 0x50}, // 7.3.2.5
 	Random:    func(unit []byte, _ bool) bool { return kind(unit) >= TypeFirstIRAP && kind(unit) <= TypeLastIRAP },
+	Coded:     coded,
+	Begins:    begins,
 	LengthAt:  21,
 	Parse:     parse,
 	Write:     write,
+
+	Reordering: reordering,
 	Size: func(set []byte) (width, height int, err error) {
 		sps, err := parseSPS(set)
 		return sps.Width(), sps.Height(), err
 	},
+}
+
+func coded(unit []byte) bool { return kind(unit) < TypeVPS }
+
+// begins knows the first slice by first_slice_segment_in_pic_flag (7.3.6.1).
+func begins(unit []byte) bool {
+	const prefixSEI = 39
+	if coded(unit) {
+		return len(unit) > 2 && unit[2]&0x80 != 0
+	}
+	return kind(unit) <= TypeAUD || kind(unit) == prefixSEI
+}
+
+// reordering makes the function of [nal.Syntax.Reordering]. Each sequence parameter set says it, for the highest of the temporal
+// layers last (7.4.3.2.1).
+func reordering() func(units [][]byte) int {
+	depth, raw := 0, []byte(nil)
+	return func(units [][]byte) int {
+		for _, u := range units {
+			if len(u) < 2 || kind(u) != TypeSPS || bytes.Equal(u, raw) {
+				continue
+			}
+			raw = bytes.Clone(u)
+			if sps, err := parseSPS(u); err == nil && len(sps.MaxNumReorderPics) > 0 {
+				depth = int(min(sps.MaxNumReorderPics[len(sps.MaxNumReorderPics)-1], 15))
+			}
+		}
+		return depth
+	}
 }
 
 func kind(unit []byte) byte { return unit[0] >> 1 & 0x3f }

@@ -57,6 +57,10 @@ type Syntax struct {
 	// container calls the access unit a key frame, which counts for where an open GOP starts only.
 	Random func(unit []byte, key bool) bool
 
+	// Coded says whether a NAL unit, which is longer than its header, holds a part of a picture, and Begins whether an access
+	// unit can begin with it: with what precedes pictures, or with the first slice of one.
+	Coded, Begins func(unit []byte) bool
+
 	// LengthAt is where the length size stands in a decoder configuration record: in the last two bits of that byte.
 	LengthAt int
 
@@ -64,6 +68,10 @@ type Syntax struct {
 	// parameter sets in any order.
 	Parse func(record []byte) (sets [][]byte, err error)
 	Write func(sets [][]byte) ([]byte, error)
+
+	// Reordering makes a function that is given the NAL units of each access unit in decoding order and says by how many
+	// pictures the presentation lags behind: how many that come earlier are shown later, at most.
+	Reordering func() func(units [][]byte) int
 
 	// Size is the size of the pictures in luma samples, after cropping, that a sequence parameter set tells.
 	Size func(sps []byte) (width, height int, err error)
@@ -178,6 +186,23 @@ func (s *Syntax) Track(sets [][]byte) (codecs.Track, error) {
 // parameter sets: they and access unit delimiters do not.
 func (s *Syntax) Keep(unit []byte, sets [][]byte) bool {
 	return len(unit) >= s.Header && !s.IsDelimiter(unit) && !Has(sets, unit)
+}
+
+// SplitStartCodes returns the NAL units of b, which start codes separate (ITU-T H.264 and H.265, annex B), as slices of it. The
+// first needs none. Empty ones are left out. A NAL unit holds no start code, so that one alone comes back as it is.
+func SplitStartCodes(b []byte) (units [][]byte) {
+	code := []byte{0, 0, 1}
+	for len(b) > 0 {
+		at := bytes.Index(b, code)
+		if at < 0 {
+			return append(units, b)
+		}
+		if u := bytes.TrimRight(b[:at], "\x00"); len(u) > 0 {
+			units = append(units, u)
+		}
+		b = b[at+len(code):]
+	}
+	return units
 }
 
 // Has says whether the parameter set is among sets.

@@ -2,9 +2,13 @@
 // stream's RTP packets, which are made once for all. [Pull] is the client.
 //
 // It does not know which streams there are or where; the [listen.Router] says so. Requests, sessions and RTP payload
-// formats are the library's (gortsplib); the media is not: as with the other protocols each session follows the hub
+// formats of the server are the library's (gortsplib); the media is not: as with the other protocols each session follows the hub
 // with a cursor of its own and sends all that is pending with one write, so that it starts at a random access point, a slow
 // one loses whole GOPs, and none holds up another.
+//
+// The client is not the library's, because it has to bear what cameras do. The library's ends the session for a request of the
+// server other than OPTIONS, for a line that it cannot read, and for media before the answer to PLAY; it refuses a description for
+// one bad medium, and pictures whose times step back. None of that can be changed from outside.
 package rtsp
 
 import (
