@@ -16,11 +16,12 @@ type Viewer struct {
 	place         time.Duration // in the source's media, of the newest access unit; -1: none
 	number        int64         // of the newest segment; -1: none
 	first, newest int64         // of the newest playlist; -1: none
+	breaks        int64         // the discontinuity sequence number of the newest playlist; -1: none
 }
 
 // NewViewer makes the judgment of a player that comes at an instant.
 func NewViewer(at time.Duration) *Viewer {
-	return &Viewer{heard: at, media: at, place: -1, number: -1, first: -1, newest: -1}
+	return &Viewer{heard: at, media: at, place: -1, number: -1, first: -1, newest: -1, breaks: -1}
 }
 
 // came notes that media has come.
@@ -50,6 +51,16 @@ func (v *Viewer) Playlist(first, last int64) string {
 	return ""
 }
 
+// Discontinuities judges the discontinuity sequence number of a playlist: I31, and RFC 8216, 6.2.2.
+func (v *Viewer) Discontinuities(sequence int64) string {
+	was := v.breaks
+	v.breaks = sequence
+	if sequence < was {
+		return fmt.Sprintf("the playlist has the discontinuity sequence number %d, and had %d before", sequence, was)
+	}
+	return ""
+}
+
 // Segment judges a segment that the player fetches, by its number and the places of its media: I31. Where one node goes on
 // after another without having heard of its last segment, less than again may come twice.
 func (v *Viewer) Segment(at time.Duration, number int64, from, to, again time.Duration) string {
@@ -67,7 +78,7 @@ func (v *Viewer) Segment(at time.Duration, number int64, from, to, again time.Du
 
 // Ended notes that the connection ended, or that the player was refused. It begins anew, from wherever it likes.
 func (v *Viewer) Ended(at time.Duration) {
-	*v = Viewer{heard: at, media: v.media, told: v.told, place: -1, number: -1, first: -1, newest: -1}
+	*v = Viewer{heard: at, media: v.media, told: v.told, place: -1, number: -1, first: -1, newest: -1, breaks: -1}
 }
 
 // Waits judges a player that its node keeps, at an instant: I30. Since is since when somebody whom the node reaches has the

@@ -326,8 +326,8 @@ func (g *group) viewerReports(end time.Time) (list []ViewerReport) {
 	for _, v := range g.viewers {
 		v.mu.Lock()
 		x := ViewerReport{
-			Stream: v.Stream, Protocol: v.Protocol, Entry: v.entry.name, Pictures: v.Pictures, Missing: v.Missing, Back: v.Back,
-			BackText: v.BackText, Ends: len(v.Ends),
+			Stream: v.Stream, Protocol: v.Protocol, Entry: v.entry.name, Pictures: v.Pictures, Missing: v.Missing, Back: len(v.Back),
+			BackText: v.backText(), Ends: len(v.Ends),
 		}
 		gaps := v.Gaps
 		if !v.at.IsZero() {

@@ -48,6 +48,12 @@ stream cam { input fake://fake; cluster_ingest capture_at=n1; } stream live { in
 	return &judge{g: g, r: &ChaosReport{Fetch: 500 * time.Millisecond, Stale: 2500 * time.Millisecond, Judged: map[string]int{}}, up: time.Second}, v
 }
 
+// restart lets a node end at a second, and run again soon.
+func restart(g *group, node string, second int) {
+	end := time.Duration(second) * time.Second
+	g.done = append(g.done, sim.Step{At: end, Action: sim.Crash{Nodes: []string{node}}}, sim.Step{At: end + time.Second, Action: sim.Restart{Nodes: []string{node}}})
+}
+
 func at(g *group, seconds int) time.Time { return g.zero.Add(time.Duration(seconds) * time.Second) }
 
 func TestJudgeFindsWhatIsWrong(t *testing.T) {
@@ -79,7 +85,7 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 				}
 			}
 		}, []string{"I30"}}, // for n2 has it too, and serves its own viewer
-		{"a viewer goes back", func(_ *group, v *viewer) { v.back("b was followed by a") }, []string{"I31"}},
+		{"a viewer goes back", func(_ *group, v *viewer) { v.back(wentBack{what: "b was followed by a"}) }, []string{"I31"}},
 		{"a publisher is not heard", func(g *group, _ *viewer) { g.viewers[1].shown = g.viewers[1].shown[:0] }, []string{"I29"}},
 		{"a publisher is heard too late", func(g *group, _ *viewer) {
 			for i := range g.viewers[1].shown {
@@ -90,6 +96,15 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 			g.viewers[1].shown, g.sources.holds[1].To = nil, at(g, 8)
 			g.viewers[1].began = at(g, 50) // nor is it judged what nobody sends
 		}, nil},
+		{"a playlist goes back", func(g *group, v *viewer) { v.back(wentBack{at: at(g, 31), since: at(g, 29), numbers: 1}) }, []string{"I31"}},
+		{"a playlist goes back a little behind a restart", func(g *group, v *viewer) {
+			restart(g, "n2", 30)
+			v.back(wentBack{at: at(g, 31), since: at(g, 29), numbers: restartLead})
+		}, nil},
+		{"a playlist goes back by much behind a restart", func(g *group, v *viewer) {
+			restart(g, "n2", 30)
+			v.back(wentBack{at: at(g, 31), since: at(g, 29), numbers: restartLead + 1})
+		}, []string{"I31"}},
 		{"a node does not name itself", func(g *group, _ *viewer) {
 			for i := range g.answers {
 				if g.answers[i].node == "n1" {

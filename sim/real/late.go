@@ -1,8 +1,8 @@
 package real
 
 import (
-	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,13 +13,13 @@ import (
 // Late is how late the machine lets things happen: the longest that anything waited which was ready to run. Every bound of
 // the judge allows for it, as the rules allow for the pause of a scheduler (σ).
 //
-// The kernel counts it of the nodes: how long each of their threads was ready and had no processor (Documentation/scheduler/
-// sched-stats in its source). A node that does nothing although it could run is not late by that, whatever it waits for.
+// The kernel counts it of the nodes: how long each of their threads was ready and had no processor, and how often it got one
+// (Documentation/scheduler/sched-stats in its source). A node that does nothing although it could run is not late by that, whatever it waits for.
 type late struct {
 	mu      sync.Mutex
 	self    time.Duration            // of this process, by its own timers
 	nodes   map[string]time.Duration // by node
-	threads map[string]time.Duration // what each thread has waited until now, by its file
+	threads map[string]waits         // of each thread until now, by its file
 }
 
 // The intervals of looking: at this process, and at the nodes.
@@ -30,7 +30,7 @@ const (
 
 // measureLate measures until the context ends.
 func (g *group) measureLate(ctx context.Context) *late {
-	l := &late{nodes: map[string]time.Duration{}, threads: map[string]time.Duration{}}
+	l := &late{nodes: map[string]time.Duration{}, threads: map[string]waits{}}
 	go func() {
 		for {
 			began := time.Now()
@@ -54,9 +54,15 @@ func (l *late) note(do func()) {
 	do()
 }
 
-// look takes in how long the threads of all nodes have waited since the look before. A thread counts its wait when that is over.
+// Waits are how long a thread has waited for a processor, and how often it got one.
+type waits struct {
+	long  time.Duration
+	times int64
+}
+
+// look takes in how long the threads of all nodes have waited since the look before, each time. A wait counts when it is over.
 func (l *late) look(g *group) {
-	seen := make(map[string]time.Duration, len(l.threads))
+	seen := make(map[string]waits, len(l.threads))
 	for _, n := range g.nodes {
 		n.mu.Lock()
 		p := n.process
@@ -66,31 +72,29 @@ func (l *late) look(g *group) {
 		}
 		files, _ := filepath.Glob("/proc/" + strconv.Itoa(p.PID()) + "/task/*/schedstat") // the pattern is well formed
 		for _, name := range files {
-			waited, ok := waitedIn(name)
+			now, ok := waitsIn(name)
 			if !ok {
 				continue // the thread has ended
 			}
-			seen[name] = waited
-			if before, known := l.threads[name]; known {
-				l.note(func() { l.nodes[n.name] = max(l.nodes[n.name], waited-before) })
+			seen[name] = now
+			if was, known := l.threads[name]; known && now.times > was.times {
+				each := (now.long - was.long) / time.Duration(now.times-was.times)
+				l.note(func() { l.nodes[n.name] = max(l.nodes[n.name], each) })
 			}
 		}
 	}
 	l.threads = seen
 }
 
-// waitedIn reads how long a thread has waited for a processor: the second of three numbers, in nanoseconds.
-func waitedIn(name string) (time.Duration, bool) {
+// waitsIn reads the waits of a thread: the second of three numbers, in nanoseconds, and the third.
+func waitsIn(name string) (w waits, ok bool) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return 0, false
+		return w, false
 	}
-	f := bytes.Fields(text)
-	if len(f) < 2 {
-		return 0, false
-	}
-	ns, err := strconv.ParseInt(string(f[1]), 10, 64)
-	return time.Duration(ns), err == nil
+	var ran time.Duration
+	n, err := fmt.Sscan(string(text), &ran, &w.long, &w.times)
+	return w, n == 3 && err == nil
 }
 
 // of is by how much a node was late at most; this process carries what passes between nodes, so that it counts too.

@@ -31,6 +31,39 @@ type segment struct {
 	url    *url.URL
 }
 
+// A mediaList is a media playlist. It has a segment at least.
+type mediaList struct {
+	segments        []segment
+	discontinuities int64 // the discontinuity sequence number
+}
+
+func (l *mediaList) first() int64 { return l.segments[0].number }
+func (l *mediaList) last() int64  { return l.segments[len(l.segments)-1].number }
+
+// A reader judges the playlists that a viewer gets under one URL.
+type reader struct {
+	*oracle.Viewer
+	newest *mediaList // nil before the first
+	came   time.Time  // when that did
+}
+
+// reads judges a playlist.
+func (r *reader) reads(v *viewer, l *mediaList) {
+	now := time.Now()
+	back, since := int64(0), r.came
+	if r.newest != nil {
+		back = r.newest.last() - l.last()
+	}
+	for _, wrong := range []string{r.Playlist(l.first(), l.last()), r.Discontinuities(l.discontinuities)} {
+		if wrong != "" {
+			v.mu.Lock()
+			v.back(wentBack{at: now, since: since, numbers: back, what: wrong})
+			v.mu.Unlock()
+		}
+	}
+	r.newest, r.came = l, now
+}
+
 // playlist plays a stream over HLS: it reloads the playlist of the first variant, fetches each segment that is new, and reads
 // its pictures. It ends when nothing has come for too long.
 func (v *viewer) playlist(ctx context.Context, entry string, patience time.Duration) error {
@@ -41,24 +74,22 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 		return err
 	}
 	next := int64(-1)
-	judge := oracle.NewViewer(0)
+	judge := &reader{Viewer: oracle.NewViewer(0)}
 	for came := time.Now(); time.Since(came) < 2*segmentLength+patience; {
 		list, err := mediaPlaylist(ctx, client, variant)
 		if ended(err) || err != nil && v.strict {
 			return err // the player begins anew
 		}
 		if err == nil {
-			if wrong := judge.Playlist(list[0].number, list[len(list)-1].number); wrong != "" {
-				v.mu.Lock()
-				v.back(wrong)
-				v.mu.Unlock()
+			judge.reads(v, list)
+			if next < 0 {
+				next = max(list.first(), list.last()-1)
 			}
+		} else {
+			list = &mediaList{}
 		}
-		if err == nil && next < 0 {
-			next = list[max(0, len(list)-2)].number
-		}
-		for _, s := range list {
-			if err != nil || s.number < next {
+		for _, s := range list.segments {
+			if s.number < next {
 				continue
 			}
 			var body []byte
@@ -66,7 +97,7 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 				break
 			}
 			v.mu.Lock()
-			v.begins = true
+			v.begins, v.of = true, fmt.Sprintf(" in %s", s.url.Redacted())
 			v.mu.Unlock()
 			if err := pull.ReadTS(bytes.NewReader(body), reception.Discard, v); !errors.Is(err, pull.ErrEnded) {
 				return fmt.Errorf("reading segment %d: %w", s.number, err)
@@ -129,28 +160,30 @@ func variantOf(ctx context.Context, client *http.Client, from string) (first *ur
 	return first, err
 }
 
-// mediaPlaylist reads the segments that a playlist lists; there is at least one if the error is nil.
-func mediaPlaylist(ctx context.Context, client *http.Client, from *url.URL) (list []segment, err error) {
+// mediaPlaylist reads a media playlist.
+func mediaPlaylist(ctx context.Context, client *http.Client, from *url.URL) (*mediaList, error) {
 	body, from, err := fetch(ctx, client, from.String())
 	if err != nil {
 		return nil, err
 	}
-	number := int64(0)
-	lines(body, func(l string) {
-		if n, ok := strings.CutPrefix(l, "#EXT-X-MEDIA-SEQUENCE:"); ok {
-			number, err = strconv.ParseInt(n, 10, 64)
+	l, number := &mediaList{}, int64(0)
+	lines(body, func(line string) {
+		for tag, value := range map[string]*int64{"#EXT-X-MEDIA-SEQUENCE:": &number, "#EXT-X-DISCONTINUITY-SEQUENCE:": &l.discontinuities} {
+			if n, ok := strings.CutPrefix(line, tag); ok && err == nil {
+				*value, err = strconv.ParseInt(n, 10, 64)
+			}
 		}
-		if strings.HasPrefix(l, "#") || err != nil {
+		if strings.HasPrefix(line, "#") || err != nil {
 			return
 		}
 		var at *url.URL
-		if at, err = from.Parse(l); err == nil {
-			list = append(list, segment{number, at})
+		if at, err = from.Parse(line); err == nil {
+			l.segments = append(l.segments, segment{number, at})
 			number++
 		}
 	})
-	if err == nil && len(list) == 0 {
+	if err == nil && len(l.segments) == 0 {
 		err = errors.New("the playlist lists no segment")
 	}
-	return list, err
+	return l, err
 }

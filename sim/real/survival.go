@@ -171,7 +171,7 @@ func survive(ctx context.Context, s *sim.Scenario, o Options, events []event, li
 			list[i].Outcomes[e.name] = v.met(g.zeroStep(e.from), g.zeroStep(e.to), end)
 		}
 		v.mu.Lock()
-		list[i].Back = cmp.Or(list[i].Back, v.BackText)
+		list[i].Back = cmp.Or(list[i].Back, v.backText())
 		v.mu.Unlock()
 	}
 	return nil

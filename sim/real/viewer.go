@@ -41,10 +41,10 @@ type viewer struct {
 	shown    []shown   // see shownEvery
 	Pictures int
 	Missing  int64       // pictures that were left out within connections
-	Back     int         // pictures that came twice or went back within a connection, and playlists that did
+	Back     []wentBack  // pictures that came twice or went back within a connection, and playlists that did
 	Again    int         // segments that repeated less than their duration of the one before, made by another node
 	begins   bool        // the next picture is the first of a segment
-	BackText string      // the first of them
+	of       string      // that segment, in words
 	Ends     []time.Time // of connections
 }
 
@@ -131,11 +131,23 @@ func clock(index int64) string {
 	return time.Unix(index/25, index%25*40_000_000).UTC().Format("15:04:05.000")
 }
 
+// WentBack is that something came twice or went back.
+type wentBack struct {
+	at      time.Time
+	since   time.Time // of a playlist: when the one before came; else zero
+	numbers int64     // of a playlist: by how many segments its end went back
+	what    string
+}
+
 // back notes that something came twice or went back.
-func (v *viewer) back(what string) {
-	if v.Back++; v.BackText == "" {
-		v.BackText = what
+func (v *viewer) back(b wentBack) { v.Back = append(v.Back, b) }
+
+// backText says how often something came twice or went back, and what did first; empty if nothing did.
+func (v *viewer) backText() string {
+	if len(v.Back) == 0 {
+		return ""
 	}
+	return v.Back[0].what
 }
 
 // SetTracks implements [codecs.Writer].
@@ -159,7 +171,7 @@ func (v *viewer) Write(au *codecs.AccessUnit) error {
 	case v.last >= 0 && index <= v.last && begins && v.last-index < perSegment:
 		v.Again++
 	case v.last >= 0 && index <= v.last:
-		v.back(clock(v.last) + " was followed by " + clock(index))
+		v.back(wentBack{at: now, what: clock(v.last) + " was followed by " + clock(index) + v.of})
 	case v.last >= 0:
 		v.Missing += index - v.last - 1
 	}
