@@ -33,7 +33,8 @@ It lets faults happen to three to five real processes on loopback, under viewers
 and go. The size of the group, its timeouts and the faults are drawn from the seed as those of the swarm are. At the end all
 faults end. What viewers, publishers and cameras saw, and what the API of each node said, is judged by bounds that are
 formulas of the timeouts. Every bound allows for how late the machine lets things happen: by how much its own timers are late,
-and how long each thread of a node is ready and has no processor. It needs Linux.
+and how long each thread of a node is ready and has no processor. A node that is late by more than a tenth of stale_timeout
+counts as one that was paused. It needs Linux.
 
 Exit codes: 0 nothing was violated; 1 something was; 2 it could not be run.`
 }
@@ -95,7 +96,7 @@ func chaosText(r *real.ChaosReport) string {
 	}
 	b.WriteString(table(rows))
 	fmt.Fprintf(&b, "judged: %s\n", counts(r.Judged))
-	fmt.Fprintf(&b, "the machine was late: %s\n", lateText(r.Late))
+	fmt.Fprintf(&b, "the machine was late by up to %s; it stood still for %s\n", timesText(r.Late), timesText(r.Stood))
 	for _, v := range r.Violations {
 		b.WriteString("violated " + v + "\n")
 	}
@@ -105,11 +106,11 @@ func chaosText(r *real.ChaosReport) string {
 	return b.String()
 }
 
-// lateText says how late the machine let each node act.
-func lateText(late map[string]time.Duration) string {
+// timesText writes times by node.
+func timesText(times map[string]time.Duration) string {
 	var parts []string
-	for _, node := range slices.Sorted(maps.Keys(late)) {
-		parts = append(parts, fmt.Sprintf("%s %v", node, late[node].Round(time.Millisecond)))
+	for _, node := range slices.Sorted(maps.Keys(times)) {
+		parts = append(parts, fmt.Sprintf("%s %v", node, times[node].Round(time.Millisecond)))
 	}
 	return strings.Join(parts, ", ")
 }

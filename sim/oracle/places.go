@@ -69,7 +69,7 @@ func (o *Oracle) starts(s *stream, x int) {
 	c.starts = append(c.starts, o.now)
 	o.startsInCalm(s, x)
 	o.startsSeldom(s, x)
-	if !o.clear {
+	if !o.clear || o.parts[x] < 0 {
 		return
 	}
 	if o.lostOne(x) {

@@ -39,7 +39,7 @@ type ChaosReport struct {
 	CaptureGaps, ViewerGaps []time.Duration // sorted
 	Heard                   []time.Duration // until each viewer that does not reload playlists got a publisher's media, sorted
 	Journals                int
-	Late                    map[string]time.Duration // the longest by which the machine let each node act too late
+	Late, Stood             map[string]time.Duration // by how much the machine let each node act too late at most, and for how long that was too much
 	Judged                  map[string]int
 	Violations              []string
 }
@@ -52,6 +52,9 @@ const (
 	chaosCameras   = 8
 	chaosPublished = 3
 )
+
+// lateLimit is which part of stale_timeout a node may be late; later, it counts as one that stood still.
+const lateLimit = 10
 
 // impatience is how long the viewers of a chaos wait without media before they ask again.
 const impatience = 5 * time.Second
@@ -119,7 +122,7 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer g.end()
 	defer cancel()
-	late := g.measureLate(ctx)
+	g.late = g.measureLate(ctx)
 	err = g.run(ctx, s.Steps, s.Until, func() {
 		g.crowd(ctx, o.Viewers)
 		g.encoders(ctx)
@@ -130,22 +133,25 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 	}
 	end := time.Now()
 	cancel()
-	h := g.history(end)
+	limit := p.StaleTimeout / lateLimit
+	h := g.history(end, limit)
 	r := &ChaosReport{
 		Seed: o.Seed, Nodes: len(g.nodes), Streams: chaosCameras + chaosPublished, Fetch: p.FetchTimeout, Stale: p.StaleTimeout, Length: h.end,
-		Faults: map[string]int{}, Viewers: o.Viewers, Late: map[string]time.Duration{}, Judged: map[string]int{},
+		Faults: map[string]int{}, Viewers: o.Viewers, Late: map[string]time.Duration{}, Stood: map[string]time.Duration{}, Judged: map[string]int{},
 	}
 	for _, st := range s.Steps {
 		if _, quiet := st.Action.(sim.Quiet); !quiet {
 			r.Faults[sim.KindOf(st.Action).Word]++
 		}
 	}
+	most := time.Duration(0)
 	for _, n := range g.nodes {
-		r.Late[n.name] = late.of(n.name)
+		r.Late[n.name], r.Stood[n.name] = g.late.of(n.name), g.late.still(n.name, limit).sum()
+		most = max(most, min(limit, r.Late[n.name]))
 	}
 	g.end()
 	r.Boots = len(g.boots)
-	j := &judge{g: g, h: h, r: r, late: late.most(), up: s.Capture.Up.Max + joining, delay: g.base.delay.Max}
+	j := &judge{g: g, h: h, r: r, late: most, limit: limit, up: s.Capture.Up.Max + joining, delay: g.base.delay.Max}
 	j.all(end)
 	events, err := g.replay()
 	if err != nil {

@@ -205,13 +205,30 @@ func (r *Report) compare(g *group, real truth, seeds uint64) {
 	work.Wait()
 	for _, stream := range g.clustered() {
 		r.compareOwners(stream, real, runs)
-		r.Gaps = append(r.Gaps, r.compareTimes(stream, "nobody captured it", real.gaps, each(runs, func(run *sim.Result) []sim.Gap { return run.Gaps }))...)
+		r.Gaps = append(r.Gaps, r.compareTimes(stream, "nobody captured it", real.gaps, each(runs, func(run *sim.Result) []sim.Gap { return run.Gaps }), g.lateBefore)...)
 		r.Twice = append(r.Twice, r.compareTimes(stream, "two nodes captured it", overlaps(stream, real.holds, r.End),
-			each(runs, func(run *sim.Result) []sim.Gap { return overlaps(stream, run.Holds, r.End) }))...)
+			each(runs, func(run *sim.Result) []sim.Gap { return overlaps(stream, run.Holds, r.End) }), g.lateBefore)...)
 	}
 	for _, list := range [][]Gap{r.Gaps, r.Twice} {
 		slices.SortStableFunc(list, func(a, b Gap) int { return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Stream, b.Stream)) })
 	}
+}
+
+// lateBefore is by how much any node was late at most in a time, or in the stale_timeout before it, in which losses are noticed.
+func (g *group) lateBefore(in span) (d time.Duration) {
+	in.from -= g.stale()
+	for _, n := range g.nodes {
+		d = max(d, g.late.in(n.name, in))
+	}
+	return d
+}
+
+// stale is the longest stale_timeout.
+func (g *group) stale() (d time.Duration) {
+	for _, p := range g.fileOf(g.nodes[0]).Peers {
+		d = max(d, p.StaleTimeout)
+	}
+	return d
 }
 
 // sequence are the nodes that delivered a stream after an instant, in the order in which they began.
@@ -276,7 +293,8 @@ func overlaps(stream string, holds []sim.Hold, end time.Duration) (list []sim.Ga
 }
 
 // compareTimes finds, for each time of a kind in the runs of the simulator and in the real one, the others that mean the same.
-func (r *Report) compareTimes(stream, what string, real []sim.Gap, runs [][]sim.Gap) (out []Gap) {
+// Late says by how much nodes were late at most in a time.
+func (r *Report) compareTimes(stream, what string, real []sim.Gap, runs [][]sim.Gap, late func(span) time.Duration) (out []Gap) {
 	type found struct {
 		sim.Gap
 		run int // -1: the real one
@@ -311,7 +329,8 @@ func (r *Report) compareTimes(stream, what string, real []sim.Gap, runs [][]sim.
 		}
 		all = all[n:]
 		g.Min, g.Max = slices.Min(sums), slices.Max(sums)
-		if least, most := g.Min-slackBelow-r.Late, g.Max+slackAbove+r.Late; g.At >= r.Settled && (g.Real < least || g.Real > most) {
+		slack := late(span{g.At, g.At + max(g.Real, g.Max)})
+		if least, most := g.Min-slackBelow-slack, g.Max+slackAbove+slack; g.At >= r.Settled && (g.Real < least || g.Real > most) {
 			g.Unexpected = true
 			r.Wrong = append(r.Wrong, fmt.Sprintf("%s at %v: %s for %v, predicted was %v to %v", stream, g.At.Round(time.Millisecond), what,
 				g.Real.Round(time.Millisecond), g.Min.Round(time.Millisecond), g.Max.Round(time.Millisecond)))

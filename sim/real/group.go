@@ -33,6 +33,7 @@ type node struct {
 
 	mu      sync.Mutex     // held while its process starts or ends
 	process *child.Process // nil while none runs
+	last    *child.Process // the one before, which may not have ended yet; nil before the first has gone
 	frozen  bool
 	pubs    []*publisher
 }
@@ -71,6 +72,7 @@ type group struct {
 	rng     *rand.Rand // for what is drawn while it runs; belongs to the goroutine that does the steps
 
 	patience time.Duration // of viewers without media
+	late     *late         // nil before it is measured
 
 	faults []*fault // that are on; belong to the goroutine that does the steps
 
@@ -330,6 +332,9 @@ func (g *group) boot(ctx context.Context, n *node) {
 		n.mu.Unlock()
 		return
 	}
+	if n.last != nil {
+		<-n.last.Ended() // it has been killed, and its addresses are its own until then
+	}
 	began := time.Now()
 	p, err := child.Start(g.program, []string{"node", "--config", n.file, "--log", "debug"}, n.log)
 	if err != nil {
@@ -381,7 +386,9 @@ func (n *node) release() *child.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.process
-	n.process = nil
+	if n.process = nil; p != nil {
+		n.last = p
+	}
 	return p
 }
 

@@ -59,9 +59,8 @@ func (j *judge) publishers() {
 
 // hears judges one viewer of a publisher.
 func (j *judge) hears(v *viewer, p publication, rivals []publication) {
-	late := max(j.late, j.r.Late[p.node], j.r.Late[v.entry.name])
 	poll := j.r.Fetch + j.r.Fetch/10
-	bound := oracle.HeardBound(j.r.Stale, poll, 2*j.delay, late, joining, 0, 0) + j.g.patience + comeback
+	bound := oracle.HeardBound(j.r.Stale, poll, 2*j.delay, j.late, joining, 0, 0) + j.g.patience + comeback
 	if v.Protocol == protocols.HLS {
 		bound += 3*segmentLength + reloads
 	}

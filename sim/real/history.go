@@ -12,15 +12,15 @@ type history struct {
 	done      []sim.Step // in the order of time
 	end       time.Duration
 	down      map[string]spans            // of each node: no process that listens
-	still     map[string]spans            // its process was paused
+	still     map[string]spans            // its process was paused, or got no processor, or got no processor
 	draining  map[string]spans            // it was told to end in order
 	disturbed map[[2]string]spans         // of each link: it did not carry everything at once
 	delivered map[string]map[string]spans // of each stream and node: its source was read there
 	changes   []time.Duration             // when anything was done, in order
 }
 
-// history gives what happened until an instant.
-func (g *group) history(end time.Time) *history {
+// history gives what happened until an instant. A node whose machine let it wait longer than a limit stood still for that time.
+func (g *group) history(end time.Time, limit time.Duration) *history {
 	g.mu.Lock()
 	done := slices.Clone(g.done)
 	g.mu.Unlock()
@@ -32,6 +32,9 @@ func (g *group) history(end time.Time) *history {
 	for _, n := range g.nodes {
 		h.down[n.name] = h.between(done, n.name, true, ends, isType[sim.Restart])
 		h.still[n.name] = h.between(done, n.name, false, isType[sim.Pause], func(a sim.Action) bool { return isType[sim.Resume](a) || ends(a) })
+		if g.late != nil {
+			h.still[n.name] = h.still[n.name].or(g.late.still(n.name, limit))
+		}
 		h.draining[n.name] = h.between(done, n.name, false, isType[sim.Drain], ends)
 	}
 	for _, l := range g.links {

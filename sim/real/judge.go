@@ -12,10 +12,12 @@ import (
 // bounds is a formula of the timeouts and of what the network and the sources are like, and allows for how late the machine lets
 // things happen.
 type judge struct {
-	g               *group
-	h               *history
-	r               *ChaosReport
-	late, up, delay time.Duration
+	g         *group
+	h         *history
+	r         *ChaosReport
+	up, delay time.Duration
+
+	late, limit time.Duration // by how much nodes were late at most, without what was above the limit
 }
 
 // segmentLength is that of the segments of a node.

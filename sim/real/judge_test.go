@@ -124,7 +124,7 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 			j, v := court(t)
 			tt.spoil(j.g, v)
 			end := at(j.g, 60)
-			j.h = j.g.history(end)
+			j.h = j.g.history(end, 0)
 			j.all(end)
 			var got []string
 			for _, text := range j.r.Violations {

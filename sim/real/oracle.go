@@ -106,7 +106,7 @@ func (j *judge) conditions() (list []observation) {
 				boots++
 			}
 			was = up
-			c := oracle.Condition{Up: up, Silent: !up && !j.g.direct, Boots: boots, Frozen: up && still.has(at), Draining: up && draining.has(at), Late: j.r.Late[n.name]}
+			c := oracle.Condition{Up: up, Silent: !up && !j.g.direct, Boots: boots, Frozen: up && still.has(at), Draining: up && draining.has(at), Late: min(j.limit, j.r.Late[n.name])}
 			list = append(list, observation{at, func(o *oracle.Oracle, at time.Duration) { o.Condition(at, n.name, c) }})
 		}
 	}

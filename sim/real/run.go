@@ -162,20 +162,20 @@ func Run(ctx context.Context, s *sim.Scenario, o Options) (*Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer g.end()
 	defer cancel() // before the end: what runs for the viewers and publishers waits for it
-	late := g.measureLate(ctx)
+	g.late = g.measureLate(ctx)
 	tell(fmt.Sprintf("%s: %d processes, %v", s.Name, len(g.nodes), until))
 	if err := g.run(ctx, steps, until, func() { g.watchSome(ctx) }); err != nil {
 		return nil, err
 	}
 	end := time.Now()
 	cancel()
-	r := &Report{Scenario: s.Name, Late: late.most(), Viewers: g.viewerReports(end), End: g.since()}
-	r.Settled = g.offset() + settling
-	for _, p := range g.fileOf(g.nodes[0]).Peers {
-		r.Settled = max(r.Settled, g.offset()+settling+p.StaleTimeout)
-	}
+	r := &Report{Scenario: s.Name, Viewers: g.viewerReports(end), End: g.since()}
+	r.Settled = g.offset() + settling + g.stale()
 	real := g.truth(end)
 	g.end()
+	for _, n := range g.nodes {
+		r.Late = max(r.Late, g.late.of(n.name))
+	}
 	tell(fmt.Sprintf("%s: predicting", s.Name))
 	r.compare(g, real, cmp.Or(o.Seeds, 100))
 	r.Journals, err = g.replay()

@@ -56,6 +56,14 @@ func (s spans) longest(in span) (d time.Duration) {
 	return d
 }
 
+// sum is how long all of s are together.
+func (s spans) sum() (d time.Duration) {
+	for _, x := range s {
+		d += x.to - x.from
+	}
+	return d
+}
+
 // has says whether an instant lies in s.
 func (s spans) has(at time.Duration) bool {
 	return slices.ContainsFunc(s, func(x span) bool { return x.from <= at && at < x.to })
