@@ -244,10 +244,5 @@ func (c *checks) numbered(f *feed) {
 	if boots, ok := s.told[f.m]; s.lastSegment < 0 || !ok || boots != f.boots {
 		return // nobody need have told the new owner of a numbering
 	}
-	if f.pub && f.media == (control.Media{}) && f.least > 0 && s.lastOwner != f.m.name {
-		// The publisher is back at a node that has numbered its stream before, and whose control plane lets it go on with its own
-		// numbers. Whether the numbers of the owner between are to count there cannot be judged yet.
-		return
-	}
 	c.hold(oracle.I15, f.first > s.lastSegment, s, []string{f.m.name}, "begins with segment %d after %d of %s", f.first, s.lastSegment, s.lastOwner)
 }

@@ -12,14 +12,32 @@ func (m Media) current(later Instant) int64 {
 // segment that is being cut by then, and one more because ages are rounded.
 func (m Media) After(later Instant) int64 { return m.current(later) + 2 }
 
-// remember keeps the newest anchor of the stream's numbering, of any owner, which was asked for at an instant. Of two that give
-// one segment different ages the greater is kept: an anchor seems younger by the time that its teller slept.
-func (s *stream) remember(m Media, asked Instant) {
+// remember takes in the numbering of an owner, which was asked for at an instant. Of one owner the newest anchor is kept, and of two
+// that give one segment different ages the greater age: an anchor seems younger by the time that its teller slept. Of two owners the
+// numbering is kept that has come further by now: two that do not hear each other number on from different anchors, and the older
+// anchor may be that of the higher numbers.
+func (s *stream) remember(m Media, owner string, asked, now Instant) {
 	at := asked - Instant(m.Age)*Millisecond
-	if s.Media != (Media{}) && (m.Sequence < s.Media.Sequence || m.Sequence == s.Media.Sequence && at >= s.MediaAt) {
-		return
+	if s.Media != (Media{}) {
+		got := m
+		got.Age = ageMS(now, at)
+		has := s.anchor(now)
+		switch {
+		case m.Sequence == has.Sequence && got.Age <= has.Age,
+			owner == s.MediaOf && m.Sequence < has.Sequence,
+			owner != s.MediaOf && got.current(0) < has.current(0):
+			return
+		}
 	}
-	s.Media, s.MediaAt, s.Numbered = m, at, false
+	s.Media, s.MediaAt, s.MediaOf, s.Numbered = m, at, owner, false
+}
+
+// numbersElsewhere notes that another node numbers a stream that this node does not capture. This node's own numbers are no
+// longer the highest then, whatever comes of that node.
+func (s *stream) numbersElsewhere(c *claim) {
+	if c.Media != nil && !s.active() {
+		s.Numbered = false
+	}
 }
 
 // anchor returns the numbering with its age now.
@@ -37,7 +55,8 @@ func (n *Node) mediaChanged(e MediaChanged) {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "media changed"})
 		return
 	}
-	s.Media, s.MediaAt, s.Numbered = e.Media, n.now-Instant(e.Media.Age)*Millisecond, true
+	s.Media, s.MediaOf, s.Numbered = e.Media, n.self, true
+	s.MediaAt = n.now - Instant(e.Media.Age)*Millisecond
 	n.changed()
 }
 
@@ -54,11 +73,11 @@ func (n *Node) numberings() []Claim {
 	return out
 }
 
-// recallNumberings takes in the numberings that an earlier instance of this node has made.
-func (n *Node) recallNumberings(claims []Claim, asked Instant) {
+// recallNumberings takes in the numberings that an earlier instance of this node has made or known, as a peer remembers them.
+func (n *Node) recallNumberings(claims []Claim, from *peer) {
 	for i := range claims {
 		if s := n.byName[claims[i].Stream]; s != nil && claims[i].Media != nil && !s.active() {
-			s.remember(*claims[i].Media, asked)
+			s.remember(*claims[i].Media, from.Name, from.Asked, n.now)
 		}
 	}
 }

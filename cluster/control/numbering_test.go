@@ -19,3 +19,73 @@ func TestNumberingIsNoYoungerThanItsQuestion(t *testing.T) {
 		t.Errorf("the next owner begins with segment %d; segment %d may have been cut", n, 70+6)
 	}
 }
+
+// TestNumbersOfAnotherNodeEndOwnNumbering gives this node a publisher that numbers, and then has another node number. The next
+// publisher here goes on with the node's own numbers only if no other node has numbered since, however far its numbers were.
+func TestNumbersOfAnotherNodeEndOwnNumbering(t *testing.T) {
+	theirs := func(m Media) []Claim {
+		return []Claim{{Stream: "live", State: ClaimRunning, Why: PublishedHere, Media: &m}}
+	}
+	for _, tt := range []struct {
+		name  string
+		own   Media   // told by this node's capture, which ends at once
+		other []Claim // of n2, which says a second later that it is over
+		least int64   // of the next capture here, or 0: it goes on by itself
+	}{
+		{"nobody else", Media{Sequence: 29, Period: 4000}, nil, 0},
+		{"a newer anchor", Media{Sequence: 29, Period: 4000}, theirs(Media{Sequence: 32, Period: 4000}), 32 + 2},
+		{"an older anchor of higher numbers", Media{Sequence: 29, Period: 4000}, theirs(Media{Sequence: 2, Period: 4000, Age: 120_000}), 32 + 2},
+		{"lower numbers", Media{Sequence: 29, Period: 4000}, theirs(Media{Sequence: 20, Period: 4000}), 29 + 2},
+		{"another node that makes no segments", Media{Sequence: 29, Period: 4000}, []Claim{{Stream: "live", State: ClaimRunning, Why: PublishedHere}}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := probeOf(t, []string{"n2"}, Stream{Name: "live", Kind: Published})
+			p.say("n2", State{Seq: 1})
+			p.pass(3 * Second)
+			if a, _ := p.granted("live", 1); a.Verdict != Granted || a.Media != (Media{}) {
+				t.Fatalf("the first publisher got %+v, want granted, without numbers", a)
+			}
+			p.step(CaptureUp{Stream: "live"})
+			p.step(MediaChanged{Stream: "live", Media: tt.own})
+			p.step(PublishEnded{Stream: "live"})
+			p.pass(3 * Second)
+			p.say("n2", State{Seq: 2, Claims: tt.other})
+			p.pass(3 * Second)
+			p.say("n2", State{Seq: 3})
+			a, _ := p.answered(PublishWanted{Stream: "live", Token: 2, Asked: []string{"n2"}})
+			if a.Verdict != Granted {
+				t.Fatalf("the second publisher got %+v, want granted", a)
+			}
+			switch {
+			case tt.least == 0 && a.Media != (Media{}):
+				t.Errorf("the capture is numbered from %d, want that it goes on by itself", a.Media.After(0))
+			case tt.least > 0 && (a.Media == (Media{}) || a.Media.After(0) < tt.least):
+				t.Errorf("the capture is numbered from %+v, want at least %d", a.Media, tt.least)
+			}
+		})
+	}
+}
+
+// TestOneOwnersNewestAnchorCounts has one owner correct its anchor to fewer segments than the old one suggests, which another node
+// with lower numbers cannot do.
+func TestOneOwnersNewestAnchorCounts(t *testing.T) {
+	s := &stream{}
+	s.remember(Media{Sequence: 10, Period: 1000}, "n2", 0, 0)
+	for _, tt := range []struct {
+		media Media
+		owner string
+		want  int64 // the number that is being cut after 60 s
+	}{
+		{Media{Sequence: 60, Period: 1000}, "n3", 70}, // less far than n2's
+		{Media{Sequence: 60, Period: 1000}, "n2", 60},
+		{Media{Sequence: 50, Period: 1000, Age: 20_000}, "n2", 60}, // late
+		{Media{Sequence: 20, Period: 1000, Age: 45_000}, "n3", 65},
+		{Media{Sequence: 20, Period: 1000, Age: 44_000}, "n3", 65}, // its teller slept
+		{Media{Sequence: 20, Period: 1000, Age: 46_000}, "n3", 66},
+	} {
+		s.remember(tt.media, tt.owner, 60*Second, 60*Second)
+		if got := s.anchor(60 * Second).current(0); got != tt.want {
+			t.Fatalf("after %+v of %s the number is %d, want %d", tt.media, tt.owner, got, tt.want)
+		}
+	}
+}

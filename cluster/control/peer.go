@@ -216,7 +216,7 @@ func (n *Node) body(p *peer, st *State) {
 		return
 	}
 	p.Seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.Seen.List}
-	if claims := n.takeIn(st.Claims, p.Asked); st.Base == 0 {
+	if claims := n.takeIn(p, st.Claims, p.Asked); st.Base == 0 {
 		p.claims = claims
 	} else {
 		p.claims = merge(p.claims, claims, st.Gone)
@@ -278,9 +278,9 @@ func (n *Node) listOf(hash string) []Listed {
 	return nil
 }
 
-// takeIn makes claims of what a peer has sent after it was asked: sorted, each stream once, with instants instead of ages. The
+// takeIn makes claims of what a peer claims, as it or another told after it was asked: sorted, each stream once, with instants instead of ages. The
 // age of a numbering is counted from the question on, because an answer on its way does not age.
-func (n *Node) takeIn(in []Claim, asked Instant) []claim {
+func (n *Node) takeIn(p *peer, in []Claim, asked Instant) []claim {
 	slices.SortStableFunc(in, func(a, b Claim) int { return strings.Compare(a.Stream, b.Stream) })
 	in = slices.CompactFunc(in, func(a, b Claim) bool { return a.Stream == b.Stream })
 	out := make([]claim, len(in))
@@ -289,7 +289,7 @@ func (n *Node) takeIn(in []Claim, asked Instant) []claim {
 		s.Epoch = max(s.Epoch, c.Epoch)
 		since := n.now - Instant(c.Since)*Millisecond
 		if c.Media != nil {
-			s.remember(*c.Media, asked)
+			s.remember(*c.Media, p.Name, asked, n.now)
 		}
 		out[i] = claim{Claim: c, s: s, since: since}
 		for _, v := range out[i].supersessions() {
@@ -307,7 +307,7 @@ func (n *Node) ages(from *peer, st *State) {
 		case from.Name:
 		case n.self:
 			from.Counts = a.Returns
-			n.recallNumberings(a.Claims, from.Asked)
+			n.recallNumberings(a.Claims, from)
 			own := evidence{n.cfg.Instance, n.inc, n.seq}
 			if a.Instance != n.cfg.Instance && a.Inc >= n.inc || own.older(evidence{a.Instance, a.Inc, a.Seq}) {
 				n.inc = a.Inc + 1
@@ -357,7 +357,7 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 		p.EvidenceAt, p.Ever, p.Slept = at, true, 0
 	}
 	if a.Full {
-		p.RelayedFull, p.relayedClaims = true, n.takeIn(a.Claims, n.now)
+		p.RelayedFull, p.relayedClaims = true, n.takeIn(p, a.Claims, n.now)
 		n.dirty, n.streamsDirty = true, true
 	}
 }

@@ -43,6 +43,7 @@ func (n *Node) gather() {
 		claims, direct := p.current()
 		for i := range claims {
 			c := &claims[i]
+			c.s.numbersElsewhere(c)
 			if len(c.s.Superseded) > 0 && c.Why == PublishedHere && n.superseded(c.s, p) {
 				p.Awaited = true
 				continue

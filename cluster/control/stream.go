@@ -84,7 +84,8 @@ type streamState struct {
 	Epoch    uint64  // the highest seen
 	Media    Media
 	MediaAt  Instant // of the anchor segment; meaningless before media is known
-	Numbered bool    // Media is this node's own, which it goes on with by itself
+	MediaOf  string  // the node that numbers or numbered so
+	Numbered bool    // Media is this node's own, and no other node has numbered since: the next capture goes on by itself
 	Told     *told   // the claim as peers know it; nil if there is none
 
 	// Of a published stream: when this node granted it to its publisher, the claims of other nodes that are over by a grant
