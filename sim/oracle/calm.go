@@ -44,7 +44,7 @@ func (c *calm) since(at time.Duration) (n int) {
 func (o *Oracle) settle() {
 	settled := !slices.ContainsFunc(o.streams, func(s *stream) bool {
 		return len(s.overlaps) > 0 || slices.ContainsFunc(s.captures, func(c capture) bool {
-			return c.orphan.on || c.home.on || c.on && c.up == Never
+			return c.orphan.on || c.home.on || o.now <= c.goesHome || c.on && c.up == Never
 		})
 	})
 	switch {

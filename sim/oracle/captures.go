@@ -7,21 +7,24 @@ import (
 
 // A capture is what the source of a stream saw of one node.
 type capture struct {
-	on      bool          // a connection is open, or being opened
-	up      time.Duration // its first access unit; Never: not yet
-	ended   time.Duration // when the last connection that counted as a claim ended
-	flows   bool          // media came through it when it was judged last
-	dry     time.Duration // when media stopped coming through it last, although the connection may have stayed
-	failed  time.Duration // when one failed last
-	retry   bool          // the last one failed, so that the present one is another try of the same
-	began   time.Duration
-	starts  []time.Duration // the last ones
-	able    time.Duration   // since when the node can capture it; Never: it cannot
-	orphan  obligation      // somebody that the node hears of has to capture it
-	home    obligation      // it is to go to this node, as its home or pin
-	agree   obligation      // the node is to know who has it
-	leftOut bool            // its file does not have the stream as one that the group captures
-	shared  bool            // the capture counts for the group
+	on     bool          // a connection is open, or being opened
+	up     time.Duration // its first access unit; Never: not yet
+	ended  time.Duration // when the last connection that counted as a claim ended
+	flows  bool          // media came through it when it was judged last
+	dry    time.Duration // when media stopped coming through it last, although the connection may have stayed
+	failed time.Duration // when one failed last
+	retry  bool          // the last one failed, so that the present one is another try of the same
+	began  time.Duration
+	starts []time.Duration // the last ones
+	able   time.Duration   // since when the node can capture it; Never: it cannot
+	orphan obligation      // somebody that the node hears of has to capture it
+	home   obligation      // it is to go to this node, as its home or pin
+	agree  obligation      // the node is to know who has it
+
+	goesHome time.Duration // until when the stream may still go to this node as its home, after an edit
+
+	leftOut bool // its file does not have the stream as one that the group captures
+	shared  bool // the capture counts for the group
 }
 
 // claims says whether other nodes that hear of the capture wait for it.
@@ -58,7 +61,7 @@ type overlap struct {
 func newStream(i int, name string, nodes int) *stream {
 	s := &stream{index: i, name: name, captures: make([]capture, nodes), due: Never, sourceChanged: longAgo}
 	for k := range s.captures {
-		s.captures[k] = capture{up: Never, ended: longAgo, dry: longAgo, failed: longAgo, began: longAgo, able: Never}
+		s.captures[k] = capture{up: Never, ended: longAgo, dry: longAgo, failed: longAgo, began: longAgo, able: Never, goesHome: longAgo}
 	}
 	return s
 }

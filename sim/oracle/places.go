@@ -13,13 +13,14 @@ func (o *Oracle) judgePlace(s *stream) {
 	}
 	for k := range s.captures {
 		if k != home {
-			s.captures[k].home = obligation{}
+			s.captures[k].home, s.captures[k].goesHome = obligation{}, longAgo
 		}
 	}
-	if home < 0 || s.captures[home].leftOut || pin < 0 && o.edits > 0 { // an edit moves no stream that runs, unless to a pin
+	if home < 0 || s.captures[home].leftOut {
 		return
 	}
 	c := &s.captures[home]
+	c.goesHome = longAgo
 	owners, other := 0, -1
 	for k := range s.captures {
 		if o.parts[k] == o.parts[home] && o.parts[k] >= 0 && o.delivers(s, k) {
@@ -47,8 +48,28 @@ func (o *Oracle) judgePlace(s *stream) {
 		if c.failed > from-2*damping { // it waits before it tries a source again that has failed
 			bound += 64*time.Second + o.nodes[home].file.Holddown<<mostDamping
 		}
+		if pin < 0 && o.nodes[home].since <= o.lastEdit() {
+			// An edit that makes a node the home moves no stream that runs. A node that has been the home for longer takes the
+			// stream back, within the same time as without an edit; which of the two it is cannot be seen from outside.
+			c.home, c.goesHome = obligation{}, from+bound
+			if o.now <= c.goesHome {
+				s.due = min(s.due, c.goesHome+1)
+			}
+			return
+		}
 		o.keep(s, &c.home, rule, from, bound, o.named(other, home), "%s has it, which belongs at %s,", o.nodes[other].name, o.nodes[home].name)
 	}
+}
+
+// lastEdit is when the file of a node changed last while the node ran; [longAgo] if none ever did.
+func (o *Oracle) lastEdit() time.Duration {
+	at := longAgo
+	if o.edits > 0 {
+		for k := range o.nodes {
+			at = max(at, o.nodes[k].edited)
+		}
+	}
+	return at
 }
 
 // homeOf is how many streams belong at a node.
