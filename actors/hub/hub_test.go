@@ -460,6 +460,22 @@ func TestInputThatIsAheadWaitsForThePresentOne(t *testing.T) {
 			want: pictures(0, 17, 0),
 		},
 		{
+			name: "with the same pictures at instants that are much later, and is behind it",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, moved(8, 13, 8*codecs.ClockRate)...)
+				write(t, second, moved(14, 17, 8*codecs.ClockRate)...)
+			},
+			want: pictures(0, 17, 0),
+		},
+		{
+			name: "with the same pictures at instants that are much earlier, and is behind it",
+			steps: func(t *testing.T, first, second *hub.Writer) {
+				write(t, second, moved(8, 13, -8*codecs.ClockRate)...)
+				write(t, second, moved(14, 17, -8*codecs.ClockRate)...)
+			},
+			want: pictures(0, 17, 0),
+		},
+		{
 			name: "with the same pictures at earlier instants, and is behind it",
 			steps: func(t *testing.T, first, second *hub.Writer) {
 				write(t, second, moved(8, 13, -1234)...)

@@ -29,8 +29,8 @@ const farBehind = 15 * codecs.ClockRate
 // never stands for the DTS of a track that has had no access unit yet.
 const never = math.MinInt64
 
-// alignRange is the largest difference between the timelines of two nodes that capture one camera: their clocks differ by
-// less, and so do the pictures with which a camera begins. A clip that is played again and again repeats itself later.
+// alignRange is how far before the newest access unit of the hub the same random access point of another writer is looked for.
+// A clip that is played again and again repeats itself later.
 const alignRange = 5 * codecs.ClockRate
 
 // maxHeld bounds the access units that are kept while a writer waits for its turn.
@@ -253,8 +253,9 @@ func (w *Writer) waitAtPoint(au *codecs.AccessUnit) bool {
 	return true
 }
 
-// aligned finds the access unit of a random access point among those that the hub has, at whatever instant it stands there,
-// and gives the difference. Of several that are the same it takes the nearest. The caller holds mu.
+// aligned finds the access unit of a random access point among the newest that the hub has, at whatever instant it stands there,
+// and gives the difference, which is less than [farBehind]: a node that was late when it began to capture puts the same
+// pictures on its clock that much later. Of several that are the same it takes the nearest. The caller holds mu.
 func (w *Writer) aligned(au *codecs.AccessUnit) (shift int64, ok bool) {
 	h, video := w.h, w.tracks.Video()
 	if video < 0 || au.Track != video || !au.RandomAccess || h.gen == nil || !h.gen.tracks.Equal(w.tracks) {
@@ -266,7 +267,7 @@ func (w *Writer) aligned(au *codecs.AccessUnit) (shift int64, ok bool) {
 			break
 		}
 		by := u.DTS - au.DTS
-		near := by < alignRange && -by < alignRange && (!ok || max(by, -by) < max(shift, -shift))
+		near := by < farBehind && -by < farBehind && (!ok || max(by, -by) < max(shift, -shift))
 		if near && u.Track == video && u.RandomAccess && bytes.Equal(u.Payload, au.Payload) {
 			shift, ok = by, true
 		}
