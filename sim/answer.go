@@ -63,13 +63,15 @@ func (m *machine) breakUp(st *control.State) []byte {
 	return raw[:m.chance.IntN(len(raw))]
 }
 
-// read gives the state that is in an answer: in its bytes, where it has any.
+// read takes the state that is in an answer: in its bytes, where it has any. An answer is read once.
 func (ex *exchange) read() (*control.State, error) {
-	if ex.raw == nil {
-		return ex.state, nil
+	st, raw := ex.state, ex.raw
+	ex.state, ex.raw = nil, nil
+	if raw == nil {
+		return st, nil
 	}
-	st := new(control.State)
-	if err := json.Unmarshal(ex.raw, st); err != nil {
+	st = new(control.State)
+	if err := json.Unmarshal(raw, st); err != nil {
 		return nil, err
 	}
 	return st, st.Check()

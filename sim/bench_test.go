@@ -45,7 +45,7 @@ func BenchmarkCore5x50(b *testing.B) {
 }
 
 func BenchmarkCore20x100(b *testing.B) {
-	benchmark(b, 20, 100, [2]int{1000, 3000}, Core, 10*time.Minute)
+	benchmark(b, 20, 100, [2]int{1000, 3000}, Core, time.Hour)
 }
 
 func BenchmarkCore100x1000(b *testing.B) {

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"weir/cluster/control"
@@ -27,19 +25,6 @@ func (o order) before(p order) bool {
 
 // beforeOnWire is before for evidence that is passed on, of which nodes know no more than inc and seq.
 func (o order) beforeOnWire(p order) bool { return o.inc < p.inc || o.inc == p.inc && o.seq < p.seq }
-
-// ofInstance gives the machine that a process runs on, or nil; see [machine.instance].
-func (w *world) ofInstance(instance string) *machine {
-	name, _, _ := strings.Cut(instance, "/")
-	return w.machine(name)
-}
-
-// bootsOf is the number of the boot in the name of an instance; see [machine.instance].
-func bootsOf(instance string) int {
-	_, n, _ := strings.Cut(instance, "/")
-	i, _ := strconv.Atoi(n)
-	return i
-}
 
 // knowledge is what a process can know of another machine. Instants are by the clock of the process, except made.
 type knowledge struct {
@@ -70,7 +55,7 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	if stale == 0 {
 		return // the entry is gone
 	}
-	o := order{bootsOf(st.Instance), st.Inc, st.Seq}
+	o := order{c.w.instances[st.Instance].boots, st.Inc, st.Seq}
 	late := local-ex.local >= stale
 	old := k.met && !k.said.before(o)
 	ignored := false
@@ -124,12 +109,13 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 
 // hearRelayed keeps what m can know of a third machine by an answer.
 func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
-	q := c.w.ofInstance(a.Instance)
+	of := c.w.instances[a.Instance]
+	q := of.m
 	if q == nil || q == m {
 		return
 	}
 	k := &m.known[q.index]
-	o := order{bootsOf(a.Instance), a.Inc, a.Seq}
+	o := order{of.boots, a.Inc, a.Seq}
 	age := time.Duration(a.Age) * time.Millisecond
 	s := m.read().stale
 	if age >= s || k.met && o.boots < k.said.boots || k.met && o.boots != k.said.boots && o.inc <= k.said.inc {
@@ -232,13 +218,14 @@ func (c *checks) replies(m *machine, ex *exchange, st *control.State) {
 	local := m.clock.at(c.w.now)
 	for i := range st.Ages {
 		a := &st.Ages[i]
-		q := c.w.ofInstance(a.Instance)
+		of := c.w.instances[a.Instance]
+		q := of.m
 		if q == nil {
 			c.hold(oracle.I9, false, nil, []string{m.name}, "tells of an instance of %s that nobody has been", a.Node)
 			return
 		}
 		k := &m.known[q.index]
-		o := order{bootsOf(a.Instance), a.Inc, a.Seq}
+		o := order{of.boots, a.Inc, a.Seq}
 		heard := k.met && k.said == o && time.Duration(a.Age)*time.Millisecond >= local-k.direct
 		if a.Node == ex.name { // it may be of an instance that is over: a process that begins anew has to go above what others remember
 			heard = k.met && o.boots <= k.said.boots

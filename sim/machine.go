@@ -97,13 +97,20 @@ type process interface {
 	end()                                // the process is killed
 }
 
-// instance names a run of the process. The checks read the number of the boot from it.
+// An instance is a run of the process of a machine.
+type instance struct {
+	m     *machine
+	boots int
+}
+
+// instance names the present run of the process; see [world.instances].
 func (m *machine) instance() string { return m.name + "/" + strconv.Itoa(m.boots) }
 
 // boot starts the process.
 func (m *machine) boot() {
 	w := m.w
 	m.boots++
+	w.instances[m.instance()] = instance{m, m.boots}
 	m.up, m.draining, m.warm, m.dark = true, false, false, false
 	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
 	m.wakeAt = -1

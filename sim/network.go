@@ -162,7 +162,7 @@ func (w *world) unclog(l *link) {
 func (w *world) ask(ex *exchange) {
 	m := ex.from
 	ex.local, ex.boots = m.clock.at(w.now), m.boots
-	w.queue.push(item{
+	w.queue.pushTimeout(item{
 		at: m.clock.when(ex.local+time.Duration(ex.timeout), w.now), m: m, boots: m.boots, ex: ex, step: failure, cause: w.trace.cause,
 	})
 	if ex.to == nil || m.exhausted > 0 {

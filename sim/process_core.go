@@ -23,16 +23,16 @@ type core struct {
 
 	// What waits for an effect, by its token.
 	token    uint64                         // the last one given
-	open     map[uint64]*exchange           // questions for the state
 	pubs     map[uint64]*feed               // publishers
 	releases map[uint64]func(released bool) // questions for the release of a stream
 
-	answer *exchange // whose answer is being handled
+	question *exchange // that is being answered
+	answer   *exchange // whose answer is being handled
 }
 
 // newCore starts the process of a machine. Resumed, if not nil, tells the control plane what the one before it has left.
 func newCore(m *machine, cfg control.Config, resumed *control.Resumed) {
-	c := &core{m: m, w: m.w, cfg: cfg, open: map[uint64]*exchange{}, pubs: map[uint64]*feed{}, releases: map[uint64]func(bool){}}
+	c := &core{m: m, w: m.w, cfg: cfg, pubs: map[uint64]*feed{}, releases: map[uint64]func(bool){}}
 	m.process = c
 	c.node = control.New(cfg, c.now())
 	if resumed != nil {
@@ -81,11 +81,7 @@ func (c *core) do(e control.Effect) {
 	case control.WakeAt:
 		m.wake(time.Duration(e.At))
 	case control.Reply:
-		ex := c.open[e.Token]
-		delete(c.open, e.Token)
-		if ex != nil {
-			w.replyState(m, ex, e.State)
-		}
+		w.replyState(m, c.question, e.State)
 	case control.StartCapture:
 		c.start(e)
 	case control.StopCapture:
@@ -269,10 +265,9 @@ func (w *world) announcing(name string) *machine {
 func (c *core) tick() { c.step(control.Tick{}, "tick") }
 
 func (c *core) asked(ex *exchange) {
-	c.token++
-	c.open[c.token] = ex
+	c.question = ex
 	c.m.line("asked").text("from", ex.from.name).num("id", int64(ex.id)).causes()
-	c.step(control.StateAsked{From: ex.name, Token: c.token, Question: ex.question}, "")
+	c.step(control.StateAsked{From: ex.name, Question: ex.question}, "")
 }
 
 func (c *core) answered(ex *exchange) {

@@ -15,16 +15,22 @@ type item struct {
 	step  hop
 }
 
-// A queue holds items in the order of their instants. What moves in it are turns, not items: a heap of values without
+// A queue holds items in the order of their instants. What moves in it are entries, not items: a heap of values without
 // pointers costs the garbage collector nothing.
+//
+// The time-outs of questions are most of what waits, and nearly all of them are pushed in the order in which they are due. They are in
+// a list beside the heap, so that it stays short.
 type queue struct {
 	heap  []entry
 	items []item
 	free  []int32 // indices into items
 	seq   uint64
+
+	timeouts []item // in order, from first on
+	first    int
 }
 
-// A entry is where an item stands in the order.
+// An entry is where an item stands in the order.
 type entry struct {
 	at   time.Duration
 	seq  uint64
@@ -35,10 +41,31 @@ func (a entry) before(b entry) bool { return a.at < b.at || a.at == b.at && a.se
 
 // next is the instant of the first item; never if there is none.
 func (q *queue) next() time.Duration {
-	if len(q.heap) == 0 {
-		return never
+	at := never
+	if len(q.heap) > 0 {
+		at = q.heap[0].at
 	}
-	return q.heap[0].at
+	if q.first < len(q.timeouts) {
+		at = min(at, q.timeouts[q.first].at)
+	}
+	return at
+}
+
+// pushTimeout is push for what is most likely due after all other time-outs.
+func (q *queue) pushTimeout(it item) {
+	n := len(q.timeouts)
+	if q.first < n && it.at < q.timeouts[n-1].at {
+		q.push(it)
+		return
+	}
+	if n == cap(q.timeouts) && q.first > n/2 {
+		rest := copy(q.timeouts, q.timeouts[q.first:])
+		clear(q.timeouts[rest:])
+		q.timeouts, q.first = q.timeouts[:rest], 0
+	}
+	q.seq++
+	it.seq = q.seq
+	q.timeouts = append(q.timeouts, it)
 }
 
 func (q *queue) push(it item) {
@@ -65,11 +92,20 @@ func (q *queue) push(it item) {
 	q.heap[i] = p
 }
 
-// branches of each turn in the heap.
+// branches of each entry in the heap.
 const branches = 4
 
 // pop takes the first item. The queue is not empty.
 func (q *queue) pop() item {
+	if q.first < len(q.timeouts) {
+		it := &q.timeouts[q.first]
+		if len(q.heap) == 0 || (entry{at: it.at, seq: it.seq}).before(q.heap[0]) {
+			top := *it
+			*it = item{}
+			q.first++
+			return top
+		}
+	}
 	slot := q.heap[0].item
 	top := q.items[slot]
 	q.items[slot] = item{}

@@ -35,6 +35,8 @@ type world struct {
 	byName    map[string]*streamTruth // the same
 	actors    *scheduler              // nil with [Core]
 
+	instances map[string]instance // by the name that its answers say; see [machine.instance]
+
 	// Machines by names, as they were found last; nil where there is none.
 	entries   map[string]*machine // by what a peer entry says
 	announced map[string]*machine // by the name that the process announces
@@ -82,7 +84,7 @@ func Run(s *Scenario, o Options) *Result {
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
 		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{},
-		entries: map[string]*machine{}, coworkers: map[string]*coworker{}, refusals: map[string]time.Duration{},
+		entries: map[string]*machine{}, instances: map[string]instance{}, coworkers: map[string]*coworker{}, refusals: map[string]time.Duration{},
 		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}, Sometimes: map[string]int{}},
 	}
 	w.random = w.rng("world")

@@ -155,8 +155,15 @@ type Node struct {
 	stale   Instant // the largest of the peers'
 	fetch   Instant // the largest of the peers'
 
-	links []*link // in the order of the file
-	peers []*peer // every other node of the group, by name
+	links   []*link          // in the order of the file
+	entries map[string]*link // the same, by peer entry
+	peers   []*peer          // every other node of the group, by name
+
+	// What lets a step leave out most of its loops, see [Node.Step].
+	pollAt   Instant // no link is due before
+	expireAt Instant // no evidence that counts is too old before
+	rejudge  bool    // a peer may be alive, or have another status, than it was found to be
+	broken   bool    // a connection has broken that has brought no answer since, or a peer is suspected
 
 	toldVersion uint64 // of the claims as they were told last
 	gone        []gone // claims that are over, oldest first
@@ -195,6 +202,8 @@ type Node struct {
 	dirty  bool    // something changed that decisions depend on
 	evalAt Instant // when a decision is due without a change
 
+	subjects []*peer // those of which the last answer told
+
 	urgent bool // viewers wait for what this step starts: a peer is dead, or this node has just become warm
 	starts bool // this step has started a stream
 
@@ -219,11 +228,16 @@ func New(cfg Config, now Instant) *Node {
 		replan: true, dirty: true, peersDirty: true, streamsDirty: true,
 	}
 	n.configure(cfg)
+	n.lookAtAll()
 	return n
 }
 
 // Step takes in what has happened and returns what is to be done, in order. The slice is valid until the next call.
 // Steps have to come in the order of time; an instant before that of the last step counts as that one.
+//
+// Most steps change nothing: a peer asks, or is asked, or answers what it answered before. These do not look at every peer
+// and every stream. The loops run when something has changed that they depend on, or when the instant has come at which one of
+// them finds something by the passing of time alone.
 func (n *Node) Step(now Instant, ev Event) []Effect {
 	clear(n.out)
 	n.out = n.out[:0]
@@ -231,6 +245,11 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 	n.overslept(now)
 	n.now = now
 	n.urgent, n.starts = false, false
+	switch ev.(type) {
+	case Tick, StateAsked, Fetched, MediaChanged, Measured: // they say themselves when there is something to judge
+	default:
+		n.rejudge = true
+	}
 	n.handle(ev)
 	n.suspect()
 	n.expire()
@@ -247,6 +266,12 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 	n.inquire()
 	n.schedule()
 	return n.out
+}
+
+// lookAtAll makes the next step leave out no loop.
+func (n *Node) lookAtAll() {
+	n.rejudge, n.broken = true, true
+	n.pollAt, n.expireAt = math.MinInt64, math.MinInt64
 }
 
 func (n *Node) handle(ev Event) {
@@ -335,7 +360,7 @@ func (n *Node) overslept(now Instant) {
 	}
 	for _, l := range n.links {
 		l.Answered = false
-		l.Next = now
+		n.hurry(l, now)
 	}
 	n.doubt()
 	n.warm, n.warmFrom = false, now
@@ -382,18 +407,10 @@ func (n *Node) schedule() {
 	if !n.warm {
 		next = min(next, n.warmFrom+n.stale)
 	}
-	for _, l := range n.links {
-		if !l.Self {
-			next = min(next, l.Next)
-		}
-	}
-	for _, p := range n.peers {
-		if p.Alive {
-			next = min(next, p.EvidenceAt+p.Slept+p.Stale)
-		}
-		if p.Direct {
-			next = min(next, p.DirectAt+p.Stale)
-		}
+	next = min(next, n.pollAt)
+	if n.expireAt < next { // it may have become later since it was found
+		n.expireAt = n.firstExpiry()
+		next = min(next, n.expireAt)
 	}
 	for i := range n.askers {
 		if a := &n.askers[i]; !a.Over {

@@ -676,7 +676,8 @@ func (p *probe) silentFrom(heard Instant, node string) {
 }
 
 func TestTimeThatThisNodeSleptCountsOnlyForEvidenceFromBefore(t *testing.T) {
-	for _, relayed := range []bool{false, true} {
+	const direct = -1
+	for _, age := range []int64{direct, 0, 7000} { // of what n3 passes on: the last is of an instant at which the node slept
 		p := newProbe(t, []string{"n2", "n3"}, "a")
 		p.say("n2", State{Seq: 1})
 		p.say("n3", State{Seq: 1})
@@ -686,12 +687,15 @@ func TestTimeThatThisNodeSleptCountsOnlyForEvidenceFromBefore(t *testing.T) {
 		if !p.noted(NoteOverslept) {
 			t.Fatal("the node does not notice that it has slept")
 		}
-		if relayed {
-			p.say("n3", State{Seq: 2, Ages: []Age{{Node: "n2", Instance: "in2", Seq: 2}}})
-		} else {
+		if age == direct {
 			p.say("n2", State{Seq: 2})
+			p.silentFrom(p.now, "n2")
+		} else {
+			p.say("n3", State{Seq: 2})
+			p.pass(2200 * Millisecond)
+			p.say("n3", State{Seq: 3, Ages: []Age{{Node: "n2", Instance: "in2", Seq: 2, Age: age}}})
+			p.silentFrom(p.now-Instant(age)*Millisecond, "n2")
 		}
-		p.silentFrom(p.now, "n2")
 	}
 }
 

@@ -32,7 +32,7 @@ func (n *Node) fence(e Suspended) {
 	n.do(Note{Kind: NoteSuspended, Age: e.For})
 	for _, l := range n.links {
 		l.Answered = false
-		l.Next = n.now
+		n.hurry(l, n.now)
 	}
 	n.doubt()
 	n.warm, n.warmFrom = false, n.now

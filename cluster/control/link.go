@@ -1,6 +1,9 @@
 package control
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A link is what a peer entry of the file leads to. Entries that lead to one node share its peer.
 type link struct {
@@ -52,21 +55,20 @@ func (l *link) end(id uint64) (flight, bool) {
 	return flight{}, false
 }
 
-func (n *Node) link(entry string) *link {
-	for _, l := range n.links {
-		if l.cfg.Entry == entry {
-			return l
-		}
-	}
-	return nil
-}
-
-// poll sends the fetches that are due.
+// poll sends the fetches that are due, and finds out when the next one is.
 func (n *Node) poll() {
+	if n.now < n.pollAt {
+		return
+	}
+	n.pollAt = never
 	var question Question
 	made := false
 	for _, l := range n.links {
-		if l.Self || n.now < l.Next {
+		if l.Self {
+			continue
+		}
+		if n.now < l.Next {
+			n.pollAt = min(n.pollAt, l.Next)
 			continue
 		}
 		for len(l.Flights) > 0 && n.now-l.Flights[0].At >= l.cfg.Stale {
@@ -75,6 +77,7 @@ func (n *Node) poll() {
 		}
 		if len(l.Flights) == maxFlights {
 			l.Next = l.Flights[0].At + l.cfg.Stale
+			n.pollAt = min(n.pollAt, l.Next)
 			continue
 		}
 		if !made {
@@ -86,6 +89,7 @@ func (n *Node) poll() {
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
 		l.Last = n.now
 		l.Next = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
+		n.pollAt = min(n.pollAt, l.Next)
 		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Question: question, Timeout: l.cfg.Stale})
 	}
 }
@@ -125,12 +129,12 @@ func (n *Node) late() []string {
 // are probably booting too.
 func (n *Node) hasten(l *link) {
 	if !n.warm && !l.Answered {
-		l.Next = min(l.Next, n.now+l.cfg.Fetch/4)
+		n.hurry(l, n.now+l.cfg.Fetch/4)
 	}
 }
 
 func (n *Node) fetched(e Fetched) {
-	l := n.link(e.Peer)
+	l := n.entries[e.Peer]
 	if l == nil {
 		return // the entry was removed meanwhile
 	}
@@ -161,7 +165,7 @@ func (n *Node) fetched(e Fetched) {
 	}
 	if l.Why != "" {
 		l.Why, l.Detail = "", ""
-		n.peersDirty = true
+		n.peersDirty, n.rejudge = true, true
 	}
 	if n.accept(p, st, f.At) {
 		l.Instance = st.Instance // not that of an old answer, or its successor would look like a second node of its name
@@ -177,7 +181,7 @@ func (n *Node) fetched(e Fetched) {
 }
 
 func (n *Node) fetchFailed(e FetchFailed) {
-	l := n.link(e.Peer)
+	l := n.entries[e.Peer]
 	if l == nil {
 		return
 	}
@@ -197,7 +201,7 @@ func (n *Node) refused(l *link, why FailReason, detail string) {
 		detail = detail[:maxText]
 	}
 	if l.Why != why {
-		l.Why = why
+		l.Why, n.rejudge = why, true
 		if why == NameTaken {
 			l.TakenSince = n.now
 			n.do(Note{Kind: NoteNameTaken, Node: l.cfg.Entry, Detail: detail})
@@ -219,7 +223,10 @@ func (n *Node) stateAsked(e StateAsked) {
 		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
 		Aside: n.aside,
 	}
-	for _, p := range n.peers {
+	asker := n.peer(e.From)
+	of := n.concerned(&e, asker)
+	st.Ages = make([]Age, 0, len(of))
+	for _, p := range of {
 		doubt := slices.IndexFunc(e.Doubt, func(d Doubt) bool { return d.Node == p.Name && d.Node != e.From })
 		if tells := p.Direct && e.asks(p.Name) || p.Name == e.From || doubt >= 0; !p.Met || !tells {
 			continue
@@ -262,16 +269,48 @@ func (n *Node) stateAsked(e StateAsked) {
 	n.do(Reply{Token: e.Token, State: st})
 	n.askedBy(e.From, e.Unlisted)
 
-	asker := n.peer(e.From)
+	if asker != nil && asker.Direct && !e.News {
+		return
+	}
 	for _, l := range n.links {
 		unmet := !l.Self && !l.peer.Met && asker == nil
 		if !l.Self && (unmet || l.peer == asker && !asker.Direct) && n.now-l.Last >= l.cfg.Fetch/4 {
-			l.Next = n.now
+			n.hurry(l, n.now)
 		}
 		if e.News && !l.Self && l.peer == asker {
-			l.hurry(n.now, l.Last+hintPause)
+			n.hurry(l, l.Last+hintPause)
 		}
 	}
+}
+
+// concerned returns the peers of which an answer may tell something, by name: the asker, and those that its question names.
+func (n *Node) concerned(e *StateAsked, asker *peer) []*peer {
+	if e.Late == nil { // it names none
+		return n.peers
+	}
+	n.subjects = n.subjects[:0]
+	add := func(name string) {
+		if p := n.peer(name); p != nil {
+			n.subjects = append(n.subjects, p)
+		}
+	}
+	if asker != nil {
+		n.subjects = append(n.subjects, asker)
+	}
+	for _, name := range e.Late {
+		add(name)
+	}
+	for _, name := range e.Want {
+		add(name)
+	}
+	for i := range e.Doubt {
+		add(e.Doubt[i].Node)
+	}
+	if len(n.subjects) > 1 {
+		slices.SortFunc(n.subjects, func(a, b *peer) int { return strings.Compare(a.Name, b.Name) })
+		n.subjects = slices.Compact(n.subjects)
+	}
+	return n.subjects
 }
 
 // asks says whether the answer should tell when its node has heard a peer.

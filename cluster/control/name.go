@@ -9,7 +9,8 @@ import (
 func (n *Node) configure(cfg Config) {
 	n.cfg = cfg
 	old := n.links
-	n.links = make([]*link, 0, len(cfg.Peers))
+	n.links, n.entries = make([]*link, 0, len(cfg.Peers)), make(map[string]*link, len(cfg.Peers))
+	n.pollAt = n.now
 	n.stale, n.fetch = 0, 0
 	for _, p := range cfg.Peers {
 		n.stale, n.fetch = max(n.stale, p.Stale), max(n.fetch, p.Fetch)
@@ -20,6 +21,7 @@ func (n *Node) configure(cfg Config) {
 		}
 		l.cfg = p
 		n.links = append(n.links, l)
+		n.entries[p.Entry] = l
 	}
 	for _, l := range n.links { // only now, or the peers of links yet to come would look unused
 		if !l.Self && (l.peer == nil || !l.peer.Met) {
@@ -59,7 +61,7 @@ func (n *Node) bind(l *link, name string) {
 		return
 	}
 	l.peer, l.Self = n.peers[i], false
-	n.replan, n.peersDirty = true, true
+	n.replan, n.peersDirty, n.rejudge = true, true, true
 	n.prune()
 }
 
@@ -70,6 +72,7 @@ func (n *Node) prune() {
 		for _, l := range n.links {
 			if l.peer == p {
 				gone = false
+				n.rejudge = n.rejudge || p.Stale != l.cfg.Stale
 				p.Stale, p.Limits = l.cfg.Stale, l.cfg.Limits
 				break
 			}
@@ -91,7 +94,11 @@ func (n *Node) identify(l *link, st *State) *peer {
 	if st.Aside {
 		return nil
 	}
-	p, q := l.peer, n.peer(st.Node)
+	p := l.peer
+	q := p
+	if p.Name != st.Node {
+		q = n.peer(st.Node)
+	}
 	if q != nil && q.Direct && q.Said.Instance != st.Instance && l.Instance != q.Said.Instance {
 		if !n.displaced(l, st.Node) {
 			return nil
@@ -144,6 +151,7 @@ func (n *Node) foundSelf(l *link) {
 		return
 	}
 	l.Self, l.peer, l.Flights = true, nil, nil
+	n.pollAt = n.now // it may have been the next
 	n.prune()
 	if n.named && n.self != l.cfg.Name {
 		n.do(Note{Kind: NoteMisnamed, Node: n.self, Detail: l.cfg.Name})
@@ -165,7 +173,7 @@ func (n *Node) foundSelf(l *link) {
 
 // learn takes in which name an entry leads to, from a peer that has met it. It counts until this node meets it.
 func (n *Node) learn(k EntryName) {
-	l := n.link(k.Entry)
+	l := n.entries[k.Entry]
 	if l == nil || l.Self || l.peer.Met || k.Node == "" {
 		return
 	}

@@ -192,7 +192,15 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 		p.Busy = busy
 		n.dirty, n.peersDirty = true, true
 	}
+	n.heard(p)
 	return true
+}
+
+// heard is told that there is newer evidence of a peer.
+func (n *Node) heard(p *peer) {
+	n.expireAt = min(n.expireAt, p.expiry())
+	alive, direct := n.liveness(p)
+	n.rejudge = n.rejudge || alive != p.Alive || direct != p.Direct || n.status(p) != p.Status
 }
 
 // awaited makes the decisions be taken that have waited for newer evidence of a peer.
@@ -360,13 +368,45 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 		p.RelayedFull, p.relayedClaims = true, n.takeIn(p, a.Claims, n.now)
 		n.dirty, n.streamsDirty = true, true
 	}
+	n.heard(p)
+}
+
+// liveness says whether the newest evidence of a peer is fresh, and whether the newest direct evidence is.
+func (n *Node) liveness(p *peer) (alive, direct bool) {
+	alive = p.Ever && !p.Down && n.now-p.EvidenceAt-p.Slept < p.Stale
+	direct = p.Met && !p.Down && n.now-p.DirectAt < p.Stale
+	return alive, direct
+}
+
+// expiry is when evidence of a peer that counts becomes too old; never if there is none.
+func (p *peer) expiry() Instant {
+	at := never
+	if p.Alive {
+		at = min(at, p.EvidenceAt+p.Slept+p.Stale)
+	}
+	if p.Direct {
+		at = min(at, p.DirectAt+p.Stale)
+	}
+	return at
+}
+
+// firstExpiry is when evidence of any peer becomes too old.
+func (n *Node) firstExpiry() Instant {
+	at := never
+	for _, p := range n.peers {
+		at = min(at, p.expiry())
+	}
+	return at
 }
 
 // expire finds out which peers are alive.
 func (n *Node) expire() {
+	if !n.rejudge && n.now < n.expireAt {
+		return
+	}
+	n.rejudge = false
 	for _, p := range n.peers {
-		alive := p.Ever && !p.Down && n.now-p.EvidenceAt-p.Slept < p.Stale
-		direct := p.Met && !p.Down && n.now-p.DirectAt < p.Stale
+		alive, direct := n.liveness(p)
 		if direct != p.Direct {
 			p.Direct = direct
 			n.dirty, n.peersDirty, n.streamsDirty = true, true, true
@@ -397,33 +437,33 @@ func (n *Node) expire() {
 				}
 			}
 		}
-		n.updateStatus(p)
+		if s := n.status(p); s != p.Status {
+			p.Status, p.Since = s, n.now
+			n.peersDirty = true
+		}
 	}
+	n.expireAt = n.firstExpiry()
 }
 
-// updateStatus keeps a peer's status and since when it is so.
-func (n *Node) updateStatus(p *peer) {
-	s := Alive
+// status is what the overview shows of a peer.
+func (n *Node) status(p *peer) Status {
 	switch {
 	case !p.Direct && n.unauthorised(p):
-		s = Refused
+		return Refused
 	case !p.Ever:
-		s = NeverSeen
+		return NeverSeen
 	case p.Down:
-		s = Down
+		return Down
 	case !p.Alive:
-		s = Stale
+		return Stale
 	case p.Leaving:
-		s = Draining
+		return Draining
 	case p.Met && !p.Warm:
-		s = Booting
+		return Booting
 	case p.Met && p.Hash != n.cfg.Hash:
-		s = Drifted
+		return Drifted
 	}
-	if s != p.Status {
-		p.Status, p.Since = s, n.now
-		n.peersDirty = true
-	}
+	return Alive
 }
 
 // unauthorised says whether the last fetch of every link to p ended in a refusal.

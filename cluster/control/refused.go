@@ -33,12 +33,13 @@ type suspicion struct {
 
 // linkBroken takes in that an established connection to a peer broke: the peer is asked at once.
 func (n *Node) linkBroken(e LinkBroken) {
-	l := n.link(e.Peer)
+	l := n.entries[e.Peer]
 	if l == nil || l.Self || l.Instance == "" || l.Refusal.Broken {
 		return
 	}
 	l.Refusal = refusal{Broken: true, BrokenAt: n.now}
-	l.Next = n.now
+	n.broken = true
+	n.hurry(l, n.now)
 }
 
 // failed takes in that a question of an instant brought nothing.
@@ -76,6 +77,10 @@ func (n *Node) refuses(p *peer) (once, twice bool, broken Instant) {
 // said since then that it has heard nothing newer. A node says so only after it has asked the peer itself. A node that hangs says
 // nothing, so that the peer is waited for as a silent one is.
 func (n *Node) suspect() {
+	if !n.broken {
+		return
+	}
+	n.broken = slices.ContainsFunc(n.links, func(l *link) bool { return l.Refusal.Broken })
 	for _, p := range n.peers {
 		once, twice, broken := n.refuses(p)
 		switch {
@@ -88,6 +93,7 @@ func (n *Node) suspect() {
 		}
 		if twice && !slices.ContainsFunc(n.peers, func(w *peer) bool { return n.undecided(p, w) }) {
 			p.Down, p.Suspicion = true, suspicion{}
+			n.rejudge = true
 		}
 	}
 }
@@ -104,14 +110,17 @@ func (n *Node) undecided(p, w *peer) bool {
 // inquire brings forward the questions to peers whose connections have broken, and to those that may have heard one that refuses. The
 // longer it takes, the rarer they become.
 func (n *Node) inquire() {
+	if !n.broken {
+		return
+	}
 	for _, l := range n.links {
 		r := &l.Refusal
 		switch {
 		case l.Self || !r.Broken || r.Twice || l.waits():
 		case r.Once:
-			l.hurry(n.now, r.First+refusalPause)
+			n.hurry(l, r.First+refusalPause)
 		default: // the process may be about to end: what was accepted for it is reset
-			l.hurry(n.now, l.Last+max(hintPause, (n.now-r.BrokenAt)/4))
+			n.hurry(l, l.Last+max(hintPause, (n.now-r.BrokenAt)/4))
 		}
 	}
 	for _, p := range n.peers {
@@ -122,16 +131,19 @@ func (n *Node) inquire() {
 			switch {
 			case l.Self || l.peer == p || len(l.Flights) == maxFlights || !n.undecided(p, l.peer):
 			case l.Last < p.Suspicion.From:
-				l.hurry(n.now, n.now)
+				n.hurry(l, n.now)
 			default:
-				l.hurry(n.now, l.Last+max(hintPause, (n.now-p.Suspicion.From)/4))
+				n.hurry(l, l.Last+max(hintPause, (n.now-p.Suspicion.From)/4))
 			}
 		}
 	}
 }
 
-// hurry brings the next poll forward to an instant.
-func (l *link) hurry(now, at Instant) { l.Next = min(l.Next, max(now, at)) }
+// hurry brings the next poll of a link forward to an instant.
+func (n *Node) hurry(l *link, at Instant) {
+	l.Next = min(l.Next, max(n.now, at))
+	n.pollAt = min(n.pollAt, l.Next)
+}
 
 // waits says whether the newest question has no answer yet.
 func (l *link) waits() bool {
@@ -152,6 +164,9 @@ func (n *Node) doubts() (out []Doubt) {
 
 // testify takes in what the answer of w to a question says of the peers that are suspected.
 func (n *Node) testify(w *peer, st *State, question uint64) {
+	if !n.broken {
+		return
+	}
 	for _, p := range n.peers {
 		if !p.Suspicion.On || p == w || question <= p.Suspicion.After {
 			continue
@@ -169,6 +184,7 @@ func (n *Node) testify(w *peer, st *State, question uint64) {
 // unsuspect ends what is held against p. Only another break can begin it again.
 func (n *Node) unsuspect(p *peer) {
 	p.Down, p.Suspicion = false, suspicion{}
+	n.rejudge = true
 	for _, l := range n.links {
 		if l.peer == p {
 			l.Refusal = refusal{}
@@ -193,7 +209,7 @@ func (n *Node) since(p *peer, age Instant) Testimony {
 			sure = false
 		case l.Last < from || p.Direct && l.Why != ConnectionRefused:
 			sure = false
-			l.hurry(n.now, l.Last+hintPause)
+			n.hurry(l, l.Last+hintPause)
 		}
 	}
 	if sure {
@@ -207,7 +223,8 @@ func (n *Node) since(p *peer, age Instant) Testimony {
 func (n *Node) announce() {
 	for _, l := range n.links {
 		if !l.Self && l.peer.Direct {
-			l.News, l.Next = true, n.now
+			l.News = true
+			n.hurry(l, n.now)
 		}
 	}
 }

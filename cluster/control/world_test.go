@@ -33,6 +33,8 @@ type world struct {
 	single       bool               // every camera refuses a second connection
 	refused      int                // connections
 	twins        bool               // nodes are compared with restored ones
+	thorough     bool               // those leave out no loop of any step
+	refuses      bool               // the machine of a process that has ended ends its connections and refuses others
 	mute         bool               // nobody asks for or answers releases
 
 	running map[string]int     // stream: captures that deliver
@@ -207,6 +209,14 @@ func (m *machine) crash() {
 	for _, s := range sortedKeys(m.captures) {
 		m.set(s, Idle)
 	}
+	for _, x := range m.w.nodes {
+		if !m.w.refuses || !x.up {
+			continue
+		}
+		if d, ok := m.w.hop(m.name, x.name); ok {
+			x.later(d, func() { x.step(LinkBroken{Peer: m.entry}) })
+		}
+	}
 }
 
 func (m *machine) pause(d Instant) {
@@ -350,7 +360,9 @@ func (m *machine) fetch(e Fetch) {
 	}
 	w.after(out, func() {
 		if !to.up {
-			if back, ok := w.hop(to.name, m.name); ok {
+			if back, ok := w.hop(to.name, m.name); ok && w.refuses {
+				fail(back, ConnectionRefused)
+			} else if ok {
 				fail(back, Unreachable) // refused at once
 			} else {
 				fail(e.Timeout, Unreachable)

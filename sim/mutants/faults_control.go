@@ -31,8 +31,7 @@ var controlFaults = []Mutant{
 	fault(Control, "answers-before-the-pause", "answers from before a pause count as answers of the new warm-up",
 		controlFile, "Node.overslept", "l.Answered = false\n", "\n"),
 	fault(Control, "timer-lost", "no wake-up is asked for the instant at which a peer gets stale",
-		controlFile, "Node.schedule", `if p.Alive {`, `if p.Alive && p.Slept > 0 {`).
-		and(controlFile, "Node.schedule", `if p.Direct {`, `if p.Direct && p.Slept > 0 {`),
+		controlFile, "Node.schedule", `next = min(next, n.expireAt)`, ``),
 	fault(Control, "wall-clock", "a node goes by the wall clock",
 		"sim/process_core.go", "machine.reads", `return m.clock.at(m.w.now)`, `return m.clock.at(m.w.now) + m.clock.wall`),
 

@@ -9,7 +9,7 @@ const (
 // peerFaults are in the follower of a peer, and in what the control plane makes of a peer's answers.
 var peerFaults = []Mutant{
 	fault(Peer, "stale-inclusive", "a peer counts as alive at S itself",
-		peerFile, "Node.expire", `n.now-p.EvidenceAt-p.Slept < p.Stale`, `n.now-p.EvidenceAt-p.Slept <= p.Stale`),
+		peerFile, "Node.liveness", `n.now-p.EvidenceAt-p.Slept < p.Stale`, `n.now-p.EvidenceAt-p.Slept <= p.Stale`),
 	fault(Peer, "arrival-order", "evidence counts in the order of its arrival",
 		peerFile, "Node.accept", "\tswitch {\n\tcase p.replaced(e.Instance),", "\tswitch {\n\tcase true:\n\tcase p.replaced(e.Instance),").
 		and(peerFile, "Node.takeRelayed", `e.Inc <= p.Said.Inc {`, `e.Inc <= p.Said.Inc && false {`).
@@ -48,7 +48,7 @@ var peerFaults = []Mutant{
 	fault(Peer, "return-not-counted", "a peer that comes back from being taken for dead is not counted as returned",
 		peerFile, "Node.expire", `p.Returns.add(n.now)`, ``),
 	fault(Peer, "direct-by-relay", "a peer of which others tell counts as one that answers itself",
-		peerFile, "Node.expire", `direct := p.Met && !p.Down && n.now-p.DirectAt < p.Stale`, `direct := p.Met && alive`),
+		peerFile, "Node.liveness", `direct = p.Met && !p.Down && n.now-p.DirectAt < p.Stale`, `direct = p.Met && alive`),
 	fault(Peer, "epoch-not-learnt", "the epochs of other owners are not learnt",
 		peerFile, "Node.takeIn", `s.Epoch = max(s.Epoch, c.Epoch)`, ``),
 	fault(Peer, "age-unit", "ages of claims are taken for microseconds",
@@ -74,7 +74,7 @@ var peerFaults = []Mutant{
 	fault(Peer, "returns-not-told", "a node is not told how often it was seen to return",
 		linkFile, "Node.stateAsked", `a.Returns = p.Returns.count(n.now)`, `a.Returns = 0`),
 	fault(Peer, "no-question-back", "a node that is asked by a peer that it does not hear waits for its next poll",
-		linkFile, "Node.stateAsked", `l.Next = n.now`, `_ = l`),
+		linkFile, "Node.stateAsked", `n.hurry(l, n.now)`, `_ = l`),
 	fault(Peer, "same-for-an-earlier-life", "a peer that has seen this version of an earlier life is told that nothing has changed",
 		linkFile, "Node.stateAsked", `e.Seen.Instance == n.cfg.Instance && e.Seen.Inc == n.inc && e.Seen.Version`, `e.Seen.Instance == n.cfg.Instance && e.Seen.Version`),
 	fault(Peer, "slow-polls", "polls come half as often as the file says",
@@ -105,7 +105,7 @@ var peerFaults = []Mutant{
 		refusedFile, "Node.refuses", `once, twice = once && l.Refusal.Once, twice && l.Refusal.Twice`,
 		`once, twice = l.Refusal.Once, l.Refusal.Twice`),
 	fault(Peer, "break-unheeded", "a peer whose connection breaks is asked at its next poll",
-		refusedFile, "Node.linkBroken", `l.Next = n.now`, ``),
+		refusedFile, "Node.linkBroken", `n.hurry(l, n.now)`, ``),
 	fault(Peer, "down-for-ever", "a peer that was down stays so although it answers",
 		peerFile, "Node.accept", `p.Down = false`, ``),
 	fault(Peer, "dead-by-hearsay", "what others heard of a process before its end revives it",

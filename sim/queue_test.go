@@ -1,0 +1,44 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// Items come out by instant, and those of one instant in the order in which they were pushed, in whatever way.
+func TestQueueKeepsTheOrderOfItems(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var q queue
+	now, pushed, waiting := time.Duration(0), 0, map[int]time.Duration{}
+	for step := range 20_000 {
+		if rng.IntN(2) == 0 || len(waiting) == 0 || step < 500 {
+			pushed++
+			it := item{at: now + time.Duration(rng.IntN(40)), wake: pushed}
+			waiting[pushed] = it.at
+			if rng.IntN(2) == 0 {
+				it.at += time.Duration(20 + rng.IntN(2))
+				waiting[pushed] = it.at
+				q.pushTimeout(it)
+			} else {
+				q.push(it)
+			}
+			continue
+		}
+		first := 0
+		for n, at := range waiting {
+			if first == 0 || at < waiting[first] || at == waiting[first] && n < first {
+				first = n
+			}
+		}
+		if at := q.next(); at != waiting[first] {
+			t.Fatalf("the next item is due at %d, want %d", at, waiting[first])
+		}
+		it := q.pop()
+		if it.wake != first || it.at != waiting[first] {
+			t.Fatalf("item %d of %d comes out, want %d of %d", it.wake, it.at, first, waiting[first])
+		}
+		now = it.at
+		delete(waiting, first)
+	}
+}
