@@ -415,3 +415,134 @@ func annexB(units [][]byte) (b []byte) {
 	}
 	return b
 }
+
+func TestStreamThatBringsNothingIsLeftOutUntilItDoes(t *testing.T) {
+	_, track, in := pictures(t, "640x360", 75)
+	for _, silent := range []codecs.Codec{codecs.AAC, codecs.Opus, codecs.MP3} {
+		t.Run(silent.String(), func(t *testing.T) {
+			r, report := &recorder{}, &reception.Record{}
+			j := elementary.New(r, report, 1<<33)
+			j.Interleaved = true
+			config := map[codecs.Codec][]byte{codecs.AAC: lowAAC, codecs.Opus: must(carriage.OpusConfig(2))}[silent]
+			frame := map[codecs.Codec][]byte{codecs.AAC: {1, 2}, codecs.Opus: {0xfc, 1}, codecs.MP3: append([]byte{0xff, 0xfb, 0x90, 0xc0}, make([]byte, 413)...)}[silent]
+			v, a := must(j.Join(codecs.H264, nil)), must(j.Join(silent, config))
+			a.Name = "PID 257"
+			for i, p := range in {
+				if err := v.Add(timeline.At(p.dts, p.pts), p.units...); err != nil {
+					t.Fatal(err)
+				}
+				if i == 24 && len(r.tracks) != 0 {
+					t.Fatalf("tracks %v after 0.96 s, want the sound to be waited for", r.tracks)
+				}
+				if i == 25 && (len(r.tracks) != 1 || !r.tracks[0].Equal(codecs.Tracks{track}) || len(r.units) != 26) {
+					t.Fatalf("tracks %v and %d pictures after a second, want the picture's alone and 26", r.tracks, len(r.units))
+				}
+				if want := "PID 257 brings nothing"; i == 25 && report.Conditions[reception.SilentTrack] != want {
+					t.Errorf("condition %q, want %q", report.Conditions[reception.SilentTrack], want)
+				}
+				if i == 49 {
+					if err := a.Add(timeline.Presented(p.pts), frame); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if n := len(r.tracks); n != 2 || len(r.tracks[1]) != 2 || len(r.of(1)) != 1 || len(r.of(0)) != len(in) {
+				t.Errorf("tracks %v, %d pictures, %d sounds; want the sound to come later", r.tracks, len(r.of(0)), len(r.of(1)))
+			}
+			if reason := report.Conditions[reception.SilentTrack]; reason != "" {
+				t.Errorf("condition %q when all bring something", reason)
+			}
+		})
+	}
+}
+
+func TestPicturesThatNeverComeDoNotKeepSoundFromStarting(t *testing.T) {
+	r := &recorder{}
+	j := elementary.New(r, reception.Discard, 1<<33)
+	j.Interleaved = true
+	_, a := must(j.Join(codecs.H264, nil)), must(j.Join(codecs.AAC, nil))
+	if err := a.Configure(lowAAC); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(60) {
+		if err := a.Add(timeline.Presented(i*1920), []byte{1, byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.tracks) != 1 || len(r.tracks[0]) != 1 || len(r.units) != 60 || !r.units[59].RandomAccess {
+		t.Errorf("tracks %v, %d sounds after 1.3 s; want sound alone", r.tracks, len(r.units))
+	}
+}
+
+func TestStreamGoesOnInThePlaceOfOneThatLeft(t *testing.T) {
+	_, _, small := pictures(t, "320x180", 50)
+	_, _, large := pictures(t, "640x360", 50)
+	for _, tt := range []struct {
+		name   string
+		second codecs.Codec // of the sound that follows; 0 for none
+		tracks int          // how often they are announced
+		last   int          // how many there are at the end
+	}{
+		{"the same sound", codecs.AAC, 1, 2},
+		{"another sound", codecs.Opus, 2, 2},
+		{"no sound", 0, 2, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &recorder{}
+			j := elementary.New(r, reception.Discard, 1<<33)
+			j.Interleaved = true
+			v, a := must(j.Join(codecs.H264, nil)), must(j.Join(codecs.AAC, lowAAC))
+			frame := []byte{1, 2}
+			for i, p := range small {
+				if i == 25 {
+					j.Leave(a)
+					if a = nil; tt.second != 0 {
+						config := lowAAC
+						if tt.second == codecs.Opus {
+							config, frame = must(carriage.OpusConfig(2)), []byte{0xfc, 1}
+						}
+						a = must(j.Join(tt.second, config))
+					}
+				}
+				if err := v.Add(timeline.At(p.dts, p.pts), p.units...); err != nil {
+					t.Fatal(err)
+				}
+				if a == nil {
+					continue
+				}
+				if err := a.Add(timeline.Presented(p.pts), frame); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := len(r.tracks); n != tt.tracks || len(r.tracks[n-1]) != tt.last || len(r.of(0)) != 50 {
+				t.Errorf("tracks %v, %d pictures; want %d announcements, %d tracks at the end, 50 pictures", r.tracks, len(r.of(0)), tt.tracks, tt.last)
+			}
+		})
+	}
+	t.Run("other pictures", func(t *testing.T) {
+		r := &recorder{}
+		j := elementary.New(r, reception.Discard, 1<<33)
+		v, a := must(j.Join(codecs.H264, nil)), must(j.Join(codecs.AAC, lowAAC))
+		for i := range 50 {
+			p := small[i]
+			if i >= 25 {
+				p.units = large[i-25].units
+			}
+			if i == 25 {
+				j.Leave(v)
+				v = must(j.Join(codecs.H264, nil))
+			}
+			if err := errors.Join(a.Add(timeline.Presented(p.pts), []byte{1, 2}), v.Add(timeline.At(p.dts, p.pts), p.units...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(r.tracks) != 2 || len(r.tracks[1]) != 2 || r.tracks[1][0].Width != 640 || len(r.of(0)) != 50 || len(r.of(1)) != 50 {
+			t.Errorf("tracks %v, %d pictures, %d sounds; want all, and a change of size", r.tracks, len(r.of(0)), len(r.of(1)))
+		}
+		for i, au := range r.of(0)[1:] {
+			if d := au.DTS - r.of(0)[i].DTS; d != picture || au.Discontinuity {
+				t.Fatalf("picture %d is %d ticks after the one before, discontinuity %t", i+1, d, au.Discontinuity)
+			}
+		}
+	})
+}

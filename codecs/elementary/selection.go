@@ -100,8 +100,9 @@ func (s *Selection) free(video bool) bool {
 func (j *Joiner) take(o Offer) error {
 	s, err := j.Join(o.Codec, o.Config, o.Sets...)
 	if err == nil {
+		s.Name = o.Track
 		if err = o.Take(s); err != nil {
-			j.leave(s)
+			j.Leave(s)
 		}
 	}
 	return err

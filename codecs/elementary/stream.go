@@ -12,16 +12,21 @@ import (
 // A Stream is one stream of a [Joiner].
 type Stream struct {
 	j      *Joiner
+	Name   string // names it in reports
+	begun  bool   // it has brought something
+	anew   bool   // it has been configured since its last unit
 	parser *Parser
 	place  timeline.Place
 	broken bool // the next access unit is the first after a jump
 }
 
-// Join adds a stream. Config is the decoder configuration, in the form of [codecs.Track], of audio that has one; sets are
-// the parameter sets of video that the container holds, if it holds any. Others are passed over. The error is a
-// [codecs.UnsupportedError] if streams of the codec cannot be joined.
+var errUnconfigured = errors.New("a frame before the configuration of its decoder")
+
+// Join adds a stream. Config is the decoder configuration, in the form of [codecs.Track], of audio that has one; it is nil where
+// [Stream.Configure] brings it. Sets are the parameter sets of video that the container holds, if it holds any. Others are passed
+// over. The error is a [codecs.UnsupportedError] if streams of the codec cannot be joined.
 func (j *Joiner) Join(codec codecs.Codec, config []byte, sets ...[]byte) (*Stream, error) {
-	s := &Stream{j: j, parser: NewParser(codec)}
+	s := &Stream{j: j, Name: "the track of " + codec.String(), parser: NewParser(codec)}
 	role := roleAudio
 	if codec.Video() {
 		role = roleVideo
@@ -33,13 +38,20 @@ func (j *Joiner) Join(codec codecs.Codec, config []byte, sets ...[]byte) (*Strea
 		return nil, fmt.Errorf("a second stream like that of %v", j.streams[role].parser.codec)
 	case role == roleVideo:
 		s.parser.Sets(sets)
-	default:
+	case config != nil:
 		if _, err := s.parser.Configure(config); err != nil {
 			return nil, err
 		}
 	}
-	j.streams[role] = s
+	j.streams[role], s.place = s, j.places[role]
 	return s, nil
+}
+
+// Configure takes the decoder configuration of the units that follow, in the form of [codecs.Track], and keeps it.
+func (s *Stream) Configure(config []byte) error {
+	changed, err := s.parser.Configure(config)
+	s.anew = s.anew || changed
+	return err
 }
 
 // Add takes the NAL units of one access unit of video, without start codes or lengths, or frames of audio that follow on
@@ -62,6 +74,9 @@ func (s *Stream) Add(at timeline.Stamp, units ...[]byte) error {
 		if unsupported := (*codecs.UnsupportedError)(nil); errors.As(err, &unsupported) {
 			return err
 		}
+		if _, known := s.parser.Track(); err == nil && !known {
+			err = errUnconfigured
+		}
 		if err != nil {
 			s.j.report.Count(reception.Damaged, 1, err)
 			continue
@@ -78,11 +93,13 @@ func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
 	dts, pts, jumped := s.j.clock.PictureAt(&s.place, dts, pts)
 	s.broken = s.broken || jumped
 	u := s.parser.Units(units)
-	if err := s.j.advance(dts, u.Changed); err != nil {
+	changed := u.Changed || !s.begun
+	s.begun = true
+	if err := s.j.advance(dts, changed); err != nil {
 		return err
 	}
-	if _, known := s.parser.Track(); !known || len(u.Payload) == 0 { // nothing can be decoded before the parameter sets
-		return nil
+	if _, known := s.parser.Track(); !known || len(u.Payload) == 0 || !s.j.announced(roleVideo) {
+		return nil // nothing can be decoded before the parameter sets
 	}
 	return s.write(&codecs.AccessUnit{Track: roleVideo, DTS: dts, PTS: pts, RandomAccess: u.RandomAccess, Payload: u.Payload})
 }
@@ -90,8 +107,13 @@ func (s *Stream) addPicture(dts, pts int64, units [][]byte) error {
 func (s *Stream) addFrame(pts int64, u Unit) error {
 	dts, jumped := s.j.clock.At(&s.place, pts)
 	s.broken = s.broken || jumped
-	if err := s.j.advance(dts, u.Changed); err != nil {
+	changed := u.Changed || !s.begun || s.anew
+	s.begun, s.anew = true, false
+	if err := s.j.advance(dts, changed); err != nil {
 		return err
+	}
+	if !s.j.announced(roleAudio) {
+		return nil
 	}
 	return s.write(&codecs.AccessUnit{
 		Track: roleAudio, DTS: dts, PTS: dts, Duration: int64(u.Samples) * codecs.ClockRate / int64(s.parser.rate), Payload: u.Payload,
