@@ -110,7 +110,7 @@ func playPlaylist(ctx context.Context, at addresses, stream string, w codecs.Wri
 				}
 				if segment, err := getBody(ctx, uri); err != nil {
 					return err
-				} else if err := pull.ReadTS(strings.NewReader(segment), reception.Discard, w); !errors.Is(err, pull.ErrEnded) {
+				} else if err := pull.ReadTS(strings.NewReader(segment), 0, reception.Discard, w); !errors.Is(err, pull.ErrEnded) {
 					return err
 				}
 			}

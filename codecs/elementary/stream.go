@@ -11,10 +11,13 @@ import (
 
 // A Stream is one stream of a [Joiner].
 type Stream struct {
-	j      *Joiner
-	Name   string // names it in reports
-	begun  bool   // it has brought something
-	anew   bool   // it has been configured since its last unit
+	j     *Joiner
+	Name  string // names it in reports
+	begun bool   // it has brought something
+	anew  bool   // it has been configured since its last unit
+
+	timed  bool
+	next   int64 // the timestamp of the sound that follows, if timed
 	parser *Parser
 	place  timeline.Place
 	broken bool // the next access unit is the first after a jump
@@ -58,6 +61,9 @@ func (s *Stream) Configure(config []byte) error {
 // each other, the first of them at the stamp. They are not changed.
 func (s *Stream) Add(at timeline.Stamp, units ...[]byte) error {
 	dts, pts, ok := at.Times()
+	if !ok && s.timed && !s.parser.codec.Video() {
+		pts, ok = s.next, true // sound follows on the sound before it
+	}
 	if !ok {
 		s.j.report.Count(reception.SkippedUnits, 1, nil)
 		return nil
@@ -85,6 +91,7 @@ func (s *Stream) Add(at timeline.Stamp, units ...[]byte) error {
 			return err
 		}
 		offset += int64(u.Samples)
+		s.timed, s.next = true, pts+offset*codecs.ClockRate/int64(s.parser.rate)
 	}
 	return nil
 }

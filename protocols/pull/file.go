@@ -27,6 +27,9 @@ var (
 	ErrTooLarge  = errors.New("too large")
 )
 
+// errNeither is why a track is left out that is neither sound nor pictures, or whose kind is unknown.
+var errNeither = errors.New("it is neither sound nor pictures")
+
 // A File is an open media file.
 type File struct {
 	// Clip is the file's index. Its payloads are read from the file when they are asked for, or held in memory if it

@@ -446,7 +446,7 @@ var partlyPlayed = []struct {
 	}, "MPEG-2"},
 	{"transport stream of another audio codec", func(t *testing.T) (string, string) {
 		return encoded(t, "a.ts", "-c:v", "copy", "-c:a", "mp2")
-	}, "its audio is MPEG-1 audio"},
+	}, "its audio is MPEG audio"},
 }
 
 func TestTracksThatCanBePlayedArePlayedAndTheOthersNamed(t *testing.T) {

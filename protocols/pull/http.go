@@ -28,6 +28,9 @@ type Options struct {
 	// Report, if not nil, is told what of the input does not become media.
 	Report reception.Report
 
+	// Program is the number of the program of a transport stream that is read; 0 stands for the first that can be played.
+	Program int
+
 	// Transport replaces the HTTP transport, whose times it then has; for tests and for servers that are proved.
 	Transport http.RoundTripper
 }

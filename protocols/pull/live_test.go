@@ -122,7 +122,7 @@ func TestTransportStreamIsPulledToItsEnd(t *testing.T) {
 
 func TestTransportStreamMayBeginInAPacket(t *testing.T) {
 	k := &taker{}
-	if err := pull.ReadTS(bytes.NewReader(bunny(t)[100:]), reception.Discard, k); !errors.Is(err, pull.ErrEnded) {
+	if err := pull.ReadTS(bytes.NewReader(bunny(t)[100:]), 0, reception.Discard, k); !errors.Is(err, pull.ErrEnded) {
 		t.Errorf("ReadTS = %v, want %v", err, pull.ErrEnded)
 	}
 	k.check(t)
@@ -196,7 +196,7 @@ func TestWhatIsWrongWithATransportStreamIsSaid(t *testing.T) {
 		{"a page", []byte("<html><body>" + strings.Repeat("please log in ", 100)), func(err error) bool { return errors.Is(err, pull.ErrNotTS) }, "<html>"},
 		{"a playlist", []byte("#EXTM3U\n#EXT-X-GAP\n"), func(err error) bool { return errors.Is(err, pull.ErrNotTS) }, "#EXTM3U"},
 		{"half a packet", bunny(t)[:100], func(err error) bool { return err != nil }, "before its tracks were known"},
-		{"video of another codec", tsOf(t, mpeg2), func(err error) bool { return errors.As(err, &unsupported) }, "MPEG-1 or MPEG-2 video"},
+		{"video of another codec", tsOf(t, mpeg2), func(err error) bool { return errors.As(err, &unsupported) }, "MPEG-2 video"},
 		{
 			"sound of another codec", tsOf(t, &mpegts.Track{PID: 258, Codec: &tscodecs.MPEG1Audio{}}),
 			func(err error) bool { return errors.As(err, &unsupported) }, "layer 2",
@@ -221,7 +221,7 @@ func TestTracksOfATransportStreamThatCannotBeCarriedAreNamed(t *testing.T) {
 	if !errors.Is(err, pull.ErrEnded) || len(k.units) == 0 {
 		t.Errorf("TS = %v with %d access units, want the sound up to its end", err, len(k.units))
 	}
-	want := reception.LeftOut{Track: "PID 256", Codec: "MPEG-1 or MPEG-2 video", Reason: "video codec MPEG-1 or MPEG-2 video is not supported"}
+	want := reception.LeftOut{Track: "PID 256", Codec: "MPEG-2 video", Reason: "video codec MPEG-2 video is not supported"}
 	if !slices.Equal(report.LeftOut, []reception.LeftOut{want}) {
 		t.Errorf("left out %+v, want %+v", report.LeftOut, want)
 	}
@@ -396,7 +396,7 @@ func FuzzReadTS(f *testing.F) {
 	f.Add([]byte("Ghello"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k := &taker{}
-		if err := pull.ReadTS(bytes.NewReader(b), reception.Discard, k); err == nil {
+		if err := pull.ReadTS(bytes.NewReader(b), 0, reception.Discard, k); err == nil {
 			t.Fatal("ReadTS ends without saying why")
 		}
 		for _, au := range k.units {

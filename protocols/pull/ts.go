@@ -1,17 +1,13 @@
 package pull
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
-
 	"weir/codecs"
 	"weir/codecs/carriage"
-	"weir/codecs/elementary"
 	"weir/codecs/linear"
 	"weir/codecs/nal"
 	"weir/codecs/reception"
@@ -20,7 +16,6 @@ import (
 const (
 	tsPacket = 188
 	tsSync   = 0x47
-	wrapTS   = 1 << 33 // timestamps begin again at 0
 )
 
 // maxTS bounds a transport stream in bytes, because its payloads are kept in memory.
@@ -49,47 +44,25 @@ func parseTS(r io.ReaderAt, size int64) (*media, error) {
 		return nil, fmt.Errorf("a transport stream of %d bytes is held in memory and may have %d: %w; an MP4 file may have more",
 			size, maxTS, ErrTooLarge)
 	}
-	reader := &mpegts.Reader{R: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 256<<10)}
-	if err := reader.Initialize(); errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: the transport stream describes no programme, or a track of it never comes", ErrNoTracks)
-	} else if err != nil {
-		return nil, fmt.Errorf("transport stream: %w", err)
-	}
 	rec := &recording{}
-	joiner := elementary.New(rec, &rec.report, wrapTS)
-	joiner.KeepWaiting = true
-	offers := offersOf(reader)
-	for i := range offers {
-		rec.take(&offers[i])
-	}
-	if err := joiner.Choose(offers); err != nil {
-		return nil, err
-	}
-	reader.OnDecodeError(func(err error) { rec.report.Count(reception.Damaged, 1, err) })
-	for {
-		if err := reader.Read(); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("transport stream: %w", err)
+	t := newTransport(rec, &rec.report, 0)
+	t.joiner.KeepWaiting = true
+	t.refuse = func(codec codecs.Codec, name string) error {
+		if inFiles(codec) {
+			return nil
 		}
+		return &codecError{name: name, video: codec.Video()}
 	}
-	if err := joiner.Flush(); err != nil {
+	if _, err := io.CopyBuffer(t, struct{ io.Reader }{io.NewSectionReader(r, 0, size)}, make([]byte, 256<<10)); err != nil {
 		return nil, fmt.Errorf("transport stream: %w", err)
+	}
+	if err := t.Flush(); err != nil {
+		return nil, fmt.Errorf("transport stream: %w", err)
+	}
+	if !t.started {
+		return nil, fmt.Errorf("%w: the transport stream describes no program", ErrNoTracks)
 	}
 	return rec.finish()
-}
-
-// take refuses an offer that files cannot hold, or waits for it to be chosen.
-func (rec *recording) take(o *elementary.Offer) {
-	if o.Refused == nil && !inFiles(o.Codec) {
-		o.Refused = &codecError{name: o.Name, video: o.Video}
-		return
-	}
-	chosen := o.Take
-	o.Take = func(s *elementary.Stream) error {
-		rec.tracks = append(rec.tracks, &recordedTrack{track: linear.Track{Track: codecs.Track{Codec: o.Codec}}})
-		return chosen(s)
-	}
 }
 
 // SetTracks implements [codecs.Writer].
@@ -97,6 +70,13 @@ func (rec *recording) SetTracks(tracks codecs.Tracks) {
 	rec.now = tracks
 	for _, track := range tracks {
 		t := rec.of(track.Codec)
+		if t == nil {
+			if slices.ContainsFunc(rec.tracks, func(o *recordedTrack) bool { return o.track.Codec.Video() == track.Codec.Video() }) {
+				continue // a clip has one track of each kind
+			}
+			t = &recordedTrack{}
+			rec.tracks = append(rec.tracks, t)
+		}
 		if len(t.payloads) == 0 {
 			t.track.Track = track
 			continue
@@ -107,14 +87,22 @@ func (rec *recording) SetTracks(tracks codecs.Tracks) {
 	}
 }
 
-// of returns the track of a codec, which has been chosen.
+// of returns the track of a codec; nil if there is none.
 func (rec *recording) of(codec codecs.Codec) *recordedTrack {
-	return rec.tracks[slices.IndexFunc(rec.tracks, func(t *recordedTrack) bool { return t.track.Codec == codec })]
+	i := slices.IndexFunc(rec.tracks, func(t *recordedTrack) bool { return t.track.Codec == codec })
+	if i < 0 {
+		return nil
+	}
+	return rec.tracks[i]
 }
 
 // Write implements [codecs.Writer].
 func (rec *recording) Write(au *codecs.AccessUnit) error {
 	t := rec.of(rec.now[au.Track].Codec)
+	if t == nil {
+		rec.report.Count(reception.SkippedUnits, 1, errors.New("the codec changes midway"))
+		return nil
+	}
 	if len(t.payloads) >= maxSamples {
 		return fmt.Errorf("more than %d access units: %w", maxSamples, ErrTooLarge)
 	}

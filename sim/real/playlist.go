@@ -99,7 +99,7 @@ func (v *viewer) playlist(ctx context.Context, entry string, patience time.Durat
 			v.mu.Lock()
 			v.begins, v.of = true, fmt.Sprintf(" in %s", s.url.Redacted())
 			v.mu.Unlock()
-			if err := pull.ReadTS(bytes.NewReader(body), reception.Discard, v); !errors.Is(err, pull.ErrEnded) {
+			if err := pull.ReadTS(bytes.NewReader(body), 0, reception.Discard, v); !errors.Is(err, pull.ErrEnded) {
 				return fmt.Errorf("reading segment %d: %w", s.number, err)
 			}
 			next, came = s.number+1, time.Now()
