@@ -201,7 +201,7 @@ func (t *transport) fill() {
 	t.report.LeaveOut(out)
 	t.hopeless = nil
 	if !any {
-		t.hopeless = fmt.Errorf("%w: %w", ErrNoTracks, errors.Join(reasons...))
+		t.hopeless = fmt.Errorf("program %d: %w: %w", t.demuxer.Program(), ErrNoTracks, errors.Join(reasons...))
 	}
 }
 
