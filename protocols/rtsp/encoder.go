@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"encoding/binary"
-	"fmt"
 	"log/slog"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
@@ -89,8 +88,8 @@ func appendHead(b []byte, channel byte, size int) []byte {
 	return append(b, frameMagic, channel, byte(size>>8), byte(size))
 }
 
-// describe is a layout as the library wants it.
-func describe(l rtp.Layout) *description.Session {
+// describe is the description of a layout for a client that addressed the stream so.
+func describe(l rtp.Layout, at *resource) *description.Session {
 	d := &description.Session{Title: "weir"}
 	for i, m := range l.Media {
 		kind := description.MediaTypeAudio
@@ -99,7 +98,7 @@ func describe(l rtp.Layout) *description.Session {
 		}
 		d.Medias = append(d.Medias, &description.Media{
 			Type:    kind,
-			Control: fmt.Sprintf("trackID=%d", i),
+			Control: at.control(i),
 			Profile: headers.TransportProfileAVP,
 			Formats: []format.Format{m.Format},
 		})

@@ -2,13 +2,10 @@ package rtsp
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-
-	"github.com/bluenviron/gortsplib/v5/pkg/base"
 
 	"weir/codecs"
 	"weir/codecs/fake"
@@ -57,7 +54,7 @@ func FuzzEncode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, codec uint8, config, payload []byte) {
 		tracks := codecs.Tracks{{Codec: codecs.Codec(codec), Config: config, SampleRate: 48000, Channels: 2}}
 		if l := rtp.LayoutOf("s", tracks, maxMedia); len(l.Media) > 0 {
-			if _, err := describe(l).Marshal(); err != nil {
+			if _, err := describe(l, &resource{host: "h", written: "/s"}).Marshal(); err != nil {
 				t.Fatalf("layout that cannot be described: %v", err)
 			}
 		}
@@ -75,57 +72,6 @@ func FuzzEncode(f *testing.F) {
 		}
 		if size != len(wire) {
 			t.Fatalf("%d bytes of packets in %d", size, len(wire))
-		}
-	})
-}
-
-var urlTests = []struct {
-	url, path, escaped string
-	track              int
-}{
-	{"rtsp://n/a", "/a", "/a", 0},
-	{"rtsp://n/live/a%20b/trackID=1", "/live/a b", "/live/a%20b", 1},
-	{"rtsp://n/live%2Fa/", "/live/a", "/live%2Fa", 0},
-	{"rtsp://n/a?q=1/trackID=2", "/a", "/a", 2},
-	{"rtsp://n/a/trackID=x", "/a", "/a", 0},
-	{"rtsp://n/a/trackID=99999999999999999999", "/a", "/a", 0},
-	{"rtsp://n/a/trackID=1/trackID=2", "/a/trackID=1", "/a/trackID=1", 2},
-	{"rtsp://n/%zz", "", "", 0},
-}
-
-func TestPathIsKeptAsItWasWritten(t *testing.T) {
-	for _, c := range urlTests {
-		u, err := base.ParseURL(c.url)
-		if err != nil {
-			if c.path != "" {
-				t.Errorf("%s: %v", c.url, err)
-			}
-			continue
-		}
-		if got := escapedPath(u, c.path); got != c.escaped {
-			t.Errorf("escapedPath(%s, %s) = %s, want %s", c.url, c.path, got, c.escaped)
-		}
-		if got := trackID(u); got != c.track {
-			t.Errorf("trackID(%s) = %d, want %d", c.url, got, c.track)
-		}
-	}
-}
-
-func FuzzURL(f *testing.F) {
-	for _, c := range urlTests {
-		f.Add(c.url, c.path)
-	}
-	f.Fuzz(func(t *testing.T, raw, path string) {
-		u, err := base.ParseURL(raw)
-		if err != nil {
-			return
-		}
-		if n := trackID(u); n < 0 {
-			t.Fatalf("trackID(%q) = %d", raw, n)
-		}
-		got := escapedPath(u, path)
-		if back, err := url.PathUnescape(got); err != nil || back != path {
-			t.Fatalf("escapedPath(%q, %q) = %q, which means %q, %v", raw, path, got, back, err)
 		}
 	})
 }

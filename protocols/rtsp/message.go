@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// A message is what a server sends: a response, a request, or an interleaved packet.
+// A message is what the other side sends: a response, a request, or an interleaved packet.
 type message struct {
 	method, url string // of a request
+	version     string // of a request, such as RTSP/1.0
 	status      int    // of a response; zero for everything else
 	reason      string
 	header      header
@@ -32,17 +33,18 @@ func (h header) first(name string) string {
 	return ""
 }
 
-// The limits of what a server may send.
+// The limits of what the other side may send. Header lines of more than maxLines names are passed over.
 const (
 	maxLine    = 16 << 10
 	maxLines   = 256
+	maxHeader  = 256 << 10
 	maxBody    = 1 << 20
 	maxGarbage = 1 << 20 // between two messages
 )
 
-var errNotRTSP = errors.New("the server sends what is not RTSP")
+var errNotRTSP = errors.New("what comes is not RTSP")
 
-// A reader reads messages of a server. Lines end with CR LF or LF alone; folded ones are joined; those that are no header lines,
+// A reader reads messages. Lines end with CR LF or LF alone; folded ones are joined; those that are no header lines,
 // and bytes between messages that belong to none, are passed over.
 type reader struct {
 	br *bufio.Reader
@@ -136,14 +138,15 @@ func (r *reader) message() (m *message, read int, err error) {
 		}
 		m.reason = reason
 	} else {
-		fields := strings.Fields(first)
-		if len(fields) != 3 || !strings.HasPrefix(fields[2], "RTSP/") {
+		m.method, rest, _ = strings.Cut(first, " ")
+		if i := strings.LastIndexByte(rest, ' '); i >= 0 && (strings.HasPrefix(rest[i+1:], "RTSP/") || strings.HasPrefix(rest[i+1:], "HTTP/")) {
+			m.url, m.version = strings.TrimSpace(rest[:i]), rest[i+1:]
+		} else if _, known := methods[m.method]; !known {
 			return nil, len(first) + 1, nil
 		}
-		m.method, m.url = fields[0], fields[1]
 	}
 	last := ""
-	for range maxLines {
+	for size := 0; size < maxHeader; {
 		line, err := r.line()
 		if err != nil {
 			return nil, 0, err
@@ -151,6 +154,9 @@ func (r *reader) message() (m *message, read int, err error) {
 		if line == "" {
 			m.body, err = r.body(m.header)
 			return m, 0, err
+		}
+		if size += len(line) + 2; len(m.header) == maxLines {
+			continue
 		}
 		if values := m.header[last]; len(values) > 0 && (line[0] == ' ' || line[0] == '\t') { // RFC 2326, 4.2
 			values[len(values)-1] += " " + strings.TrimSpace(line)
@@ -163,7 +169,7 @@ func (r *reader) message() (m *message, read int, err error) {
 		last = strings.ToLower(strings.TrimSpace(name))
 		m.header[last] = append(m.header[last], strings.TrimSpace(value))
 	}
-	return nil, 0, fmt.Errorf("a message of the server has more than %d lines", maxLines)
+	return nil, 0, fmt.Errorf("a message has a header of more than %d bytes", maxHeader)
 }
 
 // body reads what follows the header. A length that cannot be read is none.
@@ -173,7 +179,7 @@ func (r *reader) body(h header) ([]byte, error) {
 		return nil, nil
 	}
 	if n > maxBody {
-		return nil, fmt.Errorf("a message of the server has a body of %d bytes", n)
+		return nil, fmt.Errorf("a message has a body of %d bytes", n)
 	}
 	b := make([]byte, n)
 	_, err = io.ReadFull(r.br, b)

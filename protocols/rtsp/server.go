@@ -1,14 +1,15 @@
 // Package rtsp serves RTSP: it describes streams, sets sessions up over TCP and UDP, and sends each of them the
 // stream's RTP packets, which are made once for all. [Pull] is the client.
 //
-// It does not know which streams there are or where; the [listen.Router] says so. Requests, sessions and RTP payload
-// formats of the server are the library's (gortsplib); the media is not: as with the other protocols each session follows the hub
-// with a cursor of its own and sends all that is pending with one write, so that it starts at a random access point, a slow
-// one loses whole GOPs, and none holds up another.
+// It does not know which streams there are or where; the [listen.Router] says so. As with the other protocols each session
+// follows the hub with a cursor of its own and sends all that is pending with one write, so that it starts at a random access
+// point, a slow one loses whole GOPs, and none holds up another.
 //
-// The client is not the library's, because it has to bear what cameras do. The library's ends the session for a request of the
-// server other than OPTIONS, for a line that it cannot read, and for media before the answer to PLAY; it refuses a description for
-// one bad medium, and pictures whose times step back. None of that can be changed from outside.
+// Neither side is the library's (gortsplib), of which only the writing of descriptions and of RTP payload formats is used. Its
+// client ends the session for a request of the server other than OPTIONS, for a line that it cannot read, and for media before
+// the answer to PLAY; it refuses a description for one bad medium, and pictures whose times step back. Its server closes the
+// connection for a track that is not there, a session that it does not know, a header line that it cannot read and a request
+// without CSeq, and does not answer methods that it does not know. Nothing of that can be changed from outside.
 package rtsp
 
 import (
@@ -17,11 +18,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/bluenviron/gortsplib/v5"
 
 	"weir/protocols/listen"
 )
@@ -42,19 +42,24 @@ type Server struct {
 	cfg  Config
 	deps listen.Deps
 
-	ctx      context.Context // ends with the server
-	cancel   context.CancelFunc
-	accepted *accepted
+	ctx     context.Context // ends with the server
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 
-	mu  sync.Mutex
-	lib *gortsplib.Server // nil before the first Serve
-	udp [2]*net.UDPConn   // RTP and RTCP; immutable once lib is set
+	mu       sync.Mutex
+	udp      [2]*net.UDPConn // RTP and RTCP; nil before the first Serve, immutable afterwards
+	conns    map[*conn]struct{}
+	sessions map[string]*session
+	sent     map[sentKey]*sentOn
 }
 
 // New returns a server.
 func New(cfg Config, d listen.Deps) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Server{cfg: cfg, deps: d, ctx: ctx, cancel: cancel, accepted: &accepted{conns: make(chan net.Conn), done: ctx.Done()}}
+	return &Server{
+		cfg: cfg, deps: d, ctx: ctx, cancel: cancel,
+		conns: map[*conn]struct{}{}, sessions: map[string]*session{}, sent: map[sentKey]*sentOn{},
+	}
 }
 
 // Serve accepts connections from l until ctx ends, and closes l. Connections that it accepted live on.
@@ -63,23 +68,42 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		_ = l.Close()
 		return err
 	}
-	return listen.Accept(ctx, l, s.deps, func(c *listen.Conn) {
-		if _, ok := c.RemoteAddr().(*net.TCPAddr); !ok {
-			s.deps.Log.Error("RTSP is served over TCP only", slog.String("client", fmt.Sprint(c.RemoteAddr())))
-			_ = c.Close()
+	return listen.Accept(ctx, l, s.deps, func(nc *listen.Conn) {
+		if _, ok := nc.RemoteAddr().(*net.TCPAddr); !ok {
+			s.deps.Log.Error("RTSP is served over TCP only", slog.String("client", fmt.Sprint(nc.RemoteAddr())))
+			_ = nc.Close()
 			return
 		}
-		opened := time.Now()
-		_ = c.SetReadDeadline(opened.Add(firstRequest))
-		s.accepted.pass(&conn{Conn: c, opened: opened})
+		c := &conn{Conn: nc, opened: time.Now()}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.ctx.Err() != nil {
+			_ = nc.Close()
+			return
+		}
+		s.conns[c] = struct{}{}
+		s.running.Go(func() { s.converse(c) })
 	})
 }
 
-// start opens the UDP ports and starts the library; after the first success it does nothing.
+// converse serves a connection until it ends.
+func (s *Server) converse(c *conn) {
+	err := (&handler{s, c}).run()
+	_ = c.Close()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	for _, o := range c.sessions {
+		o.disconnected()
+	}
+	s.deps.Log.Debug("RTSP connection closed", slog.String("client", c.RemoteAddr().String()), slog.Any("err", err))
+}
+
+// start opens the UDP ports; after the first success it does nothing.
 func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lib != nil {
+	if s.udp[0] != nil {
 		return nil
 	}
 	if s.ctx.Err() != nil {
@@ -89,38 +113,144 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	lib := &gortsplib.Server{
-		Handler:     &handler{s},
-		RTSPAddress: "accepted:0",
-		Listen:      func(string, string) (net.Listener, error) { return s.accepted, nil },
-		// The library's own writers carry nothing here.
-		WriteQueueSize:           8,
-		DisableRTCPSenderReports: true,
-		UDPRTPAddress:            pair[0].LocalAddr().String(),
-		UDPRTCPAddress:           pair[1].LocalAddr().String(),
+	s.udp = pair
+	for _, socket := range pair {
+		s.running.Go(func() { s.hear(socket) })
 	}
-	lib.ListenPacket = func(_, address string) (net.PacketConn, error) {
-		if address == lib.UDPRTPAddress {
-			return pair[0], nil
-		}
-		return pair[1], nil
-	}
-	if err := lib.Start(); err != nil {
-		return errors.Join(fmt.Errorf("starting RTSP: %w", err), pair[0].Close(), pair[1].Close())
-	}
-	s.lib, s.udp = lib, pair
+	s.running.Go(s.expire)
 	return nil
 }
 
-// Close ends all sessions and waits for them.
+// hear takes what the clients of UDP sessions send, which says that they are there (RFC 2326, 10.5), until the server ends.
+func (s *Server) hear(socket *net.UDPConn) {
+	b := make([]byte, 2048)
+	for {
+		_, from, err := socket.ReadFromUDPAddrPort(b)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // what the network says about packets that were sent
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		s.mu.Lock()
+		for _, o := range s.sessions {
+			o.heard(from)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// expire ends UDP sessions whose clients say nothing, until the server ends.
+func (s *Server) expire() {
+	tick := time.NewTicker(sessionTimeout / 12)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		var over []*session
+		for _, o := range s.sessions {
+			if o.expired() {
+				over = append(over, o)
+			}
+		}
+		s.forgetSent(time.Now())
+		s.mu.Unlock()
+		for _, o := range over {
+			o.end(errSilentClient)
+		}
+	}
+}
+
+// Close ends all sessions and waits for their connections.
 func (s *Server) Close() error {
 	s.cancel()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lib != nil {
-		s.lib.Close()
+	for c := range s.conns {
+		_ = c.Close()
 	}
+	var all []*session
+	for _, o := range s.sessions {
+		all = append(all, o)
+	}
+	for _, socket := range s.udp {
+		if socket != nil {
+			_ = socket.Close()
+		}
+	}
+	s.mu.Unlock()
+	for _, o := range all {
+		o.end(nil)
+	}
+	s.running.Wait()
 	return nil
+}
+
+// session returns the session of an identifier, or nil.
+func (s *Server) session(id string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// A sentKey names what a client asked for when it was sent on.
+type sentKey struct {
+	client             netip.Addr
+	agent, path, query string
+}
+
+// sentOn is how often it was, and when last.
+type sentOn struct {
+	times int
+	last  time.Time
+}
+
+// A client that has been sent on so often within so long is served here, by relaying the stream. Nodes that take each other for the
+// owner would send it to and fro, and a redirect of RTSP has no place for a count of hops: GStreamer loses the query. Many
+// viewers of one stream behind one address cost no more than one relay.
+const (
+	maxSent    = 2
+	sentWindow = 2 * time.Second
+)
+
+// mustServe says whether a client has been sent on too often to be sent on again.
+func (s *Server) mustServe(k sentKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.sent[k]
+	return o != nil && o.times >= maxSent && time.Since(o.last) < sentWindow
+}
+
+// sending notes that a client is sent on.
+func (s *Server) sending(k sentKey) {
+	const most = 10000
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sent) >= most {
+		s.forgetSent(now)
+	}
+	o := s.sent[k]
+	if o == nil || now.Sub(o.last) >= sentWindow {
+		o = &sentOn{}
+		if len(s.sent) < most {
+			s.sent[k] = o
+		}
+	}
+	o.times, o.last = o.times+1, now
+}
+
+// forgetSent drops what is too old to count. The caller holds the lock.
+func (s *Server) forgetSent(now time.Time) {
+	for k, o := range s.sent {
+		if now.Sub(o.last) >= sentWindow {
+			delete(s.sent, k)
+		}
+	}
 }
 
 // bindUDP opens a free even port for RTP and the next one for RTCP (RFC 3550, 11).
@@ -154,33 +284,3 @@ func bindOne(host string, port int) (*net.UDPConn, error) {
 	}
 	return net.ListenUDP(network, addr)
 }
-
-// accepted is the one listener of the library: it accepts what all listeners of the server have accepted.
-type accepted struct {
-	conns chan net.Conn
-	done  <-chan struct{}
-}
-
-func (a *accepted) pass(c net.Conn) {
-	select {
-	case a.conns <- c:
-	case <-a.done:
-		_ = c.Close()
-	}
-}
-
-// Accept implements [net.Listener].
-func (a *accepted) Accept() (net.Conn, error) {
-	select {
-	case c := <-a.conns:
-		return c, nil
-	case <-a.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements [net.Listener]. The library closes it when the server ends it.
-func (*accepted) Close() error { return nil }
-
-// Addr implements [net.Listener].
-func (*accepted) Addr() net.Addr { return &net.TCPAddr{} }

@@ -2,20 +2,19 @@ package rtsp
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/bluenviron/gortsplib/v5"
-	"github.com/bluenviron/gortsplib/v5/pkg/headers"
-	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 
 	"weir/codecs"
 	"weir/codecs/rtp"
@@ -30,10 +29,12 @@ const burst = 8 << 10
 // A session is an RTSP session from its first SETUP to its end. It implements [listen.Client].
 type session struct {
 	server *Server
-	lib    *gortsplib.ServerSession
-	stream *gortsplib.ServerStream // what the library knows of the stream: its description
+	home   *conn // on which it was set up
+	id     string
+	path   string
 	target
-	udp bool
+	controls []string // the URLs of the media
+	udp      bool
 
 	sent, dropped atomic.Uint64
 
@@ -47,41 +48,155 @@ type session struct {
 	stop  context.CancelFunc // ends the sending; nil while nothing is sent
 	route route              // TCP
 	ports [maxMedia][2]int   // UDP: of the client, for RTP and RTCP; zero for a medium that was not set up
+	last  time.Time          // when the client was heard
 	ended bool
 	err   error // why, when closed is closed; nil when the other side left in order
 }
 
-func newSession(server *Server, lib *gortsplib.ServerSession, t target, udp bool) (*session, error) {
+func newSession(server *Server, home *conn, t target, at resource, udp bool) *session {
 	s := &session{
-		server: server, lib: lib, target: t, udp: udp,
+		server: server, home: home, path: at.path, target: t, udp: udp, last: time.Now(),
 		changed: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	for i := range s.route {
 		s.route[i] = -1
 	}
-	s.stream = &gortsplib.ServerStream{Server: server.lib, Desc: describe(t.layout)}
-	if err := s.stream.Initialize(); err != nil {
-		return nil, fmt.Errorf("describing the stream to the library: %w", err)
+	for i := range t.layout.Media {
+		s.controls = append(s.controls, at.control(i))
 	}
-	return s, nil
+	return s
 }
 
-// agree notes how the client wants a medium.
-func (s *session) agree(medium int, t headers.Transport) {
+// enter makes a session known.
+func (s *Server) enter(c *conn, o *session) {
+	o.id = rand.Text()
+	s.mu.Lock()
+	if s.ctx.Err() == nil {
+		s.sessions[o.id] = o
+	}
+	s.mu.Unlock()
+	c.sessions = slices.DeleteFunc(c.sessions, func(other *session) bool { return s.session(other.id) != other })
+	c.sessions = append(c.sessions, o)
+	s.deps.Sessions.Enter(o)
+}
+
+// header is the Session line (RFC 2326, 12.37).
+func (s *session) header() string {
+	return fmt.Sprintf("%s;timeout=%d", s.id, int(sessionTimeout/time.Second))
+}
+
+// info is the RTP-Info line (RFC 2326, 12.33), of the media that were set up. Where they begin says the sender report before them.
+func (s *session) info() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.udp && t.ClientPorts != nil:
-		s.ports[medium] = *t.ClientPorts
-	case !s.udp && t.InterleavedIDs != nil:
-		s.route[medium] = t.InterleavedIDs[0]
+	var list []string
+	for i, control := range s.controls {
+		if s.route[i] >= 0 || s.ports[i][0] != 0 {
+			list = append(list, "url="+control)
+		}
 	}
+	return strings.Join(list, ",")
+}
+
+// medium is the index of the medium that a SETUP is for.
+func (s *session) medium(at resource) (int, *response) {
+	switch n := len(s.layout.Media); {
+	case at.track < 0 && !at.bad && n == 1:
+		return 0, nil
+	case at.track < 0 && !at.bad:
+		return 0, because(459, "media are set up one by one")
+	case at.bad || at.track >= n:
+		return 0, because(404, "the stream has no such track")
+	}
+	return at.track, nil
+}
+
+// agree notes how the client gets a medium, and returns the Transport line of the answer. Channels that are taken are replaced by
+// free ones.
+func (s *session) agree(medium int, w wish) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	source := fmt.Sprintf(";ssrc=%08X", s.layout.Media[medium].SSRC)
+	if s.udp {
+		s.ports[medium] = w.ports
+		port := s.server.udp[0].LocalAddr().(*net.UDPAddr).Port
+		return fmt.Sprintf("%s;unicast;client_port=%d-%d;server_port=%d-%d%s", w.spec, w.ports[0], w.ports[1], port, port+1, source)
+	}
+	s.route[medium] = -1
+	channel := w.channels[0]
+	for next := 0; channel < 0 || s.taken(channel); next += 2 {
+		channel = next
+	}
+	s.route[medium] = channel
+	return fmt.Sprintf("%s;unicast;interleaved=%d-%d%s", w.spec, channel, channel+1, source)
+}
+
+// taken says whether a pair of channels meets one that is in use.
+func (s *session) taken(channel int) bool {
+	for _, c := range s.route {
+		if c >= 0 && channel <= c+1 && channel >= c-1 {
+			return true
+		}
+	}
+	return false
+}
+
+// touch notes that the client was heard.
+func (s *session) touch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = time.Now()
+}
+
+// heard notes that a datagram came, if it is the session's.
+func (s *session) heard(from netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.udp || from.Addr() != s.request.Remote.Addr() {
+		return
+	}
+	for _, p := range s.ports {
+		if int(from.Port()) == p[0] || int(from.Port()) == p[1] {
+			s.last = time.Now()
+		}
+	}
+}
+
+// expired says whether nothing was heard of the client for too long. A session over TCP ends with its connection.
+func (s *session) expired() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.udp && time.Since(s.last) > sessionTimeout
+}
+
+// plays says whether media goes over that connection.
+func (s *session) plays(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.udp && s.conn == c
+}
+
+func (s *session) playing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != nil
+}
+
+// disconnected is called when the connection on which the session was set up is gone. One that plays over UDP goes on.
+func (s *session) disconnected() {
+	if s.udp && s.playing() {
+		return
+	}
+	s.end(nil)
 }
 
 // play begins to send, on c if it is over TCP.
 func (s *session) play(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended || s.conn != nil {
+		return
+	}
 	s.conn = c
 	select {
 	case s.changed <- struct{}{}:
@@ -98,16 +213,16 @@ func (s *session) pause() {
 	}
 }
 
-// end is called once, when the library has ended the session.
+// end ends the session; err is nil when the client left in order. After the first call it does nothing.
 func (s *session) end(err error) {
-	var torn liberrors.ErrServerSessionTornDown
-	var unused liberrors.ErrServerSessionNotInUse
-	var terminated liberrors.ErrServerTerminated
-	if errors.As(err, &torn) || errors.As(err, &unused) || errors.As(err, &terminated) {
-		err = nil
-	}
+	s.server.mu.Lock()
+	delete(s.server.sessions, s.id)
+	s.server.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
 	s.conn, s.err, s.ended = nil, err, true
 	if s.stop != nil {
 		s.stop()
@@ -135,8 +250,7 @@ func (s *session) Serve(ctx context.Context, _ listen.Router) error {
 		stop()
 		if errors.Is(err, listen.ErrCut) {
 			_ = s.Close()
-			if !errors.Is(err, os.ErrDeadlineExceeded) { // the connection is gone, and the library is about to say why
-				<-s.closed
+			if !errors.Is(err, os.ErrDeadlineExceeded) { // the client is gone
 				return s.reason()
 			}
 		}
@@ -298,6 +412,7 @@ func (s *session) Move(ctx context.Context, locate func(context.Context, listen.
 	if a.Verdict != listen.Redirect || a.Location == "" || c == nil || strings.ContainsAny(a.Location, "\r\n ") {
 		return false
 	}
+	a.Location = withoutHops(a.Location)
 	_, err := c.write(fmt.Appendf(nil, "REDIRECT rtsp://%s%s RTSP/1.0\r\nCSeq: 1\r\nLocation: %s\r\nRange: npt=now-\r\n\r\n",
 		s.request.Host, s.request.Path, a.Location))
 	return err == nil
@@ -305,9 +420,10 @@ func (s *session) Move(ctx context.Context, locate func(context.Context, listen.
 
 func (s *session) name() string { return s.request.Streams[0] }
 
-// Close implements [listen.Client].
+// Close implements [listen.Client]. The connection is closed too, which is how a client over UDP learns of it.
 func (s *session) Close() error {
-	s.lib.Close()
+	s.end(nil)
+	_ = s.home.Close()
 	return nil
 }
 
