@@ -69,6 +69,7 @@ type feed struct {
 	by       *publisher    // whose connection it is; nil if that has gone
 	attempt  int           // of by
 	dead     bool          // the publisher has gone, and its node does not know
+	died     time.Duration // when it went, by true time
 }
 
 // delivers says whether its media flows.

@@ -144,6 +144,10 @@ func (w *world) carry(l *link, ex *exchange, step hop, size int) {
 
 // send sends a message of an actor to one of another machine.
 func (m *machine) send(to *machine, arrive func()) {
+	if to == m {
+		m.later(time.Millisecond, arrive)
+		return
+	}
 	if l := m.w.link(m, to); l.reject == 0 {
 		m.w.carry(l, &exchange{from: m, to: to, arrive: arrive}, message, 100)
 	}

@@ -25,6 +25,7 @@ import (
 	"weir/cluster/identity"
 	"weir/cluster/load"
 	"weir/cluster/node"
+	"weir/cluster/owner"
 	"weir/cluster/source"
 	"weir/cluster/wire"
 	"weir/codecs"
@@ -177,6 +178,12 @@ func (p *actorProcess) askRelease(self *actor.PID, e control.AskRelease) {
 
 // askClaim asks the node that is said to have a publisher.
 func (p *actorProcess) askClaim(f *feed, name string) {
+	if name == p.m.announced {
+		p.send(p.node.Streams(), stream.GiveWay{Stream: f.s.name, Reply: func(free bool, gone string) {
+			p.claimAnswered(f, owner.Given(name, free, gone))
+		}})
+		return
+	}
 	p.askStream(func() *actor.PID {
 		if q := p.view().Peer(name); q != nil && q.Advert.Remote != "" {
 			return actor.NewPID(q.Advert.Remote, identity.StreamID(f.s.name))
@@ -184,13 +191,16 @@ func (p *actorProcess) askClaim(f *feed, name string) {
 		return nil
 	}, func() proto.Message {
 		return &wire.Claim{Protocol: wire.Protocol, Stream: f.s.name, Node: p.m.announced}
-	}, func(answer proto.Message) {
-		if f.claim.Answered(answer) != nil {
-			p.w.refused(p.m, f, control.Busy)
-			return
-		}
-		p.publish(f)
-	})
+	}, func(answer proto.Message) { p.claimAnswered(f, answer) })
+}
+
+// claimAnswered takes the answer of a node about the name that a publisher wants.
+func (p *actorProcess) claimAnswered(f *feed, answer proto.Message) {
+	if f.claim.Answered(answer) != nil {
+		p.w.refused(p.m, f, control.Busy)
+		return
+	}
+	p.publish(f)
 }
 
 // stepped is told of each step of the control plane.
@@ -358,11 +368,27 @@ func (c *connection) write() {
 }
 
 func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
-	if f.m.captures[f.s.index].feed != f || f.state != control.Running || f.dead {
+	if f.m.captures[f.s.index].feed != f || f.state != control.Running {
 		return
 	}
 	f.sent++
 	n := f.sent
+	again := func() {
+		f.m.later(sendEvery, func() {
+			if f.sent == n {
+				p.writePublished(f, to)
+			}
+		})
+	}
+	if f.dead { // its connection lingers, until its node gives it up or another publisher takes its place
+		if to.Context().Err() != nil {
+			delete(f.m.pubs, f.s.name)
+			f.close(GapPublisher)
+			return
+		}
+		again()
+		return
+	}
 	at := int64(p.w.now/time.Microsecond) * 9 / 100
 	err := to.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}})
 	p.w.actors.run()
@@ -372,11 +398,7 @@ func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
 		f.close(GapYield)
 		return
 	}
-	f.m.later(sendEvery, func() {
-		if f.sent == n {
-			p.writePublished(f, to)
-		}
-	})
+	again()
 }
 
 func (p *actorProcess) down(f *feed, why string) {

@@ -233,13 +233,17 @@ func (c *core) askClaimant(f *feed, name string) {
 		if !to.up {
 			return
 		}
-		has := to.pubs[f.s.name] != nil
+		has := to.pubs[f.s.name]
+		gone := has != nil && has.givesWay()
+		if gone {
+			has.takenOver()
+		}
 		to.send(m, func() {
 			if done || !m.up {
 				return
 			}
 			done = true
-			if f.claim.Answered(&wire.Claimed{Granted: !has}) != nil {
+			if f.claim.Answered(&wire.Claimed{Granted: has == nil || gone}) != nil {
 				w.refused(m, f, control.Busy)
 			} else {
 				again()

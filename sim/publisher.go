@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 
+	"weir/cluster/conf"
 	"weir/cluster/control"
 )
 
@@ -153,7 +155,7 @@ func (p *publisher) drops(silent bool) {
 	}
 	f.by = nil
 	m := f.m
-	f.dead = true
+	f.dead, f.died = true, m.w.now
 	m.w.recount(f.s, GapPublisher)
 	if silent {
 		f.lingers()
@@ -165,6 +167,28 @@ func (p *publisher) drops(silent bool) {
 		})
 	}
 	p.lost()
+}
+
+// givesWay says whether the publisher of f has sent nothing for so long that it gives way to another one, as its node's file says.
+func (f *feed) givesWay() bool {
+	d := f.m.file.Delivery
+	if s := f.m.file.Stream(f.s.name); s != nil {
+		d = s.Delivery
+	}
+	switch d.Takeover {
+	case conf.TakeoverAlways:
+		return true
+	case conf.TakeoverNever:
+		return false
+	}
+	return f.dead && f.m.w.now-f.died >= cmp.Or(d.Takeover, conf.DefaultTakeover)
+}
+
+// takenOver ends f for another publisher.
+func (f *feed) takenOver() {
+	f.sendAway(true)
+	f.close(GapPublisher)
+	f.m.process.down(f, "another publisher has taken the stream over")
 }
 
 // lingers lets the node give up the connection of a publisher that brings nothing any more.

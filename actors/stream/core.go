@@ -34,6 +34,9 @@ type core struct {
 	reported Role   // the role that the holder was told last
 	took     uint64 // messages of the holder's parent that have been dealt with
 	unwatch  func() // cancels the timer of the next check
+
+	// waiting are the replies to those for whom the publication has been ended. They wait until it has left.
+	waiting []func(free bool, gone string)
 }
 
 // Receive implements [actor.Actor].
@@ -102,7 +105,7 @@ func (c *core) resume(ctx actor.Context, f facts) {
 // ofParent says whether a message came to the holder from its parent, which counts those that it sends.
 func ofParent(msg any) bool {
 	switch msg.(type) {
-	case want, succeed, capture, release, publish, kick, configure:
+	case want, succeed, capture, release, publish, kick, giveWay, configure:
 		return true
 	}
 	return false
@@ -147,7 +150,10 @@ func (c *core) act(ctx actor.Context, msg any) {
 			c.publication = nil
 			ctx.Send(ctx.Parent(), admitted{nil})
 			os = r.left(now, c.hub.Readers())
+			defer c.gave(ctx, m.p.session) // behind what the control plane is told
 		}
+	case giveWay:
+		c.giveWay(now, m)
 	case kick:
 		if c.publication != nil {
 			c.publication.end(errors.New(m.why))
@@ -164,6 +170,31 @@ func (c *core) act(ctx actor.Context, msg any) {
 	}
 }
 
+// errTakenOver is what a publisher is told that has given way.
+var errTakenOver = fmt.Errorf("%w: another publisher has taken the stream over", listen.ErrBusy)
+
+// giveWay ends the publication if its publisher has been silent for long enough.
+func (c *core) giveWay(now time.Duration, m giveWay) {
+	p := c.publication
+	switch {
+	case p == nil:
+		m.reply(true, "")
+	case p.closed() || c.spec.Takeover.due(now-p.lastHeard()):
+		c.waiting = append(c.waiting, m.reply)
+		p.end(errTakenOver)
+	default:
+		m.reply(false, "")
+	}
+}
+
+// gave answers those for whom a publication has been ended, once the holder has done what its end asks for.
+func (c *core) gave(ctx actor.Context, session string) {
+	if len(c.waiting) > 0 {
+		ctx.Send(ctx.Parent(), gave{session, c.waiting})
+		c.waiting = nil
+	}
+}
+
 // publish admits a publisher unless the stream has one.
 func (c *core) publish(ctx actor.Context, m publish) {
 	answer := Published{}
@@ -174,7 +205,7 @@ func (c *core) publish(ctx actor.Context, m publish) {
 		answer.Err = fmt.Errorf("%w: %q", listen.ErrBusy, c.spec.Name)
 	default:
 		root, to := ctx.ActorSystem().Root, ctx.Parent()
-		c.publication = newPublication(c.hub, m.session, c.wall, func(msg any) { root.Send(to, msg) })
+		c.publication = newPublication(c.hub, m.session, c.env.Now, c.wall, func(msg any) { root.Send(to, msg) })
 		answer.Publication = c.publication
 		ctx.Send(to, admitted{c.publication})
 		c.roster.admitted(c.env.Now())

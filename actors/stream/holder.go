@@ -137,9 +137,13 @@ func (h *holder) take(ctx actor.Context) {
 		h.took++
 		h.facts.next = m.spec
 		ctx.Send(h.core, m)
-	case publish, kick:
+	case publish, kick, giveWay:
 		h.took++
 		ctx.Send(h.core, m)
+	case gave:
+		for _, reply := range m.replies {
+			reply(true, m.session)
+		}
 	case arrived:
 		h.renumber(ctx)
 		ctx.Send(h.core, m)

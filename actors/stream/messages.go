@@ -18,6 +18,9 @@ type Spec struct {
 	// Published says that a publisher may bring the stream's media.
 	Published bool
 
+	// Takeover says when that publisher gives way to another one.
+	Takeover Takeover
+
 	// Hub overrides the sizes that all hubs share, where its fields are not zero. The sizes of a ring are those with which the
 	// stream began; the tick may change.
 	Hub hub.Config
@@ -96,6 +99,14 @@ type (
 		Reply   *act.Reply[Published]
 	}
 
+	// GiveWay asks the publisher of a stream to give way to another one. Reply is called once, by any goroutine, with true
+	// if the stream has no publisher now. The control plane has been told by then. Gone is the session of the publisher that
+	// has given way; empty for none.
+	GiveWay struct {
+		Stream string
+		Reply  func(free bool, gone string)
+	}
+
 	// Kick ends the publisher of a stream, because of Why.
 	Kick struct{ Stream, Why string }
 )
@@ -161,9 +172,14 @@ type (
 	admitted struct{ p *publication } // core → holder: there is a publisher
 	arrived  struct{ p *publication } // its media is what viewers get
 	left     struct{ p *publication }
-	kick     struct{ why string }
-	unpack   struct{ of *holder } // timer: have segments of an external stream been asked for lately?
-	check    struct{ of *core }   // timer, of that incarnation: does the stream still have viewers?
+	giveWay  struct{ reply func(free bool, gone string) }
+	gave     struct { // core → holder: the publisher has given way
+		session string
+		replies []func(free bool, gone string)
+	}
+	kick   struct{ why string }
+	unpack struct{ of *holder } // timer: have segments of an external stream been asked for lately?
+	check  struct{ of *core }   // timer, of that incarnation: does the stream still have viewers?
 )
 
 // A dispensable stream has neither viewers nor a publisher and is not captured here. Its parent stops it, unless the

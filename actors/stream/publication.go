@@ -1,8 +1,11 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"weir/actors/hub"
 	"weir/actors/input"
@@ -15,6 +18,7 @@ type publication struct {
 	input.Monitor
 	stream  string
 	session string
+	now     func() time.Duration
 	wall    func() int64
 	tell    func(msg any)
 	writer  *hub.Writer
@@ -22,15 +26,22 @@ type publication struct {
 	anchored bool
 	anchor   int64 // added to the publisher's timestamps, which makes them instants of the wall clock
 
+	heard atomic.Int64 // when the publisher sent something last, by now
+
+	lasts context.Context // ends with the publication; its cause says why
+	over  context.CancelCauseFunc
+
 	mu    sync.Mutex
 	taken bool
-	over  error // why it ended; nil while it goes on
+	left  bool // tell knows that the publication has ended
 }
 
 var errLeft = errors.New("the publisher has left")
 
-func newPublication(h *hub.Hub, session string, wall func() int64, tell func(any)) *publication {
-	p := &publication{stream: h.Name(), session: session, wall: wall, tell: tell}
+func newPublication(h *hub.Hub, session string, now func() time.Duration, wall func() int64, tell func(any)) *publication {
+	p := &publication{stream: h.Name(), session: session, now: now, wall: wall, tell: tell}
+	p.lasts, p.over = context.WithCancelCause(context.Background())
+	p.Heard()
 	p.writer = h.NewWriter(hub.WriterConfig{Taken: func() {
 		p.mu.Lock()
 		p.taken = true
@@ -43,17 +54,24 @@ func newPublication(h *hub.Hub, session string, wall func() int64, tell func(any
 // Name implements listen.Publication: the name of the stream that is published, out of those that the request allowed.
 func (p *publication) Name() string { return p.stream }
 
+// Context implements listen.Publication.
+func (p *publication) Context() context.Context { return p.lasts }
+
+// Heard implements listen.Publication.
+func (p *publication) Heard() { p.heard.Store(int64(p.now())) }
+
+// lastHeard is when the publisher sent something last.
+func (p *publication) lastHeard() time.Duration { return time.Duration(p.heard.Load()) }
+
 // SetTracks implements listen.Publication.
 func (p *publication) SetTracks(t codecs.Tracks) { p.writer.SetTracks(t) }
 
 // Write implements listen.Publication.
 func (p *publication) Write(au *codecs.AccessUnit) error {
-	p.mu.Lock()
-	over := p.over
-	p.mu.Unlock()
-	if over != nil {
-		return over
+	if p.closed() {
+		return context.Cause(p.lasts)
 	}
+	p.Heard()
 	if !p.anchored {
 		p.anchored, p.anchor = true, p.wall()-au.DTS
 	}
@@ -66,28 +84,48 @@ func (p *publication) Write(au *codecs.AccessUnit) error {
 // Close implements listen.Publication.
 func (p *publication) Close() { p.end(errLeft) }
 
-// end ends the publication; the publisher is told err by its next Write.
+// end ends the publication; its context says why.
 func (p *publication) end(err error) {
 	p.mu.Lock()
-	first := p.over == nil
-	if first {
-		p.over = err
-	}
+	first := !p.left
+	p.left = true
 	p.mu.Unlock()
 	if first {
+		p.over(err)
 		p.writer.Close()
 		p.tell(left{p})
 	}
 }
 
-func (p *publication) closed() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.over != nil
-}
+func (p *publication) closed() bool { return p.lasts.Err() != nil }
 
 func (p *publication) active() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.taken
+}
+
+// A Takeover is the silence after which a publisher gives way to another one, or [Always] or [Never]. The zero value is five
+// seconds: much longer than encoders pause while they send, and short enough for one that reconnects because its link has died.
+type Takeover time.Duration
+
+// The takeovers that do not depend on silence.
+const (
+	Always Takeover = -1
+	Never  Takeover = -2
+)
+
+const defaultTakeover = Takeover(5 * time.Second) // as in the reference of the file
+
+// due says whether a publisher that has been silent for so long gives way.
+func (t Takeover) due(silence time.Duration) bool {
+	switch t {
+	case Always:
+		return true
+	case Never:
+		return false
+	case 0:
+		t = defaultTakeover
+	}
+	return silence >= time.Duration(t)
 }

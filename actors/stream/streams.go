@@ -89,6 +89,12 @@ func (s *streams) Receive(ctx actor.Context) {
 		s.send(ctx, m.Stream, m)
 	case Publish:
 		s.send(ctx, m.Stream, publish{m.Session, m.Reply})
+	case GiveWay:
+		if s.holders[m.Stream] == nil {
+			m.Reply(true, "")
+			return
+		}
+		s.send(ctx, m.Stream, giveWay{m.Reply})
 	case Kick:
 		if s.holders[m.Stream] != nil {
 			s.send(ctx, m.Stream, kick{m.Why})

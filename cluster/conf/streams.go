@@ -15,6 +15,7 @@ const (
 	DefaultLatency        = 40 * time.Millisecond
 	DefaultSourceTimeout  = time.Minute
 	DefaultClientsTimeout = time.Minute
+	DefaultTakeover       = 5 * time.Second
 
 	// hlsSourceTimeout is the default of source_timeout for HLS inputs, whose media comes one segment at a time.
 	hlsSourceTimeout = 3 * time.Minute
@@ -78,7 +79,14 @@ const (
 	Exclusive Partition = "exclusive" // at most one node of the whole group captures the stream
 )
 
-// Delivery says how viewers get a stream that another node has.
+// The words of publish_takeover, as [Delivery.Takeover] has them.
+const (
+	TakeoverAlways time.Duration = -1
+	TakeoverNever  time.Duration = -2
+)
+
+// Delivery says how viewers get a stream that another node has, and when a publisher gives way to another one. It has the
+// settings that a stream takes from the top of the file.
 type Delivery struct {
 	HLS HLSMode
 
@@ -89,6 +97,10 @@ type Delivery struct {
 
 	// Latency is the interval at which a hub wakes its viewers.
 	Latency time.Duration
+
+	// Takeover is how long a publisher has sent nothing when another publisher of the stream takes its place, or one of
+	// [TakeoverAlways] and [TakeoverNever]. Zero means [DefaultTakeover].
+	Takeover time.Duration
 }
 
 // HLSMode says who answers for an HLS or DASH stream that another node has.
@@ -231,6 +243,48 @@ var streamBlockDirectives = []directive{
 		value: millis(func(d *Delivery) *time.Duration { return &d.Latency }, DefaultLatency, 1),
 		doc:   "The interval at which new media is sent to viewers; a longer one needs less of the processor.",
 	},
+	{
+		name: "publish_takeover", in: inFile | inAnyStream, inherits: true, reload: AtOnce, example: "10",
+		value: takeoverValue, defaultWords: secondsText(DefaultTakeover),
+		doc: "How long a publisher must have sent no media before another publisher of the stream takes its place, on whatever node; always means that each newcomer does, never that none does while the first is connected.",
+	},
+}
+
+// takeoverValue is a silence in seconds, or with a unit, or one of two words.
+var takeoverValue = func() value {
+	v := single("SECONDS, always or never", func(d *Delivery) *time.Duration { return &d.Takeover }, 0, parseTakeover, func(d time.Duration) string {
+		switch {
+		case d == TakeoverAlways:
+			return "always"
+		case d == TakeoverNever:
+			return "never"
+		case d%time.Second != 0:
+			return d.String()
+		}
+		return secondsText(d)
+	})
+	v.unit = "seconds"
+	return v
+}()
+
+// maxTakeover is longer than any server of a protocol keeps a publisher that sends nothing.
+const maxTakeover = time.Hour
+
+func parseTakeover(text string) (time.Duration, error) {
+	switch text {
+	case "always":
+		return TakeoverAlways, nil
+	case "never":
+		return TakeoverNever, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		d, err = time.ParseDuration(text + "s")
+	}
+	if err != nil || d <= 0 || d > maxTakeover {
+		return 0, fmt.Errorf("found %s, expected seconds from 1 to %s, always or never", quote(text), secondsText(maxTakeover))
+	}
+	return d, nil
 }
 
 // streamDirectives are the directives of the top of the file that make streams, each with a block.

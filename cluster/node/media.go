@@ -48,12 +48,12 @@ func (n *Node) reserved(name string) error { return conf.CheckName(name, n.file(
 
 // specs converts the streams of a file for the actor that supervises streams.
 func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
-	specs := []stream.Spec{{Hub: hubOf(f.Delivery)}} // of streams that only other nodes' files name
+	specs := []stream.Spec{{Hub: hubOf(f.Delivery), Takeover: stream.Takeover(f.Delivery.Takeover)}} // of streams that only other nodes' files name
 	for _, s := range f.Streams {
 		if s.Disabled {
 			continue
 		}
-		spec := stream.Spec{Name: s.Name, Hub: hubOf(s.Delivery)}
+		spec := stream.Spec{Name: s.Name, Hub: hubOf(s.Delivery), Takeover: stream.Takeover(s.Delivery.Takeover)}
 		for _, in := range s.Inputs {
 			if in.Scheme == "publish" { // a session brings the media
 				spec.Published = true

@@ -161,7 +161,9 @@ func (n *Node) publishes(name string) bool {
 
 // asker makes the Asker, which asks the owners of streams on behalf of this node.
 func (n *Node) asker() *owner.Asker {
-	return &owner.Asker{Self: n.group.name, Want: n.Control().WantPublish, Ask: n.group.ask, AskAt: n.group.askAt}
+	return &owner.Asker{
+		Self: n.group.name, Here: n.giveWay, Want: n.Control().WantPublish, Ask: n.group.ask, AskAt: n.group.askAt,
+	}
 }
 
 func (s *servers) close() {

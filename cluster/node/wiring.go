@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/actors"
+	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/controller"
@@ -14,6 +15,7 @@ import (
 	"weir/cluster/handover"
 	"weir/cluster/load"
 	"weir/cluster/owner"
+	"weir/cluster/wire"
 	"weir/protocols/cmaf"
 	"weir/protocols/listen"
 )
@@ -118,5 +120,36 @@ func (n *Node) answerer() *owner.Answerer {
 		Self: n.group.name, Viewers: n.sessions.Viewers, Window: handover.Window,
 		Streams: func(m any) { n.tree.send(actors.Streams, m) },
 		Release: n.Control().AskRelease,
+		Leaving: func(stream string) string {
+			if n.servers == nil {
+				return ""
+			}
+			session, _ := n.servers.hooks.Leaving(stream)
+			return session
+		},
+		Left: n.left,
+	}
+}
+
+// left calls told once the hooks have been told that the publisher of that session has ended.
+func (n *Node) left(stream, session string, told func()) {
+	if n.servers == nil || session == "" {
+		told()
+		return
+	}
+	n.servers.hooks.End(stream, session, told)
+}
+
+// giveWay asks the publisher that a stream has here to give way.
+func (n *Node) giveWay(ctx context.Context, name string) (*wire.Claimed, error) {
+	answer := make(chan *wire.Claimed, 1)
+	n.tree.send(actors.Streams, stream.GiveWay{Stream: name, Reply: func(free bool, gone string) {
+		n.left(name, gone, func() { answer <- owner.Given(n.group.name(), free, gone) })
+	}})
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -19,6 +20,12 @@ type Answerer struct {
 	// Release asks this node's control plane to let go of a stream; see [control.ReleaseAsked]. Any goroutine may call
 	// answer.
 	Release func(stream, from string, answer func(released bool))
+
+	// Left calls told once the hooks of the publisher that has given way have been told of its end, or cannot be; it may do so
+	// at once. Session is that publisher's, empty for none. Leaving is the session of a publisher of the stream whose hooks are
+	// still being told, empty for none; a claim is answered once they have been.
+	Left    func(stream, session string, told func())
+	Leaving func(stream string) (session string)
 
 	// Viewers counts the sessions of this node that watch a stream.
 	Viewers func(stream string) int
@@ -39,6 +46,10 @@ func (a *Answerer) Answer(live *stream.Live, is stream.Snapshot, msg any, later 
 	}
 	if w, ok := msg.(*wire.Window); ok { // this node may no longer own the stream
 		a.handOver(w, live, later)
+		return nil
+	}
+	if q, ok := msg.(*wire.Claim); ok && (is.Publisher != "" || a.Leaving(q.Stream) != "") { // the publisher may give way
+		a.giveWay(q, later)
 		return nil
 	}
 	if is.Role != stream.Capturing && is.Publisher == "" {
@@ -74,13 +85,33 @@ func (a *Answerer) handOver(q *wire.Window, live *stream.Live, later func(any)) 
 	}})
 }
 
-// claimed says whether a publisher of another node may have the name: not while this node has a publisher, or media from an
-// input of its own.
+// giveWay asks the publisher of this node to give way to one of another node, and answers later.
+func (a *Answerer) giveWay(q *wire.Claim, later func(any)) {
+	left := a.Leaving(q.Stream) // by the same question, when it was asked before
+	a.Streams(stream.GiveWay{Stream: q.Stream, Reply: func(free bool, gone string) {
+		gone = cmp.Or(gone, left)
+		c := Given(a.Self(), free, gone)
+		c.Protocol, c.Ask, c.Stream = wire.Protocol, q.Ask, q.Stream
+		a.Left(q.Stream, gone, func() { later(c) })
+	}})
+}
+
+// Given is the answer of a node whose publisher has been asked to give way, as [stream.GiveWay] answers.
+func Given(node string, free bool, gone string) *wire.Claimed {
+	c := &wire.Claimed{Node: node, Granted: free}
+	switch {
+	case !free:
+		c.Reason = "it is published at " + node
+	case gone != "":
+		c.Reason = "its publisher at " + node + " gives way"
+	}
+	return c
+}
+
+// claimed says whether a publisher of another node may have the name: not while this node has media from an input of its own.
 func (a *Answerer) claimed(q *wire.Claim, is stream.Snapshot) *wire.Claimed {
 	c := &wire.Claimed{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: a.Self()}
 	switch {
-	case is.Publisher != "":
-		c.Reason = "it is published at " + c.Node
 	case slices.ContainsFunc(is.Inputs, func(i stream.InputState) bool { return i.Own && i.Active }):
 		c.Reason = c.Node + " captures it from an input of its own"
 	default:

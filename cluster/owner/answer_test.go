@@ -17,6 +17,7 @@ var (
 	idle      = stream.Snapshot{Role: stream.Idle}
 	capturing = stream.Snapshot{Role: stream.Capturing, Inputs: []stream.InputState{{URL: "fake://", Own: true, Active: true}}}
 	failing   = stream.Snapshot{Role: stream.Capturing, Inputs: []stream.InputState{{URL: "fake://", Own: true, Err: "refused"}}}
+	leaving   = stream.Snapshot{Role: stream.Idle, Packing: true}
 	published = stream.Snapshot{Role: stream.Capturing, Publisher: "192.0.2.1:4"}
 )
 
@@ -34,7 +35,9 @@ var answerTests = []struct {
 	{"not captured", idle, &wire.Claim{}, true, &wire.Refused{Why: wire.Refused_WHY_ELSEWHERE}, ""},
 	{"claim of a captured one", capturing, &wire.Claim{}, true, &wire.Claimed{}, ""},
 	{"claim of one without media", failing, &wire.Claim{}, true, &wire.Claimed{Granted: true}, ""},
-	{"claim of a published one", published, &wire.Claim{}, true, &wire.Claimed{}, ""},
+	{"claim of one whose publisher gives way", published, &wire.Claim{}, true, &wire.Claimed{Granted: true}, "give way, told of the end of 192.0.2.1:4"},
+	{"claim of one whose publisher does not", published, &wire.Claim{}, false, &wire.Claimed{}, "give way, told of the end of "},
+	{"claim while the publisher before leaves", leaving, &wire.Claim{}, true, &wire.Claimed{Granted: true}, "give way, told of the end of 192.0.2.1:4"},
 	{"description", capturing, &wire.Describe{}, true, &wire.Description{
 		State: wire.State_STATE_STARTING, Clients: 7, Inputs: []*wire.Input{{Url: "fake://", Active: true}},
 	}, ""},
@@ -58,7 +61,26 @@ func TestQuestionsAreAnsweredForStreamsThatAreCapturedHere(t *testing.T) {
 				Window: func(q *wire.Window, self string, _ *cmaf.Store) *wire.Windowed {
 					return &wire.Windowed{Protocol: wire.Protocol, Ask: q.Ask, Stream: q.Stream, Node: self, NextSequence: 5}
 				},
+				Leaving: func(string) string {
+					if tt.is.Packing { // stands for it
+						return "192.0.2.1:4"
+					}
+					return ""
+				},
+				Left: func(stream, session string, done func()) {
+					told += ", told of the end of " + session
+					done()
+				},
 				Streams: func(msg any) {
+					if g, ok := msg.(stream.GiveWay); ok {
+						told = "give way"
+						gone := ""
+						if tt.yes && tt.is.Publisher != "" {
+							gone = tt.is.Publisher
+						}
+						g.Reply(tt.yes, gone)
+						return
+					}
 					if h, ok := msg.(stream.HandOver); ok {
 						told = "segments of " + h.Stream + " to " + h.To
 						h.Reply(tt.yes)

@@ -21,6 +21,7 @@ func ask(node string) control.PublishAnswer {
 }
 
 var (
+	here    = control.PublishAnswer{Verdict: control.Busy, Node: "n1"}
 	granted = control.PublishAnswer{Verdict: control.Granted}
 	free    = &wire.Claimed{Granted: true}
 	taken   = &wire.Claimed{Reason: "it is published at n2"}
@@ -40,7 +41,10 @@ var claimTests = []struct {
 	want     error
 }{
 	{"nobody else has it", []control.PublishAnswer{granted}, nil, []string{""}, nil},
-	{"it has a publisher here", []control.PublishAnswer{{Verdict: control.Busy}}, nil, []string{""}, listen.ErrBusy},
+	{"it has a publisher here", []control.PublishAnswer{here}, []reply{{Given("n1", false, ""), nil}}, []string{""}, listen.ErrBusy},
+	{"its publisher here gives way", []control.PublishAnswer{here, granted}, []reply{{Given("n1", true, "1.2.3.4:5"), nil}}, []string{"", "n1"}, nil},
+	{"its publisher here gives way to another one first", []control.PublishAnswer{here, here}, []reply{{Given("n1", true, ""), nil}}, []string{"", "n1"}, listen.ErrBusy},
+	{"the publisher of the owner gives way", []control.PublishAnswer{ask("n2"), granted}, []reply{{Given("n2", true, "1.2.3.4:5"), nil}}, []string{"", "n2"}, nil},
 	{"it is published elsewhere only", []control.PublishAnswer{{Verdict: control.Elsewhere, Node: "n2"}}, nil, []string{""}, listen.ErrNotFound},
 	{"no file has it", []control.PublishAnswer{{Verdict: control.NotFound}}, nil, []string{""}, listen.ErrNotFound},
 	{"the owner has a publisher", []control.PublishAnswer{ask("n2")}, []reply{{taken, nil}}, []string{""}, listen.ErrBusy},
@@ -88,6 +92,14 @@ func TestPublisherIsAdmittedOnceNobodyElsePublishes(t *testing.T) {
 					reply.Give(verdicts[0])
 					verdicts = verdicts[1:]
 				},
+				Here: func(_ context.Context, stream string) (*wire.Claimed, error) {
+					if want := tt.verdicts[len(told)-1].Node; want != "n1" || stream != "cam" {
+						t.Errorf("this node is asked about %q, want %s", stream, want)
+					}
+					a := answers[0]
+					answers = answers[1:]
+					return a.answer.(*wire.Claimed), a.err
+				},
 				AskAt: func(_ context.Context, node, stream string, q proto.Message) (proto.Message, error) {
 					if want := tt.verdicts[len(told)-1].Node; node != want {
 						t.Errorf("%s is asked, want %s", node, want)
@@ -100,7 +112,11 @@ func TestPublisherIsAdmittedOnceNobodyElsePublishes(t *testing.T) {
 					return a.answer, a.err
 				},
 			}
-			if err := k.Claim(t.Context(), "cam"); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			tookOver, err := k.Claim(t.Context(), "cam")
+			if want := strings.Contains(tt.name, "gives way") && tt.want == nil; tookOver != want {
+				t.Errorf("another publisher has given way: %v, want %v", tookOver, want)
+			}
+			if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 				t.Errorf("Claim = %v, want %v", err, tt.want)
 			}
 			if !slices.Equal(told, tt.asked) {
@@ -116,7 +132,7 @@ func TestPublisherIsAdmittedOnceNobodyElsePublishes(t *testing.T) {
 func TestClaimEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	k := &Asker{Want: func(string, []string, *act.Reply[control.PublishAnswer]) { cancel() }}
-	if err := k.Claim(ctx, "cam"); !errors.Is(err, listen.ErrUnavailable) {
+	if _, err := k.Claim(ctx, "cam"); !errors.Is(err, listen.ErrUnavailable) {
 		t.Errorf("Claim = %v, want %v", err, listen.ErrUnavailable)
 	}
 }

@@ -31,17 +31,17 @@ func (r *Router) publish(ctx context.Context, c request) (listen.Publication, er
 	defer cancel()
 	name, err := r.publishable(r.view(), c.Streams)
 	if c.vhost != nil && c.vhost.Remote && errors.Is(err, listen.ErrNotFound) {
-		return r.cfg.SRS.Publish(ctx, c.vhost, c.Request)
+		p, err := r.cfg.SRS.Publish(ctx, c.vhost, c.Request)
+		if err == nil {
+			r.begun(p, c, c.Streams[0])
+		}
+		return p, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cfg.Claim(ctx, name); err != nil {
-		return nil, err
-	}
-	release, err := r.cfg.SRS.Free(ctx, c.vhost, c.Request)
+	release, err := r.claim(ctx, c, name)
 	if err != nil {
-		r.cfg.Unclaim(name)
 		return nil, err
 	}
 	p, err := r.admit(ctx, name, c.Remote.String())
@@ -49,7 +49,33 @@ func (r *Router) publish(ctx context.Context, c request) (listen.Publication, er
 		release()
 		return nil, err
 	}
-	return &publication{p, name, release}, nil
+	context.AfterFunc(p.Context(), release)
+	r.begun(p, c, name)
+	return p, nil
+}
+
+// claim gets the name of a stream for a publisher, in this cluster and among SRS servers; release gives it back to those.
+func (r *Router) claim(ctx context.Context, c request, name string) (release func(), err error) {
+	tookOver, err := r.cfg.Claim(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if tookOver {
+		// Hooks have been told meanwhile that the publisher before has ended. What they are told last has to be true.
+		err = r.cfg.Hooks.Publish(ctx, c.vhost, c.Request)
+	}
+	if err == nil {
+		release, err = r.cfg.SRS.Free(ctx, c.vhost, c.Request)
+	}
+	if err != nil {
+		r.cfg.Unclaim(name)
+	}
+	return release, err
+}
+
+// begun tells the hooks that a client publishes, and that it does so no more when the publication ends.
+func (r *Router) begun(p listen.Publication, c request, name string) {
+	context.AfterFunc(p.Context(), r.cfg.Hooks.Published(c.Remote, name))
 }
 
 // admit brings the publisher to the stream whose name was granted to it.
@@ -67,22 +93,6 @@ func (r *Router) admit(ctx context.Context, name, session string) (listen.Public
 		r.cfg.Unclaim(name)
 	}
 	return nil, p.Err
-}
-
-// A publication keeps its name towards SRS servers until it is closed.
-type publication struct {
-	listen.Publication
-	name    string
-	release func()
-}
-
-// Name is the name of the stream that is published.
-func (p *publication) Name() string { return p.name }
-
-// Close implements [listen.Publication].
-func (p *publication) Close() {
-	p.Publication.Close()
-	p.release()
 }
 
 // publishable is the first of the names that this node's file has, else the first of which it can make a stream.

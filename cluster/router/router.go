@@ -49,8 +49,8 @@ type Config struct {
 	Demanded func(stream string, least time.Duration)
 
 	// Claim returns nil once a publisher of this node may have a stream, and Unclaim gives the stream back when no
-	// publication came of that. The error is one of [listen.Router]'s Publish.
-	Claim   func(ctx context.Context, stream string) error
+	// publication came of that. With tookOver another publisher has given way. The error is one of [listen.Router]'s Publish.
+	Claim   func(ctx context.Context, stream string) (tookOver bool, err error)
 	Unclaim func(stream string)
 }
 
@@ -60,6 +60,10 @@ type Hooks interface {
 	Connect(ctx context.Context, vh *srs.Vhost, q listen.Request) error
 	Publish(ctx context.Context, vh *srs.Vhost, q listen.Request) error
 	Play(ctx context.Context, vh *srs.Vhost, q listen.Request) error
+
+	// Published is told that a client that Publish let pass publishes a stream; over is called once it does so no more. Neither
+	// waits.
+	Published(remote netip.AddrPort, stream string) (over func())
 
 	// Watch is Play for viewers of playlists, each of whom sends many requests.
 	Watch(ctx context.Context, vh *srs.Vhost, q listen.Request) error

@@ -30,9 +30,11 @@ const hold = 5 * time.Second
 type fake struct {
 	*Router
 	dir   *directory.Directory
-	claim error         // what the control plane says to publishers
-	pub   error         // what the stream says to them
-	after time.Duration // when the supervisor of streams answers
+	claim error // what the control plane says to publishers
+
+	tookOver bool          // with it
+	pub      error         // what the stream says to them
+	after    time.Duration // when the supervisor of streams answers
 
 	mu    sync.Mutex
 	live  *stream.Live // what the supervisor of streams gives; nil: nothing
@@ -54,9 +56,9 @@ func newFake(s directory.Stream, vhosts ...srs.Vhost) *fake {
 		Hold:     func() time.Duration { return hold },
 		Reserved: i.Reserved,
 		Demanded: func(stream string, least time.Duration) { f.tell(fmt.Sprintf("demand %s %v", stream, least)) },
-		Claim: func(_ context.Context, stream string) error {
+		Claim: func(_ context.Context, stream string) (bool, error) {
 			f.tell("claim " + stream)
-			return f.claim
+			return f.tookOver, f.claim
 		},
 		Unclaim: func(stream string) { f.tell("unclaim " + stream) },
 	})
@@ -97,8 +99,9 @@ func (f *fake) streams(msg any) {
 
 // fakeHooks notes what they are asked.
 type fakeHooks struct {
-	asked []string
-	says  error
+	asked     []string
+	says      error
+	published []string // streams
 }
 
 func (h *fakeHooks) ask(what string) error {
@@ -120,7 +123,14 @@ func (h *fakeHooks) Watch(context.Context, *srs.Vhost, listen.Request) error { r
 
 func (h *fakeHooks) Dismissed(netip.AddrPort) { _ = h.ask("dismissed") }
 
+func (h *fakeHooks) Published(_ netip.AddrPort, stream string) func() {
+	h.published = append(h.published, stream)
+	return func() {}
+}
+
 type fakePublication struct{ listen.Publication }
+
+func (fakePublication) Context() context.Context { return context.Background() }
 
 func (fakePublication) Close() {}
 

@@ -48,10 +48,12 @@ type forward struct {
 	waits  bool // for a random access point
 	left   string
 
+	lasts context.Context // ends with the publication
+	end   context.CancelCauseFunc
+
 	mu     sync.Mutex
 	client *rtmp.Client // nil: no origin takes it now
 	server string
-	closed chan struct{}
 	over   bool
 }
 
@@ -66,8 +68,9 @@ func (c *Cluster) Publish(ctx context.Context, v *Vhost, r listen.Request) (list
 	}
 	f := &forward{
 		Report: reception.Discard, c: c, vhost: v.Name, name: r.Streams[0], place: p, param: withVhost(param(r.Query), v.Name),
-		closed: make(chan struct{}), waits: true,
+		waits: true,
 	}
+	f.lasts, f.end = context.WithCancelCause(context.Background())
 	if err := f.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -76,6 +79,12 @@ func (c *Cluster) Publish(ctx context.Context, v *Vhost, r listen.Request) (list
 
 // Name is weir's name of the stream.
 func (f *forward) Name() string { return f.name }
+
+// Context implements [listen.Publication].
+func (f *forward) Context() context.Context { return f.lasts }
+
+// Heard implements [listen.Publication]. The origin decides whether a publisher gives way.
+func (f *forward) Heard() {}
 
 // errRefused says that an origin has refused the publisher.
 var errRefused = errors.New("the origin refuses the publisher; most likely the name is taken there")
@@ -260,7 +269,7 @@ func (f *forward) reconnect() error {
 		}
 		select {
 		case <-time.After(retryPause):
-		case <-f.closed:
+		case <-f.lasts.Done():
 			return net.ErrClosed
 		case <-ctx.Done():
 			return err
@@ -276,7 +285,7 @@ func (f *forward) Close() {
 		return
 	}
 	f.over = true
-	close(f.closed)
+	f.end(net.ErrClosed)
 	if f.client != nil {
 		_ = f.client.Close()
 	}

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -39,7 +40,14 @@ type Hooks struct {
 	mu      sync.Mutex
 	clients map[netip.AddrPort]*Client // guarded by mu
 	watches map[string]*watch          // guarded by mu
+	endings map[string]ending          // by weir's name of the stream; guarded by mu
 	last    uint64
+}
+
+// An ending is the hook on_unpublish of a stream while it is being sent.
+type ending struct {
+	session string        // the address of the publisher
+	told    chan struct{} // closed once the hook has been taken or has failed
 }
 
 // A Client is what one client has said. It is a copy.
@@ -54,10 +62,18 @@ type Client struct {
 	IP      string
 	Since   time.Time
 
+	// Publisher says that the client publishes now, and Player that a hook let it play.
 	Publisher, Player bool
 
-	connected bool // it was asked about when it connected, so that it has a session
-	hooks     map[string][]string
+	remote netip.AddrPort
+	name   string // weir's name of the stream that it publishes
+
+	publications int // so far
+
+	session bool                // it is a connection with a session of its own, of which [Hooks.Left] tells the end
+	host    string              // the virtual host for which on_connect let it in
+	hooks   map[string][]string // of its virtual host
+	sent    chan struct{}       // closed once the hooks so far that ask nothing have been sent; nil if there were none
 }
 
 // NewHooks returns hooks of the node of that name and of this run of the process.
@@ -65,7 +81,7 @@ func NewHooks(node, instance string, log *slog.Logger) *Hooks {
 	return &Hooks{
 		server: "vid-" + short(node), service: short(instance), log: log,
 		client:  &http.Client{Timeout: hookTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}},
-		sending: make(chan struct{}, maxSending), clients: map[netip.AddrPort]*Client{}, watches: map[string]*watch{},
+		sending: make(chan struct{}, maxSending), clients: map[netip.AddrPort]*Client{}, watches: map[string]*watch{}, endings: map[string]ending{},
 	}
 }
 
@@ -111,8 +127,8 @@ func (h *Hooks) streamBody(action string, c *Client) object {
 	return append(b, field{"stream_url", u}, field{"stream_id", StreamID(u)})
 }
 
-// note takes in a request of a client, with a change by it, and returns all that the client has said.
-func (h *Hooks) note(vh *Vhost, r *listen.Request, change func(*Client)) *Client {
+// note takes in a request of a client, and returns all that the client has said.
+func (h *Hooks) note(vh *Vhost, r *listen.Request) *Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	v := h.clients[r.Remote]
@@ -120,8 +136,8 @@ func (h *Hooks) note(vh *Vhost, r *listen.Request, change func(*Client)) *Client
 		v = h.newClient(r)
 		h.clients[r.Remote] = v
 	}
+	h.unpublish(v) // a client says something new only once it publishes no more
 	describe(v, vh, r)
-	change(v)
 	seen := *v
 	return &seen
 }
@@ -129,7 +145,10 @@ func (h *Hooks) note(vh *Vhost, r *listen.Request, change func(*Client)) *Client
 // newClient is called with mu held.
 func (h *Hooks) newClient(r *listen.Request) *Client {
 	h.last++
-	return &Client{ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: time.Now()}
+	return &Client{
+		ID: short(h.service + strconv.FormatUint(h.last, 10)), IP: r.Remote.Addr().String(), Since: time.Now(),
+		remote: r.Remote, session: r.Protocol == protocols.RTMP,
+	}
 }
 
 // describe fills in what a request says.
@@ -142,29 +161,145 @@ func describe(v *Client, vh *Vhost, r *listen.Request) {
 	if p, ok := placeOf(vh, r); ok {
 		v.App, v.Stream = p.App, p.Stream
 	}
-	if v.TCURL == "" {
-		v.TCURL = (&url.URL{Scheme: string(r.Protocol), Host: r.Host, Path: "/" + v.App}).String()
+	switch {
+	case r.Protocol != protocols.RTMP: // SRS makes it for clients that have none
+		v.TCURL = "rtmp://" + v.Vhost + "/" + v.App
+	case v.TCURL == "":
+		v.TCURL = "rtmp://" + r.Host + "/" + v.App
 	}
-	v.Param = param(r.Query)
+	v.Param = shownParam(vh, r)
 }
 
 // Connect asks whether a client may connect. The error is [listen.ErrDenied] if not.
 func (h *Hooks) Connect(ctx context.Context, vh *Vhost, r listen.Request) error {
-	v := h.note(vh, &r, func(v *Client) { v.connected = true })
-	return h.ask(ctx, v, "on_connect", h.body("on_connect", v,
-		field{"stream", v.Stream}, field{"param", v.Param}, field{"tcUrl", v.TCURL}, field{"pageUrl", v.PageURL}))
+	return h.connect(ctx, h.note(vh, &r))
 }
 
-// Publish asks whether a client may publish.
+// connect asks on_connect about a client, unless it has been asked for the same virtual host before: the one that a client names
+// when it connects need not be the one in which it then plays or publishes.
+func (h *Hooks) connect(ctx context.Context, v *Client) error {
+	if v.host == v.Vhost || !v.session {
+		return nil
+	}
+	err := h.ask(ctx, v, "on_connect", h.body("on_connect", v,
+		field{"stream", v.Stream}, field{"param", v.Param}, field{"tcUrl", v.TCURL}, field{"pageUrl", v.PageURL}))
+	if err == nil {
+		h.change(v.remote, func(kept *Client) { kept.host = v.Vhost })
+	}
+	return err
+}
+
+// Publish asks whether a client may publish. It waits until the hooks have been told that the publisher before has ended.
 func (h *Hooks) Publish(ctx context.Context, vh *Vhost, r listen.Request) error {
-	v := h.note(vh, &r, func(v *Client) { v.Publisher = true })
+	v := h.note(vh, &r)
+	h.settled(ctx, r.Streams)
+	if err := h.connect(ctx, v); err != nil {
+		return err
+	}
 	return h.ask(ctx, v, "on_publish", h.streamBody("on_publish", v))
+}
+
+// Published notes that a client publishes a stream. Over, which returns at once, sends on_unpublish once it does so no more. A
+// client that was refused, by a hook or because the stream has a publisher, has never published: SRS sends no on_unpublish then.
+func (h *Hooks) Published(remote netip.AddrPort, stream string) (over func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v := h.clients[remote]
+	if v == nil {
+		return func() {}
+	}
+	v.name = stream
+	v.publications++
+	v.Publisher = true
+	n := v.publications
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if v.publications == n {
+			h.unpublish(v)
+		}
+	}
+}
+
+// unpublish is called with mu held.
+func (h *Hooks) unpublish(v *Client) {
+	if !v.Publisher {
+		return
+	}
+	v.Publisher = false
+	if len(v.hooks["on_unpublish"]) == 0 {
+		return
+	}
+	name, told := v.name, h.send(v, hook{"on_unpublish", h.streamBody("on_unpublish", v)})
+	h.endings[name] = ending{v.remote.String(), told}
+	go func() {
+		<-told
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.endings[name].told == told {
+			delete(h.endings, name)
+		}
+	}()
+}
+
+// End sends on_unpublish for the publisher of a stream at an address, given as text, ahead of what [Hooks.Published] arranges. It
+// returns at once; told is called when that has been sent, or at once if there is nothing to send.
+func (h *Hooks) End(stream, session string, told func()) {
+	if remote, err := netip.ParseAddrPort(session); err == nil {
+		h.change(remote, h.unpublish)
+	}
+	_, sent := h.Leaving(stream)
+	if sent == nil {
+		told()
+		return
+	}
+	go func() {
+		<-sent
+		told()
+	}()
+}
+
+// Leaving is the session of the last publisher of a stream while on_unpublish is being sent about it, and a channel that is
+// closed once it has been sent; an empty session and nil otherwise.
+func (h *Hooks) Leaving(stream string) (session string, told <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.endings[stream]
+	return e.session, e.told
+}
+
+// settled waits until hooks have been told that the last publisher of each stream has ended.
+func (h *Hooks) settled(ctx context.Context, streams []string) {
+	for _, name := range streams {
+		if session, told := h.Leaving(name); session != "" {
+			select {
+			case <-told:
+			case <-ctx.Done():
+			}
+		}
+	}
 }
 
 // Play asks whether a client may play.
 func (h *Hooks) Play(ctx context.Context, vh *Vhost, r listen.Request) error {
-	v := h.note(vh, &r, func(v *Client) { v.Player = true })
-	return h.ask(ctx, v, "on_play", h.streamBody("on_play", v))
+	v := h.note(vh, &r)
+	if err := h.connect(ctx, v); err != nil {
+		return err
+	}
+	if err := h.ask(ctx, v, "on_play", h.streamBody("on_play", v)); err != nil {
+		return err
+	}
+	h.change(r.Remote, func(v *Client) { v.Player = true })
+	return nil
+}
+
+// change changes what is kept of a client.
+func (h *Hooks) change(remote netip.AddrPort, by func(*Client)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if v := h.clients[remote]; v != nil {
+		by(v)
+	}
 }
 
 // ask sends a hook to its URLs, one after the other, until one refuses.
@@ -180,29 +315,29 @@ func (h *Hooks) ask(ctx context.Context, v *Client, action string, body any) err
 
 // Dismissed tells that a client was not served. One that has no session is gone by that.
 func (h *Hooks) Dismissed(remote netip.AddrPort) {
-	if v, ok := h.Client(remote); ok && !v.connected {
+	if v, ok := h.Client(remote); ok && !v.session {
 		h.Left(remote, 0, 0)
 	}
 }
 
-// Left tells that a client has gone. It returns at once.
+// Left tells that a client has gone. It returns at once. SRS sends on_close for RTMP clients only.
 func (h *Hooks) Left(remote netip.AddrPort, received, sent uint64) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	v := h.clients[remote]
 	delete(h.clients, remote)
-	h.mu.Unlock()
 	if v == nil || len(v.hooks) == 0 {
 		return
 	}
+	h.unpublish(v)
 	var hooks []hook
-	if v.Publisher {
-		hooks = append(hooks, hook{"on_unpublish", h.streamBody("on_unpublish", v)})
-	}
 	if v.Player {
 		hooks = append(hooks, hook{"on_stop", h.streamBody("on_stop", v)})
 	}
-	hooks = append(hooks, hook{"on_close", h.body("on_close", v, field{"send_bytes", sent}, field{"recv_bytes", received})})
-	h.send(v, hooks)
+	if v.session {
+		hooks = append(hooks, hook{"on_close", h.body("on_close", v, field{"send_bytes", sent}, field{"recv_bytes", received})})
+	}
+	h.send(v, hooks...)
 }
 
 // A hook is a request that is still to be sent.
@@ -211,24 +346,34 @@ type hook struct {
 	body   any
 }
 
-// send sends hooks that ask nothing, one after the other, beside the caller.
-func (h *Hooks) send(v *Client, hooks []hook) {
+// send sends hooks that ask nothing, one after the other, beside the caller, and behind those that were sent about the client
+// before. It is called with mu held. The channel is closed once they have been sent.
+func (h *Hooks) send(v *Client, hooks ...hook) chan struct{} {
+	before, sent := v.sent, make(chan struct{})
+	v.sent = sent
 	select {
 	case h.sending <- struct{}{}:
 	default:
 		h.log.Warn("the hooks of a client that has left are dropped: too many wait for answers", slog.String("client", v.IP))
-		return
+		close(sent)
+		return sent
 	}
+	urls := v.hooks
 	go func() {
 		defer func() { <-h.sending }()
+		defer close(sent)
+		if before != nil {
+			<-before
+		}
 		for _, k := range hooks {
-			for _, u := range v.hooks[k.action] {
+			for _, u := range urls[k.action] {
 				if err := h.post(context.Background(), u, k.body); err != nil { // the client has gone, so that nothing can be refused
 					h.log.Debug("a hook was not taken", slog.String("client", v.IP), slog.Any("err", fmt.Errorf("%s: %w", k.action, err)))
 				}
 			}
 		}
 	}()
+	return sent
 }
 
 // unservedAge is how long a client is kept that has no session, because it was admitted and then not served.

@@ -1,6 +1,7 @@
 package srs_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,7 @@ type sink struct {
 	bodies []string
 	status int
 	says   string
+	no     string // the action that is refused
 	came   chan string
 }
 
@@ -36,6 +39,9 @@ func newSink(t *testing.T) *sink {
 		k.mu.Lock()
 		k.bodies = append(k.bodies, string(body))
 		status, says := k.status, k.says
+		if k.no != "" && strings.Contains(string(body), `"`+k.no+`"`) {
+			says = "1"
+		}
 		k.mu.Unlock()
 		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
 			says = "1"
@@ -99,6 +105,10 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 	if got, want := k.next(t), head("on_publish")+media+stream; got != want {
 		t.Errorf("on_publish:\n%s\nwant\n%s", got, want)
 	}
+	h.Published(r.Remote, "live/onc")()
+	if got, want := k.next(t), head("on_unpublish")+media+stream; got != want {
+		t.Errorf("on_unpublish:\n%s\nwant\n%s", got, want)
+	}
 	if err := h.Play(t.Context(), vh, r); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +117,7 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 	}
 	h.Left(r.Remote, 123, 456)
 	for _, want := range []string{
-		head("on_unpublish") + media + stream, head("on_stop") + media + stream, head("on_close") + `,"send_bytes":456,"recv_bytes":123}`,
+		head("on_stop") + media + stream, head("on_close") + `,"send_bytes":456,"recv_bytes":123}`,
 	} {
 		if got := k.next(t); got != want {
 			t.Errorf("after the client has left:\n%s\nwant\n%s", got, want)
@@ -120,6 +130,157 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 	if again := srs.NewHooks("n1", "i2", slog.New(slog.DiscardHandler)); again.Server() != h.Server() || again.Service() == h.Service() {
 		t.Error("after a restart the server must be the same, and the service another")
 	}
+}
+
+// told lists the actions that hooks are told of.
+func (k *sink) told() (list []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, b := range k.bodies {
+		_, rest, _ := strings.Cut(b, `"action":"`)
+		action, _, _ := strings.Cut(rest, `"`)
+		_, rest, _ = strings.Cut(b, `"vhost":"`)
+		vhost, _, _ := strings.Cut(rest, `"`)
+		list = append(list, strings.TrimSuffix(action+" "+vhost, " "+srs.DefaultVhost))
+	}
+	return list
+}
+
+// hooked is a virtual host of which k is told everything.
+func (k *sink) hooked(name string) *srs.Vhost {
+	vh := &srs.Vhost{Name: name, Hooks: map[string][]string{}}
+	for _, action := range []string{"on_connect", "on_close", "on_publish", "on_unpublish", "on_play", "on_stop"} {
+		vh.Hooks[action] = []string{k.url}
+	}
+	return vh
+}
+
+// lifeTests have what a client does and, in their order, the hooks of which SRS tells it.
+var lifeTests = []struct {
+	name string
+	does func(h *srs.Hooks, k *sink, r listen.Request) error
+	want []string
+}{
+	{"a publisher that a hook refuses", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		k.refuse("on_publish")
+		return h.Publish(context.Background(), k.hooked(srs.DefaultVhost), r)
+	}, []string{"on_connect", "on_publish", "on_close"}},
+	{"a publisher whose stream has a publisher", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		return h.Publish(context.Background(), k.hooked(srs.DefaultVhost), r)
+	}, []string{"on_connect", "on_publish", "on_close"}},
+	{"a client that on_connect refuses", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		k.refuse("on_connect")
+		return h.Publish(context.Background(), k.hooked(srs.DefaultVhost), r)
+	}, []string{"on_connect", "on_close"}},
+	{"a player that a hook refuses", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		k.refuse("on_play")
+		return h.Play(context.Background(), k.hooked(srs.DefaultVhost), r)
+	}, []string{"on_connect", "on_play", "on_close"}},
+	{"a publisher", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		err := h.Publish(context.Background(), k.hooked(srs.DefaultVhost), r)
+		h.Published(r.Remote, "live/x")
+		return err
+	}, []string{"on_connect", "on_publish", "on_unpublish", "on_close"}},
+	{"a publisher that publishes twice", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		err := h.Publish(context.Background(), k.hooked(srs.DefaultVhost), r)
+		over := h.Published(r.Remote, "live/x")
+		err = errors.Join(err, h.Publish(context.Background(), k.hooked(srs.DefaultVhost), r))
+		h.Published(r.Remote, "live/x")
+		over() // late
+		return err
+	}, []string{"on_connect", "on_publish", "on_unpublish", "on_publish", "on_unpublish", "on_close"}},
+	{"a client that connects to one virtual host and publishes to another", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		err := h.Connect(context.Background(), k.hooked(srs.DefaultVhost), r)
+		return errors.Join(err, h.Publish(context.Background(), k.hooked("v"), r))
+	}, []string{"on_connect", "on_connect v", "on_publish v", "on_close v"}},
+	{"a server that has been asked about when it connected", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		err := h.Connect(context.Background(), k.hooked(srs.DefaultVhost), r)
+		return errors.Join(err, h.Play(context.Background(), k.hooked(srs.DefaultVhost), r))
+	}, []string{"on_connect", "on_play", "on_stop", "on_close"}},
+	{"an HTTP-FLV player", func(h *srs.Hooks, k *sink, r listen.Request) error {
+		r.Protocol, r.Streams, r.App, r.Name, r.TCURL = protocols.FLV, []string{"live/x"}, "", "", ""
+		return h.Play(context.Background(), k.hooked(srs.DefaultVhost), r)
+	}, []string{"on_play", "on_stop"}},
+}
+
+// refuse answers 1 to an action, and 0 to others.
+func (k *sink) refuse(action string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.no = action
+}
+
+func TestHooksTellOfClientsWhatSRSTells(t *testing.T) {
+	for _, tt := range lifeTests {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newSink(t)
+			h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
+			r := wants("live", "x?key=v1")
+			r.TCURL, r.Streams = "rtmp://127.0.0.1/live", []string{"live/x", "x"}
+			if err := tt.does(h, k, r); (err != nil) != (k.no != "") {
+				t.Errorf("error = %v", err)
+			}
+			h.Left(r.Remote, 1, 2)
+			for range tt.want {
+				k.next(t)
+			}
+			if got := k.told(); !slices.Equal(got, tt.want) {
+				t.Errorf("told %q, want %q", got, tt.want)
+			}
+			for _, b := range k.bodies {
+				if strings.Contains(b, `"on_connect"`) && !strings.Contains(b, `"stream":"x","param":"?key=v1"`) || strings.Contains(b, `"tcUrl"`) && !strings.Contains(b, `"tcUrl":"rtmp://`) {
+					t.Errorf("told %s", b)
+				}
+			}
+		})
+	}
+}
+
+func TestNewcomerIsAskedAboutOnceTheEndOfThePublisherBeforeHasBeenTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var list []string // guarded by mu
+		h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
+		h.Over(transport(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "slow" {
+				time.Sleep(2 * time.Second)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			list = append(list, r.URL.Path)
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("0")), Header: http.Header{}}, nil
+		}))
+		vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{
+			"on_publish": {"http://h/on_publish"}, "on_unpublish": {"http://slow/on_unpublish"}, "on_close": {"http://h/on_close"},
+		}}
+		first, second := wants("live", "x"), wants("live", "x")
+		first.Streams, second.Streams = []string{"live/x"}, []string{"live/x"}
+		second.Remote = netip.MustParseAddrPort("127.0.0.1:4001")
+		if err := h.Publish(t.Context(), vh, first); err != nil {
+			t.Fatal(err)
+		}
+		h.Published(first.Remote, "live/x")
+		ended := make(chan struct{})
+		h.End("live/x", first.Remote.String(), func() { close(ended) })
+		h.End("live/y", "nobody", func() {}) // of whom there is nothing to tell
+		if session, _ := h.Leaving("live/x"); session != first.Remote.String() {
+			t.Errorf("the publisher that leaves is %q, want %s", session, first.Remote)
+		}
+		h.Left(first.Remote, 1, 2)
+		if err := h.Publish(t.Context(), vh, second); err != nil {
+			t.Fatal(err)
+		}
+		<-ended
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []string{"/on_publish", "/on_unpublish", "/on_publish", "/on_close"}; !slices.Equal(list, want) && !slices.Equal(list, []string{want[0], want[1], want[3], want[2]}) {
+			t.Errorf("told %q, want %q", list, want)
+		}
+		if session, _ := h.Leaving("live/x"); session != "" {
+			t.Errorf("%s still leaves", session)
+		}
+	})
 }
 
 func TestHookRefusesUnlessItSaysZero(t *testing.T) {
@@ -187,15 +348,13 @@ func TestClientThatWasNeverServedIsForgotten(t *testing.T) {
 	}
 }
 
-func TestClientThatIsNotServedHasGoneUnlessItHasConnected(t *testing.T) {
+func TestClientThatIsNotServedHasGoneUnlessItHasASession(t *testing.T) {
 	k := newSink(t)
 	h := srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler))
 	vh := &srs.Vhost{Name: srs.DefaultVhost, Hooks: map[string][]string{"on_stop": {k.url}}}
 	connected, other := wants("live", "connected"), wants("live", "other")
-	other.Remote = netip.MustParseAddrPort("127.0.0.1:4001")
-	if err := h.Connect(t.Context(), vh, connected); err != nil {
-		t.Fatal(err)
-	}
+	other.Remote, other.Protocol = netip.MustParseAddrPort("127.0.0.1:4001"), protocols.FLV
+	other.Streams = []string{"live/other"}
 	for _, r := range []listen.Request{connected, other} {
 		if err := h.Play(t.Context(), vh, r); err != nil {
 			t.Fatal(err)

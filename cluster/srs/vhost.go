@@ -78,7 +78,7 @@ func (vs vhosts) orDefault(name string) *Vhost {
 // of is the vhost that a request is about: the one that its query names, else the one that has the name of the host under
 // which the client came, else the default one; nil if there is none. byHost says that the host decided.
 func (vs vhosts) of(r *listen.Request) (v *Vhost, byHost bool) {
-	if name := vhostOf(r.Query); name != "" {
+	if name := vhostOf(r.Query); name != "" && name != DefaultVhost {
 		return vs.orDefault(name), false
 	}
 	if v := vs.named(strings.ToLower(hostOnly(r.Host))); v != nil && v.Name != DefaultVhost {
@@ -105,19 +105,23 @@ func appOf(name string) (app, stream string) {
 	return name[:max(cut, 0)], name[cut+1:]
 }
 
-// vhostOf is the value of the first parameter vhost of a query. SRS writes it a second time behind another question
-// mark when it redirects.
+// vhostOf is the value of the first parameter vhost of a query, or else of domain, its other name. SRS writes it a second time
+// behind another question mark when it redirects.
 func vhostOf(query string) string {
-	for part := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == '?' }) {
-		if name, ok := strings.CutPrefix(part, "vhost="); ok {
-			if plain, err := url.QueryUnescape(name); err == nil {
-				return plain
+	for _, key := range vhostKeys {
+		for part := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == '?' }) {
+			if name, ok := strings.CutPrefix(part, key); ok && name != "" {
+				if plain, err := url.QueryUnescape(name); err == nil {
+					return plain
+				}
+				return name
 			}
-			return name
 		}
 	}
 	return ""
 }
+
+var vhostKeys = []string{"vhost=", "domain="}
 
 // placeOf is the stream of a request in the words of SRS; false if there is no app.
 func placeOf(v *Vhost, r *listen.Request) (Place, bool) {
@@ -158,13 +162,28 @@ func decoded(s string) string {
 	return s
 }
 
-// param is the query of a request as SRS hands it on: with its question mark, and without weir's own parameters and the
+// param is the query of a request to another server: with its question mark, and without weir's own parameters and the
 // virtual host, which is sent apart.
 func param(query string) string {
-	if q := without(listen.WithoutHops(query), "vhost="); q != "" {
+	if q := without(listen.WithoutHops(query), vhostKeys...); q != "" {
 		return "?" + q
 	}
 	return ""
+}
+
+// shownParam is the query of a request as SRS shows it to hooks: with its question mark and all that the client wrote, but for a
+// lone default virtual host, and for the virtual host that [Cluster.Resolve] has added.
+func shownParam(vh *Vhost, r *listen.Request) string {
+	q := listen.WithoutHops(r.Query)
+	if vh.Name == strings.ToLower(hostOnly(r.Host)) {
+		if before, ok := strings.CutSuffix(q, "vhost="+vh.Name); ok {
+			q = strings.TrimSuffix(before, "&")
+		}
+	}
+	if q == "" || !strings.Contains(q, "&") && vhostOf(q) == DefaultVhost {
+		return ""
+	}
+	return "?" + q
 }
 
 // without is a query without the parameters that begin with one of these texts.

@@ -78,6 +78,8 @@ func (h *Hooks) expire(key string, w *watch, age time.Duration) {
 	case !over:
 		time.AfterFunc(age-quiet, func() { h.expire(key, w, age) })
 	case w.err == nil:
-		h.send(w.client, []hook{{"on_stop", h.streamBody("on_stop", w.client)}})
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.send(w.client, hook{"on_stop", h.streamBody("on_stop", w.client)})
 	}
 }

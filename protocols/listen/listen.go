@@ -194,10 +194,17 @@ type UnitFeed interface {
 
 // A Publication takes the media of one publisher. It belongs to one goroutine. The DTS and PTS of access units count
 // from any zero: the publication anchors them to the wall clock. Write returns an error when the publisher must go: it
-// was kicked, or lost the name to another node.
+// was kicked, has given way to another publisher, or lost the name to another node.
 type Publication interface {
 	codecs.Writer
 	reception.Report
+
+	// Context ends with the publication, also when the publisher sends nothing; its cause is the error of Write.
+	Context() context.Context
+
+	// Heard notes that the publisher sends, although no access unit has come of it yet. A publisher that sends nothing gives
+	// way to another one.
+	Heard()
 
 	// Close ends the publication; Write fails from then on. It may be called twice.
 	Close()

@@ -38,18 +38,20 @@ const (
 
 // A conn is one RTMP client, from accept to close. It implements [listen.Client].
 type conn struct {
-	conn     net.Conn
-	log      *slog.Logger
-	remote   netip.AddrPort
-	accepted time.Time
+	conn   net.Conn
+	log    *slog.Logger
+	remote netip.AddrPort
 
 	// The next fields belong to Serve, and to one Serve at a time.
 	control
-	phase    phase
-	connect  connect
-	want     listen.Request // phasePlay and phasePublish
-	ignored  int            // messages that mean nothing here
-	deadline time.Time      // the read deadline in force
+	phase     phase
+	connect   connect
+	connected bool           // it has said so
+	want      listen.Request // phasePlay and phasePublish
+	decide    time.Time      // when it has to have said what it wants
+	published bool           // it has published before
+	ignored   int            // messages that mean nothing here
+	deadline  time.Time      // the read deadline in force
 
 	play  playState
 	media publishState
@@ -70,7 +72,7 @@ type conn struct {
 // newConn returns the client at the other end of c, which it owns from then on. The handshake timeout begins now.
 func newConn(nc net.Conn, log *slog.Logger) *conn {
 	c := &conn{
-		conn: nc, log: log, remote: listen.RemoteAddr(nc), accepted: time.Now(),
+		conn: nc, log: log, remote: listen.RemoteAddr(nc), decide: time.Now().Add(handshakeTimeout),
 	}
 	c.stream.Store(new(string))
 	c.begin(nc)
@@ -182,7 +184,10 @@ func (c *conn) serve(ctx context.Context, d listen.Router) error {
 		case phasePlay:
 			return c.playing(ctx, d)
 		case phasePublish:
-			return c.publishing(ctx, d)
+			var again bool
+			if again, err = c.publishing(ctx, d); !again {
+				return err
+			}
 		}
 		if errors.Is(err, io.EOF) {
 			return nil // a client that leaves before it wanted anything, such as a port check
@@ -199,7 +204,7 @@ const version = 3
 // handshake does the handshake. A client that wants the "complex" one, whose second half is signed, gets the simple
 // one, which all of them accept.
 func (c *conn) handshake(ctx context.Context) error {
-	c.until(ctx, c.accepted.Add(handshakeTimeout))
+	c.until(ctx, c.decide)
 	first, err := c.chunks.r.Peek(1)
 	if err == nil && first[0] != version {
 		err = fmt.Errorf("%w: first byte is %#x", errProtocol, first[0])
@@ -275,8 +280,11 @@ func (c *conn) until(ctx context.Context, deadline time.Time) {
 // commands obeys a client until it has said what it wants to play or publish.
 func (c *conn) commands(ctx context.Context, d listen.Router) error {
 	for c.phase == phaseCommands {
-		c.until(ctx, c.accepted.Add(handshakeTimeout))
+		c.until(ctx, c.decide)
 		p, err := c.chunks.next()
+		if err != nil && c.published && ctx.Err() == nil && (gone(err) || errors.Is(err, os.ErrDeadlineExceeded)) {
+			return io.EOF // it has left, or publishes no more
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 			return errors.New("the client did not say what it wants")
 		}
@@ -307,12 +315,17 @@ func (c *conn) command(ctx context.Context, d listen.Router, p packet) error {
 	}
 	switch cmd.name {
 	case "connect":
-		c.connect = parseConnect(cmd)
+		c.connect, c.connected = parseConnect(cmd), true
 		if err := c.admit(ctx, d); err != nil {
 			return c.reject(rejected(cmd.transaction, err), err)
 		}
 		return c.write(connected(cmd.transaction, c.connect))
 	case "publish", "play":
+		if !c.connected { // no hook was asked whether it may
+			err := fmt.Errorf("%w: %s without connect", errProtocol, cmd.name)
+			b := appendControl(nil, message.TypeIDSetChunkSize, chunkSize) // which the answer to connect would have told
+			return c.reject(status(b, "error", "NetConnection.Connect.Rejected", err.Error()), err)
+		}
 		want, err := c.connect.request(cmd.arg(1), c.remote)
 		if err != nil {
 			code := "NetStream.Play.StreamNotFound"
@@ -330,10 +343,11 @@ func (c *conn) command(ctx context.Context, d listen.Router, p packet) error {
 	return c.reply(cmd)
 }
 
-// admit asks the router, if it is an [listen.Authorizer], whether the client may stay.
+// admit asks the router, if it is an [listen.Authorizer], whether a server may stay: it may have connected only to find that out
+// for its own client. Other clients are asked about when they say what they want, as SRS does.
 func (c *conn) admit(ctx context.Context, d listen.Router) error {
 	authorizer, ok := d.(listen.Authorizer)
-	if !ok {
+	if !ok || !c.connect.redirects {
 		return nil
 	}
 	if err := authorizer.Connect(ctx, c.connect.connectRequest(c.remote)); err != nil {

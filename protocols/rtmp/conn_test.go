@@ -311,6 +311,10 @@ func TestOldFlashPublishesWithAMF3AndAggregates(t *testing.T) {
 	}
 	p.send(appendMessage(nil, 128, csVideo, 22, 1, 1000, all, nil))
 	p.send(appendMessage(nil, 128, csCommand, 17, 1, 0, append([]byte{0}, amf.Append(nil, "closeStream", 0, nil)...), nil))
+	if code, _ := p.code(); code != "NetStream.Unpublish.Success" {
+		t.Errorf("status = %s, want that it is unpublished", code)
+	}
+	_ = p.conn.Close()
 	if err := receive(t, s.ended, "the end"); err != nil {
 		t.Errorf("Serve = %v", err)
 	}

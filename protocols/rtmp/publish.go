@@ -10,6 +10,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/flv"
+	"weir/codecs/flv/amf"
 	"weir/protocols"
 	"weir/protocols/listen"
 )
@@ -24,16 +25,16 @@ type publishState struct {
 	skipped int // and in all
 }
 
-// publishing serves a publisher until it leaves, is sent away or ctx ends.
-func (c *conn) publishing(ctx context.Context, d listen.Router) error {
+// publishing serves a publisher until it leaves, is sent away or ctx ends. With again the client has stopped publishing and may
+// go on, in the phase in which the connection is then.
+func (c *conn) publishing(ctx context.Context, d listen.Router) (again bool, err error) {
 	p, err := c.publish(ctx, d)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !c.media.told {
-		b := event(nil, eventStreamBegin, mediaStream)
-		if err := c.write(status(b, "status", "NetStream.Publish.Start", "Publishing "+*c.stream.Load()+".")); err != nil {
-			return err
+		if err := c.write(publishStart(*c.stream.Load())); err != nil {
+			return false, err
 		}
 		c.media.told = true
 		c.chunks.allowMedia()
@@ -44,22 +45,99 @@ func (c *conn) publishing(ctx context.Context, d listen.Router) error {
 				"dropped", c.media.skipped+c.ignored+c.chunks.abandoned)
 		}
 	}()
+
+	// Reading ends with the publication too: a publisher that sends nothing would not be told otherwise.
+	lasting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(p.Context(), func() {
+		defer close(interrupted)
+		cancel()
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted // or it would set its deadline for the next publication
+			c.deadline = time.Time{}
+		}
+	}()
 	for {
-		c.patience(ctx, readTimeout)
+		c.patience(lasting, readTimeout)
 		m, err := c.chunks.next()
 		switch {
+		case err != nil && p.Context().Err() != nil && ctx.Err() == nil && !gone(err):
+			return false, c.endPublish(fmt.Errorf("publishing %s: %w", *c.stream.Load(), context.Cause(p.Context())))
 		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
-			return fmt.Errorf("publisher was silent for %v", readTimeout)
+			return false, fmt.Errorf("publisher was silent for %v", readTimeout)
 		case errors.Is(err, io.EOF):
-			return nil
+			return false, nil
 		case err != nil:
-			return fmt.Errorf("reading from publisher: %w", err)
+			return false, fmt.Errorf("reading from publisher: %w", err)
 		}
-		end, err := c.receive(m, p)
-		if end || err != nil {
-			return err
+		if isCommand(m) {
+			again, err = c.publisherSays(m)
+		} else {
+			err = c.receive(m, p)
+		}
+		if again || err != nil {
+			return again, err
 		}
 	}
+}
+
+// publishStart is what a publisher is told that may send.
+func publishStart(name string) []byte {
+	return status(event(nil, eventStreamBegin, mediaStream), "status", "NetStream.Publish.Start", "Publishing "+name+".")
+}
+
+// unpublish ends the publication, so that the name is free.
+func (c *conn) unpublish() {
+	c.mu.Lock()
+	p := c.publication
+	c.publication = nil
+	c.mu.Unlock()
+	if p != nil {
+		p.Close()
+	}
+	c.media = publishState{}
+	c.published, c.phase, c.decide = true, phaseCommands, time.Now().Add(republishTimeout)
+}
+
+// publisherSays obeys a command of a publisher; again says that it has ended the publication by it.
+func (c *conn) publisherSays(m packet) (again bool, err error) {
+	cmd, err := parseCommand(m)
+	if err != nil {
+		return false, err
+	}
+	var answer []byte
+	switch cmd.name {
+	case "FCUnpublish": // SRS answers it so; deleteStream follows, or another publish
+		answer = say(nil, csCommand, mediaStream, "onFCUnpublish", 0, nil, amf.Object{
+			{Key: "code", Value: "NetStream.Unpublish.Success"},
+			{Key: "description", Value: "Stop publishing stream."},
+		})
+		answer = say(answer, csCommand, 0, "_result", cmd.transaction, nil, nil)
+	case "deleteStream", "closeStream": // no answer is defined (RTMP 7.2.2.3), but the status
+	case "publish":
+		want, err := c.connect.request(cmd.arg(1), c.remote)
+		switch {
+		case err != nil:
+			return false, c.reject(status(nil, "error", "NetStream.Publish.BadName", err.Error()), err)
+		case want.Path == c.want.Path && want.Query == c.want.Query:
+			return false, c.write(publishStart(*c.stream.Load())) // it has asked twice
+		}
+		c.unpublish()
+		c.want, c.phase = want, phasePublish
+		return true, nil
+	default:
+		return false, c.reply(cmd)
+	}
+	c.unpublish()
+	err = c.write(status(answer, "status", "NetStream.Unpublish.Success", "Stream is now unpublished."))
+	if gone(err) {
+		err = nil // it does not wait for the answer
+	}
+	return err == nil, err
 }
 
 // publish returns the publication: the one from before the session was restarted, or a new one from the router.
@@ -90,50 +168,33 @@ func (c *conn) publish(ctx context.Context, d listen.Router) (listen.Publication
 	return p, nil
 }
 
-// receive takes one message of a publisher; end says that it has left.
-func (c *conn) receive(m packet, p listen.Publication) (end bool, err error) {
+// receive takes one message of a publisher that is no command.
+func (c *conn) receive(m packet, p listen.Publication) error {
 	if done, err := c.obey(m, c.write); done || err != nil {
-		return false, err
-	}
-	if isCommand(m) {
-		cmd, err := parseCommand(m)
-		if err != nil {
-			return false, err
-		}
-		switch cmd.name {
-		case "deleteStream", "closeStream":
-			return true, nil
-		case "FCUnpublish":
-			// The name is free from now on; deleteStream follows, if the client has the patience.
-			p.Close()
-			_ = c.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
-			_, _ = io.CopyN(io.Discard, c.chunks.r, maxPartial)
-			return true, nil
-		}
-		return false, c.reply(cmd)
+		return err
 	}
 	if tagOf(m.typ) {
-		err := c.tag(flv.Tag{Type: m.typ, Timestamp: m.timestamp, Body: m.body}, p)
-		return err != nil, err
+		return c.tag(flv.Tag{Type: m.typ, Timestamp: m.timestamp, Body: m.body}, p)
 	}
 	tags, media, err := splitTags(m)
 	if !media {
 		c.ignored++
-		return false, nil
+		return nil
 	}
 	for _, t := range tags {
 		if terr := c.tag(t, p); terr != nil {
-			return true, terr
+			return terr
 		}
 	}
 	if err != nil {
-		return false, c.malformed(err)
+		return c.malformed(err)
 	}
-	return false, nil
+	return nil
 }
 
 // tag takes one tag. Its error ends the connection.
 func (c *conn) tag(t flv.Tag, p listen.Publication) error {
+	p.Heard()
 	out := &c.media.out
 	out.Publication, out.err = p, nil
 	c.media.demuxer.Report = p

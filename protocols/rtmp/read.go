@@ -59,6 +59,9 @@ func newChunkReader(r *bufio.Reader) *chunkReader {
 
 // allowMedia permits long media messages, and makes the buffer large enough for them.
 func (c *chunkReader) allowMedia() {
+	if c.media {
+		return
+	}
 	c.media = true
 	c.r = bufio.NewReaderSize(c.r, 32<<10) // around the small one, which may hold something
 }

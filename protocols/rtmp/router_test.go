@@ -33,13 +33,21 @@ type hub struct {
 	closed  bool
 	fail    error // of the next Write
 	panics  int   // Writes that panic
+	heard   int   // messages that brought no access unit
+	over    context.CancelCauseFunc
+	lasts   context.Context // of the publication
 	dropped uint64
 	left    []listen.Feed // of viewers who came again
 }
 
 func newHub(name string) *hub {
-	return &hub{Report: reception.Discard, name: name, more: make(chan struct{})}
+	h := &hub{Report: reception.Discard, name: name, more: make(chan struct{})}
+	h.lasts, h.over = context.WithCancelCause(context.Background())
+	return h
 }
+
+func (h *hub) Context() context.Context { return h.lasts }
+func (h *hub) Heard()                   { h.change(func() { h.heard++ }) }
 
 func (h *hub) change(f func()) {
 	h.mu.Lock()
@@ -56,8 +64,11 @@ func (h *hub) Tracks() codecs.Tracks {
 	return h.tracks
 }
 func (h *hub) SetTracks(t codecs.Tracks) { h.change(func() { h.tracks = t }) }
-func (h *hub) Close()                    { h.change(func() { h.closed = true }) }
-func (h *hub) end()                      { h.change(func() { h.ended = true }) }
+func (h *hub) Close() {
+	h.over(errors.New("closed"))
+	h.change(func() { h.closed = true })
+}
+func (h *hub) end() { h.change(func() { h.ended = true }) }
 
 func (h *hub) Write(au *codecs.AccessUnit) error {
 	var err error

@@ -47,6 +47,9 @@ const (
 	// handshakeTimeout is how long a client has, from accept, to say what it wants to publish or to play.
 	handshakeTimeout = 15 * time.Second
 
+	// republishTimeout is how long a client that has stopped publishing has to say what it wants next; SRS waits as long.
+	republishTimeout = 3 * time.Minute
+
 	// readTimeout is the silence after which a publisher is dropped. It restarts with every message. Players may be
 	// silent.
 	readTimeout = 30 * time.Second
