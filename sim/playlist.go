@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"weir/cluster/directory"
@@ -51,6 +52,36 @@ type shown struct {
 	boots  int
 	repeat playlist.Repeat
 	newest *list
+	from   int64 // the number of the first segment that players may be shown
+}
+
+// goOn gives what players are shown of a list behind the newest one, as [playlist.Numbering.GoOn] has it; false if nothing of
+// it comes after that, in number and in time.
+func (sh *shown) goOn(l *list) (*list, bool) {
+	last := sh.newest.segments[len(sh.newest.segments)-1]
+	at := slices.IndexFunc(l.segments, func(s segment) bool { return s.number >= last.number })
+	switch {
+	case at < 0:
+		return l, false
+	case at == 0 && l.first() > last.number, l.segments[at].number == last.number && l.segments[at].from == last.from:
+		return l.since(sh.from), true
+	}
+	for _, s := range l.segments[at:] {
+		if s.number > last.number && s.from >= last.to-(s.to-s.from)/2 {
+			sh.from = s.number
+			return l.since(sh.from), true
+		}
+	}
+	return l, false
+}
+
+// since is the list from a number on.
+func (l *list) since(number int64) *list {
+	at := slices.IndexFunc(l.segments, func(s segment) bool { return s.number >= number })
+	if at == 0 {
+		return l
+	}
+	return &list{l.segments[at:], l.base, l.boots}
 }
 
 // A reader is a player's place in a playlist.
@@ -168,8 +199,8 @@ func (v *viewer) reload(w *world, l *list) {
 		case r.of == s.of:
 		case r.of == s.handed:
 			again = mostLag
-		default: // the two have cut segments beside each other; see [control.Media.After]
-			again = 3*w.segment + mostLag
+		default: // the two have cut segments beside each other; see [playlist.Numbering.GoOn]
+			again = w.segment/2 + 2*mostLag
 		}
 		w.oracleSegment(v, s, again)
 		v.moves(w, s.to-s.from)
@@ -214,8 +245,18 @@ func (v *viewer) playlist(w *world, view *directory.View) (l *list, settled bool
 	case directory.NotFound, directory.Disabled, directory.Loop:
 		return nil, true
 	}
-	if l != nil && sh.repeat.Take(l.first(), l.last(), now) {
-		sh.newest = l
+	if l != nil {
+		first, last := l.first(), l.last()
+		if sh.newest != nil && sh.repeat.Repeats(now) {
+			ok := false
+			if l, ok = sh.goOn(l); !ok {
+				last = min(last, sh.newest.last()-1)
+			}
+			first = l.first()
+		}
+		if sh.repeat.Take(first, last, now) {
+			sh.newest = l
+		}
 	}
 	if sh.repeat.Repeats(now) {
 		return sh.newest, false

@@ -402,6 +402,46 @@ func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 	}
 }
 
+// Two nodes have made segments at the same time, and the owner of the stream is now the one whose numbers are lower.
+func TestPlaylistGoesOnBehindTheOneOfTheOwnerBefore(t *testing.T) {
+	list := func(first, last int64, at time.Time) *playlist.Playlist {
+		p := &playlist.Playlist{}
+		for n := first; n <= last; n++ {
+			p.Segments = append(p.Segments, playlist.Segment{Number: n, Start: at, Duration: 4 * time.Second})
+			at = at.Add(4 * time.Second)
+		}
+		return p
+	}
+	began := time.Unix(1000, 0)
+	now := began
+	var cached cachedPlaylist
+	for i, step := range []struct {
+		offer       *playlist.Playlist
+		first, last int64 // that are shown
+	}{
+		{list(105, 105, began), 105, 105},
+		{list(98, 103, began.Add(-20*time.Second)), 105, 105},
+		{list(99, 104, began.Add(-16*time.Second)), 105, 105},
+		{list(100, 105, began.Add(-12*time.Second)), 105, 105},
+		{list(101, 106, began.Add(-8*time.Second)), 106, 106},
+		{list(102, 107, began.Add(-4*time.Second)), 106, 107},
+		{list(107, 112, began.Add(16*time.Second)), 107, 112},
+	} {
+		now = now.Add(4 * time.Second)
+		served := cached.offer(step.offer, "/cam/", "http://n1/cam/", now)
+		for _, text := range [][]byte{served.text, served.absolute} {
+			if text == nil {
+				continue // these lists have no text of their own
+			}
+			got := reply{body: string(text)}.uris()
+			if want := int(step.last - step.first + 1); len(got) != want || !strings.HasSuffix(got[0], playlist.SegmentName(step.first, cmaf.TS)) ||
+				!strings.Contains(string(text), fmt.Sprintf("#EXT-X-MEDIA-SEQUENCE:%d\n", step.first)) {
+				t.Errorf("step %d: shown is %q, want %d to %d", i, text, step.first, step.last)
+			}
+		}
+	}
+}
+
 // TestManyViewersWhileTheOwnerChanges is for the race detector, and asserts what holds at every moment.
 func TestManyViewersWhileTheOwnerChanges(t *testing.T) {
 	a, b := owner(t, noon), owner(t, noon)

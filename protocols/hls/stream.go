@@ -102,6 +102,10 @@ type servedPlaylist struct {
 	*playlist.Playlist
 	path string // of the stream's URL
 
+	// text is that of the playlist, by a numbering.
+	text      []byte
+	numbering playlist.Numbering
+
 	// absolute is the text with URIs below base, the URL of the stream at the node that has it. Both are empty when
 	// segments come through this node.
 	absolute []byte
@@ -111,7 +115,7 @@ type servedPlaylist struct {
 // textFor is the playlist for a viewer: without absolute URIs if those would lead from https to http.
 func (p *servedPlaylist) textFor(secure bool) []byte {
 	if p.absolute == nil || secure && !isSecure(p.base) {
-		return p.Text
+		return p.text
 	}
 	return p.absolute
 }
@@ -126,17 +130,28 @@ type cachedPlaylist struct {
 	repeat playlist.Repeat
 }
 
-// offer makes p the newest playlist unless its numbers are lower than those of the newest, and returns the one to serve.
+// offer makes p the newest playlist unless it would go back behind the newest, and returns the one to serve.
 func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time.Time) *servedPlaylist {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.repeat.Take(p.First(), p.Last(), now) {
+	first, last, numbering := p.First(), p.Last(), playlist.Numbering{}
+	if old := c.newest; old != nil && len(p.Segments) > 0 && c.repeat.Repeats(now) {
+		if n, ok := old.numbering.GoOn(old.Playlist, p); ok {
+			first, numbering = n.First(p), n
+		} else {
+			last = min(last, old.Last()-1) // what does not come after the newest counts as lower
+		}
+	}
+	if !c.repeat.Take(first, last, now) {
 		return c.newest
 	}
-	if old := c.newest; old == nil || old.Playlist != p || old.base != base {
-		c.newest = &servedPlaylist{Playlist: p, path: path, base: base}
+	if old := c.newest; old == nil || old.Playlist != p || old.base != base || old.numbering != numbering {
+		c.newest = &servedPlaylist{Playlist: p, path: path, base: base, text: p.Text, numbering: numbering}
+		if numbering != (playlist.Numbering{}) {
+			c.newest.text = p.Render(numbering, "", "")
+		}
 		if base != "" && len(p.Segments) > 0 {
-			c.newest.absolute = p.Render(playlist.Numbering{}, base, "")
+			c.newest.absolute = p.Render(numbering, base, "")
 		}
 	}
 	return c.newest

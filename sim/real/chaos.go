@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -132,6 +133,9 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 		return nil, err
 	}
 	end := time.Now()
+	if err := g.trees(ctx); err != nil {
+		return nil, err
+	}
 	cancel()
 	limit := p.StaleTimeout / lateLimit
 	h := g.history(end, limit)
@@ -159,6 +163,22 @@ func Chaos(ctx context.Context, o ChaosOptions) (*ChaosReport, error) {
 	}
 	r.Judged["events of journals"] = events
 	return r, nil
+}
+
+// trees writes the actors of each node beside its log, for those who look for the cause of a violation. A node that does not
+// answer has none.
+func (g *group) trees(ctx context.Context) error {
+	client := &http.Client{Timeout: time.Second}
+	for _, n := range g.nodes {
+		body, _, err := fetch(ctx, client, "http://"+address(n.host, g.ports.http)+"/api/tree")
+		if err != nil {
+			continue
+		}
+		if err := os.WriteFile(n.tree, body, 0o600); err != nil {
+			return fmt.Errorf("keeping the actors of %s: %w", n.name, err)
+		}
+	}
+	return nil
 }
 
 // crowd lets viewers come: the streams, the protocols and the nodes in turn.

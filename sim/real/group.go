@@ -30,6 +30,7 @@ type node struct {
 	file    string // its configuration on the disk
 	journal string
 	log     string
+	tree    string
 
 	mu      sync.Mutex     // held while its process starts or ends
 	process *child.Process // nil while none runs
@@ -142,7 +143,7 @@ func newGroup(s *sim.Scenario, steps []sim.Step, program, dir string) (*group, e
 	}
 	for i, name := range s.Nodes {
 		base := filepath.Join(dir, fmt.Sprintf("n%d", i+1))
-		g.nodes = append(g.nodes, &node{name: name, index: i, host: nodeHost(i), file: base + ".conf", journal: base + ".journal", log: base + ".log"})
+		g.nodes = append(g.nodes, &node{name: name, index: i, host: nodeHost(i), file: base + ".conf", journal: base + ".journal", log: base + ".log", tree: base + ".tree"})
 	}
 	up := s.Capture.Up
 	if up == (sim.Range{}) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/protocols"
+	"weir/sim"
 )
 
 // A judge judges what was seen of a chaos from outside: by sources, viewers, publishers, and in answers of the API. Each of its
@@ -65,6 +66,7 @@ func (j *judge) captures(stream string) {
 	}
 	bound := j.noticed() + j.up + j.r.Stale + j.r.Fetch // a node that was taken for dead may have to start
 	for _, w := range j.undisturbed() {
+		w.from = max(w.from, j.slowUntil(stream))
 		if w.to-w.from <= bound {
 			continue
 		}
@@ -72,7 +74,8 @@ func (j *judge) captures(stream string) {
 		if !published {
 			j.judged("streams are captured")
 			if d := some.not().longest(rest); d > 0 {
-				j.violated("I20: %s is captured by nobody for %v at %v although nothing has happened since %v", stream, short(d), short(rest.from), short(w.from))
+				j.violated("I20: %s is captured by nobody for %v at %v although nothing has happened since %v; connected without media: %v", stream, short(d),
+					short(rest.from), short(w.from), j.waiting(stream, rest))
 			}
 		}
 		j.judged("by one node")
@@ -80,6 +83,30 @@ func (j *judge) captures(stream string) {
 			j.violated("I18: %s is captured by two nodes for %v after %v although nothing has happened since %v", stream, short(d), short(rest.from), short(w.from))
 		}
 	}
+}
+
+// waiting says which nodes were connected to the source of a stream in a time and have got nothing, and since when.
+func (j *judge) waiting(stream string, in span) (list []string) {
+	for _, h := range j.g.sources.all() {
+		from, to := h.From.Sub(j.g.zero), j.h.end
+		if !h.To.IsZero() {
+			to = h.To.Sub(j.g.zero)
+		}
+		if h.Stream == stream && h.Up.IsZero() && from < in.to && to > in.from {
+			list = append(list, fmt.Sprintf("%s since %v", h.Node, short(from)))
+		}
+	}
+	return list
+}
+
+// slowUntil is until when a connection may wait for media that was made while the source of a stream was slow.
+func (j *judge) slowUntil(stream string) (at time.Duration) {
+	for _, st := range j.h.done {
+		if a, ok := st.Action.(sim.SlowSource); ok && slices.Contains(a.Streams, stream) {
+			at = max(at, j.h.until(st)+a.Up.Max)
+		}
+	}
+	return at
 }
 
 // bothFor is how long two nodes may capture a stream when one takes it back (B5, make before break).

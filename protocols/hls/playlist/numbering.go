@@ -65,6 +65,42 @@ func (n Numbering) Follow(before, after *Playlist, force bool) (Numbering, error
 	}, nil
 }
 
+// GoOn returns the numbering by which the playlist after of a node of the group is shown behind before, which n numbered. The
+// numbers stay as they are. It says false if after has no segment that comes after those of before, in number and in time.
+//
+// Two nodes that did not hear each other have given the same numbers to different segments, and one of them goes on. Viewers
+// of the other are shown what follows on the last segment that they know, with a discontinuity, and the discontinuity
+// sequence number goes up by one.
+func (n Numbering) GoOn(before, after *Playlist) (Numbering, bool) {
+	last := before.last()
+	same := after.at(last.Number)
+	switch {
+	case after.Last() < last.Number:
+		return n, false
+	case same != nil && (same.Start.IsZero() || alike(same.Start, last.Start)):
+		n.discontinuities += last.sequence - same.sequence
+		return n, true
+	case after.First() > last.Number && after.Segments[0].sequence > last.sequence,
+		after.First() == last.Number+1 && after.Segments[0].sequence == last.sequence:
+		return n, true
+	}
+	end := last.Start.Add(last.Duration)
+	for _, s := range after.Segments {
+		if s.Number > last.Number && (s.Start.IsZero() || !s.Start.Before(end.Add(-s.Duration/2))) {
+			return Numbering{moved: true, from: s.Number, discontinuities: last.sequence + n.discontinuities + 1 - s.sequence}, true
+		}
+	}
+	return n, false
+}
+
+// First is the number of the first segment of a playlist that the viewer is shown.
+func (n Numbering) First(p *Playlist) int64 {
+	if n.moved {
+		return max(p.First(), n.from)
+	}
+	return p.First()
+}
+
 func alike(a, b time.Time) bool { return !a.IsZero() && a.Sub(b).Abs() <= tolerance }
 
 // Shows says whether the viewer is shown any segment of a playlist.

@@ -181,3 +181,42 @@ func FuzzNumbering(f *testing.F) {
 		}
 	})
 }
+
+// Two nodes made segments at the same time with the same numbers, and the viewers of one are shown what the other goes on with.
+func TestPlaylistOfAnotherNodeGoesOnBehindTheLastSegment(t *testing.T) {
+	before := parsed(t, listing(945, 3, 1000, 940, 945)) // 945 to 947, until second 1012
+	for _, tt := range []struct {
+		name  string
+		after []byte
+		ok    bool
+		first int64 // that is shown
+		text  string
+	}{
+		{name: "the same node a segment later", after: listing(945, 4, 1000, 940, 945), ok: true, first: 945, text: "945 940 ! i s945.m4s s946.m4s s947.m4s s948.m4s"},
+		{name: "the same node without a newer segment", after: listing(945, 3, 1000, 940, 945), ok: true, first: 945, text: "945 940 ! i s945.m4s s946.m4s s947.m4s"},
+		{name: "lower numbers", after: listing(940, 7, 990, 900, 0), ok: false},
+		{name: "higher numbers and older media", after: listing(944, 6, 970, 900, 0), ok: false},
+		{name: "other media under the same numbers", after: listing(942, 8, 991, 900, 0), ok: true, first: 948, text: "948 941 ! i s948.m4s s949.m4s"},
+		{name: "of which some is older", after: listing(942, 8, 985, 900, 0), ok: true, first: 949, text: "949 941 ! i s949.m4s"},
+		{name: "a list that begins anew with a lower discontinuity sequence", after: listing(950, 2, 1014, 900, 950), ok: true, first: 950, text: "950 941 ! i s950.m4s s951.m4s"},
+		{name: "a list that begins anew with a higher one", after: listing(950, 2, 1014, 949, 950), ok: true, first: 950, text: "950 949 ! i s950.m4s s951.m4s"},
+		{name: "the next segment", after: listing(948, 2, 1012, 941, 0), ok: true, first: 948, text: "948 941 i s948.m4s s949.m4s"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			after := parsed(t, tt.after)
+			n, ok := Numbering{}.GoOn(before, after)
+			if ok != tt.ok {
+				t.Fatalf("goes on: %v, want %v", ok, tt.ok)
+			}
+			if !ok {
+				return
+			}
+			if first := n.First(after); first != tt.first {
+				t.Errorf("it begins with segment %d, want %d", first, tt.first)
+			}
+			if got := short(after.Render(n, "", "")); got != tt.text {
+				t.Errorf("it is %q, want %q", got, tt.text)
+			}
+		})
+	}
+}
