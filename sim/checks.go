@@ -23,6 +23,7 @@ type checks struct {
 	keyed     []time.Duration     // true time of the last change of its key
 	roomSince []time.Duration     // since when it has room for another stream
 	wants     []map[uint64]string // the streams of publishers that wait for an answer, by token
+	releases  []map[uint64]bool   // the questions for a release that wait for an answer, by token
 
 	parts
 }
@@ -32,7 +33,8 @@ func newChecks(w *world) *checks {
 	c := &checks{
 		w: w, next: never, claims: make([][]claim, n), began: make([]time.Duration, n), edit: make([]time.Duration, n),
 		keyed: slices.Repeat([]time.Duration{-time.Hour}, n), roomSince: make([]time.Duration, n), wants: make([]map[uint64]string, n),
-		parts: parts{parts: slices.Repeat([]int{-1}, n)},
+		releases: make([]map[uint64]bool, n),
+		parts:    parts{parts: slices.Repeat([]int{-1}, n)},
 	}
 	c.oracle = newOracle(w)
 	for i := range c.claims {
@@ -62,13 +64,13 @@ func (c *checks) replaced(m *machine) {
 	}
 	c.began[m.index] = m.clock.at(c.w.now)
 	m.control++
-	c.wants[m.index] = map[uint64]string{}
+	c.wants[m.index], c.releases[m.index] = map[uint64]string{}, map[uint64]bool{}
 	for i := range c.claims[m.index] { // Resumed tells what it has
 		x := &c.claims[m.index][i]
 		if x.state == control.Running {
 			x.ran = [2]time.Duration{x.since, c.w.now}
 		}
-		x.state = control.Idle
+		x.state, x.tries, x.taken = control.Idle, 0, false
 	}
 }
 
@@ -97,10 +99,13 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 	case control.Suspended:
 		for i := range m.known {
 			m.known[i].newest -= time.Duration(e.For)
+			m.known[i].slept += time.Duration(e.For)
 			m.known[i].direct -= time.Duration(e.For)
 		}
 	case control.PublishWanted:
 		c.wants[m.index][e.Token] = e.Stream
+	case control.ReleaseAsked:
+		c.releases[m.index][e.Token] = true
 	case control.Resumed:
 		for _, x := range e.Captures {
 			c.setClaim(m, x.Stream, control.Starting)
@@ -124,6 +129,9 @@ func (c *checks) stepped(m *machine, now control.Instant, ev control.Event, out 
 			}
 		case control.Fetch:
 			c.polled++
+		case control.ReleaseAnswer:
+			c.hold(oracle.I11, c.releases[m.index][e.Token], nil, []string{m.name}, "answers a question for a release that nobody waits for")
+			delete(c.releases[m.index], e.Token)
 		case control.Note:
 			c.notes(m, local, e)
 		case control.PublishAnswer:
@@ -159,8 +167,9 @@ func (c *checks) notes(m *machine, local time.Duration, e control.Note) {
 			s := c.staleTimeout(m, q)
 			k := &m.known[q.index]
 			edited := local-c.edit[m.index] < s // the entry may have been added again; what others told before that is lost
-			c.hold(oracle.I2, !k.ever || edited || local-k.newest >= s-s/100, nil, []string{m.name, q.name},
-				"takes a node for dead whose evidence is %d ms old", (local-k.newest)/time.Millisecond)
+			age := local - k.newest - k.slept
+			c.hold(oracle.I2, !k.ever || edited || age >= s-s/100, nil, []string{m.name, q.name},
+				"takes a node for dead whose evidence is %d ms old, without the time for which it did not run itself", age/time.Millisecond)
 		}
 	case control.NoteDown:
 		if q := w.announcing(e.Node); q != nil && q != m {

@@ -14,6 +14,9 @@ type claim struct {
 	ran   [2]time.Duration // from when to when it ran before, by true time
 	back  time.Duration    // when it was last taken back from another node, by the node's clock; -1 for never
 	fails int              // since then
+	tries int              // failures in a row, since it ran steadily
+	retry time.Duration    // no attempt before, by the node's clock, after a failure
+	taken bool             // the present attempt takes it back from another node
 	why   control.Reason
 	epoch uint64
 	media control.Media
@@ -31,9 +34,20 @@ func (c *checks) setClaim(m *machine, name string, to control.Activity) {
 	}
 	if to == control.Failed {
 		x.fails++
+		c.backOff(m, x)
 	}
-	x.state, x.since = to, c.w.now
+	x.state, x.since, x.taken = to, c.w.now, false
 	c.noteRoom(m)
+}
+
+// backOff keeps when m may try a source again that has failed (R5): after 1, 2, 4 … 60 s, unless it has delivered for a minute.
+func (c *checks) backOff(m *machine, x *claim) {
+	const steady, longest = time.Minute, time.Minute
+	if x.state == control.Running && c.w.now-x.since >= steady-steady/100 {
+		x.tries = 0
+	}
+	x.retry = m.clock.at(c.w.now) + min(time.Second<<min(x.tries, 6), longest) - 2*time.Millisecond
+	x.tries++
 }
 
 // starts checks that m may start a capture.
@@ -44,6 +58,9 @@ func (c *checks) starts(m *machine, local time.Duration, e control.StartCapture)
 	}
 	x := &c.claims[m.index][s.index]
 	c.hold(oracle.I11, x.state == control.Idle || x.state == control.Failed, s, []string{m.name}, "starts what it has")
+	if x.state == control.Failed && c.edit[m.index] < x.retry-time.Minute {
+		c.hold(oracle.I26, local >= x.retry, s, []string{m.name}, "tries the source of %s again %v too early, after %d failures", s.name, x.retry-local, x.tries)
+	}
 	x.state, x.since, x.why = control.Starting, w.now, e.Why
 	c.noteRoom(m)
 	if e.Why == control.NotClustered || e.Why == control.PublishedHere {
@@ -87,7 +104,13 @@ func (c *checks) takenBack(m *machine, s *streamTruth, x *claim, local time.Dura
 	if x.back >= 0 && x.fails > 0 {
 		c.hold(oracle.I26, local-x.back >= hold, s, []string{m.name}, "takes it back twice within the hold-down")
 	}
-	x.back, x.fails = local, 0
+	x.back, x.fails, x.taken = local, 0, true
+	atOnce := 0
+	for i := range c.claims[m.index] {
+		atOnce += b2i(c.claims[m.index][i].taken)
+	}
+	const most = 4 // A7
+	c.hold(oracle.I24, atOnce <= most, s, []string{m.name}, "%s takes %d streams back at once, want at most %d", m.name, atOnce, most)
 	c.w.result.Sometimes["taken back"]++
 }
 

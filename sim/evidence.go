@@ -30,6 +30,7 @@ func (o order) beforeOnWire(p order) bool { return o.inc < p.inc || o.inc == p.i
 type knowledge struct {
 	said, relayed order         // the newest direct evidence, and the newest that others passed on
 	newest        time.Duration // when the newest evidence was fresh
+	slept         time.Duration // for how long the process has not run since then, as far as it has to notice
 	direct        time.Duration // when the newest direct evidence arrived
 	made          time.Duration // when that was made, by true time
 	ever, met     bool          // there is evidence, direct evidence
@@ -95,7 +96,7 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	if ignored || old {
 		return
 	}
-	k.said, k.direct, k.newest, k.made, k.met, k.ever, k.down = o, local, local, ex.made, true, true, false
+	k.said, k.direct, k.newest, k.slept, k.made, k.met, k.ever, k.down = o, local, local, 0, ex.made, true, true, false
 	if ex.local >= k.brokenAt {
 		k.broken, k.refusals = false, 0
 	}
@@ -121,6 +122,10 @@ func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
 	if age >= s || k.met && o.boots < k.said.boots || k.met && o.boots != k.said.boots && o.inc <= k.said.inc {
 		return
 	}
+	h := local - age
+	if k.relayed == o && k.slept > 0 && h > k.newest { // by the clock of a node that ran meanwhile
+		k.newest, k.slept = h, 0
+	}
 	if k.met && !k.said.beforeOnWire(o) || k.relayed != (order{}) && !k.relayed.beforeOnWire(o) {
 		return
 	}
@@ -128,8 +133,20 @@ func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
 		return
 	}
 	k.relayed, k.down = o, false
-	if h := local - age; !k.ever || h > k.newest {
-		k.newest, k.ever = h, true
+	if !k.ever || h > k.newest {
+		k.newest, k.slept, k.ever = h, 0, true
+	}
+}
+
+// stoodStill is told that a process runs on that was stopped for a while while its clock went on. It sees that by its next poll, which
+// came late, and does not hold the time against the others.
+func (c *checks) stoodStill(m *machine, d time.Duration) {
+	r := m.read()
+	if d -= r.fetch*5/4 + m.lag; d < r.stale/2 {
+		return // it need not notice
+	}
+	for i := range m.known {
+		m.known[i].slept += d
 	}
 }
 

@@ -45,6 +45,7 @@ type machine struct {
 	held      []item        // what waits until the process runs on
 	asleep    time.Duration // for how long the machine has been suspended so far
 	stillAt   time.Duration // when it was suspended last
+	frozenAt  time.Duration // when it was stopped last, in either way
 	lag       time.Duration // by which it acts late at most
 	busy      time.Duration // until when its processor has no time
 	exhausted int
@@ -169,6 +170,7 @@ func (m *machine) freeze(still bool) {
 		m.stillAt = w.now
 	}
 	if m.frozen == 1 {
+		m.frozenAt = w.now
 		m.line("freeze").causes()
 		w.publishersFreeze(m)
 		w.checks.disturbed(disturbFreeze)
@@ -195,6 +197,8 @@ func (m *machine) thaw() {
 		m.clock.set(w.now, m.clock.ppm, false)
 		slept = w.now - m.stillAt
 		m.asleep += slept
+	} else {
+		w.checks.stoodStill(m, w.now-m.frozenAt)
 	}
 	m.line("thaw").causes()
 	w.checks.disturbed(disturbThaw)

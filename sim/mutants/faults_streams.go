@@ -98,7 +98,7 @@ var streamFaults = []Mutant{
 	fault(Numbering, "discontinuities-go-back", "the count of discontinuities of a node that takes over may be below its own",
 		"protocols/cmaf/handover.go", "Store.Inherit", `count = max(count, own.Discontinuities)`, ``),
 	fault(Numbering, "behind-inherited", "a window that ends where this node's own ends replaces it",
-		"protocols/cmaf/handover.go", "Store.Inherit", `h.Next <= own.Next ||`, `h.Next < own.Next ||`),
+		"protocols/cmaf/handover.go", "Store.Inherit", `case h.Next <= own.Next:`, `case h.Next < own.Next:`),
 	fault(Numbering, "hand-over-never-answered", "who asks for the segments is not answered when the packager has finished",
 		segmentsFile, "holder.answerHandOver", `range h.handed.replies {`, `range h.handed.replies[:0] {`),
 	fault(Numbering, "successor-not-forgotten", "a stream goes on waiting for another node's segments after these have come",
