@@ -125,7 +125,7 @@ var nodeFaults = []Mutant{
 	fault(Directory, "packed-stream-not-asked", "a stream of which no segments are made serves a viewer of HLS",
 		playFile, "Router.live", `(is.Packing || !pack)`, `(is.Packing || pack || !pack)`),
 	fault(Directory, "claim-kept-after-srs", "a name that an SRS server does not give is kept",
-		admitFile, "Router.publish", "r.cfg.Unclaim(name)\n\t\treturn nil, err", "return nil, err"),
+		admitFile, "Router.claim", `r.cfg.Unclaim(name)`, ``),
 	fault(Directory, "srs-name-kept", "the name is not given back to SRS servers when the stream refuses the publisher",
 		admitFile, "Router.publish", "release()\n\t\treturn nil, err", "_ = release\n\t\treturn nil, err"),
 	fault(Directory, "name-of-another-freed", "a publisher that is refused frees the name of the one who has it",
