@@ -157,13 +157,13 @@ func TestTimestampsGoForwardOverWrapsAndJumps(t *testing.T) {
 				return 3600 * codecs.ClockRate
 			}
 			return 0
-		}, []int{20}, 49 * picture},
+		}, []int{21}, 49 * picture},
 		{"ahead by a minute, without wraps", 0, func(i int) int64 {
 			if i < 30 {
 				return 0
 			}
 			return 60 * codecs.ClockRate
-		}, []int{30}, 49 * picture},
+		}, []int{31}, 49 * picture},
 		{"a pause of five seconds stays one", 0, func(i int) int64 {
 			if i < 30 {
 				return 0
@@ -422,7 +422,6 @@ func TestStreamThatBringsNothingIsLeftOutUntilItDoes(t *testing.T) {
 		t.Run(silent.String(), func(t *testing.T) {
 			r, report := &recorder{}, &reception.Record{}
 			j := elementary.New(r, report, 1<<33)
-			j.Interleaved = true
 			config := map[codecs.Codec][]byte{codecs.AAC: lowAAC, codecs.Opus: must(carriage.OpusConfig(2))}[silent]
 			frame := map[codecs.Codec][]byte{codecs.AAC: {1, 2}, codecs.Opus: {0xfc, 1}, codecs.MP3: append([]byte{0xff, 0xfb, 0x90, 0xc0}, make([]byte, 413)...)}[silent]
 			v, a := must(j.Join(codecs.H264, nil)), must(j.Join(silent, config))
@@ -437,8 +436,8 @@ func TestStreamThatBringsNothingIsLeftOutUntilItDoes(t *testing.T) {
 				if i == 25 && (len(r.tracks) != 1 || !r.tracks[0].Equal(codecs.Tracks{track}) || len(r.units) != 26) {
 					t.Fatalf("tracks %v and %d pictures after a second, want the picture's alone and 26", r.tracks, len(r.units))
 				}
-				if want := "PID 257 brings nothing"; i == 25 && report.Conditions[reception.SilentTrack] != want {
-					t.Errorf("condition %q, want %q", report.Conditions[reception.SilentTrack], want)
+				if l := report.LeftOut; i == 25 && (len(l) != 1 || l[0].Track != "PID 257" || l[0].Codec != silent.String()) {
+					t.Errorf("left out %+v, want PID 257", l)
 				}
 				if i == 49 {
 					if err := a.Add(timeline.Presented(p.pts), frame); err != nil {
@@ -449,8 +448,8 @@ func TestStreamThatBringsNothingIsLeftOutUntilItDoes(t *testing.T) {
 			if n := len(r.tracks); n != 2 || len(r.tracks[1]) != 2 || len(r.of(1)) != 1 || len(r.of(0)) != len(in) {
 				t.Errorf("tracks %v, %d pictures, %d sounds; want the sound to come later", r.tracks, len(r.of(0)), len(r.of(1)))
 			}
-			if reason := report.Conditions[reception.SilentTrack]; reason != "" {
-				t.Errorf("condition %q when all bring something", reason)
+			if len(report.LeftOut) > 0 {
+				t.Errorf("left out %+v when all bring something", report.LeftOut)
 			}
 		})
 	}
@@ -459,7 +458,6 @@ func TestStreamThatBringsNothingIsLeftOutUntilItDoes(t *testing.T) {
 func TestPicturesThatNeverComeDoNotKeepSoundFromStarting(t *testing.T) {
 	r := &recorder{}
 	j := elementary.New(r, reception.Discard, 1<<33)
-	j.Interleaved = true
 	_, a := must(j.Join(codecs.H264, nil)), must(j.Join(codecs.AAC, nil))
 	if err := a.Configure(lowAAC); err != nil {
 		t.Fatal(err)
@@ -490,7 +488,6 @@ func TestStreamGoesOnInThePlaceOfOneThatLeft(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{}
 			j := elementary.New(r, reception.Discard, 1<<33)
-			j.Interleaved = true
 			v, a := must(j.Join(codecs.H264, nil)), must(j.Join(codecs.AAC, lowAAC))
 			frame := []byte{1, 2}
 			for i, p := range small {

@@ -31,17 +31,17 @@ func (o *Output) Announce(tracks codecs.Tracks, out codecs.Writer) error {
 	held := o.held
 	o.held, o.heldBytes = nil, 0
 	for _, au := range held {
-		if err := o.Write(au, out); err != nil {
+		if err := o.Write(au, true, out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Write writes an access unit whose Track is 0 for video and 1 for audio, or holds it. When too much is held, the oldest
-// are dropped.
-func (o *Output) Write(au *codecs.AccessUnit, out codecs.Writer) error {
-	if !o.Announced {
+// Write writes an access unit whose Track is 0 for video and 1 for audio. It holds one whose track has not been announced; when too
+// much is held, the oldest are dropped. One whose track was not among those that were announced is dropped.
+func (o *Output) Write(au *codecs.AccessUnit, announced bool, out codecs.Writer) error {
+	if !o.Announced || !announced {
 		if o.Full() { // sound without end before the first picture
 			o.heldBytes -= len(o.held[0].Payload)
 			o.held = o.held[1:]
@@ -50,9 +50,13 @@ func (o *Output) Write(au *codecs.AccessUnit, out codecs.Writer) error {
 		o.heldBytes += len(au.Payload)
 		return nil
 	}
+	i := o.Tracks.Video()
 	if au.Track == roleAudio {
-		au.Track = len(o.Tracks) - 1
+		i = o.Tracks.Audio()
 		au.RandomAccess = o.Tracks.Video() < 0
+	}
+	if au.Track = i; i < 0 {
+		return nil
 	}
 	return out.Write(au)
 }

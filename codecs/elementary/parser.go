@@ -7,6 +7,7 @@ import (
 	"weir/codecs"
 	"weir/codecs/carriage"
 	"weir/codecs/nal"
+	"weir/codecs/order"
 )
 
 // A Parser reads the access units of one elementary stream: it learns from the container and from the media what the
@@ -20,6 +21,7 @@ type Parser struct {
 
 	lengthSize int      // of codecs that consist of NAL units
 	sets       [][]byte // the parameter sets in force; before the track is known, those that have come
+	order      *order.Reader
 }
 
 // A Unit is what a [Parser] makes of the data of one access unit.
@@ -28,16 +30,20 @@ type Unit struct {
 	RandomAccess bool
 	Samples      int  // of audio, at the parser's rate
 	Changed      bool // the track is another one from this access unit on
+	Picture      order.Picture
 }
 
 // NewParser returns the parser of a stream of a codec.
-func NewParser(c codecs.Codec) *Parser { return &Parser{codec: c, row: carriage.Of(c)} }
+func NewParser(c codecs.Codec) *Parser {
+	p := &Parser{codec: c, row: carriage.Of(c), order: order.New(nil)}
+	if p.row.NAL != nil {
+		p.order = order.New(p.row.NAL.Order())
+	}
+	return p
+}
 
 // Track returns the track. ok is false as long as neither the container nor the media has described it.
 func (p *Parser) Track() (t codecs.Track, ok bool) { return p.track, p.track.Codec != 0 }
-
-// Rate is the rate in Hz at which samples of audio are counted; 0 for video, and as long as the track is not known.
-func (p *Parser) Rate() int { return p.rate }
 
 // Configure takes a decoder configuration, in the form of [codecs.Track], from the container and keeps it. It says
 // whether the track is another one now. A codec whose frames describe themselves has none.
@@ -55,6 +61,7 @@ func (p *Parser) Configure(config []byte) (changed bool, err error) {
 			return false, err
 		}
 		p.lengthSize, p.sets = c.LengthSize, c.Sets
+		p.order.Sets(c.Sets)
 	}
 	return p.become(t)
 }
@@ -150,6 +157,7 @@ func (p *Parser) sift(units [][]byte, key bool) (kept [][]byte, u Unit) {
 		}
 	}
 	u.Changed = p.Sets(sets)
+	u.Picture = p.order.Picture(kept)
 	return kept, u
 }
 
@@ -183,6 +191,7 @@ func (p *Parser) Sets(sets [][]byte) (changed bool) {
 		return false
 	}
 	p.sets = next
+	p.order.Sets(next)
 	changed, _ = p.become(track)
 	return changed
 }

@@ -3,6 +3,7 @@ package elementary
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"weir/codecs"
 	"weir/codecs/reception"
@@ -24,10 +25,7 @@ type Selection struct {
 // Offer says whether a stream is taken. Track and codec name it, as in [reception.LeftOut]; reason, if it is not nil, says why it
 // cannot be carried.
 func (s *Selection) Offer(track, codec string, video bool, reason error) bool {
-	role := roleAudio
-	if video {
-		role = roleVideo
-	}
+	role := roleOf(video)
 	switch {
 	case reason != nil:
 		s.refused = append(s.refused, reason)
@@ -76,34 +74,60 @@ type Offer struct {
 }
 
 // Choose joins the first video and the first audio stream of those on offer that can be carried, and reports the others as left
-// out. The error says that none can be carried.
+// out. It may be called again when the input offers others: a stream of the same track and codec goes on, and what is new is waited for
+// as at the beginning. The error says that none can be carried.
 func (j *Joiner) Choose(offers []Offer) error {
-	var s Selection
+	before := j.streams
+	for role, s := range before {
+		if s != nil {
+			j.places[role] = s.place
+		}
+	}
+	j.streams, j.offers = [2]*Stream{}, nil
+	var selection Selection
+	changed := false
 	for _, o := range offers {
 		reason := o.Refused
-		if reason == nil && s.free(o.Video) {
-			reason = j.take(o)
+		if role := roleOf(o.Video); reason == nil && !selection.taken[role] {
+			if s := before[role]; s != nil && s.Name == o.Track && s.parser.codec == o.Codec {
+				j.streams[role] = s
+				reason = o.Take(s)
+			} else {
+				changed = true
+				reason = j.take(o)
+			}
+		} else if reason == nil {
+			j.offers = append(j.offers, o)
 		}
-		s.Offer(o.Track, o.Name, o.Video, reason)
+		selection.Offer(o.Track, o.Name, o.Video, reason)
 	}
-	j.report.LeaveOut(s.LeftOut)
-	return s.Err()
+	for role, s := range before {
+		changed = changed || s != nil && j.streams[role] == nil
+	}
+	if changed {
+		j.changing, j.begun = true, false
+	}
+	j.LeaveOut(selection.LeftOut)
+	return selection.Err()
 }
 
-func (s *Selection) free(video bool) bool {
-	if video {
-		return !s.taken[roleVideo]
-	}
-	return !s.taken[roleAudio]
-}
-
+// take joins a stream on offer.
 func (j *Joiner) take(o Offer) error {
 	s, err := j.Join(o.Codec, o.Config, o.Sets...)
 	if err == nil {
-		s.Name = o.Track
+		s.Name, s.place.Name, s.offered = o.Track, o.Track, true
 		if err = o.Take(s); err != nil {
 			j.Leave(s)
 		}
 	}
 	return err
+}
+
+// replace joins another stream on offer in the place of one that has been left out.
+func (j *Joiner) replace(role int) {
+	for _, o := range j.offers {
+		if roleOf(o.Video) == role && j.streams[role] == nil && j.take(o) == nil {
+			j.left = slices.DeleteFunc(slices.Clone(j.left), func(l reception.LeftOut) bool { return l.Track == o.Track })
+		}
+	}
 }

@@ -2,6 +2,7 @@ package flv
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,51 +15,28 @@ import (
 	"weir/codecs/timeline"
 )
 
-// How long a publisher's tracks are waited for. Nothing says how many there will be; onMetaData hints.
-const (
-	waitUnhinted = codecs.ClockRate / 2 // ticks of media
-	waitHinted   = 2 * codecs.ClockRate // ticks of media, when onMetaData names audio and video
-)
+// waitUnhinted is for how many ticks of media a second track is waited for that nothing announces: tags do not say how many tracks there
+// will be. Where onMetaData names both, the second is waited for as all announced tracks are.
+const waitUnhinted = codecs.ClockRate / 2
 
 // A Demuxer turns the tags of one publisher, at most one video and one audio track, into tracks and access units.
 // The zero Demuxer is ready. It belongs to one goroutine.
 type Demuxer struct {
-	// Report, if not nil, is told what is left out.
+	// Report, if not nil, is told what is left out. It does not change after the first tag.
 	Report reception.Report
 
 	leftOut      []reception.LeftOut
-	clock        timeline.Clock
-	video, audio stream
+	out          codecs.Writer // of the tag that is being read
+	joiner       *elementary.Joiner
+	video, audio *elementary.Stream // nil until there is one
 
-	hinted               bool // onMetaData came
-	hintVideo, hintAudio bool
-
-	output      elementary.Output
-	first       int64 // DTS of the first media
 	begun       bool
-	unsupported error // the last [codecs.UnsupportedError] before the tracks are announced
+	first       uint32 // timestamp of the first media
+	unsupported error  // the last [codecs.UnsupportedError] before the tracks are announced
 }
-
-const (
-	roleVideo = iota
-	roleAudio
-)
 
 // millisecond is one in ticks.
 const millisecond = codecs.ClockRate / 1000
-
-// A stream is the video or the audio of a publisher.
-type stream struct {
-	known  bool
-	track  codecs.Track
-	parser *elementary.Parser // of the codec of the track
-	broken bool               // the next access unit is the first after a break
-
-	place timeline.Place
-	grid  grid  // audio
-	dts   int64 // the last one given out
-	any   bool
-}
 
 // Tag takes the next tag and writes its content to out. Tag owns the body from then on.
 //
@@ -69,29 +47,33 @@ func (d *Demuxer) Tag(t Tag, out codecs.Writer) error {
 	err := d.tag(t, out)
 	unsupported := (*codecs.UnsupportedError)(nil)
 	switch {
-	case d.Report == nil || err == nil:
+	case err == nil:
 	case errors.As(err, &unsupported):
 		d.leave(unsupported)
 	case errors.Is(err, ErrMalformed):
-		d.Report.Count(reception.Damaged, 1, err)
+		d.report().Count(reception.Damaged, 1, err)
 	}
 	return err
 }
 
 func (d *Demuxer) tag(t Tag, out codecs.Writer) error {
+	if d.joiner == nil {
+		d.begin()
+	}
+	d.out = out
 	switch t.Type {
 	case TypeVideo:
 		b, err := parseVideo(t.Body)
 		if err != nil {
 			return d.failed(t, err)
 		}
-		return d.take(&d.video, roleVideo, t.Timestamp, b, out)
+		return d.take(t.Timestamp, b)
 	case TypeAudio:
 		b, err := parseAudio(t.Body)
 		if err != nil {
 			return d.failed(t, err)
 		}
-		return d.take(&d.audio, roleAudio, t.Timestamp, b, out)
+		return d.take(t.Timestamp, b)
 	case TypeScript:
 		return d.script(t.Body)
 	default:
@@ -111,7 +93,7 @@ func (d *Demuxer) leave(e *codecs.UnsupportedError) {
 	l := reception.LeftOut{Track: track, Codec: e.Name, Reason: e.Error()}
 	if len(d.leftOut) < maxLeftOut && !slices.Contains(d.leftOut, l) {
 		d.leftOut = append(slices.Clone(d.leftOut), l)
-		d.Report.LeaveOut(d.leftOut)
+		d.joiner.LeaveOut(d.leftOut)
 	}
 }
 
@@ -133,7 +115,40 @@ func Copy(next func() (Tag, error), report reception.Report, out codecs.Writer) 
 }
 
 // Tracks returns the tracks that were announced last; none before.
-func (d *Demuxer) Tracks() codecs.Tracks { return d.output.Tracks }
+func (d *Demuxer) Tracks() codecs.Tracks {
+	if d.joiner == nil {
+		return nil
+	}
+	return d.joiner.Tracks()
+}
+
+// A sink hands on what the joiner writes to the writer of the tag that is being read.
+type sink struct{ d *Demuxer }
+
+func (s sink) SetTracks(t codecs.Tracks) { s.d.out.SetTracks(t) }
+
+func (s sink) Write(au *codecs.AccessUnit) error { return s.d.out.Write(au) }
+
+// begin makes what a demuxer needs. The wire's milliseconds have 32 bits.
+func (d *Demuxer) begin() {
+	d.joiner = elementary.NewTimed(sink{d}, timeline.Config{FromZero: true, Wrap: 1 << 32 * millisecond, Rounded: millisecond, Report: d.report()})
+	d.joiner.Absent = waitUnhinted
+}
+
+func (d *Demuxer) report() reception.Report {
+	if d.Report == nil {
+		return reception.Discard
+	}
+	return d.Report
+}
+
+// late says whether so much media has passed since the first that no further track is to be expected.
+func (d *Demuxer) late(timestamp uint32) bool {
+	if !d.begun {
+		d.begun, d.first = true, timestamp
+	}
+	return int32(timestamp-d.first) >= waitUnhinted/millisecond
+}
 
 // failed notes that a codec is not supported, and returns [ErrNoTracks] for a publisher that has nothing else.
 func (d *Demuxer) failed(t Tag, err error) error {
@@ -141,25 +156,13 @@ func (d *Demuxer) failed(t Tag, err error) error {
 	if !errors.As(err, &u) {
 		return fmt.Errorf("reading media: %w", err)
 	}
-	if !d.output.Announced {
+	if late := d.late(t.Timestamp); !d.joiner.Known() {
 		d.unsupported = err
-		dts, _ := d.time(&timeline.Place{}, t.Timestamp)
-		if !d.video.known && !d.audio.known && dts-d.first >= waitUnhinted {
+		if late {
 			return fmt.Errorf("%w: %w", ErrNoTracks, err)
 		}
 	}
 	return err
-}
-
-// time returns the DTS of a message of the stream at p, and says whether the stream has jumped: the wire's milliseconds
-// have 32 bits.
-func (d *Demuxer) time(p *timeline.Place, timestamp uint32) (dts int64, jumped bool) {
-	d.clock.FromZero, d.clock.Wrap = true, 1<<32*millisecond
-	dts, jumped = d.clock.At(p, int64(timestamp)*millisecond)
-	if !d.begun {
-		d.begun, d.first = true, dts
-	}
-	return dts, jumped
 }
 
 // script reads onMetaData for its hints.
@@ -173,8 +176,7 @@ func (d *Demuxer) script(b []byte) error {
 		vs = vs[1:]
 		if name == "onMetaData" && len(vs) > 0 {
 			if o, ok := amf.AsObject(vs[0]); ok {
-				d.hinted = true
-				d.hintVideo, d.hintAudio = o.Has("videocodecid"), o.Has("audiocodecid")
+				d.joiner.Expect(map[bool]string{true: "video", false: "audio"}, o.Has("videocodecid"), o.Has("audiocodecid"))
 			}
 			break
 		}
@@ -185,153 +187,103 @@ func (d *Demuxer) script(b []byte) error {
 	return nil
 }
 
-func (d *Demuxer) take(s *stream, role int, ts uint32, b body, out codecs.Writer) error {
+// stream returns the stream of a codec. It takes the place of that of another codec.
+func (d *Demuxer) stream(c codecs.Codec) *elementary.Stream {
+	at, name := &d.audio, "audio"
+	if c.Video() {
+		at, name = &d.video, "video"
+	}
+	if s := *at; s != nil && s.Codec() == c {
+		return s
+	}
+	if *at != nil {
+		d.joiner.Leave(*at)
+	}
+	s, err := d.joiner.JoinPacked(c, nil)
+	if err != nil {
+		panic(err) // the role is free, and nothing was configured
+	}
+	s.Name, *at = name, s
+	if i := slices.IndexFunc(d.leftOut, func(l reception.LeftOut) bool { return l.Track == name }); i >= 0 {
+		d.leftOut = slices.Delete(slices.Clone(d.leftOut), i, i+1)
+		d.joiner.LeaveOut(d.leftOut)
+	}
+	return s
+}
+
+func (d *Demuxer) take(ts uint32, b body) error {
 	switch b.kind {
 	case kindConfig:
-		changed, err := s.configure(b)
-		if err != nil {
-			return fmt.Errorf("reading media: %w", err)
-		}
-		if changed {
-			return d.changed(out)
-		}
-		return nil
+		return d.configure(b)
 	case kindMedia:
-		return d.media(s, role, ts, b, out)
+		return d.media(ts, b)
 	default:
 		return nil
 	}
 }
 
-// changed tells the writer about new tracks, unless it still waits for the first.
-func (d *Demuxer) changed(out codecs.Writer) error {
-	if d.output.Announced {
-		return d.announce(out)
-	}
-	return d.decide(out, false)
-}
-
-func (d *Demuxer) announce(out codecs.Writer) error {
-	var tracks codecs.Tracks
-	for _, s := range []*stream{&d.video, &d.audio} {
-		if s.known {
-			tracks = append(tracks, s.track)
-		}
-	}
-	return d.output.Announce(tracks, out)
-}
-
-// decide tells the writer the tracks once both are known, or no other is to be expected; late says that enough has
-// been waited.
-func (d *Demuxer) decide(out codecs.Writer, late bool) error {
-	some := d.video.known || d.audio.known
-	both := d.video.known && d.audio.known
-	alone := d.hinted && (d.video.known && !d.hintAudio || d.audio.known && !d.hintVideo)
-	switch {
-	case both, alone, late && some:
-	case late && d.unsupported != nil:
-		return fmt.Errorf("%w: %w", ErrNoTracks, d.unsupported)
-	case late:
-		return ErrNoTracks
-	default:
-		return nil
-	}
-	return d.announce(out)
-}
-
-func (d *Demuxer) media(s *stream, role int, ts uint32, b body, out codecs.Writer) error {
-	dts, jumped := d.time(&s.place, ts)
-	s.broken = s.broken || jumped && s.any
-
-	au, changed, err := s.unit(b, dts)
-	if unsupported := (*codecs.UnsupportedError)(nil); errors.As(err, &unsupported) {
-		d.unsupported = err
-	} else if err != nil {
-		err = fmt.Errorf("reading media: %w", malformed("%v", err))
-	}
-	if changed {
-		if err := d.changed(out); err != nil {
-			return err
-		}
-	}
-	if au != nil {
-		au.Track = role
-		if werr := d.output.Write(au, out); werr != nil {
-			return werr
-		}
-	}
-	if !d.output.Announced {
-		wait := int64(waitUnhinted)
-		if d.hinted && d.hintVideo && d.hintAudio {
-			wait = waitHinted
-		}
-		late := dts-d.first >= wait || d.output.Full()
-		if derr := d.decide(out, late); derr != nil {
-			return derr
-		}
-	}
-	return err
-}
-
-// configure takes a decoder configuration and says whether the track is another one now.
-func (s *stream) configure(b body) (changed bool, err error) {
+// configure takes a decoder configuration.
+func (d *Demuxer) configure(b body) error {
 	config := bytes.Clone(b.data)
 	if from := carriage.Of(b.codec).FLV.FromHeader; from != nil {
+		var err error
 		if config, err = from(config); err != nil {
-			return false, malformed("%v", err)
+			return fmt.Errorf("reading media: %w", malformed("%v", err))
 		}
 	}
-	parser := elementary.NewParser(b.codec)
-	if _, err := parser.Configure(config); err != nil {
-		return false, malformed("%v", err)
+	if _, err := elementary.NewParser(b.codec).Configure(config); err != nil {
+		return fmt.Errorf("reading media: %w", malformed("%v", err))
 	}
-	t, ok := parser.Track()
-	if !ok { // frames that describe themselves have no configuration
-		return false, nil
-	}
-	s.parser = parser
-	return s.become(t), nil
+	return d.stream(b.codec).Configure(config)
 }
 
-// become makes t the track and says whether it is another one.
-func (s *stream) become(t codecs.Track) bool {
-	if s.known && s.track.Equal(t) {
-		return false
+func (d *Demuxer) media(ts uint32, b body) error {
+	late := d.late(ts)
+	if s := d.current(b.codec); s == nil { // one damaged tag of another codec does not end a stream
+		if _, err := elementary.NewParser(b.codec).Unit(b.data, b.key); err != nil {
+			return d.nothing(late, fmt.Errorf("reading media: %w", malformed("%v", err)))
+		}
 	}
-	s.broken = s.broken || s.any
-	s.known, s.track = true, t
-	s.grid = grid{}
-	return true
+	dts := int64(ts) * millisecond
+	s := d.stream(b.codec)
+	err := s.AddPacked(timeline.At(dts, dts+int64(b.cts)*millisecond), b.data, b.key)
+	if _, ok := errors.AsType[*codecs.UnsupportedError](err); ok {
+		d.drop(s)
+	}
+	damaged := (*elementary.DamagedError)(nil)
+	if errors.As(err, &damaged) {
+		err = fmt.Errorf("reading media: %w", malformed("%v", err))
+	}
+	return d.nothing(late, err)
 }
 
-// unit makes an access unit without Track of b, which the publisher puts at dts; nil if there is nothing in it. It says
-// whether the track is another one from this access unit on.
-func (s *stream) unit(b body, dts int64) (au *codecs.AccessUnit, changed bool, err error) {
-	parser := s.parser
-	if !s.known || s.track.Codec != b.codec {
-		parser = elementary.NewParser(b.codec)
+// drop forgets a stream that turned out to be of a codec that is not carried.
+func (d *Demuxer) drop(s *elementary.Stream) {
+	d.joiner.Leave(s)
+	if s == d.video {
+		d.video = nil
+	} else {
+		d.audio = nil
 	}
-	u, err := parser.Unit(b.data, b.key)
-	if err != nil {
-		return nil, false, err
+}
+
+// nothing is [ErrNoTracks] once a publisher has sent media for so long that cannot be played, and err before.
+func (d *Demuxer) nothing(late bool, err error) error {
+	if !late || d.joiner.Known() {
+		return err
 	}
-	if s.parser = parser; u.Changed {
-		t, _ := parser.Track()
-		changed = s.become(t)
+	if reason := cmp.Or(d.unsupported, err); reason != nil {
+		return fmt.Errorf("%w: %w", ErrNoTracks, reason)
 	}
-	if len(u.Payload) == 0 {
-		return nil, changed, nil
+	return ErrNoTracks
+}
+
+// current is the stream of a codec; nil if there is none, or that of another codec.
+func (d *Demuxer) current(c codecs.Codec) *elementary.Stream {
+	for _, s := range []*elementary.Stream{d.video, d.audio} {
+		if s != nil && s.Codec() == c {
+			return s
+		}
 	}
-	au = &codecs.AccessUnit{Payload: u.Payload, RandomAccess: u.RandomAccess, DTS: dts}
-	if rate := int64(parser.Rate()); rate > 0 {
-		au.DTS = s.grid.place(au.DTS, int64(u.Samples), rate)
-		au.Duration = int64(u.Samples) * codecs.ClockRate / rate
-	}
-	if s.any && au.DTS <= s.dts {
-		au.DTS = s.dts + 1 // jitter: time never stands still within a track
-	}
-	s.dts, s.any = au.DTS, true
-	au.PTS = au.DTS + int64(b.cts)*millisecond
-	au.Discontinuity, s.broken = s.broken, false
-	return au, changed, nil
+	return nil
 }

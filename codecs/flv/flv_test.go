@@ -65,6 +65,9 @@ var (
 	slice     = []byte{0x41, 4, 5}
 )
 
+// pictures is onMetaData that announces video alone, so that nothing else is waited for.
+var pictures = flv.Tag{Type: flv.TypeScript, Body: amf.Append(nil, "onMetaData", amf.Object{{Key: "videocodecid"}})}
+
 // A recorder is a [codecs.Writer] that keeps what it is told.
 type recorder struct {
 	lists []codecs.Tracks
@@ -303,7 +306,7 @@ func TestDelimitersAndParameterSetsAreTakenOut(t *testing.T) {
 	var d flv.Demuxer
 	var r recorder
 	sei := []byte{6, 5, 1, 0, 0x80}
-	feed(t, &d, &r, video(0, avcHeader), audio(0, aacHeader),
+	feed(t, &d, &r, video(0, avcHeader), pictures,
 		video(0, avcBody(true, 0, []byte{9, 0xf0}, avcSPS, avcPPS, sei, idr)),
 		video(40, avcBody(false, 0, []byte{9, 0xf0}, nil, slice)))
 	if len(r.units) != 2 || !bytes.Equal(r.units[0].Payload, avcc(sei, idr)) || !bytes.Equal(r.units[1].Payload, avcc(slice)) {
@@ -319,7 +322,7 @@ func TestShortNALLengthsBecomeFourBytes(t *testing.T) {
 	var r recorder
 	short := bytes.Clone(avcC)
 	short[4] = 0xfd // two bytes
-	feed(t, &d, &r, video(0, append([]byte{0x17, 0, 0, 0, 0}, short...)), audio(0, aacHeader),
+	feed(t, &d, &r, video(0, append([]byte{0x17, 0, 0, 0, 0}, short...)), pictures,
 		video(0, []byte{0x17, 1, 0, 0, 0, 0, 4, 0x65, 1, 2, 3, 0, 2, 0x06, 9}))
 	if want := avcc(idr, []byte{6, 9}); len(r.units) != 1 || !bytes.Equal(r.units[0].Payload, want) {
 		t.Errorf("units = %+v, want payload %x", r.units, want)
@@ -334,17 +337,18 @@ func TestNewParameterSetsInTheStreamMakeNewTracks(t *testing.T) {
 	vps, sps, pps := hvcC[28:51], hvcC[56:100], hvcC[105:112]
 	pps3 := append(bytes.Clone(pps), 0x80)
 	for _, tt := range []struct {
-		name          string
-		header, media []byte
-		want          []byte // config
+		name                  string
+		header, before, media []byte
+		want                  []byte // config
 	}{
 		{
-			name: "H.264", header: avcHeader, media: avcBody(true, 0, avcSPS, pps2, idr),
+			name: "H.264", header: avcHeader, before: avcBody(true, 0, idr), media: avcBody(true, 0, avcSPS, pps2, idr),
 			want: slices.Concat([]byte{1, 0xf4, 0, 0x0a, 0xff, 0xe1, 0, 23}, avcSPS, []byte{1, 0, 7}, pps2, unhex("fff8f800")),
 		},
 		{
 			name: "H.265", header: slices.Concat([]byte("\x90hvc1"), hvcC),
-			media: slices.Concat([]byte("\x93hvc1"), avcc(vps, sps, pps3, []byte{0x26, 1, 9})),
+			before: slices.Concat([]byte("\x93hvc1"), avcc([]byte{0x26, 1, 9})),
+			media:  slices.Concat([]byte("\x93hvc1"), avcc(vps, sps, pps3, []byte{0x26, 1, 9})),
 			want: slices.Concat(hvcC[:23], []byte{0xa0, 0, 1, 0, 23}, vps, []byte{0xa1, 0, 1, 0, 44}, sps,
 				[]byte{0xa2, 0, 1, 0, 8}, pps3),
 		},
@@ -352,9 +356,9 @@ func TestNewParameterSetsInTheStreamMakeNewTracks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var d flv.Demuxer
 			var r recorder
-			feed(t, &d, &r, video(0, tt.header), audio(0, aacHeader), video(0, tt.media), video(40, tt.media))
-			if len(r.lists) != 2 || len(r.units) != 2 || r.lens[1] != 0 {
-				t.Fatalf("%d lists at %v, %d units, want 2 lists at 0, 2 units", len(r.lists), r.lens, len(r.units))
+			feed(t, &d, &r, video(0, tt.header), pictures, video(0, tt.before), video(40, tt.media), video(80, tt.media))
+			if len(r.lists) != 2 || len(r.units) != 3 || r.lens[1] != 1 {
+				t.Fatalf("%d lists at %v, %d units, want 2 lists, the second at 1, and 3 units", len(r.lists), r.lens, len(r.units))
 			}
 			if got := r.lists[1][0]; !bytes.Equal(got.Config, tt.want) || got.Width != 96 {
 				t.Errorf("config = %x, want %x", got.Config, tt.want)
@@ -414,8 +418,21 @@ var waitTests = []struct {
 		tags: []flv.Tag{video(0, avcBody(true, 0, idr))},
 	},
 	{
-		name: "end of sequence, empty bodies, commands", lists: 1, tracks: 2,
-		tags: []flv.Tag{video(0, avcHeader), audio(0, aacHeader), video(0, nil), audio(0, nil), video(0, []byte{0x17, 2, 0, 0, 0}), video(0, []byte{0x57, 0}), audio(0, []byte{0xaf, 1})},
+		name: "end of sequence, empty bodies, commands", lists: 1, tracks: 2, units: 2,
+		tags: []flv.Tag{video(0, avcHeader), audio(0, aacHeader), video(0, nil), audio(0, nil), video(0, []byte{0x17, 2, 0, 0, 0}), video(0, []byte{0x57, 0}), audio(0, []byte{0xaf, 1}), video(0, avcBody(true, 0, idr)), audio(0, []byte{0xaf, 1, 1})},
+	},
+	{
+		name: "audio that is configured and never comes", lists: 1, tracks: 1, units: 3,
+		tags: []flv.Tag{
+			video(0, avcHeader), audio(0, aacHeader), video(0, avcBody(true, 0, idr)), video(500, avcBody(false, 0, slice)), video(1000, avcBody(false, 0, slice)),
+		},
+	},
+	{
+		name: "audio that is configured and comes late", lists: 2, tracks: 2, units: 4,
+		tags: []flv.Tag{
+			video(0, avcHeader), audio(0, aacHeader), video(0, avcBody(true, 0, idr)), video(500, avcBody(false, 0, slice)), video(1000, avcBody(false, 0, slice)),
+			audio(5000, []byte{0xaf, 1, 1}),
+		},
 	},
 	{name: "Sorenson", err: &codecs.UnsupportedError{}, tags: []flv.Tag{video(0, []byte{0x22, 1})}},
 }
@@ -471,7 +488,7 @@ func TestSinkErrorIsReturned(t *testing.T) {
 	gone := errors.New("kicked")
 	var d flv.Demuxer
 	r := recorder{err: gone}
-	feed(t, &d, &r, video(0, bytes.Clone(avcHeader)), audio(0, bytes.Clone(aacHeader)))
+	feed(t, &d, &r, video(0, bytes.Clone(avcHeader)), pictures)
 	if err := d.Tag(video(0, avcBody(true, 0, idr)), &r); !errors.Is(err, gone) {
 		t.Errorf("Tag: error = %v, want %v", err, gone)
 	}
@@ -487,8 +504,9 @@ var clockTests = []struct {
 	{name: "plain", v: []uint32{1000, 1040, 1080}, want: []int64{0, 40, 80}},
 	{name: "wrap at 32 bits", v: []uint32{0xffffffd8, 0, 40}, want: []int64{0, 40, 80}},
 	{name: "beyond 24 bits", v: []uint32{0xfffff0, 0x1000018}, want: []int64{0, 40}},
-	{name: "restart at zero", v: []uint32{90000, 90040, 0, 40}, want: []int64{0, 40, 80, 120}, broken: []int{2}},
-	{name: "leap of an hour", v: []uint32{0, 40, 3600040, 3600080}, want: []int64{0, 40, 80, 120}, broken: []int{2}},
+	{name: "restart at zero", v: []uint32{90000, 90040, 0, 40}, want: []int64{0, 40, 80, 120}, broken: []int{3}},
+	{name: "leap of an hour", v: []uint32{0, 40, 3600040, 3600080}, want: []int64{0, 40, 80, 120}, broken: []int{3}},
+	{name: "outlier of an hour", v: []uint32{0, 40, 3600040, 120, 160}, want: []int64{0, 40, 80, 120, 160}},
 	{name: "gap of five seconds", v: []uint32{0, 5000}, want: []int64{0, 5000}},
 }
 
@@ -497,7 +515,7 @@ func TestTimestampsWrapRestartAndLeap(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var d flv.Demuxer
 			var r recorder
-			feed(t, &d, &r, video(0, avcHeader), audio(0, aacHeader))
+			feed(t, &d, &r, video(0, avcHeader), pictures)
 			for _, ts := range tt.v {
 				feed(t, &d, &r, video(ts, avcBody(false, 0, slice)))
 			}
@@ -533,7 +551,7 @@ func TestTracksThatRestartOneAfterTheOtherStayTogether(t *testing.T) {
 func TestJitterNeverTurnsTimeBack(t *testing.T) {
 	var d flv.Demuxer
 	var r recorder
-	feed(t, &d, &r, video(0, avcHeader), audio(0, aacHeader))
+	feed(t, &d, &r, video(0, avcHeader), pictures)
 	for _, ts := range []uint32{1000, 1040, 1020, 1040, 1080} {
 		feed(t, &d, &r, video(ts, avcBody(false, 0, slice)))
 	}
@@ -628,7 +646,7 @@ func TestMalformedBodiesAreSkipped(t *testing.T) {
 		if err := d.Tag(tag, &r); !errors.Is(err, flv.ErrMalformed) {
 			t.Errorf("Tag(%d, %x): error = %v, want %v", tag.Type, tag.Body, err, flv.ErrMalformed)
 		}
-		feed(t, &d, &r, audio(0, aacHeader), video(0, avcBody(true, 0, idr)))
+		feed(t, &d, &r, pictures, video(0, avcBody(true, 0, idr)))
 		if len(r.units) != 1 {
 			t.Errorf("after %x: %d units, want 1", tag.Body, len(r.units))
 		}
@@ -636,7 +654,7 @@ func TestMalformedBodiesAreSkipped(t *testing.T) {
 	for name, nal := range map[string][]byte{"longer than the unit": {0, 0, 0, 9, 0x65}, "cut off": {0, 0, 0}} {
 		var d flv.Demuxer
 		var r recorder
-		feed(t, &d, &r, video(0, avcHeader), audio(0, aacHeader))
+		feed(t, &d, &r, video(0, avcHeader), pictures)
 		if err := d.Tag(video(0, append([]byte{0x17, 1, 0, 0, 0}, nal...)), &r); !errors.Is(err, flv.ErrMalformed) {
 			t.Errorf("NAL length %s: error = %v, want %v", name, err, flv.ErrMalformed)
 		}

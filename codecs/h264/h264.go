@@ -1,6 +1,6 @@
 // Package h264 says of H.264 what the packages nal and carriage ask: its NAL units and its decoder configuration record.
 //
-// It knows no container, and of slices only the picture order count; sequence parameter sets are parsed by mediacommon, records by mp4ff.
+// It knows no container, and reads of slices only the order of their pictures; sequence parameter sets are parsed by mediacommon, records by mp4ff.
 package h264
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/nal"
+	"weir/codecs/order"
 )
 
 // The NAL unit types that are handled here (ITU-T H.264, table 7-1).
@@ -42,12 +43,11 @@ var Syntax = nal.Syntax{
 	LengthAt:  4,
 	Parse:     parse,
 	Write:     write,
-
-	Reordering: reordering,
 	Size: func(set []byte) (width, height int, err error) {
 		sps, err := parseSPS(set)
 		return sps.Width(), sps.Height(), err
 	},
+	Order: func() order.Parser { return &counter{} },
 }
 
 func kind(unit []byte) byte { return unit[0] & 0x1f }

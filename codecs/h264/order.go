@@ -1,143 +1,87 @@
 package h264
 
 import (
-	"bytes"
-
 	"github.com/bluenviron/mediacommon/v2/pkg/bits"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+
+	"weir/codecs/order"
 )
 
+// The NAL unit types that hold slices (ITU-T H.264, table 7-1), beside TypeIDR.
 const (
-	typeSlice = 1
-
-	// maxDepth bounds what counts as reordering. Encoders without a word about it in the sequence parameter set use two at
-	// most; pictures that seem to be reordered further follow an IDR picture that was lost.
-	maxDepth = 4
-
-	// sliceHead is enough of a slice to hold its picture order count: three numbers of at most 9 bytes each, one of at most 16
-	// bits, idr_pic_id and the count itself (7.3.3), with bytes that prevent emulation.
-	sliceHead = 40
+	typeSlice     = 1
+	typePartition = 2 // the first of a slice in partitions
 )
 
-// An order watches the picture order counts of a stream (8.2.1).
-type order struct {
-	raw   []byte // the sequence parameter set in force
-	sps   h264.SPS
-	fixed bool // depth is what the sequence parameter set says
-	depth int
+// A counter is an [order.Parser].
+type counter struct{ sps h264.SPS }
 
-	last   int64   // the newest picture order count, without wraps
-	counts []int64 // those of the newest pictures since the last IDR picture
-}
-
-// reordering makes the function of [nal.Syntax.Reordering].
-func reordering() func(units [][]byte) int {
-	o := &order{}
-	return func(units [][]byte) int {
-		for _, u := range units {
-			if len(u) < 2 {
-				continue
-			}
-			switch t := kind(u); t {
-			case TypeSPS:
-				o.set(u)
-			case typeSlice, TypeIDR:
-				o.picture(u, t == TypeIDR)
-				return o.depth
-			}
-		}
-		return o.depth
+// Set implements [order.Parser].
+func (c *counter) Set(set []byte) (p order.Picture, lsb int, ok bool) {
+	if kind(set) != TypeSPS {
+		return p, 0, false
 	}
-}
-
-// set takes a sequence parameter set into force. One that cannot be read is passed over.
-func (o *order) set(unit []byte) {
-	if bytes.Equal(unit, o.raw) {
-		return
-	}
-	sps, err := parseSPS(unit)
+	sps, err := parseSPS(set)
 	if err != nil {
-		return
+		return p, 0, false
 	}
-	*o = order{raw: bytes.Clone(unit), sps: sps}
+	c.sps = sps
+	if sps.PicOrderCntType == 0 {
+		lsb = int(sps.Log2MaxPicOrderCntLsbMinus4) + 4
+	}
+	const baseline = 66 // has no B slices (A.2.1)
 	switch {
-	case sps.ProfileIdc == 66 || sps.PicOrderCntType == 2: // Baseline has no B slices; type 2 is output order (8.2.1.3)
-		o.fixed = true
+	case sps.PicOrderCntType == 2, sps.ProfileIdc == baseline: // output order is decoding order (8.2.1.3)
+		p.Bounded = true
 	case sps.VUI != nil && sps.VUI.BitstreamRestriction != nil:
-		o.fixed, o.depth = true, min(int(sps.VUI.BitstreamRestriction.MaxNumReorderFrames), 16)
-	case sps.PicOrderCntType == 1:
-		o.fixed = true
+		p.Bounded, p.Depth = true, int(min(sps.VUI.BitstreamRestriction.MaxNumReorderFrames, order.MaxDepth))
+	}
+	if sps.PicOrderCntType == 1 && !p.Bounded { // pictures that no other refers to are shown before the one that came before them
+		p.Bounded = true
 		if sps.OffsetForNonRefPic < 0 {
-			o.depth = 1
+			p.Depth = 1
 		}
 	}
+	if sps.VUI != nil && sps.VUI.TimingInfo != nil { // a tick is that of a field (E.2.1)
+		p.Interval = order.Interval(2*uint64(sps.VUI.TimingInfo.NumUnitsInTick), uint64(sps.VUI.TimingInfo.TimeScale))
+	}
+	return p, lsb, true
 }
 
-// picture counts how many pictures that come earlier are shown later.
-func (o *order) picture(slice []byte, idr bool) {
-	if o.raw == nil || o.fixed {
-		return
+// Slice implements [order.Parser]. It reads a slice header (7.3.3) up to pic_order_cnt_lsb.
+func (c *counter) Slice(u []byte, lsb int) (s order.Slice, slice, whole bool) {
+	if len(u) < 2 || kind(u) != typeSlice && kind(u) != typePartition && kind(u) != TypeIDR {
+		return s, false, false
 	}
-	count, ok := o.count(slice, idr)
-	if !ok {
-		return
-	}
-	if idr {
-		o.last, o.counts = count, append(o.counts[:0], count)
-		return
-	}
-	wrap := int64(1) << (o.sps.Log2MaxPicOrderCntLsbMinus4 + 4)
-	distance := (count - o.last) & (wrap - 1)
-	if distance >= wrap/2 {
-		distance -= wrap
-	}
-	o.last += distance
-	later := 0
-	for _, c := range o.counts {
-		if c > o.last {
-			later++
-		}
-	}
-	if later > maxDepth {
-		o.counts, later = o.counts[:0], 0
-	}
-	o.depth = max(o.depth, later)
-	if len(o.counts) == 16 {
-		o.counts = append(o.counts[:0], o.counts[1:]...)
-	}
-	o.counts = append(o.counts, o.last)
-}
-
-// count reads pic_order_cnt_lsb of a slice (7.3.3).
-func (o *order) count(slice []byte, idr bool) (int64, bool) {
-	b := h264.EmulationPreventionRemove(slice[1:min(len(slice), sliceHead)])
-	at := 0
+	b, pos := order.Head(u[1:]), 0
+	s.Reset, s.Reference = kind(u) == TypeIDR, u[0]&0x60 != 0
 	for range 3 { // first_mb_in_slice, slice_type, pic_parameter_set_id
-		if _, err := bits.ReadGolombUnsigned(b, &at); err != nil {
-			return 0, false
+		if _, err := bits.ReadGolombUnsigned(b, &pos); err != nil {
+			return s, true, false
 		}
 	}
-	skip := int(o.sps.Log2MaxFrameNumMinus4) + 4
-	if o.sps.SeparateColourPlaneFlag {
+	skip := int(c.sps.Log2MaxFrameNumMinus4) + 4
+	if c.sps.SeparateColourPlaneFlag {
 		skip += 2
 	}
-	if _, err := bits.ReadBits(b, &at, skip); err != nil {
-		return 0, false
+	if _, err := bits.ReadBits(b, &pos, skip); err != nil {
+		return s, true, false
 	}
-	if !o.sps.FrameMbsOnlyFlag {
-		field, err := bits.ReadFlag(b, &at)
+	if !c.sps.FrameMbsOnlyFlag {
+		field, err := bits.ReadFlag(b, &pos)
 		if err == nil && field {
-			_, err = bits.ReadFlag(b, &at)
+			_, err = bits.ReadFlag(b, &pos)
 		}
 		if err != nil {
-			return 0, false
+			return s, true, false
 		}
 	}
-	if idr {
-		if _, err := bits.ReadGolombUnsigned(b, &at); err != nil {
-			return 0, false
+	if s.Reset {
+		if _, err := bits.ReadGolombUnsigned(b, &pos); err != nil { // idr_pic_id
+			return s, true, false
 		}
 	}
-	count, err := bits.ReadBits(b, &at, int(o.sps.Log2MaxPicOrderCntLsbMinus4)+4)
-	return int64(count), err == nil
+	v, err := bits.ReadBits(b, &pos, lsb)
+	s.LSB = int(v)
+	return s, true, err == nil
 }

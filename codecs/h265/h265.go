@@ -1,6 +1,6 @@
 // Package h265 says of H.265 what the packages nal and carriage ask: its NAL units and its decoder configuration record.
 //
-// It knows no container and reads no slice; sequence parameter sets are parsed by mediacommon, records by mp4ff.
+// It knows no container, and reads of slices only the order of their pictures; sequence parameter sets are parsed by mediacommon, records by mp4ff.
 package h265
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/nal"
+	"weir/codecs/order"
 )
 
 // The NAL unit types that are handled here (ITU-T H.265, table 7-1).
@@ -41,12 +42,11 @@ var Syntax = nal.Syntax{
 	LengthAt:  21,
 	Parse:     parse,
 	Write:     write,
-
-	Reordering: reordering,
 	Size: func(set []byte) (width, height int, err error) {
 		sps, err := parseSPS(set)
 		return sps.Width(), sps.Height(), err
 	},
+	Order: func() order.Parser { return &counter{} },
 }
 
 func coded(unit []byte) bool { return kind(unit) < TypeVPS }
@@ -58,24 +58,6 @@ func begins(unit []byte) bool {
 		return len(unit) > 2 && unit[2]&0x80 != 0
 	}
 	return kind(unit) <= TypeAUD || kind(unit) == prefixSEI
-}
-
-// reordering makes the function of [nal.Syntax.Reordering]. Each sequence parameter set says it, for the highest of the temporal
-// layers last (7.4.3.2.1).
-func reordering() func(units [][]byte) int {
-	depth, raw := 0, []byte(nil)
-	return func(units [][]byte) int {
-		for _, u := range units {
-			if len(u) < 2 || kind(u) != TypeSPS || bytes.Equal(u, raw) {
-				continue
-			}
-			raw = bytes.Clone(u)
-			if sps, err := parseSPS(u); err == nil && len(sps.MaxNumReorderPics) > 0 {
-				depth = int(min(sps.MaxNumReorderPics[len(sps.MaxNumReorderPics)-1], 15))
-			}
-		}
-		return depth
-	}
 }
 
 func kind(unit []byte) byte { return unit[0] >> 1 & 0x3f }

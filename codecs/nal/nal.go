@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"weir/codecs"
+	"weir/codecs/order"
 )
 
 // MaxRecord bounds a decoder configuration record, in bytes. Real ones have a few hundred.
@@ -69,12 +70,11 @@ type Syntax struct {
 	Parse func(record []byte) (sets [][]byte, err error)
 	Write func(sets [][]byte) ([]byte, error)
 
-	// Reordering makes a function that is given the NAL units of each access unit in decoding order and says by how many
-	// pictures the presentation lags behind: how many that come earlier are shown later, at most.
-	Reordering func() func(units [][]byte) int
-
 	// Size is the size of the pictures in luma samples, after cropping, that a sequence parameter set tells.
 	Size func(sps []byte) (width, height int, err error)
+
+	// Order makes what reads in which order the pictures of a stream are shown.
+	Order func() order.Parser
 }
 
 // IsSet says whether a NAL unit is a parameter set.

@@ -20,9 +20,7 @@ const (
 // browsers end at a slice that breaks off. The pictures after it are carried, even those that need it, since every decoder of H.264 and
 // H.265 conceals what it misses, and shows the better part of a picture sooner than the next random access point.
 type picture struct {
-	syntax     *nal.Syntax
-	reordering func(units [][]byte) int
-	order      decodingOrder
+	syntax *nal.Syntax
 
 	open      bool // packets of it have come
 	timestamp uint32
@@ -140,9 +138,5 @@ func (r *Receiver) finishPicture() error {
 		return nil
 	}
 	v.begun = true
-	dts, pts := v.order.at(done.pts, v.reordering(done.units))
-	if pts != done.pts {
-		r.report.Count(reception.RepairedTimes, 1, nil)
-	}
-	return r.out.Add(timeline.At(dts, pts), done.units...)
+	return r.out.Add(timeline.Presented(done.pts), done.units...)
 }

@@ -32,8 +32,7 @@ const slew = 50
 func (s *Session) Receive(in *carriage.Unpacking, out *elementary.Stream, report reception.Report) *Receiver {
 	r := &Receiver{session: s, in: in, out: out, report: report}
 	if row := carriage.Of(in.Codec); row.NAL != nil {
-		r.picture = &picture{syntax: row.NAL, reordering: row.NAL.Reordering()}
-		r.picture.reordering(in.Sets)
+		r.picture = &picture{syntax: row.NAL}
 	}
 	return r
 }

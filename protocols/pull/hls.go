@@ -105,6 +105,7 @@ func (p *playlistPull) join(c *gohlslib.Client, tracks []*gohlslib.Track) error 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.j = elementary.New(p.out, p.report, 0)
+	p.j.Patience = 10 * codecs.ClockRate // each track comes by itself, a segment at a time
 	offers := make([]elementary.Offer, len(tracks))
 	for i, t := range tracks {
 		offers[i] = p.offer(c, t)

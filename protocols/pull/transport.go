@@ -54,7 +54,6 @@ const patience = codecs.ClockRate
 // can be played.
 func newTransport(out codecs.Writer, report reception.Report, program int) *transport {
 	t := &transport{joiner: elementary.New(out, report, wrapTS), report: report}
-	t.joiner.Interleaved = true
 	t.demuxer = mpegts.NewDemuxer(t, program)
 	return t
 }
@@ -198,7 +197,7 @@ func (t *transport) fill() {
 		}
 		out = append(out, reception.LeftOut{Track: fmt.Sprintf("PID %d", s.PID), Codec: s.Name, Reason: reason})
 	}
-	t.report.LeaveOut(out)
+	t.joiner.LeaveOut(out)
 	t.hopeless = nil
 	if !any {
 		t.hopeless = fmt.Errorf("program %d: %w: %w", t.demuxer.Program(), ErrNoTracks, errors.Join(reasons...))
@@ -246,11 +245,14 @@ func (t *transport) Unit(of *mpegts.Stream, u *bytestream.Unit) error {
 			return t.reject(s, err)
 		}
 	}
+	if u.Break {
+		s.joined.Break()
+	}
 	var at timeline.Stamp
 	switch {
-	case u.Timed && s.Kind == mpegts.Video:
+	case u.Timed && s.Kind == mpegts.Video && u.DTS != u.PTS:
 		at = timeline.At(u.DTS, u.PTS)
-	case u.Timed:
+	case u.Timed: // there is no DTS, or it says the same (2.4.3.7)
 		at = timeline.Presented(u.PTS)
 	}
 	if s.Kind == mpegts.Audio {

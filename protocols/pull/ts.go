@@ -144,7 +144,7 @@ func (rec *recording) finish() (*media, error) {
 		m.tracks = append(m.tracks, t.track)
 	}
 	if jumps > 0 {
-		m.report.Count(reception.RepairedTimes, jumps, fmt.Errorf("the timestamps jump %d times; the parts were joined", jumps))
+		m.report.Count(reception.RepairedTimes, 0, fmt.Errorf("the timestamps jump %d times; the parts were joined", jumps))
 	}
 	first := rec.report.Whys[reception.Damaged]
 	switch {

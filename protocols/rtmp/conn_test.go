@@ -46,6 +46,9 @@ var (
 	sliceBody = []byte{0x27, 1, 0, 0, 0, 0, 0, 0, 3, 0x41, 4, 5}
 	soundBody = []byte{0xaf, 1, 7, 8}
 
+	// pictures is onMetaData that announces no sound, so that none is waited for.
+	pictures = amf.Append(nil, "@setDataFrame", "onMetaData", amf.ECMAArray{{Key: "videocodecid", Value: 7.0}})
+
 	tracks = codecs.Tracks{
 		{Codec: codecs.H264, Config: avcC, Width: 96, Height: 64},
 		{Codec: codecs.AAC, Config: asc, SampleRate: 44100, Channels: 1},
@@ -257,13 +260,13 @@ func TestPublisherIsExpelled(t *testing.T) {
 		{"by the stream", func(h *hub, p *peer) {
 			h.change(func() { h.fail = kicked })
 			p.tag(9, 0, avcHeader)
-			p.tag(8, 0, aacHeader)
+			p.tag(18, 0, pictures)
 			p.tag(9, 0, idrBody)
 		}, "NetStream.Publish.Failed", kicked.Error()},
 		{"for another publisher of the name", func(h *hub, p *peer) {
 			h.change(func() { h.fail = outranked })
 			p.tag(9, 0, avcHeader)
-			p.tag(8, 0, aacHeader)
+			p.tag(18, 0, pictures)
 			p.tag(9, 0, idrBody)
 		}, "NetStream.Publish.BadName", outranked.Error()},
 		{"for a codec that cannot be carried", func(_ *hub, p *peer) {
@@ -422,7 +425,7 @@ func TestBombsOverTheWireCostTheirSenderTheConnection(t *testing.T) {
 		p.code()
 		p.tag(18, 0, append(amf.Append(nil, "onMetaData"), bytes.Repeat([]byte{3, 0, 1, 'a'}, maxData/8)...))
 		p.tag(9, 0, avcHeader)
-		p.tag(8, 0, aacHeader)
+		p.tag(18, 0, pictures)
 		p.tag(9, 0, idrBody)
 		h.wait(t, "the picture after it", func() bool { return len(h.units) == 1 })
 	})
@@ -475,7 +478,7 @@ func TestMalformedTagsAreCountedInARow(t *testing.T) {
 	p.publish("live", "x")
 	p.code()
 	p.tag(9, 0, avcHeader)
-	p.tag(8, 0, aacHeader)
+	p.tag(18, 0, pictures)
 	for n := range 3 {
 		for range maxBadTags {
 			p.tag(9, 0, []byte{0x17, 9, 0, 0, 0})

@@ -33,6 +33,9 @@ func TestPullTakesMediaUntilTheWriterRefuses(t *testing.T) {
 	h := liveHub()
 	s := serve(t, newRouter(h))
 	k := &taker{most: 2}
+	h.change(func() {
+		h.units = append(h.units, &codecs.AccessUnit{Track: 1, DTS: h.base + 8000, PTS: h.base + 8000, Payload: soundBody[2:]})
+	})
 	if err := Pull(t.Context(), s.url("/live/cam1"), ClientConfig{}, nil, k); !errors.Is(err, errEnough) {
 		t.Fatalf("Pull = %v, want %v", err, errEnough)
 	}

@@ -108,7 +108,7 @@ func TestRestartedSessionOfAPublisherGoesOnWithTheNextMessage(t *testing.T) {
 	p.publish("live", "cam1")
 	p.code()
 	p.tag(9, 0, avcHeader)
-	p.tag(8, 0, aacHeader)
+	p.tag(18, 0, pictures)
 	p.tag(9, 0, idrBody)
 	h.wait(t, "a unit", func() bool { return len(h.units) == 1 })
 

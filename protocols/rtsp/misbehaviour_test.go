@@ -98,7 +98,7 @@ var misbehaviours = []struct {
 			return nil
 		}
 		return alone(p)
-	}}, quiet: true},
+	}}, quiet: true, left: "medium 2 AAC"},
 
 	// Controls.
 	{name: "no control of the medium", camera: fakeCamera{sdp: sdpHead + strings.Replace(sdpVideo, "a=control:trackID=0\r\n", "", 1)}, quiet: true},

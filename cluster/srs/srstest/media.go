@@ -36,6 +36,10 @@ func Width(tags []flv.Tag) int {
 	for _, t := range tags {
 		_ = d.Tag(t, discard{})
 	}
+	for _, t := range tags { // once more, so late that the sound is no longer waited for
+		t.Timestamp += 2000
+		_ = d.Tag(t, discard{})
+	}
 	if list := d.Tracks(); len(list) > 0 && list.Video() >= 0 {
 		return list[list.Video()].Width
 	}
