@@ -158,7 +158,7 @@ func TestOwnSegmentsAreNotListedBehindNewerMediaOfAnotherNode(t *testing.T) {
 			if got := shows(store.Window().Segments); got != tt.want {
 				t.Errorf("listed: %s, want %s", got, tt.want)
 			}
-			packed(t, store, Options{Start: 1}, batch{tracks: both, units: piece(noon+60*second, noon+66*second, 2*second)})
+			packed(t, store, Options{Start: 1}, batch{tracks: both, units: piece(noon+52*second, noon+58*second, 2*second)})
 			if w := store.Window(); w.Segments[0].Decode < noon+40*second {
 				t.Errorf("listed: %s, want none of the store's old ones", shows(w.Segments))
 			}
