@@ -63,7 +63,7 @@ func (sh *shown) goOn(l *list) (*list, bool) {
 	switch {
 	case at < 0:
 		return l, false
-	case at == 0 && l.first() > last.number, l.segments[at].number == last.number && l.segments[at].from == last.from:
+	case l.segments[at].number == last.number && l.segments[at].from == last.from:
 		return l.since(sh.from), true
 	}
 	for _, s := range l.segments[at:] {

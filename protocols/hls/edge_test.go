@@ -402,6 +402,30 @@ func TestPlaylistKeepsItsNumbersButNotForEver(t *testing.T) {
 	}
 }
 
+// The node that another one asks has taken the stream over and has no segment yet. The old playlist that it could repeat may end
+// before the one that the other node's viewers were shown.
+func TestOldPlaylistIsRepeatedForViewersAndNotForAnotherNode(t *testing.T) {
+	n := newNode(t, quick, Deps{})
+	store := stored(t, noon)
+	n.serve(store)
+	n.get(t, "ts.m3u8").is(t, 200)
+	store.Unlist()
+	n.get(t, "ts.m3u8").is(t, 200)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.http.URL+"/cam/ts.m3u8?weir_hops=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(edge.Header, "1")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 503 {
+		t.Errorf("another node is answered %s, want 503", resp.Status)
+	}
+}
+
 // Two nodes have made segments at the same time, and the owner of the stream is now the one whose numbers are lower.
 func TestPlaylistGoesOnBehindTheOneOfTheOwnerBefore(t *testing.T) {
 	list := func(first, last int64, at time.Time) *playlist.Playlist {

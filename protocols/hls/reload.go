@@ -14,10 +14,10 @@ import (
 )
 
 // servePlaylist answers a request for a playlist. One that has been served is repeated whatever happens to the stream,
-// unless the stream is gone for good.
+// unless the stream is gone for good. To another node none is repeated: it knows which one its own viewers were shown last.
 func (s *Server) servePlaylist(q *request) {
 	var last *servedPlaylist
-	if st := s.find(q.key); st != nil {
+	if st := s.find(q.key); st != nil && !q.entry {
 		last = st.playlist(q.file).last(time.Now())
 	}
 	s.answer(q, last != nil, func(ctx context.Context) (again bool, err error) {
@@ -62,6 +62,9 @@ func (s *Server) ownPlaylist(ctx context.Context, q *request, name string, store
 	p := playlist.Of(w, q.file)
 	if p == nil {
 		return nil, errForm
+	}
+	if q.entry {
+		return &servedPlaylist{Playlist: p, path: st.path, text: p.Text}, nil
 	}
 	return st.playlist(q.file).offer(p, st.path, "", now), nil
 }

@@ -72,7 +72,11 @@ func (n Numbering) Follow(before, after *Playlist, force bool) (Numbering, error
 // of the other are shown what follows on the last segment that they know, with a discontinuity, and the discontinuity
 // sequence number goes up by one.
 func (n Numbering) GoOn(before, after *Playlist) (Numbering, bool) {
-	last := before.last()
+	last, first := before.last(), after.Segments[0]
+	end := last.Start.Add(last.Duration)
+	follows := func(s Segment) bool {
+		return s.Number > last.Number && (s.Start.IsZero() || !s.Start.Before(end.Add(-s.Duration/2)))
+	}
 	same := after.at(last.Number)
 	switch {
 	case after.Last() < last.Number:
@@ -80,13 +84,11 @@ func (n Numbering) GoOn(before, after *Playlist) (Numbering, bool) {
 	case same != nil && (same.Start.IsZero() || alike(same.Start, last.Start)):
 		n.discontinuities += last.sequence - same.sequence
 		return n, true
-	case after.First() > last.Number && after.Segments[0].sequence > last.sequence,
-		after.First() == last.Number+1 && after.Segments[0].sequence == last.sequence:
+	case follows(first) && (first.sequence > last.sequence || first.Number == last.Number+1 && first.sequence == last.sequence):
 		return n, true
 	}
-	end := last.Start.Add(last.Duration)
 	for _, s := range after.Segments {
-		if s.Number > last.Number && (s.Start.IsZero() || !s.Start.Before(end.Add(-s.Duration/2))) {
+		if follows(s) {
 			return Numbering{moved: true, from: s.Number, discontinuities: last.sequence + n.discontinuities + 1 - s.sequence}, true
 		}
 	}

@@ -200,6 +200,7 @@ func TestPlaylistOfAnotherNodeGoesOnBehindTheLastSegment(t *testing.T) {
 		{name: "of which some is older", after: listing(942, 8, 985, 900, 0), ok: true, first: 949, text: "949 941 ! i s949.m4s"},
 		{name: "a list that begins anew with a lower discontinuity sequence", after: listing(950, 2, 1014, 900, 950), ok: true, first: 950, text: "950 941 ! i s950.m4s s951.m4s"},
 		{name: "a list that begins anew with a higher one", after: listing(950, 2, 1014, 949, 950), ok: true, first: 950, text: "950 949 ! i s950.m4s s951.m4s"},
+		{name: "a list that begins anew with older media", after: listing(950, 3, 1004, 949, 950), ok: true, first: 952, text: "952 941 ! i s952.m4s"},
 		{name: "the next segment", after: listing(948, 2, 1012, 941, 0), ok: true, first: 948, text: "948 941 i s948.m4s s949.m4s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
