@@ -100,7 +100,7 @@ var streamFaults = []Mutant{
 	fault(Numbering, "old-segments-listed", "a node that takes a stream back lists its old segments until it has new ones",
 		segmentsFile, "holder.succeed", `h.live.Store.Unlist()`, ``),
 	fault(Numbering, "playlist-goes-on-by-number-alone", "a playlist goes on with older media of another node",
-		"protocols/hls/playlist/numbering.go", "Numbering.GoOn", `s.Number > last.Number && (s.Start.IsZero() || !s.Start.Before(end.Add(-s.Duration/2)))`, `s.Number > last.Number`),
+		"protocols/hls/playlist/numbering.go", "Numbering.GoOn", `end.Add(-s.Duration/2)`, `end.Add(-24*time.Hour)`),
 	fault(Numbering, "hand-over-never-answered", "who asks for the segments is not answered when the packager has finished",
 		segmentsFile, "holder.answerHandOver", `range h.handed.replies {`, `range h.handed.replies[:0] {`),
 	fault(Numbering, "successor-not-forgotten", "a stream goes on waiting for another node's segments after these have come",

@@ -214,11 +214,12 @@ func (r *Report) compare(g *group, real truth, seeds uint64) {
 	}
 }
 
-// lateBefore is by how much any node was late at most in a time, or in the stale_timeout before it, in which losses are noticed.
+// lateBefore is by how much any node was late at most in a time, or in the stale_timeout before it, in which losses are noticed:
+// the longest wait, and all that it stood still.
 func (g *group) lateBefore(in span) (d time.Duration) {
 	in.from -= g.stale()
 	for _, n := range g.nodes {
-		d = max(d, g.late.in(n.name, in))
+		d = max(d, g.late.in(n.name, in)+g.late.still(n.name, g.stale()).and(spans{in}).sum())
 	}
 	return d
 }
