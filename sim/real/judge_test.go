@@ -137,3 +137,29 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+func TestViewerOfRTSPThatIsRedirectedBeginsAnew(t *testing.T) {
+	p, err := newPattern()
+	if err != nil {
+		t.Fatal(err)
+	}
+	units, err := p.Segment(p.SegmentAt(ticks(time.Unix(1000, 0))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		protocol protocols.Protocol
+		back     int
+	}{{protocols.RTSP, 0}, {protocols.RTMP, 1}} {
+		v := &viewer{Protocol: tt.protocol, last: -1}
+		for _, au := range []int{7, 5} { // the other server begins with a random access point
+			v.SetTracks(p.Tracks())
+			if err := v.Write(units[au]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(v.Back) != tt.back {
+			t.Errorf("%s: %v went back, want %d", tt.protocol, v.Back, tt.back)
+		}
+	}
+}

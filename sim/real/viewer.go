@@ -150,8 +150,15 @@ func (v *viewer) backText() string {
 	return v.Back[0].what
 }
 
-// SetTracks implements [codecs.Writer].
-func (v *viewer) SetTracks(codecs.Tracks) {}
+// SetTracks implements [codecs.Writer]. An RTSP client that is redirected while it plays (RFC 2326, 10.10) begins anew at the
+// other server, which tells its tracks; those of a connection never change.
+func (v *viewer) SetTracks(codecs.Tracks) {
+	if v.Protocol == protocols.RTSP {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.last = -1
+	}
+}
 
 // Write implements [codecs.Writer].
 func (v *viewer) Write(au *codecs.AccessUnit) error {
