@@ -283,7 +283,8 @@ func (m *machine) catchUp() {
 	}
 	held := m.held
 	m.held = nil
-	for _, it := range held {
+	for i := range held {
+		it := &held[i]
 		if it.boots == 0 || it.boots == m.boots && m.up {
 			m.w.trace.cause = it.cause
 			m.w.deliver(it)

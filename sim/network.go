@@ -198,7 +198,7 @@ func (w *world) fail(ex *exchange, d time.Duration, why control.FailReason) {
 }
 
 // arrive handles a message at the end of a link.
-func (w *world) arrive(it item) {
+func (w *world) arrive(it *item) {
 	ex := it.ex
 	switch it.step {
 	case message:
@@ -224,7 +224,7 @@ func (w *world) arrive(it item) {
 		}
 		if ex.waits { // the answer has arrived too, and comes first
 			ex.waits = false
-			w.queue.push(it)
+			w.queue.push(*it)
 			return
 		}
 		ex.over = true

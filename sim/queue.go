@@ -101,14 +101,14 @@ func (q *queue) pop() item {
 		it := &q.timeouts[q.first]
 		if len(q.heap) == 0 || (entry{at: it.at, seq: it.seq}).before(q.heap[0]) {
 			top := *it
-			*it = item{}
+			it.ex = nil // for the garbage collector
 			q.first++
 			return top
 		}
 	}
 	slot := q.heap[0].item
 	top := q.items[slot]
-	q.items[slot] = item{}
+	q.items[slot].do, q.items[slot].ex = nil, nil // for the garbage collector
 	q.free = append(q.free, slot)
 
 	last := len(q.heap) - 1

@@ -62,24 +62,34 @@ func (t *tracer) line(now time.Duration, node, what string) *tracer {
 const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" + "40414243444546474849" +
 	"50515253545556575859" + "60616263646566676869" + "70717273747576777879" + "80818283848586878889" + "90919293949596979899"
 
+// zeros are as many digits as a number has at most, and powers those of ten.
+const zeros = "00000000000000000000"
+
+var powers = func() (p [20]uint64) {
+	p[0] = 1
+	for i := range p[1:] {
+		p[i+1] = p[i] * 10
+	}
+	return p
+}()
+
 // pad writes a number with at least that many digits.
 func (t *tracer) pad(n uint64, digits int) {
-	var b [20]byte
-	i := len(b)
-	for n > 9 {
-		i -= 2
-		copy(b[i:i+2], pairs[n%100*2:])
+	for most := powers[digits]; n >= most && digits < len(zeros); most *= 10 {
+		digits++
+	}
+	at := len(t.buf)
+	t.buf = append(t.buf, zeros[:digits]...)
+	b := t.buf[at:]
+	i := digits
+	for ; i > 1; i -= 2 {
+		d := n % 100 * 2
+		b[i-1], b[i-2] = pairs[d+1], pairs[d]
 		n /= 100
 	}
-	if n > 0 {
-		i--
-		b[i] = byte('0' + n)
+	if i > 0 {
+		b[0] = byte('0' + n)
 	}
-	for len(b)-i < digits {
-		i--
-		b[i] = '0'
-	}
-	t.buf = append(t.buf, b[i:]...)
 }
 
 // text adds key=value; nothing if the value is empty.

@@ -197,14 +197,14 @@ func (w *world) run() {
 		}
 		it := w.queue.pop()
 		w.now = it.at
-		w.handle(it)
+		w.handle(&it)
 	}
 	w.now = until
 	w.checks.due(until)
 }
 
 // handle lets an item happen, unless its process has ended. It waits while the process is frozen or has no processor time.
-func (w *world) handle(it item) {
+func (w *world) handle(it *item) {
 	w.trace.cause = it.cause
 	m := it.m
 	if m == nil {
@@ -215,7 +215,7 @@ func (w *world) handle(it item) {
 		return
 	}
 	if m.frozen > 0 && m.up {
-		m.held = append(m.held, it)
+		m.held = append(m.held, *it)
 		return
 	}
 	if m.lag > 0 {
@@ -224,7 +224,7 @@ func (w *world) handle(it item) {
 		}
 		if m.busy > w.now && it.seq != 0 {
 			it.at = m.busy
-			m.held = append(m.held, it)
+			m.held = append(m.held, *it)
 			if len(m.held) == 1 {
 				w.queue.push(item{at: m.busy, do: m.catchUp})
 			}
@@ -235,7 +235,7 @@ func (w *world) handle(it item) {
 }
 
 // deliver lets an item happen now.
-func (w *world) deliver(it item) {
+func (w *world) deliver(it *item) {
 	switch {
 	case it.ex != nil:
 		w.arrive(it)

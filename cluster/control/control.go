@@ -150,20 +150,25 @@ type Node struct {
 	draining bool
 	drained  bool // Drained was given
 
-	random  random
-	fetchID uint64
-	stale   Instant // the largest of the peers'
-	fetch   Instant // the largest of the peers'
+	random   random
+	fetchID  uint64
+	stale    Instant // the largest of the peers'
+	fetch    Instant // the largest of the peers'
+	shortest Instant // the smallest of them
 
 	links   []*link          // in the order of the file
 	entries map[string]*link // the same, by peer entry
 	peers   []*peer          // every other node of the group, by name
 
 	// What lets a step leave out most of its loops, see [Node.Step].
-	pollAt   Instant // no link is due before
-	expireAt Instant // no evidence that counts is too old before
-	rejudge  bool    // a peer may be alive, or have another status, than it was found to be
-	broken   bool    // a connection has broken that has brought no answer since, or a peer is suspected
+	next     []Instant // when each link is polled next; never for one that leads to this node
+	pollAt   Instant   // no link is due before
+	expireAt Instant   // no evidence that counts is too old before
+	rejudge  bool      // a peer may be alive, or have another status, than it was found to be
+	broken   bool      // a connection has broken that has brought no answer since, or a peer is suspected
+	doubting bool      // a peer is suspected, or taken for gone
+	unheard  []string  // the peers that live by relayed evidence only, by name; immutable
+	silent   []*peer   // the peers, the one first that has not answered for longest; nil: to be made
 
 	toldVersion uint64 // of the claims as they were told last
 	gone        []gone // claims that are over, oldest first
@@ -270,7 +275,7 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 
 // lookAtAll makes the next step leave out no loop.
 func (n *Node) lookAtAll() {
-	n.rejudge, n.broken = true, true
+	n.rejudge, n.broken, n.doubting, n.silent = true, true, true, nil
 	n.pollAt, n.expireAt = math.MinInt64, math.MinInt64
 }
 

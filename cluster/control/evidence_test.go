@@ -613,7 +613,7 @@ func TestAnswersTellAgesOfLatePeersOnly(t *testing.T) {
 	}
 	p.say("n2", State{Seq: 1})
 	p.say("n3", State{Seq: 1})
-	p.now = p.n.links[0].Next // both have been heard for less than the interval, at most a tenth more
+	p.now = p.n.next[0] // both have been heard for less than the interval, at most a tenth more
 	p.n.peer("n2").DirectAt, p.n.peer("n3").DirectAt = p.now-2*Second, p.now-2*Second
 	p.step(Tick{})
 	if got := late(); got == nil || len(got) > 0 {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -8,8 +9,9 @@ import (
 // A link is what a peer entry of the file leads to. Entries that lead to one node share its peer.
 type link struct {
 	linkState
-	cfg  Peer
-	peer *peer // never nil unless Self
+	cfg   Peer
+	peer  *peer // never nil unless Self
+	index int   // in Node.links and Node.next
 }
 
 // A linkState is the part of a [link] that does not follow from anything else.
@@ -27,8 +29,7 @@ type linkState struct {
 	TakenSince, TakenAt Instant
 	Aside               bool
 
-	Next    Instant // poll
-	Last    Instant
+	Last    Instant  // poll
 	Flights []flight // under way, oldest first
 	Refusal refusal
 	News    bool // the next question says that this node has news
@@ -63,21 +64,19 @@ func (n *Node) poll() {
 	n.pollAt = never
 	var question Question
 	made := false
-	for _, l := range n.links {
-		if l.Self {
+	for i, at := range n.next {
+		if n.now < at {
+			n.pollAt = min(n.pollAt, at)
 			continue
 		}
-		if n.now < l.Next {
-			n.pollAt = min(n.pollAt, l.Next)
-			continue
-		}
+		l := n.links[i]
 		for len(l.Flights) > 0 && n.now-l.Flights[0].At >= l.cfg.Stale {
 			l.Flights = slices.Delete(l.Flights, 0, 1)
 			l.Tried = true
 		}
 		if len(l.Flights) == maxFlights {
-			l.Next = l.Flights[0].At + l.cfg.Stale
-			n.pollAt = min(n.pollAt, l.Next)
+			n.next[i] = l.Flights[0].At + l.cfg.Stale
+			n.pollAt = min(n.pollAt, n.next[i])
 			continue
 		}
 		if !made {
@@ -88,8 +87,8 @@ func (n *Node) poll() {
 		n.fetchID++
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
 		l.Last = n.now
-		l.Next = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
-		n.pollAt = min(n.pollAt, l.Next)
+		n.next[i] = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
+		n.pollAt = min(n.pollAt, n.next[i])
 		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Question: question, Timeout: l.cfg.Stale})
 	}
 }
@@ -97,16 +96,10 @@ func (n *Node) poll() {
 // indirect returns the nodes whose claims an answer should tell too: those of which this node has only relayed evidence, and
 // this node itself, as it was before its boot.
 func (n *Node) indirect() []string {
-	var out []string
-	for _, p := range n.peers {
-		if p.Alive && !p.Direct {
-			out = append(out, p.Name)
-		}
-	}
 	if !n.settled {
-		out = append(out, n.self) // of which peers remember an earlier instance
+		return append(slices.Clone(n.unheard), n.self) // of which peers remember an earlier instance
 	}
-	return out
+	return n.unheard
 }
 
 // none is a list of no names, which is not nil.
@@ -115,13 +108,21 @@ var none = []string{}
 // late returns the nodes of which this node would like to know when others have heard them: a poll of them has brought nothing
 // in time.
 func (n *Node) late() []string {
-	out := none
-	for _, l := range n.links {
-		if l.Self || l.peer.Met && n.now-l.peer.DirectAt <= l.cfg.Fetch || slices.Contains(out, l.peer.Name) {
-			continue
-		}
-		out = append(out, l.peer.Name)
+	if n.silent == nil {
+		n.silent = slices.Clone(n.peers)
+		slices.SortFunc(n.silent, func(a, b *peer) int { return cmp.Compare(a.spoke(), b.spoke()) })
 	}
+	out := none
+	for _, p := range n.silent {
+		silent := n.now - p.DirectAt
+		if p.Met && silent <= n.shortest {
+			break
+		}
+		if !p.Met || silent > p.fetch {
+			out = append(out, p.Name)
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

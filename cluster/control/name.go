@@ -10,17 +10,18 @@ func (n *Node) configure(cfg Config) {
 	n.cfg = cfg
 	old := n.links
 	n.links, n.entries = make([]*link, 0, len(cfg.Peers)), make(map[string]*link, len(cfg.Peers))
-	n.pollAt = n.now
-	n.stale, n.fetch = 0, 0
+	next := n.next
+	n.next, n.pollAt = make([]Instant, 0, len(cfg.Peers)), n.now
+	n.stale, n.fetch, n.shortest = 0, 0, never
 	for _, p := range cfg.Peers {
-		n.stale, n.fetch = max(n.stale, p.Stale), max(n.fetch, p.Fetch)
+		n.stale, n.fetch, n.shortest = max(n.stale, p.Stale), max(n.fetch, p.Fetch), min(n.shortest, p.Fetch)
 		at := slices.IndexFunc(old, func(l *link) bool { return l.cfg.Entry == p.Entry })
-		l := &link{linkState: linkState{Next: n.now, Last: n.now - p.Fetch}}
+		l, due := &link{linkState: linkState{Last: n.now - p.Fetch}}, n.now
 		if at >= 0 {
-			l = old[at]
+			l, due = old[at], next[at]
 		}
-		l.cfg = p
-		n.links = append(n.links, l)
+		l.cfg, l.index = p, len(n.links)
+		n.links, n.next = append(n.links, l), append(n.next, due)
 		n.entries[p.Entry] = l
 	}
 	for _, l := range n.links { // only now, or the peers of links yet to come would look unused
@@ -56,6 +57,7 @@ func (n *Node) bind(l *link, name string) {
 	if !ok {
 		p := &peer{peerState: peerState{Name: name, Stale: l.cfg.Stale, Status: NeverSeen, Since: n.now}}
 		n.peers = slices.Insert(n.peers, i, p)
+		n.silent = nil
 	}
 	if l.peer == n.peers[i] {
 		return
@@ -65,20 +67,23 @@ func (n *Node) bind(l *link, name string) {
 	n.prune()
 }
 
-// prune drops the peers to which no link leads any more, and gives each the timeout of its first link.
+// prune drops the peers to which no link leads any more, and gives each the timeout of its first link and the interval of the
+// one that is polled most.
 func (n *Node) prune() {
 	n.peers = slices.DeleteFunc(n.peers, func(p *peer) bool {
 		gone := true
 		for _, l := range n.links {
 			if l.peer == p {
-				gone = false
-				n.rejudge = n.rejudge || p.Stale != l.cfg.Stale
-				p.Stale, p.Limits = l.cfg.Stale, l.cfg.Limits
-				break
+				if gone {
+					n.rejudge = n.rejudge || p.Stale != l.cfg.Stale
+					p.Stale, p.Limits, p.fetch = l.cfg.Stale, l.cfg.Limits, l.cfg.Fetch
+				}
+				gone, p.fetch = false, min(p.fetch, l.cfg.Fetch)
 			}
 		}
 		if gone {
 			n.replan, n.dirty, n.peersDirty, n.streamsDirty = true, true, true, true
+			n.rejudge, n.silent = true, nil
 		}
 		return gone
 	})
@@ -130,7 +135,7 @@ func (n *Node) rename(l *link, name string) {
 	}
 	l.peer.Name = name
 	slices.SortFunc(n.peers, func(a, b *peer) int { return strings.Compare(a.Name, b.Name) })
-	n.replan, n.peersDirty, n.streamsDirty = true, true, true
+	n.replan, n.peersDirty, n.streamsDirty, n.rejudge = true, true, true, true
 }
 
 // onlyLink says whether no other link leads to the peer of l.
@@ -151,7 +156,7 @@ func (n *Node) foundSelf(l *link) {
 		return
 	}
 	l.Self, l.peer, l.Flights = true, nil, nil
-	n.pollAt = n.now // it may have been the next
+	n.next[l.index], n.pollAt = never, n.now // it may have been the next
 	n.prune()
 	if n.named && n.self != l.cfg.Name {
 		n.do(Note{Kind: NoteMisnamed, Node: n.self, Detail: l.cfg.Name})

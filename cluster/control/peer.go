@@ -1,6 +1,7 @@
 package control
 
 import (
+	"math"
 	"slices"
 	"strings"
 )
@@ -53,6 +54,7 @@ func (e evidence) older(f evidence) bool {
 type peer struct {
 	peerState
 	index         int      // in Node.nodes
+	fetch         Instant  // the shortest interval of polls of its links
 	list          []Listed // of its file; nil: not known. Shared between peers with the same file, immutable
 	claims        []claim  // that it told itself; immutable
 	relayedClaims []claim  // that other nodes passed on; immutable
@@ -122,6 +124,14 @@ type peerState struct {
 	DriftedAt Instant // when its configuration became another than this node's
 }
 
+// spoke is when the peer last answered; an instant before all others if it never did.
+func (p *peer) spoke() Instant {
+	if !p.Met {
+		return math.MinInt64
+	}
+	return p.DirectAt
+}
+
 // staying says whether the peer lives and does not drain.
 func (p *peer) staying() bool { return p.Alive && !p.Leaving }
 
@@ -176,6 +186,9 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 		p.Relayed, p.RelayedFull, p.relayedClaims = evidence{}, false, nil
 	}
 	p.Said, p.DirectAt, p.Met, p.Asked = e, n.now, true, asked
+	if i := slices.Index(n.silent, p); i >= 0 {
+		n.silent = append(slices.Delete(n.silent, i, i+1), p)
+	}
 	p.EvidenceAt, p.Ever, p.Slept = n.now, true, 0
 	p.Down = false
 	n.awaited(p)
@@ -404,7 +417,7 @@ func (n *Node) expire() {
 	if !n.rejudge && n.now < n.expireAt {
 		return
 	}
-	n.rejudge = false
+	n.rejudge, n.unheard = false, nil
 	for _, p := range n.peers {
 		alive, direct := n.liveness(p)
 		if direct != p.Direct {
@@ -440,6 +453,9 @@ func (n *Node) expire() {
 		if s := n.status(p); s != p.Status {
 			p.Status, p.Since = s, n.now
 			n.peersDirty = true
+		}
+		if alive && !direct {
+			n.unheard = append(n.unheard, p.Name)
 		}
 	}
 	n.expireAt = n.firstExpiry()

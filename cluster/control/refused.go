@@ -90,6 +90,7 @@ func (n *Node) suspect() {
 		case !p.Suspicion.On:
 			p.Suspicion = suspicion{On: true, From: n.now, After: n.fetchID}
 			p.BrokenAt = broken
+			n.doubting = true
 		}
 		if twice && !slices.ContainsFunc(n.peers, func(w *peer) bool { return n.undecided(p, w) }) {
 			p.Down, p.Suspicion = true, suspicion{}
@@ -141,8 +142,10 @@ func (n *Node) inquire() {
 
 // hurry brings the next poll of a link forward to an instant.
 func (n *Node) hurry(l *link, at Instant) {
-	l.Next = min(l.Next, max(n.now, at))
-	n.pollAt = min(n.pollAt, l.Next)
+	if !l.Self {
+		n.next[l.index] = min(n.next[l.index], max(n.now, at))
+		n.pollAt = min(n.pollAt, n.next[l.index])
+	}
 }
 
 // waits says whether the newest question has no answer yet.
@@ -154,11 +157,15 @@ func (l *link) waits() bool {
 // doubts are the peers that a question asks about: those that are suspected, and those that are taken for gone, so that a node that hears
 // one after all is believed.
 func (n *Node) doubts() (out []Doubt) {
+	if !n.doubting {
+		return nil
+	}
 	for _, p := range n.peers {
 		if p.Suspicion.On || p.Down {
 			out = append(out, Doubt{Node: p.Name, Age: int64(max(0, n.now-p.BrokenAt) / Millisecond)})
 		}
 	}
+	n.doubting = len(out) > 0
 	return out
 }
 

@@ -31,7 +31,8 @@ type Saved struct {
 // A SavedLink is the state of a peer entry.
 type SavedLink struct {
 	linkState
-	Peer string // its name
+	Next Instant // poll
+	Peer string  // its name
 }
 
 // A SavedPeer is the state of another node.
@@ -59,7 +60,7 @@ func (n *Node) Save() *Saved {
 		Waiting: slices.Clone(n.waiting), ToldVersion: n.toldVersion, GoneFrom: n.goneFrom, Gone: slices.Clone(n.gone),
 	}
 	for _, l := range n.links {
-		v := SavedLink{linkState: l.linkState}
+		v := SavedLink{linkState: l.linkState, Next: n.next[l.index]}
 		v.Flights = slices.Clone(l.Flights)
 		if l.peer != nil {
 			v.Peer = l.peer.Name
@@ -145,7 +146,9 @@ func Restore(v *Saved) *Node {
 		}
 		l.linkState, l.peer = v.Links[i].linkState, n.peer(v.Links[i].Peer)
 		l.Flights = slices.Clone(l.Flights)
+		n.next[i] = v.Links[i].Next
 	}
+	n.prune()
 	n.self, n.named, n.settled = v.Self, v.Named, v.Settled
 	n.now = v.Now
 	if !v.Replan { // otherwise the first step makes the plan

@@ -51,8 +51,9 @@ func mixed(t *testing.T, seed uint64) *world {
 	named := w.rng.IntN(2) == 0
 	for _, m := range w.nodes {
 		m.cfg.Limits.Channels = w.rng.IntN(10)
+		m.cfg.Peers = slices.Clone(m.cfg.Peers)
+		m.cfg.Peers[0].Fetch += Second
 		if !named { // what a node is called is known once it has been met
-			m.cfg.Peers = slices.Clone(m.cfg.Peers)
 			for i := range m.cfg.Peers {
 				m.cfg.Peers[i].Name += ".example.com"
 			}
@@ -133,7 +134,7 @@ func (n *Node) bearings() string {
 		fmt.Fprintln(&b, p.Name, p.Alive, p.Direct, p.Status, p.Since, p.Suspicion)
 	}
 	for _, l := range n.links {
-		fmt.Fprintln(&b, l.cfg.Entry, l.Self, l.Next, l.Refusal)
+		fmt.Fprintln(&b, l.cfg.Entry, l.Self, n.next[l.index], l.Refusal)
 	}
 	return b.String()
 }
