@@ -67,6 +67,9 @@ type Config struct {
 	// means for ever.
 	Silence time.Duration
 
+	// Monitor watches the input; nil for none.
+	Monitor *Monitor
+
 	// Rank is as in [hub.WriterConfig].
 	Rank int
 
@@ -160,7 +163,11 @@ func (i *input) start(ctx actor.Context) {
 	var w *hub.Writer
 	w = i.cfg.Hub.NewWriter(hub.WriterConfig{Rank: i.cfg.Rank, Loose: i.cfg.Wall != nil, Taken: func() { root.Send(self, taken{w}) }})
 	i.writer = w
-	i.count = &counted{Writer: w}
+	i.count = &counted{Monitor: i.cfg.Monitor, writer: w}
+	if i.count.Monitor == nil {
+		i.count.Monitor = NewMonitor(i.env.Now, func(Change) {})
+	}
+	i.count.Begin()
 	if i.cfg.Wall != nil {
 		i.count.anchor = &anchor{wall: i.cfg.Wall}
 	}
@@ -175,11 +182,18 @@ func (i *input) rewatch(ctx actor.Context) {
 	}
 }
 
+// watch counts how often in a row nothing has come from which viewers can see something: pictures of which none is one to start from
+// count as nothing.
 func (i *input) watch(ctx actor.Context) {
-	if i.count.n.Load() != i.seen {
+	c, reason := i.count.Look()
+	if i.count.n.Load() != i.seen && c != reception.NoKeyPicture {
 		i.silent = 0
 	} else if i.silent++; i.silent >= looks {
-		i.fail(ctx, fmt.Errorf("%w for %s", ErrSilent, i.cfg.Silence))
+		err := fmt.Errorf("%w for %s", ErrSilent, i.cfg.Silence)
+		if c != 0 && c != reception.NoMedia {
+			err = fmt.Errorf("%w: %s", err, reason)
+		}
+		i.fail(ctx, err)
 	}
 	i.rewatch(ctx)
 }

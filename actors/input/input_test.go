@@ -15,6 +15,7 @@ import (
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/codecs"
+	"weir/codecs/reception"
 )
 
 var tracks = codecs.Tracks{{Codec: codecs.H264, Config: []byte{1}}}
@@ -242,4 +243,67 @@ func TestInputWhosePlaceIsTakenIsNoFailure(t *testing.T) {
 		}
 		end()
 	})
+}
+
+func TestPicturesWithoutOneToStartFromAreALoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		says, end := run(t, hub.New("a", hub.Config{}), 10*time.Second, func(ctx context.Context, w input.Writer) error {
+			w.SetTracks(tracks)
+			for n := int64(0); ; n++ {
+				au := &codecs.AccessUnit{DTS: n * 3600, PTS: n * 3600, RandomAccess: n%25 == 0 && n < 100, Payload: []byte{1}}
+				if err := w.Write(au); err != nil {
+					return err
+				}
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(40 * time.Millisecond):
+				}
+			}
+		})
+		if m, ok := (<-says).(input.Up); !ok {
+			t.Errorf("first it says %v, want Up", m)
+		}
+		start := time.Now()
+		m, ok := (<-says).(input.Down)
+		if !ok || !errors.Is(m.Err, input.ErrSilent) || !strings.Contains(m.Err.Error(), "from which a viewer can start") {
+			t.Errorf("then it says %v, want Down for want of pictures to start from", m)
+		}
+		if d := time.Since(start); d < 20*time.Second || d > 30*time.Second {
+			t.Errorf("it was noticed after %v, want 10 s of pictures and the 10 s of source_timeout", d)
+		}
+		end()
+	})
+}
+
+func TestMonitorTellsEachChangeOnce(t *testing.T) {
+	var said []string
+	now := time.Duration(0)
+	m := input.NewMonitor(func() time.Duration { return now }, func(c input.Change) {
+		if c.LeftOut != nil {
+			said = append(said, "without "+c.LeftOut.Track)
+		} else {
+			said = append(said, c.Condition.String())
+		}
+	})
+	left := []reception.LeftOut{{Track: "PID 257", Codec: "AAC", Reason: "nothing has come of it"}}
+	for range 2 { // the input is restarted, and nothing has changed
+		m.Begin()
+		m.SetTracks(tracks)
+		m.LeaveOut(left)
+		m.Meet(reception.Scrambled, "PID 256 is scrambled")
+		m.Meet(reception.Scrambled, "PID 256 is still scrambled")
+		now += time.Second
+		m.Look()
+	}
+	m.Unit(&codecs.AccessUnit{RandomAccess: true, Payload: []byte{1}})
+	m.Meet(reception.Scrambled, "")
+	m.LeaveOut(nil)
+	m.LeaveOut(left)
+	if got, want := strings.Join(said, ", "), "without PID 257, scrambled, , without PID 257"; got != want {
+		t.Errorf("it tells %q, want %q", got, want)
+	}
+	if h := m.Health(); h.Restarts != 1 || h.Units != 1 || h.Bytes != 1 || h.Condition != 0 || len(h.LeftOut) != 1 {
+		t.Errorf("health %+v", h)
+	}
 }

@@ -205,7 +205,7 @@ func (c *core) publish(ctx actor.Context, m publish) {
 		answer.Err = fmt.Errorf("%w: %q", listen.ErrBusy, c.spec.Name)
 	default:
 		root, to := ctx.ActorSystem().Root, ctx.Parent()
-		c.publication = newPublication(c.hub, m.session, c.env.Now, c.wall, func(msg any) { root.Send(to, msg) })
+		c.publication = newPublication(c.hub, m.session, monitor(c.env, c.spec.Name, publishURL), c.env.Now, c.wall, func(msg any) { root.Send(to, msg) })
 		answer.Publication = c.publication
 		ctx.Send(to, admitted{c.publication})
 		c.roster.admitted(c.env.Now())

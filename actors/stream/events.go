@@ -2,8 +2,10 @@ package stream
 
 import (
 	"log/slog"
+	"strings"
 
 	"weir/actors/act"
+	"weir/actors/input"
 )
 
 // texts are what the log says of a stream that has come into a state.
@@ -33,6 +35,19 @@ func inputLost(stream string, err error) act.Event {
 // inputSwitched says that viewers get the media of another input than before.
 func inputSwitched(stream, url string) act.Event {
 	return act.Info("input_switched", "another input is active", slog.String("stream", stream), slog.String("input", url))
+}
+
+// inputChanged says that a track of an input is left out, or that its condition is another one.
+func inputChanged(stream, url string, c input.Change) act.Event {
+	attrs := []slog.Attr{slog.String("stream", stream), slog.String("input", url)}
+	switch l := c.LeftOut; {
+	case l != nil:
+		what := strings.TrimSpace(l.Track + " " + l.Codec)
+		return act.Warn("track_left_out", "a track is left out", append(attrs, slog.String("reason", what+": "+l.Reason))...)
+	case c.Condition == 0:
+		return act.Info("input_well", "an input is well again", attrs...)
+	}
+	return act.Warn("input_unwell", "an input is not as it should be", append(attrs, slog.String("reason", c.Condition.String()+": "+c.Reason))...)
 }
 
 // segmentsHandedOver says that another node makes the segments of a stream from now on.

@@ -49,7 +49,8 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 			spec:   &spec,
 			live:   &Live{Hub: hub.New(spec.Name, h), Store: cmaf.NewStore(c.Pack.Store)},
 			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, ending: map[int]bool{}, errs: map[int]string{},
-			facts: facts{active: -1, spec: spec},
+			monitors: map[int]monitored{},
+			facts:    facts{active: -1, spec: spec},
 			Backoff: act.Backoff{
 				Env: env, Min: 250 * time.Millisecond, Max: 30 * time.Second, Quiet: time.Minute,
 			},
@@ -72,7 +73,8 @@ type holder struct {
 	took     uint64         // messages of the parent
 	last     int            // the configured input that was active last, or 0
 	external bool           // as in the last [Want]
-	asked    time.Duration  // when segments were last asked for
+	monitors map[int]monitored
+	asked    time.Duration // when segments were last asked for
 	segments
 	facts facts
 }
@@ -334,6 +336,7 @@ func (h *holder) start(ctx actor.Context, index int) {
 		if c.Rank == 0 {
 			c.Rank = index
 		}
+		c.Monitor = h.monitor(index, c.URL)
 	}
 	c.Index, c.Hub = index, h.live.Hub
 	pid, err := ctx.SpawnNamed(input.Props(h.Env, c), fmt.Sprintf("inputs/%d", index))
@@ -381,10 +384,35 @@ func (h *holder) show() {
 	h.cfg.Registry.set(h.facts.spec.Name, h.live, h.snapshot())
 }
 
+// publishURL is the URL of the input that lets publishers in.
+const publishURL = "publish://"
+
+// A monitored input is one with its monitor, which outlives the input's restarts.
+type monitored struct {
+	url string
+	*input.Monitor
+}
+
+// monitor returns the monitor of a configured input.
+func (h *holder) monitor(index int, url string) *input.Monitor {
+	m, ok := h.monitors[index]
+	if !ok || m.url != url {
+		m = monitored{url, monitor(h.Env, h.facts.spec.Name, url)}
+		h.monitors[index] = m
+	}
+	return m.Monitor
+}
+
+// monitor makes the monitor of an input, whose changes are events.
+func monitor(env act.Env, stream, url string) *input.Monitor {
+	return input.NewMonitor(env.Now, func(c input.Change) { env.Event(inputChanged(stream, url, c)) })
+}
+
 func (h *holder) snapshot() Snapshot {
 	s := Snapshot{Role: h.facts.role, Packing: h.packer != nil}
 	if p := h.facts.publication; p != nil && !p.closed() {
 		s.Publisher = p.session
+		s.Published = &InputState{URL: publishURL, Own: true, Active: p.active(), Monitor: p.Monitor}
 	}
 	if h.inputs[relayIndex] != nil {
 		s.Inputs = append(s.Inputs, InputState{URL: "relay", Active: h.facts.active == relayIndex, Err: h.errs[relayIndex]})
@@ -392,6 +420,7 @@ func (h *holder) snapshot() Snapshot {
 	for i, in := range h.facts.spec.Inputs {
 		s.Inputs = append(s.Inputs, InputState{
 			URL: in.Config.URL, Own: true, Active: h.facts.active == i+1, Standby: h.inputs[i+1] == nil, Err: h.errs[i+1],
+			Monitor: h.monitor(i+1, in.Config.URL),
 		})
 	}
 	return s

@@ -15,7 +15,7 @@ import (
 // A publication brings a publisher's media to the stream's hub. It implements [weir/protocols/listen.Publication];
 // SetTracks, Write and Close belong to the publisher's goroutine, the rest to anybody.
 type publication struct {
-	input.Monitor
+	*input.Monitor
 	stream  string
 	session string
 	now     func() time.Duration
@@ -38,8 +38,9 @@ type publication struct {
 
 var errLeft = errors.New("the publisher has left")
 
-func newPublication(h *hub.Hub, session string, now func() time.Duration, wall func() int64, tell func(any)) *publication {
-	p := &publication{stream: h.Name(), session: session, now: now, wall: wall, tell: tell}
+func newPublication(h *hub.Hub, session string, m *input.Monitor, now func() time.Duration, wall func() int64, tell func(any)) *publication {
+	m.Begin()
+	p := &publication{Monitor: m, stream: h.Name(), session: session, now: now, wall: wall, tell: tell}
 	p.lasts, p.over = context.WithCancelCause(context.Background())
 	p.Heard()
 	p.writer = h.NewWriter(hub.WriterConfig{Taken: func() {
@@ -64,7 +65,10 @@ func (p *publication) Heard() { p.heard.Store(int64(p.now())) }
 func (p *publication) lastHeard() time.Duration { return time.Duration(p.heard.Load()) }
 
 // SetTracks implements listen.Publication.
-func (p *publication) SetTracks(t codecs.Tracks) { p.writer.SetTracks(t) }
+func (p *publication) SetTracks(t codecs.Tracks) {
+	p.Monitor.SetTracks(t)
+	p.writer.SetTracks(t)
+}
 
 // Write implements listen.Publication.
 func (p *publication) Write(au *codecs.AccessUnit) error {
@@ -72,6 +76,7 @@ func (p *publication) Write(au *codecs.AccessUnit) error {
 		return context.Cause(p.lasts)
 	}
 	p.Heard()
+	p.Unit(au)
 	if !p.anchored {
 		p.anchored, p.anchor = true, p.wall()-au.DTS
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,10 +64,25 @@ type bomb struct {
 }
 
 func (b *bomb) Now() time.Duration {
-	if b.armed.CompareAndSwap(true, false) {
+	if b.armed.Load() && calledByCore() && b.armed.CompareAndSwap(true, false) {
 		panic("the clock fell off the wall")
 	}
 	return b.Real.Now()
+}
+
+// calledByCore says whether a method of the core is among its callers; inputs and their monitors ask for the time, too.
+func calledByCore() bool {
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, "stream.(*core)") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 type bench struct {

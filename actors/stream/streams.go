@@ -221,6 +221,17 @@ type Snapshot struct {
 	Publisher string // session, or empty
 	Packing   bool   // segments are being made
 	Inputs    []InputState
+
+	// Published is the publisher as an input; nil if there is none.
+	Published *InputState
+}
+
+// All are the inputs, and the publisher.
+func (s *Snapshot) All() []InputState {
+	if s.Published == nil {
+		return s.Inputs
+	}
+	return append(slices.Clone(s.Inputs), *s.Published)
 }
 
 // An InputState is the state of one input of a stream here.
@@ -231,6 +242,9 @@ type InputState struct {
 	// Standby says that it is not started, because another one is active or the stream is not captured.
 	Standby bool
 	Err     string
+
+	// Monitor says how the input is; nil for a relay.
+	Monitor *input.Monitor
 }
 
 // NewRegistry returns an empty registry.

@@ -7,6 +7,7 @@ import (
 
 	"weir/actors/stream"
 	"weir/cluster/wire"
+	"weir/codecs/reception"
 	"weir/protocols/cmaf"
 )
 
@@ -140,8 +141,8 @@ func (a *Answerer) describe(q *wire.Describe, live *stream.Live, is stream.Snaps
 	if live.Hub.Written() > 0 {
 		d.State = wire.State_STATE_RUNNING
 	}
-	for _, in := range is.Inputs {
-		d.Inputs = append(d.Inputs, &wire.Input{Url: in.URL, Active: in.Active, Error: in.Err})
+	for _, in := range is.All() {
+		d.Inputs = append(d.Inputs, DescribeInput(in))
 	}
 	for _, t := range live.Hub.Tracks() {
 		d.Tracks = append(d.Tracks, &wire.Track{
@@ -150,4 +151,22 @@ func (a *Answerer) describe(q *wire.Describe, live *stream.Live, is stream.Snaps
 		})
 	}
 	return d
+}
+
+// DescribeInput is what a node tells of an input of a stream that it captures.
+func DescribeInput(in stream.InputState) *wire.Input {
+	h := in.Monitor.Health()
+	w := &wire.Input{
+		Url: in.URL, Active: in.Active, Error: in.Err, Standby: in.Standby, Bytes: h.Bytes, Restarts: uint32(h.Restarts),
+		Condition: h.Condition.String(), Reason: h.Reason, Counters: map[string]uint64{}, JitterMs: uint64(h.Jitter.Milliseconds()),
+	}
+	for _, l := range h.LeftOut {
+		w.LeftOut = append(w.LeftOut, &wire.LeftOut{Track: l.Track, Codec: l.Codec, Reason: l.Reason})
+	}
+	for c, n := range h.Counts {
+		if n > 0 {
+			w.Counters[reception.Counter(c).String()] = n
+		}
+	}
+	return w
 }

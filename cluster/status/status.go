@@ -154,6 +154,7 @@ func (s *Status) Totals() api.Totals {
 	t := api.Totals{
 		Clients: map[string]int{}, BytesOut: map[string]uint64{}, Restarts: s.cfg.Tree.Restarts(), Captures: s.cfg.Captures(),
 		Balancers: s.cfg.Balancers(), Alarms: map[string]int{},
+		Inputs: map[string]int{}, InputEvents: map[string]uint64{},
 	}
 	for p, c := range s.cfg.Sessions.Totals() {
 		t.Clients[string(p)] = c.Open
@@ -163,6 +164,7 @@ func (s *Status) Totals() api.Totals {
 	for _, a := range s.Alarms() {
 		t.Alarms[a.Kind]++
 	}
+	s.inputs(&t)
 	if v := s.cfg.View(); v != nil {
 		for _, p := range v.Peers {
 			t.Peers = append(t.Peers, api.PeerTotals{Name: p.Name, Alive: p.Alive, RTT: time.Duration(p.RTT)})

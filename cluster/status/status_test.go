@@ -76,7 +76,7 @@ func TestStreamIsShownAsFarAsTheNodeKnowsIt(t *testing.T) {
 		t.Fatalf("%d streams, want 2", len(list))
 	}
 	if got := list[0]; got.Title != "Camera" || got.ClusterIngest.CaptureAt != "n1" || got.Owner != "n1" || !got.Stats.Alive ||
-		!reflect.DeepEqual(got.Inputs, []api.Input{{URL: "rtsp://c/1", State: "running"}}) {
+		!reflect.DeepEqual(got.Inputs, []api.Input{{URL: "rtsp://c/1", State: "running", TracksLeftOut: []api.LeftOut{}}}) {
 		t.Errorf("cam is shown as %+v", got)
 	}
 	if got := list[1]; got.Title != "" || got.Owner != "n2" || !got.OnDemand || got.Reason != "home" || !got.Stats.Alive || got.Inputs != nil {

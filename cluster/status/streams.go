@@ -1,12 +1,15 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"weir/cluster/control"
+	"weir/cluster/owner"
 	"weir/cluster/wire"
 	"weir/codecs"
+	"weir/codecs/reception"
 	"weir/protocols/api"
 )
 
@@ -75,7 +78,7 @@ func (s *Status) stream(v *control.View, sv *control.StreamView, file File) api.
 			st.ClusterIngest = &api.ClusterIngest{CaptureAt: c.CaptureAt}
 		}
 		for _, url := range c.Inputs {
-			st.Inputs = append(st.Inputs, api.Input{URL: url, State: string(sv.State)})
+			st.Inputs = append(st.Inputs, input(&wire.Input{Url: url}, string(sv.State)))
 		}
 	}
 	if sv.Owner == v.Self {
@@ -92,17 +95,8 @@ func (s *Status) captured(st *api.Stream) {
 		return
 	}
 	st.Inputs = st.Inputs[:0]
-	for _, in := range is.Inputs {
-		state := control.StreamStarting
-		switch {
-		case in.Active:
-			state = control.StreamRunning
-		case in.Err != "":
-			state = control.StreamFailed
-		case in.Standby:
-			state = control.StreamWaiting
-		}
-		st.Inputs = append(st.Inputs, api.Input{URL: in.URL, Active: in.Active, Error: in.Err, State: string(state)})
+	for _, in := range is.All() {
+		st.Inputs = append(st.Inputs, shown(owner.DescribeInput(in)))
 	}
 	st.Stats.Publisher = is.Publisher
 	st.Stats.Dropped = live.Hub.Dropped()
@@ -130,10 +124,73 @@ func describe(st *api.Stream, d *wire.Description) {
 	}
 	st.Inputs = nil
 	for _, in := range d.Inputs {
-		i := api.Input{URL: in.Url, Active: in.Active, Error: in.Error, State: string(control.StreamStarting)}
-		if in.Active {
-			i.State = string(control.StreamRunning)
-		}
-		st.Inputs = append(st.Inputs, i)
+		st.Inputs = append(st.Inputs, shown(in))
 	}
+}
+
+// inputs adds up the inputs of the streams that this node captures.
+func (s *Status) inputs(t *api.Totals) {
+	for _, name := range s.cfg.Streams.Names() {
+		_, is, ok := s.cfg.Streams.Get(name)
+		if !ok {
+			continue
+		}
+		for _, in := range is.All() {
+			if in.Monitor == nil {
+				continue
+			}
+			d := owner.DescribeInput(in)
+			t.Inputs[shown(d).State]++
+			t.LeftOut += len(d.LeftOut)
+			for kind, n := range d.Counters {
+				t.InputEvents[kind] += n
+			}
+		}
+	}
+}
+
+// shown is an input as the node says of it that captures its stream.
+func shown(in *wire.Input) api.Input {
+	state := control.StreamStarting
+	switch {
+	case in.Active:
+		state = control.StreamRunning
+	case in.Error != "":
+		state = control.StreamFailed
+	case in.Standby:
+		state = control.StreamWaiting
+	}
+	i := input(in, string(state))
+	if in.Condition != "" && (in.Active || state == control.StreamStarting) {
+		i.State = in.Condition
+	}
+	return i
+}
+
+// reasons are why an input is in a state, where nothing else says it.
+var reasons = map[string]string{
+	string(control.StreamStarting): "no media has come from it yet", string(control.StreamWaiting): "it is not needed now",
+	string(control.StreamFailed): "it has failed", string(control.StreamDisabled): "the stream is disabled",
+}
+
+func input(in *wire.Input, state string) api.Input {
+	i := api.Input{
+		URL: in.Url, State: state, Error: in.Error, Active: in.Active, Bytes: in.Bytes, Restarts: uint64(in.Restarts),
+		TracksLeftOut: []api.LeftOut{},
+		Counters: api.InputCounters{
+			ContinuityErrors: in.Counters[reception.ContinuityErrors.String()], Damaged: in.Counters[reception.Damaged.String()],
+			RepairedTimes: in.Counters[reception.RepairedTimes.String()], SkippedUnits: in.Counters[reception.SkippedUnits.String()],
+			LostSegments: in.Counters[reception.LostSegments.String()], Reconnects: in.Counters[reception.Reconnects.String()],
+			Gaps: in.Counters[reception.MissingMedia.String()], JitterMS: in.JitterMs,
+		},
+	}
+	for _, l := range in.LeftOut {
+		i.TracksLeftOut = append(i.TracksLeftOut, api.LeftOut{Track: l.Track, Codec: api.Maybe(l.Codec), Reason: l.Reason})
+	}
+	i.Reason = api.Maybe(cmp.Or(in.Reason, in.Error, reasons[state]))
+	if i.Reason == "" && len(in.LeftOut) > 0 {
+		l := in.LeftOut[0]
+		i.Reason = api.Maybe(fmt.Sprintf("%d of its tracks are left out: %s: %s", len(in.LeftOut), l.Track, l.Reason))
+	}
+	return i
 }

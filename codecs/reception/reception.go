@@ -29,23 +29,36 @@ type LeftOut struct {
 // A Condition is something that keeps an input from being as it should.
 type Condition uint8
 
-// The conditions that sources find. The others are found by watching the media.
+// The conditions of an input, the worst first. Sources report the first group; a [Judge] finds the others by what arrives.
 const (
-	// Unavailable: a part of the input cannot be had, such as a segment, and is asked for again.
-	Unavailable Condition = iota + 1
+	Scrambled   Condition = iota + 1 // the media is encrypted, and there is no key
+	Unavailable                      // a part of the input cannot be had, such as a segment, and is asked for again
+	Undecodable                      // pictures come without parameter sets
+	Stalled                          // the timestamps of a track stand still
 
-	// Scrambled: the media is encrypted, and there is no key.
-	Scrambled
-
-	// Undecodable: pictures come without parameter sets.
-	Undecodable
-
-	// Stalled: the timestamps of a track stand still.
-	Stalled
-
-	// SilentTrack: a track that the input announces brings nothing.
-	SilentTrack
+	NoMedia      // nothing comes
+	NoPicture    // there was video, and only sound comes
+	NoKeyPicture // pictures come, and none from which a viewer can start
+	SilentTrack  // a track of sound has fallen silent
+	Continuity   // packets or segments are lost
+	Gaps         // the timestamps of a track leave something out
+	Jittering    // media comes later than its timestamps say
 )
+
+// words are what pages show as the state of an input in a condition.
+var words = [...]string{
+	Scrambled: "scrambled", Unavailable: "unavailable", Undecodable: "undecodable", Stalled: "stalled",
+	NoMedia: "no media", NoPicture: "no picture", NoKeyPicture: "no key picture", SilentTrack: "silent",
+	Continuity: "continuity errors", Gaps: "gaps", Jittering: "jittering",
+}
+
+// String gives the word that pages and logs show; it is empty for no condition.
+func (c Condition) String() string {
+	if int(c) < len(words) {
+		return words[c]
+	}
+	return ""
+}
 
 // A Counter counts events of one kind.
 type Counter uint8
@@ -58,8 +71,18 @@ const (
 	SkippedUnits                    // access units that were not used, such as pictures before the first that can be decoded
 	LostSegments                    // segments that were skipped
 	Reconnects                      // connections that were made anew within one pull
+	MissingMedia                    // places where timestamps leave something out
 	Counters                        // how many counters there are
 )
+
+// names are what the API calls the counters.
+var names = [Counters]string{
+	ContinuityErrors: "continuity_errors", Damaged: "damaged", RepairedTimes: "repaired_times", SkippedUnits: "skipped_units",
+	LostSegments: "lost_segments", Reconnects: "reconnects", MissingMedia: "gaps",
+}
+
+// String gives the name by which the API and the metrics show the counter.
+func (c Counter) String() string { return names[c] }
 
 // Discard is a report that keeps nothing.
 var Discard Report = discard{}

@@ -226,6 +226,11 @@ func (s *Stream) complete() {
 	if s.Inputs == nil {
 		s.Inputs = []Input{}
 	}
+	for i := range s.Inputs {
+		if s.Inputs[i].TracksLeftOut == nil {
+			s.Inputs[i].TracksLeftOut = []LeftOut{}
+		}
+	}
 }
 
 type health struct {

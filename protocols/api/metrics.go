@@ -30,6 +30,10 @@ type Totals struct {
 	Peers    []PeerTotals
 	Alarms   map[string]int // those that last, by kind
 
+	Inputs      map[string]int    // of the streams that this node captures, by state
+	InputEvents map[string]uint64 // what their counters hold, by counter
+	LeftOut     int               // tracks of theirs that are left out
+
 	Balancers []Balancer
 }
 
@@ -106,6 +110,9 @@ var (
 	refusedDesc  = prometheus.NewDesc("weir_balancer_refused_total", "Clients for whom no server was left.", []string{"balancer"}, nil)
 	usableDesc   = prometheus.NewDesc("weir_balancer_server_usable", "Whether a server gets clients.", []string{"balancer", "server"}, nil)
 	inFlightDesc = prometheus.NewDesc("weir_balancer_in_flight", "Clients sent to a server that it has not told of yet.", []string{"balancer", "server"}, nil)
+	inputsDesc   = prometheus.NewDesc("weir_inputs", "Inputs of the streams that this node captures.", []string{"state"}, nil)
+	eventsDesc   = prometheus.NewDesc("weir_input_events", "What was lost, damaged or repaired in these inputs.", []string{"kind"}, nil)
+	leftOutDesc  = prometheus.NewDesc("weir_input_tracks_left_out", "Tracks of these inputs that are left out.", nil, nil)
 	rttDesc      = prometheus.NewDesc("weir_peer_rtt_seconds", "Duration of the last fetch of the peer's state.", []string{"peer"}, nil)
 )
 
@@ -135,6 +142,13 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	for kind, n := range t.Alarms {
 		send(alarmsDesc, prometheus.GaugeValue, float64(n), kind)
 	}
+	for state, n := range t.Inputs {
+		send(inputsDesc, prometheus.GaugeValue, float64(n), state)
+	}
+	for kind, n := range t.InputEvents {
+		send(eventsDesc, prometheus.GaugeValue, float64(n), kind)
+	}
+	send(leftOutDesc, prometheus.GaugeValue, float64(t.LeftOut))
 	for _, b := range t.Balancers { // names are unique in a file, as are the servers of one
 		send(refusedDesc, prometheus.CounterValue, float64(b.Refused), b.Name)
 		for _, s := range b.Servers {

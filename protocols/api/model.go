@@ -66,12 +66,39 @@ type ClusterIngest struct {
 
 // An Input is one source of a stream.
 type Input struct {
-	URL      string `json:"url"` // without secrets
-	State    string `json:"state"`
-	Error    string `json:"error,omitempty"`
-	Active   bool   `json:"active"` // the stream's media comes from it
-	Bytes    uint64 `json:"bytes"`
-	Restarts uint64 `json:"restarts"`
+	URL string `json:"url"` // without secrets
+
+	// State is starting, running, waiting or failed, or what keeps the input from being as it should: scrambled, unavailable,
+	// undecodable, stalled, no media, no picture, no key picture, silent, continuity errors, gaps, jittering. Reason says why; it is
+	// null only while all is well.
+	State  string `json:"state"`
+	Reason Maybe  `json:"reason"`
+
+	Error         string        `json:"error,omitempty"`
+	Active        bool          `json:"active"` // the stream's media comes from it
+	Bytes         uint64        `json:"bytes"`
+	Restarts      uint64        `json:"restarts"`
+	TracksLeftOut []LeftOut     `json:"tracks_left_out"`
+	Counters      InputCounters `json:"counters"`
+}
+
+// A LeftOut is a track of an input that does not become a track of the stream.
+type LeftOut struct {
+	Track  string `json:"track"` // as the input names it: "PID 257", "medium 2"
+	Codec  Maybe  `json:"codec"`
+	Reason string `json:"reason"`
+}
+
+// InputCounters count since the input was configured.
+type InputCounters struct {
+	ContinuityErrors uint64 `json:"continuity_errors"` // packets that were lost before they arrived
+	Damaged          uint64 `json:"damaged"`           // packets, frames or messages that could not be read
+	RepairedTimes    uint64 `json:"repaired_times"`    // timestamps that were missing, stepped back, jumped or drifted
+	SkippedUnits     uint64 `json:"skipped_units"`     // access units that were not used
+	LostSegments     uint64 `json:"lost_segments"`
+	Reconnects       uint64 `json:"reconnects"`
+	Gaps             uint64 `json:"gaps"`      // places where timestamps leave something out
+	JitterMS         uint64 `json:"jitter_ms"` // mean deviation of arrival from timestamps
 }
 
 // StreamStats are the figures of a stream on the node that owns it; zero where that is another one and has not been
