@@ -80,7 +80,7 @@ var peerFaults = []Mutant{
 	fault(Peer, "slow-polls", "polls come half as often as the file says",
 		linkFile, "Node.poll", `l.cfg.Fetch*9/10`, `l.cfg.Fetch*19/10`),
 	fault(Peer, "no-relayed-claims", "the claims of peers that are heard of only through others are not asked for",
-		linkFile, "Node.indirect", `if p.Alive && !p.Direct {`, `if p.Alive && !p.Met {`),
+		peerFile, "Node.expire", `if alive && !direct {`, `if alive && !p.Met {`),
 	fault(Peer, "wrong-age", "a peer's age is told as the age of what others pass on of it",
 		linkFile, "Node.stateAsked", `Age: ageMS(n.now, p.DirectAt)`, `Age: ageMS(n.now, p.EvidenceAt)`),
 	fault(Peer, "difference-from-nothing", "a difference from a version that this node does not have is taken in",
