@@ -30,6 +30,9 @@ type Input struct {
 	// lost.
 	SourceTimeout time.Duration
 
+	// Program is the number of the program of a transport stream that is played; 0 stands for the first that can be.
+	Program int
+
 	// Location is the name of a [Vod]. File is the path below the root of the Vod, with slashes, without `.` or `..`. Both
 	// are empty for all schemes but file.
 	Location, File string

@@ -172,6 +172,11 @@ var streamBlockDirectives = []directive{
 		doc: "Which input is preferred, 1 first; the stream returns to an input of a better priority once that works again.",
 	},
 	{
+		name: "program", in: inInput, value: number("NUMBER", func(in *Input) *int { return &in.Program }, 1, 65535), reload: Restream,
+		isDefault: func(b *block) bool { return part[*Input](b).Program == 0 }, defaultWords: "the first that can be played", example: "3",
+		doc: "Which program of an MPEG transport stream is played, by its number.",
+	},
+	{
 		name: "source_timeout", in: inInput | inAnyStream, reload: Restream,
 		value: seconds(func(m interface{ sourceTimeout() *time.Duration }) *time.Duration { return m.sourceTimeout() }), isDefault: hasDefaultTimeout,
 		defaultWords: secondsText(DefaultSourceTimeout) + ", and " + secondsText(hlsSourceTimeout) + " for HLS", example: "5",

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,7 +83,10 @@ func hubOf(d conf.Delivery) (c hub.Config) {
 func (m *media) input(f *conf.File, name string, in conf.Input) (is stream.Input, err error) {
 	is.Config = input.Config{URL: in.Shown(), Silence: in.SourceTimeout, Rank: in.Priority}
 	is.Key = in.URL
-	from := source.Input{Stream: name, Kind: in.Scheme, Shown: in.Shown(), Address: in.Address, File: in.File, Silence: in.SourceTimeout}
+	from := source.Input{Stream: name, Kind: in.Scheme, Shown: in.Shown(), Address: in.Address, File: in.File, Program: in.Program, Silence: in.SourceTimeout}
+	if in.Program != 0 {
+		is.Key += " program " + strconv.Itoa(in.Program)
+	}
 	carrier, _, pulled := strings.Cut(in.Address, "://")
 	switch {
 	case in.Form != "":

@@ -31,7 +31,7 @@ func openPattern(o *Opener, in Input) (input.Source, error) {
 
 func openFile(o *Opener, in Input) (input.Source, error) {
 	return &channel{clock: o.Clock, open: func(report reception.Report) (linear.Timeline, io.Closer, error) {
-		f, err := pull.OpenFile(in.Root, in.File)
+		f, err := pull.OpenFile(in.Root, in.File, in.Program)
 		if err != nil {
 			return nil, nil, err
 		}

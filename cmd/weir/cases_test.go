@@ -22,7 +22,39 @@ type fieldCase struct {
 
 // Each group has its own list, so that one case is one line and two changes seldom meet. The ids of a group stand in expected.
 var (
-	casesTS      = []fieldCase{}
+	casesTS = []fieldCase{
+		{"T1", "the PMT lists an AAC PID that never sends", "starts with the pictures after a second, names the silent PID in `tracks_left_out`", "protocols/pull.TestTrackThatIsAnnouncedAndBringsNothingIsLeftOut"},
+		{"T1a", "the PMT describes Opus, which never comes", "as T1", "protocols/pull.TestTrackThatIsAnnouncedAndBringsNothingIsLeftOut"},
+		{"T1b", "the sound comes four seconds later", "starts without it, adds it when it comes", "protocols/pull.TestTrackThatIsAnnouncedAndBringsNothingIsLeftOut"},
+		{"T1c", "two sounds, the first of which never comes", "the second one plays", "protocols/pull.TestTrackThatIsAnnouncedAndBringsNothingIsLeftOut"},
+		{"T1d", "pictures are listed and never come", "the sound plays", "protocols/pull.TestTrackThatIsAnnouncedAndBringsNothingIsLeftOut"},
+		{"T1e", "sound is added, goes, moves to another PID or changes its codec in mid-stream", "a change of tracks; pictures go on without a gap", "protocols/pull.TestTracksThatChangeReachTheWriter"},
+		{"T3", "every second picture has no PTS", "all pictures, at even distances", "protocols/pull.TestPicturesWithoutTimesAreKept"},
+		{"T3a", "random access points alone have a PTS", "as T3", "protocols/pull.TestPicturesWithoutTimesAreKept"},
+		{"T3b", "several pictures in a PES packet, with one PTS", "as T3", "protocols/pull.TestPicturesWithoutTimesAreKept"},
+		{"T5", "several AC-3 frames in a PES packet", "split by their headers", "protocols/pull.TestAccessUnitsNeedNotMatchPackets"},
+		{"T5a", "frames of AAC, MP3 and AC-3 that go from one PES packet into the next", "put together", "protocols/pull.TestAccessUnitsNeedNotMatchPackets"},
+		{"T5b", "pictures that do not begin with a PES packet", "put together, each with its own time", "protocols/pull.TestAccessUnitsNeedNotMatchPackets"},
+		{"T6", "H.264 with MP2 or E-AC-3", "the pictures play, the sound is named", "protocols/pull.TestTracksThatCanBeCarriedArePlayedBesideOthers"},
+		{"T6a", "E-AC-3 that is announced as AC-3", "as T6", "protocols/pull.TestTracksThatCanBeCarriedArePlayedBesideOthers"},
+		{"T6b", "MP2 before AAC", "the AAC plays", "protocols/pull.TestTracksThatCanBeCarriedArePlayedBesideOthers"},
+		{"T6c", "MPEG-2 video with AAC", "the sound plays, the pictures are named", "protocols/pull.TestTracksThatCanBeCarriedArePlayedBesideOthers"},
+		{"T6d", "subtitles, teletext, SCTE-35 and metadata", "named", "protocols/pull.TestTracksThatCanBeCarriedArePlayedBesideOthers"},
+		{"T7", "all is scrambled from some moment on", `the input is in the condition "scrambled", and brings nothing from there on`, "protocols/pull.TestScrambledStreamIsReported"},
+		{"T7a", "the pictures alone, or the sound alone, is scrambled", "as T7; the other goes on", "protocols/pull.TestScrambledStreamIsReported"},
+		{"T7b", "PES packets are scrambled instead of transport packets", "as T7", "protocols/pull.TestScrambledStreamIsReported"},
+		{"T7c", "scrambled for a second", "goes on, and the condition ends", "protocols/pull.TestScrambledStreamIsReported"},
+		{"T8", "packets of 192 bytes (M2TS)", "read, from HTTP and from files", "protocols/pull.TestPacketsOfOtherSizesAreRead"},
+		{"T8a", "the same with AAC in private data, as ffmpeg writes it", "the AAC is found", "protocols/pull.TestPacketsOfOtherSizesAreRead"},
+		{"T8b", "packets of 204 bytes", "as T8", "protocols/pull.TestPacketsOfOtherSizesAreRead"},
+		{"T9", "several programs on one PID of PMTs", "the first that can be played", "protocols/pull.TestProgramIsChosen"},
+		{"T9a", "the first program has MPEG-2 video, or is scrambled", "the second one", "protocols/pull.TestProgramIsChosen"},
+		{"T9b", "`program=N` of an input", "that one; an error names those that there are", "protocols/pull.TestProgramIsChosen"},
+		{"T9c", "the first program brings nothing, or its table never comes", "the second one, after a second", "codecs/mpegts.TestFirstProgramThatCanBePlayedIsRead"},
+		{"T10", "packets are lost, damaged or come twice", "what was damaged is left out and counted, the rest is as it was sent", "codecs/mpegts.TestDamageCostsWhatItDamaged"},
+		{"T10a", "tables with wrong checksums, in pieces, late, in several sections", "read as soon as they are whole", "codecs/mpegts.TestTablesAreReadHoweverTheyAreSent"},
+		{"T10b", "the time base jumps by three seconds, announced", "the times go on, and the place is marked", "protocols/pull.TestBreakOfTheTimeBaseIsAJumpHoweverSmall"},
+	}
 	casesHLS     = []fieldCase{}
 	casesRTSP    = []fieldCase{}
 	casesRTMP    = []fieldCase{}
@@ -36,7 +68,7 @@ var caseGroups = []struct {
 	expected string
 	cases    []fieldCase
 }{
-	{"MPEG-TS", "T1 T3 T5 T6 T7 T8 T9", casesTS},
+	{"MPEG-TS", "T1 T3 T5 T6 T7 T8 T9 T10", casesTS},
 	{"HLS pulls", "H1 H2 H4 H6 H8 H9", casesHLS},
 	{"RTSP pulls", "R1 R3 R4", casesRTSP},
 	{"RTMP publishers", "P1 P3", casesRTMP},

@@ -130,7 +130,7 @@ func TestClipsCanBePlayed(t *testing.T) {
 	}
 	for _, c := range demoClips {
 		t.Run(c.file, func(t *testing.T) {
-			f, err := pull.OpenFile(dir, c.file)
+			f, err := pull.OpenFile(dir, c.file, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,8 +6,6 @@
 // remains.
 package bytestream
 
-import "weir/codecs"
-
 // A Form is how an elementary stream says where its access units begin.
 type Form uint8
 
@@ -21,13 +19,6 @@ const (
 	AC3                       // ETSI TS 102 366, 4.3
 	Opus                      // control headers of ETSI TS 101 154's registration "Opus" in transport streams
 )
-
-// Codec is the codec of the access units.
-func (f Form) Codec() codecs.Codec {
-	return [...]codecs.Codec{
-		H264: codecs.H264, H265: codecs.H265, ADTS: codecs.AAC, LATM: codecs.AAC, MPEGAudio: codecs.MP3, AC3: codecs.AC3, Opus: codecs.Opus,
-	}[f]
-}
 
 // Recognise tells the form of a stream of sound by what it brings: b begins with a frame, and another one of the same kind stands
 // where that one ends. It is 0 if there is none.

@@ -9,6 +9,7 @@ package carriage
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/Eyevinn/mp4ff/mp4"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
@@ -16,6 +17,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/aac"
+	"weir/codecs/bytestream"
 	"weir/codecs/h264"
 	"weir/codecs/h265"
 	"weir/codecs/nal"
@@ -47,6 +49,9 @@ type Row struct {
 
 	FLV FLV
 	MP4 MP4
+
+	// Streams are the forms in which elementary streams of the codec come, such as those of a transport stream.
+	Streams []bytestream.Form
 
 	// TS says how a transport stream carries a track. It is nil if it cannot.
 	TS func(t codecs.Track) (TS, error)
@@ -143,6 +148,7 @@ var rows = [...]Row{
 		Describe: h264.Syntax.Describe,
 		FLV:      FLV{FourCC: "avc1", Number: 7, Composed: true},
 		MP4:      MP4{Entry: "avc1", Box: setsBox(&h264.Syntax, "avcC"), Name: h264Name},
+		Streams:  []bytestream.Form{bytestream.H264},
 		TS:       setsTS(&h264.Syntax, 0x1b),
 		Segments: true,
 		Pack:     packH264, Unpack: unpackH264,
@@ -152,6 +158,7 @@ var rows = [...]Row{
 		Describe: h265.Syntax.Describe,
 		FLV:      FLV{FourCC: "hvc1", Accepted: []byte{12}, Composed: true}, // 12 is the older extension of Chinese services
 		MP4:      MP4{Entry: "hvc1", Box: setsBox(&h265.Syntax, "hvcC"), Name: h265Name},
+		Streams:  []bytestream.Form{bytestream.H265},
 		TS:       setsTS(&h265.Syntax, 0x24),
 		Pack:     packH265, Unpack: unpackH265,
 	},
@@ -166,6 +173,7 @@ var rows = [...]Row{
 		Length:   func(t codecs.Track) (samples, rate int, err error) { return aac.Length(t.Config) },
 		FLV:      FLV{FourCC: "mp4a", Number: 10},
 		MP4:      MP4{Entry: "mp4a", Box: aacBox, Name: aacName},
+		Streams:  []bytestream.Form{bytestream.ADTS, bytestream.LATM},
 		TS:       aacTS,
 		Segments: true,
 		Pack:     packAAC, Unpack: unpackAAC,
@@ -176,6 +184,7 @@ var rows = [...]Row{
 		Length:   func(codecs.Track) (samples, rate int, err error) { return 0, opusRate, nil },
 		FLV:      FLV{FourCC: "Opus", FromHeader: fromOpusHead, ToHeader: toOpusHead},
 		MP4:      MP4{Entry: "Opus", Box: opusBox, Name: func([]byte) string { return "opus" }},
+		Streams:  []bytestream.Form{bytestream.Opus},
 		Pack:     packOpus, Unpack: unpackOpus,
 	},
 	codecs.MP3: {
@@ -183,6 +192,7 @@ var rows = [...]Row{
 		Length:   lengthMP3,
 		FLV:      FLV{FourCC: ".mp3", Number: 2, Accepted: []byte{14}}, // 14 is MP3 at 8 kHz
 		MP4:      MP4{Entry: "mp4a", Box: mp3Box, Name: func([]byte) string { return "mp4a.6b" }},
+		Streams:  []bytestream.Form{bytestream.MPEGAudio},
 		TS:       mp3TS,
 		Segments: true,
 		Pack:     packMP3, Unpack: unpackMP3,
@@ -192,6 +202,7 @@ var rows = [...]Row{
 		Length:   func(t codecs.Track) (samples, rate int, err error) { return ac3Samples, t.SampleRate, nil },
 		FLV:      FLV{FourCC: "ac-3"},
 		MP4:      MP4{Entry: "ac-3", Box: ac3Box, Name: func([]byte) string { return "ac-3" }},
+		Streams:  []bytestream.Form{bytestream.AC3},
 		TS:       ac3TS,
 		Segments: true,
 		Pack:     packAC3, Unpack: unpackAC3,
@@ -204,6 +215,11 @@ func Of(c codecs.Codec) *Row {
 		c = 0
 	}
 	return &rows[c]
+}
+
+// OfForm returns the codec of elementary streams of a form.
+func OfForm(f bytestream.Form) codecs.Codec {
+	return Find(func(_ codecs.Codec, r *Row) bool { return slices.Contains(r.Streams, f) })
 }
 
 // FourCCs lists the codecs that Enhanced RTMP can carry here, by their names in it.

@@ -271,6 +271,17 @@ func strideOf(b []byte) (stride int, wait bool) {
 	return stride, wait && stride != 0
 }
 
+// Recognise says whether the beginning of a transport stream looks so: there are packets one behind the other in it, or there is the
+// beginning of one in what is too short for several.
+func Recognise(head []byte) bool {
+	for i := range min(len(head), strides[len(strides)-1]) {
+		if stride, wait := strideOf(head[i:]); stride != 0 && (!wait || i == 0 && len(head) >= packetSize) {
+			return true
+		}
+	}
+	return false
+}
+
 // look returns what is known of a PID, from now on if nothing was.
 func (d *Demuxer) look(number uint16) *pid {
 	if i := d.index[number]; i > 0 {

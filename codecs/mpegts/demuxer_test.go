@@ -10,6 +10,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/mpegts"
+	"weir/codecs/mpegts/mpegtstest"
 )
 
 // A stream is a transport stream as it arrives, and what is to be found in it. Lost are access units that may be missing: those
@@ -29,14 +30,14 @@ const seconds = 3
 var damaged = []stream{
 	{name: "as it is", make: whole},
 	{name: "with a time before each packet", make: func(t testing.TB) []byte {
-		return each(whole(t), func(i int, _ uint16, p []byte) []byte { return append([]byte{0x47, byte(i), 2, 3}, p...) })
+		return mpegtstest.Each(whole(t), func(i int, _ uint16, p []byte) []byte { return append([]byte{0x47, byte(i), 2, 3}, p...) })
 	}, count: func(c mpegts.Counters) (int, int) { return int(c.Resyncs), 0 }},
 	{name: "with a checksum behind each packet", make: func(t testing.TB) []byte {
-		return each(whole(t), func(_ int, _ uint16, p []byte) []byte { return append(p, bytes.Repeat([]byte{0x47}, 16)...) })
+		return mpegtstest.Each(whole(t), func(_ int, _ uint16, p []byte) []byte { return append(p, bytes.Repeat([]byte{0x47}, 16)...) })
 	}, count: func(c mpegts.Counters) (int, int) { return int(c.Resyncs), 0 }},
 	{name: "from the middle of a packet on", make: func(t testing.TB) []byte { return whole(t)[2*188+77:] }, lost: 50, mute: 95},
 	{name: "with bytes inserted", make: func(t testing.TB) []byte {
-		return each(whole(t), func(i int, _ uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(i int, _ uint16, p []byte) []byte {
 			if i == 100 {
 				return append(bytes.Repeat([]byte{0x47}, 100), p...)
 			}
@@ -56,7 +57,7 @@ var damaged = []stream{
 	{name: "without a packet of sound", make: without(sound), mute: 1, count: errorsOf(1)},
 	{name: "with an error in transport", make: func(t testing.TB) []byte {
 		n := 0
-		return each(whole(t), func(_ int, pid uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(_ int, pid uint16, p []byte) []byte {
 			if pid == pictures {
 				if n++; n == 40 {
 					p[1] |= 0x80
@@ -67,17 +68,17 @@ var damaged = []stream{
 		})
 	}, lost: 1, count: errorsOf(1)},
 	{name: "with every packet twice", make: func(t testing.TB) []byte {
-		return each(whole(t), func(_ int, _ uint16, p []byte) []byte { return append(p, p...) })
+		return mpegtstest.Each(whole(t), func(_ int, _ uint16, p []byte) []byte { return append(p, p...) })
 	}, count: errorsOf(0)},
 	{name: "with counters that stand still", make: func(t testing.TB) []byte {
-		return each(whole(t), func(_ int, _ uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(_ int, _ uint16, p []byte) []byte {
 			p[3] &= 0xf0
 			return p
 		})
 	}, lost: 25, mute: 25},
 	{name: "with other counters at announced places", make: func(t testing.TB) []byte {
 		by := map[uint16]byte{}
-		return each(whole(t), func(_ int, pid uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(_ int, pid uint16, p []byte) []byte {
 			if pid == pictures && p[1]&0x40 != 0 && p[3]&0x20 != 0 && p[4] > 0 {
 				p[5] |= 0x80
 				by[pid] += 5
@@ -87,14 +88,14 @@ var damaged = []stream{
 		})
 	}, count: errorsOf(0)},
 	{name: "with packets that have no payload, and null packets", make: func(t testing.TB) []byte {
-		return each(whole(t), func(i int, pid uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(i int, pid uint16, p []byte) []byte {
 			empty := append([]byte{0x47, byte(pid >> 8), byte(pid), 0x20 | p[3]&15, 183, 0}, bytes.Repeat([]byte{0xff}, 182)...)
 			null := append([]byte{0x47, 0x1f, 0xff, 0x10 | byte(i*7)&15}, bytes.Repeat([]byte{0x47}, 184)...)
 			return append(append(p, empty...), null...)
 		})
 	}, count: errorsOf(0)},
 	{name: "with damaged tables between", make: func(t testing.TB) []byte {
-		return each(whole(t), func(i int, pid uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(i int, pid uint16, p []byte) []byte {
 			if (pid == 0 || pid == table) && i > 2 {
 				p[10+i%10] ^= 1 << (i % 8)
 			}
@@ -103,7 +104,7 @@ var damaged = []stream{
 	}},
 	{name: "with tables that come late", make: func(t testing.TB) []byte {
 		n := 0
-		return each(whole(t), func(_ int, pid uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(_ int, pid uint16, p []byte) []byte {
 			if n++; n < 50 && (pid == 0 || pid == table) {
 				return nil
 			}
@@ -111,25 +112,18 @@ var damaged = []stream{
 		})
 	}, lost: 50, mute: 95},
 	{name: "with the table of another program that is in force later", make: func(t testing.TB) []byte {
-		m := &multiplex{}
-		next := m.programMap(1, es{kind: 0x1b, pid: 0x300})
+		m := &mpegtstest.Multiplex{}
+		next := m.ProgramMap(1, mpegtstest.ES{Type: 0x1b, PID: 0x300})
 		next[5] &^= 1
-		seal(next)
-		m.tables(table, next)
-		return each(whole(t), func(i int, pid uint16, p []byte) []byte {
+		mpegtstest.Seal(next)
+		m.Tables(table, next)
+		return mpegtstest.Each(whole(t), func(i int, pid uint16, p []byte) []byte {
 			if pid == pictures && i%50 == 0 {
-				return append(p, m.out...)
+				return append(p, m.Out...)
 			}
 			return p
 		})
 	}, count: func(c mpegts.Counters) (int, int) { return int(c.BadSections), 0 }},
-}
-
-// seal renews the checksum of a section.
-func seal(s []byte) {
-	n := len(s) - 4
-	sum := slow(s[:n])
-	s[n], s[n+1], s[n+2], s[n+3] = byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum)
 }
 
 func whole(t testing.TB) []byte {
@@ -140,7 +134,7 @@ func whole(t testing.TB) []byte {
 func without(which uint16) func(testing.TB) []byte {
 	return func(t testing.TB) []byte {
 		n := 0
-		return each(whole(t), func(_ int, pid uint16, p []byte) []byte {
+		return mpegtstest.Each(whole(t), func(_ int, pid uint16, p []byte) []byte {
 			if pid == which {
 				if n++; n == 41 {
 					return nil
@@ -331,26 +325,26 @@ func FuzzDemuxer(f *testing.F) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	m := &multiplex{}
-	list := make([]es, 60)
+	m := &mpegtstest.Multiplex{}
+	list := make([]mpegtstest.ES, 60)
 	for i := range list {
-		list[i] = es{kind: 0x1b, pid: uint16(0x200 + i)}
+		list[i] = mpegtstest.ES{Type: 0x1b, PID: uint16(0x200 + i)}
 	}
-	m.tables(0, m.association(listed{1, table}))
-	m.tables(table, m.programMap(1, list...))
+	m.Tables(0, m.Association(mpegtstest.Listed{Number: 1, PID: table}))
+	m.Tables(table, m.ProgramMap(1, list...))
 	d := mpegts.NewDemuxer(nothing{}, 0)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range 400_000 { // 75 MB of pictures without end
 		if i < len(list) {
-			m.packet(list[i].pid, true, pes(0xe0, 0, false, []byte{0, 0, 1, 9, 0xf0, 0, 0, 1, 0x65, 0x88}))
+			m.Packet(list[i].PID, true, mpegtstest.PES(0xe0, 0, false, []byte{0, 0, 1, 9, 0xf0, 0, 0, 1, 0x65, 0x88}))
 		} else {
-			m.packet(list[r.IntN(len(list))].pid, false, bytes.Repeat([]byte{byte(i) | 2}, 184))
+			m.Packet(list[r.IntN(len(list))].PID, false, bytes.Repeat([]byte{byte(i) | 2}, 184))
 		}
-		if _, err := d.Write(m.out); err != nil {
+		if _, err := d.Write(m.Out); err != nil {
 			t.Fatal(err)
 		}
-		m.out = m.out[:0]
+		m.Out = m.Out[:0]
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

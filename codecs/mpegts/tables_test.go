@@ -8,6 +8,7 @@ import (
 
 	"weir/codecs/bytestream"
 	"weir/codecs/mpegts"
+	"weir/codecs/mpegts/mpegtstest"
 )
 
 // nothing takes everything and keeps nothing.
@@ -30,40 +31,40 @@ type programme struct {
 
 // broadcast sends a number of pictures and as many frames of each program.
 func broadcast(t testing.TB, n int, list ...programme) []byte {
-	m := &multiplex{}
+	m := &mpegtstest.Multiplex{}
 	video, audio := coded(t, (n+24)/25, 0), coded(t, (n+24)/25, 1)
-	var programs []listed
+	var programs []mpegtstest.Listed
 	for _, p := range list {
-		programs = append(programs, listed{p.number, p.table})
+		programs = append(programs, mpegtstest.Listed{Number: p.number, PID: p.table})
 	}
 	send := func(p programme, pid uint16, packet []byte) {
-		from := len(m.out)
-		m.split(pid, packet, 184)
-		for i := from; p.scrambled && i < len(m.out); i += 188 {
-			m.out[i+3] |= 0x80
+		from := len(m.Out)
+		m.Split(pid, packet, 184)
+		for i := from; p.scrambled && i < len(m.Out); i += 188 {
+			m.Out[i+3] |= 0x80
 		}
 	}
 	for i := range n {
 		if i%10 == 0 {
-			m.tables(0, m.association(programs...))
+			m.Tables(0, m.Association(programs...))
 			tables := map[uint16][][]byte{}
 			for _, p := range list {
 				if i >= p.late {
-					tables[p.table] = append(tables[p.table], m.programMap(p.number, es{kind: p.kind, pid: p.video}, es{kind: 0x0f, pid: p.audio}))
+					tables[p.table] = append(tables[p.table], m.ProgramMap(p.number, mpegtstest.ES{Type: p.kind, PID: p.video}, mpegtstest.ES{Type: 0x0f, PID: p.audio}))
 				}
 			}
 			for pid, sections := range tables {
-				m.tables(pid, sections...)
+				m.Tables(pid, sections...)
 			}
 		}
 		for _, p := range list {
 			if !p.silent {
-				send(p, p.video, pes(0xe0, int64(i)*3600, false, video[i]))
-				send(p, p.audio, pes(0xc0, int64(i)*3600, true, audio[i]))
+				send(p, p.video, mpegtstest.PES(0xe0, int64(i)*3600, false, video[i]))
+				send(p, p.audio, mpegtstest.PES(0xc0, int64(i)*3600, true, audio[i]))
 			}
 		}
 	}
-	return m.out
+	return m.Out
 }
 
 func TestFirstProgramThatCanBePlayedIsRead(t *testing.T) {
@@ -121,51 +122,51 @@ func TestFirstProgramThatCanBePlayedIsRead(t *testing.T) {
 // tabled are streams whose tables are unusual or change.
 var tabled = []stream{
 	{name: "tables over many packets", make: func(t testing.TB) []byte {
-		return tableStream(t, func(m *multiplex, pid uint16, s []byte) { m.split(pid, append([]byte{0}, s...), 7) })
+		return tableStream(t, func(m *mpegtstest.Multiplex, pid uint16, s []byte) { m.Split(pid, append([]byte{0}, s...), 7) })
 	}},
 	{name: "tables behind a pointer", make: func(t testing.TB) []byte {
-		return tableStream(t, func(m *multiplex, pid uint16, s []byte) {
-			m.packet(pid, true, append(append([]byte{50}, bytes.Repeat([]byte{0x5a}, 50)...), s...))
+		return tableStream(t, func(m *mpegtstest.Multiplex, pid uint16, s []byte) {
+			m.Packet(pid, true, append(append([]byte{50}, bytes.Repeat([]byte{0x5a}, 50)...), s...))
 		})
 	}},
 	{name: "a table that begins in the packet in which another ends", make: func(t testing.TB) []byte {
-		return tableStream(t, func(m *multiplex, pid uint16, s []byte) {
-			other := m.section(0x42, 7, 0, 0, bytes.Repeat([]byte{9}, 200))
-			m.packet(pid, true, append([]byte{0}, other[:150]...))
-			m.packet(pid, true, append(append([]byte{byte(len(other) - 150)}, other[150:]...), s[:10]...))
-			m.packet(pid, false, append(bytes.Clone(s[10:]), bytes.Repeat([]byte{0xff}, 30)...))
+		return tableStream(t, func(m *mpegtstest.Multiplex, pid uint16, s []byte) {
+			other := m.Section(0x42, 7, 0, 0, bytes.Repeat([]byte{9}, 200))
+			m.Packet(pid, true, append([]byte{0}, other[:150]...))
+			m.Packet(pid, true, append(append([]byte{byte(len(other) - 150)}, other[150:]...), s[:10]...))
+			m.Packet(pid, false, append(bytes.Clone(s[10:]), bytes.Repeat([]byte{0xff}, 30)...))
 		})
 	}},
 	{name: "several sections in a packet", make: func(t testing.TB) []byte {
-		return tableStream(t, func(m *multiplex, pid uint16, s []byte) {
-			b := append([]byte{0}, m.section(0x42, 7, 0, 0, []byte{1, 2, 3})...)
-			m.packet(pid, true, append(append(b, s...), bytes.Repeat([]byte{0xff}, 10)...))
+		return tableStream(t, func(m *mpegtstest.Multiplex, pid uint16, s []byte) {
+			b := append([]byte{0}, m.Section(0x42, 7, 0, 0, []byte{1, 2, 3})...)
+			m.Packet(pid, true, append(append(b, s...), bytes.Repeat([]byte{0xff}, 10)...))
 		})
 	}},
 	{name: "a list of programs in two sections", make: func(t testing.TB) []byte {
-		return tableStream(t, func(m *multiplex, pid uint16, s []byte) {
+		return tableStream(t, func(m *mpegtstest.Multiplex, pid uint16, s []byte) {
 			if pid != 0 {
-				m.tables(pid, s)
+				m.Tables(pid, s)
 				return
 			}
-			m.tables(pid, m.section(0, 1, 0, 1, []byte{0, 9, 0xe0, 0x99}), m.section(0, 1, 1, 1, s[8:len(s)-4]))
+			m.Tables(pid, m.Section(0, 1, 0, 1, []byte{0, 9, 0xe0, 0x99}), m.Section(0, 1, 1, 1, s[8:len(s)-4]))
 		})
 	}},
 }
 
 // tableStream is three seconds of a program whose tables are sent by a function, each second.
-func tableStream(t testing.TB, send func(m *multiplex, pid uint16, section []byte)) []byte {
-	m := &multiplex{}
+func tableStream(t testing.TB, send func(m *mpegtstest.Multiplex, pid uint16, section []byte)) []byte {
+	m := &mpegtstest.Multiplex{}
 	video, audio := coded(t, seconds, 0), coded(t, seconds, 1)
 	for i, v := range video {
 		if i%25 == 0 {
-			send(m, 0, m.association(listed{1, table}))
-			send(m, table, m.programMap(1, es{kind: 0x1b, pid: pictures}, es{kind: 0x0f, pid: sound}))
+			send(m, 0, m.Association(mpegtstest.Listed{Number: 1, PID: table}))
+			send(m, table, m.ProgramMap(1, mpegtstest.ES{Type: 0x1b, PID: pictures}, mpegtstest.ES{Type: 0x0f, PID: sound}))
 		}
-		m.split(pictures, pes(0xe0, int64(i)*3600, false, v), 184)
-		m.split(sound, pes(0xc0, int64(i)*3600, true, audio[i]), 184)
+		m.Split(pictures, mpegtstest.PES(0xe0, int64(i)*3600, false, v), 184)
+		m.Split(sound, mpegtstest.PES(0xc0, int64(i)*3600, true, audio[i]), 184)
 	}
-	return m.out
+	return m.Out
 }
 
 func TestTablesAreReadHoweverTheyAreSent(t *testing.T) {
@@ -189,33 +190,33 @@ func TestTablesAreReadHoweverTheyAreSent(t *testing.T) {
 func TestStreamsComeGoAndMove(t *testing.T) {
 	const n = 25 // pictures between two changes
 	video, audio := coded(t, 4, 0), coded(t, 4, 1)
-	m := &multiplex{}
+	m := &mpegtstest.Multiplex{}
 	steps := []struct {
-		list []es
+		list []mpegtstest.ES
 		want []string
 	}{
-		{[]es{{kind: 0x1b, pid: 0x100}}, []string{"256 H.264"}},
-		{[]es{{kind: 0x1b, pid: 0x100}, {kind: 0x0f, pid: 0x101}}, []string{"256 H.264", "257 AAC"}},
-		{[]es{{kind: 0x1b, pid: 0x200}, {kind: 0x0f, pid: 0x101, descriptor: "\x05\x04none"}}, []string{"512 H.264", "257 AAC"}},
-		{[]es{{kind: 0x0f, pid: 0x101}, {kind: 0x86, pid: 0x105}}, []string{"257 AAC", "261 SCTE-35 splice information"}},
+		{[]mpegtstest.ES{{Type: 0x1b, PID: 0x100}}, []string{"256 H.264"}},
+		{[]mpegtstest.ES{{Type: 0x1b, PID: 0x100}, {Type: 0x0f, PID: 0x101}}, []string{"256 H.264", "257 AAC"}},
+		{[]mpegtstest.ES{{Type: 0x1b, PID: 0x200}, {Type: 0x0f, PID: 0x101, Descriptors: "\x05\x04none"}}, []string{"512 H.264", "257 AAC"}},
+		{[]mpegtstest.ES{{Type: 0x0f, PID: 0x101}, {Type: 0x86, PID: 0x105}}, []string{"257 AAC", "261 SCTE-35 splice information"}},
 	}
 	for step, s := range steps {
-		m.version = byte(step / 2) // some senders forget to count
-		m.tables(0, m.association(listed{1, table}))
-		m.tables(table, m.programMap(1, s.list...))
+		m.Version = byte(step / 2) // some senders forget to count
+		m.Tables(0, m.Association(mpegtstest.Listed{Number: 1, PID: table}))
+		m.Tables(table, m.ProgramMap(1, s.list...))
 		for i := range n {
 			at := step*n + i
 			for _, e := range s.list {
-				switch e.kind {
+				switch e.Type {
 				case 0x1b:
-					m.split(e.pid, pes(0xe0, int64(at)*3600, false, video[at]), 184)
+					m.Split(e.PID, mpegtstest.PES(0xe0, int64(at)*3600, false, video[at]), 184)
 				case 0x0f:
-					m.split(e.pid, pes(0xc0, int64(at)*3600, true, audio[at]), 184)
+					m.Split(e.PID, mpegtstest.PES(0xc0, int64(at)*3600, true, audio[at]), 184)
 				}
 			}
 		}
 	}
-	k, d := read(t, m.out, 0, 1000)
+	k, d := read(t, m.Out, 0, 1000)
 	if len(k.lists) != len(steps) {
 		t.Fatalf("%d lists of streams, want %d", len(k.lists), len(steps))
 	}
@@ -269,10 +270,10 @@ func TestWhatTablesSayIsNamed(t *testing.T) {
 		{0x99, "", "stream type 0x99", mpegts.Data, false},
 		{0xdb, "", "encrypted H.264 (SAMPLE-AES)", mpegts.Video, false},
 	} {
-		m := &multiplex{}
-		m.tables(0, m.association(listed{1, table}))
-		m.tables(table, m.programMap(1, es{tt.kind, 0x100, tt.descriptor}))
-		k, _ := read(t, m.out, 0, 188)
+		m := &mpegtstest.Multiplex{}
+		m.Tables(0, m.Association(mpegtstest.Listed{Number: 1, PID: table}))
+		m.Tables(table, m.ProgramMap(1, mpegtstest.ES{Type: tt.kind, PID: 0x100, Descriptors: tt.descriptor}))
+		k, _ := read(t, m.Out, 0, 188)
 		if len(k.lists) != 1 || len(k.lists[0]) != 1 {
 			t.Fatalf("%#x: lists %v", tt.kind, k.lists)
 		}
@@ -288,17 +289,17 @@ func TestWhatTablesSayIsNamed(t *testing.T) {
 
 func TestSoundInPrivateDataIsFound(t *testing.T) {
 	video, audio := coded(t, 2, 0), coded(t, 2, 1)
-	m := &multiplex{}
+	m := &mpegtstest.Multiplex{}
 	for i, v := range video {
-		m.version = byte(i / 25)
+		m.Version = byte(i / 25)
 		if i%25 == 0 {
-			m.tables(0, m.association(listed{1, table}))
-			m.tables(table, m.programMap(1, es{kind: 0x1b, pid: pictures}, es{kind: 0x06, pid: sound}))
+			m.Tables(0, m.Association(mpegtstest.Listed{Number: 1, PID: table}))
+			m.Tables(table, m.ProgramMap(1, mpegtstest.ES{Type: 0x1b, PID: pictures}, mpegtstest.ES{Type: 0x06, PID: sound}))
 		}
-		m.split(pictures, pes(0xe0, int64(i)*3600, false, v), 184)
-		m.split(sound, pes(0xbd, int64(i)*3600, true, slices.Concat(audio[2*i%90], audio[2*i%90+1])), 184)
+		m.Split(pictures, mpegtstest.PES(0xe0, int64(i)*3600, false, v), 184)
+		m.Split(sound, mpegtstest.PES(0xbd, int64(i)*3600, true, slices.Concat(audio[2*i%90], audio[2*i%90+1])), 184)
 	}
-	k, _ := read(t, m.out, 0, 1000)
+	k, _ := read(t, m.Out, 0, 1000)
 	if n := len(k.lists); n != 2 || k.lists[0][1].Form != 0 || k.lists[1][1].Name != "AAC" {
 		t.Fatalf("%d lists of streams, want a second one with AAC", n)
 	}

@@ -15,6 +15,7 @@ import (
 	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/linear"
+	"weir/codecs/mpegts"
 	"weir/codecs/reception"
 )
 
@@ -42,9 +43,10 @@ type File struct {
 	file *os.File
 }
 
-// OpenFile opens a file below the directory root and reads its index. A name that leads out of the root, by dots or
+// OpenFile opens a file below the directory root and reads its index. Program is the number of the program of a transport stream
+// that is played; 0 stands for the first that can be. A name that leads out of the root, by dots or
 // by symbolic links, is refused. The caller closes the file when no more payloads will be asked for.
-func OpenFile(root, name string) (*File, error) {
+func OpenFile(root, name string, program int) (*File, error) {
 	f, err := openBelow(root, name)
 	if err != nil {
 		// An error of package fs repeats the name; its operation says nothing to the writer of the configuration.
@@ -53,7 +55,7 @@ func OpenFile(root, name string) (*File, error) {
 		}
 		return nil, fmt.Errorf("open %s below %s: %w", name, root, err)
 	}
-	clip, report, err := open(f)
+	clip, report, err := open(f, program)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), f.Close())
 	}
@@ -83,12 +85,12 @@ func openBelow(root, name string) (*os.File, error) {
 	return dir.Open(name)
 }
 
-func open(f *os.File) (*linear.Clip, reception.Record, error) {
+func open(f *os.File, program int) (*linear.Clip, reception.Record, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, reception.Record{}, err
 	}
-	return openMedia(f, info.Size())
+	return openMedia(f, info.Size(), program)
 }
 
 // A media is what a container was found to hold.
@@ -99,13 +101,13 @@ type media struct {
 }
 
 // openMedia reads the index of a file of either kind. A parser that panics on it is an error like any other.
-func openMedia(r io.ReaderAt, size int64) (clip *linear.Clip, report reception.Record, err error) {
+func openMedia(r io.ReaderAt, size int64, program int) (clip *linear.Clip, report reception.Record, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			clip, err = nil, fmt.Errorf("malformed: the parser failed with %v", p)
 		}
 	}()
-	parse, err := recognise(r, size)
+	parse, err := recognise(r, size, program)
 	if err != nil {
 		return nil, reception.Record{}, err
 	}
@@ -121,11 +123,11 @@ func openMedia(r io.ReaderAt, size int64) (clip *linear.Clip, report reception.R
 }
 
 // recognise tells the kind of a file by its first bytes.
-func recognise(r io.ReaderAt, size int64) (func(io.ReaderAt, int64) (*media, error), error) {
+func recognise(r io.ReaderAt, size int64, program int) (func(io.ReaderAt, int64) (*media, error), error) {
 	if size == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrNotMedia)
 	}
-	head := make([]byte, min(size, 3*tsPacket))
+	head := make([]byte, min(size, 1024))
 	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -135,8 +137,8 @@ func recognise(r io.ReaderAt, size int64) (func(io.ReaderAt, int64) (*media, err
 			return parseMP4, nil
 		}
 	}
-	if head[0] == tsSync && len(head) >= tsPacket && (len(head) <= tsPacket || head[tsPacket] == tsSync) {
-		return parseTS, nil
+	if mpegts.Recognise(head) {
+		return func(r io.ReaderAt, size int64) (*media, error) { return parseTS(r, size, program) }, nil
 	}
 	return nil, fmt.Errorf("%w: it starts with % x", ErrNotMedia, head[:min(len(head), 8)])
 }

@@ -32,7 +32,7 @@ const now = int64(1_795_000_000) * codecs.ClockRate
 
 func openProgram(t testing.TB, root, name string) *linear.Program {
 	t.Helper()
-	f, err := pull.OpenFile(root, name)
+	f, err := pull.OpenFile(root, name, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestJoinedRecordingsGoOn(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "joined.ts"), append(b, b...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := pull.OpenFile(dir, "joined.ts")
+	f, err := pull.OpenFile(dir, "joined.ts", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,7 +413,7 @@ func TestBadFilesAreClearErrors(t *testing.T) {
 	for _, tt := range badFiles {
 		t.Run(tt.name, func(t *testing.T) {
 			root, name := tt.make(t)
-			f, err := pull.OpenFile(root, name)
+			f, err := pull.OpenFile(root, name, 0)
 			if err == nil {
 				f.Close()
 				t.Fatal("no error")
@@ -453,7 +453,7 @@ func TestTracksThatCanBePlayedArePlayedAndTheOthersNamed(t *testing.T) {
 	for _, tt := range partlyPlayed {
 		t.Run(tt.name, func(t *testing.T) {
 			root, name := tt.make(t)
-			f, err := pull.OpenFile(root, name)
+			f, err := pull.OpenFile(root, name, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -489,7 +489,7 @@ func BenchmarkOpenAndReadSegment(b *testing.B) {
 	for _, name := range []string{"bunny.mp4", "bunny.ts"} {
 		b.Run("open "+name, func(b *testing.B) {
 			for b.Loop() {
-				f, err := pull.OpenFile(vod, name)
+				f, err := pull.OpenFile(vod, name, 0)
 				if err != nil {
 					b.Fatal(err)
 				}

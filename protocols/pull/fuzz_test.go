@@ -46,7 +46,7 @@ func FuzzTransportStream(f *testing.F) {
 func openGarbage(t *testing.T, b []byte) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	clip, _, err := openMedia(bytes.NewReader(b), int64(len(b)))
+	clip, _, err := openMedia(bytes.NewReader(b), int64(len(b)), 0)
 	runtime.ReadMemStats(&after)
 	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(64<<20+1000*len(b)); got > most {
 		t.Fatalf("%d bytes allocated for a file of %d", got, len(b))

@@ -105,11 +105,11 @@ func ReadTS(r io.Reader, program int, report reception.Report, out codecs.Writer
 		case packets == 0 && (read > maxHead || err != nil && read > 0 && head[0] != tsSync):
 			return fmt.Errorf("%w: it begins with %q", ErrNotTS, head)
 		case err != nil && !t.started:
-			return fmt.Errorf("before its tracks were known: %w", ended(err))
+			return fmt.Errorf("before its tracks were known: %w%s", ended(err), t.programs())
 		case err != nil:
 			return ended(err)
-		case !t.started && read > maxProbe:
-			return t.undescribed()
+		case !t.started && (read > maxProbe || read > maxProbe/8 && t.absent()):
+			return fmt.Errorf("%w in the first %d bytes%s", ErrNoTracks, read, t.programs())
 		}
 	}
 }

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 
 	"weir/codecs"
 	"weir/codecs/bytestream"
+	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/mpegts"
 	"weir/codecs/reception"
@@ -23,6 +24,7 @@ type transport struct {
 	demuxer *mpegts.Demuxer
 	joiner  *elementary.Joiner
 	report  reception.Report
+	wanted  int // the number of the program; 0 for the first that can be played
 
 	// refuse, if not nil, says why a codec is not wanted. Name is that of the codec.
 	refuse func(codec codecs.Codec, name string) error
@@ -47,13 +49,14 @@ type stream struct {
 	waits     bool
 }
 
-// patience is how much of its media a stream brings before it takes the place of one that has brought nothing, in ticks.
-const patience = codecs.ClockRate
+// patience is how much of its media a stream brings before it takes the place of one that has brought nothing, in ticks: a little less
+// than after which the tracks are announced without that one.
+const patience = elementary.Wait * 3 / 4
 
 // newTransport makes a transport that writes to out. Program is the number of the program that is wanted; 0 stands for the first that
 // can be played.
 func newTransport(out codecs.Writer, report reception.Report, program int) *transport {
-	t := &transport{joiner: elementary.New(out, report, wrapTS), report: report}
+	t := &transport{joiner: elementary.New(out, report, wrapTS), report: report, wanted: program}
 	t.demuxer = mpegts.NewDemuxer(t, program)
 	return t
 }
@@ -81,13 +84,22 @@ func (t *transport) Flush() error {
 	return t.joiner.Flush()
 }
 
-// undescribed says why the tracks are not known.
-func (t *transport) undescribed() error {
+// absent says whether the program that is wanted is none of those that the stream lists.
+func (t *transport) absent() bool {
 	numbers := t.demuxer.Programs()
-	if len(numbers) == 0 {
-		return fmt.Errorf("%w: no table of programs within %d bytes", ErrNotTS, maxProbe)
+	return t.wanted != 0 && len(numbers) > 0 && !slices.Contains(numbers, t.wanted)
+}
+
+// programs says, behind an error, what the stream lists.
+func (t *transport) programs() string {
+	switch numbers := t.demuxer.Programs(); {
+	case len(numbers) == 0:
+		return ", with no list of programs"
+	case t.absent():
+		return fmt.Sprintf("; it has no program %d, but %v", t.wanted, numbers)
+	default:
+		return fmt.Sprintf("; it has the programs %v", numbers)
 	}
-	return fmt.Errorf("%w: none of the programs %v that it lists is the one that is wanted, or brings anything", ErrNoTracks, numbers)
 }
 
 // count reports what the demuxer has counted since the last time.
@@ -127,7 +139,7 @@ func (t *transport) Streams(list []*mpegts.Stream) {
 		t.streams = append(t.streams, t.known(old, s))
 	}
 	for _, o := range old {
-		if o.joined != nil && t.of(o.Stream) != o {
+		if o.joined != nil && t.of(o.Stream) != o && !t.moved(o, old) {
 			t.joiner.Leave(o.joined)
 		}
 	}
@@ -148,11 +160,26 @@ func (t *transport) known(old []*stream, s *mpegts.Stream) *stream {
 	case s.Form == 0:
 		n.refused = &codecs.UnsupportedError{Video: s.Kind == mpegts.Video, Name: s.Name}
 	case t.refuse != nil:
-		n.refused = t.refuse(s.Form.Codec(), s.Name)
+		n.refused = t.refuse(carriage.OfForm(s.Form), s.Name)
 	}
 	n.barred = n.refused != nil
 	return n
 }
+
+// moved says whether a stream that the program no longer has goes on under another PID, and lets it.
+func (t *transport) moved(o *stream, old []*stream) bool {
+	for _, s := range t.streams {
+		if s.Form == o.Form && s.refused == nil && s.joined == nil && !slices.Contains(old, s) {
+			s.joined, s.config, s.begun = o.joined, o.config, o.begun
+			s.joined.Name = s.track()
+			return true
+		}
+	}
+	return false
+}
+
+// track names the stream in reports.
+func (s *stream) track() string { return fmt.Sprintf("PID %d", s.PID) }
 
 func (t *transport) of(s *mpegts.Stream) *stream {
 	for _, o := range t.streams {
@@ -195,7 +222,7 @@ func (t *transport) fill() {
 				reasons = append(reasons, s.refused)
 			}
 		}
-		out = append(out, reception.LeftOut{Track: fmt.Sprintf("PID %d", s.PID), Codec: s.Name, Reason: reason})
+		out = append(out, reception.LeftOut{Track: s.track(), Codec: s.Name, Reason: reason})
 	}
 	t.joiner.LeaveOut(out)
 	t.hopeless = nil
@@ -205,9 +232,9 @@ func (t *transport) fill() {
 }
 
 func (t *transport) join(s *stream) {
-	s.joined, s.refused = t.joiner.Join(s.Form.Codec(), s.Config)
+	s.joined, s.refused = t.joiner.Join(carriage.OfForm(s.Form), s.Config)
 	if s.joined != nil {
-		s.joined.Name = "PID " + strconv.Itoa(int(s.PID))
+		s.joined.Name = s.track()
 	}
 	s.config, s.barred = s.Config, s.refused != nil
 }
@@ -220,7 +247,7 @@ func (t *transport) Scrambled(of *mpegts.Stream, scrambled bool) {
 	reason := ""
 	for _, s := range t.streams {
 		if s.scrambled && s.joined != nil && reason == "" {
-			reason = fmt.Sprintf("PID %d (%s) is scrambled, and there is no key", s.PID, s.Name)
+			reason = fmt.Sprintf("%s (%s) is scrambled, and there is no key", s.track(), s.Name)
 		}
 	}
 	t.report.Meet(reception.Scrambled, reason)
@@ -244,6 +271,9 @@ func (t *transport) Unit(of *mpegts.Stream, u *bytestream.Unit) error {
 		if err := s.joined.Configure(u.Config); err != nil {
 			return t.reject(s, err)
 		}
+	}
+	if u.Break {
+		s.joined.Break()
 	}
 	if u.Break {
 		s.joined.Break()

@@ -39,13 +39,13 @@ type recordedTrack struct {
 	sets [][]byte
 }
 
-func parseTS(r io.ReaderAt, size int64) (*media, error) {
+func parseTS(r io.ReaderAt, size int64, program int) (*media, error) {
 	if size > maxTS {
 		return nil, fmt.Errorf("a transport stream of %d bytes is held in memory and may have %d: %w; an MP4 file may have more",
 			size, maxTS, ErrTooLarge)
 	}
 	rec := &recording{}
-	t := newTransport(rec, &rec.report, 0)
+	t := newTransport(rec, &rec.report, program)
 	t.joiner.KeepWaiting = true
 	t.refuse = func(codec codecs.Codec, name string) error {
 		if inFiles(codec) {
