@@ -25,6 +25,10 @@ const (
 	// tolerance is by how much two servers may differ about the instant at which one segment starts.
 	tolerance = 100 * time.Millisecond
 
+	// clocksAgree is how many segments the newest segment of one node may begin before the newest of another ends. Of live streams
+	// it is one or two; what is more comes from clocks that differ.
+	clocksAgree = 5
+
 	// liveEdge is how many segments before the end a viewer goes on that has missed some.
 	liveEdge = 3
 )
@@ -72,10 +76,11 @@ func (n Numbering) Follow(before, after *Playlist, force bool) (Numbering, error
 // of the other are shown what follows on the last segment that they know, with a discontinuity, and the discontinuity
 // sequence number goes up by one.
 func (n Numbering) GoOn(before, after *Playlist) (Numbering, bool) {
-	last, first := before.last(), after.Segments[0]
+	last, first, newest := before.last(), after.Segments[0], after.last()
 	end := last.Start.Add(last.Duration)
+	agree := !newest.Start.IsZero() && end.Sub(newest.Start) < clocksAgree*last.Duration
 	follows := func(s Segment) bool {
-		return s.Number > last.Number && (s.Start.IsZero() || !s.Start.Before(end.Add(-s.Duration/2)))
+		return s.Number > last.Number && (!agree || !s.Start.Before(end.Add(-s.Duration/2)))
 	}
 	same := after.at(last.Number)
 	switch {
