@@ -58,8 +58,12 @@ func Pull(ctx context.Context, rawURL string, cfg PullConfig, out codecs.Writer)
 	if cfg.Report == nil {
 		cfg.Report = reception.Discard
 	}
+	joiner, anew := elementary.New(out, cfg.Report, 0), false
 	for redirects := 0; ; redirects++ {
-		err := pullOnce(ctx, u, cfg, out)
+		played, err := pullOnce(ctx, u, cfg, joiner, anew)
+		if played { // the server has sent it elsewhere in the middle
+			redirects, anew = 0, true
+		}
 		var moved *movedError
 		switch {
 		case ctx.Err() != nil:
@@ -111,9 +115,11 @@ type pulling struct {
 	base  string // of control URLs
 	whole string // the URL of the whole presentation
 	first time.Time
+	anew  bool // the timeline is another one than before
 
 	getParameter bool // the server has it
 	udp          bool // TCP was refused
+	playing      bool // nothing can be set up any more; guarded by mu from then on
 
 	mu      sync.Mutex // guards what follows: over UDP each medium has goroutines of its own
 	joiner  *elementary.Joiner
@@ -132,14 +138,14 @@ type pulledMedium struct {
 	sockets *mediumSockets // over UDP
 }
 
-func pullOnce(ctx context.Context, u *url.URL, cfg PullConfig, out codecs.Writer) error {
+// pullOnce plays from one server. anew says that another one has played before; played, that this one has begun to.
+func pullOnce(ctx context.Context, u *url.URL, cfg PullConfig, joiner *elementary.Joiner, anew bool) (played bool, err error) {
 	c, err := dialServer(ctx, u, cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
-	p := &pulling{client: c, cfg: cfg, url: u, base: withoutUser(u), first: time.Now()}
+	p := &pulling{client: c, cfg: cfg, url: u, base: withoutUser(u), first: time.Now(), anew: anew, joiner: joiner}
 	p.whole = p.base
-	p.joiner = elementary.New(out, cfg.Report, 0)
 	c.media = p.interleaved
 	var leave sync.Once
 	end := func() { leave.Do(func() { c.leave(p.whole) }) }
@@ -152,9 +158,9 @@ func pullOnce(ctx context.Context, u *url.URL, cfg PullConfig, out codecs.Writer
 		}
 	}()
 	if err := p.begin(); err != nil {
-		return err
+		return false, err
 	}
-	return p.play(ctx)
+	return true, p.play(ctx)
 }
 
 // begin asks for the stream, sets up what of it can be carried, and asks for it to be played.
@@ -247,6 +253,12 @@ func (p *pulling) offer(index int, m *sdp.Medium) elementary.Offer {
 		}
 		o.Refused, o.Name, o.Codec, o.Config, o.Sets = nil, in.Codec.String(), in.Codec, in.Config, in.Sets
 		o.Take = func(s *elementary.Stream) error {
+			if p.playing {
+				return errors.New("it was not set up before the playing began")
+			}
+			if p.anew {
+				s.Break()
+			}
 			r := p.session.Receive(in, s, p.cfg.Report)
 			r.PayloadType = f.PayloadType
 			for _, other := range m.Formats {
@@ -340,7 +352,7 @@ func (p *pulling) takeLocked(m *pulledMedium, control bool, b []byte) error {
 // play reads until the playing ends.
 func (p *pulling) play(ctx context.Context) error {
 	p.mu.Lock()
-	p.newest = time.Now()
+	p.newest, p.playing = time.Now(), true
 	p.mu.Unlock()
 	p.client.silence = p.cfg.Silence
 	if p.udp {

@@ -216,3 +216,110 @@ func TestPullLeavesOutSoundThatItDoesNotCarry(t *testing.T) {
 		t.Errorf("left out %+v, want the second medium, PCMA", l)
 	}
 }
+
+// moved makes a camera that sends its clients to another one.
+func moved(status, method string, to func() string) *fakeCamera {
+	return &fakeCamera{answer: instead(method, func(c *cameraConn, r *cameraRequest) {
+		c.say(r, status, "", "Location: "+to())
+	})}
+}
+
+func TestRedirectOfAnyKindIsFollowed(t *testing.T) {
+	other := &fakeCamera{}
+	at := other.start(t)
+	for _, c := range []*fakeCamera{
+		moved("301 Moved Permanently", "DESCRIBE", func() string { return at }),
+		moved("302 Moved Temporarily", "OPTIONS", func() string { return at }),
+		moved("302 Found", "SETUP", func() string { return at + " " + at }),
+		moved("305 Use Proxy", "PLAY", func() string { return at }),
+		{answer: func(c *cameraConn, r *cameraRequest) bool { // to a path of its own
+			if r.method == "DESCRIBE" && !strings.HasSuffix(r.url, "/other") {
+				c.say(r, "302 Found", "", "Location: /other")
+				return true
+			}
+			return false
+		}},
+	} {
+		if k, _, err := pulledFrom(t, c.start(t)); len(k.of(true)) != 100 {
+			t.Errorf("%d pictures, want 100: %v", len(k.of(true)), err)
+		}
+	}
+	for _, to := range []string{"http://x/", "rtsp://", "", "rtsp://h:x/"} {
+		c := moved("302 Found", "DESCRIBE", func() string { return to })
+		if _, _, err := pulledFrom(t, c.start(t)); err == nil {
+			t.Errorf("a redirect to %q is followed", to)
+		}
+	}
+}
+
+// A server that sends its clients elsewhere in the middle is followed, and what comes from there goes on behind what has come.
+func TestPullGoesOnWhereTheServerSendsItInTheMiddle(t *testing.T) {
+	other := &fakeCamera{}
+	first := &fakeCamera{after: sent("REDIRECT * RTSP/1.0\nCSeq: 1\nLocation: " + other.start(t) + "\n\n")}
+	k, _, err := pulledFrom(t, first.start(t))
+	pictures := k.of(true)
+	if len(pictures) != 200 {
+		t.Fatalf("%d pictures, want those of both: %v", len(pictures), err)
+	}
+	for i := 1; i < len(pictures); i++ {
+		if pictures[i].DTS <= pictures[i-1].DTS {
+			t.Fatalf("picture %d at %d follows %d", i, pictures[i].DTS, pictures[i-1].DTS)
+		}
+	}
+	if !pictures[100].Discontinuity {
+		t.Error("the first picture of the other server is not marked")
+	}
+}
+
+func TestServerEndsThePulling(t *testing.T) {
+	c := &fakeCamera{after: sent("TEARDOWN rtsp://x/ RTSP/1.0\nCSeq: 1\nSession: 1234\n\n")}
+	if _, _, err := pulledFrom(t, c.start(t)); !errors.Is(err, errTornDown) {
+		t.Errorf("Pull = %v, want %v", err, errTornDown)
+	}
+	s := &fakeCamera{answer: func(*cameraConn, *cameraRequest) bool { return true }}
+	cfg := usual
+	cfg.Timeout = 100 * time.Millisecond
+	if err := Pull(t.Context(), s.start(t), cfg, &keeper{}); err == nil || !strings.Contains(err.Error(), "silent") {
+		t.Errorf("Pull from a camera that does not answer = %v", err)
+	}
+}
+
+// A session is kept alive by the method that the server knows. Refusals change nothing but the method.
+func TestSessionIsKeptAlive(t *testing.T) {
+	for _, refusal := range []string{"", "405 Method Not Allowed", "501 Not Implemented", "454 Session Not Found", "401 Unauthorized"} {
+		t.Run(refusal, func(t *testing.T) {
+			t.Parallel()
+			playing, asked := false, 0
+			c := &fakeCamera{answer: func(c *cameraConn, r *cameraRequest) bool {
+				switch {
+				case r.method == "SETUP":
+					c.say(r, "200 OK", "", "Transport: "+r.header.first("transport"), "Session: 77 ; Timeout=1")
+				case r.method == "PLAY":
+					playing = true
+					c.say(r, "200 OK", "", "Session: 77")
+				case playing && (r.method == "OPTIONS" || r.method == "GET_PARAMETER"):
+					asked++
+					if got := r.header.first("session"); got != "77" {
+						t.Errorf("%s of session %q, want 77", r.method, got)
+					}
+					if asked == 1 && refusal != "" {
+						c.say(r, refusal, "", `WWW-Authenticate: Digest realm="x", nonce="y"`)
+						return true
+					}
+					c.say(r, "200 OK", "")
+					c.play()
+				default:
+					return false
+				}
+				return true
+			}}
+			k, _, err := pulledFrom(t, c.start(t))
+			if len(k.of(true)) != 100 {
+				t.Errorf("%d pictures, want 100: %v", len(k.of(true)), err)
+			}
+			if gets := len(c.asked("GET_PARAMETER")); gets == 0 || refusal != "" && refusal[:3] != "401" && gets != 1 {
+				t.Errorf("the server was asked %d times by GET_PARAMETER after %q", gets, refusal)
+			}
+		})
+	}
+}

@@ -153,8 +153,9 @@ func TestViewerOfRTSPThatIsRedirectedBeginsAnew(t *testing.T) {
 	}{{protocols.RTSP, 0}, {protocols.RTMP, 1}} {
 		v := &viewer{Protocol: tt.protocol, last: -1}
 		for _, au := range []int{7, 5} { // the other server begins with a random access point
-			v.SetTracks(p.Tracks())
-			if err := v.Write(units[au]); err != nil {
+			unit := *units[au]
+			unit.Discontinuity = true
+			if err := v.Write(&unit); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -150,17 +150,11 @@ func (v *viewer) backText() string {
 	return v.Back[0].what
 }
 
-// SetTracks implements [codecs.Writer]. An RTSP client that is redirected while it plays (RFC 2326, 10.10) begins anew at the
-// other server, which tells its tracks; those of a connection never change.
-func (v *viewer) SetTracks(codecs.Tracks) {
-	if v.Protocol == protocols.RTSP {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.last = -1
-	}
-}
+// SetTracks implements [codecs.Writer].
+func (*viewer) SetTracks(codecs.Tracks) {}
 
-// Write implements [codecs.Writer].
+// Write implements [codecs.Writer]. An RTSP client that is redirected while it plays (RFC 2326, 10.10) begins anew at the other
+// server, which its client marks as a discontinuity.
 func (v *viewer) Write(au *codecs.AccessUnit) error {
 	index, ok := fake.Index(au.Payload)
 	if !ok {
@@ -174,6 +168,9 @@ func (v *viewer) Write(au *codecs.AccessUnit) error {
 	}
 	begins := v.begins
 	v.begins = false
+	if v.Protocol == protocols.RTSP && au.Discontinuity {
+		v.last = -1
+	}
 	switch {
 	case v.last >= 0 && index <= v.last && begins && v.last-index < perSegment:
 		v.Again++
