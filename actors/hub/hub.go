@@ -52,6 +52,7 @@ type Hub struct {
 	readers         atomic.Int64
 	dropped         atomic.Uint64
 	written         atomic.Uint64
+	pictures        atomic.Uint64
 	volume          atomic.Uint64
 	closed          atomic.Bool
 
@@ -144,6 +145,9 @@ func (h *Hub) Dropped() uint64 { return h.dropped.Load() }
 // Written is the number of access units written so far.
 func (h *Hub) Written() uint64 { return h.written.Load() }
 
+// Pictures is the number of access units of video among them.
+func (h *Hub) Pictures() uint64 { return h.pictures.Load() }
+
 // Volume is the payload written so far, in bytes.
 func (h *Hub) Volume() uint64 { return h.volume.Load() }
 
@@ -182,6 +186,9 @@ func (h *Hub) append(au *codecs.AccessUnit) {
 	h.index.Add(h.head, au, h.gen.video >= 0)
 	h.head++
 	h.written.Add(1)
+	if au.Track == h.gen.video {
+		h.pictures.Add(1)
+	}
 	h.volume.Add(uint64(len(au.Payload)))
 	if !h.hasBase {
 		h.base, h.hasBase = au.DTS, true

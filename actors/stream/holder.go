@@ -24,6 +24,7 @@ import (
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/actors/packager"
+	"weir/protocols"
 	"weir/protocols/cmaf"
 )
 
@@ -168,7 +169,7 @@ func (h *holder) take(ctx actor.Context) {
 		if h.ending[m.Index] {
 			return
 		}
-		h.errs[m.Index] = m.Err.Error()
+		h.errs[m.Index] = protocols.MaskURLs(m.Err.Error())
 		if h.facts.active == m.Index {
 			h.facts.active = -1
 			if m.Index != relayIndex && len(h.facts.spec.Inputs) > 1 {

@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"weir/codecs/fake"
+
+	"weir/protocols"
 )
 
 // An Input is one place from which a stream can come.
@@ -51,7 +53,7 @@ const (
 )
 
 // Shown is the input's URL with its password hidden.
-func (in Input) Shown() string { return maskURL(in.URL) }
+func (in Input) Shown() string { return protocols.MaskURLs(in.URL) }
 
 // defaultTimeout is the source_timeout of an input whose block gives none. StreamTimeout is what the stream's block gives, or 0.
 func (in *Input) defaultTimeout(streamTimeout time.Duration) time.Duration {
@@ -111,7 +113,7 @@ func setAddress(in *Input, rest string) (bool, error) {
 	}
 	u, err := url.Parse(c.scheme + "://" + rest)
 	if err != nil || u.Hostname() == "" || u.Opaque != "" || strings.ContainsFunc(rest, unicode.IsControl) {
-		return true, fmt.Errorf("found %s, expected %s://[USER:PASSWORD@]HOST[:PORT]/PATH", quote(maskURL(in.URL)), in.Scheme)
+		return true, fmt.Errorf("found %s, expected %s://[USER:PASSWORD@]HOST[:PORT]/PATH", quote(protocols.MaskURLs(in.URL)), in.Scheme)
 	}
 	if port := u.Port(); port != "" {
 		if _, err := parseCount(port, 1, 65535); err != nil {
@@ -119,7 +121,7 @@ func setAddress(in *Input, rest string) (bool, error) {
 		}
 	}
 	if strings.HasPrefix(in.Scheme, "rtmp") && strings.Trim(u.Path, "/") == "" {
-		return true, fmt.Errorf("found %s, expected %s://HOST[:PORT]/APP/NAME", quote(maskURL(in.URL)), in.Scheme)
+		return true, fmt.Errorf("found %s, expected %s://HOST[:PORT]/APP/NAME", quote(protocols.MaskURLs(in.URL)), in.Scheme)
 	}
 	in.Address, in.Form = c.scheme+"://"+rest, c.form
 	if strings.HasPrefix(in.Scheme, "http") {
@@ -147,7 +149,7 @@ func parseInput(text string, at Pos) (Input, error) {
 	in := Input{URL: text, Pos: at}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
-		return in, fmt.Errorf("found %s, expected a URL that begins with one of the schemes %s", quote(maskURL(text)), oneOf(inputSchemes))
+		return in, fmt.Errorf("found %s, expected a URL that begins with one of the schemes %s", quote(protocols.MaskURLs(text)), oneOf(inputSchemes))
 	}
 	in.Scheme = strings.ToLower(scheme)
 	switch {

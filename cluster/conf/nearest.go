@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"weir/protocols"
 )
 
 // maxWord is the longest word, in characters, for which a similar one is searched. The time grows with the square of the length.
@@ -68,7 +70,7 @@ func didYouMean(word string, known []string) string {
 // URL hidden.
 func quote(word string) string {
 	const limit = 80
-	word = maskURL(word)
+	word = protocols.MaskURLs(word)
 	if r := []rune(word); len(r) > limit {
 		word = string(r[:limit]) + "…"
 	}

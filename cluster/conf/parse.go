@@ -2,6 +2,8 @@ package conf
 
 import (
 	"fmt"
+
+	"weir/protocols"
 )
 
 // A word is one word behind the name of a directive.
@@ -29,7 +31,7 @@ func (e *entry) head() string {
 	if len(e.words) == 0 || e.words[0].option || isSecret(e.name) {
 		return short(e.name)
 	}
-	return short(e.name + " " + maskURL(e.words[0].text))
+	return short(e.name + " " + protocols.MaskURLs(e.words[0].text))
 }
 
 // parse reads the directives of a text that begins at a position. Line 0 means that the text is a flag's, in which the last
@@ -126,7 +128,7 @@ func theEnd(at Pos) string {
 
 // short is a word of the file for a message, without quotes: cut if it is long, with the password of a URL hidden.
 func short(word string) string {
-	word = maskURL(word)
+	word = protocols.MaskURLs(word)
 	if r := []rune(word); len(r) > 40 {
 		return string(r[:40]) + "…"
 	}

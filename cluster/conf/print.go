@@ -3,10 +3,9 @@ package conf
 import (
 	"slices"
 	"strings"
-)
 
-// masked is printed in place of a secret.
-const masked = "****"
+	"weir/protocols"
+)
 
 // Masked gives the configuration as text, with defaults filled in, and with keys and passwords hidden.
 func (f *File) Masked() string { return f.render(true) }
@@ -69,7 +68,7 @@ func (p *printer) words(d *directive, words []string) []string {
 		switch {
 		case !p.mask:
 		case d.secret && i == len(words)-1:
-			w = masked
+			w = protocols.Mask
 		case d.hide != nil:
 			w = d.hide(w)
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"weir/protocols"
 )
 
 // A Template describes streams that the file does not name: when a publisher comes for PREFIX/NAME, the template makes that
@@ -132,7 +134,7 @@ func parseSource(text string, at Pos) (Source, error) {
 		return s, err
 	}
 	text = strings.TrimSuffix(text, "/")
-	s.Plain, s.Name = true, maskURL(text)
+	s.Plain, s.Name = true, protocols.MaskURLs(text)
 	if !slices.Contains([]string{"http", "https", "rtmp", "rtmps"}, scheme) {
 		return s, fmt.Errorf("found the scheme %s, expected HOST[:PORT] of a node, or the URL before the names of streams, with one of the schemes "+
 			"http, https, rtmp and rtmps", quote(scheme))

@@ -157,7 +157,7 @@ const inAnyStream = streams | inSource
 // templates and sources, and some at the top of the file.
 var streamBlockDirectives = []directive{
 	{
-		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, hide: maskURL, reload: Restream,
+		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, hide: protocols.MaskURLs, reload: Restream,
 		example: "rtmp://encoder/live/news",
 		doc: "Where the media comes from, by a URL of one of the schemes " + strings.Join(inputSchemes, ", ") +
 			"; when an input is lost, the next one replaces it.",
@@ -319,7 +319,7 @@ var streamDirectives = []directive{
 		value: entries("HOST[:PORT] or URL", func(f *File) *[]Source { return &f.Sources }, parseSource, func(s *Source) *block {
 			return newBlock(s.shown(), s.URL, s, &s.Stream, &s.Stream.Delivery)
 		}),
-		hide: maskURL, reload: AtOnce, example: "origin.example.com { except private; }",
+		hide: protocols.MaskURLs, reload: AtOnce, example: "origin.example.com { except private; }",
 		doc: "An origin whose streams are restreamed on this node: a node outside the group, or the URL of another server, to which /NAME is added.",
 	},
 }

@@ -166,24 +166,3 @@ func joinHostPort(host string, port int) string {
 	}
 	return host + ":" + strconv.Itoa(port)
 }
-
-// maskURL hides the password of a URL's user.
-func maskURL(text string) string {
-	head, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return text
-	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	at := strings.LastIndexByte(rest[:end], '@')
-	if at < 0 {
-		return text
-	}
-	user, _, has := strings.Cut(rest[:at], ":")
-	if !has {
-		return text
-	}
-	return head + "://" + user + ":" + masked + rest[at:]
-}

@@ -186,7 +186,7 @@ func vhostDirectives() []directive {
 	for _, action := range hookActions {
 		v := listOf("URL …", 0, func(h hooks) *[]string { return h.of(action.name) }, false, maxServers, parseHook, asIs)
 		list = append(list, directive{
-			name: action.name, in: inHooks, value: v, hide: func(s string) string { return hideQuery(maskURL(s)) }, reload: NewClients, defaultWords: "none", example: "http://10.0.0.9/srs",
+			name: action.name, in: inHooks, value: v, hide: protocols.MaskURLs, reload: NewClients, defaultWords: "none", example: "http://10.0.0.9/srs",
 			doc: fmt.Sprintf("URLs that are called when %s.", action.when),
 		})
 	}
@@ -380,13 +380,4 @@ func (r *reader) checkReach(v *Vhost, at Pos) {
 func loopback(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && a.IsLoopback()
-}
-
-// hideQuery hides the query of a hook's URL, which may hold a secret.
-func hideQuery(text string) string {
-	before, _, has := strings.Cut(text, "?")
-	if has {
-		return before + "?" + masked
-	}
-	return text
 }

@@ -11,6 +11,7 @@ import (
 	"weir/actors/packager"
 	"weir/actors/stream"
 	"weir/cluster/control"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -21,7 +22,7 @@ func Report(to *actor.PID) func(actor.Context, stream.Status) {
 		case stream.Running:
 			ctx.Send(to, control.CaptureUp{Stream: s.Stream})
 		case stream.Failed:
-			ctx.Send(to, control.CaptureDown{Stream: s.Stream, Why: s.Err.Error()})
+			ctx.Send(to, control.CaptureDown{Stream: s.Stream, Why: protocols.MaskURLs(s.Err.Error())})
 		case stream.Stopped:
 			ctx.Send(to, control.CaptureStopped{Stream: s.Stream})
 		case stream.Unpublished:

@@ -71,6 +71,9 @@ func Start(cfg Config) (_ *Node, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Network == nil { // nobody reads the log of a simulated node
+		cfg.Log = slog.New(maskedLog{cfg.Log.Handler()})
+	}
 	cfg.Machine = cfg.Machine.complete()
 	n := &Node{
 		cfg: cfg, log: cfg.Log, network: cfg.Network, streams: stream.NewRegistry(), sessions: session.NewRegistry(),

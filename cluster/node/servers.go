@@ -42,6 +42,7 @@ type servers struct {
 	srs       *srs.Cluster
 	hooks     *srs.Hooks
 	srsAPI    *srs.API
+	access    *api.Access // who may see and change the node over HTTP
 	hls       *hls.Server
 	listening map[protocols.Protocol]server // by the protocol of the sockets from which they accept
 }
@@ -60,6 +61,7 @@ func (e enter) Enter(c listen.Client) { e(c) }
 // serve makes the servers of the open sockets.
 func (n *Node) serve() {
 	s := n.servers
+	s.access = n.newAccess()
 	n.newSRS(s)
 	s.relays = &source.Relays{
 		Directory: n.group.directory, External: s.srs, Transport: n.group.transport, Hold: n.hold, Wait: n.cfg.Machine.Clock.Wait, Log: n.log,
@@ -113,14 +115,23 @@ func (n *Node) newRouter(s *servers) *router.Router {
 
 // newAPI makes the handler of the HTTP API.
 func (n *Node) newAPI() http.Handler {
-	o := api.Options{Metrics: n.reporter.metrics, Control: n.reporter.status, Log: n.log}
+	a := n.servers.access
+	return api.Handler(n.reporter.status, api.Options{
+		Metrics: n.reporter.metrics, Control: n.reporter.status, Edit: a.Edit, View: a.View, Guesses: a.Guesses, Log: n.log,
+	})
+}
+
+// newAccess is who may see and change the node, by its file. Of wrong passwords, an address may send some at once, for people who
+// type, and then one a second.
+func (n *Node) newAccess() *api.Access {
+	a := &api.Access{Guesses: &listen.Guesses{Every: time.Second, Burst: 10}}
 	if c := n.file().EditAuth; c != nil {
-		o.Edit = &api.Credentials{User: c.User, Password: c.Password}
+		a.Edit = &api.Credentials{User: c.User, Password: c.Password}
 	}
 	if c := n.file().ViewAuth; c != nil {
-		o.View = &api.Credentials{User: c.User, Password: c.Password}
+		a.View = &api.Credentials{User: c.User, Password: c.Password}
 	}
-	return api.Handler(n.reporter.status, o)
+	return a
 }
 
 // newStatus makes the source of everything that the API shows of this node.

@@ -1,18 +1,16 @@
 package node
 
 import (
-	"net/http"
 	"net/url"
 	"os"
-	"runtime"
 	"slices"
 
 	"weir/actors"
 	"weir/actors/session"
 	"weir/actors/stream"
+	"weir/cluster/load"
 	"weir/cluster/srs"
 	"weir/protocols"
-	"weir/protocols/api"
 )
 
 // newSRS makes the parts of the node that work together with SRS servers: cluster, hooks and API.
@@ -28,13 +26,9 @@ func (n *Node) newSRS(s *servers) {
 		},
 		Own: func(host, port string) bool { return n.rtmpAddress().Own(host, port) },
 	})
-	var edit *api.Credentials
-	if a := n.file().EditAuth; a != nil {
-		edit = &api.Credentials{User: a.User, Password: a.Password}
-	}
 	s.srsAPI = srs.NewAPI(srs.APIConfig{
 		Cluster: s.srs, Hooks: s.hooks, Build: n.cfg.Build, PID: os.Getpid(), Uptime: n.tree.env.Now, Wall: n.cfg.Machine.Wall,
-		MayEdit: func(r *http.Request) (int, error) { return api.MayEdit(r, edit) },
+		MayEdit: s.access.MayEdit, MaySee: s.access.MaySee,
 		Streams: n.liveStreams,
 		Sessions: func() []srs.Session {
 			list := n.sessions.List()
@@ -45,13 +39,12 @@ func (n *Node) newSRS(s *servers) {
 			return out
 		},
 		Close: func(id string) { n.tree.send(actors.Sessions, session.Close{ID: id}) },
-		Machine: func() (cpu float64, memory uint64) {
+		Figures: func() load.Figures {
+			f := load.Read()
 			if v := n.View(); v != nil {
-				cpu = float64(v.Load.CPU) / 1000
+				f.CPU = float64(v.Load.CPU) / 1000
 			}
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			return cpu, m.Sys
+			return f
 		},
 	})
 }
@@ -82,7 +75,7 @@ func (n *Node) rtmpAddress() srs.Address {
 func (n *Node) liveStreams() (out []srs.Live) {
 	for _, name := range slices.Sorted(slices.Values(n.streams.Names())) {
 		if live, is, ok := n.streams.Get(name); ok && live.Hub.Written() > 0 && is.Role != stream.Idle {
-			out = append(out, srs.Live{Name: name, Frames: live.Hub.Written(), Tracks: live.Hub.Tracks()})
+			out = append(out, srs.Live{Name: name, Frames: live.Hub.Pictures(), Tracks: live.Hub.Tracks()})
 		}
 	}
 	return out

@@ -1,20 +1,24 @@
 package srs
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"weir/cluster/load"
 	"weir/codecs"
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
 // A Live is a stream that has media on this node, whether this node captures or relays it.
 type Live struct {
 	Name   string // weir's
-	Frames uint64 // access units so far
+	Frames uint64 // pictures so far
 	Tracks codecs.Tracks
 }
 
@@ -31,8 +35,9 @@ type APIConfig struct {
 	Build   string   // the version of the program
 	PID     int
 
-	// MayEdit says whether a request may end clients; its error is for the client, with the status for it.
-	MayEdit func(r *http.Request) (status int, err error)
+	// MayEdit says whether a request may end clients, and MaySee whether it may see anything but what other servers ask. Their
+	// errors are for the client, with the status for it.
+	MayEdit, MaySee func(r *http.Request) (status int, err error)
 
 	Streams  func() []Live    // in the order of their names
 	Sessions func() []Session // in any order
@@ -40,8 +45,8 @@ type APIConfig struct {
 	// Close ends a session.
 	Close func(session string)
 
-	// Machine is the part of the machine's processors that is busy, 0 to 1, and the memory that this process has, in bytes.
-	Machine func() (cpu float64, memory uint64)
+	// Figures reads the figures of the machine. It takes some milliseconds.
+	Figures func() load.Figures
 
 	Uptime func() time.Duration
 	Wall   func() time.Time
@@ -51,6 +56,11 @@ type APIConfig struct {
 type API struct {
 	cfg   APIConfig
 	rates rates
+
+	mu     sync.Mutex
+	latest load.Figures  // guarded by mu
+	read   time.Duration // when latest was read, as Uptime; guarded by mu
+	disks  disks         // guarded by mu
 }
 
 // NewAPI returns an API.
@@ -79,7 +89,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	listen.CORS(w.Header())
 	kind, id, slash := strings.Cut(path, "/")
 	switch kind {
-	case "versions", "summaries", "streams", "clients", "vhosts":
+	case "streams", "clients", "vhosts":
+	case "versions", "summaries", "rusages", "authors", "features":
+		if id != "" {
+			a.cfg.Cluster.ServeHTTP(w, r)
+			return
+		}
 	default:
 		a.cfg.Cluster.ServeHTTP(w, r)
 		return
@@ -93,10 +108,17 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET is supported here", http.StatusMethodNotAllowed)
+	case !allowed(w, r, a.cfg.MaySee):
 	case kind == "versions":
-		writeJSON(w, a.versions())
+		writeMasked(w, a.versions())
 	case kind == "summaries":
-		writeJSON(w, a.summaries())
+		writeMasked(w, a.summaries())
+	case kind == "rusages":
+		writeMasked(w, a.rusages())
+	case kind == "authors":
+		writeMasked(w, a.authors())
+	case kind == "features":
+		writeMasked(w, a.features())
 	case !slash: // as SRS has it
 		to := r.URL.Path + "/"
 		if r.URL.RawQuery != "" {
@@ -114,25 +136,6 @@ func (a *API) versions() object {
 	}})
 }
 
-func (a *API) summaries() object {
-	var sent, received uint64
-	for _, c := range a.sessions() {
-		sent += c.BytesOut
-		received += c.BytesIn
-	}
-	cpu, memory := a.cfg.Machine()
-	return a.envelope(0, field{"data", object{
-		{"ok", true},
-		{"now_ms", a.cfg.Wall().UnixMilli()},
-		{"self", object{
-			{"version", version}, {"pid", a.cfg.PID}, {"mem_kbyte", memory >> 10}, {"srs_uptime", a.cfg.Uptime().Seconds()},
-		}},
-		{"system", object{
-			{"cpu_percent", cpu}, {"conn_srs", len(a.cfg.Sessions())}, {"net_send_bytes", sent}, {"net_recv_bytes", received},
-		}},
-	}})
-}
-
 // list answers with all of a kind, from ?start, at most ?count of them, or with the one of an id.
 func (a *API) list(w http.ResponseWriter, r *http.Request, kind, id string) {
 	var items []object
@@ -147,23 +150,38 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, kind, id string) {
 	if id != "" {
 		i := slices.IndexFunc(items, func(o object) bool { return o[0].value == id })
 		if i < 0 {
-			writeJSON(w, a.envelope(noSuch))
+			writeMasked(w, object{{"code", noSuch[kind]}}) // without the rest of the envelope, as in SRS
 			return
 		}
-		writeJSON(w, a.envelope(0, field{strings.TrimSuffix(kind, "s"), items[i]}))
+		writeMasked(w, a.envelope(0, field{strings.TrimSuffix(kind, "s"), items[i]}))
 		return
 	}
 	q := r.URL.Query()
 	start := min(max(0, number(q.Get("start"), 0)), len(items))
 	count := max(0, number(q.Get("count"), defaultCount))
 	items = append([]object{}, items[start:min(len(items), start+count)]...) // never null
-	writeJSON(w, a.envelope(0, field{kind, items}))
+	writeMasked(w, a.envelope(0, field{kind, items}))
 }
 
-const (
-	defaultCount = 10   // as in SRS
-	noSuch       = 2048 // SRS's code for an id that is unknown
-)
+const defaultCount = 10 // as in SRS
+
+// noSuch are SRS's codes for an id that is unknown.
+var noSuch = map[string]int{"vhosts": 2014, "streams": 2048, "clients": 2049}
+
+// allowed says whether a request may go on, and answers it if not.
+func allowed(w http.ResponseWriter, r *http.Request, may func(*http.Request) (int, error)) bool {
+	status, err := may(r)
+	switch {
+	case err == nil:
+		return true
+	case status == http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Basic realm="weir"`)
+	case status == http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "1")
+	}
+	http.Error(w, err.Error(), status)
+	return false
+}
 
 func number(text string, otherwise int) int {
 	if n, err := strconv.Atoi(text); err == nil {
@@ -172,17 +190,17 @@ func number(text string, otherwise int) int {
 	return otherwise
 }
 
+// writeMasked answers with JSON without the tokens of clients, which stand in what they say of themselves.
+func writeMasked(w http.ResponseWriter, v any) {
+	writeJSON(w, json.RawMessage(protocols.MaskURLs(string(compact(v)))))
+}
+
 func (a *API) kick(w http.ResponseWriter, r *http.Request, id string) {
-	if status, err := a.cfg.MayEdit(r); err != nil {
-		if status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Basic realm="weir"`)
-		}
-		http.Error(w, err.Error(), status)
-		return
+	switch {
+	case !allowed(w, r, a.cfg.MayEdit):
+	case a.end(id):
+		writeMasked(w, a.envelope(0))
+	default:
+		writeMasked(w, object{{"code", noSuch["clients"]}})
 	}
-	code := 0
-	if !a.end(id) {
-		code = noSuch
-	}
-	writeJSON(w, a.envelope(code))
 }

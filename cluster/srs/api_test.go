@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"weir/cluster/load"
 	"weir/cluster/srs"
 	"weir/codecs"
 	"weir/protocols"
@@ -59,9 +60,15 @@ func newAPI(t *testing.T, mayEdit func(*http.Request) (int, error)) (a *srs.API,
 		},
 		Sessions: func() []srs.Session { return slices.Clone(sessions) },
 		Close:    func(session string) { *closed = append(*closed, session) },
-		Machine:  func() (float64, uint64) { return 0.25, 2 << 20 },
-		Uptime:   func() time.Duration { return 90 * time.Second },
-		Wall:     time.Now,
+		MaySee:   func(*http.Request) (int, error) { return 200, nil },
+		Figures: func() load.Figures {
+			return load.Figures{
+				ParentPID: 1, Args: "weir", Dir: "/", Own: load.Usage{User: 9 * time.Second, Memory: 2 << 20}, Uptime: time.Hour, Idle: time.Minute,
+				CPU: 0.25, CPUs: 2, Load1: 0.5, RAM: 8 << 20, RAMUsed: 0.5, Received: 7, Sent: 8, TCP: 3, Established: 2, TimeWait: 1, UDP: 4,
+			}
+		},
+		Uptime: func() time.Duration { return 90 * time.Second },
+		Wall:   time.Now,
 	})
 	a.Measure(0)
 	sessions[0].BytesOut += 30_000 // 120 kbit/s
@@ -91,7 +98,8 @@ func testAPI(t *testing.T) {
 	}
 	for _, path := range []string{
 		"versions", "summaries", "streams", "streams?start=0&count=10", "streams/", "streams/?start=1&count=10", "streams/?start=0&count=1", "streams/?start=9",
-		"streams/" + srs.StreamID("/live/onc"), "streams/unknown", "clients/", "clients/11", "vhosts/", "raw?rpc=raw",
+		"streams/" + srs.StreamID("/live/onc"), "streams/unknown", "clients/", "clients/11", "clients/unknown", "vhosts/", "vhosts/unknown", "raw?rpc=raw",
+		"rusages", "authors", "features",
 	} {
 		ask(http.MethodGet, srs.Prefix+path)
 	}

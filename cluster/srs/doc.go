@@ -9,5 +9,5 @@
 //   - finder.go: asking coworkers; coworker.go: answering them; wire.go: the form of both; address.go: where this node is
 //   - upstream.go: fetching a stream, with fetch.go for one connection; forward.go: publishing to an origin
 //   - hooks.go: the HTTP hooks, with watch.go for viewers of playlists
-//   - api.go: the HTTP API, with shown.go for its lists and rates.go for its bit rates
+//   - api.go: the HTTP API, with shown.go for its lists, rates.go for its bit rates and summary.go for its figures
 package srs

@@ -2,6 +2,7 @@ package srs
 
 import (
 	"cmp"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -35,12 +36,15 @@ func (a *API) streams() (out []object) {
 			}
 			clients++
 			sum.add(c)
-			if c.Publisher {
-				v, _ := a.cfg.Hooks.Client(c.Remote)
+			if v, ok := a.cfg.Hooks.Client(c.Remote); ok && c.Publisher && (publisher == "" || v.Publisher) { // not one that was before
 				publisher, tcURL = v.ID, v.TCURL
 			}
 		}
 		video, audio := shownTracks(live.Tracks)
+		publish := object{{"active", true}}
+		if publisher != "" {
+			publish = append(publish, field{"cid", publisher})
+		}
 		out = append(out, object{
 			{"id", StreamID(u)},
 			{"name", p.Stream},
@@ -54,7 +58,7 @@ func (a *API) streams() (out []object) {
 			{"send_bytes", sum.sent},
 			{"recv_bytes", sum.received},
 			{"kbps", a.rates.of("stream " + live.Name)},
-			{"publish", object{{"active", true}, {"cid", publisher}}},
+			{"publish", publish},
 			{"video", video},
 			{"audio", audio},
 		})
@@ -101,9 +105,15 @@ func (a *API) clients() (out []object) {
 		if c.Publisher {
 			kind = "fmle-publish"
 		}
-		who, alive := Client{ID: c.ID, TCURL: "rtmp://" + p.Vhost + "/" + p.App}, 0.0
+		who, alive, name := Client{ID: c.ID, TCURL: "rtmp://" + p.Vhost + "/" + p.App}, 0.0, p.Stream
 		if v, ok := a.cfg.Hooks.Client(c.Remote); ok {
 			who, alive = v, a.cfg.Wall().Sub(v.Since).Seconds()
+		}
+		if protocols.Of(c.Protocol).Listener == protocols.HTTP {
+			who.TCURL = a.httpURL(p, c.Stream)
+		}
+		if c.Protocol == protocols.FLV { // SRS has the file of the path
+			name += ".flv"
 		}
 		out = append(out, object{
 			{"id", who.ID},
@@ -114,16 +124,46 @@ func (a *API) clients() (out []object) {
 			{"swfUrl", ""},
 			{"tcUrl", who.TCURL},
 			{"url", u},
-			{"name", p.Stream},
+			{"name", name},
 			{"type", kind},
 			{"publish", c.Publisher},
-			{"alive", alive},
+			{"alive", decimal(alive)},
 			{"send_bytes", c.BytesOut},
 			{"recv_bytes", c.BytesIn},
 			{"kbps", a.rates.of("client " + c.ID)},
 		})
 	}
 	return out
+}
+
+// httpURL is the tcUrl of HTTP players of a stream: SRS makes it from that of the stream's publisher, with the publisher's port,
+// and from the virtual host if that is not the default one.
+func (a *API) httpURL(p Place, stream string) string {
+	host, port := p.Vhost, ""
+	for _, c := range a.cfg.Sessions() {
+		if !c.Publisher || c.Stream != stream {
+			continue
+		}
+		if v, ok := a.cfg.Hooks.Client(c.Remote); ok {
+			at := authority(v.TCURL)
+			if p.Vhost == DefaultVhost {
+				host = hostOnly(at)
+			}
+			_, port, _ = net.SplitHostPort(at)
+		}
+	}
+	if port != "" && port != "1935" {
+		host = net.JoinHostPort(host, port)
+	}
+	return "http://" + host + "/" + p.App
+}
+
+// authority is what stands between the slashes of a URL.
+func authority(u string) string {
+	_, rest, _ := strings.Cut(u, "://")
+	at, _, _ := strings.Cut(rest, "/")
+	at, _, _ = strings.Cut(at, "?")
+	return at
 }
 
 func (a *API) vhosts() (out []object) {
@@ -156,7 +196,7 @@ func (a *API) vhosts() (out []object) {
 			{"send_bytes", sum.sent},
 			{"recv_bytes", sum.received},
 			{"kbps", a.rates.of("vhost " + name)},
-			{"hls", object{{"enabled", true}, {"fragment", 4}}},
+			{"hls", object{{"enabled", true}, {"fragment", decimal(4)}}},
 		})
 	}
 	return out

@@ -187,6 +187,25 @@ func TestWrongKeyIsRefusedAndChangesNothing(t *testing.T) {
 	}
 }
 
+func TestWrongKeysAreSlowedDown(t *testing.T) {
+	var looked atomic.Int32
+	g := testKey.Handler(&echo{}, Options{Log: slog.New(slog.DiscardHandler), WrongKey: func(netip.Addr) { looked.Add(1) }})
+	url := serve(t, g)
+	var all sync.WaitGroup
+	for range 400 {
+		all.Go(func() {
+			_, _, _ = ask(t, &http.Client{Transport: wrongKey.Transport(&wire{})}, "GET", url+"/cluster/state", "")
+		})
+	}
+	all.Wait()
+	if n := looked.Load(); n < 100 || n > 250 {
+		t.Errorf("%d of 400 wrong keys that came at once were looked at, want the burst and those of the time that it took", n)
+	}
+	if _, _, err := ask(t, &http.Client{Transport: testKey.Transport(nil)}, "GET", url, ""); err != nil {
+		t.Logf("the right key of the same address waits: %v", err)
+	}
+}
+
 func TestZeroKeysAdmitNobody(t *testing.T) {
 	e := &echo{}
 	url := serve(t, (Keys{}).Handler(e, Options{}))

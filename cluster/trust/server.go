@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"weir/protocols/listen"
 )
 
 // maxBody is how many bytes of a request or a reply are kept in memory to be hashed.
@@ -59,7 +61,7 @@ func (k Keys) Handler(next http.Handler, o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &gate{own: k, next: next, o: o, nonces: newNonces()}
+	return &gate{own: k, next: next, o: o, nonces: newNonces(), guesses: &listen.Guesses{Every: 100 * time.Millisecond, Burst: 100}}
 }
 
 type gate struct {
@@ -68,6 +70,10 @@ type gate struct {
 	o      Options
 	nonces *nonces
 	warned warnings
+
+	// guesses slows wrong keys down. A node that has a wrong key, and polls as nodes do, is far below its rate: others at the same
+	// address, whose key is right, must not suffer.
+	guesses *listen.Guesses
 }
 
 type provenKey struct{}
@@ -89,7 +95,13 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, trustStale)
 		return
 	}
+	done, _ := g.guesses.Begin(r.Context(), remoteAddr(r))
+	if done == nil {
+		http.Error(w, "too many wrong cluster keys came from this address", http.StatusTooManyRequests)
+		return
+	}
 	k, ok := g.prover(p, r.Method, requestURI(r))
+	done(ok)
 	if !ok {
 		g.wrongKey(r)
 		w.Header().Set(HeaderTrust, trustRefused)

@@ -7,10 +7,12 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -18,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -42,12 +45,15 @@ type Options struct {
 	// nil too.
 	View *Credentials
 
+	// Guesses slows wrong credentials down; nil: nothing does.
+	Guesses *listen.Guesses
+
 	Log *slog.Logger
 }
 
 // Handler serves the paths /streamer/api/v3/…, /metrics and /api/tree; anything else below it is 404.
 func Handler(n Node, o Options) http.Handler {
-	a := &api{node: n, control: o.Control, auth: o.Edit, view: o.View, log: o.Log}
+	a := &api{node: n, control: o.Control, access: Access{o.Edit, o.View, o.Guesses}, log: o.Log}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -60,8 +66,7 @@ func Handler(n Node, o Options) http.Handler {
 type api struct {
 	node    Node
 	control Control
-	auth    *Credentials // to change
-	view    *Credentials // to see
+	access  Access
 	metrics http.Handler
 	log     *slog.Logger
 }
@@ -70,16 +75,17 @@ type api struct {
 type problem struct {
 	status int
 	text   string
+	retry  string // seconds after which to try again; empty for one
 }
 
 // Error implements error.
 func (p *problem) Error() string { return p.text }
 
 func bad(format string, args ...any) error {
-	return &problem{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+	return &problem{status: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
 }
 
-var errNoResource = &problem{http.StatusNotFound, "no such resource"}
+var errNoResource = &problem{status: http.StatusNotFound, text: "no such resource"}
 
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -98,11 +104,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		a.fail(w, r, &problem{http.StatusMethodNotAllowed, "only GET is supported here, and POST where something is changed"})
+		a.fail(w, r, &problem{status: http.StatusMethodNotAllowed, text: "only GET is supported here, and POST where something is changed"})
 		return
 	}
 	path := r.URL.EscapedPath()
-	if err := a.maySee(r, path); err != nil {
+	if err := a.access.maySee(r, path); err != nil {
 		a.fail(w, r, err)
 		return
 	}
@@ -119,7 +125,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if text, ok := answer.(plainText); ok {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte(text)) // the asker is gone
+		_, _ = io.WriteString(w, protocols.MaskURLs(string(text))) // an error means that the asker is gone
 		return
 	}
 	a.write(w, r, http.StatusOK, answer)
@@ -205,7 +211,7 @@ func find[T any](kind, escaped string, items []T, names ...func(*T) string) (any
 			}
 		}
 	}
-	return nil, &problem{http.StatusNotFound, "no such " + kind}
+	return nil, &problem{status: http.StatusNotFound, text: "no such " + kind}
 }
 
 func (a *api) stream(ctx context.Context, escaped string) (any, error) {
@@ -239,7 +245,7 @@ type health struct {
 
 func healthy(err error) (any, error) {
 	if err != nil {
-		return nil, &problem{http.StatusServiceUnavailable, err.Error()}
+		return nil, &problem{status: http.StatusServiceUnavailable, text: err.Error()}
 	}
 	return health{Status: "ok"}, nil
 }
@@ -249,17 +255,17 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, ErrNotFound):
-		p = &problem{http.StatusNotFound, err.Error()}
+		p = &problem{status: http.StatusNotFound, text: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
-		p = &problem{http.StatusGatewayTimeout, err.Error()}
+		p = &problem{status: http.StatusGatewayTimeout, text: err.Error()}
 	default:
-		p = &problem{http.StatusServiceUnavailable, err.Error()}
+		p = &problem{status: http.StatusServiceUnavailable, text: err.Error()}
 	}
 	if p.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="weir"`)
 	}
-	if p.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+	if p.status == http.StatusServiceUnavailable || p.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", cmp.Or(p.retry, "1"))
 	}
 	a.write(w, r, p.status, struct {
 		Error string `json:"error"`
@@ -278,5 +284,5 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the asker is gone
+	_, _ = io.WriteString(w, protocols.MaskURLs(body.String())) // an error means that the asker is gone
 }

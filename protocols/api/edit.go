@@ -11,8 +11,11 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"weir/protocols/listen"
 )
 
 // A Control is what the API can make a node do. Its methods may be called by any goroutine but an actor's.
@@ -64,22 +67,23 @@ const DrainDone = "done"
 type Credentials struct{ User, Password string }
 
 // errNotHere answers a change that comes from an address from which none is accepted.
-var errNotHere = &problem{
-	http.StatusForbidden, "without edit_auth in the file, changes are accepted from this machine only, and not through a proxy",
+var errNotHere = &problem{status: http.StatusForbidden, text: "without edit_auth in the file, changes are accepted from this machine only, and not through a proxy"}
+
+// Access says who may see a node and who may change it. Any goroutine may use it.
+type Access struct {
+	Edit, View *Credentials    // as in [Options]
+	Guesses    *listen.Guesses // slows wrong credentials down; nil: nothing does
 }
 
 // mayEdit says whether a request may change the node. With credentials it has to carry them, wherever it comes from.
 // Without, it has to come from this machine: not from a page that a browser here shows, under whatever name, and not
 // through a proxy that runs here.
-func mayEdit(r *http.Request, auth *Credentials) error {
+func (a *Access) mayEdit(r *http.Request) error {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return &problem{http.StatusForbidden, err.Error()}
+		return &problem{status: http.StatusForbidden, text: err.Error()}
 	}
-	if auth != nil {
-		if !auth.carried(r) {
-			return &problem{http.StatusUnauthorized, "edit_auth is required"}
-		}
-		return nil
+	if a.Edit != nil {
+		return a.carried(r, "edit_auth is required", a.Edit)
 	}
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !remote.Addr().Unmap().IsLoopback() || !localName(r.Host) {
@@ -93,10 +97,16 @@ func mayEdit(r *http.Request, auth *Credentials) error {
 	return nil
 }
 
-// MayEdit says whether a request may change the node, where something is changed beside this API. Credentials may be
-// nil: then only this machine may. The error, if there is one, is for the client, with the status that goes with it.
-func MayEdit(r *http.Request, auth *Credentials) (status int, err error) {
-	err = mayEdit(r, auth)
+// MayEdit says whether a request may change the node, and MaySee whether it may see what is not for everybody, where that is
+// beside this API. The error, if there is one, is for the client, with the status that goes with it.
+func (a *Access) MayEdit(r *http.Request) (status int, err error) { return statusOf(a.mayEdit(r)) }
+
+// MaySee is described at [Access.MayEdit].
+func (a *Access) MaySee(r *http.Request) (status int, err error) {
+	return statusOf(a.maySee(r, r.URL.EscapedPath()))
+}
+
+func statusOf(err error) (int, error) {
 	var p *problem
 	if errors.As(err, &p) {
 		return p.status, err
@@ -109,28 +119,51 @@ func MayEdit(r *http.Request, auth *Credentials) (status int, err error) {
 var open = []string{base + "/monitoring/liveness", base + "/monitoring/readiness", "/api/v1/clusters"}
 
 // maySee says whether a request may see the resource at a path.
-func (a *api) maySee(r *http.Request, path string) error {
+func (a *Access) maySee(r *http.Request, path string) error {
 	switch {
-	case a.view == nil && a.auth == nil, slices.Contains(open, path):
+	case a.View == nil && a.Edit == nil, slices.Contains(open, path):
 		return nil
-	case a.view != nil && a.view.carried(r), a.auth != nil && a.auth.carried(r):
-		return nil
-	case a.view == nil:
-		return &problem{http.StatusUnauthorized, "edit_auth is required"}
+	case a.View == nil:
+		return a.carried(r, "edit_auth is required", a.Edit)
 	}
-	return &problem{http.StatusUnauthorized, "view_auth is required"}
+	return a.carried(r, "view_auth is required", a.View, a.Edit)
 }
 
-// carried says whether a request has the credentials: as Basic, or as Bearer of the same base64 text.
-func (c *Credentials) carried(r *http.Request) bool {
+// carried returns nil if a request carries one of the credentials, of which some may be nil, and a problem with a text otherwise:
+// as Basic, or as Bearer of the same base64 text.
+func (a *Access) carried(r *http.Request, text string, any ...*Credentials) error {
 	user, password, ok := r.BasicAuth()
 	if token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); bearer {
 		if text, err := base64.StdEncoding.DecodeString(token); err == nil {
 			user, password, ok = strings.Cut(string(text), ":")
 		}
 	}
+	if !ok {
+		return &problem{status: http.StatusUnauthorized, text: text}
+	}
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero Addr stands for all that have none
+	done, retry := a.Guesses.Begin(r.Context(), remote.Addr())
+	if done == nil {
+		return &problem{
+			status: http.StatusTooManyRequests, text: "too many wrong passwords came from this address",
+			retry: strconv.Itoa(int(retry/time.Second) + 1),
+		}
+	}
+	right := false
+	for _, c := range any {
+		right = right || c != nil && c.are(user, password)
+	}
+	done(right)
+	if !right {
+		return &problem{status: http.StatusUnauthorized, text: text}
+	}
+	return nil
+}
+
+// are says whether a user and a password are these, in a time that does not tell how much of them is.
+func (c *Credentials) are(user, password string) bool {
 	same := subtle.ConstantTimeCompare([]byte(user), []byte(c.User)) & subtle.ConstantTimeCompare([]byte(password), []byte(c.Password))
-	return ok && same == 1
+	return same == 1
 }
 
 // localName says whether a Host header can only mean this machine, whatever a name server says.
@@ -180,9 +213,9 @@ func (a *api) edit(w http.ResponseWriter, r *http.Request) error {
 	path := r.URL.EscapedPath()
 	if a.control == nil || path != base+"/drain" && path != base+"/config/reload" {
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		return &problem{http.StatusMethodNotAllowed, "only GET is supported here"}
+		return &problem{status: http.StatusMethodNotAllowed, text: "only GET is supported here"}
 	}
-	if err := mayEdit(r, a.auth); err != nil {
+	if err := a.access.mayEdit(r); err != nil {
 		return err
 	}
 	if path == base+"/drain" {
@@ -190,7 +223,7 @@ func (a *api) edit(w http.ResponseWriter, r *http.Request) error {
 	}
 	restart, err := a.control.Reload(r.Context())
 	if err != nil {
-		return &problem{http.StatusConflict, err.Error()}
+		return &problem{status: http.StatusConflict, text: err.Error()}
 	}
 	if restart == nil {
 		restart = []string{}

@@ -19,6 +19,8 @@ import (
 
 	"weir/codecs/flv"
 	"weir/codecs/flv/amf"
+
+	"weir/protocols"
 )
 
 // A ClientConfig says how a [Client] connects.
@@ -89,7 +91,7 @@ const maxReplies = 256
 func Dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error) {
 	c, err := dial(ctx, rawURL, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", redact(rawURL), err)
+		return nil, fmt.Errorf("connecting to %s: %w", protocols.MaskURLs(rawURL), err)
 	}
 	return c, nil
 }

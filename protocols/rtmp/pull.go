@@ -9,6 +9,8 @@ import (
 	"weir/codecs"
 	"weir/codecs/flv"
 	"weir/codecs/reception"
+
+	"weir/protocols"
 )
 
 // ErrNotFound is the reason of a play whose stream the server does not have. An SRS origin does not say so: it accepts
@@ -83,14 +85,14 @@ func Play(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 		next := onceVhost(r.Location)
 		to, err := place(next)
 		if err != nil {
-			return nil, fmt.Errorf("playing from %s: redirected to %q: %w", at, redact(next), err)
+			return nil, fmt.Errorf("playing from %s: redirected to %q: %w", at, protocols.MaskURLs(next), err)
 		}
 		if been[to] {
 			return nil, fmt.Errorf("playing from %s: redirected back to %s", at, to)
 		}
 		rawURL = next
 	}
-	return nil, fmt.Errorf("playing %s: more than %d redirects", redact(rawURL), maxRedirects)
+	return nil, fmt.Errorf("playing %s: more than %d redirects", protocols.MaskURLs(rawURL), maxRedirects)
 }
 
 // start begins to play and reads up to the first media.

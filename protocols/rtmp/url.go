@@ -26,17 +26,6 @@ func splitURL(rawURL string) (u *url.URL, path string, err error) {
 	return u, strings.Trim(path, "/"), nil
 }
 
-// redact leaves out what may be secret in a URL.
-func redact(rawURL string) string {
-	u, path, err := splitURL(rawURL)
-	if err != nil {
-		before, _, _ := strings.Cut(rawURL, "?")
-		return before
-	}
-	u.RawQuery = ""
-	return u.Redacted() + "/" + path
-}
-
 // place is the server of a URL in one form, whether or not its port is written.
 func place(rawURL string) (string, error) {
 	u, _, err := splitURL(rawURL)
