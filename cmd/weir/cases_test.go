@@ -55,11 +55,46 @@ var (
 		{"T10a", "tables with wrong checksums, in pieces, late, in several sections", "read as soon as they are whole", "codecs/mpegts.TestTablesAreReadHoweverTheyAreSent"},
 		{"T10b", "the time base jumps by three seconds, announced", "the times go on, and the place is marked", "protocols/pull.TestBreakOfTheTimeBaseIsAJumpHoweverSmall"},
 	}
-	casesHLS     = []fieldCase{}
-	casesRTSP    = []fieldCase{}
+	casesHLS  = []fieldCase{}
+	casesRTSP = []fieldCase{
+		{"R1", "H.264 with G.711, A-law or µ-law", "the pictures play; the sound is named in `tracks_left_out`", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1a", "H.264 with G.726, or with sound that nothing describes", "as R1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1b", "ONVIF metadata, or an application medium that is no RTP", "as R1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1c", "MJPEG before H.264; each medium twice", "the first medium that can be carried", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1d", "no fmtp, a broken rtpmap, parameter sets that are no base64, AAC without a configuration", "taken for what the rest says; parameter sets come with the media", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1e", "bad lines, LF alone, ports that are not zero, attributes before the media, no control", "passed over, line by line", "codecs/sdp.TestDescriptionsOfCamerasAreRead"},
+		{"R1f", "SETUP of one medium is refused, or one medium brings nothing", "the other plays", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1g", "H.265 with decoding order numbers, STAP-B, MTAP, FU-B, start codes within a packet", "read", "codecs/carriage.TestPayloadsOfNALUnitsAreRead"},
+		{"R1h", "AAC with any lengths of its headers, a constant size, ADTS, parts, no markers; LATM", "read", "codecs/carriage.TestPacketsOfAACAreRead"},
+		{"R3", "RTP times step back by 5 to 55 ms", "every picture is kept; times are repaired and counted", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R3a", "sender reports with times of their own, or none", "ignored; sound lies where it arrives", "codecs/rtp.TestSoundLiesWhereTheReportsOfTheSenderPutIt"},
+		{"R3b", "another SSRC, or sequence numbers that begin again, in mid-stream", "goes on, counted", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R3c", "a packet in the middle of a picture is lost", "that picture is dropped, counted", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R3d", "no markers; another payload type than the one described; padding, extensions, damaged RTCP", "read", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R3e", "another size in mid-stream", "a change of tracks", "protocols/rtsp.TestParameterSetsThatChangeInMidStreamReachTheWriter"},
+		{"R4", "the server sends SET_PARAMETER, GET_PARAMETER, ANNOUNCE, OPTIONS or what nobody knows", "200 or 501, and goes on", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R4a", "late answers, answers without CSeq, 100 Continue, folded and misspelt lines", "passed over", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R4b", "media before the answer to PLAY, on channels that nobody set up, or on others than were asked for; garbage", "taken or passed over", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R4c", "OPTIONS is refused; GET_PARAMETER gets 405, 501, 454 or 401", "the other method keeps the session", "protocols/rtsp.TestSessionIsKeptAlive"},
+		{"R4d", "a password is asked for at any request, by MD5 or SHA-256, with nonces that get stale", "proved", "protocols/rtsp.TestPasswordIsProvedWheneverTheCameraAsks"},
+		{"R4e", "301, 302 or 305 at any request, or REDIRECT while it plays", "followed", "protocols/rtsp.TestRedirectOfAnyKindIsFollowed"},
+		{"R4f", "TCP gets 461", "over UDP", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+	}
 	casesRTMP    = []fieldCase{}
-	casesPlayers = []fieldCase{}
-	casesKept    = []fieldCase{}
+	casesPlayers = []fieldCase{
+		{"C1", "GStreamer rtspsrc over TCP, URL with a query", "absolute control URLs without it; plays, over TCP and UDP, here and elsewhere", "cmd/weir/e2e.TestGStreamerPlaysRTSP"},
+		{"C1a", "SETUP with the query or without, behind the path or the query", "taken", "protocols/rtsp.TestControlsAreAbsoluteAndWithoutTheQuery"},
+		{"C1b", "a track or session that is not there, a method that nobody knows, no CSeq, folded or endless lines, bodies", "an error by RFC 2326, and the connection is kept", "protocols/rtsp.TestRequestsAreAnsweredAndTheConnectionIsKept"},
+		{"C1c", "two nodes that take each other for the owner", "no query of ours in a redirect; the third time within two seconds the stream is relayed", "protocols/rtsp.TestClientThatIsSentToAndFroIsServedWhereItIs"},
+	}
+	casesKept = []fieldCase{
+		{"K1", "an RTP time that is hours ahead", "every picture is kept, in order", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"K1a", "RTP times that are hours back", "as K1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"K1b", "RTP times of sound that are hours off", "as K1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"K2", "Content-Base is doubled", "the media are set up", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"K2a", "Content-Base is private, or missing", "as K2", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"K2b", "Content-Base has a query, and controls go before it or behind it", "as K2", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+	}
 )
 
 // caseGroups are the parts of the page, with the ids that each has to show.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"weir/codecs/fake"
 	"weir/codecs/reception"
 )
 
@@ -196,6 +197,20 @@ var misbehaviours = []struct {
 		}
 		return alone(p)
 	})}},
+	{name: "a time that is hours back", camera: fakeCamera{edit: packets(func(n int, p []byte) [][]byte {
+		if n == 60 || n == 70 {
+			addTime(p, -7*3600*90000)
+		}
+		return alone(p)
+	})}},
+	{name: "times of sound that are hours off", camera: fakeCamera{edit: func(c *cameraConn, channel int, p []byte) [][]byte {
+		if channel == 2 {
+			if c.number++; c.number%50 == 49 {
+				addTime(p, 2*3600*48000)
+			}
+		}
+		return alone(p)
+	}}},
 	{name: "no sender reports", camera: fakeCamera{edit: func(_ *cameraConn, channel int, p []byte) [][]byte {
 		if channel%2 == 1 {
 			return nil
@@ -336,5 +351,34 @@ func TestMisbehaviourOfACameraCostsNoMoreThanItself(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A camera that is set to another size in mid-stream sends other parameter sets, without a word in RTSP.
+func TestParameterSetsThatChangeInMidStreamReachTheWriter(t *testing.T) {
+	c, err := fake.Parse("size=1280x720")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := fake.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	units, err := p.Segment(440_000_001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc := newEncoder("cam", quiet)
+	enc.Prologue(p.Tracks())
+	camera := &fakeCamera{}
+	for _, au := range units {
+		camera.after = append(camera.after, enc.Encode(au)...)
+	}
+	k, report, err := pulledFrom(t, camera.start(t))
+	if n := len(k.of(true)); n != 200 {
+		t.Errorf("%d pictures, want 200: %v", n, err)
+	}
+	if v := k.tracks[0]; v.Width != 1280 || len(report.LeftOut) > 0 {
+		t.Errorf("the track is %d wide at the end, and %v left out; want 1280 and nothing", v.Width, report.LeftOut)
 	}
 }
