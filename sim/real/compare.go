@@ -29,6 +29,7 @@ type Report struct {
 	Viewers  []ViewerReport
 	Journals int           // how many events of journals were replayed, all with the same effects
 	Late     time.Duration // the longest by which the machine let anything happen too late
+	Stood    time.Duration // for how long it let a node stand still, at most
 	Wrong    []string      // what was not as predicted, a sentence each
 
 	// Settled is when the group has begun. Before, much depends on how long each process took from its start until it listened,

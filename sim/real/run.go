@@ -175,6 +175,7 @@ func Run(ctx context.Context, s *sim.Scenario, o Options) (*Report, error) {
 	g.end()
 	for _, n := range g.nodes {
 		r.Late = max(r.Late, g.late.of(n.name))
+		r.Stood = max(r.Stood, g.late.still(n.name, g.stale()/lateLimit).sum())
 	}
 	tell(fmt.Sprintf("%s: predicting", s.Name))
 	r.compare(g, real, cmp.Or(o.Seeds, 100))
