@@ -796,3 +796,23 @@ func TestPeersStaySortedWhenOneTellsItsName(t *testing.T) {
 		}
 	}
 }
+
+// A node that asks has a way here, so there is probably one back.
+func TestPeerThatAsksIsAskedAtOnceWhileItIsNotHeard(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.pass(Second)
+	asks := func() bool {
+		return slices.ContainsFunc(p.step(StateAsked{From: "n2", Token: 1}), func(e Effect) bool {
+			_, ok := e.(Fetch)
+			return ok
+		})
+	}
+	if !asks() {
+		t.Error("n2 asks, and is not asked before its next poll")
+	}
+	p.say("n2", State{Seq: 1})
+	p.pass(Second)
+	if asks() {
+		t.Error("n2 is heard, and is asked before its next poll")
+	}
+}

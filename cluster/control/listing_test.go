@@ -234,3 +234,35 @@ func TestNodeThatAsksAndIsInNoFileIsNamedOnce(t *testing.T) {
 		t.Errorf("%d askers are remembered, want at most %d", len(p.n.askers), maxAskers)
 	}
 }
+
+// A node whose file does not list this one sees none of its claims: it would never stop a stream that this node takes back.
+func TestNothingIsTakenBackFromANodeThatDoesNotSeeThisOne(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		names []EntryName // of n2's file
+		taken bool
+	}{
+		{"it lists this node", []EntryName{{Entry: "n1:80", Node: "n1"}}, true},
+		{"it lists n3 alone", []EntryName{{Entry: "n3:80", Node: "n3"}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProbe(t, []string{"n2", "n3"}, camNames...)
+			cam, taken := p.home("n1"), false
+			for seq := uint64(1); seq < 30; seq++ {
+				for _, host := range []string{"n2", "n3"} {
+					st := State{Seq: seq, Names: []EntryName{{Entry: "n1:80", Node: "n1"}}}
+					if host == "n2" {
+						st.Names, st.Claims = tt.names, []Claim{claimOf(cam, ClaimRunning, p)}
+					}
+					p.say(host, st)
+					taken = taken || slices.Contains(p.started(), cam)
+				}
+				p.pass(3 * Second)
+				taken = taken || slices.Contains(p.started(), cam)
+			}
+			if taken != tt.taken {
+				t.Errorf("%s is taken back: %t, want %t", cam, taken, tt.taken)
+			}
+		})
+	}
+}

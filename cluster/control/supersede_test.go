@@ -316,3 +316,109 @@ func TestPublisherOfANodeThatHungGivesWayToTheNewerOne(t *testing.T) {
 		}
 	}
 }
+
+// supersededAt returns a probe with a published stream that it does not have, and a claim of n2 to it that is superseded since an
+// instant. n2 has answered no later question.
+func supersededAt(t *testing.T) (p *probe, s *stream, n2 *peer, at Instant) {
+	p = probeOf(t, []string{"n2", "n3"}, Stream{Name: "live", Kind: Published})
+	p.say("n2", State{Seq: 3, Claims: []Claim{{Stream: "live", State: ClaimRunning, Why: PublishedHere}}})
+	p.say("n3", State{Seq: 1})
+	s, n2, at = p.n.byName["live"], p.n.peer("n2"), p.now
+	p.n.supersede(s, Supersession{Node: "n2", Said: n2.Said, At: at})
+	return p, s, n2, at
+}
+
+// An answer that a third node passes on may have been asked for up to S before it was given.
+func TestRelayedClaimIsSupersededForSMore(t *testing.T) {
+	p, s, n2, at := supersededAt(t)
+	n2.Direct, n2.RelayedFull, n2.Relayed = false, true, evidence{n2.Said.Instance, n2.Said.Inc, 9}
+	for _, tt := range []struct {
+		after Instant
+		want  bool
+	}{{Second, true}, {p.n.stale, true}, {p.n.stale + 1, false}} {
+		n2.RelayedAt = at + tt.after
+		if got := p.n.superseded(s, n2); got != tt.want {
+			t.Errorf("a claim that was heard %d ms after the grant is superseded: %t, want %t", tt.after/Millisecond, got, tt.want)
+		}
+	}
+}
+
+func TestSupersessionIsForgottenOnceNothingFromBeforeItCanCome(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		after Instant
+		alive bool
+		kept  bool
+	}{
+		{"its node is dead, and evidence may come", 2 * probeStale, false, true},
+		{"its node is dead", 2*probeStale + 1, false, false},
+		{"its node lives, and has not answered since", 2*probeStale + 1, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, s, n2, at := supersededAt(t)
+			p.n.now, n2.Alive = at+tt.after, tt.alive
+			p.n.forgetSuperseded(s)
+			if kept := len(s.Superseded) > 0; kept != tt.kept {
+				t.Errorf("it is kept: %t, want %t", kept, tt.kept)
+			}
+		})
+	}
+}
+
+// A publisher may come back and go again: what counts is the newest grant, and the newest evidence from before it.
+func TestLaterGrantReplacesASupersession(t *testing.T) {
+	p, s, n2, at := supersededAt(t)
+	later := Supersession{Node: "n2", Said: evidence{n2.Said.Instance, n2.Said.Inc, 7}, At: at + Second}
+	before := s.Supersessions
+	p.n.supersede(s, later)
+	if s.Superseded[0] != later || s.Supersessions == before {
+		t.Errorf("it is %+v after %d changes, want %+v after one more than %d", s.Superseded[0], s.Supersessions, later, before)
+	}
+	p.n.supersede(s, Supersession{Node: "n2", Said: n2.Said, At: at})
+	if s.Superseded[0] != later {
+		t.Errorf("an older grant replaces it: %+v, want %+v", s.Superseded[0], later)
+	}
+}
+
+// A third node that hears the new owner only through this one has to know what its claim supersedes.
+func TestSupersessionsArePassedOnWithTheClaim(t *testing.T) {
+	p := probeOf(t, []string{"n2", "n3"}, Stream{Name: "live", Kind: Published})
+	p.say("n2", State{Seq: 1, Claims: []Claim{{
+		Stream: "live", State: ClaimRunning, Why: PublishedHere, Supersedes: &[]Superseded{{Node: "n3", Instance: "in3", Inc: 1, Seq: 4, Age: 500}},
+	}}})
+	p.pass(Second)
+	p.step(StateAsked{From: "n3", Token: 1, Question: Question{Want: []string{"n2"}}})
+	for _, e := range p.out {
+		r, ok := e.(Reply)
+		if !ok {
+			continue
+		}
+		for _, a := range r.State.Ages {
+			if a.Node == "n2" && len(a.Claims) == 1 && a.Claims[0].Supersedes != nil && (*a.Claims[0].Supersedes)[0].Age >= 1500 {
+				return
+			}
+		}
+		t.Errorf("the answer tells %+v, want the claim of n2 with what it supersedes, 1500 ms ago", r.State.Ages)
+	}
+}
+
+// A peer that has seen the claim is told it anew when it supersedes more.
+func TestClaimIsToldAnewWhenItSupersedesMore(t *testing.T) {
+	p := probeOf(t, []string{"n2", "n3"}, Stream{Name: "live", Kind: Published})
+	p.say("n2", State{Seq: 1})
+	p.say("n3", State{Seq: 1})
+	p.granted("live", 1)
+	s := p.n.byName["live"]
+	p.n.supersede(s, Supersession{Node: "n2", Said: p.n.peer("n2").Said, At: p.now})
+	var st State
+	p.n.changed()
+	p.n.fillClaims(&st, Seen{})
+	seen := Seen{Instance: p.n.cfg.Instance, Inc: p.n.inc, Version: p.n.version}
+	p.n.supersede(s, Supersession{Node: "n3", Said: p.n.peer("n3").Said, At: p.now})
+	p.n.changed()
+	var next State
+	p.n.fillClaims(&next, seen)
+	if len(next.Claims) != 1 || next.Claims[0].Supersedes == nil || len(*next.Claims[0].Supersedes) != 2 {
+		t.Errorf("the difference tells %+v, want the claim with two supersessions", next.Claims)
+	}
+}

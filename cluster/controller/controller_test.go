@@ -19,7 +19,7 @@ import (
 	"weir/cluster/controller"
 )
 
-// A host is the environment of a control actor, on a node with the stream "cam" and no peers.
+// A host is the environment of a control actor, on a node with the streams "cam" and "live", which is published, and no peers.
 type host struct {
 	sys    *actor.ActorSystem
 	root   *actor.PID
@@ -72,7 +72,7 @@ func start(t *testing.T, load func() control.Load) *host {
 		Control: func() control.Config {
 			return control.Config{
 				Self: "n1", Named: true, Instance: "i1", Seed: 1,
-				Streams: []control.Stream{{Name: "cam", Kind: control.Kept, Clustered: true}},
+				Streams: []control.Stream{{Name: "cam", Kind: control.Kept, Clustered: true}, {Name: "live", Kind: control.Published}},
 			}
 		},
 		Name: func() string { return "n1" }, Streams: streams, Registry: stream.NewRegistry(), Peers: streams,
@@ -171,5 +171,82 @@ func TestSuspendAndDrainReachTheStateMachine(t *testing.T) {
 				t.Error("the drain is not said to be through")
 			}
 		})
+	})
+}
+
+func TestQuestionsForAReleaseAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, idle)
+		time.Sleep(time.Second)
+		var answers []bool
+		for _, name := range []string{"cam", "none"} {
+			h.client.AskRelease(name, "n2", func(released bool) { h.locked(func() { answers = append(answers, released) }) })
+		}
+		time.Sleep(time.Second)
+		h.locked(func() {
+			if !slices.Equal(answers, []bool{false, true}) {
+				t.Errorf("answers %v, want that cam goes on and that nobody captures the other here", answers)
+			}
+		})
+	})
+}
+
+// The next thing that is due is the second attempt at the source, a second after the first has failed. Nothing else happens then.
+func TestOnlyTheLastWakeUpCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, idle)
+		time.Sleep(10*time.Second + 100*time.Millisecond)
+		h.client.Send(control.CaptureDown{Stream: "cam", Why: "refused"})
+		time.Sleep(time.Second + 100*time.Millisecond)
+		h.locked(func() {
+			if len(h.captures) != 2 {
+				t.Errorf("%d attempts, want the second one a second after the first has failed", len(h.captures))
+			}
+		})
+	})
+}
+
+func TestNameIsFreeIfItsPublisherHasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, idle)
+		time.Sleep(time.Second)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		gone := act.NewReply[control.PublishAnswer]()
+		if _, err := gone.Wait(ended); err == nil {
+			t.Fatal("an answer without a question")
+		}
+		h.client.WantPublish("live", nil, gone)
+		if err := h.client.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		next := act.NewReply[control.PublishAnswer]()
+		h.client.WantPublish("live", nil, next)
+		if a, err := next.Wait(t.Context()); err != nil || a.Verdict != control.Granted {
+			t.Errorf("the next publisher gets %+v, %v, want granted", a, err)
+		}
+	})
+}
+
+// Other nodes know the state machine that failed by its number, and would take the answers of the next one for old.
+func TestStateMachineThatFollowsHasAHigherNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		h := start(t, func() control.Load {
+			if calls++; calls == 3 {
+				panic(errBoom)
+			}
+			return control.Load{}
+		})
+		time.Sleep(time.Second)
+		before, err := h.client.State(t.Context(), "n2", control.Question{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		after, err := h.client.State(t.Context(), "n2", control.Question{})
+		if err != nil || after.Inc <= before.Inc {
+			t.Errorf("its number is %d, %v, want more than %d", after.Inc, err, before.Inc)
+		}
 	})
 }

@@ -14,6 +14,9 @@ const (
 	releaseFile   = "cluster/control/release.go"
 	rulesFile     = "cluster/control/rules.go"
 	streamFile    = "cluster/control/stream.go"
+	supersedeFile = "cluster/control/supersede.go"
+	namesakeFile  = "cluster/control/namesake.go"
+	listingFile   = "cluster/control/listing.go"
 	viewFile      = "cluster/control/view.go"
 )
 
@@ -42,6 +45,10 @@ var controlFaults = []Mutant{
 		dampFile, "Node.holddown", `count-1`, `count`),
 	fault(Control, "old-returns-kept", "returns are held against a node for ever, and new ones are forgotten",
 		dampFile, "returns.count", `now-t >= damping`, `now-t < damping`),
+	fault(Control, "flap-undamped", "streams go back at once to a peer whose link flaps",
+		dampFile, "Node.yieldAt", `if k < 2 || s.single() {`, `if k < 20 || s.single() {`),
+	fault(Control, "flap-holds-new-streams", "of a peer that flaps those streams are kept that began here since it came back",
+		dampFile, "Node.yieldAt", `if s.Began > back {`, `if s.Began < back {`),
 	fault(Control, "no-hold-down", "a node that returns takes its streams back at once",
 		rulesFile, "Node.takeBack", `at := n.returnsAt(s)`, `at := s.HoldUntil`),
 
@@ -101,9 +108,19 @@ var controlFaults = []Mutant{
 	fault(Control, "supersession-not-told", "other nodes are not told which claims a grant supersedes",
 		streamFile, "Node.ownClaim", `c.Supersedes = n.supersedes(s.Superseded)`, ``),
 	fault(Control, "superseded-by-hearsay", "a superseded claim counts again as soon as another node tells of it",
-		"cluster/control/supersede.go", "Node.superseded", `if !direct && s.active() {`, `if false && direct {`),
+		supersedeFile, "Node.superseded", `if !direct && s.active() {`, `if false && direct {`),
 	fault(Control, "supersession-forgotten", "a supersession is forgotten while evidence from before it may still come",
-		"cluster/control/supersede.go", "Node.forgetSuperseded", `n.now-v.At > 2*n.stale &&`, ``),
+		supersedeFile, "Node.forgetSuperseded", `n.now-v.At > 2*n.stale &&`, ``),
+	fault(Control, "supersession-never-forgotten", "a supersession is kept although its node is dead",
+		supersedeFile, "Node.forgetSuperseded", `(p == nil || !p.Alive || !n.superseded(s, p))`, `p == nil`),
+	fault(Control, "relayed-claim-counts-early", "a claim that was passed on counts again although it may be from before the grant",
+		supersedeFile, "Node.superseded", `asked = p.RelayedAt - n.stale`, `asked = p.RelayedAt`),
+	fault(Control, "later-grant-ignored", "a supersession is not replaced by that of a later grant",
+		supersedeFile, "Node.supersede", `case s.Superseded[i].At < v.At:`, `case false:`),
+	fault(Control, "supersessions-not-passed-on", "a claim is passed on without what it supersedes",
+		linkFile, "Node.stateAsked", `c.Supersedes = n.supersedes(c.supersessions())`, `c.Supersedes = nil`),
+	fault(Control, "supersession-change-not-told", "a peer that has seen a claim is not told that it supersedes more now",
+		deltaFile, "Node.tell", `t.Supersessions = s.Supersessions`, ``),
 	fault(Control, "two-publishers", "a second publisher is admitted while the first has sent nothing yet",
 		publishFile, "Node.publishWanted", `if s.State != Idle && s.State != Stopping {`, `if s.State == Running {`),
 	fault(Control, "name-not-freed", "a publisher that leaves before it has sent anything keeps the name",
@@ -195,6 +212,24 @@ var controlFaults = []Mutant{
 		streamFile, "Node.ownClaim", `case n.draining && s.movable()`, `case !n.draining && n.drained && s.movable()`),
 	fault(Control, "retry-blocks", "a repeated attempt at a source keeps other nodes from trying",
 		streamFile, "claimant.blocks", `return !c.c.Retry`, `return true`),
+
+	// What others' files list, and two processes with one name.
+	fault(Control, "left-out-takes", "a node that no live peer lists goes on taking streams",
+		rulesFile, "Node.spill", `!n.draining && !n.unlisted && !n.aside`, `!n.draining && !n.aside`),
+	fault(Control, "difference-kept", "how long two claimants have differed about the order is kept when they agree again",
+		rulesFile, "Node.yield", `if !differ {`, `if !differ && s.Differs < 0 {`),
+	fault(Control, "asker-alarm-kept", "the alarm about a node that is in no entry goes on when it asks no more",
+		listingFile, "Node.expireAskers", `!a.Over && n.now >= n.askerUntil(a)`, `!a.Over && n.now < a.Last`),
+	fault(Control, "both-stand-aside", "of two processes with one name that nothing else tells apart both stand aside",
+		namesakeFile, "Node.namesake", `theirs == mine && st.Instance < n.cfg.Instance`, `theirs == mine`),
+	fault(Control, "neither-stands-aside", "a process goes on although the entry of its name leads to another one",
+		namesakeFile, "Node.namesake", `theirs && !mine ||`, ``),
+	fault(Control, "aside-for-ever", "a process stands aside for one of its name that has long been gone",
+		namesakeFile, "Node.standsAside", `l.Why == NameTaken && n.now-l.TakenAt < l.cfg.Stale`, `l.Why == NameTaken`),
+	fault(Control, "aside-before-running", "a process that stands aside gives a stream up before the other one runs it",
+		namesakeFile, "Node.namesake", `c.State == ClaimRunning && !c.Solo`, `!c.Solo`),
+	fault(Control, "name-of-the-displaced-kept", "a link goes on leading to the peer whose name its process has lost",
+		namesakeFile, "Node.refuseName", `l.Answered, l.Instance = true, ""`, `l.Answered = true`),
 
 	// Its actor.
 	fault(Control, "old-timer-counts", "a wake-up that was replaced counts too, and the one that replaced it does not",

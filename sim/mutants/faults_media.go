@@ -16,6 +16,7 @@ const (
 	cacheFile     = "protocols/hls/edge/cache.go"
 	followFile    = "protocols/hls/playlist/numbering.go"
 	repeatFile    = "protocols/hls/playlist/repeat.go"
+	balancedFile  = "protocols/hls/balancer.go"
 	renderFile    = "protocols/hls/playlist/render.go"
 )
 
@@ -57,6 +58,11 @@ var mediaFaults = []Mutant{
 	fault(Hub, "equal-rank-takes-over", "an input takes over from another of the same rank",
 		writerFile, "Writer.takeOver", `old.cfg.Rank <= w.cfg.Rank {`, `old.cfg.Rank < w.cfg.Rank {`),
 
+	fault(Hub, "shift-kept", "a writer that has turned to another source goes on with the shift of the last one",
+		writerFile, "Writer.Rejoin", `w.active, w.shift, w.differs, w.vain = false, 0, false, false`, `w.active, w.differs, w.vain = false, false, false`),
+	fault(Hub, "held-over-sources", "access units of the last source are kept when a writer turns to another one",
+		writerFile, "Writer.Rejoin", `w.forget()`, ``),
+
 	// RTMP.
 	fault(RTMP, "publication-kept", "a publisher whose connection is closed while its session restarts keeps the name",
 		rtmpConnFile, "conn.Close", `p, c.publication = c.publication, nil`, `_ = p`),
@@ -72,6 +78,12 @@ var mediaFaults = []Mutant{
 		rtmpConnFile, "conn.patience", `c.until(ctx, now.Add(d))`, `c.deadline = now.Add(d)`),
 	fault(RTMP, "unpublish-does-not-free", "a publisher that says that it has ended keeps the name until it closes the connection",
 		rtmpPubFile, "conn.unpublish", `p.Close()`, `_ = p`),
+	fault(RTMP, "republish-without-end", "a publisher that has ended may stay connected for ever without publishing again",
+		rtmpPubFile, "conn.unpublish", `, c.decide = true, phaseCommands, time.Now().Add(republishTimeout)`, ` = true, phaseCommands`),
+	fault(RTMP, "media-of-the-last-name", "what was known of the media of the first publication counts for the next one",
+		rtmpPubFile, "conn.unpublish", `c.media = publishState{}`, ``),
+	fault(RTMP, "sending-is-silence", "media does not count as a sign that the publisher is there",
+		rtmpPubFile, "conn.tag", `p.Heard()`, ``),
 	fault(RTMP, "handshake-without-end", "a client that sends a little now and then never has to say what it wants",
 		rtmpConnFile, "conn.commands", `c.until(ctx, c.decide)`, `c.until(ctx, time.Now().Add(handshakeTimeout))`),
 	fault(RTMP, "restart-repeats", "a viewer whose session was restarted gets media again that it has had",
@@ -146,6 +158,12 @@ var mediaFaults = []Mutant{
 		followFile, "Numbering.Follow", `offset:          last.Number + n.offset + 1 - first.Number`, `offset:          last.Number + n.offset - first.Number`),
 	fault(HLS, "move-without-discontinuity", "a viewer that is moved to another server sees no discontinuity",
 		followFile, "Numbering.breaks", `|| n.moved && s.Number == n.from`, ``),
+	fault(HLS, "failures-kept", "a server that has answered keeps the failures from before",
+		balancedFile, "position.show", `= server, p, n, 0, 0`, `= server, p, n, v.unavailable, 0`),
+	fault(HLS, "behind-kept", "how often a server was behind is kept when it has gone on",
+		balancedFile, "position.show", `= server, p, n, 0, 0`, `= server, p, n, 0, v.behind`),
+	fault(HLS, "position-kept", "the position of a viewer that has left is kept for ever",
+		balancedFile, "positions.sweep", `if now.After(v.until) {`, `if now.Before(v.until) && v.unavailable < 0 {`),
 	fault(HLS, "own-discontinuity-counted", "the discontinuity at the first segment counts as one before it",
 		renderFile, "Playlist.Render", "sequence-- // the number counts the discontinuities before the first segment's own", ""),
 }

@@ -48,6 +48,12 @@ var placeFaults = []Mutant{
 		placeFile, "NewPlan", `ok && s.Pin != "" && s.On.Has(at)`, `ok && s.Pin != ""`),
 	fault(Place, "orphan-to-node-without-stream", "an orphan goes to a node whose file does not have the stream",
 		placeFile, "Plan.successor", `return live[k] && p.May(i, k)`, `return live[k]`),
+	fault(Place, "rank-counts-the-dead", "dead nodes count in the order in which those that were not chosen try",
+		placeFile, "Plan.Rank", `k != first && live[k] &&`, `k != first &&`),
+	fault(Place, "idle-streams-count", "streams that no client wants count in the even share",
+		placeFile, "Plan.share", `case claimed[i] == Nowhere:`, `case claimed[i] == Nowhere && false:`),
+	fault(Place, "room-of-the-running", "what runs at a node takes no room there",
+		placeLimitFile, "Plan.Within", `p.used[c]++`, ``),
 	fault(Place, "orphan-to-dead-node", "an orphan goes to a node that is dead",
 		placeFile, "Plan.successor", `return live[k] && p.May(i, k)`, `return p.May(i, k)`),
 }
