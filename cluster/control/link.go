@@ -249,9 +249,9 @@ func (n *Node) stateAsked(e StateAsked) {
 			a.Full = true
 			a.Claims = make([]Claim, len(p.claims))
 			for i, c := range p.claims {
+				c.Supersedes = n.supersedes(c.supersessions()) // by the age of the claim as it was told
 				c.Since = ageMS(n.now, c.since)
 				c.Media = nil // the asker gets the numbering from the owner
-				c.Supersedes = n.supersedes(c.supersessions())
 				a.Claims[i] = c.Claim
 			}
 		}
