@@ -87,7 +87,7 @@ func Captures(r *stream.Registry, last *control.View) []control.Capture {
 	var cs []control.Capture
 	for _, name := range slices.Sorted(slices.Values(r.Names())) {
 		live, snap, ok := r.Get(name)
-		if !ok || snap.Role != stream.Capturing && snap.Publisher == "" {
+		if !ok || !captured(&snap) {
 			continue
 		}
 		up := snap.Publisher != "" && snap.Role == stream.Capturing && live.Hub.Written() > 0
@@ -104,3 +104,16 @@ func Captures(r *stream.Registry, last *control.View) []control.Capture {
 	}
 	return cs
 }
+
+// Capturing is how many streams this node captures now.
+func Capturing(r *stream.Registry) (count int) {
+	for _, name := range r.Names() {
+		if _, snap, ok := r.Get(name); ok && captured(&snap) {
+			count++
+		}
+	}
+	return count
+}
+
+// captured says whether a stream is captured here, or has its publisher here.
+func captured(s *stream.Snapshot) bool { return s.Role == stream.Capturing || s.Publisher != "" }

@@ -33,7 +33,7 @@ func (o *Outages) Noted(n control.Note) {
 func (o *Outages) Changed(v *control.View, now time.Duration, report func(cause string, d time.Duration)) {
 	before := o.before
 	o.before = v
-	if before == nil {
+	if before == nil || sameStreams(before, v) {
 		return
 	}
 	for i := range v.Streams {
@@ -56,6 +56,11 @@ func (o *Outages) Changed(v *control.View, now time.Duration, report func(cause 
 			delete(o.open, name)
 		}
 	}
+}
+
+// sameStreams says whether two views have one list of streams, as they do if only peers have changed.
+func sameStreams(a, b *control.View) bool {
+	return len(a.Streams) == len(b.Streams) && (len(a.Streams) == 0 || &a.Streams[0] == &b.Streams[0])
 }
 
 // begin records that no node runs a stream any more. If the owner is dead, the outage began with the owner's silence.

@@ -65,7 +65,7 @@ func hostPort(u *url.URL) string {
 }
 
 // captures is how many streams this node captures now.
-func (n *Node) captures() int { return len(controller.Captures(n.streams, nil)) }
+func (n *Node) captures() int { return controller.Capturing(n.streams) }
 
 // newLoad makes the meter of this node's load.
 func (n *Node) newLoad() *load.Meter {

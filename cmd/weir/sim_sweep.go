@@ -140,7 +140,9 @@ type sweepReport struct {
 	Invariants outcomes         `json:"invariants"`
 	Simulated  float64          `json:"simulated_seconds"`
 	Elapsed    float64          `json:"elapsed_seconds"`
+	Processors float64          `json:"processor_seconds,omitempty"`
 	Speed      float64          `json:"times_real_time"`
+	PerCore    float64          `json:"times_real_time_per_core,omitempty"`
 	Events     uint64           `json:"events"`
 	Messages   uint64           `json:"messages"`
 	TakeOvers  int              `json:"false_takeovers"`
@@ -159,6 +161,7 @@ func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) 
 	bar := newBar(std, "seeds", int(c.Seeds))
 	defer bar.end()
 	o := sim.Options{Without: c.Without}
+	began := processorTime()
 	r := sim.Sweep(sim.SweepOptions{From: c.From, Seeds: c.Seeds, Workers: c.Jobs, Run: o, Progress: func(r *sim.SweepResult) bool {
 		remark := fmt.Sprintf("%.0f times real time", r.Rate())
 		if r.Failed > 0 {
@@ -170,7 +173,7 @@ func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) 
 	if r.Runs < int(c.Seeds) || !c.swarm {
 		r.Missing = nil // an interrupted sweep, or a sweep of one scenario, need not reach every state
 	}
-	rep := newSweepReport(r)
+	rep := newSweepReport(r, processorTime()-began)
 	for i := uint64(0); i < twice && i < c.Seeds && !interrupted(ctx); i++ {
 		seed := c.From + i*(c.Seeds/min(twice, c.Seeds))
 		first := sim.Run(of(seed), o).Hash
@@ -194,11 +197,15 @@ func (c *SweepFlags) sweep(ctx context.Context, std stdio, of func(seed uint64) 
 	return c.tell(ctx, r, rep, std)
 }
 
-func newSweepReport(r *sim.SweepResult) *sweepReport {
+// newSweepReport makes the report of a sweep that had the processors for so long; zero if that is not known.
+func newSweepReport(r *sim.SweepResult, used time.Duration) *sweepReport {
 	rep := &sweepReport{
 		Runs: r.Runs, Failed: r.Failed, Unknown: r.Unknown, Seeds: []uint64{}, Differing: []uint64{}, Invariants: outcomesOf(r.Verdicts),
 		Simulated: r.Simulated.Seconds(), Elapsed: r.Elapsed.Seconds(), Speed: r.Rate(), Events: r.Events, Messages: r.Messages,
 		TakeOvers: r.TakeOvers, Measures: measureReports(r.Measures), Sometimes: r.Sometimes, Never: append([]string{}, r.Missing...),
+	}
+	if used > 0 {
+		rep.Processors, rep.PerCore = used.Seconds(), float64(r.Simulated)/float64(used)
 	}
 	for _, f := range r.Failures {
 		rep.Seeds = append(rep.Seeds, f.Seed)
@@ -238,8 +245,12 @@ func sweepText(r *sim.SweepResult, rep *sweepReport, p painter) string {
 	case r.Unknown > 0:
 		word = p.yellow("unknown")
 	}
-	fmt.Fprintf(&b, "%s  %s, %d violated, %.1f simulated hours in %.1f s (%.0f times real time), %d events, %d false take-overs\n", word,
-		plural(r.Runs, "run"), r.Failed, r.Simulated.Hours(), r.Elapsed.Seconds(), r.Rate(), r.Events, r.TakeOvers)
+	speed := fmt.Sprintf("%.0f times real time", r.Rate())
+	if rep.PerCore > 0 {
+		speed += fmt.Sprintf(", %.0f per processor", rep.PerCore)
+	}
+	fmt.Fprintf(&b, "%s  %s, %d violated, %.1f simulated hours in %.1f s (%s), %d events, %d false take-overs\n", word,
+		plural(r.Runs, "run"), r.Failed, r.Simulated.Hours(), r.Elapsed.Seconds(), speed, r.Events, r.TakeOvers)
 	b.WriteString(measureTable(r.Measures, p))
 	b.WriteString(verdictList(r.Verdicts, p))
 	if len(r.Sometimes) > 0 {
