@@ -284,6 +284,8 @@ func (t *transport) Unit(of *mpegts.Stream, u *bytestream.Unit) error {
 		at = timeline.At(u.DTS, u.PTS)
 	case u.Timed: // there is no DTS, or it says the same (2.4.3.7)
 		at = timeline.Presented(u.PTS)
+	case s.Kind == mpegts.Audio: // a further frame of its PES packet
+		at = timeline.Following()
 	}
 	if s.Kind == mpegts.Audio {
 		u.Parts[0] = bytes.Clone(u.Parts[0]) // frames are kept as they are
