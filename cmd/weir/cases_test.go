@@ -80,6 +80,31 @@ var (
 		{"R4e", "301, 302 or 305 at any request, or REDIRECT while it plays", "followed", "protocols/rtsp.TestRedirectOfAnyKindIsFollowed"},
 		{"R4f", "TCP gets 461", "over UDP", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
 	}
+	casesInputs = []fieldCase{
+		{"I1", "timestamps of pictures that step back by 5 to 55 ms now and then", "every picture is kept, at half the usual distance until the timestamps have caught up", "codecs/timeline.TestPicturesGetTimesThatRise"},
+		{"I1a", "the same where only a PTS comes, as over RTP", "as I1", "codecs/timeline.TestPicturesGetTimesThatRise"},
+		{"I1b", "sound that steps back", "follows at its own length, a hundredth faster, until it has caught up", "codecs/timeline.TestSoundGetsTimesThatRise"},
+		{"I2", "a timestamp that is off by hours", "placed where the next unit is due; no discontinuity", "codecs/timeline.TestPicturesGetTimesThatRise"},
+		{"I2a", "timestamps that jump, in the middle of a GOP or at a random access point", "joined on, and marked once", "codecs/timeline.TestPicturesGetTimesThatRise"},
+		{"I2b", "an RTMP encoder that counts from zero again", "as I2a", "codecs/flv.TestTimestampsWrapRestartAndLeap"},
+		{"I2c", "timestamps that begin anew where the input says so", "joined on, however small the jump", "codecs/timeline.TestBreakJoinsWhatFollows"},
+		{"I3", "a sound clock that is 200 ppm fast, for hours", "stays within 100 ms of the pictures, without a gap", "codecs/timeline.TestSoundThatDriftsIsBroughtBack"},
+		{"I3a", "the same, slow, or half a percent fast", "as I3", "codecs/timeline.TestSoundThatDriftsIsBroughtBack"},
+		{"I3b", "a sender that changes how far sound comes before pictures", "kept as it is", "codecs/timeline.TestSoundThatDriftsIsBroughtBack"},
+		{"I4", "timestamps of pictures that stand still", "go on at their pace; the API says so until they go on", "codecs/timeline.TestTrackWhoseTimesStandStillGoesOnAtItsPace"},
+		{"I4a", "composition times before the decoding time", "the DTS moves forward, the PTS stay in their order", "codecs/timeline.TestPicturesGetTimesThatRise"},
+		{"I4b", "B-frames of which nothing says how far they are reordered", "all kept, the DTS follows from their order", "codecs/timeline.TestPicturesGetTimesThatRise"},
+		{"I5", "a publisher changes the size of its pictures in mid-stream", "viewers of RTMP, FLV, TS, HLS and RTSP go on", "cluster/node.TestChangesInMidStreamReachViewersOfEveryProtocol"},
+		{"I5a", "sound is added in mid-stream", "viewers of RTMP, FLV, TS and HLS hear it; HLS has a discontinuity", "cluster/node.TestChangesInMidStreamReachViewersOfEveryProtocol"},
+		{"I5b", "the same for a viewer of RTSP", "its session ends, so that it asks anew", "cluster/node.TestChangesInMidStreamReachViewersOfEveryProtocol"},
+		{"I6", "an RTMP encoder sends a configuration of sound, and no sound", "starts with the pictures after a second, and names the sound", "codecs/flv.TestTracksAreWaitedForButNotForEver"},
+		{"I6a", "its sound comes seconds later", "added then", "codecs/flv.TestTracksAreWaitedForButNotForEver"},
+		{"I6b", "a camera describes sound that never comes", "as I6", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"I7", "an input falls silent, loses its pictures, its random access points, its sound, or packets", "`inputs[].state` and `reason` say which", "codecs/reception.TestInputIsJudgedByWhatArrives"},
+		{"I7a", "pictures come without one to start from", "a loss for `source_timeout`, as silence is", "actors/input.TestPicturesWithoutOneToStartFromAreALoss"},
+		{"I7b", "an input is scrambled, and the stream has another one", "the other one after `source_timeout`", "cluster/node.TestScrambledInputSaysSoAndGivesWayToTheNext"},
+		{"I7c", "a track that is announced comes late", "in `tracks_left_out` until then; `reason` is null afterwards", "cluster/node.TestTrackThatIsAnnouncedAndComesLateIsLeftOutUntilThen"},
+	}
 	casesRTMP    = []fieldCase{}
 	casesPlayers = []fieldCase{
 		{"C1", "GStreamer rtspsrc over TCP, URL with a query", "absolute control URLs without it; plays, over TCP and UDP, here and elsewhere", "cmd/weir/e2e.TestGStreamerPlaysRTSP"},
@@ -104,6 +129,7 @@ var caseGroups = []struct {
 	cases    []fieldCase
 }{
 	{"MPEG-TS", "T1 T3 T5 T6 T7 T8 T9 T10", casesTS},
+	{"Times, tracks and state of any input", "I1 I2 I3 I4 I5 I6 I7", casesInputs},
 	{"HLS pulls", "H1 H2 H4 H6 H8 H9", casesHLS},
 	{"RTSP pulls", "R1 R3 R4", casesRTSP},
 	{"RTMP publishers", "P1 P3", casesRTMP},
