@@ -428,3 +428,15 @@ func TestRestoredRosterGoesOnWhereTheFormerOneWas(t *testing.T) {
 		t.Errorf("inputs %v still run", got)
 	}
 }
+
+func TestViewerThatComesKeepsARelayForTheWholeLinger(t *testing.T) {
+	r := newRoster(Spec{Name: "a"})
+	r.want(0)
+	r.want(5 * time.Second)
+	if got := orders(r.check(5*time.Second+linger-1, 0)); got != "" {
+		t.Errorf("just before the end of the linger = %q, want nothing", got)
+	}
+	if got := orders(r.check(5*time.Second+linger, 0)); got == "" {
+		t.Error("the relay goes on after the linger")
+	}
+}

@@ -291,17 +291,65 @@ func TestHubOfAStreamThatNoSpecificationNamesIsThatOfTheOneWithoutName(t *testin
 }
 
 func TestFailingInputRestartsAloneThenTheCaptureFails(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error // nil: the source just ends
+	}{{"an error", errors.New("no such file")}, {"the end of the source", nil}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var starts atomic.Int64
+				broken := input.Run(func(context.Context, input.Writer) error { starts.Add(1); return tt.err })
+				b := newBench(t, stream.Spec{Name: "cam", Inputs: []stream.Input{{Config: input.Config{URL: "test://x", Source: broken}}}})
+				b.send(stream.Capture{Stream: "cam"})
+				time.Sleep(5 * time.Second)
+				if got := starts.Load(); got != 3 {
+					t.Errorf("the input was tried %d times before the capture failed, want 3", got)
+				}
+				if b.last() != stream.Failed {
+					t.Errorf("status = %v, want failed", b.last())
+				}
+				b.env.armed.Store(true)
+				b.want("cam", false)
+				time.Sleep(5 * time.Second)
+				if b.env.armed.Load() {
+					t.Fatal("the core did not fail")
+				}
+				if got := starts.Load(); got != 3 {
+					t.Errorf("the core that was restarted begins the capture anew, which is over: %d attempts, want 3", got)
+				}
+				b.end()
+			})
+		})
+	}
+}
+
+func TestStateOfAnInputIsThatOfNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var starts atomic.Int64
-		broken := input.Run(func(context.Context, input.Writer) error { starts.Add(1); return errors.New("no such file") })
-		b := newBench(t, stream.Spec{Name: "cam", Inputs: []stream.Input{{Config: input.Config{URL: "test://x", Source: broken}}}})
-		b.send(stream.Capture{Stream: "cam"})
-		time.Sleep(5 * time.Second)
-		if got := starts.Load(); got != 3 {
-			t.Errorf("the input was tried %d times before the capture failed, want 3", got)
+		c := &camera{tracks: tracks}
+		c.off.Store(true)
+		b := newBench(t, stream.Spec{Name: "cam", Inputs: []stream.Input{c.input("1", 1, time.Minute)}})
+		state := func() stream.InputState {
+			t.Helper()
+			_, s, ok := b.registry.Get("cam")
+			if !ok || len(s.Inputs) != 1 {
+				t.Fatalf("the state is %+v, %t, want that of one input", s, ok)
+			}
+			return s.Inputs[0]
 		}
-		if b.last() != stream.Failed {
-			t.Errorf("status = %v, want failed", b.last())
+		b.send(stream.Capture{Stream: "cam"})
+		time.Sleep(100 * time.Millisecond)
+		if s := state(); s.Active || s.Err == "" {
+			t.Errorf("while the source refuses: %+v, want its failure", s)
+		}
+		c.off.Store(false)
+		time.Sleep(5 * time.Second)
+		if s := state(); !s.Active || s.Err != "" {
+			t.Errorf("while the source delivers: %+v, want it active, without a failure", s)
+		}
+		b.send(stream.Release{Stream: "cam", To: "n2"})
+		time.Sleep(time.Second)
+		if s := state(); s.Active || !s.Standby {
+			t.Errorf("after the capture: %+v, want it standing by", s)
 		}
 		b.end()
 	})

@@ -42,7 +42,7 @@ func (*SimMutantsCmd) Help() string {
 	return `Examples:
   weir sim mutants
   weir sim mutants --source ~/src/weir --area control,place --pack 0
-  weir sim mutants --only 'stale-*' --stages pack,swarm --pack 0
+  weir sim mutants --only 'stale-*,no-warm-up' --stages pack,swarm --pack 0
   weir sim mutants --sample 10 --draw 7 --first --pack 0
 
 A test that cannot fail proves nothing. So this command plants small faults into weir, one after the other, as reviewers find
@@ -235,7 +235,7 @@ func mutantsText(list []mutants.Result, scenarios, pack *sim.SweepResult, p pain
 		rows = append(rows, []string{string(m.Area), m.Name, m.What, tests, simulator})
 	}
 	b.WriteString(table(rows))
-	b.WriteString("\n" + totals(list))
+	b.WriteString("\n" + totals(list) + "\n" + byStage(list))
 	if pack == nil {
 		return b.String()
 	}
@@ -306,6 +306,26 @@ func totals(list []mutants.Result) string {
 		}
 	}
 	rows = append(rows, simulated.row("control, place, peer, streams", true), all.row("all", false))
+	return table(rows)
+}
+
+// byStage is the table of how many faults each stage noticed, and how long it took.
+func byStage(list []mutants.Result) string {
+	rows := [][]string{{"stage", "faults noticed", "median", "longest"}}
+	for _, stage := range mutants.Stages {
+		var took []time.Duration
+		for _, m := range list {
+			for _, c := range []*mutants.Catch{m.Tests, m.Simulator} {
+				if c != nil && c.Stage == stage {
+					took = append(took, c.Took)
+				}
+			}
+		}
+		if slices.Sort(took); len(took) > 0 {
+			seconds := func(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+			rows = append(rows, []string{string(stage), fmt.Sprint(len(took)), seconds(took[len(took)/2]), seconds(took[len(took)-1])})
+		}
+	}
 	return table(rows)
 }
 
