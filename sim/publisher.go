@@ -169,19 +169,25 @@ func (p *publisher) drops(silent bool) {
 	p.lost()
 }
 
-// givesWay says whether the publisher of f has sent nothing for so long that it gives way to another one, as its node's file says.
-func (f *feed) givesWay() bool {
-	d := f.m.file.Delivery
-	if s := f.m.file.Stream(f.s.name); s != nil {
+// takeover is what the file of a machine says of the publishers of a stream that give way to others.
+func (m *machine) takeover(s *streamTruth) time.Duration {
+	d := m.file.Delivery
+	if s := m.file.Stream(s.name); s != nil {
 		d = s.Delivery
 	}
-	switch d.Takeover {
+	return cmp.Or(d.Takeover, conf.DefaultTakeover)
+}
+
+// givesWay says whether the publisher of f has sent nothing for so long that it gives way to another one, as its node's file says.
+func (f *feed) givesWay() bool {
+	switch silence := f.m.takeover(f.s); silence {
 	case conf.TakeoverAlways:
 		return true
 	case conf.TakeoverNever:
 		return false
+	default:
+		return f.dead && f.m.w.now-f.died >= silence
 	}
-	return f.dead && f.m.w.now-f.died >= cmp.Or(d.Takeover, conf.DefaultTakeover)
 }
 
 // takenOver ends f for another publisher.

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/sim/oracle"
 )
@@ -46,7 +47,12 @@ func (p *publisher) judgeRefused(m *machine) {
 	p.told(oracle.I29, m, p.judged.Refused(p.w.now, p.rival(nil), b.down+b.poll()+2*b.d+2*b.lag+time.Second))
 }
 
+// judgeSentAway judges that the publisher has to go. Where the file says that each newcomer takes a stream over, no other need have it
+// yet.
 func (p *publisher) judgeSentAway(m *machine) {
+	if m.takeover(p.s) == conf.TakeoverAlways {
+		return
+	}
 	b := p.w.checks.bounds()
 	p.told(oracle.I29, m, p.judged.SentAway(p.w.now, p.rival(p.feed), 2*b.lag+3*time.Millisecond))
 }

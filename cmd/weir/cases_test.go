@@ -105,7 +105,19 @@ var (
 		{"I7b", "an input is scrambled, and the stream has another one", "the other one after `source_timeout`", "cluster/node.TestScrambledInputSaysSoAndGivesWayToTheNext"},
 		{"I7c", "a track that is announced comes late", "in `tracks_left_out` until then; `reason` is null afterwards", "cluster/node.TestTrackThatIsAnnouncedAndComesLateIsLeftOutUntilThen"},
 	}
-	casesRTMP    = []fieldCase{}
+	casesRTMP = []fieldCase{
+		{"P1", "its link dies silently, it comes back 3 s later", "the silent one gives way after `publish_takeover` (5 s), is told so and closed; viewers stay", "cluster/node.TestSilentPublisherGivesWayToANewcomer"},
+		{"P1a", "the same, and it comes back at another node", "as P1; the node that has the name decides", "cluster/node.TestSilentPublisherAtAnotherNodeGivesWay"},
+		{"P1b", "`publish_takeover always` and `never`", "each newcomer takes the stream over, or none", "actors/stream.TestSilentPublisherGivesWay"},
+		{"P1c", "it sends messages of which no media comes yet", "it is not silent", "actors/stream.TestPublisherThatIsHeardWithoutMediaDoesNotGiveWay"},
+		{"P1d", "a newcomer whom a hook refuses", "takes nothing over", "cluster/node.TestSilentPublisherGivesWayToANewcomer"},
+		{"P3", "FCUnpublish, deleteStream, then all from releaseStream on, as FMLE", "answered as SRS does, then `Publish.Start`", "protocols/rtmp.TestEncoderPublishesAgainOnTheSameConnection"},
+		{"P3a", "FCUnpublish alone, deleteStream alone, closeStream alone", "`NetStream.Unpublish.Success`, and the connection stays", "protocols/rtmp.TestEncoderPublishesAgainOnTheSameConnection"},
+		{"P3b", "another name, AMF3 commands, publish without an end before it", "as P3", "protocols/rtmp.TestEncoderPublishesAgainOnTheSameConnection"},
+		{"P3c", "publish is sent twice", "`Publish.Start` twice, and the media goes on", "protocols/rtmp.TestPublishThatIsRepeatedChangesNothing"},
+		{"P3d", "two minutes pass between two publications", "the connection waits, for three minutes", "protocols/rtmp.TestClientThatHasPublishedMayBeQuietForAWhile"},
+		{"P3e", "it leaves without waiting for answers", "it has left in order", "protocols/rtmp.TestEncoderThatLeavesWithoutWaitingForAnswersLeavesInOrder"},
+	}
 	casesPlayers = []fieldCase{
 		{"C1", "GStreamer rtspsrc over TCP, URL with a query", "absolute control URLs without it; plays, over TCP and UDP, here and elsewhere", "cmd/weir/e2e.TestGStreamerPlaysRTSP"},
 		{"C1a", "SETUP with the query or without, behind the path or the query", "taken", "protocols/rtsp.TestControlsAreAbsoluteAndWithoutTheQuery"},
