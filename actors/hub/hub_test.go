@@ -586,6 +586,27 @@ func TestRelayThatTurnsToAnotherNodeGoesOnAtARandomAccessPoint(t *testing.T) {
 	})
 }
 
+// The node from which a relay comes begins to capture the camera itself: the same pictures come at other instants.
+func TestPictureThatComesAgainOnAnotherTimelineIsNotPlayedTwice(t *testing.T) {
+	for _, by := range []int64{700, -700, 8 * codecs.ClockRate} {
+		synctest.Test(t, func(t *testing.T) {
+			h := hub.New("a", hub.Config{})
+			w := h.NewWriter(hub.WriterConfig{})
+			w.SetTracks(codecs.Tracks{video})
+			write(t, w, pictures(0, 0, 0)...)
+			f := h.Units()
+			defer f.Close()
+			write(t, w, pictures(1, 11, 0)...)
+			own := moved(10, 14, by)
+			own[0].Discontinuity = true
+			write(t, w, own...)
+			if got, want := drain(t, f), dtsOf(pictures(0, 14, 0)); !slices.Equal(got, want) {
+				t.Errorf("moved by %d: viewer got %v, want %v", by, got, want)
+			}
+		})
+	}
+}
+
 func TestInputThatIsNotCaughtUpIsNotHeard(t *testing.T) {
 	h := hub.New("a", hub.Config{})
 	first, second := h.NewWriter(hub.WriterConfig{}), h.NewWriter(hub.WriterConfig{})

@@ -116,13 +116,16 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 	if au.Track < 0 || au.Track >= len(w.tracks) {
 		return errors.New("hub: access unit of an unknown track")
 	}
-	if !w.active {
+	switch {
+	case !w.active:
 		if err := w.checkTracks(); err != nil {
 			return err
 		}
 		if !w.takeOver(au) {
 			return nil
 		}
+	case au.Discontinuity && w.again(au):
+		return nil
 	}
 	w.put(au)
 	h.schedule()
@@ -273,6 +276,18 @@ func (w *Writer) aligned(au *codecs.AccessUnit) (shift int64, ok bool) {
 		}
 	}
 	return shift, ok
+}
+
+// again says whether the hub has a random access point of another timeline already, as one of its newest access units, and goes on
+// with that timeline then. The node from which a relay comes has begun to capture a camera itself, whose pictures this hub has
+// got through it from the node before. The caller holds mu.
+func (w *Writer) again(au *codecs.AccessUnit) bool {
+	shift, ok := w.aligned(au)
+	if !ok || w.h.last[au.Track]-(au.DTS+shift) > spliceRange {
+		return false
+	}
+	w.shift = shift
+	return true
 }
 
 // matches says whether au is among the newest video access units of the hub, and all that the writer brought before it,
