@@ -126,6 +126,37 @@ func TestSoundLiesWhereTheReportsOfTheSenderPutIt(t *testing.T) {
 	}
 }
 
+// Another source, whose timestamps have nothing to do with those before, goes on when it arrives.
+func TestAnotherSourceLiesWhereItArrives(t *testing.T) {
+	packets, _ := packed(t, 2)
+	k := &taker{}
+	r := receive(pictureAndSound[:50], k, reception.Discard)[0]
+	half := len(packets[0]) / 2
+	for half > 0 && packets[0][half-1][1]&0x80 == 0 { // between two pictures
+		half++
+	}
+	now := int64(0)
+	for i, b := range packets[0] {
+		if i == half {
+			now += 5 * codecs.ClockRate
+		}
+		if i >= half {
+			b[8]++
+			binary.BigEndian.PutUint32(b[4:], binary.BigEndian.Uint32(b[4:])+1<<31+12345)
+		}
+		if err := r.Take(b, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	longest := int64(0)
+	for i := 1; i < len(k.units); i++ {
+		longest = max(longest, k.units[i].DTS-k.units[i-1].DTS)
+	}
+	if want := int64(5 * codecs.ClockRate); longest < want-9000 || longest > want+9000 {
+		t.Errorf("the other source is %d ticks behind the one before, want %d", longest, want)
+	}
+}
+
 func TestReceiverReportsSayWhatWasLost(t *testing.T) {
 	packets, reports := packed(t, 1)
 	media := receive(pictureAndSound, &taker{}, reception.Discard)

@@ -87,10 +87,10 @@ func TestPasswordIsProvedWheneverTheCameraAsks(t *testing.T) {
 		{"with nonces that get stale", func() func(*cameraConn, *cameraRequest) bool {
 			asked := 0
 			return func(c *cameraConn, r *cameraRequest) bool {
-				if asked++; asked%2 == 1 {
+				if asked++; asked%3 != 0 {
 					c.say(r, "401 Unauthorized", "", fmt.Sprintf(`WWW-Authenticate: Digest realm="cam", nonce="s%d", stale=true`, asked))
 				}
-				return asked%2 == 1
+				return asked%3 != 0
 			}
 		}()},
 	} {
@@ -109,8 +109,15 @@ func TestPasswordIsProvedWheneverTheCameraAsks(t *testing.T) {
 }
 
 func TestWrongPasswordIsNotTriedForEver(t *testing.T) {
+	for _, stale := range []string{"", ", stale=true"} {
+		wrongPassword(t, stale)
+	}
+}
+
+func wrongPassword(t *testing.T, stale string) {
+	t.Helper()
 	camera := &fakeCamera{answer: func(c *cameraConn, r *cameraRequest) bool {
-		c.say(r, "401 Unauthorized", "", `WWW-Authenticate: Digest realm="cam", nonce="other`+fmt.Sprint(len(c.camera.requests))+`"`)
+		c.say(r, "401 Unauthorized", "", `WWW-Authenticate: Digest realm="cam", nonce="other`+r.header.first("cseq")+`"`+stale)
 		return true
 	}}
 	at := strings.Replace(camera.start(t), "rtsp://", "rtsp://bob:wrong@", 1)

@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
+	"weir/codecs"
 	"weir/codecs/fake"
 	"weir/codecs/reception"
 )
@@ -260,8 +260,10 @@ var misbehaviours = []struct {
 		p[1] &= 0x7f
 		return alone(p)
 	})}, fewer: 1}, // the last, whose end nobody knows
-	{name: "a packet of a picture is lost", camera: fakeCamera{edit: lost(31)}, fewer: 1, count: []reception.Counter{reception.ContinuityErrors, reception.Damaged}},
-	{name: "a packet of a random access point is lost", camera: fakeCamera{edit: lost(50)}, fewer: 1, count: []reception.Counter{reception.Damaged}},
+	{name: "the first packet of a slice is lost", camera: fakeCamera{edit: lost(31, 1)}, fewer: 1, count: []reception.Counter{reception.ContinuityErrors, reception.Damaged}},
+	{name: "the last packet of a picture is lost", camera: fakeCamera{edit: lost(31, -1)}, fewer: 1, count: []reception.Counter{reception.ContinuityErrors, reception.Damaged}},
+	{name: "a packet in the middle of a fragmented picture is lost", camera: fakeCamera{edit: lost(50, 9)}, fewer: 1, count: []reception.Counter{reception.Damaged}},
+	{name: "the first fragment of a picture is lost", camera: fakeCamera{edit: lost(50, 1)}, fewer: 1, count: []reception.Counter{reception.Damaged}},
 	{name: "another source begins", camera: fakeCamera{edit: packets(func(n int, p []byte) [][]byte {
 		if n >= 40 {
 			p[8]++
@@ -299,13 +301,15 @@ var misbehaviours = []struct {
 	}}},
 }
 
-// lost makes an edit that loses a packet in the middle of some pictures.
-func lost(pictures ...int) func(*cameraConn, int, []byte) [][]byte {
-	last := -1
+// lost makes an edit that loses one packet of a picture, the first of which is 0, or the last by -1.
+func lost(picture, which int) func(*cameraConn, int, []byte) [][]byte {
+	at := 0
 	return packets(func(n int, p []byte) [][]byte {
-		middle := n == last && p[1]&0x80 == 0
-		last = n
-		if middle && slices.Contains(pictures, n) {
+		if n != picture {
+			return alone(p)
+		}
+		at++
+		if at-1 == which || which < 0 && p[1]&0x80 != 0 {
 			return nil
 		}
 		return alone(p)
@@ -313,6 +317,12 @@ func lost(pictures ...int) func(*cameraConn, int, []byte) [][]byte {
 }
 
 func TestMisbehaviourOfACameraCostsNoMoreThanItself(t *testing.T) {
+	whole := map[string]bool{} // the pictures that there are
+	for _, item := range pattern(t, "cam", 1).items {
+		if au, ok := item.(*codecs.AccessUnit); ok {
+			whole[string(au.Payload)] = true
+		}
+	}
 	for i := range misbehaviours {
 		m := &misbehaviours[i]
 		t.Run(m.name, func(t *testing.T) {
@@ -334,6 +344,11 @@ func TestMisbehaviourOfACameraCostsNoMoreThanItself(t *testing.T) {
 			pictures, sounds := k.of(true), k.of(false)
 			if len(pictures) != 100-m.fewer {
 				t.Errorf("%d pictures, want %d", len(pictures), 100-m.fewer)
+			}
+			for i, au := range pictures {
+				if !whole[string(au.Payload)] {
+					t.Fatalf("picture %d, of %d bytes, is none that the camera has", i, len(au.Payload))
+				}
 			}
 			if most := 200; m.quiet && len(sounds) > 0 || !m.quiet && (len(sounds) < 180 || len(sounds) > most) {
 				t.Errorf("%d sounds, want about 188: %t", len(sounds), !m.quiet)

@@ -254,20 +254,30 @@ func TestRedirectOfAnyKindIsFollowed(t *testing.T) {
 
 // A server that sends its clients elsewhere in the middle is followed, and what comes from there goes on behind what has come.
 func TestPullGoesOnWhereTheServerSendsItInTheMiddle(t *testing.T) {
-	other := &fakeCamera{}
-	first := &fakeCamera{after: sent("REDIRECT * RTSP/1.0\nCSeq: 1\nLocation: " + other.start(t) + "\n\n")}
-	k, _, err := pulledFrom(t, first.start(t))
-	pictures := k.of(true)
-	if len(pictures) != 200 {
-		t.Fatalf("%d pictures, want those of both: %v", len(pictures), err)
-	}
-	for i := 1; i < len(pictures); i++ {
-		if pictures[i].DTS <= pictures[i-1].DTS {
-			t.Fatalf("picture %d at %d follows %d", i, pictures[i].DTS, pictures[i-1].DTS)
+	for _, count := range []int{100, 15} { // pictures before
+		other := &fakeCamera{}
+		first := &fakeCamera{after: sent("REDIRECT * RTSP/1.0\nCSeq: 1\nLocation: " + other.start(t) + "\n\n"), edit: func(c *cameraConn, channel int, p []byte) [][]byte {
+			if c.picture >= count {
+				return nil
+			}
+			if channel == 0 && p[1]&0x80 != 0 {
+				c.picture++
+			}
+			return alone(p)
+		}}
+		k, _, err := pulledFrom(t, first.start(t))
+		pictures := k.of(true)
+		if len(pictures) != count+100 {
+			t.Fatalf("%d pictures, want those of both: %v", len(pictures), err)
 		}
-	}
-	if !pictures[100].Discontinuity {
-		t.Error("the first picture of the other server is not marked")
+		for i := 1; i < len(pictures); i++ {
+			if d := pictures[i].DTS - pictures[i-1].DTS; d <= 0 || d > 2*3600 || i != count && d != 3600 {
+				t.Fatalf("picture %d of %d comes %d ticks after the one before", i, len(pictures), d)
+			}
+		}
+		if !pictures[count].Discontinuity {
+			t.Errorf("the first picture of the other server, after %d, is not marked", count)
+		}
 	}
 }
 

@@ -2,9 +2,11 @@ package rtsp
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -178,6 +180,52 @@ func TestControlsAreAbsoluteAndWithoutTheQuery(t *testing.T) {
 	}
 	if asks := n.router.requests(); len(asks) != 3 {
 		t.Errorf("the router was asked %d times, want 3", len(asks))
+	}
+}
+
+func TestChannelsThatAreTakenAreReplaced(t *testing.T) {
+	n := start(t, serving(pattern(t, "a", 1)))
+	p := dial(t, n, "a")
+	for i, want := range []string{"interleaved=5-6", "interleaved=0-1"} {
+		r := p.ok("SETUP", fmt.Sprintf("/trackID=%d", i), "Transport: RTP/AVP/TCP;unicast;interleaved="+[]string{"5-6", "6-7"}[i])
+		if got := strings.Join(r.Header["Transport"], ","); !strings.Contains(got, want) {
+			t.Errorf("SETUP %d: Transport %q, want %s in it", i, got, want)
+		}
+	}
+}
+
+// A session over UDP outlives its connection while it plays, as long as its client is heard.
+func TestSessionOverUDPEndsWhenItsClientIsSilent(t *testing.T) {
+	src := pattern(t, "a", 1)
+	n := start(t, serving(src))
+	p := dial(t, n, "a")
+	p.ok("SETUP", "/trackID=0", "Transport: RTP/AVP;unicast;client_port=40000-40001")
+	p.ok("PLAY", "")
+	<-src.joined
+	p.net.Close()
+	s := n.sessions.client(0).(*session)
+	s.disconnected()
+	if !s.playing() {
+		t.Fatal("the session ended with its connection")
+	}
+	s.mu.Lock()
+	s.last = time.Now().Add(-2 * sessionTimeout)
+	s.mu.Unlock()
+	if !s.expired() {
+		t.Error("a client that has said nothing for two minutes is waited for")
+	}
+	remote := s.request.Remote.Addr()
+	s.heard(netip.AddrPortFrom(remote, 9))
+	if !s.expired() {
+		t.Error("a datagram of somebody else keeps the session")
+	}
+	s.heard(netip.AddrPortFrom(remote, 40001))
+	if s.expired() {
+		t.Error("a report of the client does not keep the session")
+	}
+	s.end(errSilentClient)
+	if err := <-n.sessions.ended; !errors.Is(err, errSilentClient) {
+		t.Errorf("Serve = %v, want %v", err, errSilentClient)
 	}
 }
 
