@@ -1,7 +1,15 @@
-// Package mpegts writes MPEG transport streams (ISO/IEC 13818-1): HLS segments, each a function of the access units in
-// it, and the endless stream that HTTP MPEG-TS sends.
+// Package mpegts writes and reads MPEG transport streams (ISO/IEC 13818-1): HLS segments, each a function of the access units in
+// it, the endless stream that HTTP MPEG-TS sends, and whatever comes from outside.
 //
-// It knows no playlist and no socket, and reads nothing.
+// Reading is our own because what a table announces and what arrives are two things, and either may change at any moment. The reader
+// of the library that weir uses elsewhere takes the tables of the start as a promise: it waits for each track that is announced,
+// drops pictures without a timestamp, takes a PES packet for an access unit, and refuses the whole input for a codec that it does not
+// know, for packets of 192 bytes, or for two programs that share a PID. Nothing of that can be changed from outside. [Demuxer] is
+// pushed bytes and tells what it finds as it finds it: which streams the tables list now, access units wherever they begin, what is
+// scrambled, and what was lost. It keeps nothing but the access units that have begun, so that its memory is bounded, and reads some
+// ten times faster.
+//
+// The package knows no playlist and no socket, and repairs no times.
 package mpegts
 
 import (

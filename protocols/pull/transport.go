@@ -208,7 +208,7 @@ func (t *transport) fill() {
 		}
 	}
 	var out []reception.LeftOut
-	var reasons []error
+	none := ErrNoTracks
 	any := false
 	for _, s := range t.streams {
 		any = any || s.joined != nil || s.Untold && s.Form == 0
@@ -219,7 +219,7 @@ func (t *transport) fill() {
 		if s.refused != nil {
 			reason = s.refused.Error()
 			if s.Kind != mpegts.Data {
-				reasons = append(reasons, s.refused)
+				none = fmt.Errorf("%w; %w", none, s.refused)
 			}
 		}
 		out = append(out, reception.LeftOut{Track: s.track(), Codec: s.Name, Reason: reason})
@@ -227,7 +227,7 @@ func (t *transport) fill() {
 	t.joiner.LeaveOut(out)
 	t.hopeless = nil
 	if !any {
-		t.hopeless = fmt.Errorf("program %d: %w: %w", t.demuxer.Program(), ErrNoTracks, errors.Join(reasons...))
+		t.hopeless = fmt.Errorf("program %d: %w", t.demuxer.Program(), none)
 	}
 }
 
