@@ -137,6 +137,13 @@ var tabled = []stream{
 			m.Packet(pid, false, append(bytes.Clone(s[10:]), bytes.Repeat([]byte{0xff}, 30)...))
 		})
 	}},
+	{name: "a table that ends in the packet in which another begins", make: func(t testing.TB) []byte {
+		return tableStream(t, func(m *mpegtstest.Multiplex, pid uint16, s []byte) {
+			m.Packet(pid, true, append([]byte{0}, s[:9]...))
+			rest := append([]byte{byte(len(s) - 9)}, s[9:]...)
+			m.Packet(pid, true, append(rest, m.Section(0x42, 7, 0, 0, []byte{1, 2, 3})...))
+		})
+	}},
 	{name: "several sections in a packet", make: func(t testing.TB) []byte {
 		return tableStream(t, func(m *mpegtstest.Multiplex, pid uint16, s []byte) {
 			b := append([]byte{0}, m.Section(0x42, 7, 0, 0, []byte{1, 2, 3})...)

@@ -338,6 +338,11 @@ func TestAccessUnitsNeedNotMatchPackets(t *testing.T) {
 			if got := w.audio; len(got) != frames || len(w.video) != n || w.tracks[1].Codec != tt.codec {
 				t.Errorf("tracks %v, %d pictures, %d frames, want %d of %v", w.tracks, len(w.video), len(got), frames, tt.codec)
 			}
+			for i, au := range w.audio {
+				if want := tt.frame(i); !bytes.HasSuffix(want, au.Payload) || len(au.Payload) < len(want)-7 {
+					t.Fatalf("frame %d is not as it was sent", i)
+				}
+			}
 			steady(t, w.audio, tt.interval)
 			steady(t, w.video, perPicture)
 		})
