@@ -5,6 +5,7 @@ func (o *Oracle) judgeAnswers(s *stream) {
 	if o.group.Owner == nil {
 		return
 	}
+	agree := o.agree() // looks at every link, and is the same for all nodes
 	for x := range s.captures {
 		c := &s.captures[x]
 		owner, n := o.owner(s, x)
@@ -26,7 +27,7 @@ func (o *Oracle) judgeAnswers(s *stream) {
 		if c.agree.from != from {
 			c.agree = obligation{on: true, from: from}
 		}
-		switch at := from + o.agree(); {
+		switch at := from + agree; {
 		case c.agree.told:
 		case o.now <= at:
 			s.due = min(s.due, at+1)
