@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -438,5 +439,22 @@ func TestViewerThatComesKeepsARelayForTheWholeLinger(t *testing.T) {
 	}
 	if got := orders(r.check(5*time.Second+linger, 0)); got == "" {
 		t.Error("the relay goes on after the linger")
+	}
+}
+
+func TestSpecificationThatDiffersInAnythingIsPassedOn(t *testing.T) {
+	base := Spec{Name: "a", Inputs: []Input{{Key: "k"}}}
+	for name, change := range map[string]func(*Spec){
+		"Name": func(s *Spec) { s.Name = "b" }, "Inputs": func(s *Spec) { s.Inputs = []Input{{Key: "l"}} },
+		"Published": func(s *Spec) { s.Published = true }, "Takeover": func(s *Spec) { s.Takeover = Never }, "Hub": func(s *Spec) { s.Hub.Tick = 1 },
+	} {
+		other := base
+		change(&other)
+		if same(base, other) || !same(base, base) {
+			t.Errorf("%s: same = %t, want false", name, same(base, other))
+		}
+	}
+	if n := reflect.TypeFor[Spec]().NumField(); n != 5 {
+		t.Errorf("a specification has %d fields, and the test changes 5", n)
 	}
 }

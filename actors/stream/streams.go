@@ -191,7 +191,7 @@ func specOf(specs map[string]Spec, name string) Spec {
 
 // same says whether two specifications are equal.
 func same(a, b Spec) bool {
-	return sameInputs(a, b) && a.Name == b.Name && a.Published == b.Published && a.Hub == b.Hub
+	return sameInputs(a, b) && a.Name == b.Name && a.Published == b.Published && a.Hub == b.Hub && a.Takeover == b.Takeover
 }
 
 // sameInputs says whether two specifications have the same inputs. Sources are functions and cannot be compared; an input is

@@ -127,7 +127,8 @@ func TestStreamsStartAnewForTheDirectivesThatSaySo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, spec := range list {
+		for i, spec := range list {
+			list[i].Takeover = 0 // it is read when a publisher comes, and starts nothing anew
 			for i := range spec.Inputs {
 				spec.Inputs[i].Config.Wall = nil
 			}
