@@ -153,3 +153,30 @@ func TestClientsAddressComesFromTrustedProxiesOnly(t *testing.T) {
 		}
 	}
 }
+
+// FuzzForwarded reads what proxies, and clients before them, may write. The address that counts is one, stands in the header, and is no
+// proxy's unless all are; nobody but a proxy is believed.
+func FuzzForwarded(f *testing.F) {
+	for _, list := range []string{"", "192.0.2.1", "192.0.2.1, 10.0.0.2", "[2001:db8::1]:80,10.0.0.2:1", "unknown, 10.0.0.1", "fe80::1%eth0", "::ffff:10.0.0.3", ",,", "10.0.0.1,"} {
+		f.Add("10.0.0.1:4000", list)
+	}
+	f.Add("192.0.2.9:1", "10.0.0.1")
+	trusted := func(a netip.Addr) bool { return netip.MustParsePrefix("10.0.0.0/8").Contains(a) }
+	f.Fuzz(func(t *testing.T, remote, list string) {
+		r := &http.Request{RemoteAddr: remote, Header: http.Header{"X-Forwarded-For": {list}}}
+		got := Forwarded(r, trusted).RemoteAddr
+		if got == remote {
+			return
+		}
+		if by, err := netip.ParseAddrPort(remote); err != nil || !trusted(by.Addr().Unmap()) {
+			t.Fatalf("%q is believed that the client is %q", remote, got)
+		}
+		client, err := netip.ParseAddrPort(got)
+		if err != nil || client.Addr().Zone() != "" || client.Addr().Is4In6() {
+			t.Fatalf("%q of %q is no address: %v", got, list, err)
+		}
+		if parts := strings.Split(list, ","); trusted(client.Addr()) && len(parts) == 1 && !strings.Contains(list, "10") {
+			t.Fatalf("%q became %q", list, got)
+		}
+	})
+}

@@ -3,7 +3,6 @@ package rtsp
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"weir/codecs"
-	"weir/codecs/h264"
 	"weir/codecs/reception"
 )
 
@@ -56,19 +54,6 @@ type cameraConn struct {
 	udp     [2][2]*net.UDPAddr
 	sockets [2]net.PacketConn
 	closing bool // after the answer
-}
-
-// camSets are the parameter sets of the test pattern.
-func camSets(t testing.TB, track codecs.Track) string {
-	sets, err := h264.Syntax.Carried(track.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []string
-	for _, s := range sets {
-		list = append(list, base64.StdEncoding.EncodeToString(s))
-	}
-	return strings.Join(list, ",")
 }
 
 const (

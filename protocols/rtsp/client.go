@@ -46,7 +46,7 @@ func (e *statusError) Error() string {
 // A movedError says that the server sends its clients elsewhere.
 type movedError struct{ to string }
 
-func (e *movedError) Error() string { return "the server sends its clients elsewhere" }
+func (m *movedError) Error() string { return "the server sends its clients elsewhere" }
 
 // errTornDown says that the server has ended the session by TEARDOWN.
 var errTornDown = errors.New("the server ended the session")

@@ -133,8 +133,7 @@ type pulling struct {
 type pulledMedium struct {
 	*rtp.Receiver
 	uri     string
-	channel int // of RTP; that of RTCP is the next one
-	types   []uint8
+	channel int            // of RTP; that of RTCP is the next one
 	sockets *mediumSockets // over UDP
 }
 
