@@ -117,6 +117,9 @@ var (
 		{"P3c", "publish is sent twice", "`Publish.Start` twice, and the media goes on", "protocols/rtmp.TestPublishThatIsRepeatedChangesNothing"},
 		{"P3d", "two minutes pass between two publications", "the connection waits, for three minutes", "protocols/rtmp.TestClientThatHasPublishedMayBeQuietForAWhile"},
 		{"P3e", "it leaves without waiting for answers", "it has left in order", "protocols/rtmp.TestEncoderThatLeavesWithoutWaitingForAnswersLeavesInOrder"},
+		{"P4", "nothing is waited for, createStream twice, AMF3, an application with its instance, other chunk sizes, aborted and unknown messages", "the stream is published", "protocols/rtmp.TestHabitsOfEncodersAreTaken"},
+		{"P4a", "the header is repeated with each key picture, or comes late", "as P4", "protocols/rtmp.TestHabitsOfEncodersAreTaken"},
+		{"P4b", "empty messages, metadata with and without @setDataFrame", "as P4", "protocols/rtmp.TestHabitsOfEncodersAreTaken"},
 	}
 	casesPlayers = []fieldCase{
 		{"C1", "GStreamer rtspsrc over TCP, URL with a query", "absolute control URLs without it; plays, over TCP and UDP, here and elsewhere", "cmd/weir/e2e.TestGStreamerPlaysRTSP"},
@@ -144,7 +147,7 @@ var caseGroups = []struct {
 	{"Times, tracks and state of any input", "I1 I2 I3 I4 I5 I6 I7", casesInputs},
 	{"HLS pulls", "H1 H2 H4 H6 H8 H9", casesHLS},
 	{"RTSP pulls", "R1 R3 R4", casesRTSP},
-	{"RTMP publishers", "P1 P3", casesRTMP},
+	{"RTMP publishers", "P1 P3 P4", casesRTMP},
 	{"Players", "C1 C2 C3 C4", casesPlayers},
 	{"What passes as it always did", "K1 K2 K3 K4 K5 K6", casesKept},
 }

@@ -38,7 +38,7 @@ func parseConnect(c command) connect {
 	var g connect
 	g.tcURL, g.pageURL = o.String("tcUrl"), o.String("pageUrl")
 	g.app, g.query, _ = strings.Cut(oldVhost(o.String("app")), "?")
-	g.app = strings.Trim(g.app, "/")
+	g.app = strings.Trim(strings.ReplaceAll(g.app, "/_definst_", ""), "/") // the default instance of an application, as FMLE writes it
 	before, query, _ := strings.Cut(oldVhost(g.tcURL), "?")
 	if g.query == "" {
 		g.query = query
