@@ -530,3 +530,20 @@ func TestClientWhoHasNotComeByTheHorizonIsForgotten(t *testing.T) {
 		}
 	}
 }
+
+func TestServerThatBootsCountsInTheUsualBitRate(t *testing.T) {
+	servers := []Server{{State: Ready, Clients: 10, Bits: 20_000_000}, {State: Booting, Clients: 10, Bits: 80_000_000}}
+	if got := bitsOf(servers, Request{}); got != 5_000_000 {
+		t.Errorf("a client is expected to need %d bit/s, want 5000000", got)
+	}
+}
+
+func TestNoPublisherIsSentToAServerThatTakesNoStreams(t *testing.T) {
+	b, servers := New(four(Streams)), ready(4)
+	servers[2].Full = true
+	for i := range 40 {
+		if got := b.Choose(Instant(i)*50*Millisecond, servers, Request{Session: uint64(i), Publish: true}); got == 2 {
+			t.Fatalf("publisher %d is sent to server 2, which takes no streams", i)
+		}
+	}
+}

@@ -89,3 +89,26 @@ func TestOneOwnersNewestAnchorCounts(t *testing.T) {
 		}
 	}
 }
+
+func TestSegmentsOfAnOwnerGoOnWithTime(t *testing.T) {
+	m := Media{Sequence: 70, Period: 1000, Age: 500}
+	for _, tt := range []struct {
+		later Instant
+		want  int64
+	}{{0, 72}, {499 * Millisecond, 72}, {500 * Millisecond, 73}, {10 * Second, 82}} {
+		if got := m.After(tt.later); got != tt.want {
+			t.Errorf("After(%d ms) = %d, want %d", tt.later/Millisecond, got, tt.want)
+		}
+	}
+}
+
+// A node that boots learns from its peers what an earlier instance of it has numbered.
+func TestNumbersOfAnEarlierInstanceAreGoneOnFrom(t *testing.T) {
+	p := probeOf(t, []string{"n2"}, Stream{Name: "live", Kind: Published})
+	p.say("n2", State{Seq: 1, Ages: []Age{{Node: "n1", Instance: "i0", Claims: []Claim{
+		{Stream: "live", State: ClaimFailed, Media: &Media{Sequence: 40, Period: 4000}},
+	}}}})
+	if a, _ := p.granted("live", 1); a.Verdict != Granted || a.Media == (Media{}) || a.Media.After(0) < 42 {
+		t.Errorf("the publisher gets %+v, want granted, with numbers from 42", a)
+	}
+}
