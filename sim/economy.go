@@ -31,7 +31,7 @@ func (c *checks) countPolls() {
 
 // answerSize checks how long an answer is.
 func (c *checks) answerSize(m *machine, st *control.State, raw []byte) {
-	if !st.Same || slices.ContainsFunc(st.Ages, func(a control.Age) bool { return len(a.Claims) > 0 }) {
+	if !st.Same || st.Numberings != nil || slices.ContainsFunc(st.Ages, func(a control.Age) bool { return len(a.Claims) > 0 }) {
 		return
 	}
 	limit := 300 + 110*len(st.Ages)

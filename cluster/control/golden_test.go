@@ -33,7 +33,7 @@ func stateOfThisVersion() *State {
 		},
 		ListHash: "bb.1", List: []Listed{{Name: "cam01", Pin: "n3", Published: true, Clustered: true, OnDemand: true, Restreamed: true}},
 		Claims: []Claim{claim}, Names: []EntryName{{Entry: "n2:80", Node: "n2", List: "bb.1"}},
-		Base: 98, Gone: []string{"cam02"}, Wants: []string{"vod1"},
+		Base: 98, Gone: []string{"cam02"}, Wants: []string{"vod1"}, Numberings: []Claim{claim},
 	}
 }
 

@@ -257,6 +257,9 @@ func (n *Node) stateAsked(e StateAsked) {
 		}
 		st.Ages = append(st.Ages, a)
 	}
+	if asker == nil && slices.Contains(e.Want, e.From) {
+		st.Numberings = n.numberings()
+	}
 	st.Same = e.Seen.Instance == n.cfg.Instance && e.Seen.Inc == n.inc && e.Seen.Version == n.version
 	if !st.Same {
 		st.Hash, st.Advert, st.ListHash = n.cfg.Hash, n.cfg.Advert, n.ownHash

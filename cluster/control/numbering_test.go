@@ -112,3 +112,39 @@ func TestNumbersOfAnEarlierInstanceAreGoneOnFrom(t *testing.T) {
 		t.Errorf("the publisher gets %+v, want granted, with numbers from 42", a)
 	}
 }
+
+// TestNodeUnderANewNameIsToldOfTheNumberingsThatItHasForgotten has a node ask under a name that its peer does not know. It may have had
+// another name when it numbered the segments of a stream, and may begin that stream before the peer has asked it.
+func TestNodeUnderANewNameIsToldOfTheNumberingsThatItHasForgotten(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	cam := p.home("n2")
+	p.say("n2", State{Seq: 1, Claims: []Claim{{Stream: cam, State: ClaimRunning, Media: &Media{Sequence: 70, Period: 1000}}}})
+	for _, tt := range []struct {
+		from string
+		want []string
+		told bool
+	}{
+		{"studio", []string{"studio"}, true},
+		{"studio", nil, false}, // it has them already
+		{"studio", []string{"n2"}, false},
+	} {
+		var st *State
+		for _, e := range p.step(StateAsked{From: tt.from, Token: 1, Question: Question{Want: tt.want}}) {
+			if r, ok := e.(Reply); ok {
+				st = r.State
+			}
+		}
+		if told := len(st.Numberings) == 1 && st.Numberings[0].Stream == cam && st.Numberings[0].Media.Sequence == 70; told != tt.told {
+			t.Errorf("%s wants those of %v and is told %v, want the numbering of %s: %t", tt.from, tt.want, st.Numberings, cam, tt.told)
+		}
+		if err := st.Check(); err != nil {
+			t.Errorf("the answer is malformed: %v", err)
+		}
+	}
+
+	p = newProbe(t, []string{"n2"}, camNames...)
+	p.say("n2", State{Seq: 1, Numberings: []Claim{{Stream: cam, State: ClaimFailed, Media: &Media{Sequence: 70, Period: 1000}}}})
+	if got := p.n.byName[cam].anchor(p.now); got.Sequence != 70 {
+		t.Errorf("it takes %+v for the numbering, want segment 70", got)
+	}
+}

@@ -322,6 +322,7 @@ func (n *Node) takeIn(p *peer, in []Claim, asked Instant) []claim {
 
 // ages takes in the evidence that a peer has of other nodes, and of this one.
 func (n *Node) ages(from *peer, st *State) {
+	n.recallNumberings(st.Numberings, from)
 	for i := range st.Ages {
 		a := &st.Ages[i]
 		switch a.Node {

@@ -36,6 +36,10 @@ type State struct {
 	Busy     bool   `json:"busy,omitempty"`  // its processors are at their limit: it starts nothing new
 	Ages     []Age  `json:"ages,omitempty"`
 
+	// Numberings are those that the asker wants of itself, if this node does not know it by the name that it has now, so that no age can
+	// tell them.
+	Numberings []Claim `json:"numberings,omitempty"`
+
 	Hash     string      `json:"config_hash,omitempty"`
 	Channels int         `json:"channel_limit,omitempty"`
 	Advert   Advert      `json:"advert,omitzero"`
@@ -248,7 +252,8 @@ func (s *State) Check() error {
 	if s.Node == "" || s.Instance == "" {
 		return errors.New("state without node or instance")
 	}
-	if len(s.Ages) > maxNodes || len(s.Names) > maxNodes || len(s.List) > maxStreams || len(s.Claims) > maxStreams {
+	if len(s.Ages) > maxNodes || len(s.Names) > maxNodes || len(s.List) > maxStreams || len(s.Claims) > maxStreams ||
+		len(s.Numberings) > maxStreams {
 		return errTooMany
 	}
 	if l := &s.Load; s.Channels < 0 || min(l.Clients, l.Captures, l.Chosen) < 0 || l.OutBits < 0 || l.Age < 0 || l.Age > maxAge {
@@ -283,6 +288,9 @@ func (s *State) Check() error {
 		if err := checkNames(maxName, names...); err != nil {
 			return fmt.Errorf("gone or wanted: %w", err)
 		}
+	}
+	if err := checkClaims(s.Numberings); err != nil {
+		return fmt.Errorf("numberings: %w", err)
 	}
 	return checkClaims(s.Claims)
 }

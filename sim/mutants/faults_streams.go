@@ -95,6 +95,8 @@ var streamFaults = []Mutant{
 		"cluster/control/numbering.go", "Media.After", `+ 2`, `+ 0`),
 	fault(Numbering, "numbering-unit", "segments are taken to be a thousand times as long",
 		"cluster/control/numbering.go", "Media.current", `int64(later/Millisecond)`, `int64(later/Second)`),
+	fault(Numbering, "forgotten-under-a-new-name", "a node that is not known by its name is not told the numbers that it has forgotten",
+		linkFile, "Node.stateAsked", `asker == nil && slices.Contains(e.Want, e.From)`, `asker == nil && slices.Contains(e.Want, "")`),
 	fault(Numbering, "older-anchor-believed", "an older anchor of the numbering replaces a newer one",
 		"cluster/control/numbering.go", "stream.remember", `owner == s.MediaOf && m.Sequence < has.Sequence`, `false`),
 	fault(Numbering, "higher-anchor-believed", "of two owners that did not hear each other the one with the newer anchor counts, although the other has numbered further",
