@@ -148,6 +148,9 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	}
 	q := w.announcing(e.To)
 	if q == nil {
+		q = w.announced[e.To] // by a claim that it made under its former name
+	}
+	if q == nil {
 		c.hold(oracle.I5, false, s, []string{m.name}, "yields to nobody known: %s", e.To)
 		return
 	}
@@ -160,7 +163,7 @@ func (c *checks) stops(m *machine, local time.Duration, e control.StopCapture, a
 	c.hold(oracle.I5, direct && running || asked, s, []string{m.name, q.name}, "yields to a claim that is not direct and running (direct %t, running %t)", direct, running)
 	if e.Why == control.Yielded {
 		if x := m.viewOf(s); x != nil {
-			w.checks.oracle.Yielded(w.now, m.name, q.name, s.name, x.Pin, x.Home)
+			w.checks.oracle.Yielded(w.now, m.name, q.name, e.To, s.name, x.Pin, x.Home)
 		}
 	}
 }
@@ -192,7 +195,7 @@ func (c *checks) capacity(m *machine, s *streamTruth) {
 	}
 	local, b := m.clock.at(c.w.now), c.bounds()
 	for _, q := range c.w.machines {
-		if q == m || !q.runs() || q.draining || !c.connected(m, q) || !c.eligible(q, s) || c.w.now-c.roomSince[q.index] <= b.poll()+2*b.d+b.lag {
+		if q == m || !m.names(q) || !q.runs() || q.draining || !c.connected(m, q) || !c.eligible(q, s) || c.w.now-c.roomSince[q.index] <= b.poll()+2*b.d+b.lag {
 			continue // q has no room, or m cannot know of it
 		}
 		if some, _ := c.fresh(m, q, local); some {

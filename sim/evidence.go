@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"weir/cluster/control"
@@ -59,7 +60,7 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	o := order{c.w.instances[st.Instance].boots, st.Inc, st.Seq}
 	late := local-ex.local >= stale
 	old := k.met && !k.said.before(o)
-	ignored := false
+	ignored := c.nameTaken(m, st, ex)
 	for _, x := range out {
 		if n, ok := x.(control.Note); ok {
 			switch n.Kind {
@@ -106,6 +107,18 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	for i := range st.Ages {
 		c.hearRelayed(m, local, &st.Ages[i])
 	}
+}
+
+// nameTaken says whether m leaves an answer out because its process announces a name that another one has: m itself, or the one that
+// has it by right. A process that says that it stands aside counts nowhere.
+func (c *checks) nameTaken(m *machine, st *control.State, ex *exchange) bool {
+	if st.Aside || st.Node == m.announced {
+		return true
+	}
+	if !c.w.namesakes || m.view() == nil {
+		return false
+	}
+	return slices.ContainsFunc(m.view().Peers, func(p control.PeerView) bool { return p.Entry == ex.entry && p.Why == control.NameTaken })
 }
 
 // hearRelayed keeps what m can know of a third machine by an answer.

@@ -116,9 +116,7 @@ func (m *machine) boot() {
 	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
 	m.wakeAt = -1
 	m.file = m.disk
-	before := m.announced
-	m.announced = cmp.Or(m.file.Name, m.name)
-	w.checks.renamed = w.checks.renamed || m.announced != before
+	w.calls(m, cmp.Or(m.file.Name, m.name))
 	m.line("boot").num("n", int64(m.boots)).causes()
 	w.checks.booted(m)
 	w.checks.disturbed(disturbBoot)

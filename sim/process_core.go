@@ -116,8 +116,7 @@ func (w *world) note(m *machine, e control.Note) {
 	t.text("says", e.Detail).end()
 	w.noted = append(w.noted, noted{w.now, m.name, e.Kind})
 	if e.Kind == control.NoteNamed {
-		w.checks.renamed = w.checks.renamed || m.announced != e.Node
-		m.announced = e.Node
+		w.calls(m, e.Node)
 	}
 }
 
@@ -252,9 +251,23 @@ func (c *core) askClaimant(f *feed, name string) {
 	})
 }
 
-// announcing gives the machine whose process announces a name; nil if there is none.
+// calls notes that the process of a machine announces a name.
+func (w *world) calls(m *machine, name string) {
+	w.checks.renamed = w.checks.renamed || m.announced != name
+	m.announced = name
+	for _, q := range w.machines {
+		w.namesakes = w.namesakes || q != m && q.announced == name
+	}
+	w.announced[name] = m
+}
+
+// announcing gives the machine whose process announces a name; nil if there is none. Of several it is the one to which the entry of the
+// name leads, or the first, whose instance is the lowest.
 func (w *world) announcing(name string) *machine {
-	if m := w.announced[name]; m != nil && m.announced == name {
+	if m := w.announced[name]; m != nil && m.announced == name && !w.namesakes {
+		return m
+	}
+	if m := w.byEntry(name); m != nil && m.announced == name {
 		return m
 	}
 	for _, m := range w.machines {

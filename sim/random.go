@@ -61,6 +61,7 @@ type drawn struct {
 	weight   int                     // how often, against the others
 	least    time.Duration           // it lasts at least; zero: it has no end
 	second   bool                    // it is drawn after the others; see catalogue
+	apart    bool                    // swarm does not draw it beside faults of other profiles
 	never    func(g *generator) bool // there is nothing to draw it for; nil: there always is
 
 	// steps are what the fault is made of, when it begins at an instant and all faults end at another. The last gets an end
@@ -108,6 +109,8 @@ var catalogue = func() []*drawn {
 		{name: "onthedot", profiles: ProfileNetwork, weight: 1, least: time.Second, second: true, steps: (*generator).onTheDot},
 		{name: "drift", profiles: ProfileEdit, weight: 1, least: time.Second, second: true, steps: (*generator).drift},
 		{name: "herd", profiles: ProfileProcess, weight: 1, least: time.Second, second: true, steps: (*generator).herd},
+		{name: "rename", profiles: ProfileEdit, apart: true, weight: 1, second: true, steps: (*generator).rename},
+		{name: "leaveout", profiles: ProfileEdit, weight: 1, least: time.Second, second: true, steps: (*generator).leaveOut, never: alone},
 	})
 }()
 
@@ -140,14 +143,15 @@ func (f *Fault) UnmarshalText(text []byte) error {
 
 // A generator draws the faults of one [Random] step.
 type generator struct {
-	s     *Scenario
-	rng   *rand.Rand
-	stale time.Duration // the longest stale_timeout
-	file  *conf.File    // as edits have left it
-	added int           // how many streams edits have added
-	drawn []Step        // in the first round
-	names []string      // of streams that are captured
-	pubs  []string      // of streams that are published
+	s       *Scenario
+	rng     *rand.Rand
+	stale   time.Duration // the longest stale_timeout
+	file    *conf.File    // as edits have left it
+	added   int           // how many streams edits have added
+	renamed int           // how many nodes have got another name
+	drawn   []Step        // in the first round
+	names   []string      // of streams that are captured
+	pubs    []string      // of streams that are published
 }
 
 // flip is true every other time.
@@ -306,7 +310,7 @@ func (g *generator) round(second bool, profile Profile, from, to time.Duration, 
 		}
 		picked := d.profiles&profile != 0
 		if profile == ProfileSwarm {
-			picked = g.flip()
+			picked = !d.apart && g.flip()
 		}
 		if !picked || slices.Contains(without, Fault(i)) || d.never != nil && d.never(g) {
 			continue
@@ -420,6 +424,32 @@ func (g *generator) fileAt(node string, at time.Duration) *conf.File {
 		}
 	}
 	return f
+}
+
+// alone says that a node has no other.
+func alone(g *generator) bool { return len(g.s.Nodes) < 2 }
+
+// rename starts a process again under another name, which its file gives it until something else changes the file.
+func (g *generator) rename(at, _ time.Duration) []Step {
+	node := g.one()
+	f := *g.fileAt(node[0], at)
+	g.renamed++
+	f.Name = fmt.Sprintf("studio%d", g.renamed)
+	return []Step{{At: at, Action: Edit{node, &f}}, {At: at, Action: Restart{Nodes: node, Remembered: g.flip()}}}
+}
+
+// leaveOut takes a node out of the files of all others, for a time.
+func (g *generator) leaveOut(at, _ time.Duration) []Step {
+	node := g.one()[0]
+	var others []string
+	for _, n := range g.s.Nodes {
+		if n != node {
+			others = append(others, n)
+		}
+	}
+	f := *g.fileAt(others[0], at)
+	f.Peers = slices.DeleteFunc(slices.Clone(f.Peers), func(p conf.Peer) bool { return g.s.leadsTo(p, node) })
+	return []Step{{At: at, Action: Edit{others, &f}}}
 }
 
 // herd ends a process, and lets its viewers come to all nodes for several streams at once.

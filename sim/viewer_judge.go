@@ -128,7 +128,7 @@ func (w *world) has(m *machine, f *feed) bool {
 		l := w.link(a, b)
 		return w.carries(a, b) && l.refuse == 0 && a.exhausted == 0 && a.newer == 0 && a.broken == 0 && a.wrongKey == 0
 	}
-	return clean(m, q) && clean(q, m) && !f.solo()
+	return m.names(q) && clean(m, q) && clean(q, m) && !f.solo()
 }
 
 // owed is since when a viewer that its entry keeps is owed media; false if it is owed none.

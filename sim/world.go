@@ -39,7 +39,8 @@ type world struct {
 
 	// Machines by names, as they were found last; nil where there is none.
 	entries   map[string]*machine // by what a peer entry says
-	announced map[string]*machine // by the name that the process announces
+	announced map[string]*machine // by a name, whose process announces it, or announced it last
+	namesakes bool                // two processes have announced one name
 
 	base            behaviour // of links, without faults
 	captureUp, down Range

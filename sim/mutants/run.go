@@ -31,7 +31,7 @@ const (
 var Stages = []Stage{Unit, Importers, Scenarios, Swarm}
 
 // runs says whether the simulator runs code of the area at all.
-func (a Area) runs() bool { return a.Simulated() || a == Numbering || a == Identity }
+func (a Area) runs() bool { return a.Simulated() || a == Numbering || a == Identity || a == Directory }
 
 // A Catch is what noticed a fault.
 type Catch struct {

@@ -1,5 +1,7 @@
 package oracle
 
+import "time"
+
 // judgeAnswers is I23: once all is quiet, every node knows who has a stream.
 func (o *Oracle) judgeAnswers(s *stream) {
 	if o.group.Owner == nil {
@@ -56,4 +58,63 @@ func (o *Oracle) owner(s *stream, x int) (owner, n int) {
 		}
 	}
 	return owner, n
+}
+
+// judgeNamed is I32: a node that surely gets the answers of one that has a stream names somebody who has it, whatever the other links are
+// like. It may name nobody for as long as it needs to hear of a new owner after the last one has stopped.
+func (o *Oracle) judgeNamed(s *stream) {
+	if o.group.Owner == nil {
+		return
+	}
+	for x := range s.captures {
+		c := &s.captures[x]
+		from, known := o.nameable(s, x)
+		if from == Never || from > o.now {
+			c.nameless = obligation{}
+			if from != Never {
+				s.due = min(s.due, from+1)
+			}
+			continue
+		}
+		switch said, ok := o.group.Owner(o.nodes[x].name, s.name); {
+		case !ok:
+			c.nameless = obligation{}
+		case said != "":
+			c.nameless = obligation{} // since when it names somebody is not known
+			o.ok(I32)
+		default:
+			since := o.now
+			if c.nameless.on {
+				since = max(from, c.nameless.from)
+			}
+			o.keep(s, &c.nameless, I32, since, known+o.group.StopIn+o.group.Apart+2*o.late()+tick, o.named(x), "%s names nobody who has %s", o.nodes[x].name, s.name)
+		}
+	}
+}
+
+// nameable says from when a node has to name somebody who has a stream, and how long it needs to hear of a change of who that is; [Never]
+// if it need not.
+func (o *Oracle) nameable(s *stream, x int) (from, known time.Duration) {
+	from = Never
+	if s.captures[x].leftOut || !o.nodes[x].runs() {
+		return from, 0
+	}
+	for q := range s.captures {
+		if !o.delivers(s, q) || !o.shares(s, q) {
+			continue
+		}
+		y := &o.nodes[q]
+		at, need := max(s.captures[q].up, s.captures[q].dry, s.sourceChanged, o.nodes[x].since, o.nodes[x].edited, y.since, y.edited), time.Duration(0)
+		if q != x {
+			r := o.relation(x, q)
+			if r.ask != sure {
+				continue
+			}
+			at, need = max(at, r.askSince), r.gap+r.trip
+		}
+		if at+need < from {
+			from, known = at+need, need
+		}
+	}
+	return from, known
 }

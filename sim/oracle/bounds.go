@@ -16,6 +16,9 @@ const (
 // sourceStart is what G allows a source for its start.
 const sourceStart = 2 * time.Second
 
+// sourceRetry is the longest that nodes wait before they try a source again that has failed (R5): 1, 2, 4 … 32 seconds.
+const sourceRetry = 63 * time.Second
+
 // tick is what every bound allows for the rounding of times.
 const tick = 3 * time.Millisecond
 
@@ -119,9 +122,9 @@ func (o *Oracle) b2r() time.Duration {
 }
 
 // said says whether the machines of all nodes that are not in x's part have told every node of it that their processes have
-// ended, one of them at an instant: these nodes kept connections there, and no fault is between any two of them.
+// ended, one of them at an instant: these nodes kept connections there, and no fault has been between any two of them since then.
 func (o *Oracle) said(x int, from time.Duration) bool {
-	if !o.clear || o.faulty() {
+	if !o.clear || o.sound > from {
 		return false
 	}
 	need := o.gap() + 2*o.trip() + tick
@@ -146,15 +149,15 @@ func (o *Oracle) said(x int, from time.Duration) bool {
 }
 
 // faulty says whether a link does more than to delay, or an answer may not be read.
-func (o *Oracle) faulty() bool {
-	for i := range o.links {
-		l := &o.links[i]
+func (f *faults) faulty() bool {
+	for i := range f.links {
+		l := &f.links[i]
 		if l.Cut || l.Refused || l.Mute || l.Loss > 0 || l.Reset > 0 || l.Delay == Never {
 			return true
 		}
 	}
-	for k := range o.nodes {
-		if c := &o.nodes[k]; c.Broken > 0 || c.NoFiles || c.Key != 0 || c.Slow > 0 {
+	for k := range f.nodes {
+		if c := &f.nodes[k]; c.Broken > 0 || c.NoFiles || c.Key != 0 || c.Slow > 0 {
 			return true
 		}
 	}

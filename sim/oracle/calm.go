@@ -46,7 +46,7 @@ func (o *Oracle) settle() {
 		return len(s.overlaps) > 0 || slices.ContainsFunc(s.captures, func(c capture) bool {
 			return c.orphan.on || c.home.on || o.now <= c.goesHome || c.on && c.up == Never
 		})
-	})
+	}) && (o.homes != nil || o.now > o.allHome())
 	switch {
 	case !settled:
 		o.settled = Never

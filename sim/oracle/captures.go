@@ -7,19 +7,20 @@ import (
 
 // A capture is what the source of a stream saw of one node.
 type capture struct {
-	on     bool          // a connection is open, or being opened
-	up     time.Duration // its first access unit; Never: not yet
-	ended  time.Duration // when the last connection that counted as a claim ended
-	flows  bool          // media came through it when it was judged last
-	dry    time.Duration // when media stopped coming through it last, although the connection may have stayed
-	failed time.Duration // when one failed last
-	retry  bool          // the last one failed, so that the present one is another try of the same
-	began  time.Duration
-	starts []time.Duration // the last ones
-	able   time.Duration   // since when the node can capture it; Never: it cannot
-	orphan obligation      // somebody that the node hears of has to capture it
-	home   obligation      // it is to go to this node, as its home or pin
-	agree  obligation      // the node is to know who has it
+	on       bool          // a connection is open, or being opened
+	up       time.Duration // its first access unit; Never: not yet
+	ended    time.Duration // when the last connection that counted as a claim ended
+	flows    bool          // media came through it when it was judged last
+	dry      time.Duration // when media stopped coming through it last, although the connection may have stayed
+	failed   time.Duration // when one failed last
+	retry    bool          // the last one failed, so that the present one is another try of the same
+	began    time.Duration
+	starts   []time.Duration // the last ones
+	able     time.Duration   // since when the node can capture it; Never: it cannot
+	orphan   obligation      // somebody that the node hears of has to capture it
+	home     obligation      // it is to go to this node, as its home or pin
+	agree    obligation      // the node is to know who has it
+	nameless obligation      // the node is to name somebody who has it
 
 	goesHome time.Duration // until when the stream may still go to this node as its home, after an edit
 
@@ -197,6 +198,7 @@ func (o *Oracle) judgeStreams() {
 			o.judgeOrphan(s)
 			o.judgePlace(s)
 			o.judgeAnswers(s)
+			o.judgeNamed(s)
 		}
 		o.due = min(o.due, s.due)
 	}
@@ -364,7 +366,7 @@ func (o *Oracle) orphanBound(s *stream, x int, from time.Duration) (Invariant, t
 	}
 	retry := time.Duration(0)
 	if o.now-failed < 3*time.Minute {
-		retry, all = 63*time.Second, false
+		retry, all = sourceRetry, false
 	}
 	switch {
 	case all && !s.started && o.everybody():

@@ -80,6 +80,7 @@ type faults struct {
 
 	unjudged bool // relations are older than what is in force
 
+	sound      time.Duration   // since when no link does more than to delay, and every answer can be read; Never: that is not so
 	clear      bool            // every two nodes hear each other surely and directly, or not at all
 	parts      []int           // of each node, while it is clear; -1: it does not run
 	changed    []time.Duration // of each node: when something happened last to its part, or to what a node of its part hears
@@ -188,6 +189,12 @@ func (f *faults) judgeLinks(now time.Duration) {
 				r.hear, r.changed = hear, now
 			}
 		}
+	}
+	switch {
+	case f.faulty():
+		f.sound = Never
+	case f.sound == Never:
+		f.sound = now
 	}
 	f.divide(now)
 }

@@ -59,7 +59,7 @@ var invariants = [...]struct {
 	I3:  {rule: "no claim while warming up"},
 	I4:  {rule: "the first claimant of the order never yields"},
 	I5:  {rule: "yield only to a claim that is direct and running"},
-	I6:  {rule: "a pin that is there has its stream"},
+	I6:  {rule: "a pin that is there has its stream", bound: "B5, pin", formula: "max(W, 8R) + F + 2d + ⌈k/4⌉·t_up + B4"},
 	I7:  {rule: "at most one capture (partition=exclusive)", pending: true},
 	I8:  {rule: "self-fence without a majority (partition=exclusive)", pending: true},
 	I9:  {rule: "evidence never goes back, and is relayed once"},

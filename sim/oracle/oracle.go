@@ -1,10 +1,3 @@
-// Package oracle judges a run of a group from outside: by what it was told of the configuration, by the faults that were in
-// force, by the captures that the sources count, by what clients got and by what nodes answered. Its judgments are the
-// invariants of the cluster rules, each with a bound that is a formula of the faults in force.
-//
-// It does not know the code that it judges: neither the control plane, nor the placement, nor a message between nodes. Where
-// a stream belongs it computes from the text of the rules, plainly and slowly. Names are those that nodes announce; times are
-// durations since the run began, by a true clock. So the simulator and real processes feed the same oracle.
 package oracle
 
 import (
@@ -31,6 +24,9 @@ type Group struct {
 	// Owner is what a node answers now who has a stream: the name of a node of the group; empty if it knows of none. It says
 	// false where the node answers nothing. Nil: nobody is asked.
 	Owner func(node, stream string) (owner string, ok bool)
+
+	// Apart is the longest between two answers of a node on which what Owner says is based.
+	Apart time.Duration
 }
 
 // A File is the configuration of one node as far as the rules depend on it.

@@ -8,7 +8,7 @@ import (
 // judgePlace is I6 and I19: a stream is at its pin or home once that node has been back for long enough.
 func (o *Oracle) judgePlace(s *stream) {
 	home, pin := -1, -1
-	if o.homes != nil && !o.limited && o.clear {
+	if o.homes != nil && o.clear && !o.limits(o.homes[s.index]) {
 		home, pin = o.homes[s.index], o.pins[s.index]
 	}
 	for k := range s.captures {
@@ -59,6 +59,28 @@ func (o *Oracle) judgePlace(s *stream) {
 		}
 		o.keep(s, &c.home, rule, from, bound, o.named(other, home), "%s has it, which belongs at %s,", o.nodes[other].name, o.nodes[home].name)
 	}
+}
+
+// limits says whether a node may not take every stream.
+func (o *Oracle) limits(node int) bool {
+	return node >= 0 && slices.ContainsFunc(o.nodes[node].file.Peers, func(p Peer) bool {
+		return p.Node == o.nodes[node].name && (p.Limit > 0 || p.Load > 0)
+	})
+}
+
+// allHome is until when a node may take streams back to where they belong by its own file: B5 after the last return or edit. It is for
+// groups whose files differ, of which nobody can say from outside where a stream belongs.
+func (o *Oracle) allHome() time.Duration {
+	at := longAgo
+	for k := range o.nodes {
+		if x := &o.nodes[k]; x.runs() {
+			from := max(x.since, o.changed[k], o.lastEdit())
+			for _, s := range o.streams {
+				at = max(at, from+o.b5(k, len(o.streams), s))
+			}
+		}
+	}
+	return at
 }
 
 // lastEdit is when the file of a node changed last while the node ran; [longAgo] if none ever did.

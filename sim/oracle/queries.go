@@ -30,7 +30,8 @@ func (o *Oracle) Settled(node string) time.Duration {
 	return max(o.changed[i], o.nodes[i].edited)
 }
 
-// Lookup is the longest that a node needs to say who has a stream, in a settled group, where its source has not failed.
+// Lookup is the longest that a node needs to say who has a stream, in a settled group. It is longer where the files differ, where a node has
+// limits, and after a failure of the source.
 func (o *Oracle) Lookup(stream, node string) (bound time.Duration, ok bool) {
 	o.judge()
 	i, iok := o.index[node]
@@ -39,16 +40,21 @@ func (o *Oracle) Lookup(stream, node string) (bound time.Duration, ok bool) {
 		return 0, false
 	}
 	s := o.streams[k]
-	able := false
+	longest, able := o.b2(s, i, Never), false
+	if o.limited || !o.uniform {
+		longest = o.b7(s)
+	}
 	for x := range s.captures {
-		if c := &s.captures[x]; o.parts[x] == o.parts[i] {
-			if c.failed > o.now-3*time.Minute {
-				return 0, false
-			}
-			able = able || c.able != Never && o.now-c.able > o.b2(s, i, Never)
+		if s.captures[x].failed > o.now-3*time.Minute {
+			longest = o.b7(s) + sourceRetry
 		}
 	}
-	return o.b2(s, i, Never) + o.agree(), able && !o.limited && o.uniform
+	for x := range s.captures {
+		if c := &s.captures[x]; o.parts[x] == o.parts[i] {
+			able = able || c.able != Never && o.now-c.able > longest
+		}
+	}
+	return longest + o.agree(), able
 }
 
 // Home is the node at which a stream belongs while it lives; empty if there is none, or the files differ.
@@ -102,9 +108,9 @@ func (o *Oracle) Open() string {
 	return ""
 }
 
-// Yielded tells that a node let go of a stream for another: I4. Pin and home are the names that the node itself gives in its
-// answers, which count while the files differ or have been edited.
-func (o *Oracle) Yielded(now time.Duration, node, to, stream, pin, home string) {
+// Yielded tells that a node let go of a stream for another, by the name under which that one claimed it: I4. Pin and home are the names
+// that the node itself gives in its answers, which count while the files differ or have been edited.
+func (o *Oracle) Yielded(now time.Duration, node, to, as, stream, pin, home string) {
 	s, c := o.told2(now, node, stream)
 	b := o.indexOf(to)
 	if c == nil || b < 0 {
@@ -115,7 +121,7 @@ func (o *Oracle) Yielded(now time.Duration, node, to, stream, pin, home string) 
 	if o.homes != nil {
 		ok = o.before(s, b, a)
 	}
-	if x, y := o.nodes[b].file.Name, o.nodes[a].file.Name; !ok && (o.homes == nil || o.edits > 0) {
+	if x, y := as, o.nodes[a].file.Name; !ok && (o.homes == nil || o.edits > 0) {
 		ok = Before(s.name, pin, home, x, y) || first(s.name, x, y) // they may disagree about pin and home, and go by score
 	}
 	if ok {

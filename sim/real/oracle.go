@@ -27,7 +27,7 @@ func (j *judge) consult() {
 	var now time.Duration
 	o := oracle.New(oracle.Group{
 		Nodes: j.g.s.Nodes, Streams: names, StartUp: j.up, StopIn: stopIn,
-		Owner: func(node, stream string) (string, bool) { return j.answered(now, node, stream) },
+		Owner: func(node, stream string) (string, bool) { return j.answered(now, node, stream) }, Apart: j.apart(),
 	}, func(v oracle.Judgment) {
 		j.violated("%s: at %v %s %v: %s", v.Invariant, short(v.At), v.Stream, v.Nodes, v.Text)
 	})
@@ -75,7 +75,7 @@ func outside(f *conf.File) *oracle.File {
 
 // answered is whom a node named as the owner of a stream, if it said the same before and after an instant.
 func (j *judge) answered(at time.Duration, node, stream string) (owner string, ok bool) {
-	most := 2*j.r.Fetch + time.Second // between two samples
+	most := j.apart()
 	var before, after *answer
 	for i := range j.g.answers {
 		a := &j.g.answers[i]
@@ -92,6 +92,9 @@ func (j *judge) answered(at time.Duration, node, stream string) (owner string, o
 	}
 	return after.owners[stream], true
 }
+
+// apart is the longest between two samples of what a node answers that count.
+func (j *judge) apart() time.Duration { return 2*j.r.Fetch + time.Second }
 
 // conditions tells how the nodes were.
 func (j *judge) conditions() (list []observation) {
