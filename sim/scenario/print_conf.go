@@ -171,6 +171,15 @@ func streamBody(s conf.Stream) string {
 		}
 		parts = append(parts, "static false;", "clients_timeout "+clients+";")
 	}
+	switch d := s.Delivery.Takeover; d {
+	case 0, conf.DefaultTakeover:
+	case conf.TakeoverAlways:
+		parts = append(parts, "publish_takeover always;")
+	case conf.TakeoverNever:
+		parts = append(parts, "publish_takeover never;")
+	default:
+		parts = append(parts, "publish_takeover "+strconv.FormatFloat(d.Seconds(), 'f', -1, 64)+";")
+	}
 	if s.Disabled {
 		parts = append(parts, "disabled;")
 	}
