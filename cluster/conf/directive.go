@@ -210,7 +210,7 @@ func unsupportedDirectives() []directive {
 		unsupportedRows(inPeer, 0, "HOST", 1, 1, "hostname"),
 		unsupportedRows(inInput, 0, "KEY", 1, 1, "cluster_key"),
 		unsupportedRows(inInput, 0, "VALUE", 1, 1, `allow_if audio_timeout deny_if frames_timeout max_retry_timeout output_audio
-			remote_dvr timeout user_agent via video_timeout`),
+			remote_dvr timeout via video_timeout`),
 		unsupportedRows(inInput, anywhere, "NAME=VALUE …", 0, -1, "headers"),
 		unsupportedRows(streams|inSource, anywhere, "VALUE …", 0, -1, `add_audio_only auth backup chunk_duration domain domains drm
 			group_config hls_scte35 labels meta no_auto_token on_play on_publish password playback_headers push pushes

@@ -35,6 +35,11 @@ type Input struct {
 	// Program is the number of the program of a transport stream that is played; 0 stands for the first that can be.
 	Program int
 
+	// UserAgent is what the server of an input over HTTP or RTSP is told; empty stands for weir's own. Headers are what the requests
+	// of an input over HTTP carry besides, each as "Name: value".
+	UserAgent string
+	Headers   []string
+
 	// Location is the name of a [Vod]. File is the path below the root of the Vod, with slashes, without `.` or `..`. Both
 	// are empty for all schemes but file.
 	Location, File string
@@ -78,6 +83,50 @@ var inputValue = func() value {
 	}
 	return v
 }()
+
+// maxHeaders is the most headers that the requests of one input carry.
+const maxHeaders = 32
+
+// headerValue is a header in a line.
+var headerValue = func() value {
+	field := func(in *Input) *[]string { return &in.Headers }
+	v := listOf("NAME: VALUE", 1, field, false, maxHeaders, parseHeader, asIs)
+	v.max = 1
+	v.lines = func(b *block) (lines [][]string) {
+		for _, h := range *field(part[*Input](b)) {
+			lines = append(lines, []string{h})
+		}
+		return lines
+	}
+	return v
+}()
+
+// parseHeader reads a header (RFC 9110, 5.1 and 5.5), and writes it with one space behind the colon.
+func parseHeader(s string) (string, error) {
+	name, text, found := strings.Cut(s, ":")
+	name, text = strings.TrimSpace(name), strings.TrimSpace(text)
+	token := func(r rune) bool {
+		return r > ' ' && r < 0x7f && !strings.ContainsRune(`()<>@,;:\"/[]?={}`, r)
+	}
+	if !found || name == "" || strings.ContainsFunc(name, func(r rune) bool { return !token(r) }) {
+		return "", fmt.Errorf("found %s, expected a header such as \"Referer: https://example.com/\"", quote(s))
+	}
+	return name + ": " + text, plainLine(text)
+}
+
+// plainLine refuses what a header cannot carry.
+func plainLine(s string) error {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("found %s, expected a text without line ends and other control characters", quote(s))
+	}
+	return nil
+}
+
+// hideHeader hides what a header says, which may be a token.
+func hideHeader(s string) string {
+	name, _, _ := strings.Cut(s, ":")
+	return name + ": " + protocols.Mask
+}
 
 // hasDefaultTimeout reports whether b is the block of an input with the default source_timeout.
 func hasDefaultTimeout(b *block) bool {

@@ -177,6 +177,15 @@ var streamBlockDirectives = []directive{
 		doc: "Which program of an MPEG transport stream is played, by its number.",
 	},
 	{
+		name: "user_agent", in: inInput, value: text("TEXT", func(in *Input) *string { return &in.UserAgent }, plainLine), reload: Restream,
+		defaultWords: "weir and its version", example: `"Mozilla/5.0"`,
+		doc: "What an input that is pulled over HTTP or RTSP tells the server as its User-Agent.",
+	},
+	{
+		name: "header", in: inInput, many: true, value: headerValue, hide: hideHeader, reload: Restream, defaultWords: "none", example: `"Referer: https://example.com/"`,
+		doc: "A header that the requests of an input carry that is pulled over HTTP; each stands in a line of its own.",
+	},
+	{
 		name: "source_timeout", in: inInput | inAnyStream, reload: Restream,
 		value: seconds(func(m interface{ sourceTimeout() *time.Duration }) *time.Duration { return m.sourceTimeout() }), isDefault: hasDefaultTimeout,
 		defaultWords: secondsText(DefaultSourceTimeout) + ", and " + secondsText(hlsSourceTimeout) + " for HLS", example: "5",

@@ -83,7 +83,10 @@ func hubOf(d conf.Delivery) (c hub.Config) {
 func (m *media) input(f *conf.File, name string, in conf.Input) (is stream.Input, err error) {
 	is.Config = input.Config{URL: in.Shown(), Silence: in.SourceTimeout, Rank: in.Priority}
 	is.Key = in.URL
-	from := source.Input{Stream: name, Kind: in.Scheme, Shown: in.Shown(), Address: in.Address, File: in.File, Program: in.Program, Silence: in.SourceTimeout}
+	from := source.Input{Stream: name, Kind: in.Scheme, Shown: in.Shown(), Address: in.Address, File: in.File, Program: in.Program, Silence: in.SourceTimeout, Agent: in.UserAgent, Header: headerOf(in.Headers)}
+	if in.UserAgent != "" || len(in.Headers) > 0 {
+		is.Key += fmt.Sprintf(" asked for with %q %q", in.UserAgent, in.Headers)
+	}
 	if in.Program != 0 {
 		is.Key += " program " + strconv.Itoa(in.Program)
 	}
@@ -201,4 +204,14 @@ func (n *Node) newOpener() *source.Opener {
 			Answer:    func() time.Duration { return n.hold() + router.StartUp },
 		},
 	}
+}
+
+// headerOf makes the header of requests of lines.
+func headerOf(lines []string) http.Header {
+	h := http.Header{}
+	for _, line := range lines {
+		name, text, _ := strings.Cut(line, ": ")
+		h.Add(name, text)
+	}
+	return h
 }

@@ -6,10 +6,12 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -29,6 +31,8 @@ type Input struct {
 	Address    string        // the URL from which the input is pulled
 	Query      string        // of the test pattern
 	Root, File string        // of a file: the directory, and the path below it
+	Agent      string        // the User-Agent of this input; empty stands for that of the [Opener]
+	Header     http.Header   // of requests over HTTP
 	Program    int           // of a transport stream, or 0 for the first that can be played
 	Silence    time.Duration // how long no media may come before the input is lost
 }
@@ -71,7 +75,7 @@ const connecting = 10 * time.Second
 func pulled(run func(context.Context, string, pull.Options, codecs.Writer) error) func(*Opener, Input) (input.Source, error) {
 	return func(o *Opener, in Input) (input.Source, error) {
 		return input.Run(func(ctx context.Context, w input.Writer) error {
-			return run(ctx, in.Address, pull.Options{Connect: connecting, Silence: in.Silence, Agent: o.Agent, Program: in.Program, Report: w}, w)
+			return run(ctx, in.Address, pull.Options{Connect: connecting, Silence: in.Silence, Agent: cmp.Or(in.Agent, o.Agent), Header: in.Header, Program: in.Program, Report: w}, w)
 		}), nil
 	}
 }

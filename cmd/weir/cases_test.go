@@ -55,7 +55,29 @@ var (
 		{"T10a", "tables with wrong checksums, in pieces, late, in several sections", "read as soon as they are whole", "codecs/mpegts.TestTablesAreReadHoweverTheyAreSent"},
 		{"T10b", "the time base jumps by three seconds, announced", "the times go on, and the place is marked", "protocols/pull.TestBreakOfTheTimeBaseIsAJumpHoweverSmall"},
 	}
-	casesHLS  = []fieldCase{}
+	casesHLS = []fieldCase{
+		{"H1", "the first segments are answered with 403 for ten seconds", "says so at once (`unavailable`, with the reason), asks again every two seconds, and plays once it heals", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H1a", "500 for ten seconds in mid-stream", "plays on from what is ready, and misses nothing", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H1b", "503 to all requests, the playlists too", "as H1a", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H2", "a segment answers 404 for ever", "asked for again until viewers have nothing left, then skipped with a discontinuity and counted in `lost_segments`", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H2a", "a segment answers 404 once", "asked for again, nothing is lost", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H2b", "a segment is empty, cut off, or a page", "as H2", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H2c", "EXT-X-GAP", "as H2, at once", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H3", "numbers begin anew, or a cache gives out an old playlist", "plays on; the old playlist is passed over", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H4", "AES-128 with an IV, or with the number as IV, in TS and in fragments", "decrypted", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H4a", "a key that cannot be had for a time", "as H1", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H5", "a timeline that jumps, with a discontinuity or without", "the times go on, and the place is marked", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H6", "gzip, announced or not", "decoded", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H9", "the best variant answers 404, or its segments do", "the next one", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H9a", "a variant ceases in mid-stream", "another one, behind a discontinuity", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H10", "sound in a playlist of its own, packed or in fragments", "joined by its times", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H10a", "the playlist of the sound is missing", "the pictures play, and it is said what is missing", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H11", "a token in each URL that expires", "the playlist is asked for anew", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H11a", "a session in a cookie; a redirect to another host", "kept for the pull; URLs are those of the other host", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H4b", "SAMPLE-AES, or keys of a DRM", "the input fails: encrypted, not supported", "protocols/pull.TestHLSSaysWhyItCannotBePlayed"},
+		{"H6a", "a content coding that is not known", "the input fails and names it", "protocols/pull.TestHLSSaysWhyItCannotBePlayed"},
+		{"H8", "the server wants a User-Agent, a Referer, any header, over HTTP-TS and FLV too", "`user_agent` and `header` of an input", "protocols/pull.TestRequestsCarryWhatTheInputSays"},
+	}
 	casesRTSP = []fieldCase{
 		{"R1", "H.264 with G.711, A-law or µ-law", "the pictures play; the sound is named in `tracks_left_out`", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
 		{"R1a", "H.264 with G.726, or with sound that nothing describes", "as R1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},

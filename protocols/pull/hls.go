@@ -4,154 +4,311 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/bluenviron/gohlslib/v2"
-	hlscodecs "github.com/bluenviron/gohlslib/v2/pkg/codecs"
-
 	"weir/codecs"
-	"weir/codecs/carriage"
 	"weir/codecs/elementary"
 	"weir/codecs/reception"
 	"weir/codecs/timeline"
+	"weir/protocols/pull/m3u8"
 )
 
-// heldReload is how long a server may hold a request for a playlist that is to come: three target durations
-// (RFC 8216bis, 6.2.5.2) of a usual length.
-const heldReload = 20 * time.Second
-
-// HLS reads the playlist at an http or https URL, multivariant or not, and writes what it lists until it ends, and says
-// why it did; the error is never nil. Of several variants it takes the one with the greatest bandwidth that it can
-// carry. Timestamps are those of the media, without jumps and wraps.
+// HLS reads the playlist at an http or https URL (RFC 8216), multivariant or not, and writes what it lists, at the pace of its
+// timestamps, until it ends, and says why it did; the error is never nil. Of several variants it takes the one with the greatest
+// bandwidth that it can carry and that the server has. Timestamps are those of the media, without jumps and wraps.
+//
+// The failure of a segment, a key or a playlist ends nothing: it is reported as [reception.Unavailable], and the server is asked again.
+// A segment that does not come while the playlist lists it is skipped. What cannot be had or read at the start is an error, unless
+// another variant can.
+//
+// The reader is weir's own because that of the libraries ends with the first segment that fails, and takes no part in
+// decryption, in the choice of a variant, or in what a server's cookies and headers are.
 func HLS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error {
 	o = o.complete()
-	client, end := o.client(heldReload + o.Connect)
-	defer end()
-	p := &playlistPull{out: out, report: o.Report, failed: make(chan error, 1)}
-	c := &gohlslib.Client{
-		URI: rawURL, HTTPClient: client,
-		OnDownloadPrimaryPlaylist: func(string) {},
-		OnDownloadStreamPlaylist:  func(string) {},
-		OnDownloadSegment:         func(string) {},
-		OnDownloadPart:            func(string) {},
-		OnDecodeError:             p.damaged,
-	}
-	c.OnTracks = func(tracks []*gohlslib.Track) error { return p.join(c, tracks) }
-	if err := c.Start(); err != nil {
+	u, err := url.Parse(rawURL)
+	if err != nil {
 		return redacted(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait2() }()
-	var err error
-	select {
-	case <-ctx.Done():
-		err = ctx.Err()
-	case err = <-p.failed:
-	case err = <-ended:
-		return playlistEnd(p, err)
+	client, end := o.client(o.Connect)
+	defer end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := &presentation{
+		url: u, out: newPacer(), failed: map[string]time.Time{}, playing: map[string]*medium{},
+		fetcher: fetcher{o: o, client: client, login: u.User, host: u.Host},
 	}
-	c.Close()
-	<-ended
+	var rim sync.Mutex // the writer and the report are called by one goroutine at a time
+	report := &guardedReport{mu: &rim, to: o.Report}
+	p.shared = shared{
+		report: report, left: map[*medium][]reception.LeftOut{}, failing: map[*medium]string{},
+		joiner: elementary.NewTimed(p.out, timeline.Config{Wrap: wrapTS, Report: report}),
+	}
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var paced sync.WaitGroup
+	var refused error
+	paced.Go(func() {
+		if refused = p.out.run(inner, &guardedWriter{mu: &rim, to: out}); refused != nil {
+			cancel()
+		}
+	})
+	if err = p.play(inner); errors.Is(err, ErrEnded) {
+		p.out.finish()
+	} else {
+		cancel()
+	}
+	paced.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case refused != nil && !errors.Is(refused, context.Canceled):
+		return refused
+	}
 	return err
 }
 
-// playlistEnd says in words how reading a playlist ended.
-func playlistEnd(p *playlistPull, err error) error {
-	select {
-	case own := <-p.failed:
-		return own
-	default:
-	}
-	switch {
-	case errors.Is(err, gohlslib.ErrClientEOS):
-		return ErrEnded
-	case err != nil && strings.Contains(err.Error(), "no supported tracks found"):
-		return fmt.Errorf("%w; of HLS weir takes H.264 and AAC in transport streams, and H.264, H.265, AAC and Opus in fragmented MP4", err)
-	}
-	return redacted(err)
+// A guardedReport and a guardedWriter share a mutex.
+type guardedReport struct {
+	mu *sync.Mutex
+	to reception.Report
 }
 
-// A playlistPull hands the media of a playlist on. The library calls it from a goroutine for each track.
-type playlistPull struct {
-	out    codecs.Writer
-	report reception.Report
-	failed chan error // the first error that is not the library's own
-
-	mu sync.Mutex // held while the media is written and the report is told
-	j  *elementary.Joiner
+// LeaveOut implements [reception.Report].
+func (r *guardedReport) LeaveOut(tracks []reception.LeftOut) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to.LeaveOut(tracks)
 }
 
-func (p *playlistPull) damaged(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.report.Count(reception.Damaged, 1, err)
+// Meet implements [reception.Report].
+func (r *guardedReport) Meet(c reception.Condition, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to.Meet(c, reason)
 }
 
-// fail ends the reading, because of err.
-func (p *playlistPull) fail(err error) {
-	if err == nil {
-		return
-	}
-	select {
-	case p.failed <- err:
-	default:
+// Count implements [reception.Report].
+func (r *guardedReport) Count(c reception.Counter, n int, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to.Count(c, n, why)
+}
+
+type guardedWriter struct {
+	mu *sync.Mutex
+	to codecs.Writer
+}
+
+// SetTracks implements [codecs.Writer].
+func (w *guardedWriter) SetTracks(t codecs.Tracks) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.to.SetTracks(t)
+}
+
+// Write implements [codecs.Writer].
+func (w *guardedWriter) Write(au *codecs.AccessUnit) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(au)
+}
+
+// A presentation is what the URL of an HLS input leads to.
+type presentation struct {
+	url     *url.URL
+	fetcher fetcher
+	out     *pacer
+	shared  shared
+	failed  map[string]time.Time // variants, by URI, and when they failed last
+	playing map[string]*medium   // by name
+	wait    backOff
+}
+
+// avoided is for how long a variant that failed is not taken while another one can be.
+const avoided = time.Minute
+
+// play plays the presentation until it ends, or until nothing of it can be played.
+func (p *presentation) play(ctx context.Context) error {
+	played := false
+	for {
+		began, err := p.once(ctx)
+		if began {
+			played = true
+			p.wait.reset()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrEnded), !played && !errors.Is(err, errAgain):
+			return err
+		}
+		p.shared.report.Meet(reception.Unavailable, err.Error())
+		if err := sleep(ctx, p.wait.next()); err != nil {
+			return err
+		}
 	}
 }
 
-// join adds the tracks that can be carried.
-func (p *playlistPull) join(c *gohlslib.Client, tracks []*gohlslib.Track) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.j = elementary.New(p.out, p.report, 0)
-	p.j.Patience = 10 * codecs.ClockRate // each track comes by itself, a segment at a time
-	offers := make([]elementary.Offer, len(tracks))
-	for i, t := range tracks {
-		offers[i] = p.offer(c, t)
-		offers[i].Track = fmt.Sprintf("track %d", i+1)
+var (
+	// errAgain says that a variant failed, and that the presentation is to be looked at again.
+	errAgain = errors.New("it is looked for again")
+
+	// errHopeless says that looking again would not help.
+	errHopeless = errors.New("it cannot be played")
+)
+
+// once reads the playlist of the presentation, chooses a variant and plays it. Began says whether media came.
+func (p *presentation) once(ctx context.Context) (began bool, err error) {
+	list, base, err := p.fetcher.playlist(ctx, p.url)
+	if err != nil {
+		return false, err
 	}
-	return p.j.Choose(offers)
+	if len(list.Variants) == 0 {
+		return p.playMedia(ctx, p.url, list, base, nil)
+	}
+	var errs []error
+	for _, v := range order(list, p.failed, time.Now()) {
+		u, err := base.Parse(v.URI)
+		if err != nil {
+			errs = append(errs, redacted(err))
+			continue
+		}
+		var sound *url.URL
+		if r, ok := list.Sound(&v); ok {
+			if sound, err = base.Parse(r.URI); err != nil {
+				errs = append(errs, redacted(err))
+				sound = nil
+			}
+		}
+		began, err := p.playMedia(ctx, u, nil, nil, sound)
+		switch {
+		case errors.Is(err, ErrEnded), ctx.Err() != nil:
+			return began, err
+		case began:
+			if !expired(err) {
+				p.failed[v.URI] = time.Now()
+			}
+			return began, err
+		}
+		p.failed[v.URI] = time.Now()
+		errs = append(errs, fmt.Errorf("variant of %d bit/s: %w", v.Bandwidth, err))
+	}
+	return false, errors.Join(errs...)
 }
 
-// offer describes a track; one that is refused cannot be carried.
-func (p *playlistPull) offer(c *gohlslib.Client, t *gohlslib.Track) (o elementary.Offer) {
-	rate := int64(t.ClockRate)
-	if rate <= 0 {
-		rate = codecs.ClockRate
+// order lists the variants, the best first: those that have not failed lately before the others, those that can be carried before those
+// whose codecs say otherwise, those with pictures before sound alone, and then by bandwidth.
+func order(p *m3u8.Playlist, failed map[string]time.Time, now time.Time) []m3u8.Variant {
+	out := slices.Clone(p.Variants)
+	rank := func(v m3u8.Variant) (n int) {
+		if at, ok := failed[v.URI]; ok && now.Sub(at) < avoided {
+			n += 4
+		}
+		carried, pictures := carries(v.Codecs)
+		if !carried {
+			n += 2
+		}
+		if !pictures {
+			n++
+		}
+		return n
 	}
-	var s *elementary.Stream
-	add := func(pts, dts int64, units [][]byte) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.fail(s.Add(timeline.At(codecs.Ticks(dts, rate), codecs.Ticks(pts, rate)), units...))
+	slices.SortStableFunc(out, func(a, b m3u8.Variant) int {
+		if r := rank(a) - rank(b); r != 0 {
+			return r
+		}
+		return int(max(-1, min(1, b.Bandwidth-a.Bandwidth)))
+	})
+	return out
+}
+
+// carriedNames are how codecs begin, as RFC 6381 names them, that segments may hold here.
+var carriedNames = map[string]bool{ // whether it is video
+	"avc1": true, "avc3": true, "hvc1": true, "hev1": true, "mp4a": false, "opus": false, "ac-3": false, "mp3": false,
+}
+
+// carries says whether anything of a variant with such codecs can be carried, and whether there are pictures in it. No codecs mean that
+// the playlist does not say.
+func carries(names []string) (carried, pictures bool) {
+	if len(names) == 0 {
+		return true, true
 	}
-	sound := func(pts int64, frames [][]byte) { add(pts, pts, frames) }
-	var subscribe func()
-	switch k := t.Codec.(type) {
-	case *hlscodecs.H264:
-		o = elementary.Offer{Codec: codecs.H264, Name: "H.264", Sets: [][]byte{k.SPS, k.PPS}}
-		subscribe = func() { c.OnDataH26x(t, add) }
-	case *hlscodecs.H265:
-		o = elementary.Offer{Codec: codecs.H265, Name: "H.265", Sets: [][]byte{k.VPS, k.SPS, k.PPS}}
-		subscribe = func() { c.OnDataH26x(t, add) }
-	case *hlscodecs.MPEG4Audio:
-		o = elementary.Offer{Codec: codecs.AAC, Name: "AAC"}
-		o.Config, o.Refused = k.Config.Marshal()
-		subscribe = func() { c.OnDataMPEG4Audio(t, sound) }
-	case *hlscodecs.Opus:
-		o = elementary.Offer{Codec: codecs.Opus, Name: "Opus"}
-		o.Config, o.Refused = carriage.OpusConfig(k.ChannelCount)
-		subscribe = func() { c.OnDataOpus(t, sound) }
-	default:
-		o.Name = strings.TrimPrefix(fmt.Sprintf("%T", k), "*codecs.")
-		o.Refused = &codecs.UnsupportedError{Video: k.IsVideo(), Name: o.Name}
+	other := false
+	for _, name := range names {
+		kind, _, _ := strings.Cut(strings.ToLower(name), ".")
+		video, ok := carriedNames[kind]
+		switch {
+		case ok && video:
+			pictures = true
+		case !ok && kind != "stpp" && kind != "wvtt" && kind != "ec-3" && kind != "ac-4" && kind != "flac":
+			other = true // pictures, most likely
+		}
+		carried = carried || ok
 	}
-	o.Video = t.Codec.IsVideo()
-	o.Take = func(stream *elementary.Stream) error {
-		s = stream
-		subscribe()
-		return nil
+	return carried && (pictures || !other), pictures
+}
+
+// soundFor is for how long of media sound is waited for that has a playlist of its own: it comes a segment at a time.
+const soundFor = 12 * codecs.ClockRate
+
+// playMedia plays a media playlist, which is list if that is not nil, and that of its sound.
+func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Playlist, base, sound *url.URL) (began bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer cancel()
+	main := p.medium("", u, wanted{video: true, audio: sound == nil})
+	if sound == nil {
+		p.patience(0)
+		if s := p.playing["sound"]; s != nil {
+			s.end()
+			delete(p.playing, "sound")
+		}
+		return main.run(ctx, list, base)
 	}
-	return o
+	p.patience(soundFor)
+	s := p.medium("sound", sound, wanted{audio: true})
+	done := make(chan struct{})
+	others.Go(func() {
+		defer close(done)
+		s.keepOn(ctx)
+	})
+	began, err = main.run(ctx, list, base)
+	if errors.Is(err, ErrEnded) {
+		select { // for the end of the sound
+		case <-done:
+		case <-ctx.Done():
+		case <-time.After(lead):
+		}
+	}
+	return began, err
+}
+
+func (p *presentation) patience(ticks int64) {
+	p.shared.mu.Lock()
+	defer p.shared.mu.Unlock()
+	p.shared.joiner.Patience = ticks
+}
+
+// medium returns the reader of a playlist. One of the same name that was played before gives its place to it, and the new one goes
+// on where that one was.
+func (p *presentation) medium(name string, u *url.URL, takes wanted) *medium {
+	before := p.playing[name]
+	if before != nil && before.url.String() == u.String() && before.takes == takes {
+		return before
+	}
+	m := &medium{
+		name: name, url: u, takes: takes, program: p.fetcher.o.Program, shared: &p.shared, out: p.out,
+		fetcher: fetcher{o: p.fetcher.o, client: p.fetcher.client, login: p.fetcher.login, host: p.fetcher.host, keys: map[string][]byte{}},
+	}
+	if before != nil {
+		m.follower, m.broken = before.follower, true
+		before.end()
+	}
+	p.playing[name] = m
+	return m
 }

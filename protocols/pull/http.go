@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,9 @@ type Options struct {
 
 	// Agent is told to the server; empty means "weir".
 	Agent string
+
+	// Header is what requests carry beside it, such as a Referer.
+	Header http.Header
 
 	// Report, if not nil, is told what of the input does not become media.
 	Report reception.Report
@@ -75,7 +79,9 @@ func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
 		}
 		rt, end = t, t.CloseIdleConnections
 	}
+	jar, _ := cookiejar.New(nil) // it never fails
 	return &http.Client{
+		Jar:       jar,
 		Transport: &timedTransport{next: rt, silence: o.Silence, agent: o.Agent},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
@@ -99,6 +105,11 @@ func (p *timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(ctx)
 	r.Header.Set("User-Agent", p.agent)
 	res, err := p.next.RoundTrip(r)
+	if err == nil {
+		if err = uncoded(res); err != nil {
+			_ = res.Body.Close()
+		}
+	}
 	if err != nil {
 		cancel(nil)
 		return nil, err

@@ -59,9 +59,9 @@ func ReadFLV(r io.Reader, report reception.Report, out codecs.Writer) error {
 
 // body asks for a URL and has the body of the answer read.
 func (o Options) body(ctx context.Context, rawURL string, read func(io.Reader) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
+	req, err := o.request(ctx, rawURL)
 	if err != nil {
-		return redacted(err)
+		return err
 	}
 	client, end := o.client(o.Connect)
 	defer end()
@@ -71,7 +71,7 @@ func (o Options) body(ctx context.Context, rawURL string, read func(io.Reader) e
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server answers %s", res.Status)
+		return &StatusError{res.StatusCode}
 	}
 	err = read(res.Body)
 	if ctx.Err() != nil {

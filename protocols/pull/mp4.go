@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -123,6 +124,7 @@ type movie struct {
 	r    io.ReaderAt
 	size int64
 
+	anyCodec   bool // not only what files may hold is wanted
 	movieScale uint32
 	tracks     []*movieTrack
 	extends    map[uint32]*mp4.TrexBox
@@ -168,8 +170,12 @@ type mediaSample struct {
 	sync     bool
 }
 
+func newMovie(r io.ReaderAt, size int64) *movie {
+	return &movie{r: r, size: size, extends: make(map[uint32]*mp4.TrexBox)}
+}
+
 func parseMP4(r io.ReaderAt, size int64) (*media, error) {
-	m := &movie{r: r, size: size, extends: make(map[uint32]*mp4.TrexBox)}
+	m := newMovie(r, size)
 	if err := m.scan(); err != nil {
 		return nil, err
 	}
@@ -330,7 +336,7 @@ func (m *movie) add(f *finder, t *movieTrack, list []box) error {
 		return errors.New("no sample table")
 	}
 	tables := f.boxes("stbl", stbl.body)
-	err := t.describe(f, tables, handler.HandlerType == "vide")
+	err := t.describe(f, tables, handler.HandlerType == "vide", m.anyCodec)
 	if e, ok := errors.AsType[*codecError](err); ok {
 		m.refused = append(m.refused, refusedTrack{t.id, cmp.Or(e.name, e.kind), e.video, e})
 		return nil
@@ -375,8 +381,9 @@ var codecNames = map[string]string{
 	"twos": "PCM", "lpcm": "PCM", "ipcm": "PCM", "fpcm": "PCM", "ulaw": "G.711", "alaw": "G.711",
 }
 
-// describe reads the sample description. A codec that cannot be played is a codecError; see choose.
-func (t *movieTrack) describe(f *finder, tables []box, video bool) error {
+// describe reads the sample description. A codec that cannot be played is a codecError; see choose. Anything says that not only the
+// codecs of files can be.
+func (t *movieTrack) describe(f *finder, tables []box, video, anything bool) error {
 	stsd := f.find(tables, "stsd")
 	switch {
 	case f.err != nil:
@@ -395,7 +402,14 @@ func (t *movieTrack) describe(f *finder, tables []box, video bool) error {
 	case video && (e.kind == "avc1" || e.kind == "avc3"):
 		return t.describeVideo(f, e, codecs.H264, "avcC")
 	case !video && e.kind == "mp4a":
-		return t.describeAudio(f, e)
+		return t.describeAudio(f, e, anything)
+	case anything && video && (e.kind == "hvc1" || e.kind == "hev1"):
+		return t.describeVideo(f, e, codecs.H265, "hvcC")
+	case anything && !video && e.kind == "Opus":
+		return t.describeOpus(f, e)
+	case anything && !video && e.kind == "ac-3":
+		t.track.Codec = codecs.AC3 // its frames describe themselves
+		return nil
 	default:
 		return &codecError{name: codecNames[e.kind], kind: e.kind, video: video}
 	}
@@ -438,7 +452,23 @@ func (t *movieTrack) describeVideo(f *finder, entry *box, codec codecs.Codec, ki
 	return err
 }
 
-func (t *movieTrack) describeAudio(f *finder, entry *box) (err error) {
+func (t *movieTrack) describeOpus(f *finder, entry *box) (err error) {
+	const fields = 28 // of an AudioSampleEntry (12.2.3.2)
+	if len(entry.body) < fields {
+		return fmt.Errorf("sample description %s of %d bytes", entry.kind, len(entry.body))
+	}
+	record := f.find(f.boxes(entry.kind, entry.body[fields:]), "dOps")
+	switch {
+	case f.err != nil:
+		return f.err
+	case record == nil:
+		return fmt.Errorf("sample description %s without dOps box", entry.kind)
+	}
+	t.track.Track, err = carriage.Of(codecs.Opus).Describe(bytes.Clone(record.body))
+	return err
+}
+
+func (t *movieTrack) describeAudio(f *finder, entry *box, anything bool) (err error) {
 	parsed := decode[*mp4.AudioSampleEntryBox](f, entry)
 	if f.err != nil {
 		return f.err
@@ -458,7 +488,11 @@ func (t *movieTrack) describeAudio(f *finder, entry *box) (err error) {
 	switch d.ObjectType {
 	case 0x40, 0x66, 0x67, 0x68: // AAC of MPEG-4 and MPEG-2 (mp4ra.org)
 	case 0x69, 0x6b:
-		return &codecError{name: "MP3"}
+		if !anything {
+			return &codecError{name: "MP3"}
+		}
+		t.track.Codec = codecs.MP3 // its frames describe themselves
+		return nil
 	default:
 		return &codecError{kind: fmt.Sprintf("mp4a.%02x", d.ObjectType)}
 	}

@@ -29,6 +29,9 @@ type transport struct {
 	// refuse, if not nil, says why a codec is not wanted. Name is that of the codec.
 	refuse func(codec codecs.Codec, name string) error
 
+	// leaveOut, if not nil, is told what is left out, in the place of the joiner.
+	leaveOut func([]reception.LeftOut)
+
 	streams  []*stream // of the program, in the order of its table
 	counted  mpegts.Counters
 	started  bool  // the streams of a program are known
@@ -224,7 +227,11 @@ func (t *transport) fill() {
 		}
 		out = append(out, reception.LeftOut{Track: s.track(), Codec: s.Name, Reason: reason})
 	}
-	t.joiner.LeaveOut(out)
+	if t.leaveOut != nil {
+		t.leaveOut(out)
+	} else {
+		t.joiner.LeaveOut(out)
+	}
 	t.hopeless = nil
 	if !any {
 		t.hopeless = fmt.Errorf("program %d: %w", t.demuxer.Program(), none)
@@ -271,9 +278,6 @@ func (t *transport) Unit(of *mpegts.Stream, u *bytestream.Unit) error {
 		if err := s.joined.Configure(u.Config); err != nil {
 			return t.reject(s, err)
 		}
-	}
-	if u.Break {
-		s.joined.Break()
 	}
 	if u.Break {
 		s.joined.Break()

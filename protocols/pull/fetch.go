@@ -1,0 +1,272 @@
+package pull
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"weir/protocols/pull/m3u8"
+)
+
+// How many bytes a segment and a key may have. A segment of ten seconds at 100 Mbit/s has 125 MB.
+const (
+	maxSegment = 128 << 20
+	maxKey     = 1 << 10
+)
+
+// A StatusError says that a server refuses a request.
+type StatusError struct{ Code int }
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the server answers %d %s", e.Code, http.StatusText(e.Code))
+}
+
+var (
+	errEmpty     = errors.New("it is empty")
+	errPadding   = errors.New("it cannot be decrypted with the key")
+	errEncrypted = errors.New("encrypted, not supported")
+)
+
+// request makes a request with the headers of the input.
+func (o Options) request(ctx context.Context, rawURL string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
+	if err != nil {
+		return nil, redacted(err)
+	}
+	for name, values := range o.Header {
+		if http.CanonicalHeaderKey(name) == "Host" && len(values) > 0 {
+			req.Host = values[0]
+			continue
+		}
+		req.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	return req, nil
+}
+
+// A fetcher fetches the files of one presentation. It belongs to one goroutine.
+type fetcher struct {
+	o      Options
+	client *http.Client
+	login  *url.Userinfo     // of the presentation's URL
+	host   string            // of the same
+	keys   map[string][]byte // by URL
+}
+
+// get fetches a file, and returns the URL under which it was found in the end.
+func (f *fetcher) get(ctx context.Context, u *url.URL, part m3u8.Range, most int64) ([]byte, *url.URL, error) {
+	if u.User == nil && u.Host == f.host {
+		u = cloneURL(u)
+		u.User = f.login
+	}
+	req, err := f.o.request(ctx, u.String())
+	if err != nil {
+		return nil, nil, err
+	}
+	if part.Length > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", part.Offset, part.Offset+part.Length-1))
+	}
+	res, err := f.client.Do(req)
+	if err != nil {
+		return nil, nil, redacted(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body := io.Reader(res.Body)
+	switch {
+	case res.StatusCode == http.StatusOK && part.Length > 0: // the server knows no ranges
+		if _, err := io.CopyN(io.Discard, body, part.Offset); err != nil {
+			return nil, nil, ended(err)
+		}
+		body = io.LimitReader(body, part.Length)
+	case res.StatusCode != http.StatusOK && res.StatusCode != http.StatusPartialContent:
+		return nil, nil, &StatusError{res.StatusCode}
+	}
+	b, err := io.ReadAll(io.LimitReader(body, most+1))
+	switch {
+	case err != nil:
+		return nil, nil, ended(err)
+	case len(b) == 0:
+		return nil, nil, errEmpty
+	case int64(len(b)) > most:
+		return nil, nil, fmt.Errorf("more than %d bytes: %w", most, ErrTooLarge)
+	case part.Length > 0 && int64(len(b)) != part.Length:
+		return nil, nil, fmt.Errorf("%d bytes of a range of %d", len(b), part.Length)
+	}
+	if b, err = unzipped(b, most); err != nil {
+		return nil, nil, err
+	}
+	return b, res.Request.URL, nil
+}
+
+func cloneURL(u *url.URL) *url.URL {
+	c := *u
+	return &c
+}
+
+// unzipped undoes gzip (RFC 1952), in which some servers hold files without saying so. No playlist and no segment begins like it,
+// but one that is encrypted may: what is no gzip after all stays as it is.
+func unzipped(b []byte, most int64) ([]byte, error) {
+	if !bytes.HasPrefix(b, []byte{0x1f, 0x8b, 8}) {
+		return b, nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return b, nil
+	}
+	out, err := io.ReadAll(io.LimitReader(z, most+1))
+	switch {
+	case err != nil:
+		return b, nil
+	case int64(len(out)) > most:
+		return nil, fmt.Errorf("more than %d bytes: %w", most, ErrTooLarge)
+	}
+	return out, nil
+}
+
+// playlist fetches and reads a playlist.
+func (f *fetcher) playlist(ctx context.Context, u *url.URL) (*m3u8.Playlist, *url.URL, error) {
+	b, base, err := f.get(ctx, u, m3u8.Range{}, m3u8.MaxBytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("playlist: %w", err)
+	}
+	p, err := m3u8.Parse(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("playlist: %w", err)
+	}
+	return p, base, nil
+}
+
+// segment fetches a segment and decrypts it.
+func (f *fetcher) segment(ctx context.Context, base *url.URL, uri string, part m3u8.Range, key *m3u8.Key, number int64) ([]byte, error) {
+	u, err := base.Parse(uri)
+	if err != nil {
+		return nil, redacted(err)
+	}
+	var cipherKey []byte
+	if key != nil {
+		if cipherKey, err = f.key(ctx, base, key); err != nil {
+			return nil, fmt.Errorf("key: %w", err)
+		}
+	}
+	b, _, err := f.get(ctx, u, part, maxSegment)
+	if err != nil || key == nil {
+		return b, err
+	}
+	iv := key.IV
+	if iv == nil { // the media sequence number (RFC 8216, 5.2)
+		iv = binary.BigEndian.AppendUint64(make([]byte, 8, 16), uint64(number))
+	}
+	if b, err = decrypt(b, cipherKey, iv); err != nil {
+		delete(f.keys, keyName(base, key)) // it may have been replaced under its URL
+	}
+	return b, err
+}
+
+// supported says whether segments under a key can be read.
+func supported(k *m3u8.Key) error {
+	switch {
+	case k == nil:
+		return nil
+	case k.Method != "AES-128":
+		return fmt.Errorf("its segments are %w: %s", errEncrypted, k.Method)
+	case k.Format != "":
+		return fmt.Errorf("its segments are %w: keys of %s", errEncrypted, k.Format)
+	}
+	return nil
+}
+
+func keyName(base *url.URL, k *m3u8.Key) string {
+	u, err := base.Parse(k.URI)
+	if err != nil {
+		return ""
+	}
+	return u.String()
+}
+
+// key fetches a key, once.
+func (f *fetcher) key(ctx context.Context, base *url.URL, k *m3u8.Key) ([]byte, error) {
+	name := keyName(base, k)
+	if b := f.keys[name]; b != nil {
+		return b, nil
+	}
+	u, err := base.Parse(k.URI)
+	if err != nil {
+		return nil, redacted(err)
+	}
+	b, _, err := f.get(ctx, u, m3u8.Range{}, maxKey)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b) != aes.BlockSize:
+		return nil, fmt.Errorf("it has %d bytes, want %d", len(b), aes.BlockSize)
+	}
+	if len(f.keys) >= 64 { // those of the past
+		clear(f.keys)
+	}
+	f.keys[name] = b
+	return b, nil
+}
+
+// decrypt undoes AES-128 in CBC mode with the padding of PKCS #7 (RFC 8216, 4.3.2.4), in place.
+func decrypt(b, key, iv []byte) ([]byte, error) {
+	block, err := aes.NewCipher(key)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b)%aes.BlockSize != 0:
+		return nil, fmt.Errorf("%w: %d bytes are no whole blocks", errPadding, len(b))
+	}
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(b, b)
+	n := int(b[len(b)-1])
+	if n == 0 || n > aes.BlockSize || n > len(b) || strings.Trim(string(b[len(b)-n:]), string(rune(n))) != "" {
+		return nil, errPadding
+	}
+	return b[:len(b)-n], nil
+}
+
+// A codedBody is a body whose Content-Encoding has been undone.
+type codedBody struct {
+	io.Reader
+	io.Closer
+}
+
+// uncoded undoes the Content-Encoding of an answer, which some servers give although none was asked for.
+func uncoded(res *http.Response) error {
+	switch coding := strings.ToLower(cmp.Or(res.Header.Get("Content-Encoding"), "identity")); coding {
+	case "identity":
+		return nil
+	case "gzip", "x-gzip":
+		body := res.Body
+		res.Body = codedBody{&lateGzip{from: body}, body}
+		res.Header.Del("Content-Encoding")
+		res.ContentLength = -1
+		return nil
+	default:
+		return fmt.Errorf("the server answers in the content coding %q, which is not read", coding)
+	}
+}
+
+// A lateGzip reads the header of gzip with the first bytes, so that the head of an answer does not wait for them.
+type lateGzip struct {
+	from io.Reader
+	z    *gzip.Reader
+}
+
+func (g *lateGzip) Read(b []byte) (n int, err error) {
+	if g.z == nil {
+		if g.z, err = gzip.NewReader(g.from); err != nil {
+			g.z = nil
+			return 0, err
+		}
+	}
+	return g.z.Read(b)
+}

@@ -1,0 +1,154 @@
+package m3u8
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Follower finds out which segments of a media playlist are new, from reload to reload. The zero Follower has seen none.
+type Follower struct {
+	started bool
+	next    int64    // the number that follows the last segment that was given out
+	seen    []string // URIs of the last segments that were given out or passed over, the newest last
+	behind  int      // reloads in a row whose numbers have gone back
+	idle    int      // reloads in a row that brought nothing new
+	target  time.Duration
+	ended   bool
+}
+
+const (
+	// edge is how many target durations before the end of a live playlist reading begins (6.3.3).
+	edge = 3
+
+	// believed is for how many reloads a playlist whose numbers go back is taken for an old one, as caches give it out. After that the
+	// server is taken to have begun anew.
+	believed = 3
+
+	maxSeen = 256
+)
+
+// News is what a reload brought.
+type News struct {
+	Segments []Segment // the new ones
+	Lost     int64     // how many segments were in the window and are no more, before the first of the new ones
+	Restart  bool      // the server has begun anew: nothing is known of what is missing
+}
+
+// Take takes in a media playlist.
+func (f *Follower) Take(p *Playlist) (n News) {
+	f.target, f.ended = p.Target, p.Ended
+	defer func() {
+		for _, s := range n.Segments {
+			f.see(s)
+		}
+		if f.idle++; len(n.Segments) > 0 {
+			f.idle = 0
+		}
+	}()
+	if len(p.Segments) == 0 {
+		return News{}
+	}
+	first, last := p.Segments[0].Number, p.Segments[len(p.Segments)-1].Number
+	switch {
+	case !f.started:
+		f.started = true
+		at := p.begin()
+		for _, s := range p.Segments[:at] {
+			f.see(s)
+		}
+		return f.give(p.Segments[at:])
+	case last+1 < f.next:
+		if f.behind++; f.behind < believed {
+			return News{}
+		}
+		f.behind = 0
+		return f.restart(p)
+	case last+1 == f.next:
+		f.behind = 0
+		return News{}
+	}
+	f.behind = 0
+	if first > f.next {
+		lost := first - f.next
+		n = f.give(p.Segments)
+		n.Lost = lost
+		return n
+	}
+	return f.give(p.Segments[f.next-first:])
+}
+
+// give gives segments out.
+func (f *Follower) give(list []Segment) News {
+	if len(list) > 0 {
+		f.next = list[len(list)-1].Number + 1
+	}
+	return News{Segments: list}
+}
+
+// restart goes on with a playlist that counts otherwise: behind the last segment that was seen before, or else near its end.
+func (f *Follower) restart(p *Playlist) News {
+	at := p.begin()
+	same := p.distinct()
+	for i, s := range p.Segments {
+		if same && slices.Contains(f.seen, identity(s)) {
+			at = i + 1
+		}
+	}
+	n := f.give(p.Segments[at:])
+	f.next = p.Segments[len(p.Segments)-1].Number + 1
+	n.Restart = len(n.Segments) > 0
+	return n
+}
+
+// begin is the index of the segment with which reading begins.
+func (p *Playlist) begin() int {
+	if p.Complete {
+		return 0
+	}
+	left := edge * p.Target
+	for i := len(p.Segments) - 1; i > 0; i-- {
+		if left -= p.Segments[i].Duration; left <= 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+// identity names a segment without the query of its URI, which may be a token that changes from reload to reload.
+func identity(s Segment) string {
+	uri, _, _ := strings.Cut(s.URI, "?")
+	if s.Bytes.Length > 0 {
+		uri += "@" + strconv.FormatInt(s.Bytes.Offset, 10)
+	}
+	return uri
+}
+
+// distinct says whether the segments can be told apart by their identities.
+func (p *Playlist) distinct() bool {
+	return len(p.Segments) < 2 || identity(p.Segments[0]) != identity(p.Segments[1])
+}
+
+func (f *Follower) see(s Segment) {
+	if len(f.seen) >= maxSeen {
+		f.seen = slices.Delete(f.seen, 0, maxSeen/2)
+	}
+	f.seen = append(f.seen, identity(s))
+}
+
+// Ended says that the playlist that was taken in last is the last one.
+func (f *Follower) Ended() bool { return f.ended }
+
+// Reload is how long after the last request the playlist is asked for again (6.3.4): its target duration, or half of it when it has not
+// changed.
+func (f *Follower) Reload() time.Duration {
+	d := max(f.target, 500*time.Millisecond)
+	if f.idle > 0 {
+		d /= 2
+	}
+	return d
+}
+
+// Resume has the segment with a number be the next one, of those that have been given out already.
+func (f *Follower) Resume(number int64) { f.next = number }
