@@ -77,6 +77,9 @@ func (n *Node) unseen(p *peer) bool {
 func (n *Node) judgeListing() {
 	if aside := n.standsAside(); aside != n.aside {
 		n.aside, n.peersDirty, n.streamsDirty = aside, true, true
+		if aside {
+			n.dismissPublishers()
+		}
 	}
 	n.relist()
 	unlisted, out := false, true

@@ -4,7 +4,8 @@ import "fmt"
 
 // Two processes may announce one name: a file was copied to another machine with its name in it. The name belongs to the process whose
 // peer entry is called so; if that tells them apart no better, to that of the lower instance. The other one stands aside:
-// it takes no stream, and gives up each of its own once another process runs it. All others go by the rightful one.
+// it takes no stream and no publisher, and gives up each stream of its own once another process runs it. All others go by the rightful
+// one, so that nobody would hear a publisher here: those that are connected are sent away.
 
 // namesake takes in that the process behind a link announces this node's own name.
 func (n *Node) namesake(l *link, st *State) {
@@ -38,6 +39,15 @@ func (n *Node) standsAside() (aside bool) {
 		theirs = theirs || !l.Self && l.cfg.Name == n.self
 	}
 	return aside || self && !mine && theirs
+}
+
+// dismissPublishers sends away the publishers of a node that stands aside.
+func (n *Node) dismissPublishers() {
+	for _, s := range n.streams {
+		if s.active() && s.Why == PublishedHere {
+			n.stop(s, "", Unlisted)
+		}
+	}
 }
 
 // displaced says whether the process behind a link gets the name of a peer that another process has announced: it does if its

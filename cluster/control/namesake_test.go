@@ -201,3 +201,24 @@ func TestNameIsFreeOnceItsProcessAnnouncesAnother(t *testing.T) {
 		t.Errorf("alarms %v although every process has its own name", v.Alarms)
 	}
 }
+
+// TestNodeThatStandsAsideHasNoPublisher: the others lead viewers to the process that has the name by right.
+func TestNodeThatStandsAsideHasNoPublisher(t *testing.T) {
+	p := probeOf(t, []string{"n1", "n2"}, Stream{Name: "live", Kind: Published}, Stream{Name: "show", Kind: Published})
+	p.say("n2", State{Seq: 1})
+	p.pass(probeStale)
+	if a, ok := p.granted("live", 1); !ok || a.Verdict != Granted {
+		t.Fatalf("before the other process has shown itself: %+v, want granted", a)
+	}
+	p.step(CaptureUp{Stream: "live"})
+	p.say("n1", State{Node: "n1", Instance: "i9", Seq: 1})
+	if !p.n.View().Aside {
+		t.Fatal("it does not stand aside")
+	}
+	if got := p.stopped(); !slices.Equal(got, []string{"live>"}) {
+		t.Errorf("%v are stopped, want live, whose publisher nobody hears", got)
+	}
+	if a, ok := p.answered(PublishWanted{Stream: "show", Token: 2}); !ok || a.Verdict == Granted || a.Verdict == Busy {
+		t.Errorf("a publisher of another stream: %+v, want one that is not granted", a)
+	}
+}

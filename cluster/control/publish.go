@@ -8,7 +8,7 @@ const maxWaiting = 10_000
 // publishWanted decides whether a publisher may have a stream (rule R9).
 func (n *Node) publishWanted(e PublishWanted) {
 	s := n.byName[e.Stream]
-	if s == nil || s.cfg == nil || s.cfg.Kind != Published || s.cfg.Disabled || n.draining {
+	if s == nil || s.cfg == nil || s.cfg.Kind != Published || s.cfg.Disabled || n.draining || n.aside {
 		n.elsewhere(e)
 		return
 	}
