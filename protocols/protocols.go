@@ -49,6 +49,9 @@ type Descriptor struct {
 	// Path is the path of a stream's URL, with STREAM for the stream's name; empty for what people do not play.
 	Path string
 
+	// Also is another path of the same, which players have from other servers; empty without one. URLs are made of Path.
+	Also string
+
 	// Form is the wire form that all viewers share (see listen.Source); empty where they get files. What it can carry is
 	// said by the row of each codec in package carriage.
 	Form string
@@ -65,10 +68,10 @@ type Descriptor struct {
 var table = []Descriptor{
 	{Protocol: HTTP, Title: "HTTP", Listener: HTTP, Port: 80, On: true},
 	{Protocol: HTTPS, Title: "HTTPS", Listener: HTTPS, Port: 443, Later: true},
-	{Protocol: HLS, Title: "HLS", Listener: HTTP, Path: "/STREAM/index.m3u8", Follows: true},
+	{Protocol: HLS, Title: "HLS", Listener: HTTP, Path: "/STREAM/index.m3u8", Also: "/STREAM.m3u8", Follows: true},
 	{Protocol: RTMP, Title: "RTMP", Listener: RTMP, Port: 1935, On: true, Path: "/static/STREAM", Form: "rtmp", Forward: true},
 	{Protocol: RTSP, Title: "RTSP", Listener: RTSP, Port: 554, On: true, Path: "/STREAM", Form: "rtsp", Follows: true, Forward: true},
-	{Protocol: TS, Title: "HTTP-TS", Listener: HTTP, Path: "/STREAM/mpegts", Form: "mpegts", Follows: true, Forward: true},
+	{Protocol: TS, Title: "HTTP-TS", Listener: HTTP, Path: "/STREAM/mpegts", Also: "/STREAM.ts", Form: "mpegts", Follows: true, Forward: true},
 	{Protocol: FLV, Title: "HTTP-FLV", Listener: HTTP, Path: "/STREAM.flv", Form: "flv", Follows: true, Forward: true},
 	{Protocol: Relay, Title: "relay", Listener: HTTP, Form: "relay"},
 }
@@ -127,9 +130,10 @@ func (d Descriptor) Flag() string { return "--" + d.Directive() }
 // Scheme is that of the protocol's URLs.
 func (d Descriptor) Scheme() string { return string(d.Listener) }
 
-// StreamIn is the name of the stream whose URL has that path, unescaped and without its leading slash.
-func (d Descriptor) StreamIn(path string) (stream string, ok bool) {
-	before, after, ok := strings.Cut(strings.TrimPrefix(d.Path, "/"), "STREAM")
+// StreamIn is the name of the stream whose URL has that path, unescaped and without its leading slash. The form of the path
+// is one of a row: its Path or Also.
+func StreamIn(form, path string) (stream string, ok bool) {
+	before, after, ok := strings.Cut(strings.TrimPrefix(form, "/"), "STREAM")
 	if !ok || len(path) <= len(before)+len(after) || !strings.HasPrefix(path, before) || !strings.HasSuffix(path, after) {
 		return "", false
 	}

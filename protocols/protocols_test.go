@@ -54,9 +54,12 @@ func TestRowsAreWhole(t *testing.T) {
 				t.Errorf("%s: the path %q is not of the form /…STREAM…", d.Protocol, d.Path)
 			}
 			once(d, "URL", d.URL("host", "cam"))
+			if d.Also != "" {
+				once(d, "URL", d.Also)
+			}
 			for _, name := range []string{"cam", "a/b", "a b"} {
 				path := strings.TrimPrefix(strings.Replace(d.Path, "STREAM", name, 1), "/")
-				if got, ok := d.StreamIn(path); got != name || !ok {
+				if got, ok := protocols.StreamIn(d.Path, path); got != name || !ok {
 					t.Errorf("%s: StreamIn(%s) = %q, %t, want %q", d.Protocol, path, got, ok, name)
 				}
 			}
@@ -66,7 +69,7 @@ func TestRowsAreWhole(t *testing.T) {
 		t.Error("a protocol that is in no row has one")
 	}
 	for _, path := range []string{"", "mpegts", "/mpegts", "cam", "cam/mpegts/"} {
-		if stream, ok := protocols.Of(protocols.TS).StreamIn(path); ok {
+		if stream, ok := protocols.StreamIn("/STREAM/mpegts", path); ok {
 			t.Errorf("StreamIn(%q) = %q, want none", path, stream)
 		}
 	}

@@ -89,6 +89,9 @@ type form struct {
 
 	// here says that the form is this node's also below a balancer.
 	here bool
+
+	// also says that the form is a further one of a protocol that has another.
+	also bool
 }
 
 // New returns a gateway.
@@ -102,17 +105,35 @@ func New(cfg Config) *Gateway {
 		if h == nil {
 			continue
 		}
-		f := form{protocol: d.Protocol, handler: h, find: d.StreamIn}
+		f := form{protocol: d.Protocol, handler: h, find: inForm(d.Path)}
 		if files, ok := h.(FileHandler); ok {
 			f.find = func(path string) (string, bool) { return parent(path, files.Serves) }
 		}
 		g.forms = append(g.forms, f)
+	}
+	for _, d := range protocols.All() { // behind all others: /cam/s1.ts is a segment of cam
+		h := cfg.Streams[d.Protocol]
+		if h == nil || d.Also == "" {
+			continue
+		}
+		find := inForm(d.Also)
+		if files, ok := h.(FileHandler); ok {
+			find = func(path string) (string, bool) {
+				stream, ok := protocols.StreamIn(d.Also, path)
+				return stream, ok && !files.Serves(path) // /index.m3u8 is a file of no stream
+			}
+		}
+		g.forms = append(g.forms, form{protocol: d.Protocol, handler: h, find: find, also: true})
 	}
 	for _, file := range []string{"index.mpd", "whip", "whep", page} {
 		find := func(path string) (string, bool) { return parent(path, func(last string) bool { return last == file }) }
 		g.forms = append(g.forms, form{handler: later{}, find: find, here: file == page})
 	}
 	return g
+}
+
+func inForm(form string) func(path string) (string, bool) {
+	return func(path string) (string, bool) { return protocols.StreamIn(form, path) }
 }
 
 // page is the file of a stream that is a page with a player.
@@ -189,7 +210,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) nothing(w http.ResponseWriter) {
 	var paths []string
 	for _, f := range g.forms {
-		if f.protocol != "" {
+		if f.protocol != "" && !f.also {
 			paths = append(paths, protocols.Of(f.protocol).Path)
 		}
 	}

@@ -72,12 +72,16 @@ const nothing = "nothing is served here; a stream is at /STREAM/index.m3u8, /STR
 
 var pathTests = []struct{ path, want string }{
 	{"/cam/index.m3u8", `hls hls ["cam"] index.m3u8 here=false hops=0`},
-	{"/a/b/s1.ts", `hls hls ["a/b"] s1.ts here=false hops=0`},
-	{"/a%2Fb/s1.ts", `hls hls ["a/b"] s1.ts here=false hops=0`},
-	{"/a/s2.ts", nothing},
+	{"/a/b/s1.ts", `hls hls ["a/b" "b"] s1.ts here=false hops=0`},
+	{"/a%2Fb/s1.ts", `hls hls ["a/b" "b"] s1.ts here=false hops=0`},
+	{"/live/cam.m3u8", `hls hls ["live/cam" "cam"] cam.m3u8 here=false hops=0`},
+	{"/live/cam.ts", `ts mpegts ["live/cam" "cam"] cam.ts here=false hops=0`},
+	{"/live/cam.flv", `flv flv ["live/cam" "cam"] cam.flv here=false hops=0`},
+	{"/cam.m3u8", `hls hls ["cam"] cam.m3u8 here=false hops=0`},
+	{"/.m3u8", nothing},
 	{"/cam%20one/mpegts", `ts mpegts ["cam one"] mpegts here=false hops=0`},
 	{"/cam/mpegts?weir_hops=1&weir_here=1", `ts mpegts ["cam"] mpegts here=true hops=1`},
-	{"/a/b.flv", `flv flv ["a/b"] b.flv here=false hops=0`},
+	{"/a/b.flv", `flv flv ["a/b" "b"] b.flv here=false hops=0`},
 	{"/cam/embed.html", "embed.html is not supported yet; try /cam/index.m3u8\n"},
 	{"/a/b/index.mpd", "index.mpd is not supported yet; try /a%2Fb/index.m3u8\n"},
 	{"/mpegts", nothing},
@@ -95,11 +99,12 @@ var pathTests = []struct{ path, want string }{
 	{"/cluster/relay/a%2Fb", "relay"},
 	{"/cluster/anything/index.m3u8", nothing},
 	{"/lb/cam/index.m3u8", `below lb hls hls ["cam"] index.m3u8 here=false hops=0`},
+	{"/lb/live/cam.m3u8", `below lb hls hls ["live/cam" "cam"] cam.m3u8 here=false hops=0`},
 	{"/lb/cam/mpegts", `ts mpegts ["cam"] mpegts here=true hops=0`},
 	{"/lb/cam/embed.html", "embed.html is not supported yet; try /cam/index.m3u8\n"},
 	{"/lb/metrics", "api"},
 	{"/lb/cam", nothing},
-	{"/other/cam/mpegts", `ts mpegts ["other/cam"] mpegts here=false hops=0`},
+	{"/other/cam/mpegts", `ts mpegts ["other/cam" "cam"] mpegts here=false hops=0`},
 }
 
 func TestRequestReachesTheHandlerOfItsPath(t *testing.T) {
@@ -191,7 +196,7 @@ func TestHandlerOfAnotherProtocolNeedsNothingElse(t *testing.T) {
 	})
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/a/cam", nil))
-	if want := `rtsp rtsp ["a/cam"] cam here=false hops=0`; w.Body.String() != want {
+	if want := `rtsp rtsp ["a/cam" "cam"] cam here=false hops=0`; w.Body.String() != want {
 		t.Errorf("answered with %q, want %q", w.Body, want)
 	}
 }

@@ -148,6 +148,9 @@ var (
 		{"C1a", "SETUP with the query or without, behind the path or the query", "taken", "protocols/rtsp.TestControlsAreAbsoluteAndWithoutTheQuery"},
 		{"C1b", "a track or session that is not there, a method that nobody knows, no CSeq, folded or endless lines, bodies", "an error by RFC 2326, and the connection is kept", "protocols/rtsp.TestRequestsAreAnsweredAndTheConnectionIsKept"},
 		{"C1c", "two nodes that take each other for the owner", "no query of ours in a redirect; the third time within two seconds the stream is relayed", "protocols/rtsp.TestClientThatIsSentToAndFroIsServedWhereItIs"},
+		{"C3", "`/live/NAME.flv` and `/live/NAME.m3u8`, as of SRS", "the stream NAME, unless there is one named live/NAME", "cluster/node.TestStreamIsFoundBehindAnApp"},
+		{"C3a", "`/live/NAME.ts`, `/live/NAME/index.m3u8`, `rtsp://HOST/live/NAME`, more than one component before the name", "as C3", "cluster/node.TestStreamIsFoundBehindAnApp"},
+		{"C3b", "the playlist of `/live/NAME.m3u8` is followed", "it leads to the URL of the stream itself, with the token", "cluster/node.TestStreamIsFoundBehindAnApp"},
 	}
 	casesKept = []fieldCase{
 		{"K1", "an RTP time that is hours ahead", "every picture is kept, in order", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},

@@ -98,7 +98,7 @@ func (s *Server) writePlaylist(q *request, p *servedPlaylist) {
 	case q.file.Kind == playlist.MultivariantFile:
 		cacheControl = noStore
 		if !q.entry {
-			body = p.RenderVariants("", variantQuery(sessionOf(q), q.Query))
+			body = p.RenderVariants(q.below(), variantQuery(sessionOf(q), q.Query))
 		}
 	case !q.entry:
 		body = p.textFor(q.Secure)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,18 @@ type request struct {
 	file  playlist.File
 	key   streamKey
 	entry bool // another node asks on behalf of its viewers
+
+	// apart says that the URL is not below that of the stream: it is /NAME.m3u8, or has an app before the name, which the
+	// stream has not.
+	apart bool
+}
+
+// below is what the URLs of the stream's files begin with, seen from the URL of the request.
+func (q *request) below() string {
+	if !q.apart {
+		return ""
+	}
+	return strings.Repeat("../", strings.Count(q.Path, "/")-1) + escape(q.key.name)[1:]
 }
 
 // ServeStream answers asked, which is what r asks for: a file of a stream, whose name is the last component of the URL's
@@ -66,13 +79,18 @@ func parseRequest(w http.ResponseWriter, r *http.Request, asked listen.Request, 
 		return nil
 	}
 	f, ok := playlist.ParseFile(file)
+	name := asked.Streams[0]
+	beside := !ok && file == name[strings.LastIndexByte(name, '/')+1:]+".m3u8"
+	if beside {
+		f, ok = playlist.ParseFile("index.m3u8")
+	}
 	switch {
 	case !ok:
 		listen.Plain(w, http.StatusNotFound, "A stream has no such file.")
 	case len(r.URL.RawQuery) > maxQuery:
 		listen.Plain(w, http.StatusRequestURITooLong, "The query is too long.")
 	default:
-		return &request{w: w, r: r, file: f, key: streamKey{name: asked.Streams[0]}, Request: asked}
+		return &request{w: w, r: r, file: f, key: streamKey{name: name}, Request: asked, apart: beside}
 	}
 	return nil
 }
@@ -116,6 +134,9 @@ func (s *Server) route(ctx context.Context, q *request) (*cmaf.Store, listen.Ans
 	store, a := s.deps.Router.Window(ctx, q.Request)
 	if a.Stream == "" {
 		a.Stream = q.key.name
+	}
+	if a.Stream != q.key.name && slices.Contains(q.Streams, a.Stream) {
+		q.key.name, q.apart = a.Stream, true // one state of a stream, however its viewers call it
 	}
 	if a.Verdict == listen.Redirect && a.Upstream != "" && q.file.Kind != playlist.MultivariantFile {
 		a.Verdict = listen.Fetch

@@ -22,13 +22,28 @@ const HopLimit = 2
 // maxHops is the most that [Hops] believes; any node stops long before it.
 const maxHops = 100
 
-// HTTPRequest is what an HTTP client asks for: stream, which the caller found in the path, by protocol p.
-func HTTPRequest(r *http.Request, p protocols.Protocol, stream string) Request {
+// maxNames bounds the names tried for one path.
+const maxNames = 16
+
+// Names are those of the streams that a path may mean: the whole path, and the shorter ones without leading components.
+// Encoders and players that know SRS write an app before the name, as in live/cam.
+func Names(path string) (names []string) {
+	for path != "" && len(names) < maxNames {
+		names = append(names, path)
+		_, path, _ = strings.Cut(path, "/")
+		path = strings.TrimLeft(path, "/")
+	}
+	return names
+}
+
+// HTTPRequest is what an HTTP client asks for: a stream by protocol p. The stream is named by a part of the path, which the
+// caller has found.
+func HTTPRequest(r *http.Request, p protocols.Protocol, name string) Request {
 	here, _ := parameter(r.URL.RawQuery, HereParameter)
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address for a connection without one, such as a pipe
 	return Request{
 		Protocol: p,
-		Streams:  []string{stream},
+		Streams:  Names(name),
 		Path:     requestPath(r),
 		Query:    r.URL.RawQuery,
 		Remote:   netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()),

@@ -43,6 +43,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request := listen.HTTPRequest(r, protocols.Relay, stream)
+	request.Streams = []string{stream} // nodes say the whole name
 	after, err := parameters(r.URL.Query(), &request)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -126,24 +126,19 @@ func (g connect) connectRequest(remote netip.AddrPort) listen.Request {
 	}
 }
 
-// maxNames bounds the names tried for one path.
-const maxNames = 16
-
-// appendNames appends path and its shorter forms, the longest first, each unescaped, and as it was where that differs:
-// SRS compares raw bytes. Names that cannot be a stream's are left out.
+// appendNames appends what path may mean, the longest first, each unescaped, and as it was where that differs: SRS compares
+// raw bytes. Names that cannot be a stream's are left out.
 func appendNames(names []string, path string) []string {
-	for path != "" && len(names) < maxNames {
-		plain, err := url.PathUnescape(path)
+	for _, raw := range listen.Names(path) {
+		plain, err := url.PathUnescape(raw)
 		if err != nil {
-			plain = path
+			plain = raw
 		}
-		for _, n := range []string{plain, path} {
+		for _, n := range []string{plain, raw} {
 			if valid(n) && !slices.Contains(names, n) {
 				names = append(names, n)
 			}
 		}
-		_, path, _ = strings.Cut(path, "/")
-		path = strings.TrimLeft(path, "/")
 	}
 	return names
 }

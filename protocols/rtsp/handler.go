@@ -162,7 +162,7 @@ func (h *handler) options(*message) *response {
 func (h *handler) find(m *message, at resource) (target, *response) {
 	request := listen.Request{
 		Protocol: protocols.RTSP,
-		Streams:  []string{strings.TrimPrefix(at.path, "/")},
+		Streams:  listen.Names(strings.TrimPrefix(at.path, "/")),
 		Path:     at.written,
 		Query:    at.query,
 		Remote:   listen.RemoteAddr(h.c),

@@ -418,7 +418,7 @@ func (s *session) Move(ctx context.Context, locate func(context.Context, listen.
 	return err == nil
 }
 
-func (s *session) name() string { return s.request.Streams[0] }
+func (s *session) name() string { return s.source.Name() }
 
 // Close implements [listen.Client]. The connection is closed too, which is how a client over UDP learns of it.
 func (s *session) Close() error {
