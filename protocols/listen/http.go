@@ -20,6 +20,9 @@ const (
 	headTimeout = 10 * time.Second // from accept, or from the first byte, to the end of a request's head
 	idleTimeout = 2 * time.Minute  // between two requests
 	maxHead     = 64 << 10
+
+	// bodyTimeout is for the whole body of a request, from the end of its head. All bodies are short ones.
+	bodyTimeout = time.Minute
 )
 
 // An HTTPServer serves everything that comes over HTTP, on any number of listeners. It leaves a line about each
@@ -47,6 +50,11 @@ func NewHTTPServer(h http.Handler, d Deps) *HTTPServer {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if c, ok := r.Context().Value(httpConnKey{}).(*httpConn); ok {
 				c.requested.Store(true)
+			}
+			if r.Body != nil && r.Body != http.NoBody {
+				// A body that has not come by then ends the connection, also when h does not read it: net/http does. The
+				// deadline of a request without a body would end its context, however long its answer takes.
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder of a test has none
 			}
 			h.ServeHTTP(w, r)
 		}),

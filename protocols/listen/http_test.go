@@ -7,7 +7,10 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // records is a log that sends its lines.
@@ -65,5 +68,98 @@ func TestConnectionThatSendsNoRequestLeavesOneLine(t *testing.T) {
 	}
 	if len(log) > 0 {
 		t.Errorf("%d lines more, the first %q", len(log), (<-log).Message)
+	}
+}
+
+// pipes is a listener of connections within the process.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error { p.once.Do(func() { close(p.done) }); return nil }
+func (*pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestBodyThatDoesNotComeEndsItsConnection(t *testing.T) {
+	read := func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }
+	ignored := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(3 * bodyTimeout):
+			w.WriteHeader(http.StatusOK)
+		case <-r.Context().Done():
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		handler http.HandlerFunc
+		request string
+		ends    bool // the connection, without the client
+	}{
+		{"a length is announced", read, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", true},
+		{"a part of it comes", read, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhello", true},
+		{"chunks are announced", read, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", true},
+		{"nobody reads it", ignored, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", true},
+		{"of a GET", ignored, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", true},
+		{"no body, and an answer that takes long", slow, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", false},
+		{"a whole body", read, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := NewHTTPServer(tt.handler, Deps{Log: slog.New(slog.DiscardHandler)})
+				l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+				go func() { _ = s.Serve(t.Context(), l) }()
+				client, server := net.Pipe()
+				l.conns <- server
+				ended := make(chan struct{})
+				got := make(chan string, 100)
+				go func() {
+					defer close(ended)
+					for b := make([]byte, 1<<10); ; {
+						n, err := client.Read(b)
+						got <- string(b[:n])
+						if err != nil {
+							return
+						}
+					}
+				}()
+				if _, err := io.WriteString(client, tt.request); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(bodyTimeout + time.Second)
+				synctest.Wait()
+				select {
+				case <-ended:
+					if !tt.ends {
+						t.Error("the connection has ended")
+					}
+				default:
+					if tt.ends {
+						t.Error("the connection is open still")
+					}
+				}
+				if !tt.ends {
+					time.Sleep(2 * bodyTimeout)
+					synctest.Wait()
+					if len(got) == 0 || !strings.Contains(<-got, "200") {
+						t.Error("the request is not answered with 200")
+					}
+				}
+				_ = client.Close()
+				_ = s.Close()
+				_ = l.Close()
+				<-ended
+			})
+		})
 	}
 }
