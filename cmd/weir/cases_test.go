@@ -71,6 +71,7 @@ var (
 		{"H9", "the best variant answers 404, or its segments do", "the next one", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H9a", "a variant ceases in mid-stream", "another one, behind a discontinuity", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H10", "sound in a playlist of its own, packed or in fragments", "joined by its times", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H10b", "pictures and sound whose segments come in any order, far ahead of each other", "joined in the order of their times, each at the time that it has", "protocols/pull.TestHLSComesAtItsPace"},
 		{"H10a", "the playlist of the sound is missing", "the pictures play, and it is said what is missing", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H11", "a token in each URL that expires", "the playlist is asked for anew", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H11a", "a session in a cookie; a redirect to another host", "kept for the pull; URLs are those of the other host", "protocols/pull.TestHLSOfAllServersIsPlayed"},

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -262,16 +263,25 @@ func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Pla
 	defer others.Wait()
 	defer cancel()
 	main := p.medium("", u, wanted{video: true, audio: sound == nil})
+	defer func() {
+		if errors.Is(err, ErrEnded) {
+			err = cmp.Or(p.flush(), err)
+		}
+	}()
 	if sound == nil {
-		p.patience(0)
 		if s := p.playing["sound"]; s != nil {
 			s.end()
 			delete(p.playing, "sound")
 		}
+		if err := p.begin(0, main); err != nil {
+			return false, err
+		}
 		return main.run(ctx, list, base)
 	}
-	p.patience(soundFor)
 	s := p.medium("sound", sound, wanted{audio: true})
+	if err := p.begin(soundFor, main, s); err != nil {
+		return false, err
+	}
 	done := make(chan struct{})
 	others.Go(func() {
 		defer close(done)
@@ -288,10 +298,19 @@ func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Pla
 	return began, err
 }
 
-func (p *presentation) patience(ticks int64) {
+// begin says which media are played from now on, and for how much media one of which nothing has come is waited for.
+func (p *presentation) begin(patience int64, media ...*medium) error {
 	p.shared.mu.Lock()
 	defer p.shared.mu.Unlock()
-	p.shared.joiner.Patience = ticks
+	p.shared.joiner.Patience = patience
+	return p.shared.play(media...)
+}
+
+// flush says that nothing follows.
+func (p *presentation) flush() error {
+	p.shared.mu.Lock()
+	defer p.shared.mu.Unlock()
+	return cmp.Or(p.shared.play(), p.shared.joiner.Flush())
 }
 
 // medium returns the reader of a playlist. One of the same name that was played before gives its place to it, and the new one goes

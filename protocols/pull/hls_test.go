@@ -291,6 +291,34 @@ func (p *pulled) sounds() (n int) {
 	return n
 }
 
+// inTime checks that all access units have the times that they have in the segments, so that sound and pictures belong together.
+func (s *station) inTime(t *testing.T, p *pulled) {
+	t.Helper()
+	times := [2]map[int64]bool{{}, {}}
+	for n := s.first - 10; n <= s.newest(); n++ {
+		tracks, units := s.of(n, "")
+		for _, au := range units {
+			kind := 0
+			if tracks[au.Track].Codec.Video() {
+				kind = 1
+			}
+			times[kind][au.DTS&(1<<33-1)] = true
+		}
+	}
+	for i, au := range p.units {
+		kind, near := 0, false
+		if p.video[i] {
+			kind = 1
+		}
+		for d := int64(-2); d <= 2; d++ {
+			near = near || times[kind][(au.DTS+d)&(1<<33-1)]
+		}
+		if !near {
+			t.Fatalf("access unit %d, video %t, is at %d, and none of the segments is", i, p.video[i], au.DTS&(1<<33-1))
+		}
+	}
+}
+
 func zipped(b []byte) []byte {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
@@ -680,6 +708,9 @@ func TestHLSOfAllServersIsPlayed(t *testing.T) {
 				if n := p.sounds(); n < want*60 && !strings.Contains(tt.name, "is missing") {
 					t.Errorf("%d access units of sound came", n)
 				}
+				if tt.marks == 0 || strings.Contains(tt.name, "own") {
+					s.inTime(t, p)
+				}
 				if tt.says != "" && !slices.ContainsFunc(p.meets, func(m string) bool { return strings.Contains(m, tt.says) }) {
 					t.Errorf("it was said to be %q, want %q among it", p.meets, tt.says)
 				}
@@ -797,6 +828,7 @@ func TestHLSToItsEnd(t *testing.T) {
 					t.Fatalf("HLS = %v, want %v", err, pull.ErrEnded)
 				}
 				dts, _ := p.pictures()
+				s.inTime(t, p)
 				if _, of := s.of(s.ended, "v"); len(dts) < 3*len(of) || dts[len(dts)-1]%(1<<33) != of[len(of)-1].DTS%(1<<33) {
 					t.Errorf("the last of %d pictures is at %d, want %d", len(dts), dts[len(dts)-1], of[len(of)-1].DTS)
 				}

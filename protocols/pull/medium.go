@@ -27,8 +27,12 @@ type medium struct {
 	form     form
 	init     []byte
 	initOf   *m3u8.Map
-	broken   bool // the next segment does not follow on the last one
+	broken   bool // the bytes of the next segment do not follow on those of the last one
 	began    bool // a segment was read
+	ended    bool // nothing follows
+	reached  int64
+	waiting  []later // for the other medium
+	late     error   // of what had waited
 	wait     backOff
 }
 
@@ -70,7 +74,14 @@ func (m *medium) keepOn(ctx context.Context) {
 func (m *medium) unavailable(err error) {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
-	m.shared.fails(m, err)
+	if err := m.shared.proceed(m, err); err != nil {
+		m.late = err
+	}
+}
+
+// put is [shared.put] for the medium.
+func (m *medium) put(timed bool, at int64, do func() error) error {
+	return m.shared.put(m, timed, at, do)
 }
 
 // run plays the playlist, which list is already if it is not nil.
@@ -263,9 +274,9 @@ func (m *medium) read(init, segment []byte, discontinuity bool) error {
 		}
 		m.reader, m.form = form.reader(m), form
 	}
-	err := m.reader.read(init, segment, discontinuity || m.broken)
+	err := m.reader.read(init, segment, discontinuity, m.broken)
 	m.broken = err != nil
-	return err
+	return errors.Join(err, m.late)
 }
 
 // finish says that nothing follows.
@@ -277,7 +288,8 @@ func (m *medium) finish() error {
 			return err
 		}
 	}
-	if err := m.shared.joiner.Flush(); err != nil {
+	m.ended = true
+	if err := m.shared.advance(); err != nil {
 		return err
 	}
 	return ErrEnded

@@ -32,8 +32,9 @@ func (w wanted) check(video bool) error {
 
 // A segmentReader makes access units of segments of one form, one after the other.
 type segmentReader interface {
-	// read takes a segment, and the init segment that applies to it or nil. After a discontinuity nothing goes on.
-	read(init, segment []byte, discontinuity bool) error
+	// read takes a segment, and the init segment that applies to it or nil. After a discontinuity another timeline begins. Broken says
+	// that segments are missing before it.
+	read(init, segment []byte, discontinuity, broken bool) error
 
 	// leave takes back what was joined.
 	leave()
@@ -49,6 +50,7 @@ type shared struct {
 	report  reception.Report
 	left    map[*medium][]reception.LeftOut
 	failing map[*medium]string // what cannot be had of them now
+	order   merged
 }
 
 // fails notes what cannot be had of a medium; nil that all can.
@@ -65,6 +67,12 @@ func (s *shared) fails(m *medium, err error) {
 		}
 	}
 	s.report.Meet(reception.Unavailable, reason)
+}
+
+// proceed joins what waited for a medium that cannot be had now.
+func (s *shared) proceed(m *medium, err error) error {
+	s.fails(m, err)
+	return s.advance()
 }
 
 // leaveOut reports what a medium leaves out, beside what others do.
@@ -139,6 +147,7 @@ type transportSegments struct{ t *transport }
 func newTransportSegments(m *medium) *transportSegments {
 	t := newTransport(nil, m.shared.report, m.program)
 	t.joiner = m.shared.joiner
+	t.put = m.put
 	t.leaveOut = func(list []reception.LeftOut) { m.shared.leaveOut(m, list) }
 	if m.takes != (wanted{true, true}) {
 		t.refuse = func(codec codecs.Codec, _ string) error { return m.takes.check(codec.Video()) }
@@ -146,7 +155,12 @@ func newTransportSegments(m *medium) *transportSegments {
 	return &transportSegments{t}
 }
 
-func (r *transportSegments) read(_, segment []byte, discontinuity bool) error {
+func (r *transportSegments) read(_, segment []byte, discontinuity, broken bool) error {
+	if broken {
+		if err := r.t.demuxer.Flush(); err != nil {
+			return err
+		}
+	}
 	if err := r.t.demuxer.NextSegment(discontinuity); err != nil {
 		return err
 	}
@@ -172,12 +186,14 @@ type packedSound struct {
 	stream *elementary.Stream
 	config []byte
 	at     timeline.Stamp // of the next frame
+	first  int64          // the time of the first frame of the segment
+	timed  bool           // that is the next one
 	cut    bool           // its time does not go on
 }
 
 func newPackedSound(m *medium) *packedSound { return &packedSound{m: m} }
 
-func (r *packedSound) read(_, segment []byte, discontinuity bool) error {
+func (r *packedSound) read(_, segment []byte, discontinuity, _ bool) error {
 	if err := r.m.takes.check(false); err != nil {
 		return err
 	}
@@ -190,8 +206,8 @@ func (r *packedSound) read(_, segment []byte, discontinuity bool) error {
 		r.leave()
 		r.form, r.split = form, bytestream.NewSplitter(form, r.unit)
 	}
-	if pts, ok := timeOf(segment); ok {
-		r.at = timeline.Presented(pts)
+	if r.first, r.timed = timeOf(segment); r.timed {
+		r.at = timeline.Presented(r.first)
 	} else {
 		r.at = timeline.Following()
 	}
@@ -219,19 +235,24 @@ func (r *packedSound) unit(u *bytestream.Unit) error {
 		s.Name = "the sound"
 		r.stream, r.config = s, u.Config
 	}
+	stream, at, cut, config := r.stream, r.at, r.cut, []byte(nil)
 	if u.Config != nil && !bytes.Equal(u.Config, r.config) {
-		r.config = u.Config
-		if err := r.stream.Configure(u.Config); err != nil {
-			return err
+		r.config, config = u.Config, u.Config
+	}
+	timed := r.timed
+	r.at, r.cut, r.timed = timeline.Following(), false, false
+	frame := bytes.Clone(u.Parts[0])
+	return r.m.put(timed, r.first, func() error {
+		if config != nil {
+			if err := stream.Configure(config); err != nil {
+				return err
+			}
 		}
-	}
-	if r.cut {
-		r.cut = false
-		r.stream.Break()
-	}
-	at := r.at
-	r.at = timeline.Following()
-	return r.stream.Add(at, bytes.Clone(u.Parts[0]))
+		if cut {
+			stream.Break()
+		}
+		return stream.Add(at, frame)
+	})
 }
 
 func (r *packedSound) leave() {
@@ -290,7 +311,7 @@ type fragmentTrack struct {
 
 func newFragments(m *medium) *fragments { return &fragments{m: m, tracks: map[uint32]*fragmentTrack{}} }
 
-func (r *fragments) read(init, segment []byte, discontinuity bool) error {
+func (r *fragments) read(init, segment []byte, discontinuity, _ bool) error {
 	whole := segment
 	if init != nil {
 		whole = slices.Concat(init, segment)
@@ -337,15 +358,18 @@ func (r *fragments) read(init, segment []byte, discontinuity bool) error {
 	}
 	slices.SortStableFunc(all, func(a, b sample) int { return int(max(-1, min(1, a.dts-b.dts))) })
 	for _, s := range all {
-		if s.track.cut {
-			s.track.cut = false
-			s.track.stream.Break()
-		}
 		b, err := movie.sample(place{s.at.offset, s.at.size})
 		if err != nil {
 			return err
 		}
-		if err := s.track.add(timeline.At(s.dts, s.pts), b, s.of, r.m.shared.report); err != nil {
+		cut := s.track.cut
+		s.track.cut = false
+		if err := r.m.put(true, s.dts, func() error {
+			if cut {
+				s.track.stream.Break()
+			}
+			return s.track.add(timeline.At(s.dts, s.pts), b, s.of, r.m.shared.report)
+		}); err != nil {
 			return err
 		}
 	}

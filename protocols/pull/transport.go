@@ -29,6 +29,9 @@ type transport struct {
 	// refuse, if not nil, says why a codec is not wanted. Name is that of the codec.
 	refuse func(codec codecs.Codec, name string) error
 
+	// put, if not nil, has an access unit joined, now or later.
+	put func(timed bool, at int64, do func() error) error
+
 	// leaveOut, if not nil, is told what is left out, in the place of the joiner.
 	leaveOut func([]reception.LeftOut)
 
@@ -272,6 +275,22 @@ func (t *transport) Unit(of *mpegts.Stream, u *bytestream.Unit) error {
 	s.begun = true
 	if s.joined == nil && !t.replace(s, u) {
 		return nil
+	}
+	if t.put != nil {
+		kept := *u
+		kept.Parts = make([][]byte, len(u.Parts))
+		for i, part := range u.Parts {
+			kept.Parts[i] = bytes.Clone(part)
+		}
+		return t.put(u.Timed, u.DTS, func() error { return t.hand(s, &kept) })
+	}
+	return t.hand(s, u)
+}
+
+// hand gives an access unit to the stream that is joined for it.
+func (t *transport) hand(s *stream, u *bytestream.Unit) error {
+	if s.joined == nil {
+		return nil // it has left since
 	}
 	if u.Config != nil && !bytes.Equal(u.Config, s.config) {
 		s.config = u.Config
