@@ -79,13 +79,28 @@ func (s *station) target() time.Duration {
 	return time.Duration(end-start) * time.Second / codecs.ClockRate
 }
 
+// patternSegments keeps the segments of the pattern, which take long to make.
+var patternSegments sync.Map
+
+func patternSegment(number int64) []*codecs.AccessUnit {
+	kept, ok := patternSegments.Load(number)
+	if !ok {
+		p, err := fake.New(fake.Config{})
+		if err != nil {
+			panic(err)
+		}
+		units, err := p.Segment(number)
+		if err != nil {
+			panic(err)
+		}
+		kept, _ = patternSegments.LoadOrStore(number, units)
+	}
+	return kept.([]*codecs.AccessUnit)
+}
+
 // of are the access units of a segment, of all tracks or of those of one kind.
 func (s *station) of(number int64, kind string) (codecs.Tracks, []*codecs.AccessUnit) {
-	units, err := s.pattern.Segment(number)
-	if err != nil {
-		panic(err)
-	}
-	tracks := s.pattern.Tracks()
+	tracks, units := s.pattern.Tracks(), patternSegment(number)
 	var keep []codecs.Track
 	var out []*codecs.AccessUnit
 	for i, track := range tracks {
