@@ -50,6 +50,7 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 			spec:   &spec,
 			live:   &Live{Hub: hub.New(spec.Name, h), Store: cmaf.NewStore(c.Pack.Store)},
 			inputs: map[int]*actor.PID{}, pending: map[int]bool{}, ending: map[int]bool{}, errs: map[int]string{},
+			failing:  map[int]failing{},
 			monitors: map[int]monitored{},
 			facts:    facts{active: -1, spec: spec},
 			Backoff: act.Backoff{
@@ -71,9 +72,10 @@ type holder struct {
 	pending  map[int]bool   // inputs to start again once their former actor has stopped
 	ending   map[int]bool   // inputs that have been told to stop
 	errs     map[int]string // the last failure by input
-	took     uint64         // messages of the parent
-	last     int            // the configured input that was active last, or 0
-	external bool           // as in the last [Want]
+	failing  map[int]failing
+	took     uint64 // messages of the parent
+	last     int    // the configured input that was active last, or 0
+	external bool   // as in the last [Want]
 	monitors map[int]monitored
 	asked    time.Duration // when segments were last asked for
 	segments
@@ -157,6 +159,7 @@ func (h *holder) take(ctx actor.Context) {
 			return // another input may have this index now
 		}
 		delete(h.errs, m.Index)
+		delete(h.failing, m.Index)
 		h.facts.active = m.Index
 		if m.Index == relayIndex && !h.captures() {
 			h.apart = true
@@ -170,6 +173,7 @@ func (h *holder) take(ctx actor.Context) {
 			return
 		}
 		h.errs[m.Index] = protocols.MaskURLs(m.Err.Error())
+		h.failing[m.Index] = failing{h.failing[m.Index].times + 1, cause(m.Err)}
 		if h.facts.active == m.Index {
 			h.facts.active = -1
 			if m.Index != relayIndex && len(h.facts.spec.Inputs) > 1 {
@@ -346,6 +350,7 @@ func (h *holder) start(ctx actor.Context, index int) {
 		return
 	}
 	h.inputs[index] = pid
+	delete(h.failing, index) // the source may be well by now
 }
 
 func (h *holder) terminated(ctx actor.Context, who *actor.PID) {
@@ -421,6 +426,7 @@ func (h *holder) snapshot() Snapshot {
 	for i, in := range h.facts.spec.Inputs {
 		s.Inputs = append(s.Inputs, InputState{
 			URL: in.Config.URL, Own: true, Active: h.facts.active == i+1, Standby: h.inputs[i+1] == nil, Err: h.errs[i+1],
+			Failures: h.failing[i+1].times, Cause: h.failing[i+1].cause,
 			Monitor: h.monitor(i+1, in.Config.URL),
 		})
 	}

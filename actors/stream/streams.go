@@ -243,6 +243,11 @@ type InputState struct {
 	Standby bool
 	Err     string
 
+	// Failures is how often in a row the input has failed since it was started, and Cause why it did last, without the place
+	// of the source: viewers may read it.
+	Failures int
+	Cause    string
+
 	// Monitor says how the input is; nil for a relay.
 	Monitor *input.Monitor
 }

@@ -93,10 +93,17 @@ func (r *Router) find(ctx context.Context, c request, pack bool) (listen.Answer,
 			return listen.Answer{Verdict: listen.Serve, Stream: d.Stream}, live
 		default:
 		}
+		if reason, failed := r.failed(d); failed {
+			return unavailable(d.Stream, "the stream has no media now: "+reason), nil
+		}
+		again, look := context.WithTimeout(held, lookPause)
 		select {
+		case <-again.Done():
 		case <-changed:
 		case <-ready:
-		case <-held.Done():
+		}
+		look()
+		if held.Err() != nil {
 			a := unavailable(d.Stream, "the stream has no media now")
 			if d.Why != "" {
 				a.Reason += ": " + d.Why
@@ -104,6 +111,15 @@ func (r *Router) find(ctx context.Context, c request, pack bool) (listen.Answer,
 			return a, nil
 		}
 	}
+}
+
+// failed says that a stream is captured here in vain, and why.
+func (r *Router) failed(d directory.Decision) (reason string, failed bool) {
+	if d.Kind != directory.Here {
+		return "", false
+	}
+	_, s, _ := r.cfg.Registry.Get(d.Stream)
+	return s.Failed()
 }
 
 // answer is what a decision means for a viewer; settled is false for a stream that is served here once it has media, and

@@ -22,6 +22,9 @@ import (
 // retryAfter is what a client is told that came during a take-over.
 const retryAfter = 2 * time.Second
 
+// lookPause is how often it is looked whether a stream that a client waits for has failed meanwhile.
+const lookPause = 250 * time.Millisecond
+
 // StartUp is how long a client of an on-demand stream waits for its source, beyond the hold limit: for its connection, and
 // for a picture from which a player can start.
 const StartUp = 15 * time.Second

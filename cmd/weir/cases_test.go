@@ -152,6 +152,9 @@ var (
 		{"C3", "`/live/NAME.flv` and `/live/NAME.m3u8`, as of SRS", "the stream NAME, unless there is one named live/NAME", "cluster/node.TestStreamIsFoundBehindAnApp"},
 		{"C3a", "`/live/NAME.ts`, `/live/NAME/index.m3u8`, `rtsp://HOST/live/NAME`, more than one component before the name", "as C3", "cluster/node.TestStreamIsFoundBehindAnApp"},
 		{"C3b", "the playlist of `/live/NAME.m3u8` is followed", "it leads to the URL of the stream itself, with the token", "cluster/node.TestStreamIsFoundBehindAnApp"},
+		{"C5", "a stream is asked for whose source refuses connections", "503 with the reason at once, without the place of the source, while this node tries", "cluster/node.TestStreamThatHasFailedIsAnsweredWithTheReason"},
+		{"C5a", "the same over FLV, HLS and RTSP", "as C5", "cluster/node.TestStreamThatHasFailedIsAnsweredWithTheReason"},
+		{"C5b", "one of its inputs has failed once, or was not started yet", "the request is held: media may come", "actors/stream.TestStreamHasFailedOnceNothingMayCome"},
 	}
 	casesKept = []fieldCase{
 		{"K1", "an RTP time that is hours ahead", "every picture is kept, in order", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
