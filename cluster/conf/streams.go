@@ -183,7 +183,7 @@ var streamBlockDirectives = []directive{
 	},
 	{
 		name: "header", in: inInput, many: true, value: headerValue, hide: hideHeader, reload: Restream, defaultWords: "none", example: `"Referer: https://example.com/"`,
-		doc: "A header that the requests of an input carry that is pulled over HTTP; each stands in a line of its own.",
+		doc: "A header that the requests of an input carry that is pulled over HTTP; each stands in a line of its own. Other servers, to which redirects and playlists lead, get only Accept, Accept-Language, Cache-Control, Origin, Pragma, Referer and User-Agent.",
 	},
 	{
 		name: "source_timeout", in: inInput | inAnyStream, reload: Restream,

@@ -37,8 +37,8 @@ type Joiner struct {
 	// Absent is for how long of media a stream is waited for that nothing announces; zero where tables say what there is.
 	Absent int64
 
-	// Patience is for how long of media a stream is waited for that has brought nothing, if that is not [Wait]: units may come far from
-	// the order of their times.
+	// Patience, if not zero, is for how long of media a stream of each kind is waited for that has brought nothing, announced or not:
+	// sound and pictures come apart, and far from the order of their times.
 	Patience int64
 
 	out     codecs.Writer
@@ -170,9 +170,9 @@ func (j *Joiner) patience(role int) int64 {
 	s := j.streams[role]
 	switch {
 	case s == nil && j.hints[role] != "":
-		return Wait
+		return cmp.Or(j.Patience, Wait)
 	case s == nil:
-		return j.Absent
+		return max(j.Absent, j.Patience)
 	case role == roleVideo && s.arrived && j.KeepWaiting:
 		return 1 << 62
 	case role == roleVideo && s.arrived:

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"weir/protocols/pull/m3u8"
 )
@@ -34,43 +35,39 @@ func (e *StatusError) Error() string {
 var (
 	errEmpty     = errors.New("it is empty")
 	errPadding   = errors.New("it cannot be decrypted with the key")
+	errLate      = errors.New("it did not come")
+	errRanges    = errors.New("it is a part of a large file, and the server knows no ranges")
 	errEncrypted = errors.New("encrypted, not supported")
 )
-
-// request makes a request with the headers of the input.
-func (o Options) request(ctx context.Context, rawURL string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
-	if err != nil {
-		return nil, redacted(err)
-	}
-	for name, values := range o.Header {
-		if http.CanonicalHeaderKey(name) == "Host" && len(values) > 0 {
-			req.Host = values[0]
-			continue
-		}
-		req.Header[http.CanonicalHeaderKey(name)] = values
-	}
-	return req, nil
-}
 
 // A fetcher fetches the files of one presentation. It belongs to one goroutine.
 type fetcher struct {
 	o      Options
 	client *http.Client
-	login  *url.Userinfo     // of the presentation's URL
-	host   string            // of the same
 	keys   map[string][]byte // by URL
 }
 
-// get fetches a file, and returns the URL under which it was found in the end.
-func (f *fetcher) get(ctx context.Context, u *url.URL, part m3u8.Range, most int64) ([]byte, *url.URL, error) {
-	if u.User == nil && u.Host == f.host {
-		u = cloneURL(u)
-		u.User = f.login
+// get fetches a file that lasts so long, and returns the URL under which it was found in the end. A server that hangs or sends next to
+// nothing is given up soon enough for another request.
+func (f *fetcher) get(ctx context.Context, u *url.URL, part m3u8.Range, most int64, lasts time.Duration) ([]byte, *url.URL, error) {
+	within := f.o.Connect + lasts
+	late := fmt.Errorf("%w within %v", errLate, within)
+	ctx, cancel := context.WithTimeoutCause(ctx, within, late)
+	defer cancel()
+	b, found, err := f.body(ctx, u, part, most)
+	if err != nil && context.Cause(ctx) == late { //nolint:errorlint // it is the cause itself
+		err = late
 	}
-	req, err := f.o.request(ctx, u.String())
-	if err != nil {
-		return nil, nil, err
+	return b, found, err
+}
+
+func (f *fetcher) body(ctx context.Context, u *url.URL, part m3u8.Range, most int64) ([]byte, *url.URL, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	switch {
+	case err != nil:
+		return nil, nil, redacted(err)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, nil, fmt.Errorf("URLs of the scheme %q are not read", u.Scheme)
 	}
 	if part.Length > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", part.Offset, part.Offset+part.Length-1))
@@ -82,6 +79,8 @@ func (f *fetcher) get(ctx context.Context, u *url.URL, part m3u8.Range, most int
 	defer func() { _ = res.Body.Close() }()
 	body := io.Reader(res.Body)
 	switch {
+	case res.StatusCode == http.StatusOK && part.Offset > most:
+		return nil, nil, errRanges
 	case res.StatusCode == http.StatusOK && part.Length > 0: // the server knows no ranges
 		if _, err := io.CopyN(io.Discard, body, part.Offset); err != nil {
 			return nil, nil, ended(err)
@@ -107,11 +106,6 @@ func (f *fetcher) get(ctx context.Context, u *url.URL, part m3u8.Range, most int
 	return b, res.Request.URL, nil
 }
 
-func cloneURL(u *url.URL) *url.URL {
-	c := *u
-	return &c
-}
-
 // unzipped undoes gzip (RFC 1952), in which some servers hold files without saying so. No playlist and no segment begins like it,
 // but one that is encrypted may: what is no gzip after all stays as it is.
 func unzipped(b []byte, most int64) ([]byte, error) {
@@ -134,7 +128,7 @@ func unzipped(b []byte, most int64) ([]byte, error) {
 
 // playlist fetches and reads a playlist.
 func (f *fetcher) playlist(ctx context.Context, u *url.URL) (*m3u8.Playlist, *url.URL, error) {
-	b, base, err := f.get(ctx, u, m3u8.Range{}, m3u8.MaxBytes)
+	b, base, err := f.get(ctx, u, m3u8.Range{}, m3u8.MaxBytes, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("playlist: %w", err)
 	}
@@ -146,30 +140,33 @@ func (f *fetcher) playlist(ctx context.Context, u *url.URL) (*m3u8.Playlist, *ur
 }
 
 // segment fetches a segment and decrypts it.
-func (f *fetcher) segment(ctx context.Context, base *url.URL, uri string, part m3u8.Range, key *m3u8.Key, number int64) ([]byte, error) {
-	u, err := base.Parse(uri)
+func (f *fetcher) segment(ctx context.Context, base *url.URL, s m3u8.Segment) ([]byte, error) {
+	u, err := base.Parse(s.URI)
 	if err != nil {
 		return nil, redacted(err)
 	}
 	var cipherKey []byte
-	if key != nil {
-		if cipherKey, err = f.key(ctx, base, key); err != nil {
+	if s.Key != nil {
+		if cipherKey, err = f.key(ctx, base, s.Key); err != nil {
 			return nil, fmt.Errorf("key: %w", err)
 		}
 	}
-	b, _, err := f.get(ctx, u, part, maxSegment)
-	if err != nil || key == nil {
+	b, _, err := f.get(ctx, u, s.Bytes, maxSegment, s.Duration)
+	if err != nil || s.Key == nil {
 		return b, err
 	}
-	iv := key.IV
+	iv := s.Key.IV
 	if iv == nil { // the media sequence number (RFC 8216, 5.2)
-		iv = binary.BigEndian.AppendUint64(make([]byte, 8, 16), uint64(number))
+		iv = binary.BigEndian.AppendUint64(make([]byte, 8, 16), uint64(s.Number))
 	}
 	if b, err = decrypt(b, cipherKey, iv); err != nil {
-		delete(f.keys, keyName(base, key)) // it may have been replaced under its URL
+		f.forget(base, s.Key)
 	}
 	return b, err
 }
+
+// forget has a key be fetched again, which may have been replaced under its URL.
+func (f *fetcher) forget(base *url.URL, k *m3u8.Key) { delete(f.keys, keyName(base, k)) }
 
 // supported says whether segments under a key can be read.
 func supported(k *m3u8.Key) error {
@@ -202,7 +199,7 @@ func (f *fetcher) key(ctx context.Context, base *url.URL, k *m3u8.Key) ([]byte, 
 	if err != nil {
 		return nil, redacted(err)
 	}
-	b, _, err := f.get(ctx, u, m3u8.Range{}, maxKey)
+	b, _, err := f.get(ctx, u, m3u8.Range{}, maxKey, 0)
 	switch {
 	case err != nil:
 		return nil, err

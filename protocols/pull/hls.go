@@ -34,13 +34,14 @@ func HLS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error
 	if err != nil {
 		return redacted(err)
 	}
-	client, end := o.client(o.Connect)
+	o.Silence = min(o.Silence, o.Connect) // files do not wait for an encoder
+	client, end := o.client(o.Connect, u)
 	defer end()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := &presentation{
 		url: u, out: newPacer(), failed: map[string]time.Time{}, playing: map[string]*medium{},
-		fetcher: fetcher{o: o, client: client, login: u.User, host: u.Host},
+		fetcher: fetcher{o: o, client: client},
 	}
 	var rim sync.Mutex // the writer and the report are called by one goroutine at a time
 	report := &guardedReport{mu: &rim, to: o.Report}
@@ -253,8 +254,12 @@ func carries(names []string) (carried, pictures bool) {
 	return carried && (pictures || !other), pictures
 }
 
-// soundFor is for how long of media sound is waited for that has a playlist of its own: it comes a segment at a time.
-const soundFor = 12 * codecs.ClockRate
+// Sound that has a playlist of its own and pictures wait for each other's first segment: for so long of media, which is more than a
+// segment has, and for so long of time.
+const (
+	soundFor   = 60 * codecs.ClockRate
+	soundUntil = 10 * time.Second
+)
 
 // playMedia plays a media playlist, which is list if that is not nil, and that of its sound.
 func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Playlist, base, sound *url.URL) (began bool, err error) {
@@ -273,12 +278,14 @@ func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Pla
 			s.end()
 			delete(p.playing, "sound")
 		}
+		main.other = nil
 		if err := p.begin(0, main); err != nil {
 			return false, err
 		}
 		return main.run(ctx, list, base)
 	}
 	s := p.medium("sound", sound, wanted{audio: true})
+	main.other, s.other = s, main
 	if err := p.begin(soundFor, main, s); err != nil {
 		return false, err
 	}
@@ -292,7 +299,7 @@ func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Pla
 		select { // for the end of the sound
 		case <-done:
 		case <-ctx.Done():
-		case <-time.After(lead):
+		case <-time.After(p.out.waiting() + lead): // it is fetched while there is room
 		}
 	}
 	return began, err
@@ -317,12 +324,13 @@ func (p *presentation) flush() error {
 // on where that one was.
 func (p *presentation) medium(name string, u *url.URL, takes wanted) *medium {
 	before := p.playing[name]
-	if before != nil && before.url.String() == u.String() && before.takes == takes {
+	if before != nil && withoutQuery(before.url) == withoutQuery(u) && before.takes == takes {
+		before.url = u // with another token
 		return before
 	}
 	m := &medium{
-		name: name, url: u, takes: takes, program: p.fetcher.o.Program, shared: &p.shared, out: p.out,
-		fetcher: fetcher{o: p.fetcher.o, client: p.fetcher.client, login: p.fetcher.login, host: p.fetcher.host, keys: map[string][]byte{}},
+		name: name, url: u, takes: takes, first: make(chan struct{}), program: p.fetcher.o.Program, shared: &p.shared, out: p.out,
+		fetcher: fetcher{o: p.fetcher.o, client: p.fetcher.client, keys: map[string][]byte{}},
 	}
 	if before != nil {
 		m.follower, m.broken = before.follower, true
@@ -330,4 +338,10 @@ func (p *presentation) medium(name string, u *url.URL, takes wanted) *medium {
 	}
 	p.playing[name] = m
 	return m
+}
+
+func withoutQuery(u *url.URL) string {
+	c := *u
+	c.RawQuery = ""
+	return c.String()
 }

@@ -155,12 +155,27 @@ func (s *station) RoundTrip(r *http.Request) (*http.Response, error) {
 	if cut, ok := bytes.CutSuffix(b, []byte("cut off")); ok {
 		body = io.MultiReader(bytes.NewReader(cut), brokenReader{})
 	}
+	if bytes.Equal(b, []byte("hangs")) {
+		body = hangingReader{r.Context()}
+	}
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(body), Request: r, ContentLength: -1}, nil
 }
 
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// A hangingReader brings a byte a second.
+type hangingReader struct{ ctx context.Context }
+
+func (r hangingReader) Read(b []byte) (int, error) {
+	select {
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	case <-time.After(time.Second):
+		return 1, nil
+	}
+}
 
 // serve makes a file: NAME.m3u8, where the name begins with the kind of its tracks (v, a, or any other for all) and of its segments
 // (t for transport streams, m for fragmented MP4, p for packed sound), or one of its segments.
@@ -242,9 +257,15 @@ type pulled struct {
 	taker
 	record reception.Record
 	meets  []string // what it was told of conditions, in order
+	told   []int    // how many tracks were announced, each time
 	times  []time.Time
 	video  []bool
 	ill    time.Time // since when something has been unavailable; zero if all can be had
+}
+
+func (p *pulled) SetTracks(t codecs.Tracks) {
+	p.told = append(p.told, len(t))
+	p.taker.SetTracks(t)
 }
 
 func (p *pulled) Write(au *codecs.AccessUnit) error {
@@ -365,7 +386,8 @@ func numberOf(file string) int64 {
 	return n
 }
 
-const plenty = 62 * time.Second
+// plenty is no multiple of a segment's duration, nor of a token's.
+const plenty = 61 * time.Second
 
 // hlsCases are servers that a pull has to live with. Lost is how many segments may be missing of those of a minute.
 var hlsCases = []struct {
@@ -407,7 +429,18 @@ var hlsCases = []struct {
 	{name: "a variant that is missing", file: "multi.m3u8", set: variants("nothing.txt", "xt.m3u8")},
 	{name: "a variant whose segments are missing", file: "multi.m3u8", set: variants("nowhere/xt.m3u8", "xt.m3u8"), lost: 1},
 	{name: "a variant that ceases", file: "multi.m3u8", set: both(variants("xm.m3u8", "xt.m3u8"), refusesFrom("xm", 20*time.Second)), marks: 2, lost: 2, says: "404"},
-	{name: "a token that changes with each playlist", file: "multi.m3u8", set: tokens(8 * time.Second), marks: 4, lost: 2},
+	{name: "a token that changes with each playlist", file: "multi.m3u8", set: tokens(8 * time.Second), says: "403"},
+	{name: "segments are forbidden in the middle", file: "xt.m3u8", set: refuses(http.StatusForbidden, 20*time.Second, 26*time.Second), says: "403"},
+	{name: "a segment hangs once", file: "xt.m3u8", set: hangsOnce(5), lost: 1, says: "did not come"},
+	{name: "a variant whose segments cease", file: "multi.m3u8", set: both(variants("xm.m3u8", "xt.m3u8"), refusesFrom("xm-", 20*time.Second)), marks: 3, lost: 5, says: "404"},
+	{name: "a variant whose playlist stands still", file: "multi.m3u8", set: both(variants("xm.m3u8", "xt.m3u8"), standsStill), marks: 3, lost: 5, says: "nothing new"},
+	{name: "a key that is replaced under its URL", file: "xt.m3u8", set: rekeyed, says: "decrypted"},
+	{name: "a target duration of an hour", file: "xt.m3u8", set: func(s *station) {
+		s.playlist = func(_ *station, lines []string) []string {
+			lines[2] = "#EXT-X-TARGETDURATION:3600"
+			return lines
+		}
+	}},
 	{name: "cookies", file: "xt.m3u8", set: cookies},
 	{name: "a redirect to another host", file: "xt.m3u8", set: redirects},
 	{name: "sequence numbers begin anew", file: "xt.m3u8", set: func(s *station) {
@@ -528,6 +561,51 @@ func missingOnce(s *station) {
 		if n := numberOf(file); n%5 == 0 && n > 0 && !seen[file] {
 			seen[file] = true
 			return http.StatusNotFound, nil
+		}
+		return 0, nil
+	}
+}
+
+func hangsOnce(offset int64) func(*station) {
+	return func(s *station) {
+		hung := false
+		s.answer = func(_ *station, _ *http.Request, file string) (int, []byte) {
+			if numberOf(file) == stationBase+offset && !hung {
+				hung = true
+				return http.StatusOK, []byte("hangs")
+			}
+			return 0, nil
+		}
+	}
+}
+
+func standsStill(s *station) {
+	var last []byte
+	s.answer = func(s *station, _ *http.Request, file string) (int, []byte) {
+		if file != "xm.m3u8" {
+			return 0, nil
+		}
+		if between(s, 0, 20*time.Second) {
+			last = s.serve(file)
+		}
+		return http.StatusOK, last
+	}
+}
+
+// rekeyed replaces the key, whose URL stays, by another one.
+func rekeyed(s *station) {
+	keyed(`#EXT-X-KEY:METHOD=AES-128,URI="key"`, ivOf)(s)
+	other := []byte("fedcba9876543210")
+	of := func(n int64) []byte {
+		if n < stationBase+5 {
+			return stationKey
+		}
+		return other
+	}
+	s.file = func(_ *station, n int64, b []byte) []byte { return encrypted(b, of(n), ivOf(n)) }
+	s.answer = func(s *station, _ *http.Request, file string) (int, []byte) {
+		if file == "key" {
+			return http.StatusOK, of(s.newest())
 		}
 		return 0, nil
 	}
@@ -720,6 +798,9 @@ func TestHLSOfAllServersIsPlayed(t *testing.T) {
 				if !slices.IsSorted(dts) {
 					t.Error("times go back")
 				}
+				if apart := strings.HasPrefix(tt.name, "sound of its own"); apart && !slices.Equal(p.told, []int{2}) {
+					t.Errorf("tracks were announced %d times, want both at once: %v", len(p.told), p.told)
+				}
 				if n := p.sounds(); n < want*60 && !strings.Contains(tt.name, "is missing") {
 					t.Errorf("%d access units of sound came", n)
 				}
@@ -852,11 +933,108 @@ func TestHLSToItsEnd(t *testing.T) {
 	}
 }
 
+// TestHLSOfARecordingPassesOverWhatIsMissing has segments of a recording be missing for ever, some at the end.
+func TestHLSOfARecordingPassesOverWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStation(t)
+		s.first, s.window, s.ended = stationBase, 12, stationBase
+		s.answer = func(_ *station, _ *http.Request, file string) (int, []byte) {
+			if n := numberOf(file) - (stationBase - 12); n == 4 || n == 5 || n == 6 || n > 10 && n < 13 {
+				return http.StatusNotFound, nil
+			}
+			return 0, nil
+		}
+		p, err := pullFor(t, s, "xt.m3u8", 5*time.Minute, pull.Options{})
+		_, of := s.of(s.first, "v")
+		if dts, _ := p.pictures(); !errors.Is(err, pull.ErrEnded) || len(dts) < 7*len(of) {
+			t.Errorf("HLS = %v after %d pictures, want the end after those of 7 segments of %d", err, len(dts), len(of))
+		}
+		if n := p.record.Counts[reception.LostSegments]; n != 5 {
+			t.Errorf("%d segments are lost, want 5", n)
+		}
+	})
+}
+
+// TestInitSegmentsAreReadAnewBehindADiscontinuity has an encoder begin anew and write over its init segment.
+func TestInitSegmentsAreReadAnewBehindADiscontinuity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStation(t)
+		changed(func(_ *station, l string) string {
+			return strings.Replace(l, "#EXTINF", ifSegment(l, stationBase+5, "#EXT-X-DISCONTINUITY\n")+"#EXTINF", 1)
+		})(s)
+		inits := 0
+		s.answer = func(_ *station, _ *http.Request, file string) (int, []byte) {
+			if strings.HasSuffix(file, ".mp4") {
+				inits++
+			}
+			return 0, nil
+		}
+		_, _ = pullFor(t, s, "xm.m3u8", plenty, pull.Options{})
+		if inits != 2 {
+			t.Errorf("the init segment was read %d times, want 2", inits)
+		}
+	})
+}
+
+// TestSecretsStayAtTheServerOfTheInput has playlists and redirects lead to other servers.
+func TestSecretsStayAtTheServerOfTheInput(t *testing.T) {
+	for _, tt := range []struct {
+		where string // the segments are
+		own   bool
+	}{
+		{"http://station/", true},
+		{"http://STATION:80/", true},
+		{"https://station/", true},
+		{"http://station:8080/", false},
+		{"http://edge/", false},
+		{"http://station.edge/", false},
+	} {
+		for _, redirected := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStation(t)
+				media := 0
+				s.playlist = func(_ *station, lines []string) []string {
+					for i := range lines {
+						if at := "\n" + tt.where; !redirected {
+							lines[i] = strings.Replace(lines[i], "\nxt-", at+"xt-", 1)
+						}
+					}
+					return lines
+				}
+				s.answer = func(_ *station, r *http.Request, file string) (int, []byte) {
+					at := r.URL.Scheme + "://" + r.URL.Host + "/"
+					if redirected && numberOf(file) > 0 && r.URL.RawQuery == "" {
+						return http.StatusFound, []byte(tt.where + file + "?x")
+					}
+					if numberOf(file) == 0 {
+						return 0, nil
+					}
+					media++
+					h := r.Header
+					_, _, login := r.BasicAuth()
+					secret := h.Get("X-Token") == "t1" && strings.Contains(h.Get("Cookie"), "c=1") && login && r.Host == "name"
+					none := h.Get("X-Token") == "" && h.Get("Cookie") == "" && !login && r.Host != "name"
+					if at != tt.where || tt.own && !secret || !tt.own && !none || h.Get("Referer") != "http://page/" || h.Get("User-Agent") != "camera" {
+						t.Errorf("%s, redirected %t: %s%s carries %v, host %q", tt.where, redirected, at, file, h, r.Host)
+					}
+					return 0, nil
+				}
+				header := http.Header{"X-Token": {"t1"}, "Cookie": {"c=1"}, "Referer": {"http://page/"}, "Host": {"name"}}
+				_, _ = pullFor(t, s, "xt.m3u8", 10*time.Second, pull.Options{Agent: "camera", Header: header})
+				if media == 0 {
+					t.Errorf("%s, redirected %t: no segment was asked for", tt.where, redirected)
+				}
+			})
+		}
+	}
+}
+
 // FuzzPlaylist has a server send any playlist. Nothing may be asked for but by http and https, and no more than the playlist lists.
 func FuzzPlaylist(f *testing.F) {
 	f.Add("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nxt-1000.ts\n#EXT-X-ENDLIST\n")
 	f.Add("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nxt.m3u8\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",URI=\"ap.m3u8\"\n")
 	f.Add("#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"key\",IV=0x1\n#EXT-X-MAP:URI=\"x-0.mp4\",BYTERANGE=\"10@5\"\n#EXT-X-BYTERANGE:10\n#EXTINF:1e3,\nfile:///etc/passwd\n")
+	f.Add("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
 	f.Add("#EXTM3U\n#EXT-X-DEFINE:NAME=\"x\",VALUE=\"{$x}\"\n#EXTINF:{$x},\n{$x\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		synctest.Test(t, func(t *testing.T) {

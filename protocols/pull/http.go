@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +29,8 @@ type Options struct {
 	// Agent is told to the server; empty means "weir".
 	Agent string
 
-	// Header is what requests carry beside it, such as a Referer.
+	// Header is what requests carry beside it, such as a Referer. Requests to other servers than the input's, to which redirects and
+	// playlists lead, carry no more of it than [public] lists.
 	Header http.Header
 
 	// Report, if not nil, is told what of the input does not become media.
@@ -63,9 +67,9 @@ func (o Options) complete() Options {
 	return o
 }
 
-// client makes an HTTP client that keeps the deadlines, answer being that for the head of each, and what ends its
-// connections.
-func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
+// client makes an HTTP client for an input at home that keeps the deadlines, answer being that for the head of each, and what
+// ends its connections.
+func (o Options) client(answer time.Duration, home *url.URL) (c *http.Client, end func()) {
 	end = func() {}
 	rt := o.Transport
 	if rt == nil {
@@ -82,7 +86,7 @@ func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
 	jar, _ := cookiejar.New(nil) // it never fails
 	return &http.Client{
 		Jar:       jar,
-		Transport: &timedTransport{next: rt, silence: o.Silence, agent: o.Agent},
+		Transport: &inputTransport{next: rt, silence: o.Silence, agent: o.Agent, header: o.Header, home: home},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errRedirects
@@ -92,18 +96,61 @@ func (o Options) client(answer time.Duration) (c *http.Client, end func()) {
 	}, end
 }
 
-// A timedTransport is a round tripper whose bodies fail once nothing has arrived for too long.
-type timedTransport struct {
+// An inputTransport is a round tripper whose requests carry what an input says, and whose bodies fail once nothing has arrived for too
+// long.
+type inputTransport struct {
 	next    http.RoundTripper
 	silence time.Duration
 	agent   string
+	header  http.Header
+	home    *url.URL // of the input, with its login
+}
+
+// public lists the headers that other servers than the input's get too. Any other may hold a secret.
+var public = map[string]bool{
+	"Accept": true, "Accept-Language": true, "Cache-Control": true, "Origin": true, "Pragma": true, "Referer": true, "User-Agent": true,
+}
+
+// own says whether a URL is of the input's own server: of the same host and port, or of the same host where it has gone over to https.
+func (p *inputTransport) own(u *url.URL) bool {
+	if !strings.EqualFold(u.Hostname(), p.home.Hostname()) {
+		return false
+	}
+	return u.Scheme == p.home.Scheme && portOf(u) == portOf(p.home) || u.Scheme == "https" && p.home.Scheme == "http"
+}
+
+func portOf(u *url.URL) string {
+	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+}
+
+// dress gives a request the headers and the login of the input.
+func (p *inputTransport) dress(r *http.Request) {
+	own := p.own(r.URL)
+	r.Header.Del("Referer") // package net/http puts the whole URL there that was redirected, with its tokens
+	r.Header.Set("User-Agent", p.agent)
+	for name, values := range p.header {
+		name = http.CanonicalHeaderKey(name)
+		switch {
+		case len(values) == 0, !own && !public[name]:
+		case name == "Host":
+			r.Host = values[0]
+		case name == "Cookie": // beside those of the server
+			r.Header.Set(name, strings.Join(slices.Concat(values, r.Header.Values(name)), "; "))
+		default:
+			r.Header[name] = values
+		}
+	}
+	if login := p.home.User; own && login != nil && r.Header.Get("Authorization") == "" {
+		password, _ := login.Password()
+		r.SetBasicAuth(login.Username(), password)
+	}
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (p *timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p *inputTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	r = r.Clone(ctx)
-	r.Header.Set("User-Agent", p.agent)
+	p.dress(r)
 	res, err := p.next.RoundTrip(r)
 	if err == nil {
 		if err = uncoded(res); err != nil {

@@ -59,11 +59,11 @@ func ReadFLV(r io.Reader, report reception.Report, out codecs.Writer) error {
 
 // body asks for a URL and has the body of the answer read.
 func (o Options) body(ctx context.Context, rawURL string, read func(io.Reader) error) error {
-	req, err := o.request(ctx, rawURL)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
 	if err != nil {
-		return err
+		return redacted(err)
 	}
-	client, end := o.client(o.Connect)
+	client, end := o.client(o.Connect, req.URL)
 	defer end()
 	res, err := client.Do(req)
 	if err != nil {

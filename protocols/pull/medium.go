@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"weir/codecs/reception"
@@ -21,6 +22,10 @@ type medium struct {
 	shared  *shared
 	out     *pacer
 	fetcher fetcher
+
+	other *medium       // with which it waits for the beginning; nil if there is none
+	first chan struct{} // is closed when its first segment has been read, or when it is not to be waited for
+	open  bool          // first is closed
 
 	follower m3u8.Follower
 	reader   segmentReader
@@ -39,6 +44,10 @@ type medium struct {
 // tries is after how many failures in a row the presentation is looked at again: its tokens may have expired, or another
 // variant may be there.
 const tries = 4
+
+// stale is for how long, or for four target durations, a playlist may bring nothing new until the presentation is looked at again: the
+// server may have been left by its encoder, while another variant goes on.
+const stale = 15 * time.Second
 
 // A backOff says how long to wait after a failure.
 type backOff struct{ failures int }
@@ -70,6 +79,27 @@ func (m *medium) keepOn(ctx context.Context) {
 	}
 }
 
+// arrive says that the other medium need not wait for this one.
+func (m *medium) arrive() {
+	if !m.open {
+		m.open = true
+		close(m.first)
+	}
+}
+
+// await waits for the first segment of the other medium, so that neither runs ahead before there are both.
+func (m *medium) await(ctx context.Context) {
+	if m.other == nil {
+		return
+	}
+	select {
+	case <-m.other.first:
+	case <-ctx.Done():
+	case <-time.After(soundUntil):
+		m.shared.alone()
+	}
+}
+
 // unavailable reports that something cannot be had; nil that all can.
 func (m *medium) unavailable(err error) {
 	m.shared.mu.Lock()
@@ -88,6 +118,7 @@ func (m *medium) put(timed bool, at int64, do func() error) error {
 func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (began bool, err error) {
 	m.began = false
 	asked := time.Now()
+	news := asked
 	for {
 		if list == nil {
 			asked = time.Now()
@@ -102,12 +133,12 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 		if len(list.Variants) > 0 {
 			return m.began, errors.New("a variant that leads to a multivariant playlist")
 		}
-		news := m.follower.Take(list)
-		if news.Lost > 0 {
-			m.lose(news.Lost, errors.New("the playlist no longer lists it"))
+		brought := m.follower.Take(list)
+		if brought.Lost > 0 {
+			m.lose(brought.Lost, errors.New("the playlist no longer lists it"))
 		}
-		m.broken = m.broken || news.Restart
-		again, err := m.segments(ctx, base, news.Segments)
+		m.broken = m.broken || brought.Restart
+		again, err := m.segments(ctx, base, brought.Segments)
 		due := asked.Add(m.follower.Reload())
 		switch {
 		case err != nil:
@@ -122,6 +153,12 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 			continue
 		case list.Ended:
 			return m.began, m.finish()
+		case len(brought.Segments) > 0:
+			news = time.Now()
+		case time.Since(news) > max(stale, 4*list.Target) && m.out.waiting() == 0:
+			err := fmt.Errorf("playlist: nothing new has come for %v", time.Since(news).Round(time.Second))
+			m.unavailable(err)
+			return m.began, fmt.Errorf("%w: %w", err, errAgain)
 		}
 		list = nil
 		if err := sleep(ctx, time.Until(due)); err != nil {
@@ -144,7 +181,17 @@ func (m *medium) failure(ctx context.Context, err error) error {
 		m.wait.reset()
 		return fmt.Errorf("%w: %w", err, errAgain)
 	}
-	return sleep(ctx, m.wait.next())
+	return sleep(ctx, m.retry())
+}
+
+// retry notes a failure, and says how long to wait. After the second one the other medium begins without this one.
+func (m *medium) retry() time.Duration {
+	d := m.wait.next()
+	if m.wait.failures > 1 && !m.open {
+		m.arrive()
+		m.shared.alone()
+	}
+	return d
 }
 
 // lose counts segments that are skipped.
@@ -168,42 +215,55 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 		}
 		err := m.try(ctx, base, s)
 		if err == nil {
+			m.await(ctx)
 			continue
 		}
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		again = m.wait.next()
+		again = m.retry()
 		m.unavailable(fmt.Errorf("segment %d: %w", s.Number, err))
-		switch n := m.wait.failures; {
-		case !m.began && (permanent(err) || n >= tries), m.began && expired(err) && n%tries == 0:
-			return 0, fmt.Errorf("segment %d: %w: %w", s.Number, err, againUnless(permanent(err)))
-		case m.follower.Ended() && i+1 == len(list) && n >= 2*tries: // the last of all
+		n := m.wait.failures
+		if over := m.skip(ctx, base, list[i:], err); over > 0 {
+			i += over
+			continue
+		}
+		if m.follower.Ended() && n > 2*tries { // it stays in the playlist for ever
+			m.wait.reset()
 			m.lose(1, err)
-			return 0, nil
-		case i+1 < len(list) && m.out.waiting() < s.Duration && m.skip(ctx, base, list[i+1], err):
-			i++
 			continue
 		}
 		m.follower.Resume(s.Number)
+		if !m.began && (permanent(err) || n >= tries) || expired(err) && n%tries == 0 || n >= 2*tries && m.out.waiting() == 0 {
+			return 0, fmt.Errorf("segment %d: %w: %w", s.Number, err, againUnless(!m.began && permanent(err)))
+		}
 		return again, nil
 	}
 	return 0, nil
 }
 
-// skip plays the segment behind one that failed, and says whether it is there: so that it is the one before it that is bad.
-// It is called when viewers have nothing left; until then the one before it is asked for again.
-func (m *medium) skip(ctx context.Context, base *url.URL, next m3u8.Segment, why error) bool {
-	before := m.broken
-	m.broken = true
-	if m.try(ctx, base, next) != nil {
-		m.broken = before
-		return false
+// skip plays a segment behind the first of the list, which failed, and says how many were passed over: so that it is those that are
+// bad. It is called after each failure and does nothing until viewers have nothing left; until then the first one is asked for again.
+// It tries the second segment and one that is farther ahead after each failure.
+func (m *medium) skip(ctx context.Context, base *url.URL, list []m3u8.Segment, why error) int {
+	if m.out.waiting() >= list[0].Duration {
+		return 0
 	}
-	m.shared.mu.Lock()
-	defer m.shared.mu.Unlock()
-	m.shared.report.Count(reception.LostSegments, 1, why)
-	return true
+	before, failures := m.broken, m.wait.failures
+	for _, over := range slices.Compact([]int{1, failures}) {
+		if over >= len(list) || list[over].Gap {
+			continue
+		}
+		m.broken = true
+		if m.try(ctx, base, list[over]) == nil {
+			m.shared.mu.Lock()
+			defer m.shared.mu.Unlock()
+			m.shared.report.Count(reception.LostSegments, over, why)
+			return over
+		}
+		m.broken = before
+	}
+	return 0
 }
 
 // againUnless says whether the presentation is to be looked at again.
@@ -230,17 +290,17 @@ func (m *medium) try(ctx context.Context, base *url.URL, s m3u8.Segment) error {
 	if err := supported(s.Key); err != nil {
 		return err
 	}
-	if s.Map != nil && (m.initOf == nil || *m.initOf != *s.Map) {
+	if s.Map != nil && (m.initOf == nil || !m.initOf.Same(s.Map) || m.broken || s.Discontinuity) { // an encoder that begins anew writes over it
 		if err := supported(s.Map.Key); err != nil {
 			return err
 		}
-		b, err := m.fetcher.segment(ctx, base, s.Map.URI, s.Map.Bytes, s.Map.Key, s.Number)
+		b, err := m.fetcher.segment(ctx, base, m3u8.Segment{Number: s.Number, URI: s.Map.URI, Bytes: s.Map.Bytes, Key: s.Map.Key})
 		if err != nil {
 			return fmt.Errorf("init segment: %w", err)
 		}
 		m.init, m.initOf = b, s.Map
 	}
-	b, err := m.fetcher.segment(ctx, base, s.URI, s.Bytes, s.Key, s.Number)
+	b, err := m.fetcher.segment(ctx, base, s)
 	if err != nil {
 		return err
 	}
@@ -249,9 +309,13 @@ func (m *medium) try(ctx context.Context, base *url.URL, s m3u8.Segment) error {
 		init = m.init
 	}
 	if err := m.read(init, b, s.Discontinuity); err != nil {
+		if s.Key != nil { // the padding of what a wrong key gave was right by chance
+			m.fetcher.forget(base, s.Key)
+		}
 		return err
 	}
 	m.began = true
+	m.arrive()
 	m.wait.reset()
 	m.unavailable(nil)
 	return nil

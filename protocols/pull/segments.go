@@ -53,6 +53,13 @@ type shared struct {
 	order   merged
 }
 
+// alone says that pictures and sound wait for each other no longer.
+func (s *shared) alone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joiner.Patience = 0
+}
+
 // fails notes what cannot be had of a medium; nil that all can.
 func (s *shared) fails(m *medium, err error) {
 	if err == nil {

@@ -116,7 +116,7 @@ func (p *Playlist) finish() {
 		p.Segments[i].Number += int64(i)
 		longest = max(longest, p.Segments[i].Duration)
 	}
-	if p.Target <= 0 {
+	if p.Target <= 0 || longest > 0 && p.Target > 3*longest { // some servers give the length of everything
 		p.Target = max(longest, time.Second)
 	}
 	p.Complete = p.Complete || p.Ended
@@ -288,13 +288,21 @@ func (r *reader) initSegment(v string) error {
 			m.Bytes.Offset = 0
 		}
 	}
-	if r.init == nil || !r.init.same(m) {
+	if r.init == nil || !r.init.Same(m) {
 		r.init = m
 	}
 	return nil
 }
 
-func (m *Map) same(o *Map) bool { return m.URI == o.URI && m.Bytes == o.Bytes && m.Key == o.Key }
+// Same says whether another init segment is the same part of the same resource under the same key.
+func (m *Map) Same(o *Map) bool { return m.URI == o.URI && m.Bytes == o.Bytes && m.Key.same(o.Key) }
+
+func (k *Key) same(o *Key) bool {
+	if k == nil || o == nil {
+		return k == o
+	}
+	return k.Method == o.Method && k.URI == o.URI && k.Format == o.Format && bytes.Equal(k.IV, o.IV)
+}
 
 func (r *reader) encryption(v string) error {
 	a := parseAttributes(v)
