@@ -27,7 +27,9 @@ func MaskURLs(text string) string {
 		if end < 0 {
 			end = len(text)
 		}
-		b.WriteString(maskWord(text[:end]))
+		word := strings.TrimRight(text[:end], `\`) // in JSON they belong to the quotation mark behind them
+		b.WriteString(maskWord(word))
+		b.WriteString(text[len(word):end])
 		if end < len(text) {
 			b.WriteByte(text[end]) // all that stands between words is ASCII
 			end++

@@ -1,6 +1,8 @@
 package protocols
 
 import (
+	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -34,6 +36,8 @@ var maskTests = []struct{ in, want string }{
 	{`playing "rtmp://u:s3cret@h/live/cam?k=s3cret": refused`, `playing "rtmp://u:****@h/live/cam?k=****": refused`},
 	{`{"url":"http://h/x?a=s3cret\u0026b=s3cret","n":1}`, `{"url":"http://h/x?a=****\u0026b=****","n":1}`},
 	{"fake://fake?fps=25", "fake://fake?fps=25"},
+	{`{"error":"Get \"http://h/?v=s3cret\": refused"}`, `{"error":"Get \"http://h/?v=****\": refused"}`},
+	{`{"error":"Get \"http://h/s3c3etS3c3etS3c3etS3c3et0\": refused"}`, `{"error":"Get \"http://h/****\": refused"}`},
 	{"two http://h/?a=s3cret and http://h/?b=s3cret", "two http://h/?a=**** and http://h/?b=****"},
 }
 
@@ -54,6 +58,13 @@ func FuzzMaskURLs(f *testing.F) {
 		f.Add(tt.in)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		inJSON, err := json.Marshal(map[string]string{"error": text, "quoted": strconv.Quote(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if masked := MaskURLs(string(inJSON)); !json.Valid([]byte(masked)) {
+			t.Errorf("%s becomes %s, which is no JSON", inJSON, masked)
+		}
 		masked := MaskURLs(text)
 		if again := MaskURLs(masked); again != masked {
 			t.Errorf("MaskURLs(%q) = %q, and then %q", text, masked, again)

@@ -3,15 +3,21 @@ package node
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"testing"
 	"time"
 )
 
-// The stream's source never works, so a request is held up to the limit. The limit by the file at the start is a little above two
+// The stream's source accepts a connection and says nothing, so a request is held up to the limit. The limit by the file at the start is a little above two
 // seconds. The limit by the reloaded file is a day.
 func TestReloadChangesHowLongARequestIsHeld(t *testing.T) {
-	const file = "cluster_key for-the-test-only-0123; stream cam { input tshttp://127.0.0.1:1/x; } peer 127.0.0.1:1 { fetch_timeout 50; "
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	file := "cluster_key for-the-test-only-0123; stream cam { input tshttp://" + silent.Addr().String() + "/x; } peer 127.0.0.1:1 { fetch_timeout 50; "
 	n := lone(t, file+"stale_timeout 200; }")
 	n.reload(t, file+"stale_timeout 86400000; }")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
