@@ -76,6 +76,8 @@ var (
 		{"H11", "a token in each URL that expires", "the playlist is asked for anew", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H11a", "a session in a cookie; a redirect to another host", "kept for the pull; URLs are those of the other host", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H4b", "SAMPLE-AES, or keys of a DRM", "the input fails: encrypted, not supported", "protocols/pull.TestHLSSaysWhyItCannotBePlayed"},
+		{"H5a", "a timeline five seconds on behind a discontinuity, in TS and in fragments", "joined on, without the gap", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H1c", "nothing for half a minute", "plays on at its pace, without a burst", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H6a", "a content coding that is not known", "the input fails and names it", "protocols/pull.TestHLSSaysWhyItCannotBePlayed"},
 		{"H8", "the server wants a User-Agent, a Referer, any header, over HTTP-TS and FLV too", "`user_agent` and `header` of an input", "protocols/pull.TestRequestsCarryWhatTheInputSays"},
 	}

@@ -327,6 +327,26 @@ func (p *pulled) sounds() (n int) {
 	return n
 }
 
+// atPace checks that pictures do not come in bursts, and that their times have no gap where nothing is lost.
+func (p *pulled) atPace(t *testing.T, whole bool) {
+	t.Helper()
+	const most = 40 // in a second, of 25 and a tenth
+	var at []time.Time
+	last := int64(-1)
+	for i, au := range p.units {
+		if !p.video[i] {
+			continue
+		}
+		if at = append(at, p.times[i]); len(at) > most && at[len(at)-1].Sub(at[len(at)-1-most]) < time.Second {
+			t.Fatalf("picture %d comes less than a second after the one %d before it", len(at), most)
+		}
+		if whole && last >= 0 && au.DTS-last > codecs.ClockRate/2 {
+			t.Fatalf("a gap of %d ticks between pictures", au.DTS-last)
+		}
+		last = au.DTS
+	}
+}
+
 // inTime checks that all access units have the times that they have in the segments, so that sound and pictures belong together.
 func (s *station) inTime(t *testing.T, p *pulled) {
 	t.Helper()
@@ -471,6 +491,29 @@ var hlsCases = []struct {
 	{name: "another timeline behind a discontinuity", file: "xt.m3u8", set: both(changed(func(_ *station, l string) string {
 		return strings.Replace(l, "#EXTINF", ifSegment(l, stationBase+8, "#EXT-X-DISCONTINUITY\n")+"#EXTINF", 1)
 	}), otherTimes(8)), marks: 2},
+	{name: "a timeline five seconds on behind a discontinuity", file: "xt.m3u8", set: both(markedAt(8), timesMoved(8, 5)), marks: 2},
+	{name: "a timeline five seconds on behind a discontinuity, in fragments", file: "xm.m3u8", set: both(markedAt(8), timesMoved(8, 5)), marks: 2},
+	{name: "a redirect of the variants to another folder", file: "multi.m3u8", set: func(s *station) {
+		variants("xt.m3u8")(s)
+		below := s.answer
+		s.answer = func(s *station, r *http.Request, file string) (int, []byte) {
+			inner, ok := strings.CutPrefix(file, "folder/")
+			switch {
+			case file == "multi.m3u8":
+				return http.StatusFound, []byte("/folder/multi.m3u8")
+			case !ok:
+				return http.StatusNotFound, nil
+			}
+			if status, b := below(s, r, inner); status != 0 {
+				return status, b
+			}
+			if b := s.serve(inner); b != nil {
+				return http.StatusOK, b
+			}
+			return http.StatusNotFound, nil
+		}
+	}},
+	{name: "nothing for half a minute", file: "xt.m3u8", set: refusesAll(12*time.Second, 42*time.Second), lost: 8, marks: 2, says: "503"},
 	{name: "another timeline without one", file: "xt.m3u8", set: otherTimes(8), marks: 2},
 }
 
@@ -751,6 +794,38 @@ func redirects(s *station) {
 	}
 }
 
+// markedAt puts a discontinuity before the segment with an offset.
+func markedAt(offset int64) func(*station) {
+	return changed(func(_ *station, l string) string {
+		return strings.Replace(l, "#EXTINF", ifSegment(l, stationBase+offset, "#EXT-X-DISCONTINUITY\n")+"#EXTINF", 1)
+	})
+}
+
+// timesMoved moves the timestamps of segments from the one with an offset on, forward by so many seconds.
+func timesMoved(offset, seconds int64) func(*station) {
+	return func(s *station) {
+		s.file = func(s *station, number int64, b []byte) []byte {
+			if number < stationBase+offset {
+				return b
+			}
+			tracks, units := s.of(number, "")
+			for _, au := range units {
+				au.DTS += seconds * codecs.ClockRate
+				au.PTS += seconds * codecs.ClockRate
+			}
+			if b[0] == 'G' {
+				return mpegts.Segment(tracks, units)
+			}
+			next := make([]int64, len(tracks))
+			_, after := s.of(number+1, "")
+			for i := range next {
+				next[i] = after[slices.IndexFunc(after, func(au *codecs.AccessUnit) bool { return au.Track == i })].DTS + seconds*codecs.ClockRate
+			}
+			return fmp4.Fragment(tracks, uint32(number), units, next)
+		}
+	}
+}
+
 // otherTimes moves the timestamps of segments from the one with an offset on.
 func otherTimes(offset int64) func(*station) {
 	return func(s *station) {
@@ -804,6 +879,7 @@ func TestHLSOfAllServersIsPlayed(t *testing.T) {
 				if n := p.sounds(); n < want*60 && !strings.Contains(tt.name, "is missing") {
 					t.Errorf("%d access units of sound came", n)
 				}
+				p.atPace(t, tt.lost == 0)
 				if tt.marks == 0 || strings.Contains(tt.name, "own") {
 					s.inTime(t, p)
 				}

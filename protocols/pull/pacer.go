@@ -175,7 +175,7 @@ func (p *pacer) due(now time.Time) (paced, time.Duration) {
 			return paced{}, at.Sub(now)
 		case over > 0 && next.au.DTS > p.origin:
 			// The timeline is moved forward by a part of what has passed since the last time.
-			p.base, p.origin = at.Add(-durationOf(next.au.DTS-p.origin)*hasten/100), next.au.DTS
+			p.base, p.origin = at.Add(-durationOf(min(next.au.DTS-p.origin, codecs.ClockRate))*hasten/100), next.au.DTS
 		}
 		p.starved = false
 	}
