@@ -439,6 +439,7 @@ var hlsCases = []struct {
 	}), lost: 1, marks: 2},
 	{name: "AES-128, an IV", file: "xt.m3u8", set: keyed(`#EXT-X-KEY:METHOD=AES-128,URI="key",IV=0x0000000000000000000000000000002A`, func(int64) []byte { return ivOf(42) })},
 	{name: "AES-128, numbers as IV", file: "xm.m3u8", set: both(keyed(`#EXT-X-KEY:METHOD=AES-128,URI="key"`, ivOf), clearInit)},
+	{name: "AES-128 in TS, numbers as IV", file: "xt.m3u8", set: keyed(`#EXT-X-KEY:METHOD=AES-128,URI="key"`, ivOf)},
 	{name: "AES-128, a key that is had late", file: "xt.m3u8", set: both(keyed(`#EXT-X-KEY:METHOD=AES-128,URI="key"`, ivOf), refusesFile("key", 5*time.Second)), lost: 2, says: "key"},
 	{name: "gzip that is announced", file: "xt.m3u8", set: coded("gzip", zipped)},
 	{name: "gzip that is not", file: "xt.m3u8", set: func(s *station) {
@@ -880,6 +881,9 @@ func TestHLSOfAllServersIsPlayed(t *testing.T) {
 					t.Errorf("%d access units of sound came", n)
 				}
 				p.atPace(t, tt.lost == 0)
+				if c := p.record.Counts; tt.lost == 0 && c[reception.Damaged]+c[reception.ContinuityErrors] > 0 {
+					t.Errorf("counts %v: something is damaged that was sent whole", c)
+				}
 				if tt.marks == 0 || strings.Contains(tt.name, "own") {
 					s.inTime(t, p)
 				}
