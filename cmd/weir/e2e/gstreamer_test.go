@@ -30,6 +30,10 @@ peer 127.0.0.1:%d { name n2; }
 stream cam { input fake://; cluster_ingest capture_at=n1; }
 `, ports[0], ports[1])
 	})
+	// The first program of GStreamer on a machine loads every plugin to make a list of them, which may take longer than playing.
+	if out, err := exec.Command("gst-inspect-1.0", "rtspsrc").CombinedOutput(); err != nil {
+		t.Fatalf("gst-inspect-1.0 rtspsrc: %v\n%s", err, out)
+	}
 	eventually(t, 30*time.Second, "the stream runs at n1", func() error {
 		by, err := owners(c.nodes, []string{"cam"})
 		if err == nil && by["cam"] != "n1" {
@@ -53,7 +57,7 @@ stream cam { input fake://; cluster_ingest capture_at=n1; }
 func gstreamer(t *testing.T, url, transport string) {
 	t.Helper()
 	const want = 25
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "gst-launch-1.0", "-v", "rtspsrc", "location="+url, "protocols="+transport, "name=src",
 		"src.", "!", "application/x-rtp,media=video", "!", "rtph264depay", "!", "h264parse", "!", "avdec_h264", "!", "fakesink", "sync=false", "silent=false", "name=pictures",
