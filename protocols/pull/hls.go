@@ -37,8 +37,6 @@ func HLS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error
 	o.Silence = min(o.Silence, o.Connect) // files do not wait for an encoder
 	client, end := o.client(o.Connect, u)
 	defer end()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	p := &presentation{
 		url: u, out: newPacer(), failed: map[string]time.Time{}, playing: map[string]*medium{},
 		fetcher: fetcher{o: o, client: client},
