@@ -47,6 +47,7 @@ func HLS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error
 		report: report, left: map[*medium][]reception.LeftOut{}, failing: map[*medium]string{},
 		joiner: elementary.NewTimed(p.out, timeline.Config{Wrap: wrapTS, Report: report}),
 	}
+	defer p.shared.stop()
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var paced sync.WaitGroup
@@ -252,13 +253,6 @@ func carries(names []string) (carried, pictures bool) {
 	return carried && (pictures || !other), pictures
 }
 
-// Sound that has a playlist of its own and pictures wait for each other's first segment: for so long of media, which is more than a
-// segment has, and for so long of time.
-const (
-	soundFor   = 60 * codecs.ClockRate
-	soundUntil = 10 * time.Second
-)
-
 // playMedia plays a media playlist, which is list if that is not nil, and that of its sound.
 func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Playlist, base, sound *url.URL) (began bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -276,15 +270,13 @@ func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Pla
 			s.end()
 			delete(p.playing, "sound")
 		}
-		main.other = nil
-		if err := p.begin(0, main); err != nil {
+		if err := p.begin(main); err != nil {
 			return false, err
 		}
 		return main.run(ctx, list, base)
 	}
 	s := p.medium("sound", sound, wanted{audio: true})
-	main.other, s.other = s, main
-	if err := p.begin(soundFor, main, s); err != nil {
+	if err := p.begin(main, s); err != nil {
 		return false, err
 	}
 	done := make(chan struct{})
@@ -297,17 +289,16 @@ func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Pla
 		select { // for the end of the sound
 		case <-done:
 		case <-ctx.Done():
-		case <-time.After(p.out.waiting() + lead): // it is fetched while there is room
+		case <-time.After(p.out.buffered() + lead): // it is fetched while there is room
 		}
 	}
 	return began, err
 }
 
-// begin says which media are played from now on, and for how much media one of which nothing has come is waited for.
-func (p *presentation) begin(patience int64, media ...*medium) error {
+// begin says which media are played from now on.
+func (p *presentation) begin(media ...*medium) error {
 	p.shared.mu.Lock()
 	defer p.shared.mu.Unlock()
-	p.shared.joiner.Patience = patience
 	return p.shared.play(media...)
 }
 
@@ -327,7 +318,7 @@ func (p *presentation) medium(name string, u *url.URL, takes wanted) *medium {
 		return before
 	}
 	m := &medium{
-		name: name, url: u, takes: takes, first: make(chan struct{}), program: p.fetcher.o.Program, shared: &p.shared, out: p.out,
+		name: name, url: u, takes: takes, program: p.fetcher.o.Program, shared: &p.shared, out: p.out,
 		fetcher: fetcher{o: p.fetcher.o, client: p.fetcher.client, keys: map[string][]byte{}},
 	}
 	if before != nil {

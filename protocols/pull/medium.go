@@ -23,10 +23,6 @@ type medium struct {
 	out     *pacer
 	fetcher fetcher
 
-	other *medium       // with which it waits for the beginning; nil if there is none
-	first chan struct{} // is closed when its first segment has been read, or when it is not to be waited for
-	open  bool          // first is closed
-
 	follower m3u8.Follower
 	reader   segmentReader
 	form     form
@@ -34,11 +30,16 @@ type medium struct {
 	initOf   *m3u8.Map
 	broken   bool // the bytes of the next segment do not follow on those of the last one
 	began    bool // a segment was read
-	ended    bool // nothing follows
-	reached  int64
-	waiting  []later // for the other medium
-	late     error   // of what had waited
 	wait     backOff
+
+	// The place among the media that are played, under the mutex of shared.
+	pending []pending
+	reached int64         // the time of the last access unit that came, in ticks after the origin
+	joined  bool          // one was joined
+	ended   bool          // nothing follows
+	passed  bool          // it is not waited for
+	target  time.Duration // of its playlist
+	failed  time.Time     // since when it cannot be had; zero if it can
 }
 
 // tries is after how many failures in a row the presentation is looked at again: its tokens may have expired, or another
@@ -79,34 +80,12 @@ func (m *medium) keepOn(ctx context.Context) {
 	}
 }
 
-// arrive says that the other medium need not wait for this one.
-func (m *medium) arrive() {
-	if !m.open {
-		m.open = true
-		close(m.first)
-	}
-}
-
-// await waits for the first segment of the other medium, so that neither runs ahead before there are both.
-func (m *medium) await(ctx context.Context) {
-	if m.other == nil {
-		return
-	}
-	select {
-	case <-m.other.first:
-	case <-ctx.Done():
-	case <-time.After(soundUntil):
-		m.shared.alone()
-	}
-}
-
 // unavailable reports that something cannot be had; nil that all can.
 func (m *medium) unavailable(err error) {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
-	if err := m.shared.proceed(m, err); err != nil {
-		m.late = err
-	}
+	m.shared.fails(m, err)
+	m.shared.step()
 }
 
 // put is [shared.put] for the medium.
@@ -133,7 +112,7 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 		if len(list.Variants) > 0 {
 			return m.began, errors.New("a variant that leads to a multivariant playlist")
 		}
-		brought := m.follower.Take(list)
+		brought := m.take(list)
 		if brought.Lost > 0 {
 			m.lose(brought.Lost, errors.New("the playlist no longer lists it"))
 		}
@@ -155,7 +134,7 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 			return m.began, m.finish()
 		case len(brought.Segments) > 0:
 			news = time.Now()
-		case time.Since(news) > max(stale, 4*list.Target) && m.out.waiting() == 0:
+		case time.Since(news) > max(stale, 4*list.Target) && m.out.buffered() == 0:
 			err := fmt.Errorf("playlist: nothing new has come for %v", time.Since(news).Round(time.Second))
 			m.unavailable(err)
 			return m.began, fmt.Errorf("%w: %w", err, errAgain)
@@ -163,6 +142,26 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 		list = nil
 		if err := sleep(ctx, time.Until(due)); err != nil {
 			return m.began, err
+		}
+	}
+}
+
+// take takes in a reload of the playlist.
+func (m *medium) take(list *m3u8.Playlist) m3u8.News {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	m.target = list.Target
+	return m.follower.Take(list)
+}
+
+// room waits until the next segment may be fetched.
+func (m *medium) room(ctx context.Context) error {
+	for {
+		if err := m.out.room(ctx, 3*lead); err != nil || !m.ahead() {
+			return err
+		}
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }
@@ -181,17 +180,7 @@ func (m *medium) failure(ctx context.Context, err error) error {
 		m.wait.reset()
 		return fmt.Errorf("%w: %w", err, errAgain)
 	}
-	return sleep(ctx, m.retry())
-}
-
-// retry notes a failure, and says how long to wait. After the second one the other medium begins without this one.
-func (m *medium) retry() time.Duration {
-	d := m.wait.next()
-	if m.wait.failures > 1 && !m.open {
-		m.arrive()
-		m.shared.alone()
-	}
-	return d
+	return sleep(ctx, m.wait.next())
 }
 
 // lose counts segments that are skipped.
@@ -210,18 +199,17 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 			m.lose(1, errors.New("the server does not have it"))
 			continue
 		}
-		if err := m.out.room(ctx, 3*lead); err != nil {
+		if err := m.room(ctx); err != nil {
 			return 0, err
 		}
 		err := m.try(ctx, base, s)
 		if err == nil {
-			m.await(ctx)
 			continue
 		}
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		again = m.retry()
+		again = m.wait.next()
 		m.unavailable(fmt.Errorf("segment %d: %w", s.Number, err))
 		n := m.wait.failures
 		if over := m.skip(ctx, base, list[i:], err); over > 0 {
@@ -234,7 +222,7 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 			continue
 		}
 		m.follower.Resume(s.Number)
-		if !m.began && (permanent(err) || n >= tries) || expired(err) && n%tries == 0 || n >= 2*tries && m.out.waiting() == 0 {
+		if !m.began && (permanent(err) || n >= tries) || expired(err) && n%tries == 0 || n >= 2*tries && m.out.buffered() == 0 {
 			return 0, fmt.Errorf("segment %d: %w: %w", s.Number, err, againUnless(!m.began && permanent(err)))
 		}
 		return again, nil
@@ -246,7 +234,7 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 // bad. It is called after each failure and does nothing until viewers have nothing left; until then the first one is asked for again.
 // It tries the second segment and one that is farther ahead after each failure.
 func (m *medium) skip(ctx context.Context, base *url.URL, list []m3u8.Segment, why error) int {
-	if m.out.waiting() >= list[0].Duration {
+	if m.out.buffered() >= list[0].Duration {
 		return 0
 	}
 	before, failures := m.broken, m.wait.failures
@@ -315,7 +303,6 @@ func (m *medium) try(ctx context.Context, base *url.URL, s m3u8.Segment) error {
 		return err
 	}
 	m.began = true
-	m.arrive()
 	m.wait.reset()
 	m.unavailable(nil)
 	return nil
@@ -340,7 +327,7 @@ func (m *medium) read(init, segment []byte, discontinuity bool) error {
 	}
 	err := m.reader.read(init, segment, discontinuity, m.broken)
 	m.broken = err != nil
-	return errors.Join(err, m.late)
+	return errors.Join(err, m.shared.order.err)
 }
 
 // finish says that nothing follows.

@@ -1,23 +1,68 @@
 package pull
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"weir/codecs"
+	"weir/codecs/reception"
+)
 
 // A merged puts the access units of two media in the order of their times before they are joined: each comes a segment at a time, and
-// the timeline takes tracks that are far apart for two timelines.
+// the timeline takes tracks that are far apart for two timelines. A medium of which nothing comes is waited for, but not for ever: see
+// [medium.patience].
 type merged struct {
 	media  []*medium // those that are played; with one of them nothing waits
 	begun  bool
 	origin int64 // the first time; others are compared by their distance from it, since times wrap
+	front  int64 // the latest time that was joined, in ticks after the origin
+	timer  *time.Timer
+	err    error // of what was joined when nothing was put
 }
 
-// A later is an access unit that waits for those of another medium that are before it.
-type later struct {
-	at int64 // ticks after the origin
-	do func() error
+// A pending is an access unit that waits for those of another medium that are before it.
+type pending struct {
+	at   int64 // ticks after the origin
+	came time.Time
+	do   func() error
 }
 
-// apart is how much of a medium waits at most for the other one.
-const apart = 20 * time.Second
+const (
+	// patient is how long a medium is waited for beside its target duration, and impatient once a request for it has failed.
+	patient   = 10 * time.Second
+	impatient = time.Second
+
+	// longTarget is the most that counts of a target duration.
+	longTarget = 30 * time.Second
+
+	// soundFor is for how much media the tracks are not announced without the first sound, which may begin several segments
+	// behind the first picture.
+	soundFor = 60 * codecs.ClockRate
+
+	// soundBehind is how far the first access unit of a medium may be behind what was joined, without being taken for another timeline.
+	soundBehind = 9 * codecs.ClockRate
+)
+
+var (
+	errBehind = errors.New("it comes long after what belongs to it")
+	errBefore = errors.New("it is before the first picture")
+)
+
+// play says which media are played from now on. What waits of others is joined.
+func (s *shared) play(media ...*medium) error {
+	for _, m := range s.order.media {
+		m.ended = true
+	}
+	err := s.advance()
+	s.order.media, s.joiner.Patience = media, 0
+	if len(media) > 1 {
+		s.joiner.Patience = soundFor
+	}
+	for _, m := range media {
+		m.ended, m.passed = false, false
+	}
+	return err
+}
 
 // put joins an access unit now, or once the other medium is as far. Timed says that it has a time; without one it follows on the one
 // before.
@@ -31,7 +76,12 @@ func (s *shared) put(m *medium, timed bool, at int64, do func() error) error {
 		}
 		m.reached = shortest(at - s.order.origin)
 	}
-	m.waiting = append(m.waiting, later{m.reached, do})
+	if m.passed && !m.joined && m.reached < s.order.front-soundBehind {
+		s.report.Count(reception.SkippedUnits, 1, errBehind)
+		return nil
+	}
+	m.passed = false
+	m.pending = append(m.pending, pending{m.reached, time.Now(), do})
 	return s.advance()
 }
 
@@ -49,36 +99,98 @@ func (s *shared) advance() error {
 	for {
 		var next *medium
 		for _, m := range s.order.media {
-			if len(m.waiting) > 0 && (next == nil || m.waiting[0].at < next.waiting[0].at) {
+			if len(m.pending) > 0 && (next == nil || m.pending[0].at < next.pending[0].at) {
 				next = m
 			}
 		}
 		if next == nil {
-			return nil
+			return s.order.err
 		}
-		for _, m := range s.order.media {
-			if len(m.waiting) == 0 && s.failing[m] == "" && !m.ended && durationOf(next.reached-next.waiting[0].at) < apart {
-				return nil
-			}
+		if wait := s.awaits(next.pending[0]); wait > 0 {
+			s.wake(wait)
+			return s.order.err
 		}
-		do := next.waiting[0].do
-		next.waiting[0] = later{}
-		next.waiting = next.waiting[1:]
-		if err := do(); err != nil {
+		u := next.pending[0]
+		next.pending[0] = pending{}
+		next.pending = next.pending[1:]
+		if s.order.early(next) {
+			s.report.Count(reception.SkippedUnits, 1, errBefore)
+			continue
+		}
+		next.joined, s.order.front = true, max(s.order.front, u.at)
+		if err := u.do(); err != nil {
 			return err
 		}
 	}
 }
 
-// play says which media are played from now on. What waits of others is joined.
-func (s *shared) play(media ...*medium) error {
+// early says whether an access unit of a medium is sound before the first picture. Playlists with segments of other lengths begin at
+// other times, and viewers are not to wait for what was before.
+func (o *merged) early(m *medium) bool {
+	pictures := o.media[0]
+	return m != pictures && !m.joined && !pictures.joined && len(pictures.pending) > 0
+}
+
+// awaits is how long an access unit still waits for media of which nothing is there. Those that have been waited for long enough are
+// passed over from now on, until something comes of them.
+func (s *shared) awaits(u pending) (wait time.Duration) {
 	for _, m := range s.order.media {
-		m.ended = true
+		if len(m.pending) > 0 || m.ended || m.passed {
+			continue
+		}
+		left := m.patience(u.came)
+		if left <= 0 {
+			m.passed, s.joiner.Patience = true, 0
+		}
+		wait = max(wait, left)
 	}
-	err := s.advance()
-	s.order.media = media
-	for _, m := range media {
-		m.ended = false
+	return wait
+}
+
+// wake has advance be called again.
+func (s *shared) wake(after time.Duration) {
+	if s.order.timer != nil {
+		s.order.timer.Stop()
 	}
-	return err
+	s.order.timer = time.AfterFunc(after, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.step()
+	})
+}
+
+// step is advance where nothing was put, so that there is nobody to return an error to: put does.
+func (s *shared) step() {
+	if err := s.advance(); err != nil {
+		s.order.err = err
+	}
+}
+
+// stop ends what wake began.
+func (s *shared) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order.media = nil
+	if s.order.timer != nil {
+		s.order.timer.Stop()
+	}
+}
+
+// patience is how long the medium is still waited for by an access unit of the other one that came at an instant.
+func (m *medium) patience(came time.Time) time.Duration {
+	left := time.Until(came.Add(patient + min(m.target, longTarget)))
+	if m.failed.IsZero() {
+		return left
+	}
+	if m.failed.After(came) {
+		came = m.failed
+	}
+	return min(left, time.Until(came.Add(impatient)))
+}
+
+// ahead says whether so much of a medium waits for the other one that no more is to be fetched. A live playlist limits that itself.
+func (m *medium) ahead() bool {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	return m.follower.Ended() && len(m.pending) > 0 && durationOf(m.reached-m.pending[0].at) >= 2*lead
 }

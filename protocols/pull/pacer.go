@@ -83,8 +83,8 @@ func (p *pacer) finish() {
 	p.wake()
 }
 
-// ready is waiting with the mutex held.
-func (p *pacer) ready() time.Duration {
+// span is buffered with the mutex held.
+func (p *pacer) span() time.Duration {
 	var first, last *codecs.AccessUnit
 	for i := range p.queue {
 		if first = p.queue[i].au; first != nil {
@@ -100,18 +100,18 @@ func (p *pacer) ready() time.Duration {
 	return max(0, durationOf(last.DTS-first.DTS))
 }
 
-// waiting is how much media waits.
-func (p *pacer) waiting() time.Duration {
+// buffered is how much media waits.
+func (p *pacer) buffered() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ready()
+	return p.span()
 }
 
 // room waits until less than so much media waits.
 func (p *pacer) room(ctx context.Context, most time.Duration) error {
 	for {
 		p.mu.Lock()
-		over, err := p.ready()-most, p.err
+		over, err := p.span()-most, p.err
 		p.mu.Unlock()
 		switch {
 		case err != nil:
@@ -168,7 +168,7 @@ func (p *pacer) due(now time.Time) (paced, time.Duration) {
 	next := p.queue[0]
 	if next.au != nil {
 		at := p.base.Add(durationOf(next.au.DTS - p.origin))
-		switch over := p.ready() - 2*lead; {
+		switch over := p.span() - 2*lead; {
 		case !p.running || p.starved && now.After(at):
 			p.running, p.base, p.origin = true, now, next.au.DTS
 		case at.After(now):

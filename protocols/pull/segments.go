@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"weir/codecs"
 	"weir/codecs/bytestream"
@@ -53,19 +54,16 @@ type shared struct {
 	order   merged
 }
 
-// alone says that pictures and sound wait for each other no longer.
-func (s *shared) alone() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.joiner.Patience = 0
-}
-
 // fails notes what cannot be had of a medium; nil that all can.
 func (s *shared) fails(m *medium, err error) {
 	if err == nil {
 		delete(s.failing, m)
+		m.failed = time.Time{}
 	} else {
 		s.failing[m] = err.Error()
+		if m.failed.IsZero() {
+			m.failed = time.Now()
+		}
 	}
 	reason := ""
 	for of, why := range s.failing {
@@ -74,12 +72,6 @@ func (s *shared) fails(m *medium, err error) {
 		}
 	}
 	s.report.Meet(reception.Unavailable, reason)
-}
-
-// proceed joins what waited for a medium that cannot be had now.
-func (s *shared) proceed(m *medium, err error) error {
-	s.fails(m, err)
-	return s.advance()
 }
 
 // leaveOut reports what a medium leaves out, beside what others do.
