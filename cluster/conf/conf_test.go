@@ -112,6 +112,8 @@ source rtmp://h2/live/ { only d; }
 source N8 { only; }
 edit_auth root s3cret; view_auth guest "s3 cret"; session_log /var/lib/weir; pulsedb /var/lib/weir; geoip /srv/Country.mmdb;
 trusted_proxies 10.1.2.3/8,::1; trusted_proxies 192.0.2.7;
+connection_limit 500; connection_limit_per_address off; rtmp_connection_limit 40; descriptor_reserve 99; request_body_timeout 2000;
+name_limit 30; name_limit_per_address 3; hls_viewer_limit_per_address 7;
 balancer lb { mode usage; server n1.example.com max_bitrate=40M countries=ru,CN; peer n2 countries_default=true; server edge:8080 max_bitrate=400K; in_flight off; }
 balancer all { server n1.example.com; }
 `
@@ -126,6 +128,10 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 	global := Delivery{HLS: HLSRelay, Redirect: []string{"flv", "rtmp"}, Relay: []string{"rtsp"}, Latency: 80 * ms}
 	want := &File{
 		Name: "n1", ClusterKey: k, ReturnHolddown: time.Second, RebalanceRate: DefaultRebalanceRate, LogLevel: "debug",
+		Limits: Limits{
+			Connections: 500, Protocols: map[protocols.Protocol]int{"rtmp": 40}, DescriptorReserve: 99, RequestBody: 2 * time.Second,
+			Names: 30, NamesPerAddress: 3, ViewersPerAddress: 7,
+		},
 		Listeners: map[protocols.Protocol][]Listen{
 			"http": {at("127.0.0.1", 8080), at("::1", 8080)}, "rtsp": {at("127.0.0.1", 0)},
 		},

@@ -114,7 +114,7 @@ func (d *directive) canonical() string {
 
 // table holds all directives, in the order in which they are printed.
 var table = spellings(slices.Concat(
-	globalDirectives, listenerDirectives(), addressDirectives, templateAndSourceDirectives, streamBlockDirectives, accessDirectives,
+	globalDirectives, listenerDirectives(), addressDirectives, templateAndSourceDirectives, streamBlockDirectives, accessDirectives, limitDirectives(),
 	vodDirectives, peerDirectives, vhostDirectives(), balancerDirectives, streamDirectives,
 	unsupportedDirectives(),
 ))

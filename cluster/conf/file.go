@@ -105,6 +105,9 @@ type File struct {
 	// X-Forwarded-For or from the PROXY protocol.
 	TrustedProxies []netip.Prefix
 
+	// Limits are what clients may take up of the node.
+	Limits Limits
+
 	// Places are the positions of the directives at the top of the file, by name. Of several with one name it is the first.
 	Places map[string]Pos
 }

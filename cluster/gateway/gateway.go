@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"weir/cluster/balancer"
@@ -205,6 +206,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rt.handler.ServeStream(w, r, listen.HTTPRequest(r, rt.protocol, rt.stream), rt.file)
+}
+
+// Reserved implements [listen.Reserver].
+func (g *Gateway) Reserved(r *http.Request) bool {
+	path := r.URL.EscapedPath()
+	if _, rest, ok := g.below(path); ok {
+		path = rest
+	}
+	return slices.ContainsFunc(g.cfg.Paths, func(p Path) bool { return p.fits(path) })
 }
 
 func (g *Gateway) nothing(w http.ResponseWriter) {

@@ -12,6 +12,7 @@ import (
 	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/cluster/control"
+	"weir/cluster/load"
 	"weir/cluster/router"
 )
 
@@ -45,6 +46,7 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 		return nil, err
 	}
 	if c := n.servers; c != nil {
+		c.limiter.Set(limitsOf(next, load.Descriptors()))
 		c.srs.Configure(vhosts(next))
 		c.hls.SetHold(n.hold() + router.StartUp)
 		c.balancers.Configure(balancersOf(next))

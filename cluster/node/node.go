@@ -24,6 +24,7 @@ import (
 	"weir/cluster/history"
 	"weir/cluster/journal"
 	"weir/cluster/load"
+	"weir/protocols/listen"
 )
 
 // Config is what a node is started with.
@@ -123,7 +124,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	n.servers = &servers{sockets: sockets}
+	n.servers = &servers{sockets: sockets, limiter: listen.NewLimiter(limitsOf(f, load.Descriptors()), n.trusted, n.log)}
 	if err := n.group.startRemote(n.tree.sys, f); err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ import (
 // servers are the parts of a node that serve clients. A simulated node has nil servers.
 type servers struct {
 	sockets   *sockets
+	limiter   *listen.Limiter // of all sockets
 	router    *router.Router
 	balancers *balancer.Balancers
 	relays    *source.Relays
@@ -72,7 +73,7 @@ func (n *Node) serve() {
 	s.balancers.Configure(balancersOf(n.file()))
 	s.router = n.newRouter(s)
 	d := listen.Deps{
-		Router: s.router, Log: n.log,
+		Router: s.router, Limiter: s.limiter, Log: n.log,
 		Sessions: enter(func(c listen.Client) { n.tree.send(actors.Sessions, session.Enter{Client: c}) }),
 	}
 	s.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{
@@ -140,7 +141,7 @@ func (n *Node) newStatus(s *servers) *status.Status {
 		View: n.group.view.Load, Now: n.tree.env.Now, Control: n.Control(),
 		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
 		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
-		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Minutes: n.history.Minutes, Reload: n.readAgain,
+		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Minutes: n.history.Minutes, Reload: n.readAgain,
 	})
 }
 

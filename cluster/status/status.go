@@ -19,7 +19,9 @@ import (
 	"weir/cluster/controller"
 	"weir/cluster/drain"
 	"weir/cluster/geo"
+	"weir/protocols"
 	"weir/protocols/api"
+	"weir/protocols/listen"
 )
 
 // Config says where the figures come from. Any goroutine may call its functions.
@@ -42,6 +44,7 @@ type Config struct {
 	Countries *geo.Database
 	Drain     *drain.Drain
 	Balancers func() []api.Balancer
+	Limits    func() (open map[protocols.Protocol]int, refused map[listen.Refusal]uint64)
 	Minutes   func(most int) []api.Minute
 	Reload    func(ctx context.Context) (restart []string, err error)
 }
@@ -154,7 +157,14 @@ func (s *Status) Totals() api.Totals {
 	t := api.Totals{
 		Clients: map[string]int{}, BytesOut: map[string]uint64{}, Restarts: s.cfg.Tree.Restarts(), Captures: s.cfg.Captures(),
 		Balancers: s.cfg.Balancers(), Alarms: map[string]int{},
-		Inputs: map[string]int{}, InputEvents: map[string]uint64{},
+		Inputs: map[string]int{}, InputEvents: map[string]uint64{}, Connections: map[string]int{}, Refused: map[api.Refusal]uint64{},
+	}
+	open, refused := s.cfg.Limits()
+	for p, c := range open {
+		t.Connections[string(p)] = c
+	}
+	for r, c := range refused {
+		t.Refused[api.Refusal{Limit: string(r.Limit), Protocol: string(r.Protocol)}] = c
 	}
 	for p, c := range s.cfg.Sessions.Totals() {
 		t.Clients[string(p)] = c.Open

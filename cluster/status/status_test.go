@@ -17,6 +17,7 @@ import (
 	"weir/cluster/geo"
 	"weir/cluster/wire"
 	"weir/protocols/api"
+	"weir/protocols/listen"
 )
 
 var view = control.View{
@@ -61,7 +62,7 @@ func of(change func(*Config, *control.View)) *Status {
 				Clients: 7, Publisher: "obs", Tracks: []*wire.Track{{Codec: "H.264", Width: 640}}, Inputs: []*wire.Input{{Url: "x", Active: true}},
 			}, nil
 		},
-		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil },
+		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil }, Limits: (*listen.Limiter)(nil).Counts,
 	}
 	if change != nil {
 		change(&c, &v)

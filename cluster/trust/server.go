@@ -118,6 +118,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.reply(w, status, []byte(err.Error()+"\n"))
 		return
 	}
+	listen.Prove(r.Context())
 	r = r.WithContext(context.WithValue(r.Context(), provenKey{}, k))
 	rw := &replyWriter{ResponseWriter: w, s: s, stream: g.o.Streaming != nil && g.o.Streaming(r)}
 	if rw.stream {

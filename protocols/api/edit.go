@@ -157,6 +157,7 @@ func (a *Access) carried(r *http.Request, text string, any ...*Credentials) erro
 	if !right {
 		return &problem{status: http.StatusUnauthorized, text: text}
 	}
+	listen.Prove(r.Context())
 	return nil
 }
 

@@ -22,7 +22,7 @@ type Metrics struct {
 
 // Totals are the figures that are read at each scrape.
 type Totals struct {
-	Clients  map[string]int    // connections by protocol
+	Clients  map[string]int    // sessions by protocol
 	BytesOut map[string]uint64 // sent to clients since the start, by protocol
 	Captures int               // streams that this node captures
 	Dropped  uint64            // access units skipped for slow viewers since the start
@@ -34,8 +34,14 @@ type Totals struct {
 	InputEvents map[string]uint64 // what their counters hold, by counter
 	LeftOut     int               // tracks of theirs that are left out
 
+	Connections map[string]int     // open ones of clients, by the protocol of the listener
+	Refused     map[Refusal]uint64 // clients that met a limit since the start
+
 	Balancers []Balancer
 }
+
+// A Refusal is a limit, and the protocol whose clients met it.
+type Refusal struct{ Limit, Protocol string }
 
 // PeerTotals are the figures of the link to one peer.
 type PeerTotals struct {
@@ -113,6 +119,8 @@ var (
 	inputsDesc   = prometheus.NewDesc("weir_inputs", "Inputs of the streams that this node captures.", []string{"state"}, nil)
 	eventsDesc   = prometheus.NewDesc("weir_input_events", "What was lost, damaged or repaired in these inputs.", []string{"kind"}, nil)
 	leftOutDesc  = prometheus.NewDesc("weir_input_tracks_left_out", "Tracks of these inputs that are left out.", nil, nil)
+	openDesc     = prometheus.NewDesc("weir_connections", "Open connections of clients, by the protocol of the listener.", []string{"proto"}, nil)
+	limitDesc    = prometheus.NewDesc("weir_limit_reached_total", "Clients that met a limit.", []string{"limit", "proto"}, nil)
 	rttDesc      = prometheus.NewDesc("weir_peer_rtt_seconds", "Duration of the last fetch of the peer's state.", []string{"peer"}, nil)
 )
 
@@ -147,6 +155,12 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	for kind, n := range t.InputEvents {
 		send(eventsDesc, prometheus.GaugeValue, float64(n), kind)
+	}
+	for proto, n := range t.Connections {
+		send(openDesc, prometheus.GaugeValue, float64(n), proto)
+	}
+	for r, n := range t.Refused {
+		send(limitDesc, prometheus.CounterValue, float64(n), r.Limit, r.Protocol)
 	}
 	send(leftOutDesc, prometheus.GaugeValue, float64(t.LeftOut))
 	for _, b := range t.Balancers { // names are unique in a file, as are the servers of one

@@ -13,6 +13,7 @@ func TestMetrics(t *testing.T) {
 		return Totals{
 			Clients: map[string]int{"hls": 12, "rtmp": 3}, BytesOut: map[string]uint64{"hls": 1 << 30}, Captures: 4, Dropped: 7,
 			Restarts: map[string]uint64{"input": 9}, Balancers: example().balancers,
+			Connections: map[string]int{"http": 20}, Refused: map[Refusal]uint64{{"address", "rtmp"}: 5},
 			Peers: []PeerTotals{
 				{Name: "n2", Alive: true, RTT: 1500 * time.Microsecond}, {Name: "n3"}, {Name: "n3", Alive: true}, {Name: "bad\xff"},
 			},

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"weir/protocols"
 )
 
 // keepAlive finds a client that has vanished without closing its connection, within a minute of the last packet.
@@ -20,15 +22,6 @@ const (
 	firstPause = 5 * time.Millisecond
 	lastPause  = time.Second
 )
-
-// Limits bound the connections that one listener has open. The zero Limits bound nothing.
-type Limits struct {
-	Total int
-
-	// PerAddress is for each remote address; the addresses of one IPv6 /64 network, which one host may all use, count
-	// as one.
-	PerAddress int
-}
 
 // Bind listens on a TCP address such as ":1935". Its error names the port and what to do about it.
 func Bind(addr string) (net.Listener, error) {
@@ -53,8 +46,8 @@ func Bind(addr string) (net.Listener, error) {
 
 // Accept calls serve for each connection that l accepts, within the limits, until ctx ends or l fails, and closes l.
 // serve must not block; it owns the connection. The error is nil when ctx ended.
-func Accept(ctx context.Context, l net.Listener, d Deps, serve func(*Conn)) error {
-	l = Guard(l, d)
+func Accept(ctx context.Context, l net.Listener, p protocols.Protocol, d Deps, serve func(*Conn)) error {
+	l = Guard(l, p, d)
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	defer func() { _ = l.Close() }()
@@ -70,27 +63,20 @@ func Accept(ctx context.Context, l net.Listener, d Deps, serve func(*Conn)) erro
 	}
 }
 
-// Guard wraps l for servers that accept by themselves. Its Accept waits out errors that may pass, closes connections
-// above the limits, and returns connections that are a [*Conn].
-func Guard(l net.Listener, d Deps) net.Listener {
-	return &guarded{
-		Listener: l, limits: d.Limits, log: d.Log,
-		byAddress: make(map[netip.Prefix]int),
-		closed:    make(chan struct{}),
-	}
+// Guard wraps the listener l of a protocol for servers that accept by themselves. Its Accept waits out errors that may pass,
+// closes connections above the limits, and returns connections that are a [*Conn].
+func Guard(l net.Listener, p protocols.Protocol, d Deps) net.Listener {
+	return &guarded{Listener: l, protocol: p, limiter: d.Limiter, log: d.Log, closed: make(chan struct{})}
 }
 
 type guarded struct {
 	net.Listener
 
-	limits    Limits
+	protocol  protocols.Protocol
+	limiter   *Limiter
 	log       *slog.Logger
 	closed    chan struct{}
 	closeOnce sync.Once
-
-	mu        sync.Mutex
-	total     int
-	byAddress map[netip.Prefix]int // no zero entries
 }
 
 // Close implements [net.Listener]; connections that were accepted live on.
@@ -125,38 +111,27 @@ func (g *guarded) Accept() (net.Conn, error) {
 		if !ok {
 			conn = &Conn{Conn: inner}
 		}
-		key := network(RemoteAddr(inner))
-		if !g.admit(key) {
-			g.log.Debug("connection refused, too many are open", slog.String("client", inner.RemoteAddr().String()))
-			_ = inner.Close()
-			continue
+		if g.limiter.takes(conn, g.protocol) {
+			return conn, nil
 		}
-		conn.leave = func() { g.leave(key) }
-		return conn, nil
 	}
 }
 
-func (g *guarded) admit(key netip.Prefix) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.limits.Total > 0 && g.total >= g.limits.Total {
-		return false
+// takes gives a new connection a place under the limits, or closes it.
+func (l *Limiter) takes(c *Conn, p protocols.Protocol) bool {
+	if l == nil {
+		return true
 	}
-	if g.limits.PerAddress > 0 && g.byAddress[key] >= g.limits.PerAddress {
-		return false
+	c.limiter, c.protocol = l, p
+	c.network, _ = l.Network(RemoteAddr(c).Addr())
+	taken, evicted := l.admit(c)
+	if evicted != nil {
+		_ = evicted.Conn.Close() // its server closes it once more
 	}
-	g.total++
-	g.byAddress[key]++
-	return true
-}
-
-func (g *guarded) leave(key netip.Prefix) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.total--
-	if g.byAddress[key]--; g.byAddress[key] == 0 {
-		delete(g.byAddress, key)
+	if !taken {
+		_ = c.Conn.Close()
 	}
+	return taken
 }
 
 // passes says whether accepting may work again after an error: the machine lacks something, or the client left too
@@ -170,16 +145,6 @@ func passes(err error) bool {
 		}
 	}
 	return false
-}
-
-// network is the part of an address that counts for [Limits.PerAddress].
-func network(a netip.AddrPort) netip.Prefix {
-	bits := 64
-	if a.Addr().Is4() {
-		bits = 32
-	}
-	p, _ := a.Addr().Prefix(bits) // the zero prefix for a connection without address, such as a pipe
-	return p
 }
 
 // RemoteAddr is the address of the other side, an IPv4 one always in four bytes; the zero AddrPort when there is none.
@@ -206,9 +171,14 @@ type Conn struct {
 	remote net.Addr // of the client of a proxy; nil: the connection's own
 	early  []byte   // read behind the header of a proxy; belongs to the reader
 
-	leave     func()
-	leaveOnce sync.Once
+	limiter  *Limiter // nil: nothing is limited
+	protocol protocols.Protocol
+	network  netip.Prefix // of the client; the zero one if its connections do not count for an address
+	place    place        // guarded by limiter.mu
 }
+
+// counted says whether the connection counts for the address of its client.
+func (c *Conn) counted() bool { return c.network.IsValid() }
 
 // RemoteAddr implements [net.Conn].
 func (c *Conn) RemoteAddr() net.Addr {
@@ -250,8 +220,8 @@ func (c *Conn) CloseWrite() error {
 // Close implements [net.Conn].
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
-	if c.leave != nil {
-		c.leaveOnce.Do(c.leave)
+	if c.limiter != nil {
+		c.limiter.leave(c)
 	}
 	return err
 }

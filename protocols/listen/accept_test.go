@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"weir/protocols"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -39,57 +41,6 @@ func TestBindNamesThePortThatIsInUse(t *testing.T) {
 	}
 	if _, err := Bind("1935"); err == nil || !strings.Contains(err.Error(), "HOST:PORT") {
 		t.Errorf("Bind(\"1935\") = %v, want an error that names the form", err)
-	}
-}
-
-func TestConnectionsAboveALimitAreClosedUntilOneLeaves(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		limits Limits
-	}{
-		{"in total", Limits{Total: 2}},
-		{"per address", Limits{PerAddress: 2}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			inner, err := Bind("127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			l := Guard(inner, Deps{Limits: c.limits, Log: quiet})
-			defer l.Close()
-			served := make(chan net.Conn)
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					served <- conn
-				}
-			}()
-			dial := func() net.Conn {
-				conn, err := net.Dial("tcp", inner.Addr().String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { conn.Close() })
-				return conn
-			}
-			dial()
-			first := <-served
-			dial()
-			<-served
-			if _, err := dial().Read(make([]byte, 1)); err == nil {
-				t.Fatal("a third connection was kept")
-			}
-			first.Close()
-			first.Close() // gives its place back once
-			dial()
-			<-served
-			if _, err := dial().Read(make([]byte, 1)); err == nil {
-				t.Error("a connection closed twice made room for two")
-			}
-		})
 	}
 }
 
@@ -122,7 +73,7 @@ func TestAcceptPausesLongerAndLongerWhileDescriptorsLack(t *testing.T) {
 			f.errs = append(f.errs, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)})
 		}
 		start := time.Now()
-		conn, err := Guard(f, Deps{Log: quiet}).Accept()
+		conn, err := Guard(f, protocols.RTMP, Deps{Log: quiet}).Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +87,7 @@ func TestAcceptPausesLongerAndLongerWhileDescriptorsLack(t *testing.T) {
 
 func TestAcceptGivesUpOnAnErrorThatWillNotPass(t *testing.T) {
 	f := &failing{errs: []error{syscall.EBADF}}
-	err := Accept(t.Context(), f, Deps{Log: quiet}, func(*Conn) { t.Error("served") })
+	err := Accept(t.Context(), f, protocols.RTMP, Deps{Log: quiet}, func(*Conn) { t.Error("served") })
 	if !errors.Is(err, syscall.EBADF) || f.tries != 1 {
 		t.Errorf("Accept = %v after %d tries, want EBADF after 1", err, f.tries)
 	}
@@ -150,7 +101,7 @@ func TestAcceptReturnsNilWhenItsContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan net.Conn, 1)
 	ended := make(chan error)
-	go func() { ended <- Accept(ctx, l, Deps{Log: quiet}, func(c *Conn) { served <- c }) }()
+	go func() { ended <- Accept(ctx, l, protocols.RTMP, Deps{Log: quiet}, func(c *Conn) { served <- c }) }()
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -19,10 +19,7 @@ import (
 const (
 	headTimeout = 10 * time.Second // from accept, or from the first byte, to the end of a request's head
 	idleTimeout = 2 * time.Minute  // between two requests
-	maxHead     = 64 << 10
-
-	// bodyTimeout is for the whole body of a request, from the end of its head. All bodies are short ones.
-	bodyTimeout = time.Minute
+	maxHead     = 24 << 10         // a client that has proved nothing may not hold much memory
 )
 
 // An HTTPServer serves everything that comes over HTTP, on any number of listeners. It leaves a line about each
@@ -37,8 +34,31 @@ type HTTPServer struct {
 
 // An httpConn says what has come on an open connection.
 type httpConn struct {
-	sent      bool // something has come; belongs to the connection's goroutine
+	conn      net.Conn // a [*Conn] where a [Limiter] counts it
+	sent      bool     // something has come; belongs to the connection's goroutine
 	requested atomic.Bool
+	body      atomic.Int64 // by when the body of its request must have come, in Unix nanoseconds; 0 when it has
+}
+
+// A Reserver is a handler that says which requests may use the connections that are kept above the limits, see [Limits].
+type Reserver interface {
+	// Reserved says whether a request is of another node or for the API.
+	Reserved(r *http.Request) bool
+}
+
+// A body notes when the body of a request has come.
+type body struct {
+	io.ReadCloser
+	of *httpConn
+}
+
+// Read implements [io.Reader].
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.of.body.Store(0)
+	}
+	return n, err
 }
 
 type httpConnKey struct{}
@@ -46,15 +66,28 @@ type httpConnKey struct{}
 // NewHTTPServer returns a server whose requests h answers.
 func NewHTTPServer(h http.Handler, d Deps) *HTTPServer {
 	s := &HTTPServer{deps: d, open: map[net.Conn]*httpConn{}}
+	reserver, _ := h.(Reserver)
 	s.http = http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if c, ok := r.Context().Value(httpConnKey{}).(*httpConn); ok {
+			c, ok := r.Context().Value(httpConnKey{}).(*httpConn)
+			if ok {
 				c.requested.Store(true)
 			}
 			if r.Body != nil && r.Body != http.NoBody {
 				// A body that has not come by then ends the connection, also when h does not read it: net/http does. The
 				// deadline of a request without a body would end its context, however long its answer takes.
-				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder of a test has none
+				by := time.Now().Add(d.Limiter.bodyTime())
+				_ = http.NewResponseController(w).SetReadDeadline(by) // a recorder of a test has none
+				if ok {
+					c.body.Store(by.UnixNano())
+					r.Body = body{r.Body, c}
+				}
+			}
+			if ok && d.Limiter.reserved(c.conn) && (reserver == nil || !reserver.Reserved(r)) {
+				w.Header().Set("Connection", "close")
+				w.Header().Set("Retry-After", "10")
+				http.Error(w, "as many clients are connected as may be", http.StatusServiceUnavailable)
+				return
 			}
 			h.ServeHTTP(w, r)
 		}),
@@ -67,7 +100,7 @@ func NewHTTPServer(h http.Handler, d Deps) *HTTPServer {
 
 // Serve accepts connections from l until ctx ends, and closes l. Requests that are under way go on.
 func (s *HTTPServer) Serve(ctx context.Context, l net.Listener) error {
-	l = Guard(l, s.deps)
+	l = Guard(l, protocols.HTTP, s.deps)
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	err := s.http.Serve(l)
@@ -81,7 +114,7 @@ func (s *HTTPServer) Serve(ctx context.Context, l net.Listener) error {
 func (s *HTTPServer) Close() error { return s.http.Close() }
 
 func (s *HTTPServer) opened(ctx context.Context, conn net.Conn) context.Context {
-	c := &httpConn{}
+	c := &httpConn{conn: conn}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[conn] = c
@@ -95,14 +128,25 @@ func (s *HTTPServer) changed(conn net.Conn, state http.ConnState) {
 		delete(s.open, conn)
 	}
 	s.mu.Unlock()
+	if c != nil && state == http.StateIdle {
+		c.body.Store(0)
+	}
 	switch {
 	case c == nil:
 	case state == http.StateActive:
 		c.sent = true
+	case state == http.StateClosed && c.late(time.Now()):
+		s.deps.Limiter.Refuse(LimitBody, protocols.HTTP, conn.RemoteAddr().String())
 	case state == http.StateClosed && c.sent && !c.requested.Load():
 		s.deps.Log.Debug("not an HTTP client", slog.String("proto", string(protocols.HTTP)),
 			slog.String("client", conn.RemoteAddr().String()))
 	}
+}
+
+// late says whether the body of a request has not come in time.
+func (c *httpConn) late(now time.Time) bool {
+	by := c.body.Load()
+	return by != 0 && now.UnixNano() >= by
 }
 
 // debugLines writes the complaints of net/http, such as those about garbage, as debug lines.

@@ -21,7 +21,7 @@ import (
 type Deps struct {
 	Router   Router
 	Sessions Sessions
-	Limits   Limits // of each listener
+	Limiter  *Limiter // of all listeners of a node; nil: nothing is limited
 	Log      *slog.Logger
 }
 

@@ -90,7 +90,7 @@ func TestConnectionOfATrustedProxyIsItsClients(t *testing.T) {
 		defer cancel()
 		got := make(chan *Conn, 1)
 		l := BehindProxies(raw, func(netip.Addr) bool { return trusted }, log)
-		go func() { _ = Accept(ctx, l, Deps{Log: log}, func(c *Conn) { got <- c }) }()
+		go func() { _ = Accept(ctx, l, protocols.RTMP, Deps{Log: log}, func(c *Conn) { got <- c }) }()
 		c, err := net.Dial("tcp", raw.Addr().String())
 		if err != nil {
 			t.Fatal(err)

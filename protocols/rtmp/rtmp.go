@@ -69,7 +69,7 @@ func New(d listen.Deps) *Server { return &Server{d} }
 
 // Serve accepts clients from l until ctx ends, and closes l. Clients that it accepted live on.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	return listen.Accept(ctx, l, s.deps, func(c *listen.Conn) {
+	return listen.Accept(ctx, l, protocols.RTMP, s.deps, func(c *listen.Conn) {
 		s.deps.Sessions.Enter(newConn(c, s.deps.Log))
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
 
@@ -68,7 +69,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		_ = l.Close()
 		return err
 	}
-	return listen.Accept(ctx, l, s.deps, func(nc *listen.Conn) {
+	return listen.Accept(ctx, l, protocols.RTSP, s.deps, func(nc *listen.Conn) {
 		if _, ok := nc.RemoteAddr().(*net.TCPAddr); !ok {
 			s.deps.Log.Error("RTSP is served over TCP only", slog.String("client", fmt.Sprint(nc.RemoteAddr())))
 			_ = nc.Close()
