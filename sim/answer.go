@@ -13,7 +13,7 @@ const (
 	unchangedSize = 300
 
 	// One in sampleEvery unchanged answers goes through its bytes, as all others do: making them would take most of the time.
-	sampleEvery = 256
+	sampleEvery = 1024
 )
 
 // replyState sends an answer of m back: through bytes if it is broken, or says something new, and a sample of the others.

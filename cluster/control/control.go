@@ -194,6 +194,7 @@ type Node struct {
 	busy         bool    // this node's processors have enough to do
 	askers       []asker // the first found first
 	listing      bool    // which peers list this node has to be found out
+	renamed      []*peer // of these peers it has to be, because what their entries lead to has changed
 	unlisted     bool    // no live peer lists this node
 	aside        bool    // another process has this node's name by right
 	leftOut      bool    // and has not for S

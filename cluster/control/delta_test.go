@@ -178,3 +178,47 @@ func claimLines(m *machine) (out []string) {
 	}
 	return out
 }
+
+// TestListAndNamesOfOneFileDoNotTravel has two nodes with one file: the list that the asker has itself is left out from the first
+// answer on, and the names of the entries as long as they lead where they led.
+func TestListAndNamesOfOneFileDoNotTravel(t *testing.T) {
+	p := newProbe(t, []string{"n2", "n3"}, "a", "b")
+	var first Fetch
+	for _, e := range p.out {
+		if f, ok := e.(Fetch); ok {
+			first = f
+		}
+	}
+	if first.Seen.List != p.n.ownHash {
+		t.Errorf("the first question names list %q, want that of this node's file, %q", first.Seen.List, p.n.ownHash)
+	}
+	names := []EntryName{{Entry: "n2:80", Node: "n2"}, {Entry: "n1:80", Node: "n1"}}
+	p.say("n2", State{Seq: 1, Version: 1, ListHash: p.n.ownHash, Names: names, NamesHash: hashNames(names)})
+	n2 := p.n.peer("n2")
+	if !sameList(n2.list, p.n.own) || n2.Seen.Version != 1 || n2.Seen.Names == "" || n2.Unaware {
+		t.Errorf("after a first answer without a list %+v is known of n2, want this node's list and names", n2.Seen)
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 2, Version: 2, ListHash: p.n.ownHash, NamesHash: hashNames(names)})
+	if n2.Seen.Version != 2 || len(n2.Names) != 2 {
+		t.Errorf("after an answer without names %+v and names %v are known, want version 2 and the names before", n2.Seen, n2.Names)
+	}
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 3, Version: 3, ListHash: p.n.ownHash, NamesHash: "another"})
+	if n2.Seen != (Seen{}) {
+		t.Errorf("after an answer whose names do not fit their hash the next question has seen %+v, want nothing", n2.Seen)
+	}
+	all, _ := p.asked(t, Seen{})
+	if len(all.Names) == 0 || all.NamesHash != hashNames(all.Names) {
+		t.Errorf("an asker that has nothing is told names %v with hash %q", all.Names, all.NamesHash)
+	}
+	seen := Seen{Instance: all.Instance, Inc: all.Inc, Version: all.Version, List: all.ListHash, Names: all.NamesHash}
+	p.n.changed()
+	if st, _ := p.asked(t, seen); st.Same || st.List != nil || st.Names != nil {
+		t.Errorf("an asker with list and names is told %+v, want neither again", st)
+	}
+	p.say("n3", State{Seq: 1})
+	if st, _ := p.asked(t, seen); len(st.Names) != len(all.Names) {
+		t.Errorf("after n3 was met the names are %v, want them told", st.Names)
+	}
+}

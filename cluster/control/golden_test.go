@@ -32,7 +32,7 @@ func stateOfThisVersion() *State {
 			Ports: protocols.Ports{HTTP: 80, HTTPS: 443, RTMP: 1935, RTMPS: 443, RTSP: 554, RTSPS: 322, SRT: 9000},
 		},
 		ListHash: "bb.1", List: []Listed{{Name: "cam01", Pin: "n3", Published: true, Clustered: true, OnDemand: true, Restreamed: true}},
-		Claims: []Claim{claim}, Names: []EntryName{{Entry: "n2:80", Node: "n2", List: "bb.1"}},
+		Claims: []Claim{claim}, Names: []EntryName{{Entry: "n2:80", Node: "n2", List: "bb.1"}}, NamesHash: "cc.1",
 		Base: 98, Gone: []string{"cam02"}, Wants: []string{"vod1"}, Numberings: []Claim{claim},
 	}
 }

@@ -83,6 +83,9 @@ func (n *Node) poll() {
 			question, made = Question{Want: n.indirect(), Late: n.late(), Doubt: n.doubts()}, true
 		}
 		question.Seen, question.Unlisted, question.News = l.peer.Seen, n.unseen(l.peer), l.News
+		if question.Seen.List == "" {
+			question.Seen.List = n.ownHash // most nodes of a group have one file
+		}
 		l.News = false
 		n.fetchID++
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
@@ -267,7 +270,11 @@ func (n *Node) stateAsked(e StateAsked) {
 		if e.Seen.List != n.ownHash {
 			st.List = slices.Clone(n.own)
 		}
-		st.Names, st.Wants = n.entryNames(), n.ownWants()
+		names := n.entryNames()
+		if st.NamesHash = hashNames(names); e.Seen.Names != st.NamesHash {
+			st.Names = names
+		}
+		st.Wants = n.ownWants()
 		n.fillClaims(st, e.Seen)
 	}
 	n.do(Reply{Token: e.Token, State: st})

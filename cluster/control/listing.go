@@ -24,21 +24,17 @@ type asker struct {
 	Over        bool    // it has not asked for a while
 }
 
-// relist finds out which peers list this node, after a name or a peer's list of names has changed.
+// relist finds out which peers list this node: all after a name has changed, those whose names have changed otherwise.
 func (n *Node) relist() {
-	if !n.listing {
-		return
+	peers := n.renamed
+	if n.listing {
+		peers = n.peers
 	}
-	n.listing = false
-	links := make(map[string]*link, len(n.links))
-	self := false
-	for _, l := range n.links {
-		links[l.cfg.Entry] = l
-		self = self || l.Self
-	}
-	for _, p := range n.peers {
+	n.listing, n.renamed = false, n.renamed[:0]
+	self := slices.ContainsFunc(n.links, func(l *link) bool { return l.Self })
+	for _, p := range peers {
 		unaware := p.Met && len(p.Names) > 0 && !slices.ContainsFunc(p.Names, func(k EntryName) bool {
-			return n.mayMean(k, links[k.Entry], self)
+			return n.mayMean(k, n.entries[k.Entry], self)
 		})
 		if unaware != p.Unaware {
 			p.Unaware, p.UnawareAt = unaware, n.now

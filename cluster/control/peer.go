@@ -179,7 +179,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 		}
 		p.Generation++
 		p.claims, p.Wants, p.Seen, p.Names = nil, nil, Seen{}, nil
-		n.listing = true
+		n.renamed = append(n.renamed, p)
 		n.dirty, n.peersDirty = true, true
 	}
 	if p.Relayed.Instance != e.Instance || !e.older(p.Relayed) { // the instance that answers later than another was heard is the later one
@@ -236,7 +236,7 @@ func (n *Node) body(p *peer, st *State) {
 		p.Seen = Seen{} // a difference from what this node does not have; the next fetch asks for everything
 		return
 	}
-	p.Seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.Seen.List}
+	p.Seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.Seen.List, Names: p.Seen.Names}
 	if claims := n.takeIn(p, st.Claims, p.Asked); st.Base == 0 {
 		p.claims = claims
 	} else {
@@ -255,21 +255,32 @@ func (n *Node) body(p *peer, st *State) {
 		n.takeList(p, st)
 	}
 	p.Seen.List = p.ListKey
-	for _, k := range st.Names {
+	n.takeNames(p, st)
+}
+
+// takeNames takes in what the entries of a peer's file lead to, unless that does not match its hash.
+func (n *Node) takeNames(p *peer, st *State) {
+	if st.NamesHash == "" || st.NamesHash != p.Seen.Names {
+		if st.NamesHash != "" && hashNames(st.Names) != st.NamesHash {
+			p.Seen = Seen{} // answers crossed; ask for everything again
+			return
+		}
+		p.Names, p.Seen.Names = st.Names, st.NamesHash
+		n.renamed = append(n.renamed, p)
+	}
+	for _, k := range p.Names {
 		n.learn(k)
 	}
-	p.Names, n.listing = st.Names, true
 }
 
 // takeList adopts a peer's list of streams, unless it does not match its hash.
 func (n *Node) takeList(p *peer, st *State) {
-	list := normalList(st.List)
-	if hashList(list) != st.ListHash {
-		p.ListKey, p.Seen = "", Seen{} // answers crossed; ask for everything again
-		return
-	}
-	if same := n.listOf(st.ListHash); same != nil {
-		list = same
+	list := n.listOf(st.ListHash)
+	if list == nil {
+		if list = normalList(st.List); hashList(list) != st.ListHash {
+			p.ListKey, p.Seen = "", Seen{} // answers crossed; ask for everything again
+			return
+		}
 	}
 	if list == nil {
 		list = []Listed{}

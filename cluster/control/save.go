@@ -55,7 +55,7 @@ func (n *Node) Save() *Saved {
 		Load: n.load, Now: n.now, Boot: n.boot, Wake: n.wake, WarmFrom: n.warmFrom, EvalAt: n.evalAt,
 		Warm: n.warm, Settled: n.settled, Named: n.named, Draining: n.draining, Drained: n.drained,
 		Busy: n.busy, Overful: n.overful, OverfulSince: n.overfulSince, Rebalanced: n.rebalanced,
-		Listing: n.listing, Unlisted: n.unlisted, LeftOut: n.leftOut, Aside: n.aside, LeftOutSince: n.leftOutSince, Relisted: slices.Clone(n.relisted), Askers: slices.Clone(n.askers),
+		Listing: n.listing || len(n.renamed) > 0, Unlisted: n.unlisted, LeftOut: n.leftOut, Aside: n.aside, LeftOutSince: n.leftOutSince, Relisted: slices.Clone(n.relisted), Askers: slices.Clone(n.askers),
 		Dirty: n.dirty, Replan: n.replan, Added: n.added, Returning: n.returning,
 		Waiting: slices.Clone(n.waiting), ToldVersion: n.toldVersion, GoneFrom: n.goneFrom, Gone: slices.Clone(n.gone),
 	}

@@ -40,14 +40,18 @@ type State struct {
 	// tell them.
 	Numberings []Claim `json:"numberings,omitempty"`
 
-	Hash     string      `json:"config_hash,omitempty"`
-	Channels int         `json:"channel_limit,omitempty"`
-	Advert   Advert      `json:"advert,omitzero"`
-	ListHash string      `json:"list_hash,omitempty"`
-	List     []Listed    `json:"list,omitempty"` // left out if the asker has seen ListHash
-	Claims   []Claim     `json:"claims,omitempty"`
-	Names    []EntryName `json:"names,omitempty"`
-	Wants    []string    `json:"wants,omitempty"` // on-demand streams that its clients want
+	Hash     string   `json:"config_hash,omitempty"`
+	Channels int      `json:"channel_limit,omitempty"`
+	Advert   Advert   `json:"advert,omitzero"`
+	ListHash string   `json:"list_hash,omitempty"`
+	List     []Listed `json:"list,omitempty"` // left out if the asker has seen ListHash
+	Claims   []Claim  `json:"claims,omitempty"`
+
+	// Names are left out if the asker has seen NamesHash. A node of an earlier version tells no hash, and always the names.
+	Names     []EntryName `json:"names,omitempty"`
+	NamesHash string      `json:"names_hash,omitempty"`
+
+	Wants []string `json:"wants,omitempty"` // on-demand streams that its clients want
 
 	// Base, if it is not zero, is the version that the asker has seen: Claims are then those that have changed since,
 	// and Gone the streams of those that are over.
@@ -60,7 +64,8 @@ type Seen struct {
 	Instance string `json:"instance,omitempty"`
 	Inc      uint64 `json:"inc,omitempty"`
 	Version  uint64 `json:"version,omitempty"`
-	List     string `json:"list,omitempty"`
+	List     string `json:"list,omitempty"`  // hash of a list of streams that the asker has, be it its own
+	Names    string `json:"names,omitempty"` // hash of its names
 }
 
 // Load is what a node carries. It changes with every answer and is outside the version.
@@ -259,7 +264,7 @@ func (s *State) Check() error {
 	if l := &s.Load; s.Channels < 0 || min(l.Clients, l.Captures, l.Chosen) < 0 || l.OutBits < 0 || l.Age < 0 || l.Age > maxAge {
 		return errors.New("a negative limit or load, or one too old")
 	}
-	if err := checkNames(maxName, s.Node, s.Instance, s.Hash, s.ListHash); err != nil {
+	if err := checkNames(maxName, s.Node, s.Instance, s.Hash, s.ListHash, s.NamesHash); err != nil {
 		return err
 	}
 	a := &s.Advert
@@ -382,13 +387,7 @@ func normalList(list []Listed) []Listed {
 
 // hashList identifies a normal list.
 func hashList(list []Listed) string {
-	h := uint64(14695981039346656037) // FNV-1a, with lengths so that fields cannot run together
-	add := func(s string) {
-		h = (h ^ uint64(len(s))) * 1099511628211
-		for i := range len(s) {
-			h = (h ^ uint64(s[i])) * 1099511628211
-		}
-	}
+	h := newDigest()
 	for _, l := range list {
 		flags := ""
 		if l.Published {
@@ -403,11 +402,40 @@ func hashList(list []Listed) string {
 		if l.Restreamed {
 			flags += "r"
 		}
-		add(l.Name)
-		add(l.Pin)
-		add(flags)
+		h.add(l.Name)
+		h.add(l.Pin)
+		h.add(flags)
 	}
-	return strconv.FormatUint(h, 16) + "." + strconv.Itoa(len(list))
+	return h.text(len(list))
+}
+
+// hashNames identifies what a node knows of its peer entries.
+func hashNames(names []EntryName) string {
+	h := newDigest()
+	for i := range names {
+		h.add(names[i].Entry)
+		h.add(names[i].Node)
+		h.add(names[i].List)
+	}
+	return h.text(len(names))
+}
+
+// A digest is FNV-1a of texts, with their lengths so that they cannot run together.
+type digest uint64
+
+func newDigest() digest { return 14695981039346656037 }
+
+func (h *digest) add(s string) {
+	x := (*h ^ digest(len(s))) * 1099511628211
+	for i := range len(s) {
+		x = (x ^ digest(s[i])) * 1099511628211
+	}
+	*h = x
+}
+
+// text is the digest of so many things.
+func (h digest) text(count int) string {
+	return strconv.FormatUint(uint64(h), 16) + "." + strconv.Itoa(count)
 }
 
 // ageMS turns the time since an instant into whole milliseconds, rounded up so that nothing looks younger than

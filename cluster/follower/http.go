@@ -97,7 +97,11 @@ func query(self string, ask control.Question) url.Values {
 		q.Set("instance", seen.Instance)
 		q.Set("inc", strconv.FormatUint(seen.Inc, 10))
 		q.Set("v", strconv.FormatUint(seen.Version, 10))
-		q.Set("list", seen.List)
+	}
+	for key, hash := range map[string]string{"list": ask.Seen.List, "names": ask.Seen.Names} {
+		if hash != "" {
+			q.Set(key, hash)
+		}
 	}
 	if ask.Unlisted {
 		q.Set("unlisted", "1")
@@ -124,7 +128,7 @@ func query(self string, ask control.Question) url.Values {
 const maxNames = 4096
 
 func parseQuery(q url.Values) (from string, ask control.Question, err error) {
-	ask = control.Question{Seen: control.Seen{Instance: q.Get("instance"), List: q.Get("list")}, Want: q["want"], Late: q["late"], Unlisted: q.Get("unlisted") != ""}
+	ask = control.Question{Seen: control.Seen{Instance: q.Get("instance"), List: q.Get("list"), Names: q.Get("names")}, Want: q["want"], Late: q["late"], Unlisted: q.Get("unlisted") != ""}
 	for key, to := range map[string]*uint64{"inc": &ask.Seen.Inc, "v": &ask.Seen.Version} {
 		if s := q.Get(key); s != "" {
 			if *to, err = strconv.ParseUint(s, 10, 64); err != nil {
