@@ -52,7 +52,9 @@ type Server struct {
 	Peer bool
 
 	// Public is the URL, without path, at which clients reach the server, and Private that at which nodes do.
+	// PublicGiven says that the file gives Public as such.
 	Public, Private string
+	PublicGiven     bool
 }
 
 // A Request is a client that needs a server.
@@ -60,7 +62,7 @@ type Request struct {
 	listen.Request
 	Publish bool
 
-	// Redirected says that the client is sent to the server, which therefore has to speak https if the client does.
+	// Redirected says that the client is sent to the server, which therefore must be one to which it may be sent.
 	Redirected bool
 }
 

@@ -2,7 +2,6 @@ package balancer
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"weir/cluster/balance"
@@ -42,7 +41,7 @@ func (b *Balancers) candidates(is *balancer, r Request) []candidate {
 		if at, failed := b.failed[s.Key]; failed && !c.target.Here && c.is.State == balance.Ready && time.Duration(c.is.Measured) < at {
 			c.is.State = balance.Failing
 		}
-		if r.Secure && r.Redirected && !c.target.Here && c.is.State == balance.Ready && !strings.HasPrefix(s.Public, "https://") {
+		if r.Redirected && !c.target.Here && c.is.State == balance.Ready && !c.target.Takes(&r.Request) {
 			c.is.State = balance.Unfit
 		}
 		out = append(out, c)
@@ -52,7 +51,7 @@ func (b *Balancers) candidates(is *balancer, r Request) []candidate {
 }
 
 func (b *Balancers) candidate(v *control.View, s Server, sv *control.StreamView, r *Request) candidate {
-	c := candidate{target: hls.Target{Server: s.Key, Public: s.Public, Upstream: s.Private}}
+	c := candidate{target: hls.Target{Server: s.Key, Public: s.Public, PublicGiven: s.PublicGiven, Upstream: s.Private}}
 	if !s.Peer {
 		return b.other(c, v, sv, r)
 	}

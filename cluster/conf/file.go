@@ -261,7 +261,7 @@ var accessDirectives = []directive{
 	{
 		name: "trusted_proxies", in: inFile, many: true, reload: NewClients, defaultWords: "none", example: "10.0.0.0/8 ::1",
 		value: listOf("ADDRESS[/BITS] …", 1, func(f *File) *[]netip.Prefix { return &f.TrustedProxies }, true, maxEntries, parsePrefix, netip.Prefix.String),
-		doc:   "Proxies whose X-Forwarded-For header or PROXY protocol is believed about the address of the client.",
+		doc:   "Proxies whose X-Forwarded-For and X-Forwarded-Proto headers or PROXY protocol are believed about the client: its address, and whether it uses TLS.",
 	},
 }
 

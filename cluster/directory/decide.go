@@ -108,7 +108,7 @@ func (v *View) elsewhere(d *Decision, r listen.Request, s Stream) {
 		d.playlists(r, s.Policy, n)
 	default:
 		d.Kind = Relay
-		if s.Policy.Redirects(r) && !downgrades(r, n) {
+		if s.Policy.Redirects(r) && !stays(r, n) {
 			d.redirect(r, n)
 		}
 	}
@@ -138,7 +138,7 @@ func (v *View) owner(s Stream) string {
 func (d *Decision) playlists(r listen.Request, p Policy, n Node) {
 	d.Kind, d.Upstream = Fetch, n.Private.String()
 	switch {
-	case r.Here, p.Relay[protocols.HLS], p.HLS == RelayAll, downgrades(r, n):
+	case r.Here, p.Relay[protocols.HLS], p.HLS == RelayAll, stays(r, n):
 	case p.Redirect[protocols.HLS], p.HLS == RedirectAll:
 		d.redirect(r, n)
 	default:
@@ -159,9 +159,9 @@ func (p Policy) Redirects(r listen.Request) bool {
 	return !p.Relay[r.Protocol] && (protocols.Of(r.Protocol).Follows || r.Redirects || p.Redirect[r.Protocol])
 }
 
-// downgrades says whether a client that came over TLS would leave it at node n.
-func downgrades(r listen.Request, n Node) bool {
-	return r.Secure && (protocols.Of(r.Protocol).Listener != protocols.HTTP || n.Public.Scheme != "https")
+// stays says whether a client cannot be sent to node n.
+func stays(r listen.Request, n Node) bool {
+	return !r.MayLeave(protocols.Of(r.Protocol).Listener == protocols.HTTP && n.Public.Scheme == "https", n.PublicGiven)
 }
 
 // location is the URL of the request at node n; empty if n does not speak the protocol.

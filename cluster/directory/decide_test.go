@@ -55,6 +55,7 @@ func only(ps ...protocols.Protocol) map[protocols.Protocol]bool {
 var elsewhereTests = []struct {
 	name    string
 	public  string
+	given   bool
 	policy  directory.Policy
 	request func(listen.Request) listen.Request
 	proto   protocols.Protocol
@@ -110,6 +111,46 @@ var elsewhereTests = []struct {
 		want:    directory.Decision{Kind: directory.Relay},
 	},
 	{
+		name: "a client behind a proxy is not sent to an address that nobody says is public", public: "http://10.0.0.2", proto: protocols.FLV, path: "/cam.flv",
+		request: func(r listen.Request) listen.Request { r.Proxied = true; return r },
+		want:    directory.Decision{Kind: directory.Relay},
+	},
+	{
+		name: "but to the public URL that the file gives", public: "http://cdn.example.com", given: true, proto: protocols.FLV, path: "/cam.flv",
+		request: func(r listen.Request) listen.Request { r.Proxied = true; return r },
+		want:    directory.Decision{Kind: directory.Redirect, Location: "http://cdn.example.com/cam.flv?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "unless TLS is known to end at the proxy", public: "http://cdn.example.com", given: true, proto: protocols.FLV, path: "/cam.flv",
+		request: func(r listen.Request) listen.Request { r.Proxied, r.Secure = true, true; return r },
+		want:    directory.Decision{Kind: directory.Relay},
+	},
+	{
+		name: "a client behind a proxy may go wherever https leads", public: "https://cdn.example.com", proto: protocols.FLV, path: "/cam.flv",
+		request: func(r listen.Request) listen.Request { r.Proxied, r.Secure = true, true; return r },
+		want:    directory.Decision{Kind: directory.Redirect, Location: "https://cdn.example.com/cam.flv?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "segments for a client behind a proxy come through here", public: "http://10.0.0.2", proto: protocols.HLS, path: "/cam/ts.m3u8",
+		request: func(r listen.Request) listen.Request { r.Proxied = true; return r },
+		want:    directory.Decision{Kind: directory.Fetch, Upstream: private},
+	},
+	{
+		name: "hls=redirect does not lead a client behind a proxy away either", public: "http://10.0.0.2", policy: directory.Policy{HLS: directory.RedirectAll}, proto: protocols.HLS, path: "/cam/index.m3u8",
+		request: func(r listen.Request) listen.Request { r.Proxied = true; return r },
+		want:    directory.Decision{Kind: directory.Fetch, Upstream: private},
+	},
+	{
+		name: "RTSP within TLS is relayed", public: "https://cdn.example.com", given: true, proto: protocols.RTSP, path: "/cam",
+		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
+		want:    directory.Decision{Kind: directory.Relay},
+	},
+	{
+		name: "RTSP through a proxy is relayed", public: "http://10.0.0.2", proto: protocols.RTSP, path: "/cam",
+		request: func(r listen.Request) listen.Request { r.Proxied = true; return r },
+		want:    directory.Decision{Kind: directory.Relay},
+	},
+	{
 		name: "HLS: playlists from here, segments from the public URL", public: "http://cdn.example.com", proto: protocols.HLS, path: "/cam/index.m3u8",
 		want: directory.Decision{Kind: directory.Fetch, Upstream: private, Public: "http://cdn.example.com"},
 	},
@@ -149,7 +190,11 @@ func TestClientIsLedToTheStream(t *testing.T) {
 			if tt.request != nil {
 				r = tt.request(r)
 			}
-			got := view(t, tt.public, tt.policy, nil).Decide(r)
+			got := view(t, tt.public, tt.policy, func(v *directory.View) {
+				p := v.Nodes["p"]
+				p.PublicGiven = tt.given
+				v.Nodes["p"] = p
+			}).Decide(r)
 			if got.Kind != tt.want.Kind || got.Location != tt.want.Location || got.Upstream != tt.want.Upstream || got.Public != tt.want.Public {
 				t.Errorf("Decide = %+v, want %+v", got, tt.want)
 			}

@@ -35,6 +35,9 @@ type Node struct {
 	// Public is the URL under which clients reach the node, without path; Private the one for media between nodes.
 	Public, Private *url.URL
 
+	// PublicGiven says that the configuration gives the public URL. Otherwise another one stands in for it.
+	PublicGiven bool
+
 	Ports protocols.Ports // as it advertises them
 
 	Clients int

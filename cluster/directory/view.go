@@ -11,8 +11,10 @@ import (
 // Facts are what the configuration file says beside the control plane's view.
 type Facts struct {
 	Default Policy
-	Policy  func(stream string) (Policy, bool)            // false for a stream that is not in the file
-	URLs    func(entry string) (public, private *url.URL) // of a peer; nil where there is none
+	Policy  func(stream string) (Policy, bool) // false for a stream that is not in the file
+
+	// URLs are those of a peer; nil where there is none.
+	URLs func(entry string) (public, private *url.URL, given bool)
 }
 
 // ViewOf is what look-ups need of the control plane's view.
@@ -25,7 +27,7 @@ func ViewOf(from *control.View, f Facts) *View {
 		n := Node{
 			Name: p.Name, Alive: p.Alive, Draining: p.Status == control.Draining, Ports: p.Advert.Ports, Clients: p.Load.Clients,
 		}
-		n.Public, n.Private = f.URLs(p.Entry)
+		n.Public, n.Private, n.PublicGiven = f.URLs(p.Entry)
 		v.Nodes[p.Name] = n
 	}
 	for i := range from.Streams {

@@ -22,8 +22,8 @@ func seen(s control.StreamView) *control.View {
 var facts = Facts{
 	Default: Policy{HLS: Playlist},
 	Policy:  func(stream string) (Policy, bool) { return Policy{HLS: RelayAll}, stream == "other" },
-	URLs: func(entry string) (public, private *url.URL) {
-		return &url.URL{Scheme: "https", Host: entry}, &url.URL{Scheme: "http", Host: entry}
+	URLs: func(entry string) (public, private *url.URL, given bool) {
+		return &url.URL{Scheme: "https", Host: entry}, &url.URL{Scheme: "http", Host: entry}, entry == "n2:80"
 	},
 }
 

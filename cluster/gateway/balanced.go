@@ -60,12 +60,12 @@ func (g *Gateway) serveBalanced(w http.ResponseWriter, r *http.Request, name, re
 
 const methods = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 
-// choose picks the server of a client. When no server speaks https, a client that came by it is served here: it is never
-// redirected to http.
+// choose picks the server of a client. When there is no server to which the client may be sent, as when it came over https
+// and none speaks https, it is served here.
 func (g *Gateway) choose(name string, q listen.Request, publish bool) (hls.Target, bool) {
 	r := balancer.Request{Request: q, Publish: publish, Redirected: true}
 	choice, ok := g.cfg.Balancers.Choose(name, r, nil)
-	if !ok && q.Secure {
+	if !ok && !q.MayLeave(false, false) {
 		r.Redirected = false
 		choice, ok = g.cfg.Balancers.Choose(name, r, nil)
 		choice.Here = true

@@ -51,9 +51,9 @@ func Facts(f *conf.File) directory.Facts {
 			}
 			return p, false
 		},
-		URLs: func(entry string) (public, private *url.URL) {
+		URLs: func(entry string) (public, private *url.URL, given bool) {
 			p := peers[entry]
-			return mustURL(p.Public), mustURL(p.Private)
+			return mustURL(p.Public), mustURL(p.Private), p.PublicGiven
 		},
 	}
 }
@@ -154,7 +154,8 @@ func balancersOf(f *conf.File) []balancer.Balancer {
 			}
 			if s.Peer != "" {
 				p := peers[s.Peer]
-				server.Peer, server.Key, server.Public, server.Private = true, p.Entry(), p.Public, p.Private
+				server.Peer, server.Key, server.Private = true, p.Entry(), p.Private
+				server.Public, server.PublicGiven = p.Public, p.PublicGiven
 			}
 			b.Servers = append(b.Servers, server)
 		}

@@ -35,7 +35,14 @@ type Target struct {
 	Here   bool   // it is this node
 
 	// Upstream is the URL at which this node fetches from it, and Public that at which viewers do, both without path.
+	// PublicGiven says that the configuration gives Public as such.
 	Upstream, Public string
+	PublicGiven      bool
+}
+
+// Takes says whether a client may be sent to the server's public URL.
+func (t Target) Takes(r *listen.Request) bool {
+	return t.Public != "" && r.MayLeave(isSecure(t.Public), t.PublicGiven)
 }
 
 const (
@@ -298,7 +305,7 @@ func (s *Server) writeBalanced(b *balanced, t Target, p *servedPlaylist, n playl
 	switch {
 	case t.Here:
 		query += "&" + listen.HereParameter + "=1"
-	case t.Public != "" && (!b.Secure || isSecure(t.Public)):
+	case t.Takes(&b.Request):
 		prefix = strings.TrimSuffix(t.Public, "/") + p.path
 		query += "&" + listen.HereParameter + "=1"
 	default: // through this node

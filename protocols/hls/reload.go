@@ -28,6 +28,7 @@ func (s *Server) servePlaylist(q *request) {
 				return r == nil, err
 			}
 			p = last
+			q.leaves = q.mayGet(p, false)
 		}
 		s.writePlaylist(q, p)
 		return false, nil
@@ -66,7 +67,9 @@ func (s *Server) ownPlaylist(ctx context.Context, q *request, name string, store
 	if q.entry {
 		return &servedPlaylist{Playlist: p, path: st.path, text: p.Text}, nil
 	}
-	return st.playlist(q.file).offer(p, st.path, "", now), nil
+	served := st.playlist(q.file).offer(p, st.path, "", now)
+	q.leaves = q.mayGet(served, false) // it may be an earlier one, with the URLs of the node that had the stream
+	return served, nil
 }
 
 // fetchPlaylist takes the playlist from the node that a says. When segments come through this node they are fetched ahead.
@@ -85,6 +88,7 @@ func (s *Server) fetchPlaylist(ctx context.Context, q *request, st *stream, a li
 		base = strings.TrimSuffix(a.Public, "/") + st.path
 	}
 	served := cached.offer(p, st.path, base, time.Now())
+	q.leaves = base != "" && q.mayGet(served, true)
 	if served.Playlist == p && base == "" && q.file.Kind == playlist.MediaFile && !source.Separate {
 		s.edge.Prefetch(&cached.reload, source, p)
 	}
@@ -101,7 +105,7 @@ func (s *Server) writePlaylist(q *request, p *servedPlaylist) {
 			body = p.RenderVariants(q.below(), variantQuery(sessionOf(q), q.Query))
 		}
 	case !q.entry:
-		body = p.textFor(q.Secure)
+		body = p.textFor(q.leaves)
 	}
 	n := s.writeText(q, cacheControl, body)
 	if q.file.Kind == playlist.MediaFile && !q.entry {

@@ -45,6 +45,9 @@ type request struct {
 	key   streamKey
 	entry bool // another node asks on behalf of its viewers
 
+	// leaves says that the viewer may get the URLs of segments at another node.
+	leaves bool
+
 	// apart says that the URL is not below that of the stream: it is /NAME.m3u8, or has an app before the name, which the
 	// stream has not.
 	apart bool
@@ -223,6 +226,12 @@ func (s *Server) write(q *request, body []byte) int {
 	}
 	_ = control.Flush()
 	return sent
+}
+
+// mayGet says whether the viewer may get the URLs that a playlist has for the node that has the stream; given says that the
+// configuration gives them as public ones.
+func (q *request) mayGet(p *servedPlaylist, given bool) bool {
+	return q.MayLeave(isSecure(p.base), given)
 }
 
 func isSecure(url string) bool { return strings.HasPrefix(url, "https://") }

@@ -112,9 +112,9 @@ type servedPlaylist struct {
 	base     string
 }
 
-// textFor is the playlist for a viewer: without absolute URIs if those would lead from https to http.
-func (p *servedPlaylist) textFor(secure bool) []byte {
-	if p.absolute == nil || secure && !isSecure(p.base) {
+// textFor is the playlist for a viewer, who may get URIs that lead to the node that has the stream only if leaves is true.
+func (p *servedPlaylist) textFor(leaves bool) []byte {
+	if p.absolute == nil || !leaves {
 		return p.text
 	}
 	return p.absolute
@@ -130,7 +130,8 @@ type cachedPlaylist struct {
 	repeat playlist.Repeat
 }
 
-// offer makes p the newest playlist unless it would go back behind the newest, and returns the one to serve.
+// offer makes p the newest playlist unless it would go back behind the newest, and returns the one to serve. base is empty for a
+// viewer whose segments come through this node; the playlist keeps the base that it has for others.
 func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time.Time) *servedPlaylist {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,7 +146,7 @@ func (c *cachedPlaylist) offer(p *playlist.Playlist, path, base string, now time
 	if !c.repeat.Take(first, last, now) {
 		return c.newest
 	}
-	if old := c.newest; old == nil || old.Playlist != p || old.base != base || old.numbering != numbering {
+	if old := c.newest; old == nil || old.Playlist != p || base != "" && old.base != base || old.numbering != numbering {
 		c.newest = &servedPlaylist{Playlist: p, path: path, base: base, text: p.Text, numbering: numbering}
 		if numbering != (playlist.Numbering{}) {
 			c.newest.text = p.Render(numbering, "", "")

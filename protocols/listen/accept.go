@@ -164,11 +164,18 @@ func RemoteAddr(conn net.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
+// Secure says whether a trusted proxy has said that its client, on the other side of conn, uses TLS.
+func Secure(conn net.Conn) bool {
+	c, ok := conn.(*Conn)
+	return ok && c.secure
+}
+
 // A Conn is an accepted connection: it gives its place under the limits back when it is closed.
 type Conn struct {
 	net.Conn
 
 	remote net.Addr // of the client of a proxy; nil: the connection's own
+	secure bool     // a proxy says that its client uses TLS
 	early  []byte   // read behind the header of a proxy; belongs to the reader
 
 	limiter  *Limiter // nil: nothing is limited

@@ -118,6 +118,9 @@ func (s *HTTPServer) opened(ctx context.Context, conn net.Conn) context.Context 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[conn] = c
+	if Secure(conn) {
+		ctx = context.WithValue(ctx, secureKey{}, true)
+	}
 	return context.WithValue(ctx, httpConnKey{}, c)
 }
 

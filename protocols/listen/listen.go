@@ -39,8 +39,12 @@ type Request struct {
 
 	Remote netip.AddrPort
 	Host   string // the host, and port if any, under which the client addressed this node
-	Secure bool   // the client came over TLS
+	Secure bool   // the client came over TLS, to this node or to a proxy before it
 	Agent  string // User-Agent or flashVer
+
+	// Proxied says that the client reached this node through something that does not tell reliably whether the client uses
+	// TLS. It may not reach other nodes under the URLs by which this one knows them.
+	Proxied bool
 
 	// Hops counts the nodes that have already sent this client on, or relay the stream to the asker.
 	Hops int
@@ -59,6 +63,12 @@ type Request struct {
 	// Edge says that the client is a node, and one of another group: its viewers are counted by no other node of this
 	// group, and it is treated like any viewer.
 	Edge bool
+}
+
+// MayLeave says whether the client may be sent to a URL of another node, or be given one. A client that came over TLS is
+// sent only to where TLS is. A client behind a proxy is sent to a URL without TLS only if the configuration gives it as the public one.
+func (r *Request) MayLeave(secure, given bool) bool {
+	return secure || !r.Secure && (given || !r.Proxied)
 }
 
 // A Verdict is the kind of an [Answer].

@@ -3,14 +3,12 @@ package listen
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -111,7 +109,7 @@ const signature = "\r\n\r\n\x00\r\nQUIT\n"
 func readProxyHeader(c net.Conn) (net.Conn, error) {
 	_ = c.SetReadDeadline(time.Now().Add(headerDeadline))
 	r := bufio.NewReaderSize(c, maxProxyHeader)
-	remote, err := parseProxyHeader(r)
+	head, err := parseProxyHeader(r)
 	if errors.Is(err, errSilentClient) {
 		err = nil // its client has nothing to say yet
 	}
@@ -119,9 +117,9 @@ func readProxyHeader(c net.Conn) (net.Conn, error) {
 		return nil, err
 	}
 	_ = c.SetReadDeadline(time.Time{})
-	p := &Conn{Conn: c}
-	if remote.IsValid() {
-		p.remote = net.TCPAddrFromAddrPort(remote)
+	p := &Conn{Conn: c, secure: head.secure}
+	if head.remote.IsValid() {
+		p.remote = net.TCPAddrFromAddrPort(head.remote)
 	}
 	if n := r.Buffered(); n > 0 {
 		early, _ := r.Peek(n) // it is there
@@ -132,19 +130,25 @@ func readProxyHeader(c net.Conn) (net.Conn, error) {
 
 var errSilentClient = errors.New("nothing was sent")
 
-// parseProxyHeader gives the address in a header, the zero one if there is no header or no address in it.
-func parseProxyHeader(r *bufio.Reader) (netip.AddrPort, error) {
+// A proxyHeader is what a proxy says of its client.
+type proxyHeader struct {
+	remote netip.AddrPort // the zero one if the header has no address
+	secure bool           // the client uses TLS
+}
+
+// parseProxyHeader reads a header; nothing is said where there is none.
+func parseProxyHeader(r *bufio.Reader) (proxyHeader, error) {
 	for n := 1; n <= len(signature); n++ {
 		head, err := r.Peek(n)
 		if len(head) < n {
 			var silence net.Error
 			if errors.As(err, &silence) && silence.Timeout() {
-				return netip.AddrPort{}, errSilentClient
+				return proxyHeader{}, errSilentClient
 			}
 			if errors.Is(err, io.EOF) && n > 1 {
-				return netip.AddrPort{}, nil // too short for a header; the protocol judges it
+				return proxyHeader{}, nil // too short for a header; the protocol judges it
 			}
-			return netip.AddrPort{}, err
+			return proxyHeader{}, err
 		}
 		switch {
 		case strings.HasPrefix("PROXY ", string(head)):
@@ -152,60 +156,60 @@ func parseProxyHeader(r *bufio.Reader) (netip.AddrPort, error) {
 				return parseProxyLine(r)
 			}
 		case !strings.HasPrefix(signature, string(head)):
-			return netip.AddrPort{}, nil
+			return proxyHeader{}, nil
 		}
 	}
 	return parseProxyBinary(r)
 }
 
 // parseProxyLine reads version 1: `PROXY TCP4 SOURCE DESTINATION PORT PORT`, or `PROXY UNKNOWN …`.
-func parseProxyLine(r *bufio.Reader) (netip.AddrPort, error) {
+func parseProxyLine(r *bufio.Reader) (proxyHeader, error) {
 	const longest = 107
 	var line []byte
 	for !bytes.HasSuffix(line, []byte("\r\n")) {
 		if len(line) >= longest {
-			return netip.AddrPort{}, fmt.Errorf("a header of more than %d bytes", longest)
+			return proxyHeader{}, fmt.Errorf("a header of more than %d bytes", longest)
 		}
 		c, err := r.ReadByte()
 		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("reading the header: %w", err)
+			return proxyHeader{}, fmt.Errorf("reading the header: %w", err)
 		}
 		line = append(line, c)
 	}
 	fields := strings.Split(strings.TrimSuffix(string(line), "\r\n"), " ")
 	if len(fields) >= 2 && fields[1] == "UNKNOWN" {
-		return netip.AddrPort{}, nil
+		return proxyHeader{}, nil
 	}
 	if len(fields) != 6 || fields[1] != "TCP4" && fields[1] != "TCP6" {
-		return netip.AddrPort{}, fmt.Errorf("the header %q", line)
+		return proxyHeader{}, fmt.Errorf("the header %q", line)
 	}
 	a, err := netip.ParseAddr(fields[2])
 	if err != nil || a.Zone() != "" || (fields[1] == "TCP4") != a.Is4() {
-		return netip.AddrPort{}, fmt.Errorf("the address in the header %q", line)
+		return proxyHeader{}, fmt.Errorf("the address in the header %q", line)
 	}
 	ap, err := netip.ParseAddrPort(net.JoinHostPort(fields[2], fields[4]))
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("the port in the header %q", line)
+		return proxyHeader{}, fmt.Errorf("the port in the header %q", line)
 	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+	return proxyHeader{remote: netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())}, nil
 }
 
 // parseProxyBinary reads version 2.
-func parseProxyBinary(r *bufio.Reader) (netip.AddrPort, error) {
+func parseProxyBinary(r *bufio.Reader) (proxyHeader, error) {
 	var head [16]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return netip.AddrPort{}, fmt.Errorf("reading the header: %w", err)
+		return proxyHeader{}, fmt.Errorf("reading the header: %w", err)
 	}
 	size := int(binary.BigEndian.Uint16(head[14:]))
 	if head[12]>>4 != 2 || head[12]&15 > 1 || size > maxProxyHeader-len(head) {
-		return netip.AddrPort{}, fmt.Errorf("a header of version %d, command %d, %d bytes", head[12]>>4, head[12]&15, size)
+		return proxyHeader{}, fmt.Errorf("a header of version %d, command %d, %d bytes", head[12]>>4, head[12]&15, size)
 	}
 	rest := make([]byte, size)
 	if _, err := io.ReadFull(r, rest); err != nil {
-		return netip.AddrPort{}, fmt.Errorf("reading the header: %w", err)
+		return proxyHeader{}, fmt.Errorf("reading the header: %w", err)
 	}
 	if head[12]&15 == 0 { // LOCAL: the proxy itself, such as its health check
-		return netip.AddrPort{}, nil
+		return proxyHeader{}, nil
 	}
 	bits, port := 0, 0
 	switch head[13] >> 4 {
@@ -214,58 +218,28 @@ func parseProxyBinary(r *bufio.Reader) (netip.AddrPort, error) {
 	case 2: // AF_INET6
 		bits, port = 16, 32
 	default:
-		return netip.AddrPort{}, nil
+		return proxyHeader{}, nil
 	}
 	if size < port+4 {
-		return netip.AddrPort{}, errors.New("the header is too short for its addresses")
+		return proxyHeader{}, errors.New("the header is too short for its addresses")
 	}
 	a, _ := netip.AddrFromSlice(rest[:bits]) // of the right length
-	return netip.AddrPortFrom(a.Unmap(), binary.BigEndian.Uint16(rest[port:])), nil
+	return proxyHeader{remote: netip.AddrPortFrom(a.Unmap(), binary.BigEndian.Uint16(rest[port:])), secure: overTLS(rest[port+4:])}, nil
 }
 
-type secureKey struct{}
-
-// Forwarded returns r as the client sent it: where r comes from a trusted proxy, it gets the client's address from
-// X-Forwarded-For, and counts as sent over TLS where X-Forwarded-Proto says so. Of several addresses the last one that
-// is no trusted proxy's counts, since the client may have made up those before it.
-func Forwarded(r *http.Request, trusted func(netip.Addr) bool) *http.Request {
-	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !trusted(remote.Addr().Unmap()) {
-		return r
-	}
-	if secure := r.Header.Get("X-Forwarded-Proto") == "https"; secure {
-		r = r.WithContext(context.WithValue(r.Context(), secureKey{}, true))
-	}
-	list := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	client := netip.AddrPort{}
-	for i := len(list) - 1; i >= 0; i-- {
-		a, ok := parseForwarded(strings.TrimSpace(list[i]))
-		if !ok {
-			break
+// overTLS finds the field of a header of version 2 which says that the client has connected to the proxy over TLS
+// (PP2_TYPE_SSL with PP2_CLIENT_SSL), among the fields behind the addresses.
+func overTLS(fields []byte) bool {
+	const typeSSL, clientSSL = 0x20, 0x01
+	for len(fields) >= 3 {
+		size := int(binary.BigEndian.Uint16(fields[1:]))
+		if size > len(fields)-3 {
+			return false
 		}
-		client = a
-		if !trusted(a.Addr()) {
-			break
+		if fields[0] == typeSSL {
+			return size > 0 && fields[3]&clientSSL != 0
 		}
+		fields = fields[3+size:]
 	}
-	if client.IsValid() {
-		r2 := *r
-		r2.RemoteAddr = client.String()
-		r = &r2
-	}
-	return r
-}
-
-// parseForwarded reads an address with or without a port.
-func parseForwarded(s string) (netip.AddrPort, bool) {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port()), true
-	}
-	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
-	return netip.AddrPortFrom(a.Unmap().WithZone(""), 0), err == nil
-}
-
-// secure says whether the client of a request uses TLS, to this node or to a trusted proxy.
-func secure(r *http.Request) bool {
-	return r.TLS != nil || r.Context().Value(secureKey{}) != nil
+	return false
 }

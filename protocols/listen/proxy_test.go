@@ -24,29 +24,33 @@ var proxyTests = []struct {
 	addr       string // empty: none
 	rest       string
 	bad        bool
+	secure     bool
 }{
-	{"version 1", "PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\nGET / HTTP/1.1\r\n", "192.0.2.1:5000", "GET / HTTP/1.1\r\n", false},
-	{"version 1, IPv6", "PROXY TCP6 2001:db8::1 ::1 5000 80\r\n\x03", "[2001:db8::1]:5000", "\x03", false},
-	{"version 1, unknown", "PROXY UNKNOWN\r\nrest", "", "rest", false},
-	{"version 2", signature + "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\x13\x88\x00\x50rest", "192.0.2.1:5000", "rest", false},
-	{"version 2 with more", signature + "\x21\x11\x00\x0f\xc0\x00\x02\x01\xc0\x00\x02\x02\x13\x88\x00\x50abcrest", "192.0.2.1:5000", "rest", false},
-	{"version 2, IPv6", signature + "\x21\x21\x00\x24" + strings.Repeat("\x00", 15) + "\x07" + strings.Repeat("\x00", 16) + "\x13\x88\x00\x50x", "[::7]:5000", "x", false},
-	{"version 2, local", signature + "\x20\x00\x00\x00rest", "", "rest", false},
-	{"none", "GET /cam/mpegts HTTP/1.1\r\n", "", "GET /cam/mpegts HTTP/1.1\r\n", false},
-	{"none, like one", "PRI * HTTP/2.0\r\n", "", "PRI * HTTP/2.0\r\n", false},
-	{"none, short", "PRO", "", "PRO", false},
-	{"wrong family", "PROXY TCP4 2001:db8::1 ::1 5000 80\r\n", "", "", true},
-	{"no address", "PROXY TCP4 host host 5000 80\r\n", "", "", true},
-	{"no end", "PROXY TCP4 " + strings.Repeat("1", 200), "", "", true},
-	{"version 3", signature + "\x31\x11\x00\x0c", "", "", true},
-	{"too short", signature + "\x21\x11\x00\x04\xc0\x00\x02\x01", "", "", true},
-	{"too long", signature + "\x21\x11\xff\xff", "", "", true},
+	{"version 1", "PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\nGET / HTTP/1.1\r\n", "192.0.2.1:5000", "GET / HTTP/1.1\r\n", false, false},
+	{"version 1, IPv6", "PROXY TCP6 2001:db8::1 ::1 5000 80\r\n\x03", "[2001:db8::1]:5000", "\x03", false, false},
+	{"version 1, unknown", "PROXY UNKNOWN\r\nrest", "", "rest", false, false},
+	{"version 2", signature + "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\x13\x88\x00\x50rest", "192.0.2.1:5000", "rest", false, false},
+	{"version 2 with more", signature + "\x21\x11\x00\x0f\xc0\x00\x02\x01\xc0\x00\x02\x02\x13\x88\x00\x50abcrest", "192.0.2.1:5000", "rest", false, false},
+	{"version 2 of a client over TLS", signature + "\x21\x11\x00\x18\xc0\x00\x02\x01\xc0\x00\x02\x02\x13\x88\x00\x50\x04\x00\x01x\x20\x00\x05\x01\x00\x00\x00\x00rest", "192.0.2.1:5000", "rest", false, true},
+	{"version 2 of a client without TLS", signature + "\x21\x11\x00\x14\xc0\x00\x02\x01\xc0\x00\x02\x02\x13\x88\x00\x50\x20\x00\x05\x00\x00\x00\x00\x00rest", "192.0.2.1:5000", "rest", false, false},
+	{"version 2 with a field that is cut off", signature + "\x21\x11\x00\x0f\xc0\x00\x02\x01\xc0\x00\x02\x02\x13\x88\x00\x50\x20\x00\x05rest", "192.0.2.1:5000", "rest", false, false},
+	{"version 2, IPv6", signature + "\x21\x21\x00\x24" + strings.Repeat("\x00", 15) + "\x07" + strings.Repeat("\x00", 16) + "\x13\x88\x00\x50x", "[::7]:5000", "x", false, false},
+	{"version 2, local", signature + "\x20\x00\x00\x00rest", "", "rest", false, false},
+	{"none", "GET /cam/mpegts HTTP/1.1\r\n", "", "GET /cam/mpegts HTTP/1.1\r\n", false, false},
+	{"none, like one", "PRI * HTTP/2.0\r\n", "", "PRI * HTTP/2.0\r\n", false, false},
+	{"none, short", "PRO", "", "PRO", false, false},
+	{"wrong family", "PROXY TCP4 2001:db8::1 ::1 5000 80\r\n", "", "", true, false},
+	{"no address", "PROXY TCP4 host host 5000 80\r\n", "", "", true, false},
+	{"no end", "PROXY TCP4 " + strings.Repeat("1", 200), "", "", true, false},
+	{"version 3", signature + "\x31\x11\x00\x0c", "", "", true, false},
+	{"too short", signature + "\x21\x11\x00\x04\xc0\x00\x02\x01", "", "", true, false},
+	{"too long", signature + "\x21\x11\xff\xff", "", "", true, false},
 }
 
 func TestProxyHeaderIsTakenOff(t *testing.T) {
 	for _, tt := range proxyTests {
 		r := bufio.NewReaderSize(strings.NewReader(tt.sent), maxProxyHeader)
-		addr, err := parseProxyHeader(r)
+		head, err := parseProxyHeader(r)
 		if (err != nil) != tt.bad {
 			t.Errorf("%s: error %v, want one %t", tt.name, err, tt.bad)
 		}
@@ -54,12 +58,12 @@ func TestProxyHeaderIsTakenOff(t *testing.T) {
 			continue
 		}
 		got := ""
-		if addr.IsValid() {
-			got = addr.String()
+		if head.remote.IsValid() {
+			got = head.remote.String()
 		}
 		rest, _ := io.ReadAll(r)
-		if got != tt.addr || string(rest) != tt.rest {
-			t.Errorf("%s: address %q and rest %q, want %q and %q", tt.name, got, rest, tt.addr, tt.rest)
+		if got != tt.addr || string(rest) != tt.rest || head.secure != tt.secure {
+			t.Errorf("%s: address %q, TLS %t and rest %q, want %q, %t and %q", tt.name, got, head.secure, rest, tt.addr, tt.secure, tt.rest)
 		}
 	}
 }
@@ -70,9 +74,9 @@ func FuzzProxyHeader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		r := bufio.NewReaderSize(bytes.NewReader(sent), maxProxyHeader)
-		addr, err := parseProxyHeader(r)
+		head, err := parseProxyHeader(r)
 		rest, _ := io.ReadAll(r)
-		if err == nil && !addr.IsValid() && !bytes.HasPrefix(sent, []byte("PROXY ")) && !bytes.HasPrefix(sent, []byte(signature)) &&
+		if err == nil && !head.remote.IsValid() && !bytes.HasPrefix(sent, []byte("PROXY ")) && !bytes.HasPrefix(sent, []byte(signature)) &&
 			!bytes.Equal(rest, sent) {
 			t.Fatalf("%q lost its beginning: %q is left", sent, rest)
 		}
@@ -150,6 +154,87 @@ func TestClientsAddressComesFromTrustedProxiesOnly(t *testing.T) {
 		got := HTTPRequest(Forwarded(r, loopback), protocols.TS, "cam")
 		if got.Remote.String() != tt.want || got.Secure != tt.secure {
 			t.Errorf("from %s with %q, %q: client %s, TLS %t, want %s, %t", tt.remote, tt.header, tt.proto, got.Remote, got.Secure, tt.want, tt.secure)
+		}
+	}
+}
+
+// frontTests are requests for a stream at another node, by what stands before this one.
+var frontTests = []struct {
+	name            string
+	header          []string // names and values
+	host            string   // n.example.com if empty
+	http10          bool
+	port            int // at which the request arrives; 0: unknown
+	trusted         bool
+	secure, proxied bool
+}{
+	{name: "nothing"},
+	{name: "X-Forwarded-Proto", header: []string{"X-Forwarded-Proto", "https"}, trusted: true, secure: true, proxied: true},
+	{name: "several proxies", header: []string{"X-Forwarded-Proto", "https, http"}, trusted: true, secure: true, proxied: true},
+	{name: "X-Forwarded-Ssl", header: []string{"X-Forwarded-Ssl", "on"}, trusted: true, secure: true, proxied: true},
+	{name: "Front-End-Https", header: []string{"Front-End-Https", "on"}, trusted: true, secure: true, proxied: true},
+	{name: "X-Forwarded-Scheme", header: []string{"X-Forwarded-Scheme", "HTTPS"}, trusted: true, secure: true, proxied: true},
+	{name: "Forwarded", header: []string{"Forwarded", `for=192.0.2.1;Proto="https", for=10.0.0.1;proto=http`}, trusted: true, secure: true, proxied: true},
+	{name: "X-Forwarded-Proto of an address that is not trusted", header: []string{"X-Forwarded-Proto", "https"}, proxied: true},
+	{name: "Forwarded of an address that is not trusted", header: []string{"Forwarded", "proto=https"}, proxied: true},
+	{name: "X-Forwarded-Host alone", header: []string{"X-Forwarded-Host", "tv.example.com"}, proxied: true},
+	{name: "Via alone", header: []string{"Via", "1.1 varnish"}, proxied: true},
+	{name: "a proxy without TLS", header: []string{"X-Forwarded-Proto", "http", "X-Forwarded-Host", "tv.example.com", "Via", "1.1 x"}, trusted: true},
+	{name: "X-Forwarded-For alone", header: []string{"X-Forwarded-For", "192.0.2.1"}, trusted: true},
+	{name: "HTTP/1.0, as nginx asks", http10: true, proxied: true},
+	{name: "the port at which it arrives", host: "n.example.com:8080", port: 8080},
+	{name: "the usual port", host: "n.example.com", port: 80},
+	{name: "the usual port of an address", host: "[2001:db8::1]", port: 80},
+	{name: "another port, as through a pipe that ends TLS", host: "n.example.com:8443", port: 8080, proxied: true},
+	{name: "the usual port, at another one", host: "n.example.com", port: 8080, proxied: true},
+	{name: "a browser that got here over TLS", header: []string{"Sec-Fetch-Site", "cross-site"}, secure: true},
+	{name: "a browser on this machine", header: []string{"Sec-Fetch-Site", "same-origin"}, host: "127.0.0.1:8080", port: 8080},
+	{name: "the same by its name", header: []string{"Sec-Fetch-Site", "same-origin"}, host: "localhost:8080", port: 8080},
+}
+
+func TestWhatStandsBeforeTheNodeIsSeen(t *testing.T) {
+	for _, tt := range frontTests {
+		r := httptest.NewRequest(http.MethodGet, "/cam/index.m3u8", nil)
+		r.RemoteAddr, r.Host = "192.0.2.9:99", "n.example.com"
+		if tt.trusted {
+			r.RemoteAddr = "127.0.0.1:99"
+		}
+		if tt.host != "" {
+			r.Host = tt.host
+		}
+		if tt.http10 {
+			r.ProtoMinor = 0
+		}
+		for i := 0; i < len(tt.header); i += 2 {
+			r.Header.Set(tt.header[i], tt.header[i+1])
+		}
+		if tt.port != 0 {
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{Port: tt.port})))
+		}
+		q := HTTPRequest(Forwarded(r, loopback), protocols.HLS, "cam")
+		if q.Secure != tt.secure || q.Proxied != tt.proxied || q.Host != r.Host {
+			t.Errorf("%s: TLS %t, behind a proxy %t, host %s, want %t, %t, %s", tt.name, q.Secure, q.Proxied, q.Host, tt.secure, tt.proxied, r.Host)
+		}
+	}
+}
+
+func TestClientLeavesForURLsThatItCanUse(t *testing.T) {
+	for _, tt := range []struct {
+		secure, proxied, toTLS, given, leaves bool
+	}{
+		{leaves: true},
+		{given: true, leaves: true},
+		{proxied: true},
+		{proxied: true, given: true, leaves: true},
+		{proxied: true, toTLS: true, leaves: true},
+		{secure: true},
+		{secure: true, given: true},
+		{secure: true, proxied: true, given: true},
+		{secure: true, proxied: true, toTLS: true, leaves: true},
+	} {
+		q := Request{Secure: tt.secure, Proxied: tt.proxied}
+		if got := q.MayLeave(tt.toTLS, tt.given); got != tt.leaves {
+			t.Errorf("%+v: %t", tt, got)
 		}
 	}
 }

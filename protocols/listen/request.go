@@ -49,6 +49,7 @@ func HTTPRequest(r *http.Request, p protocols.Protocol, name string) Request {
 		Remote:   netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()),
 		Host:     r.Host,
 		Secure:   secure(r),
+		Proxied:  proxied(r),
 		Agent:    r.UserAgent(),
 		Hops:     Hops(r.URL.RawQuery),
 		Here:     here == "1",

@@ -316,6 +316,7 @@ func (c *conn) command(ctx context.Context, d listen.Router, p packet) error {
 	switch cmd.name {
 	case "connect":
 		c.connect, c.connected = parseConnect(cmd), true
+		c.connect.secure = c.connect.secure || listen.Secure(c.conn)
 		if err := c.admit(ctx, d); err != nil {
 			return c.reject(rejected(cmd.transaction, err), err)
 		}

@@ -24,6 +24,7 @@ type connect struct {
 	agent     string
 	tcURL     string
 	pageURL   string
+	secure    bool // its URL has the scheme rtmps, or a proxy says so
 	redirects bool // it is known to follow redirects
 	server    bool // it is an SRS server
 	enhanced  bool // it speaks Enhanced RTMP
@@ -43,8 +44,9 @@ func parseConnect(c command) connect {
 	if g.query == "" {
 		g.query = query
 	}
-	if _, rest, ok := strings.Cut(before, "://"); ok {
+	if scheme, rest, ok := strings.Cut(before, "://"); ok {
 		g.host, _, _ = strings.Cut(rest, "/")
+		g.secure = strings.EqualFold(scheme, "rtmps") || strings.EqualFold(scheme, "rtmpts")
 	}
 	g.agent = o.String("flashVer")
 	g.enhanced = o.Has("fourCcList") || o.Has("videoFourCcInfoMap") || o.Has("capsEx")
@@ -121,7 +123,7 @@ func (g connect) request(name string, remote netip.AddrPort) (listen.Request, er
 // connectRequest is the request of a client that has connected and not yet named a stream.
 func (g connect) connectRequest(remote netip.AddrPort) listen.Request {
 	return listen.Request{
-		Protocol: protocols.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Agent: g.agent,
+		Protocol: protocols.RTMP, Path: "/" + escape(g.app), Query: g.query, Remote: remote, Host: g.host, Secure: g.secure, Agent: g.agent,
 		App: g.app, TCURL: g.tcURL, PageURL: g.pageURL, Hops: listen.Hops(g.query), Redirects: g.redirects,
 	}
 }

@@ -167,6 +167,8 @@ func (h *handler) find(m *message, at resource) (target, *response) {
 		Query:    at.query,
 		Remote:   listen.RemoteAddr(h.c),
 		Host:     at.host,
+		Secure:   at.secureStyle || listen.Secure(h.c.Conn),
+		Proxied:  listen.OtherPort(h.c.LocalAddr(), at.host, at.usualPort()),
 		Agent:    m.header.first("user-agent"),
 		Hops:     listen.Hops(at.query),
 	}

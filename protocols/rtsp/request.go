@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"weir/protocols"
 )
 
 // A resource is what the URL of a request names.
@@ -62,6 +64,14 @@ func (r *resource) base() string {
 		scheme = "rtsps://"
 	}
 	return scheme + r.host + r.written
+}
+
+// usualPort is the port that a URL of this scheme means if it names none.
+func (r *resource) usualPort() int {
+	if r.secureStyle {
+		return 322
+	}
+	return protocols.Of(protocols.RTSP).Port
 }
 
 // control is the URL of one medium.
