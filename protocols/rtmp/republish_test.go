@@ -45,6 +45,31 @@ func (d *stage) nth(t *testing.T, n int) *hub {
 	return d.hubs[n-1]
 }
 
+// published is a peer whose publication of live/cam1 has begun.
+func published(t *testing.T) (*stage, *server, *peer) {
+	t.Helper()
+	d := newStage()
+	s := serve(t, d)
+	p := shake(t, s.addr)
+	p.publish("live", "cam1")
+	p.code()
+	return d, s, p
+}
+
+// publishedInBubble is published without sockets, for the bubble of a test.
+func publishedInBubble(t *testing.T) (*stage, *session, *peer) {
+	t.Helper()
+	near, far := net.Pipe()
+	d := newStage()
+	s := &session{t: t, c: newConn(near, slog.New(slog.DiscardHandler)), d: d}
+	s.start()
+	p := shakeOn(t, far)
+	_ = far.SetDeadline(time.Time{})
+	go p.publish("live", "cam1")
+	p.code()
+	return d, s, p
+}
+
 // sends publishes two pictures, with sound before them, for which the tracks wait.
 func (p *peer) sends(ts uint32) {
 	p.t.Helper()
@@ -136,11 +161,7 @@ var republishTests = []struct {
 func TestEncoderPublishesAgainOnTheSameConnection(t *testing.T) {
 	for _, tt := range republishTests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newStage()
-			s := serve(t, d)
-			p := shake(t, s.addr)
-			p.publish("live", "cam1")
-			p.code()
+			d, s, p := published(t)
 			p.sends(5000)
 			first := d.nth(t, 1)
 			first.wait(t, "two units", func() bool { return len(first.pictures()) == 2 })
@@ -171,11 +192,7 @@ func TestEncoderPublishesAgainOnTheSameConnection(t *testing.T) {
 }
 
 func TestPublishThatIsRepeatedChangesNothing(t *testing.T) {
-	d := newStage()
-	s := serve(t, d)
-	p := shake(t, s.addr)
-	p.publish("live", "cam1")
-	p.code()
+	d, _, p := published(t)
 	p.say(1, "publish", 6, nil, "cam1", "live")
 	if got := p.answers(1); got[0] != begun {
 		t.Errorf("answer = %q", got)
@@ -186,11 +203,7 @@ func TestPublishThatIsRepeatedChangesNothing(t *testing.T) {
 }
 
 func TestEncoderThatLeavesWithoutWaitingForAnswersLeavesInOrder(t *testing.T) {
-	d := newStage()
-	s := serve(t, d)
-	p := shake(t, s.addr)
-	p.publish("live", "cam1")
-	p.code()
+	_, s, p := published(t)
 	p.send(line(0, "FCUnpublish", 6, nil, "cam1"), line(0, "deleteStream", 7, nil, 1.0))
 	_ = p.conn.Close()
 	if err := receive(t, s.ended, "the end"); err != nil {
@@ -200,14 +213,7 @@ func TestEncoderThatLeavesWithoutWaitingForAnswersLeavesInOrder(t *testing.T) {
 
 func TestClientThatHasPublishedMayBeQuietForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		d := newStage()
-		s := &session{t: t, c: newConn(near, slog.New(slog.DiscardHandler)), d: d}
-		s.start()
-		p := shakeOn(t, far)
-		_ = far.SetDeadline(time.Time{})
-		go p.publish("live", "cam1")
-		p.code()
+		_, s, p := publishedInBubble(t)
 		go p.say(0, "deleteStream", 0, nil, 1.0)
 		p.code()
 		time.Sleep(2 * time.Minute)
@@ -222,20 +228,13 @@ func TestClientThatHasPublishedMayBeQuietForAWhile(t *testing.T) {
 			t.Errorf("Serve = %v after %v, want the end in order after %v", err, time.Since(began), republishTimeout)
 		}
 		s.ended <- nil
-		_ = far.Close()
+		_ = p.conn.Close()
 	})
 }
 
 func TestSilentPublisherIsToldAtOnceThatItHasToGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		d := newStage()
-		s := &session{t: t, c: newConn(near, slog.New(slog.DiscardHandler)), d: d}
-		s.start()
-		p := shakeOn(t, far)
-		_ = far.SetDeadline(time.Time{})
-		go p.publish("live", "cam1")
-		p.code()
+		d, s, p := publishedInBubble(t)
 		time.Sleep(7 * time.Second)
 		began := time.Now()
 		d.nth(t, 1).over(fmt.Errorf("%w: another one has come", listen.ErrBusy))
@@ -246,7 +245,7 @@ func TestSilentPublisherIsToldAtOnceThatItHasToGo(t *testing.T) {
 		if err := <-s.ended; !errors.Is(err, listen.ErrBusy) || time.Since(began) > lingerTimeout {
 			t.Errorf("Serve = %v after %v", err, time.Since(began))
 		}
-		_ = far.Close()
+		_ = p.conn.Close()
 	})
 }
 
@@ -268,11 +267,7 @@ func TestClientThatDoesNotConnectIsRefused(t *testing.T) {
 }
 
 func TestMessagesWithoutMediaKeepAPublisherAlive(t *testing.T) {
-	d := newStage()
-	s := serve(t, d)
-	p := shake(t, s.addr)
-	p.publish("live", "cam1")
-	p.code()
+	d, _, p := published(t)
 	p.tag(8, 0, []byte{0xaf}) // nothing is known of it yet
 	h := d.nth(t, 1)
 	h.wait(t, "that the publisher is heard", func() bool { return h.heard > 0 })
