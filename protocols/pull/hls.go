@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +18,7 @@ import (
 
 // HLS reads the playlist at an http or https URL (RFC 8216), multivariant or not, and writes what it lists, at the pace of its
 // timestamps, until it ends, and says why it did; the error is never nil. Of several variants it takes the one with the greatest
-// bandwidth that it can carry and that the server has. Timestamps are those of the media, without jumps and wraps.
+// bandwidth that it can carry, that the server has, and that the link bears. Timestamps are those of the media, without jumps and wraps.
 //
 // The failure of a segment, a key or a playlist ends nothing: it is reported as [reception.Unavailable], and the server is asked again.
 // A segment that does not come while the playlist lists it is skipped. What cannot be had or read at the start is an error, unless
@@ -38,7 +36,7 @@ func HLS(ctx context.Context, rawURL string, o Options, out codecs.Writer) error
 	client, end := o.client(o.Connect, u)
 	defer end()
 	p := &presentation{
-		url: u, out: newPacer(), failed: map[string]time.Time{}, playing: map[string]*medium{},
+		url: u, out: newPacer(), choice: choice{failed: map[string]time.Time{}}, playing: map[string]*medium{},
 		fetcher: fetcher{o: o, client: client},
 	}
 	var rim sync.Mutex // the writer and the report are called by one goroutine at a time
@@ -124,13 +122,10 @@ type presentation struct {
 	fetcher fetcher
 	out     *pacer
 	shared  shared
-	failed  map[string]time.Time // variants, by URI, and when they failed last
-	playing map[string]*medium   // by name
+	choice  choice
+	playing map[string]*medium // by name
 	wait    backOff
 }
-
-// avoided is for how long a variant that failed is not taken while another one can be.
-const avoided = time.Minute
 
 // play plays the presentation until it ends, or until nothing of it can be played.
 func (p *presentation) play(ctx context.Context) error {
@@ -144,6 +139,8 @@ func (p *presentation) play(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, errChange):
+			continue
 		case errors.Is(err, ErrEnded), !played && !errors.Is(err, errAgain):
 			return err
 		}
@@ -169,10 +166,11 @@ func (p *presentation) once(ctx context.Context) (began bool, err error) {
 		return false, err
 	}
 	if len(list.Variants) == 0 {
+		p.choice.begin(m3u8.Variant{}, nil, time.Now())
 		return p.playMedia(ctx, p.url, list, base, nil)
 	}
 	var errs []error
-	for _, v := range order(list, p.failed, time.Now()) {
+	for _, v := range p.choice.order(list, time.Now()) {
 		u, err := base.Parse(v.URI)
 		if err != nil {
 			errs = append(errs, redacted(err))
@@ -185,72 +183,21 @@ func (p *presentation) once(ctx context.Context) (began bool, err error) {
 				sound = nil
 			}
 		}
+		p.choice.begin(v, list.Variants, time.Now())
 		began, err := p.playMedia(ctx, u, nil, nil, sound)
 		switch {
-		case errors.Is(err, ErrEnded), ctx.Err() != nil:
+		case errors.Is(err, ErrEnded), errors.Is(err, errChange), ctx.Err() != nil:
 			return began, err
 		case began:
 			if !expired(err) {
-				p.failed[v.URI] = time.Now()
+				p.choice.failed[v.URI] = time.Now()
 			}
 			return began, err
 		}
-		p.failed[v.URI] = time.Now()
+		p.choice.failed[v.URI] = time.Now()
 		errs = append(errs, fmt.Errorf("variant of %d bit/s: %w", v.Bandwidth, err))
 	}
 	return false, errors.Join(errs...)
-}
-
-// order lists the variants, the best first: those that have not failed lately before the others, those that can be carried before those
-// whose codecs say otherwise, those with pictures before sound alone, and then by bandwidth.
-func order(p *m3u8.Playlist, failed map[string]time.Time, now time.Time) []m3u8.Variant {
-	out := slices.Clone(p.Variants)
-	rank := func(v m3u8.Variant) (n int) {
-		if at, ok := failed[v.URI]; ok && now.Sub(at) < avoided {
-			n += 4
-		}
-		carried, pictures := carries(v.Codecs)
-		if !carried {
-			n += 2
-		}
-		if !pictures {
-			n++
-		}
-		return n
-	}
-	slices.SortStableFunc(out, func(a, b m3u8.Variant) int {
-		if r := rank(a) - rank(b); r != 0 {
-			return r
-		}
-		return int(max(-1, min(1, b.Bandwidth-a.Bandwidth)))
-	})
-	return out
-}
-
-// carriedNames are how codecs begin, as RFC 6381 names them, that segments may hold here.
-var carriedNames = map[string]bool{ // whether it is video
-	"avc1": true, "avc3": true, "hvc1": true, "hev1": true, "mp4a": false, "opus": false, "ac-3": false, "mp3": false,
-}
-
-// carries says whether anything of a variant with such codecs can be carried, and whether there are pictures in it. No codecs mean that
-// the playlist does not say.
-func carries(names []string) (carried, pictures bool) {
-	if len(names) == 0 {
-		return true, true
-	}
-	other := false
-	for _, name := range names {
-		kind, _, _ := strings.Cut(strings.ToLower(name), ".")
-		video, ok := carriedNames[kind]
-		switch {
-		case ok && video:
-			pictures = true
-		case !ok && kind != "stpp" && kind != "wvtt" && kind != "ec-3" && kind != "ac-4" && kind != "flac":
-			other = true // pictures, most likely
-		}
-		carried = carried || ok
-	}
-	return carried && (pictures || !other), pictures
 }
 
 // playMedia plays a media playlist, which is list if that is not nil, and that of its sound.
@@ -321,8 +268,11 @@ func (p *presentation) medium(name string, u *url.URL, takes wanted) *medium {
 		name: name, url: u, takes: takes, program: p.fetcher.o.Program, shared: &p.shared, out: p.out,
 		fetcher: fetcher{o: p.fetcher.o, client: p.fetcher.client, keys: map[string][]byte{}},
 	}
+	if takes.video {
+		m.choice = &p.choice
+	}
 	if before != nil {
-		m.follower, m.broken = before.follower, true
+		m.follower, m.broken, m.joined = before.follower, true, before.joined
 		before.end()
 	}
 	p.playing[name] = m

@@ -22,6 +22,7 @@ type medium struct {
 	shared  *shared
 	out     *pacer
 	fetcher fetcher
+	choice  *choice // to which it belongs; nil for sound beside pictures
 
 	follower m3u8.Follower
 	reader   segmentReader
@@ -35,9 +36,10 @@ type medium struct {
 	// The place among the media that are played, under the mutex of shared.
 	pending []pending
 	reached int64         // the time of the last access unit that came, in ticks after the origin
-	joined  bool          // one was joined
+	joined  bool          // one was joined, of this medium or of that whose place it has
 	ended   bool          // nothing follows
 	passed  bool          // it is not waited for
+	since   time.Time     // when it began to be played
 	target  time.Duration // of its playlist
 	failed  time.Time     // since when it cannot be had; zero if it can
 }
@@ -202,12 +204,21 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 		if err := m.room(ctx); err != nil {
 			return 0, err
 		}
+		asked := time.Now()
 		err := m.try(ctx, base, s)
-		if err == nil {
-			continue
-		}
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
+		}
+		if m.changes(share{time.Since(asked), s.Duration}, err) {
+			if err != nil {
+				m.follower.Resume(s.Number)
+			} else if i+1 < len(list) {
+				m.follower.Resume(list[i+1].Number)
+			}
+			return 0, errChange
+		}
+		if err == nil {
+			continue
 		}
 		again = m.wait.next()
 		m.unavailable(fmt.Errorf("segment %d: %w", s.Number, err))
@@ -228,6 +239,11 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 		return again, nil
 	}
 	return 0, nil
+}
+
+// changes says whether another variant is to be played, after a segment has come or failed.
+func (m *medium) changes(s share, err error) bool {
+	return m.choice != nil && (err == nil || errors.Is(err, errLate)) && m.choice.segment(s, m.out.buffered(), time.Now())
 }
 
 // skip plays a segment behind the first of the list, which failed, and says how many were passed over: so that it is those that are
@@ -334,10 +350,8 @@ func (m *medium) read(init, segment []byte, discontinuity bool) error {
 func (m *medium) finish() error {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
-	if t, ok := m.reader.(*transportSegments); ok {
-		if err := t.t.demuxer.Flush(); err != nil {
-			return err
-		}
+	if err := m.flush(); err != nil {
+		return err
 	}
 	m.ended = true
 	if err := m.shared.advance(); err != nil {
@@ -346,11 +360,21 @@ func (m *medium) finish() error {
 	return ErrEnded
 }
 
-// end takes back what the medium has joined.
+// flush has the last access unit be read whose end is not known.
+func (m *medium) flush() error {
+	if t, ok := m.reader.(*transportSegments); ok {
+		return t.t.demuxer.Flush()
+	}
+	return nil
+}
+
+// end joins what has come and takes back what the medium has joined.
 func (m *medium) end() {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
 	if m.reader != nil {
+		m.shared.order.fail(m.flush())
+		m.shared.order.fail(m.shared.release(m))
 		m.reader.leave()
 		m.reader = nil
 	}

@@ -1,7 +1,9 @@
 package pull
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"weir/codecs"
@@ -50,16 +52,27 @@ var (
 
 // play says which media are played from now on. What waits of others is joined.
 func (s *shared) play(media ...*medium) error {
-	for _, m := range s.order.media {
+	before := s.order.media
+	for _, m := range before {
 		m.ended = true
-	}
-	err := s.advance()
-	s.order.media, s.joiner.Patience = media, 0
-	if len(media) > 1 {
-		s.joiner.Patience = soundFor
 	}
 	for _, m := range media {
 		m.ended, m.passed = false, false
+		if !slices.Contains(before, m) {
+			m.since = time.Now()
+		}
+	}
+	s.order.media = slices.Concat(media, before)
+	err := s.advance()
+	s.order.media = media
+	for _, m := range before {
+		if m.ended {
+			err = cmp.Or(err, s.release(m))
+		}
+	}
+	s.joiner.Patience = 0
+	if len(media) > 1 {
+		s.joiner.Patience = soundFor
 	}
 	return err
 }
@@ -161,9 +174,25 @@ func (s *shared) wake(after time.Duration) {
 
 // step is advance where nothing was put, so that there is nobody to return an error to: put does.
 func (s *shared) step() {
-	if err := s.advance(); err != nil {
-		s.order.err = err
+	s.order.fail(s.advance())
+}
+
+// fail keeps an error until there is somebody to return it to.
+func (o *merged) fail(err error) {
+	if err != nil {
+		o.err = err
 	}
+}
+
+// release joins what waits of a medium that ends, without waiting for others.
+func (s *shared) release(m *medium) error {
+	for _, u := range m.pending {
+		if err := u.do(); err != nil {
+			return err
+		}
+	}
+	m.pending = nil
+	return nil
 }
 
 // stop ends what wake began.
@@ -178,6 +207,9 @@ func (s *shared) stop() {
 
 // patience is how long the medium is still waited for by an access unit of the other one that came at an instant.
 func (m *medium) patience(came time.Time) time.Duration {
+	if m.since.After(came) {
+		came = m.since
+	}
 	left := time.Until(came.Add(patient + min(m.target, longTarget)))
 	if m.failed.IsZero() {
 		return left

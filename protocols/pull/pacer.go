@@ -19,6 +19,7 @@ type pacer struct {
 	done    bool          // nothing will be added
 	err     error         // of the writer
 
+	tracks  codecs.Tracks // that were handed on last
 	running bool
 	base    time.Time // when an access unit whose DTS is origin is due
 	origin  int64
@@ -144,6 +145,7 @@ func (p *pacer) run(ctx context.Context, out codecs.Writer) error {
 			}
 			continue
 		case next.tracks != nil:
+			p.tracks = next.tracks
 			out.SetTracks(next.tracks)
 			continue
 		case done:
@@ -169,7 +171,7 @@ func (p *pacer) due(now time.Time) (paced, time.Duration) {
 	if next.au != nil {
 		at := p.base.Add(durationOf(next.au.DTS - p.origin))
 		switch over := p.span() - 2*lead; {
-		case !p.running || p.starved && now.After(at):
+		case !p.running, p.starved && now.After(at), p.late(next.au, now.Sub(at)):
 			p.running, p.base, p.origin = true, now, next.au.DTS
 		case at.After(now):
 			return paced{}, at.Sub(now)
@@ -182,6 +184,11 @@ func (p *pacer) due(now time.Time) (paced, time.Duration) {
 	p.queue[0] = paced{}
 	p.queue = p.queue[1:]
 	return next, 0
+}
+
+// late says whether an access unit is a picture behind whose time sound was handed on already. It is not hurried, as late sound is.
+func (p *pacer) late(au *codecs.AccessUnit, by time.Duration) bool {
+	return by > time.Second && au.Track < len(p.tracks) && p.tracks[au.Track].Codec.Video()
 }
 
 // sleep waits, or ends with the context.
