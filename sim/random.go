@@ -109,7 +109,7 @@ var catalogue = func() []*drawn {
 		{name: "onthedot", profiles: ProfileNetwork, weight: 1, least: time.Second, second: true, steps: (*generator).onTheDot},
 		{name: "drift", profiles: ProfileEdit, weight: 1, least: time.Second, second: true, steps: (*generator).drift},
 		{name: "herd", profiles: ProfileProcess, weight: 1, least: time.Second, second: true, steps: (*generator).herd},
-		{name: "rename", profiles: ProfileEdit, apart: true, weight: 1, second: true, steps: (*generator).rename},
+		{name: "rename", profiles: ProfileEdit, weight: 1, second: true, steps: (*generator).rename},
 		{name: "leaveout", profiles: ProfileEdit, weight: 1, least: time.Second, second: true, steps: (*generator).leaveOut, never: alone},
 	})
 }()

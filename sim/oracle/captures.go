@@ -15,6 +15,7 @@ type capture struct {
 	failed   time.Duration // when one failed last
 	retry    bool          // the last one failed, so that the present one is another try of the same
 	began    time.Duration
+	startUp  time.Duration   // the longest that the source needed when it began
 	starts   []time.Duration // the last ones
 	able     time.Duration   // since when the node can capture it; Never: it cannot
 	orphan   obligation      // somebody that the node hears of has to capture it
@@ -133,6 +134,7 @@ func (o *Oracle) Began(now time.Duration, node, stream string) {
 		return
 	}
 	c.on, c.up, c.began = true, Never, now
+	c.startUp = o.sources[s.index*len(o.nodes)+o.index[node]].StartUp
 	if !c.leftOut {
 		o.starts(s, o.index[node])
 	}
@@ -431,11 +433,15 @@ func (o *Oracle) count(node int) (n int) {
 	return n
 }
 
-// startUp is the longest that the source of a stream needs to begin, to any node.
+// startUp is the longest that the source of a stream needs to begin, to any node. A source that was slow when a capture began
+// may still be slow for that capture.
 func (o *Oracle) startUp(s *stream) time.Duration {
 	d := o.group.StartUp
 	for k := range o.nodes {
 		d = max(d, o.sources[s.index*len(o.nodes)+k].StartUp)
+		if c := &s.captures[k]; c.on && c.up == Never {
+			d = max(d, c.startUp)
+		}
 	}
 	return d
 }
