@@ -787,6 +787,31 @@ func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
 	}
 }
 
+// Questions that are brought forward may all be lost in a short outage.
+func TestQuestionsThatHangDoNotSilenceALink(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.say("n2", State{Seq: 1})
+	p.ids["n2:80"] = nil
+	l := p.n.entries["n2:80"]
+	for range 3 * maxFlights {
+		p.n.hurry(l, p.n.now)
+		p.pass(10 * Millisecond)
+	}
+	if asked := len(p.ids["n2:80"]); asked > maxFlights {
+		t.Errorf("%d questions within a quarter of a second, want at most %d", asked, maxFlights)
+	}
+	for after := l.cfg.Fetch; after < l.cfg.Stale; after += l.cfg.Fetch {
+		p.ids["n2:80"] = nil
+		p.pass(l.cfg.Fetch * 11 / 10)
+		if !p.open("n2") {
+			t.Fatalf("%d ms after %d questions that hang there is no further one", after/Millisecond, maxFlights)
+		}
+	}
+	if open := len(l.Flights); open > 2*maxFlights {
+		t.Errorf("%d questions are under way", open)
+	}
+}
+
 func TestPeersStaySortedWhenOneTellsItsName(t *testing.T) {
 	p := newProbe(t, []string{"n2", "n3"}, "a")
 	p.say("n2", State{Node: "z", Seq: 1})

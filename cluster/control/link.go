@@ -2,6 +2,7 @@ package control
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 )
@@ -41,9 +42,18 @@ type flight struct {
 	At Instant
 }
 
-// maxFlights bounds the fetches of one peer that are under way. A fetch that hangs in a lost packet must not silence a
-// link for the rest of S, so polls go on beside it.
+// maxFlights is how many fetches of one peer may be under way, however soon they came one after the other. A fetch that hangs in a lost
+// packet must not silence a link for the rest of S, so polls go on beside it. They go on beside that many as well, because a short
+// outage takes all questions that were brought forward while it lasted; but only so often that at most as many again are added.
 const maxFlights = 8
+
+// room is when a further fetch may begin.
+func (l *link) room() Instant {
+	if len(l.Flights) < maxFlights {
+		return math.MinInt64
+	}
+	return l.Last + l.cfg.Stale/maxFlights
+}
 
 // end takes a fetch off those that are under way.
 func (l *link) end(id uint64) (flight, bool) {
@@ -74,8 +84,8 @@ func (n *Node) poll() {
 			l.Flights = slices.Delete(l.Flights, 0, 1)
 			l.Tried = true
 		}
-		if len(l.Flights) == maxFlights {
-			n.next[i] = l.Flights[0].At + l.cfg.Stale
+		if n.now < l.room() {
+			n.next[i] = l.room()
 			n.pollAt = min(n.pollAt, n.next[i])
 			continue
 		}

@@ -130,7 +130,7 @@ func (n *Node) inquire() {
 		}
 		for _, l := range n.links {
 			switch {
-			case l.Self || l.peer == p || len(l.Flights) == maxFlights || !n.undecided(p, l.peer):
+			case l.Self || l.peer == p || !n.undecided(p, l.peer):
 			case l.Last < p.Suspicion.From:
 				n.hurry(l, n.now)
 			default:
@@ -143,7 +143,7 @@ func (n *Node) inquire() {
 // hurry brings the next poll of a link forward to an instant.
 func (n *Node) hurry(l *link, at Instant) {
 	if !l.Self {
-		n.next[l.index] = min(n.next[l.index], max(n.now, at))
+		n.next[l.index] = min(n.next[l.index], max(n.now, at, l.room()))
 		n.pollAt = min(n.pollAt, n.next[l.index])
 	}
 }

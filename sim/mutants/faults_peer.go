@@ -79,6 +79,8 @@ var peerFaults = []Mutant{
 		followerFile, "peer.Receive", `ctx.Send(p.control, control.FetchFailed{Peer: p.cfg.Entry, ID: m.ID, Why: Reason(m.Err), Detail: m.Err.Error()})`, `_ = Reason(m.Err)`),
 	fault(Peer, "hanging-fetch-kept", "fetches that hang are not given up, until the link is silent",
 		linkFile, "Node.poll", `for len(l.Flights) > 0 &&`, `for len(l.Flights) > maxFlights &&`),
+	fault(Peer, "hurried-questions-silence-a-link", "questions that were brought forward and hang keep a link silent until they are given up",
+		linkFile, "link.room", `return l.Last + l.cfg.Stale/maxFlights`, `return l.Flights[0].At + l.cfg.Stale`),
 	fault(Peer, "late-answer-believed", "an answer counts however long ago it was asked for",
 		linkFile, "Node.fetched", `if !ok || n.now-f.At >= l.cfg.Stale {`, `if !ok {`),
 	fault(Peer, "nameless-counts", "a peer that has no name yet counts as having answered",
