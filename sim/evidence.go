@@ -198,7 +198,7 @@ func (c *checks) down(m, q *machine) {
 	if q.up && k.said.boots == q.boots {
 		for _, o := range w.machines {
 			_, direct := c.fresh(m, o, local)
-			if o != m && o != q && direct && o.runs() && w.link(m, o).conn.to == o.boots && w.sound(m, o, k.brokeTrue) && w.sound(o, q, k.brokeTrue) &&
+			if o != m && o != q && direct && o.runs() && o.names(q) && w.link(m, o).conn.to == o.boots && w.sound(m, o, k.brokeTrue) && w.sound(o, q, k.brokeTrue) &&
 				w.link(o, q).conn.to == q.boots {
 				c.hold(oracle.I34, false, nil, append(who, o.name), "%s takes %s for gone, which %s hears", m.name, q.name, o.name)
 			}

@@ -82,6 +82,9 @@ func (c *checks) redirect(p *probe, x *control.StreamView, b *bounds) {
 	at := p.m
 	for hops := 0; ; hops++ {
 		to := w.announcing(x.Owner)
+		if to == nil {
+			to = w.announced[x.Owner] // which has another name since, that this node has not heard of yet
+		}
 		if to == at {
 			y := c.claims[at.index][p.s.index]
 			c.hold(oracle.I14, at.captures[p.s.index].feed != nil || y.state == control.Starting || y.state == control.Running, p.s,
