@@ -38,6 +38,7 @@ type exchange struct {
 
 	// The answer, or why there is none.
 	over    bool // from has the answer, or knows that there is none
+	copied  bool // more may be under way than the question, its answer and its time-out, once each
 	waits   bool // it gives up in the instant at which the answer arrives, and the answer comes first
 	made    time.Duration
 	state   *control.State
@@ -137,6 +138,7 @@ func (w *world) carry(l *link, ex *exchange, step hop, size int) {
 	}
 	w.queue.push(it)
 	if again > 0 {
+		ex.copied = true
 		it.at = w.now + again
 		w.queue.push(it)
 	}
@@ -193,7 +195,7 @@ func (w *world) ask(ex *exchange) {
 
 // fail tells the asker after d that there is no answer.
 func (w *world) fail(ex *exchange, d time.Duration, why control.FailReason) {
-	ex.why = why
+	ex.why, ex.copied = why, true
 	w.queue.push(item{at: w.now + d, m: ex.from, boots: ex.boots, ex: ex, step: failure, cause: w.trace.cause})
 }
 
@@ -220,6 +222,9 @@ func (w *world) arrive(it *item) {
 		ex.from.process.answered(ex)
 	case failure:
 		if ex.over || ex.from.boots != ex.boots {
+			if ex.over && !ex.copied && w.actors == nil { // its answer has come, and this is the time-out
+				w.exchanges.give(ex)
+			}
 			return
 		}
 		if ex.waits { // the answer has arrived too, and comes first

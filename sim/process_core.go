@@ -74,10 +74,12 @@ func (c *core) do(e control.Effect) {
 	w, m := c.w, c.m
 	switch e := e.(type) {
 	case control.Fetch:
-		w.ask(&exchange{
+		ex := w.exchanges.take()
+		*ex = exchange{
 			from: m, to: w.byEntry(e.Peer), entry: e.Peer, id: e.ID, question: e.Question,
 			name: m.announced, timeout: e.Timeout, control: m.control,
-		})
+		}
+		w.ask(ex)
 	case control.WakeAt:
 		m.wake(time.Duration(e.At))
 	case control.Reply:
@@ -284,7 +286,7 @@ func (c *core) tick() { c.step(control.Tick{}, "tick") }
 func (c *core) asked(ex *exchange) {
 	c.question = ex
 	c.m.line("asked").text("from", ex.from.name).num("id", int64(ex.id)).causes()
-	c.step(control.StateAsked{From: ex.name, Question: ex.question}, "")
+	c.step(control.StateAsked{From: ex.name, Question: ex.question, Into: c.w.states.take()}, "")
 }
 
 func (c *core) answered(ex *exchange) {
@@ -304,6 +306,9 @@ func (c *core) answered(ex *exchange) {
 	c.answer = ex
 	c.step(control.Fetched{Peer: ex.entry, ID: ex.id, State: st}, "")
 	c.answer = nil
+	if st.Same { // of which the control plane keeps nothing
+		c.w.states.give(st)
+	}
 }
 
 func (c *core) unanswered(ex *exchange) {

@@ -42,6 +42,9 @@ type world struct {
 	announced map[string]*machine // by a name, whose process announces it, or announced it last
 	namesakes bool                // two processes have announced one name
 
+	exchanges pool[exchange]      // that are over, of control planes alone
+	states    pool[control.State] // answers that have been read
+
 	base            behaviour // of links, without faults
 	captureUp, down Range
 	silence         time.Duration // after which a capture that brings nothing counts as failed

@@ -159,6 +159,7 @@ type Node struct {
 	links   []*link          // in the order of the file
 	entries map[string]*link // the same, by peer entry
 	peers   []*peer          // every other node of the group, by name
+	byPeer  map[string]*peer // the same; nil: to be made
 
 	// What lets a step leave out most of its loops, see [Node.Step].
 	next     []Instant // when each link is polled next; never for one that leads to this node
@@ -450,8 +451,11 @@ func (n *Node) find(name string) (int, bool) {
 
 // peer returns the peer of that name, or nil.
 func (n *Node) peer(name string) *peer {
-	if i, ok := n.find(name); ok {
-		return n.peers[i]
+	if n.byPeer == nil {
+		n.byPeer = make(map[string]*peer, len(n.peers))
+		for _, p := range n.peers {
+			n.byPeer[p.Name] = p
+		}
 	}
-	return nil
+	return n.byPeer[name]
 }

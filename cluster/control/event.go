@@ -47,6 +47,9 @@ type (
 		From  string // announced name of the asker, as it says
 		Token uint64
 		Question
+
+		// Into is overwritten with the state that answers. Nil means that a new one is made.
+		Into *State `json:"-"`
 	}
 
 	// CaptureUp says that a capture, or the publisher, has delivered its first access unit.

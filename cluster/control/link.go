@@ -232,14 +232,18 @@ func (n *Node) refused(l *link, why FailReason, detail string) {
 // stateAsked answers a peer. Being asked is no evidence that the asker lives, but a reason to ask it at once.
 func (n *Node) stateAsked(e StateAsked) {
 	n.seq++
-	st := &State{
-		V: Protocol, Node: n.self, Instance: n.cfg.Instance, Inc: n.inc, Seq: n.seq,
+	st := e.Into
+	if st == nil {
+		st = new(State)
+	}
+	*st = State{
+		Ages: st.Ages[:0], V: Protocol, Node: n.self, Instance: n.cfg.Instance, Inc: n.inc, Seq: n.seq,
 		Naming: !n.named, Warm: n.warm, Draining: n.draining, Version: n.version, Load: n.load, Busy: n.busy,
 		Aside: n.aside,
 	}
 	asker := n.peer(e.From)
 	of := n.concerned(&e, asker)
-	st.Ages = make([]Age, 0, len(of))
+	st.Ages = slices.Grow(st.Ages, len(of))
 	for _, p := range of {
 		doubt := slices.IndexFunc(e.Doubt, func(d Doubt) bool { return d.Node == p.Name && d.Node != e.From })
 		if tells := p.Direct && e.asks(p.Name) || p.Name == e.From || doubt >= 0; !p.Met || !tells {

@@ -57,7 +57,7 @@ func (n *Node) bind(l *link, name string) {
 	if !ok {
 		p := &peer{peerState: peerState{Name: name, Stale: l.cfg.Stale, Status: NeverSeen, Since: n.now}}
 		n.peers = slices.Insert(n.peers, i, p)
-		n.silent = nil
+		n.silent, n.byPeer = nil, nil
 	}
 	if l.peer == n.peers[i] {
 		return
@@ -83,7 +83,7 @@ func (n *Node) prune() {
 		}
 		if gone {
 			n.replan, n.dirty, n.peersDirty, n.streamsDirty = true, true, true, true
-			n.rejudge, n.silent = true, nil
+			n.rejudge, n.silent, n.byPeer = true, nil, nil
 		}
 		return gone
 	})
@@ -133,7 +133,7 @@ func (n *Node) rename(l *link, name string) {
 		n.bind(l, name)
 		return
 	}
-	l.peer.Name = name
+	l.peer.Name, n.byPeer = name, nil
 	slices.SortFunc(n.peers, func(a, b *peer) int { return strings.Compare(a.Name, b.Name) })
 	n.replan, n.peersDirty, n.streamsDirty, n.rejudge = true, true, true, true
 }

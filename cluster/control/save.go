@@ -136,7 +136,7 @@ func Restore(v *Saved) *Node {
 		}
 	}
 	restoreStreams()
-	n.peers = nil
+	n.peers, n.byPeer = nil, nil
 	for _, p := range v.Peers {
 		n.peers = append(n.peers, n.restorePeer(p, v.Lists))
 	}

@@ -22,7 +22,34 @@ const sourceRetry = 63 * time.Second
 // tick is what every bound allows for the rounding of times.
 const tick = 3 * time.Millisecond
 
-// longest finds the longest of a quantity over all relations in force.
+// spans are the longest times of the group, which most bounds are made of. They look at every link, and are the same for all streams.
+type spans struct {
+	stale time.Duration // a stale_timeout, by the slowest clock
+	fetch time.Duration // a fetch_timeout, by the slowest clock
+	late  time.Duration // by which a node acts late
+	trip  time.Duration // from a question to its answer, of those that are answered surely
+	gap   time.Duration // between two answers of a node to another, of those that are answered surely
+}
+
+// spans are the longest times as of what is in force. They are kept from one change of it to the next.
+func (o *Oracle) spans() *spans {
+	if o.unjudged || !o.timed {
+		o.times = spans{
+			stale: o.timeout(func(p *Peer) time.Duration { return p.Stale }), fetch: o.timeout(func(p *Peer) time.Duration { return p.Fetch }),
+			late: o.latest(), trip: o.longestTrip(), gap: o.longest(func(r *relation) time.Duration { return r.gap }),
+		}
+		o.timed = !o.unjudged
+	}
+	return &o.times
+}
+
+func (o *Oracle) stale() time.Duration { return o.spans().stale }
+func (o *Oracle) fetch() time.Duration { return o.spans().fetch }
+func (o *Oracle) late() time.Duration  { return o.spans().late }
+func (o *Oracle) trip() time.Duration  { return o.spans().trip }
+func (o *Oracle) gap() time.Duration   { return o.spans().gap }
+
+// longest finds the longest of a quantity over all relations in which questions are answered surely.
 func (o *Oracle) longest(of func(r *relation) time.Duration) (d time.Duration) {
 	for a := range o.nodes {
 		if !o.nodes[a].runs() {
@@ -30,21 +57,13 @@ func (o *Oracle) longest(of func(r *relation) time.Duration) (d time.Duration) {
 		}
 		for b := range o.nodes {
 			if b != a && o.nodes[b].runs() {
-				d = max(d, of(o.relation(a, b)))
+				if r := o.relation(a, b); r.ask == sure {
+					d = max(d, of(r))
+				}
 			}
 		}
 	}
 	return d
-}
-
-// stale is the longest stale_timeout, by the slowest clock.
-func (o *Oracle) stale() time.Duration {
-	return o.timeout(func(p *Peer) time.Duration { return p.Stale })
-}
-
-// fetch is the longest fetch_timeout, by the slowest clock.
-func (o *Oracle) fetch() time.Duration {
-	return o.timeout(func(p *Peer) time.Duration { return p.Fetch })
 }
 
 // timeout is the longest timeout of an entry for another node, each by the clock of the node whose file has it.
@@ -60,39 +79,23 @@ func (o *Oracle) timeout(of func(p *Peer) time.Duration) (d time.Duration) {
 	return d
 }
 
-// late is the longest by which a node acts late.
-func (o *Oracle) late() (d time.Duration) {
+// latest is the longest by which a node acts late.
+func (o *Oracle) latest() (d time.Duration) {
 	for k := range o.nodes {
 		d = max(d, o.nodes[k].Late)
 	}
 	return d
 }
 
-// trip is the longest time from a question to its answer, of those that are answered surely. A node asks itself too, to find
-// its name in the file.
-func (o *Oracle) trip() time.Duration {
-	d := o.longest(func(r *relation) time.Duration {
-		if r.ask == sure {
-			return r.trip
-		}
-		return 0
-	})
+// longestTrip is the longest time from a question to its answer. A node asks itself too, to find its name in the file.
+func (o *Oracle) longestTrip() time.Duration {
+	d := o.longest(func(r *relation) time.Duration { return r.trip })
 	for k := range o.nodes {
 		if x := &o.links[k*len(o.nodes)+k]; x.Delay != Never {
 			d = max(d, 2*x.Delay+o.nodes[k].Slow)
 		}
 	}
 	return d
-}
-
-// gap is the longest time between two answers of a node to another, of those that are answered surely.
-func (o *Oracle) gap() time.Duration {
-	return o.longest(func(r *relation) time.Duration {
-		if r.ask == sure {
-			return r.gap
-		}
-		return 0
-	})
 }
 
 // b2 is the longest gap of a take-over by a node of x's part. Where several nodes are lost, the nodes that are left miss them at

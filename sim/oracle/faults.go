@@ -394,7 +394,7 @@ func (o *Oracle) at(now time.Duration) {
 // judge takes in what was told of this instant.
 func (o *Oracle) judge() {
 	if o.unjudged {
-		o.unjudged = false
+		o.unjudged, o.timed = false, false
 		o.judgeLinks(o.now)
 		for _, s := range o.streams {
 			s.unjudged = true

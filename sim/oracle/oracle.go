@@ -127,6 +127,8 @@ type Oracle struct {
 
 	faults
 	calm
+	times           spans
+	timed           bool      // times are those of what is in force
 	streams         []*stream // by name
 	unjudgedStreams bool
 	due             time.Duration // when something is to be judged without an event
