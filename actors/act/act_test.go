@@ -217,6 +217,48 @@ func TestParentStoppedWhileARestartIsPendingEndsTheChildForGood(t *testing.T) {
 	})
 }
 
+// counting counts the timers that are cancelled.
+type counting struct {
+	act.Env
+	cancelled *int
+}
+
+func (c counting) After(d time.Duration, to *actor.PID, msg any) func() {
+	cancel := c.Env.After(d, to, msg)
+	return func() {
+		*c.cancelled++
+		cancel()
+	}
+}
+
+func TestChildThatIsStoppedWhileItWaitsForItsRestartLeavesNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, n := act.NewSystem(nil), 0
+		env := counting{act.NewReal(sys, func(act.Event) {}), &n}
+		kids, starts, gone := make(chan *actor.PID, 1), make(chan time.Duration, 9), make(chan struct{})
+		pid := sys.Root.Spawn(act.Props(env, "parent", func() actor.Actor {
+			return &parent{
+				Backoff: act.Backoff{Env: env, Min: time.Minute, Max: time.Minute, Quiet: time.Hour},
+				child:   func() actor.Actor { return &failing{starts: starts, env: env} }, started: kids, gone: gone,
+			}
+		}))
+		child := <-kids
+		<-starts
+		sys.Root.Send(child, errBoom)
+		synctest.Wait()
+		sys.Root.Send(pid, "stop")
+		<-gone
+		synctest.Wait()
+		if n != 1 || len(starts) != 0 {
+			t.Errorf("%d timers were cancelled and %d children were started, want one and none", n, len(starts))
+		}
+		if err := sys.Root.StopFuture(pid).Wait(); err != nil {
+			t.Error(err)
+		}
+		settle()
+	})
+}
+
 // owner runs a task and hands on how it ended.
 type owner struct {
 	env  act.Env

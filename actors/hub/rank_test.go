@@ -106,6 +106,27 @@ func TestBetterWriterWithOtherTracksIsRefusedWhileSomebodyGoesOn(t *testing.T) {
 	}
 }
 
+// A writer that waits for its turn holds the sound that may belong to it. Once it turns to another source, that is not its sound.
+func TestSoundOfTheLastSourceIsNotHeardAfterATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New("a", hub.Config{})
+		first, waiting := h.NewWriter(hub.WriterConfig{}), h.NewWriter(hub.WriterConfig{})
+		first.SetTracks(tracks)
+		write(t, first, pictures(0, 0, 0)...)
+		f := h.Units()
+		defer f.Close()
+		drain(t, f)
+		waiting.SetTracks(tracks)
+		write(t, waiting, audioAt(1, 0), audioAt(2, 0))
+		waiting.Rejoin()
+		first.Close()
+		write(t, waiting, at(10, 0))
+		if got, want := drain(t, f), dtsOf(pictures(10, 10, 0)); !slices.Equal(got, want) {
+			t.Errorf("viewer got %v, want %v: nothing of the source before", got, want)
+		}
+	})
+}
+
 func TestWriterThatWasReplacedEndsNobodyElse(t *testing.T) {
 	h := hub.New("a", hub.Config{})
 	worse, better, third := ranked(h, 2), ranked(h, 1), ranked(h, 3)

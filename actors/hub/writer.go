@@ -138,7 +138,7 @@ func (w *Writer) Write(au *codecs.AccessUnit) error {
 func (w *Writer) Rejoin() (newest int64, ok bool) {
 	w.h.mu.Lock()
 	defer w.h.mu.Unlock()
-	w.active, w.shift, w.differs, w.vain = false, 0, false, false
+	w.active, w.differs, w.vain = false, false, false
 	w.forget()
 	return w.h.newestDTS()
 }

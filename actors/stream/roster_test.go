@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/actors/hub"
 	"weir/actors/input"
 )
 
@@ -427,6 +428,22 @@ func TestRestoredRosterGoesOnWhereTheFormerOneWas(t *testing.T) {
 		}
 	}); len(got) != 0 {
 		t.Errorf("inputs %v still run", got)
+	}
+}
+
+func TestRestoredRosterGoesOnWithItsPublisher(t *testing.T) {
+	for _, arrived := range []bool{false, true} {
+		now := func() time.Duration { return 0 }
+		p := newPublication(hub.New("a", hub.Config{}), "", input.NewMonitor(now, func(input.Change) {}), now, func() int64 { return 0 }, func(any) {})
+		want := ""
+		if arrived {
+			p.taken, want = true, "running"
+		}
+		r := newRoster(Spec{Name: "a", Published: true})
+		r.restore(facts{role: Capturing, active: -1, publication: p}, 0)
+		if got := orders(r.capture(0)); got != want {
+			t.Errorf("capture again, the publisher's media has come %v: %q, want %q", arrived, got, want)
+		}
 	}
 }
 

@@ -120,6 +120,26 @@ func TestSilentPublisherGivesWay(t *testing.T) {
 	}
 }
 
+func TestNewcomerIsAdmittedThoughTheOneThatGaveWayIsStillThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, stream.Spec{Name: "live", Published: true, Takeover: stream.Always})
+		reply := act.NewReply[stream.Published]()
+		b.send(stream.Publish{Stream: "live", Session: "1.2.3.4:5", Reply: reply})
+		if p, err := reply.Wait(t.Context()); err != nil || p.Err != nil {
+			t.Fatal(err, p.Err)
+		}
+		reply = act.NewReply[stream.Published]()
+		b.sys.Root.Send(b.pid, stream.GiveWay{Stream: "live", Reply: func(bool, string) {}})
+		b.sys.Root.Send(b.pid, stream.Publish{Stream: "live", Session: "1.2.3.4:6", Reply: reply})
+		p, err := reply.Wait(t.Context())
+		if err != nil || p.Err != nil {
+			t.Fatalf("the newcomer: %v, %v, want it admitted", err, p.Err)
+		}
+		p.Publication.Close()
+		b.end()
+	})
+}
+
 func TestPublisherThatIsHeardWithoutMediaDoesNotGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, stream.Spec{Name: "live", Published: true})

@@ -178,7 +178,6 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 			p.Returns.add(n.now)
 		}
 		p.Generation++
-		p.claims, p.Wants, p.Seen, p.Names = nil, nil, Seen{}, nil
 		n.renamed = append(n.renamed, p)
 		n.dirty, n.peersDirty = true, true
 	}

@@ -17,6 +17,7 @@ var (
 	idle      = stream.Snapshot{Role: stream.Idle}
 	capturing = stream.Snapshot{Role: stream.Capturing, Inputs: []stream.InputState{{URL: "fake://", Own: true, Active: true}}}
 	failing   = stream.Snapshot{Role: stream.Capturing, Inputs: []stream.InputState{{URL: "fake://", Own: true, Err: "refused"}}}
+	relayed   = stream.Snapshot{Role: stream.Capturing, Inputs: []stream.InputState{{URL: "the owner", Active: true}, {URL: "fake://", Own: true}}}
 	leaving   = stream.Snapshot{Role: stream.Idle, Packing: true}
 	published = stream.Snapshot{Role: stream.Capturing, Publisher: "192.0.2.1:4"}
 )
@@ -35,6 +36,7 @@ var answerTests = []struct {
 	{"not captured", idle, &wire.Claim{}, true, &wire.Refused{Why: wire.Refused_WHY_ELSEWHERE}, ""},
 	{"claim of a captured one", capturing, &wire.Claim{}, true, &wire.Claimed{}, ""},
 	{"claim of one without media", failing, &wire.Claim{}, true, &wire.Claimed{Granted: true}, ""},
+	{"claim of one whose viewers still get another node's media", relayed, &wire.Claim{}, true, &wire.Claimed{Granted: true}, ""},
 	{"claim of one whose publisher gives way", published, &wire.Claim{}, true, &wire.Claimed{Granted: true}, "give way, told of the end of 192.0.2.1:4"},
 	{"claim of one whose publisher does not", published, &wire.Claim{}, false, &wire.Claimed{}, "give way, told of the end of "},
 	{"claim while the publisher before leaves", leaving, &wire.Claim{}, true, &wire.Claimed{Granted: true}, "give way, told of the end of 192.0.2.1:4"},

@@ -89,6 +89,21 @@ func TestOnDemandStreamsAreWantedByThoseWhoWatchAndWait(t *testing.T) {
 	}
 }
 
+func TestNameIsGivenBackToCoworkersWhereTheStreamRefuses(t *testing.T) {
+	f := newFake(directory.Stream{Configured: true}, srs.Vhost{Name: srs.DefaultVhost, OriginCluster: true})
+	q := ask(protocols.RTMP, "/live/cam")
+	q.Streams, q.App, q.Name = []string{"live/cam", "cam"}, "live", "cam"
+	f.pub = listen.ErrBusy
+	if _, err := f.Publish(t.Context(), q); !errors.Is(err, listen.ErrBusy) {
+		t.Fatalf("Publish: error = %v, want %v", err, listen.ErrBusy)
+	}
+	w := httptest.NewRecorder()
+	f.cfg.SRS.ServeHTTP(w, httptest.NewRequest(http.MethodPost, srs.ClaimPath, strings.NewReader(`{"action":"on_publish","app":"live","stream":"cam"}`)))
+	if got := strings.TrimSpace(w.Body.String()); got != "0" {
+		t.Errorf("a server that asks for the name then is told %s, want 0", got)
+	}
+}
+
 func TestNameIsGivenBackWhereACoworkerHasIt(t *testing.T) {
 	coworker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"code":0,"data":{"origin":{"ip":"10.0.0.9","port":19350}}}`))

@@ -51,6 +51,7 @@ func newFake(s directory.Stream, vhosts ...srs.Vhost) *fake {
 		Directory: f.dir, Registry: stream.NewRegistry(), Instances: i, Hooks: &f.hooks, Log: log,
 		SRS: srs.New(srs.Config{
 			Vhosts: vhosts, Node: func() string { return "n" }, Instance: "i", Own: func(string, string) bool { return false }, Log: log,
+			Owner: func(string) (srs.Owner, bool) { return srs.Owner{}, false },
 		}),
 		Streams:  f.streams,
 		Hold:     func() time.Duration { return hold },

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -26,10 +29,12 @@ type SimMutantsCmd struct {
 	Draw   uint64          `default:"1" placeholder:"N" help:"Which sample is drawn. Default ${default}."`
 	Stages []mutants.Stage `placeholder:"STAGE" help:"How faults are looked for: unit, importers, pack, swarm. Default: all."`
 	First  bool            `help:"Do not look for a fault with the simulator that tests have noticed."`
-	Seeds  uint64          `default:"20" placeholder:"N" help:"Number of seeds of the swarm for each fault. Default ${default}."`
+	Seeds  uint64          `default:"6" placeholder:"N" help:"Number of seeds of the swarm for each fault. Default ${default}."`
+	Small  uint64          `default:"150" placeholder:"N" help:"Number of seeds of the swarm that draw small groups. Default ${default}."`
 	Budget time.Duration   `placeholder:"TIME" help:"Begin with no further fault after this time."`
 	Pack   uint64          `default:"300" placeholder:"N" help:"Number of seeds of the standard pack, which has to reach every state of the list. Default ${default}; 0 leaves it out."`
 	Jobs   int             `short:"j" placeholder:"N" help:"How many faults at once; as many as there are processors."`
+	Record string          `placeholder:"DIR" help:"Folder in which the results are kept as they come, beside those of earlier runs, and a table of all of them."`
 	JSON   bool            `name:"json" help:"Print JSON."`
 }
 
@@ -44,6 +49,7 @@ func (*SimMutantsCmd) Help() string {
   weir sim mutants --source ~/src/weir --area control,place --pack 0
   weir sim mutants --only 'stale-*,no-warm-up' --stages pack,swarm --pack 0
   weir sim mutants --sample 10 --draw 7 --first --pack 0
+  weir sim mutants --area hub,rtmp,hls --pack 0 --record sim/mutants/testdata
 
 A test that cannot fail proves nothing. So this command plants small faults into weir, one after the other, as reviewers find
 them: a counter that is not reset, < for <=, a timer that is not armed again. Each has to be noticed: by the tests of its
@@ -148,9 +154,16 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 	if library, err = program.Library(); err != nil {
 		return nil, nil, err
 	}
-	trial := mutants.Trial{Program: program, Stages: c.Stages, Seeds: c.Seeds, Alone: !c.First}
+	trial := mutants.Trial{Program: program, Stages: c.Stages, Small: c.Small, Seeds: c.Seeds, Alone: !c.First}
 	if len(trial.Stages) == 0 {
 		trial.Stages = mutants.Stages
+	}
+	var record *mutants.Record
+	if c.Record != "" {
+		if record, err = mutants.OpenRecord(c.Record); err != nil {
+			return nil, nil, err
+		}
+		defer func() { err = errors.Join(err, writeRecord(c.Record, record)) }()
 	}
 	if err := trial.Baseline(ctx); err != nil {
 		return nil, nil, err
@@ -177,6 +190,11 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 			return
 		}
 		results[i] = &r
+		if record != nil {
+			if err := record.Add(r); err != nil {
+				problems = append(problems, err)
+			}
+		}
 		if !c.JSON {
 			bar.tell(resultLine(r))
 		}
@@ -251,6 +269,41 @@ func mutantsText(list []mutants.Result, scenarios, pack *sim.SweepResult, p pain
 	}
 	b.WriteString("\nWithout any fault planted:\n" + coverageText(scenarios, pack, leastJudged, p))
 	return b.String()
+}
+
+// writeRecord writes the table of all results that are kept in a folder.
+func writeRecord(dir string, record *mutants.Record) error {
+	list, missing := record.Results()
+	var b strings.Builder
+	b.WriteString("Made by weir sim mutants --record. Each row is a fault that was planted, and what has noticed it.\n")
+	if missing > 0 {
+		fmt.Fprintf(&b, "%d faults of the table have not been planted yet.\n", missing)
+	}
+	b.WriteString("\n" + mutantsText(list, nil, nil, painter{}))
+	for _, part := range []struct {
+		title string
+		of    func(m mutants.Result) bool
+	}{
+		{"Not noticed by anything, although it has an effect", func(m mutants.Result) bool { return !m.Caught() && m.Equivalent == "" }},
+		{"Without an effect", func(m mutants.Result) bool { return !m.Caught() && m.Equivalent != "" }},
+		{"Noticed by tests alone, although the simulator runs the code", func(m mutants.Result) bool {
+			return m.Tests != nil && m.Area.Simulated() && m.Simulator == nil
+		}},
+	} {
+		rows := [][]string{}
+		for _, m := range list {
+			if part.of(m) {
+				rows = append(rows, []string{string(m.Area), m.Name, cmp.Or(m.Equivalent, m.What)})
+			}
+		}
+		if len(rows) > 0 {
+			b.WriteString("\n" + part.title + ":\n\n" + table(rows))
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "results.txt"), []byte(b.String()), 0o644); err != nil {
+		return fmt.Errorf("writing the table of the results: %w", err)
+	}
+	return nil
 }
 
 // A tally counts the faults of an area that were looked for; those that are equivalent are no faults.

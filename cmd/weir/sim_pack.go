@@ -12,6 +12,7 @@ import (
 type SimPackCmd struct {
 	Scenarios string   `placeholder:"DIR" help:"Folder of scenarios to run beside those that are part of the program."`
 	Seeds     uint64   `default:"20" placeholder:"N" help:"Number of seeds of the swarm. Default ${default}."`
+	Small     uint64   `placeholder:"N" help:"Number of seeds of the swarm that draw small groups, with the control plane alone. Default 0."`
 	Jobs      int      `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
 	Keep      bool     `name:"keep-going" help:"Go on after the first violation."`
 	Except    []string `sep:"none" placeholder:"RUN" help:"A run to leave out, by the name under which it is printed. Can be given several times."`
@@ -44,6 +45,7 @@ func (c *SimPackCmd) Run(std stdio) error {
 	if err != nil {
 		return &exitError{exitUnknown, err}
 	}
+	suite.Small = c.Small
 	found := suite.Run(c.Jobs, c.Keep, c.Except)
 	if c.JSON {
 		list := []packReport{}
@@ -57,7 +59,7 @@ func (c *SimPackCmd) Run(std stdio) error {
 			fmt.Fprintf(&b, "violation  %s: %s at %s: %s\n", f.Name, f.Violation.Invariant, f.Violation.At, f.Violation.Text)
 		}
 		if len(found) == 0 {
-			fmt.Fprintf(&b, "ok  %d scenarios and %d groups drawn at random\n", len(suite.Scenarios), 2*c.Seeds)
+			fmt.Fprintf(&b, "ok  %d scenarios and %d groups drawn at random\n", len(suite.Scenarios), c.Small+2*c.Seeds)
 		}
 		if _, werr := io.WriteString(std.out, b.String()); werr != nil {
 			err = fmt.Errorf("printing what the pack has found: %w", werr)

@@ -103,6 +103,19 @@ func TestImportedNumbersEndTheListThatWasBefore(t *testing.T) {
 	}
 }
 
+func TestCountOfDiscontinuitiesDoesNotGoBackWithAnotherNodesSegments(t *testing.T) {
+	other := NewStore(Config{})
+	packed(t, other, Options{Start: 700}, batch{tracks: both, units: piece(noon, noon+9*second, 2*second)})
+	store := NewStore(Config{})
+	store.Inherit(Handover{Record: Record{Next: 700, Discontinuities: 700}})
+	h := sent(other, 0)
+	h.Before, h.Discontinuities = 3, 3
+	store.Inherit(h)
+	if w := store.Window(); len(w.Segments) == 0 || w.Segments[0].discontinuities < 700 {
+		t.Errorf("segments = %s, the first after %d discontinuities, want at least the 700 that viewers have seen", shows(w.Segments), w.Discontinuities())
+	}
+}
+
 // A waiting feed has no end.
 type waiting struct{ script }
 

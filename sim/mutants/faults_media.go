@@ -58,8 +58,6 @@ var mediaFaults = []Mutant{
 	fault(Hub, "equal-rank-takes-over", "an input takes over from another of the same rank",
 		writerFile, "Writer.takeOver", `old.cfg.Rank <= w.cfg.Rank {`, `old.cfg.Rank < w.cfg.Rank {`),
 
-	fault(Hub, "shift-kept", "a writer that has turned to another source goes on with the shift of the last one",
-		writerFile, "Writer.Rejoin", `w.active, w.shift, w.differs, w.vain = false, 0, false, false`, `w.active, w.differs, w.vain = false, false, false`),
 	fault(Hub, "held-over-sources", "access units of the last source are kept when a writer turns to another one",
 		writerFile, "Writer.Rejoin", `w.forget()`, ``),
 

@@ -57,7 +57,8 @@ func Pack(o sim.SweepOptions) *sim.SweepResult {
 // A Suite is what the simulator has to show: scenarios, and groups and faults drawn at random.
 type Suite struct {
 	Scenarios []*sim.Scenario
-	Seeds     uint64 // of the swarm, each with the control plane alone and with actors
+	Small     uint64 // seeds of the swarm that draw small groups, with the control plane alone
+	Seeds     uint64 // seeds of the swarm, each with the control plane alone and with actors
 }
 
 // smallSeeds is with how many seeds each small scenario is run.
@@ -145,7 +146,7 @@ func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
 		of    func(i uint64) *sim.Scenario
 	}{
 		{false, uint64(len(s.Scenarios)), func(i uint64) *sim.Scenario { return s.Scenarios[i] }},
-		{true, 2 * s.Seeds, s.drawn},
+		{true, s.Small + 2*s.Seeds, s.drawn},
 	} {
 		var list []*sim.Scenario
 		for i := range part.runs {
@@ -172,13 +173,17 @@ func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
 	return found
 }
 
-// drawn is a scenario of the swarm: each seed with the control plane alone, then each with actors.
+// drawn is a scenario of the swarm: the small groups, of which twenty cost as much as a large one, then each seed with the control
+// plane alone, then each with actors.
 func (s *Suite) drawn(i uint64) *sim.Scenario {
-	o := sim.SwarmOptions{Fidelity: sim.Core}
-	if i >= s.Seeds {
+	o, name := sim.SwarmOptions{Fidelity: sim.Core}, "swarm"
+	if i < s.Small {
+		o.Nodes, o.Streams, o.Disturbed = [2]int{2, 5}, [2]int{4, 6}, time.Minute
+		name = "swarm of small groups"
+	} else if i -= s.Small; i >= s.Seeds {
 		i, o.Fidelity = i-s.Seeds, sim.Actors
 	}
 	of := sim.Draw(i+1, o)
-	of.Name = "swarm"
+	of.Name = name
 	return of
 }

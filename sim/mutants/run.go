@@ -56,7 +56,8 @@ func (r Result) Caught() bool { return r.Tests != nil || r.Simulator != nil }
 type Trial struct {
 	Program *Program
 	Stages  []Stage
-	Seeds   uint64   // of the swarm
+	Small   uint64   // seeds of the swarm that draw small groups
+	Seeds   uint64   // seeds of the swarm
 	Except  []string // runs of the simulator that are left out; see [Trial.Baseline]
 
 	// Alone says that faults in an area of the simulator are looked for by the simulator even if tests have noticed them.
@@ -255,11 +256,11 @@ func (t *Trial) pack(ctx context.Context, mutant string, flags ...string) (found
 	if err != nil {
 		return nil, nil, fmt.Errorf("building weir with the faults: %w", err)
 	}
-	seeds := uint64(0)
+	small, seeds := uint64(0), uint64(0)
 	if slices.Contains(t.Stages, Swarm) {
-		seeds = t.Seeds
+		small, seeds = t.Small, t.Seeds
 	}
-	args := append([]string{"sim", "pack", "--json", "-j", "1", "--seeds", fmt.Sprint(seeds)}, flags...)
+	args := append([]string{"sim", "pack", "--json", "-j", "1", "--small", fmt.Sprint(small), "--seeds", fmt.Sprint(seeds)}, flags...)
 	if slices.Contains(t.Stages, Scenarios) {
 		args = append(args, "--scenarios", t.Program.library())
 	}

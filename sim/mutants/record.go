@@ -1,0 +1,70 @@
+package mutants
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// A Record keeps the results of runs in a folder, so that a run of all faults can be made in parts.
+type Record struct {
+	file string
+	mu   sync.Mutex
+	have map[string]recorded
+}
+
+// recorded is a [Result] in the file.
+type recorded struct {
+	Tried            []Stage
+	Tests, Simulator *Catch `json:",omitempty"`
+}
+
+// OpenRecord reads what earlier runs have put into the folder.
+func OpenRecord(dir string) (*Record, error) {
+	r := &Record{file: filepath.Join(dir, "results.json"), have: map[string]recorded{}}
+	raw, err := os.ReadFile(r.file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return r, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the results of earlier runs: %w", err)
+	}
+	if err := json.Unmarshal(raw, &r.have); err != nil {
+		return nil, fmt.Errorf("reading the results of earlier runs in %s: %w", r.file, err)
+	}
+	return r, nil
+}
+
+// Add keeps a result in the place of an earlier one of the same fault.
+func (r *Record) Add(of Result) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.have[of.Name] = recorded{of.Tried, of.Tests, of.Simulator}
+	raw, err := json.MarshalIndent(r.have, "", " ")
+	if err == nil {
+		err = os.WriteFile(r.file, append(raw, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the result of %s: %w", of.Name, err)
+	}
+	return nil
+}
+
+// Results are all that are known of the faults of the table, in its order, and how many faults have none.
+func (r *Record) Results() (list []Result, missing int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range All {
+		x, ok := r.have[m.Name]
+		if !ok {
+			missing++
+			continue
+		}
+		list = append(list, Result{Mutant: m, Tried: x.Tried, Tests: x.Tests, Simulator: x.Simulator})
+	}
+	return list, missing
+}
