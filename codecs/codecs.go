@@ -110,8 +110,23 @@ type Track struct {
 	// Width and Height are in luma samples; zero for audio, and for video whose size is unknown.
 	Width, Height int
 
+	// FrameRate is in pictures per second, as the decoder configuration or the container says; zero for audio, and where
+	// neither does. It is for people and players, and not for decoders: see [Track.Equal].
+	FrameRate float64
+
 	// SampleRate is in Hz and Channels counts; both zero for video.
 	SampleRate, Channels int
+}
+
+// MaxFrameRate is the highest frame rate that is believed. Encoders of pictures at any time write the clock of their timestamps.
+const MaxFrameRate = 240
+
+// PlausibleRate is rate, or zero if no video has it.
+func PlausibleRate(rate float64) float64 {
+	if rate > 0 && rate <= MaxFrameRate {
+		return rate
+	}
+	return 0
 }
 
 // Equal says whether a decoder that was set up for t can go on with u.

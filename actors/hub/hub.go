@@ -6,6 +6,7 @@
 package hub
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +67,7 @@ type Hub struct {
 	index   gop.Index
 	writer  *Writer // nil: nobody writes
 	last    []int64 // newest DTS by track of gen
+	pace    pace    // of the pictures of gen
 	tick    time.Duration
 	grows   bool // the tick grows with the number of viewers
 	flush   *time.Timer
@@ -130,7 +132,17 @@ func (h *Hub) Tracks() codecs.Tracks {
 	if h.gen == nil {
 		return nil
 	}
-	return h.gen.tracks
+	return h.tracks(h.gen)
+}
+
+// tracks are those of a generation, with the frame rate that was measured where nothing tells one. The caller holds mu.
+func (h *Hub) tracks(g *generation) codecs.Tracks {
+	if g != h.gen || g.video < 0 || g.tracks[g.video].FrameRate > 0 {
+		return g.tracks
+	}
+	tracks := slices.Clone(g.tracks)
+	tracks[g.video].FrameRate = h.pace.rate()
+	return tracks
 }
 
 // Ready is closed once a viewer that joins gets media at once.
@@ -188,6 +200,7 @@ func (h *Hub) append(au *codecs.AccessUnit) {
 	h.written.Add(1)
 	if au.Track == h.gen.video {
 		h.pictures.Add(1)
+		h.pace.add(au)
 	}
 	h.volume.Add(uint64(len(au.Payload)))
 	if !h.hasBase {

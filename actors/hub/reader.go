@@ -150,6 +150,9 @@ func (h *Hub) join(name string, mk func(base int64) codecs.Encoder, start func()
 	f.form.mu.Lock()
 	defer f.form.mu.Unlock()
 	if f.form.viewers == 0 {
+		if f.next >= f.form.next {
+			f.form.gen = nil // the prologue is made anew, with what has been measured since
+		}
 		f.form.next = max(f.form.next, f.next)
 	}
 	f.form.viewers++
@@ -205,9 +208,14 @@ func (f *form) encode(h *Hub, u *unit) {
 		f.enc = f.mk(base)
 	}
 	if f.gen != u.gen {
+		h.mu.Lock()
+		tracks := h.tracks(u.gen)
+		h.mu.Unlock()
 		f.gen = u.gen
-		f.prologues[1] = f.prologues[0]
-		f.prologues[0] = prologue{u.gen.number, f.enc.Prologue(u.gen.tracks)}
+		if f.prologues[0].gen != u.gen.number {
+			f.prologues[1] = f.prologues[0]
+		}
+		f.prologues[0] = prologue{u.gen.number, f.enc.Prologue(tracks)}
 	}
 	w := f.enc.Encode(u.AccessUnit)
 	u.wires[f.slot].Store(&w)

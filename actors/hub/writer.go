@@ -395,6 +395,7 @@ func (h *Hub) adopt(tracks codecs.Tracks) {
 		number, oldTracks = h.gen.number+1, h.gen.tracks
 	}
 	h.gen = &generation{tracks: tracks, video: tracks.Video(), number: number}
+	h.pace = pace{}
 	h.last = make([]int64, len(tracks))
 	for i := range h.last {
 		h.last[i] = never

@@ -17,6 +17,9 @@ type Parser struct {
 	row   *carriage.Row
 	track codecs.Track // the zero Track until it is known
 
+	// frameRate is that of video which the container tells; zero if it does not.
+	frameRate float64
+
 	samples, rate int // audio; samples is 0 where each access unit says how many it has
 
 	lengthSize int      // of codecs that consist of NAL units
@@ -70,6 +73,7 @@ func (p *Parser) become(t codecs.Track) (changed bool, err error) {
 	if p.track.Equal(t) {
 		return false, nil
 	}
+	t = p.paced(t)
 	if p.row.Length != nil {
 		samples, rate, err := p.row.Length(t)
 		if err != nil {
@@ -79,6 +83,21 @@ func (p *Parser) become(t codecs.Track) (changed bool, err error) {
 	}
 	p.track = t
 	return true, nil
+}
+
+// FrameRate takes the number of pictures in a second that the container tells of video.
+func (p *Parser) FrameRate(rate float64) {
+	p.frameRate = codecs.PlausibleRate(rate)
+	p.track = p.paced(p.track)
+}
+
+// paced is t with the frame rate of the container, if it tells one. An encoder that writes another one into its parameter sets often
+// means the clock of its timestamps.
+func (p *Parser) paced(t codecs.Track) codecs.Track {
+	if p.codec.Video() && p.frameRate > 0 {
+		t.FrameRate = p.frameRate
+	}
+	return t
 }
 
 // Unit takes the data of one access unit as FLV and MP4 hold it, and may keep it. key says that the container calls it

@@ -60,6 +60,10 @@ func (s *Stream) Break() { s.place.Break() }
 // Codec is what the stream was joined as.
 func (s *Stream) Codec() codecs.Codec { return s.parser.codec }
 
+// FrameRate takes the number of pictures in a second that the container tells of video. It is shown from the next announcement
+// of the tracks on.
+func (s *Stream) FrameRate(rate float64) { s.parser.FrameRate(rate) }
+
 // Configure takes a decoder configuration from the container, in the form of [codecs.Track].
 func (s *Stream) Configure(config []byte) error {
 	s.place.Name = s.Name

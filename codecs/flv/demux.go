@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"weir/codecs"
 	"weir/codecs/carriage"
@@ -31,8 +32,9 @@ type Demuxer struct {
 	video, audio *elementary.Stream // nil until there is one
 
 	begun       bool
-	first       uint32 // timestamp of the first media
-	unsupported error  // the last [codecs.UnsupportedError] before the tracks are announced
+	first       uint32  // timestamp of the first media
+	frameRate   float64 // that onMetaData tells
+	unsupported error   // the last [codecs.UnsupportedError] before the tracks are announced
 }
 
 // millisecond is one in ticks.
@@ -177,6 +179,7 @@ func (d *Demuxer) script(b []byte) error {
 		if name == "onMetaData" && len(vs) > 0 {
 			if o, ok := amf.AsObject(vs[0]); ok {
 				d.joiner.Expect(map[bool]string{true: "video", false: "audio"}, o.Has("videocodecid"), o.Has("audiocodecid"))
+				d.pace(o)
 			}
 			break
 		}
@@ -185,6 +188,24 @@ func (d *Demuxer) script(b []byte) error {
 		return fmt.Errorf("reading script data: %w: %w", ErrMalformed, err)
 	}
 	return nil
+}
+
+// pace takes the frame rate of onMetaData. Encoders call it one or the other, and some write it in words.
+func (d *Demuxer) pace(o amf.Object) {
+	for _, key := range []string{"framerate", "videoframerate", "fps"} {
+		rate, ok := o.Get(key).(float64)
+		if text, is := o.Get(key).(string); is {
+			parsed, err := strconv.ParseFloat(text, 64)
+			rate, ok = parsed, err == nil
+		}
+		if !ok {
+			continue
+		}
+		if d.frameRate = rate; d.video != nil {
+			d.video.FrameRate(rate)
+		}
+		return
+	}
 }
 
 // stream returns the stream of a codec. It takes the place of that of another codec.
@@ -204,6 +225,9 @@ func (d *Demuxer) stream(c codecs.Codec) *elementary.Stream {
 		panic(err) // the role is free, and nothing was configured
 	}
 	s.Name, *at = name, s
+	if c.Video() {
+		s.FrameRate(d.frameRate)
+	}
 	if i := slices.IndexFunc(d.leftOut, func(l reception.LeftOut) bool { return l.Track == name }); i >= 0 {
 		d.leftOut = slices.Delete(slices.Clone(d.leftOut), i, i+1)
 		d.joiner.LeaveOut(d.leftOut)

@@ -72,8 +72,11 @@ func (m *Muxer) metadata() []byte {
 	}
 	if m.video.index >= 0 {
 		t := &m.video.track
-		if t.Width > 0 {
+		if t.Width > 0 && t.Height > 0 {
 			o = append(o, amf.Field{Key: "width", Value: t.Width}, amf.Field{Key: "height", Value: t.Height})
+		}
+		if t.FrameRate > 0 {
+			o = append(o, amf.Field{Key: "framerate", Value: t.FrameRate})
 		}
 		o = append(o, amf.Field{Key: "videocodecid", Value: m.video.codecID()})
 	}

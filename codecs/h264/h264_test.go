@@ -119,7 +119,7 @@ func TestTrackIsMadeOfParameterSets(t *testing.T) {
 	want := codecs.Track{Codec: codecs.H264, Width: 1280, Height: 720, Config: slices.Concat(
 		[]byte{1, 0x64, 0, 0x1f, 0xff, 0xe1}, sized(spsHigh), []byte{1}, sized(pps), []byte{0xfd, 0xf8, 0xf8, 0},
 	)}
-	if err != nil || !got.Equal(want) {
+	if err != nil || !got.Equal(want) || got.FrameRate != 30 {
 		t.Errorf("Track() = %+v, %v, want %+v", got, err, want)
 	}
 	if again, err := h264.Syntax.Describe(got.Config); err != nil || !again.Equal(want) {

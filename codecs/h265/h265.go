@@ -42,9 +42,9 @@ var Syntax = nal.Syntax{
 	LengthAt:  21,
 	Parse:     parse,
 	Write:     write,
-	Size: func(set []byte) (width, height int, err error) {
+	Look: func(set []byte) (width, height int, rate float64, err error) {
 		sps, err := parseSPS(set)
-		return sps.Width(), sps.Height(), err
+		return sps.Width(), sps.Height(), sps.FPS(), err
 	},
 	Order: func() order.Parser { return &counter{} },
 }

@@ -47,7 +47,7 @@ func TestRecordSaysWhatAnotherWriterSays(t *testing.T) {
 	if w := (codecs.Track{Codec: codecs.H265, Config: want.Bytes(), Width: 960, Height: 540}); !got.Equal(w) {
 		t.Errorf("Track() =\n%+v, want\n%+v", got, w)
 	}
-	if again, err := h265.Syntax.Describe(got.Config); err != nil || !again.Equal(got) {
+	if again, err := h265.Syntax.Describe(got.Config); err != nil || !again.Equal(got) || again.FrameRate != got.FrameRate {
 		t.Errorf("Describe() = %+v, %v, want %+v", again, err, got)
 	}
 	for _, bad := range [][][]byte{

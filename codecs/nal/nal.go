@@ -70,8 +70,9 @@ type Syntax struct {
 	Parse func(record []byte) (sets [][]byte, err error)
 	Write func(sets [][]byte) ([]byte, error)
 
-	// Size is the size of the pictures in luma samples, after cropping, that a sequence parameter set tells.
-	Size func(sps []byte) (width, height int, err error)
+	// Look is what a sequence parameter set tells: the size of the pictures in luma samples, after cropping, and their number in
+	// a second, which is zero if the set has none.
+	Look func(sps []byte) (width, height int, rate float64, err error)
 
 	// Order makes what reads in which order the pictures of a stream are shown.
 	Order func() order.Parser
@@ -149,7 +150,7 @@ func (s *Syntax) Carried(config []byte) ([][]byte, error) {
 }
 
 // Describe makes a track of a decoder configuration record, which it keeps as it is but for the length size. A size
-// that cannot be read stays zero: a decoder may understand more.
+// or rate that cannot be read stays zero: a decoder may understand more.
 func (s *Syntax) Describe(record []byte) (codecs.Track, error) {
 	c, err := s.Read(record)
 	if err != nil {
@@ -160,8 +161,8 @@ func (s *Syntax) Describe(record []byte) (codecs.Track, error) {
 		return codecs.Track{}, fmt.Errorf("%v configuration without sequence parameter set", s.Codec)
 	}
 	t := codecs.Track{Codec: s.Codec, Config: c.Record}
-	if width, height, err := s.Size(sps[0]); err == nil {
-		t.Width, t.Height = width, height
+	if width, height, rate, err := s.Look(sps[0]); err == nil {
+		t.Width, t.Height, t.FrameRate = width, height, codecs.PlausibleRate(rate)
 	}
 	return t, nil
 }
@@ -175,11 +176,11 @@ func (s *Syntax) Track(sets [][]byte) (codecs.Track, error) {
 	if len(config) > MaxRecord {
 		return codecs.Track{}, fmt.Errorf("%v configuration of %d bytes", s.Codec, len(config))
 	}
-	width, height, err := s.Size(ByType(s.Type, sets)[s.SPS][0])
+	width, height, rate, err := s.Look(ByType(s.Type, sets)[s.SPS][0])
 	if err != nil {
 		return codecs.Track{}, err
 	}
-	return codecs.Track{Codec: s.Codec, Config: config, Width: width, Height: height}, nil
+	return codecs.Track{Codec: s.Codec, Config: config, Width: width, Height: height, FrameRate: codecs.PlausibleRate(rate)}, nil
 }
 
 // Keep says whether a NAL unit belongs into the payload of an access unit of a track whose configuration holds these

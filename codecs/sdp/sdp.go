@@ -26,6 +26,10 @@ type Medium struct {
 	Kind    string // as it is written, in lower case: video, audio, application
 	Control string // empty if there is none
 	Back    bool   // the medium goes from the client to the server
+
+	// FrameRate is the most pictures in a second (RFC 8866, 6.11); zero if nothing says.
+	FrameRate float64
+
 	Formats []Format
 }
 
@@ -80,6 +84,7 @@ type section struct {
 	head    []string // of the m= line
 	control string
 	back    bool
+	rate    float64
 	maps    []attribute // rtpmap
 	params  []attribute // fmtp
 }
@@ -102,6 +107,10 @@ func (s *section) attribute(value string) {
 		s.back = true
 	case "recvonly", "sendrecv":
 		s.back = false
+	case "framerate", "x-framerate":
+		if rate, err := strconv.ParseFloat(value, 64); err == nil && rate > 0 {
+			s.rate = rate
+		}
 	case "rtpmap":
 		if len(s.maps) < maxFormats {
 			s.maps = append(s.maps, typed(value))
@@ -129,7 +138,7 @@ func (s Session) with(shared *section, sections []*section) Session {
 	s.Control = shared.control
 	all := true // sendonly
 	for _, c := range sections {
-		m := Medium{Control: c.control, Back: c.back}
+		m := Medium{Control: c.control, Back: c.back, FrameRate: c.rate}
 		if len(c.head) > 0 {
 			m.Kind = strings.ToLower(c.head[0])
 		}

@@ -36,6 +36,7 @@ var descriptions = []struct {
 		"unknown codecs", "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 G726-32/8000\r\nm=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:meta\r\nm=video 0 RTP/AVP 26\r\n",
 		" | audio  97:G726-32/8000/0 | application meta 107:VND.ONVIF.METADATA/90000/0 | video  26:JPEG/90000/0",
 	},
+	{"frame rates", "m=video 0 RTP/AVP 96\r\na=framerate:29.97\r\nm=video 0 RTP/AVP 97\r\na=x-framerate: 15\r\nm=video 0 RTP/AVP 98\r\na=framerate:fast\r\n", " | video at 29.97  96:/90000/0 | video at 15  97:/90000/0 | video  98:/90000/0"},
 	{"a back channel", "m=video 0 RTP/AVP 96\r\nm=audio 0 RTP/AVP 0\r\na=sendonly\r\n", " | video  96:/90000/0 | audio back  0:PCMU/8000/1"},
 	{"all are back channels, which cannot be", "m=video 0 RTP/AVP 96\r\na=sendonly\r\n", " | video  96:/90000/0"},
 	{"empty", "", ""},
@@ -48,6 +49,9 @@ func written(s Session) string {
 		kind := m.Kind
 		if m.Back {
 			kind += " back"
+		}
+		if m.FrameRate > 0 {
+			kind += fmt.Sprintf(" at %g", m.FrameRate)
 		}
 		fmt.Fprintf(&b, " | %s %s", kind, m.Control)
 		for _, f := range m.Formats {

@@ -23,6 +23,7 @@ import (
 	"fmt"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
 )
 
 const (
@@ -130,6 +131,11 @@ func parseTracks(b []byte) (codecs.Tracks, error) {
 		t.Channels = int(p.number("channels", 255))
 		if config := p.bytes(int(p.number("configuration", MaxConfig))); len(config) > 0 {
 			t.Config = append([]byte(nil), config...)
+		}
+		if describe := carriage.Of(t.Codec).Describe; p.err == nil && t.Codec.Video() && describe != nil {
+			if d, err := describe(t.Config); err == nil {
+				t.FrameRate = d.FrameRate
+			}
 		}
 		tracks = append(tracks, t)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"weir/codecs"
+	"weir/codecs/fake"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -277,5 +278,21 @@ func TestURLKeepsTheNameInOneSegment(t *testing.T) {
 	}
 	if strings.Count(got, "/") != 5 {
 		t.Errorf("URL = %q has more segments", got)
+	}
+}
+
+func TestFrameRateComesWithTheConfiguration(t *testing.T) {
+	p, err := fake.New(fake.Config{Rate: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := appendTracks(nil, p.Tracks())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, n := binary.Uvarint(record[1:])
+	tracks, err := parseTracks(record[1+n:])
+	if err != nil || len(tracks) != 2 || tracks[0].FrameRate != 10 {
+		t.Errorf("tracks = %+v, %v, want 10 pictures in a second", tracks, err)
 	}
 }

@@ -1,8 +1,12 @@
 package rtsp
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
+	"math"
+	"strconv"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
@@ -104,4 +108,31 @@ func describe(l rtp.Layout, at *resource) *description.Session {
 		})
 	}
 	return d
+}
+
+// marshal writes a description. Players show and use the size and the rate of pictures before they have one (RFC 6064, 6.2; RFC 8866, 6.11).
+func marshal(l rtp.Layout, tracks codecs.Tracks, at *resource) ([]byte, error) {
+	body, err := describe(l, at).Marshal()
+	if err != nil {
+		return nil, err
+	}
+	var out []byte
+	medium, told := -1, true
+	for line := range bytes.Lines(body) {
+		switch {
+		case bytes.HasPrefix(line, []byte("m=")):
+			medium, told = medium+1, false
+		case bytes.HasPrefix(line, []byte("a=")) && !told && medium < len(l.Media):
+			told = true
+			t := tracks[l.Media[medium].Track]
+			if t.FrameRate > 0 {
+				out = fmt.Appendf(out, "a=framerate:%s\r\n", strconv.FormatFloat(math.Round(t.FrameRate*1000)/1000, 'f', -1, 64))
+			}
+			if t.Width > 0 && t.Height > 0 {
+				out = fmt.Appendf(out, "a=framesize:%d %d-%d\r\n", l.Media[medium].Format.PayloadType(), t.Width, t.Height)
+			}
+		}
+		out = append(out, line...)
+	}
+	return out, nil
 }

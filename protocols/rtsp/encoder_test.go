@@ -10,6 +10,7 @@ import (
 	"weir/codecs"
 	"weir/codecs/fake"
 	"weir/codecs/rtp"
+	"weir/codecs/sdp"
 	"weir/protocols/listen"
 )
 
@@ -43,6 +44,32 @@ func TestPacketsAreInterleavedOnTheChannelsOfTheirMedia(t *testing.T) {
 	}
 	if got := e.Encode(&codecs.AccessUnit{Track: 1, Payload: make([]byte, 1500)}); got != nil || e.failed != 1 {
 		t.Errorf("what fits into no packet became %d bytes, %d failed", len(got), e.failed)
+	}
+}
+
+func TestDescriptionHasTheSizeAndTheRateOfPictures(t *testing.T) {
+	tracks := slices.Clone(patternTracks(t))
+	l := rtp.LayoutOf("s", tracks, maxMedia)
+	for _, tt := range []struct {
+		rate, width, height float64
+		want                string
+	}{
+		{25, 640, 360, "a=framerate:25\r\na=framesize:96 640-360\r\na=control:"},
+		{30000. / 1001, 640, 360, "a=framerate:29.97\r\n"},
+		{0, 0, 0, ""},
+	} {
+		tracks[0].FrameRate, tracks[0].Width, tracks[0].Height = tt.rate, int(tt.width), int(tt.height)
+		body, err := marshal(l, tracks, &resource{host: "h", written: "/s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(body); !strings.Contains(got, tt.want) || strings.Contains(got, "frame") != (tt.want != "") || strings.Count(got, "a=frame") > 2 {
+			t.Errorf("%+v: %s", tt, got)
+		}
+		s := sdp.Parse(body)
+		if len(s.Media) != len(l.Media) || s.Media[0].FrameRate != float64(int(tt.rate*1000+0.5))/1000 || s.Media[1].FrameRate != 0 {
+			t.Errorf("%+v: read back as %+v", tt, s)
+		}
 	}
 }
 

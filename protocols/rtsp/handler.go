@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/codecs"
 	"weir/codecs/rtp"
 	"weir/protocols"
 	"weir/protocols/listen"
@@ -23,6 +24,7 @@ type handler struct {
 type target struct {
 	request listen.Request
 	source  listen.Source
+	tracks  codecs.Tracks
 	layout  rtp.Layout
 }
 
@@ -190,7 +192,7 @@ func (h *handler) find(m *message, at resource) (target, *response) {
 	if len(l.Media) == 0 {
 		return target{}, because(415, "none of the stream's codecs can be sent over RTSP")
 	}
-	return target{request: request, source: answer.Source, layout: l}, nil
+	return target{request: request, source: answer.Source, tracks: tracks, layout: l}, nil
 }
 
 // describe answers DESCRIBE. It may block for as long as the router holds a request.
@@ -203,7 +205,7 @@ func (h *handler) describe(m *message) *response {
 	if refusal != nil {
 		return refusal
 	}
-	body, err := describe(t.layout, &at).Marshal()
+	body, err := marshal(t.layout, t.tracks, &at)
 	if err != nil {
 		h.s.deps.Log.Error("stream cannot be described", slog.String("stream", t.source.Name()), slog.Any("err", err))
 		return because(500, "the stream cannot be described")

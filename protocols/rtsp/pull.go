@@ -258,6 +258,9 @@ func (p *pulling) offer(index int, m *sdp.Medium) elementary.Offer {
 			if p.anew {
 				s.Break()
 			}
+			if o.Video {
+				s.FrameRate(m.FrameRate)
+			}
 			r := p.session.Receive(in, s, p.cfg.Report)
 			r.PayloadType = f.PayloadType
 			for _, other := range m.Formats {
