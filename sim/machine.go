@@ -238,20 +238,28 @@ func (m *machine) later(d time.Duration, do func()) {
 
 // timer lets the process that runs on m now do something after d by its own clock.
 func (m *machine) timer(d time.Duration, do func()) {
-	w := m.w
-	local := m.clock.at(w.now) + max(0, d)
-	var due func()
-	arrange := func() {
-		w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, do: due, cause: w.trace.cause})
+	t := &timer{m, m.clock.at(m.w.now) + max(0, d), do}
+	t.arrange()
+}
+
+// A timer does something once the clock of a machine shows an instant.
+type timer struct {
+	m     *machine
+	local time.Duration
+	do    func()
+}
+
+func (t *timer) arrange() {
+	w := t.m.w
+	w.queue.push(item{at: t.m.clock.when(t.local, w.now), m: t.m, boots: t.m.boots, do: t.due, cause: w.trace.cause})
+}
+
+func (t *timer) due() {
+	if t.m.clock.at(t.m.w.now) < t.local { // the clock was slowed, or stood still
+		t.arrange()
+		return
 	}
-	due = func() {
-		if m.clock.at(w.now) < local { // the clock was slowed, or stood still
-			arrange()
-			return
-		}
-		do()
-	}
-	arrange()
+	t.do()
 }
 
 // wake arranges the next wake-up, instead of the one before.

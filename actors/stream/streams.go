@@ -274,6 +274,15 @@ func (r *Registry) Names() []string {
 	return names
 }
 
+// Each calls a function with each stream, in no order. The function must not call the registry.
+func (r *Registry) Each(do func(name string, l *Live)) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for name, x := range r.live {
+		do(name, x.live)
+	}
+}
+
 func (r *Registry) set(name string, l *Live, s Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

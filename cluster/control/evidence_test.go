@@ -619,6 +619,15 @@ func TestAnswersTellAgesOfLatePeersOnly(t *testing.T) {
 	if got := late(); got == nil || len(got) > 0 {
 		t.Errorf("while all answer n2 is asked about %q, want about nobody", got)
 	}
+	for _, tt := range []struct {
+		silent Instant // n3, with an interval of two seconds and six to staleness
+		late   bool
+	}{{2200 * Millisecond, false}, {2500 * Millisecond, false}, {2501 * Millisecond, true}} {
+		p.n.peer("n2").DirectAt, p.n.peer("n3").DirectAt, p.n.silent = p.now, p.now-tt.silent, nil
+		if got := slices.Contains(p.n.late(), "n3"); got != tt.late {
+			t.Errorf("a peer that was silent for %d ms is late: %t, want %t", tt.silent/Millisecond, got, tt.late)
+		}
+	}
 	step("n2")
 	step("n2")
 	if got := late(); !slices.Equal(got, []string{"n3"}) {

@@ -131,7 +131,7 @@ func (n *Node) late() []string {
 		if p.Met && silent <= n.shortest {
 			break
 		}
-		if !p.Met || silent > p.fetch {
+		if !p.Met || silent > p.lateAfter() {
 			out = append(out, p.Name)
 		}
 	}

@@ -54,6 +54,7 @@ func (e evidence) older(f evidence) bool {
 type peer struct {
 	peerState
 	index         int      // in Node.nodes
+	shown         int      // in View.Peers
 	fetch         Instant  // the shortest interval of polls of its links
 	list          []Listed // of its file; nil: not known. Shared between peers with the same file, immutable
 	claims        []claim  // that it told itself; immutable
@@ -131,6 +132,10 @@ func (p *peer) spoke() Instant {
 	}
 	return p.DirectAt
 }
+
+// lateAfter is for how long a peer can be silent while its answers come in time: the jitter of its polls and the way of the answers
+// are in it.
+func (p *peer) lateAfter() Instant { return p.fetch + min(p.fetch, p.Stale-p.fetch)/4 }
 
 // staying says whether the peer lives and does not drain.
 func (p *peer) staying() bool { return p.Alive && !p.Leaving }

@@ -171,8 +171,20 @@ func (n *Node) View() *View {
 		}
 	}
 	v.Peers = make([]PeerView, 0, len(n.peers))
-	for _, p := range n.peers {
+	for i, p := range n.peers {
 		v.Peers = append(v.Peers, n.viewPeer(p))
+		p.shown = i
+	}
+	for _, l := range n.links {
+		if l.peer == nil {
+			continue
+		}
+		switch p := &v.Peers[l.peer.shown]; {
+		case p.Entry == "":
+			p.Entry, p.Why, p.Detail = l.cfg.Entry, l.Why, l.Detail
+		default:
+			p.Aliases = append(p.Aliases, l.cfg.Entry)
+		}
 	}
 	if n.view != nil && !n.streamsDirty {
 		v.Streams = n.view.Streams
@@ -184,22 +196,12 @@ func (n *Node) View() *View {
 }
 
 func (n *Node) viewPeer(p *peer) PeerView {
-	v := PeerView{
+	return PeerView{
 		Name: p.Name, Met: p.Met, Instance: p.Said.Instance, Inc: p.Said.Inc,
 		Alive: p.Alive, Direct: p.Direct, Status: p.Status, Since: p.Since, Generation: p.Generation,
 		Hash: p.Hash, Advert: p.Advert, Load: p.Load, RTT: p.RTT, Full: n.fullPeer(p),
 		LoadAt: p.Asked - Instant(p.Load.Age)*Millisecond,
 	}
-	for _, l := range n.links {
-		switch {
-		case l.peer != p:
-		case v.Entry == "":
-			v.Entry, v.Why, v.Detail = l.cfg.Entry, l.Why, l.Detail
-		default:
-			v.Aliases = append(v.Aliases, l.cfg.Entry)
-		}
-	}
-	return v
 }
 
 func (n *Node) viewStreams() []StreamView {

@@ -5,6 +5,7 @@
 package load
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -39,18 +40,23 @@ type Config struct {
 type Meter struct {
 	cfg Config
 
-	mu    sync.Mutex
-	load  control.Load
-	at    time.Duration    // when load was measured
-	rates map[string]int64 // bits per second, by stream
+	mu      sync.Mutex
+	load    control.Load
+	at      time.Duration          // when load was measured
+	streams map[string]*throughput // by name
 
-	// The fields below are used by Measure only.
-	output  Growth
-	streams map[string]*Growth
+	output Growth // used by Measure only
+}
+
+// A throughput is what a stream's input brings.
+type throughput struct {
+	volume Growth
+	rate   int64         // bits per second
+	at     time.Duration // when it was measured
 }
 
 // New returns a Meter that has not measured anything yet.
-func New(c Config) *Meter { return &Meter{cfg: c} }
+func New(c Config) *Meter { return &Meter{cfg: c, streams: map[string]*throughput{}} }
 
 // Measure measures the load now. It must be called every [Interval], by one goroutine at a time.
 func (m *Meter) Measure(now time.Duration) control.Load {
@@ -64,23 +70,18 @@ func (m *Meter) Measure(now time.Duration) control.Load {
 			l.Clients++
 		}
 	}
-	rates, meters := map[string]int64{}, map[string]*Growth{}
-	for _, name := range m.cfg.Streams.Names() {
-		live, _, ok := m.cfg.Streams.Get(name)
-		if !ok {
-			continue
-		}
-		one := m.streams[name]
-		if one == nil {
-			one = &Growth{}
-		}
-		meters[name] = one
-		rates[name] = 8 * one.rate(now, live.Hub.Volume())
-	}
-	m.streams = meters
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.load, m.at, m.rates = l, now, rates
+	m.cfg.Streams.Each(func(name string, live *stream.Live) {
+		s := m.streams[name]
+		if s == nil {
+			s = &throughput{}
+			m.streams[name] = s
+		}
+		s.rate, s.at = 8*s.volume.rate(now, live.Hub.Volume()), now
+	})
+	maps.DeleteFunc(m.streams, func(_ string, s *throughput) bool { return s.at != now })
+	m.load, m.at = l, now
 	return l
 }
 
@@ -105,5 +106,8 @@ func (m *Meter) Load() (control.Load, time.Duration) {
 func (m *Meter) Rate(stream string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.rates[stream]
+	if s := m.streams[stream]; s != nil {
+		return s.rate
+	}
+	return 0
 }
