@@ -15,6 +15,9 @@ const (
 	// handover is how long the inputs of a released stream go on while its viewers wait for the new owner's media.
 	handover = 3 * time.Second
 
+	// LongestRelease is the longest that a stream goes on being captured that was released in favour of another node. Its viewers get its media meanwhile.
+	LongestRelease = handover + checkEvery
+
 	// packLinger is how long segments of an external stream are made after they were last asked for: longer than any
 	// player waits before it asks for the next playlist.
 	packLinger = 30 * time.Second

@@ -260,9 +260,10 @@ func (o *Oracle) b7(s *stream) time.Duration {
 	return 2*o.stale() + time.Duration(len(o.nodes))*(o.stale()+2*o.fetch()+sourceStart+2*time.Millisecond) + 3*o.trip() + o.startUp(s) + o.group.StopIn + 4*o.late()
 }
 
-// agree is the time after which all nodes of a part have heard of a change.
+// agree is the time after which all nodes of a part have heard of a change. A node that has just given a stream up names nobody if the
+// node for which it did is lost: it claims the stream again once its capture has ended.
 func (o *Oracle) agree() time.Duration {
-	return o.stale() + 2*o.gap() + 2*o.trip() + 2*o.late() + tick
+	return o.stale() + 2*o.gap() + 2*o.trip() + max(o.group.StopIn, o.group.Release) + 2*o.late() + tick
 }
 
 // b2i is 1 for true.

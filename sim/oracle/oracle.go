@@ -21,6 +21,10 @@ type Group struct {
 	// the order to stop to the last one.
 	StartUp, StopIn time.Duration
 
+	// Release is the longest that a node goes on with a capture that it has given up, if the media of the next owner does not come;
+	// zero: as StopIn.
+	Release time.Duration
+
 	// Owner is what a node answers now who has a stream: the name of a node of the group; empty if it knows of none. It says
 	// false where the node answers nothing. Nil: nobody is asked.
 	Owner func(node, stream string) (owner string, ok bool)

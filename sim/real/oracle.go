@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/actors/stream"
 	"weir/cluster/conf"
 	"weir/sim"
 	"weir/sim/oracle"
@@ -26,7 +27,7 @@ func (j *judge) consult() {
 	names := j.g.clustered()
 	var now time.Duration
 	o := oracle.New(oracle.Group{
-		Nodes: j.g.s.Nodes, Streams: names, StartUp: j.up, StopIn: stopIn,
+		Nodes: j.g.s.Nodes, Streams: names, StartUp: j.up, StopIn: stopIn, Release: stream.LongestRelease + 250*time.Millisecond,
 		Owner: func(node, stream string) (string, bool) { return j.answered(now, node, stream) }, Apart: j.apart(),
 	}, func(v oracle.Judgment) {
 		j.violated("%s: at %v %s %v: %s", v.Invariant, short(v.At), v.Stream, v.Nodes, v.Text)
