@@ -126,11 +126,11 @@ func (n *Node) rooms() []int {
 	for i := range n.room {
 		n.room[i] = math.MaxInt
 	}
-	// Captures that are not placed, or of which another counts as the owner; not attempts to start again, which are
-	// still to be placed.
+	// Captures that are not placed, or of which another node counts as the owner; not attempts to start again what no node has, which
+	// is still to be placed.
 	others := 0
 	for _, s := range n.streams {
-		if s.active() && (s.index < 0 || n.claimed[s.index] != n.me && (s.State == Running || s.Fails == 0)) {
+		if s.active() && (s.index < 0 || n.claimed[s.index] != n.me && (s.State == Running || s.Fails == 0 || n.claimed[s.index] >= 0)) {
 			others++
 		}
 	}
@@ -140,7 +140,7 @@ func (n *Node) rooms() []int {
 		claims, _ := p.current()
 		for i := range claims {
 			c := &claims[i]
-			if c.has() && (c.Solo || c.s.index < 0 || n.claimed[c.s.index] != p.index && !c.Retry) {
+			if c.has() && (c.Solo || c.s.index < 0 || n.claimed[c.s.index] != p.index && (!c.Retry || n.claimed[c.s.index] >= 0)) {
 				others++
 			}
 		}

@@ -214,3 +214,46 @@ func TestOfTwoLimitsTheLowerCounts(t *testing.T) {
 		}
 	}
 }
+
+// A stream that failed here and that another node has had since is taken back: it takes a place here as any other does.
+func TestStreamThatIsTakenBackAfterFailuresCountsForTheLimit(t *testing.T) {
+	list := []Stream{{Name: "back", Clustered: true, Pin: "n1"}}
+	for i := range 8 {
+		list = append(list, Stream{Name: fmt.Sprint("of n3 ", i), Clustered: true, Pin: "n3"})
+	}
+	p := probeOf(t, []string{"n2", "n3"}, list...)
+	cfg := p.n.cfg
+	cfg.Limits.Channels = 1
+	p.step(ConfigChanged{Config: cfg})
+	var held []Claim
+	for _, s := range list[1:] {
+		held = append(held, Claim{Stream: s.Name, State: ClaimRunning, Why: Pinned, Pin: "n3", Home: p.n.byName[s.Name].Home})
+	}
+	seq := uint64(0)
+	answer := func(of string, st State) {
+		if p.open(of) {
+			seq++
+			st.Seq = seq
+			p.say(of, st)
+		}
+	}
+	answer("n2", State{})
+	answer("n3", State{Claims: held})
+	p.step(CaptureUp{Stream: "back"})
+	p.step(CaptureDown{Stream: "back", Why: "no route"})
+	elsewhere := State{Claims: []Claim{{Stream: "back", State: ClaimRunning, Why: Fallback, Pin: "n1", Home: p.n.byName["back"].Home}}}
+	for deadline := p.now + 2*60*Second; p.n.byName["back"].State != Starting; p.pass(Second) {
+		answer("n2", elsewhere)
+		answer("n3", State{Claims: held})
+		if p.now > deadline {
+			t.Fatal("the stream is not taken back")
+		}
+	}
+	for p.status("n3") == Alive {
+		answer("n2", elsewhere)
+		p.pass(Second)
+	}
+	if n := p.n.captures(); n != 1 {
+		t.Errorf("the node has %d streams, want 1, as n2 has room for all others", n)
+	}
+}

@@ -81,6 +81,8 @@ var controlFaults = []Mutant{
 	// Limits.
 	fault(Control, "limit-off", "one stream more than the limit",
 		limitFile, "Node.limits", `return own`, "if own.Channels > 0 {\n\t\town.Channels++\n\t}\n\treturn own"),
+	fault(Control, "taken-back-not-counted", "a stream that failed here and is taken back from another node counts for no limit",
+		limitFile, "Node.rooms", `(s.State == Running || s.Fails == 0 || n.claimed[s.index] >= 0)`, `(s.State == Running || s.Fails == 0)`),
 	fault(Control, "full-off-by-one", "a node counts as full when it is beyond its limit, not at it",
 		limitFile, "Node.full", `n.captures() >= most`, `n.captures() > most`),
 	fault(Control, "full-peer-off-by-one", "a peer counts as full when it is beyond its limit, not at it",
