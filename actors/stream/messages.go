@@ -43,6 +43,13 @@ type (
 	// no other names, such as those that are relayed.
 	Configure struct{ Specs []Spec }
 
+	// Amend is [Configure] for some streams: those of Specs get other specifications, and those of Gone have none any more. It
+	// costs no more if there are many other streams.
+	Amend struct {
+		Specs []Spec
+		Gone  []string
+	}
+
 	// Capture starts the stream's own inputs, or lets a publisher in.
 	Capture struct {
 		Stream string

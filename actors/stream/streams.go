@@ -49,7 +49,7 @@ type Config struct {
 // Supervisor describes the parent of all streams.
 func Supervisor(env act.Env, c Config) *actor.Props {
 	return act.Props(env, "streams", func() actor.Actor {
-		return &streams{cfg: c, holders: map[string]*actor.PID{}, sent: map[string]uint64{}, specs: byName(c.Specs), Backoff: act.Backoff{
+		return &streams{cfg: c, holders: map[string]*actor.PID{}, names: map[string]string{}, sent: map[string]uint64{}, specs: byName(c.Specs), Backoff: act.Backoff{
 			Env: env, Min: 100 * time.Millisecond, Max: 5 * time.Second, Quiet: 30 * time.Second,
 		}}
 	})
@@ -63,6 +63,7 @@ type streams struct {
 	cfg     Config
 	specs   map[string]Spec
 	holders map[string]*actor.PID // by stream
+	names   map[string]string     // the streams of the holders, by the id of the actor
 	sent    map[string]uint64     // messages handed on, by stream
 	ending  map[string][]any      // messages for streams whose holder is still stopping
 }
@@ -75,6 +76,8 @@ func (s *streams) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case Configure:
 		s.configure(ctx, m.Specs)
+	case Amend:
+		s.amend(ctx, m)
 	case Capture:
 		s.send(ctx, m.Stream, capture{m.Least, m.From})
 	case Succeed:
@@ -130,7 +133,7 @@ func (s *streams) send(ctx actor.Context, name string, msg any) {
 			s.Env.Event(refused(name, err))
 			return
 		}
-		s.holders[name] = pid
+		s.holders[name], s.names[pid.Id] = pid, name
 	}
 	s.sent[name]++
 	ctx.Send(pid, msg)
@@ -146,17 +149,17 @@ func (s *streams) stop(ctx actor.Context, name string, pid *actor.PID) {
 
 // terminated forgets a holder that has stopped. Messages that came while it was stopping go to a new one.
 func (s *streams) terminated(ctx actor.Context, who *actor.PID) {
-	for name, pid := range s.holders {
-		if pid.Id == who.Id {
-			delete(s.holders, name)
-			delete(s.sent, name)
-			mail := s.ending[name]
-			delete(s.ending, name)
-			for _, msg := range mail {
-				s.send(ctx, name, msg)
-			}
-			return
-		}
+	name, ok := s.names[who.Id]
+	if !ok {
+		return
+	}
+	delete(s.names, who.Id)
+	delete(s.holders, name)
+	delete(s.sent, name)
+	mail := s.ending[name]
+	delete(s.ending, name)
+	for _, msg := range mail {
+		s.send(ctx, name, msg)
 	}
 }
 
@@ -165,9 +168,28 @@ func (s *streams) configure(ctx actor.Context, specs []Spec) {
 	before := s.specs
 	s.specs = byName(specs)
 	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
-		if spec := specOf(s.specs, name); s.ending[name] == nil && !same(specOf(before, name), spec) {
-			s.send(ctx, name, configure{&spec})
-		}
+		s.respecified(ctx, name, specOf(before, name))
+	}
+}
+
+// amend replaces the specifications of some streams.
+func (s *streams) amend(ctx actor.Context, m Amend) {
+	for _, spec := range m.Specs {
+		before := specOf(s.specs, spec.Name)
+		s.specs[spec.Name] = spec
+		s.respecified(ctx, spec.Name, before)
+	}
+	for _, name := range m.Gone {
+		before := specOf(s.specs, name)
+		delete(s.specs, name)
+		s.respecified(ctx, name, before)
+	}
+}
+
+// respecified tells a stream that runs if its specification is another one than before.
+func (s *streams) respecified(ctx actor.Context, name string, before Spec) {
+	if spec := specOf(s.specs, name); s.holders[name] != nil && s.ending[name] == nil && !same(before, spec) {
+		s.send(ctx, name, configure{&spec})
 	}
 }
 

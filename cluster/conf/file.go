@@ -72,6 +72,8 @@ type File struct {
 	Streams []Stream
 	index   map[string]int // the index into Streams, by name
 
+	opened func(name string) bool // see [File.WithOpened]; nil: no stream
+
 	// Templates are the templates that have a prefix. No two have the same prefix. A template without one is not kept: its
 	// settings are in the streams that name it.
 	Templates []Template

@@ -113,20 +113,39 @@ const (
 	HLSRedirect HLSMode = "redirect" // everything from the owner
 )
 
-// Stream gives the stream of that name, or nil. The pointer is into f.
+// Stream gives the stream of that name, or nil. It must not be changed.
 func (f *File) Stream(name string) *Stream {
-	if len(f.index) == len(f.Streams) { // the index is complete
-		if i, ok := f.index[name]; ok {
-			return &f.Streams[i]
-		}
-		return nil
+	if i := f.at(name); i >= 0 {
+		return &f.Streams[i]
 	}
-	for i := range f.Streams {
-		if f.Streams[i].Name == name {
-			return &f.Streams[i]
+	if f.opened != nil && f.opened(name) {
+		if s, ok := f.Open(name, true); ok {
+			return &s
 		}
 	}
 	return nil
+}
+
+// Lists says whether a stream of that name is in Streams.
+func (f *File) Lists(name string) bool { return f.at(name) >= 0 }
+
+// at is the index of a stream in Streams, or -1.
+func (f *File) at(name string) int {
+	if len(f.index) != len(f.Streams) { // the index is not complete
+		return slices.IndexFunc(f.Streams, func(s Stream) bool { return s.Name == name })
+	}
+	if i, ok := f.index[name]; ok {
+		return i
+	}
+	return -1
+}
+
+// WithOpened is f with the streams that publishers have made, see [File.Open]: opened says whether a stream of that name is one
+// of them. Stream finds them; they are not in Streams, so that it costs nothing that their list changes.
+func (f *File) WithOpened(opened func(name string) bool) *File {
+	next := *f
+	next.opened = opened
+	return &next
 }
 
 // With is f with further streams behind its own. A further stream whose name is already there is left out.

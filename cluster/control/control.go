@@ -205,6 +205,10 @@ type Node struct {
 	overfulSince Instant
 	rebalanced   Instant // the last stream that was moved to be even; 0 for none
 
+	later       bool // something has changed that is looked at shortly, see [Node.shortly]
+	replanLater bool // this node's list has changed by it
+	ownStale    bool // own and ownHash are not those of cfg.Streams
+
 	replan bool    // the group, a list or a name changed: homes have to be computed
 	dirty  bool    // something changed that decisions depend on
 	evalAt Instant // when a decision is due without a change
@@ -308,6 +312,8 @@ func (n *Node) handle(ev Event) {
 		n.measured(e)
 	case ConfigChanged:
 		n.configChanged(e)
+	case StreamsChanged:
+		n.streamsChanged(e)
 	case Resumed:
 		n.resumed(e)
 	case Demanded:
@@ -330,6 +336,36 @@ func (n *Node) do(e Effect) { n.out = append(n.out, e) }
 func (n *Node) changed() {
 	n.version++
 	n.streamsDirty = true
+}
+
+// An evaluation, and a view, look at all streams. Where there are many, what a publisher changes by coming or leaving waits for
+// others of its kind: for so long per stream that a flood of publishers leaves the processor to others.
+const (
+	manyStreams = 256
+	perStream   = 20 * Millisecond / 1000
+)
+
+// shortly marks what a full reply tells as changed, by a publisher. Decisions on other streams do not depend on it.
+func (n *Node) shortly() {
+	if len(n.streams) <= manyStreams {
+		n.dirty = true
+		n.changed()
+		return
+	}
+	n.version++
+	if !n.later {
+		n.later = true
+		n.due(n.now + Instant(len(n.streams))*perStream)
+	}
+}
+
+// catchUp makes an evaluation and the next view take in what has changed shortly before.
+func (n *Node) catchUp() {
+	if n.later {
+		n.streamsDirty = true
+		n.replan = n.replan || n.replanLater
+		n.later, n.replanLater = false, false
+	}
 }
 
 // due asks for an evaluation at an instant in the future.

@@ -92,6 +92,13 @@ type (
 	// ConfigChanged puts another configuration into effect. Names, instance, inc and seed stay as they were.
 	ConfigChanged struct{ Config Config }
 
+	// StreamsChanged adds streams to the configuration and removes some by name, and changes nothing else. A stream that is
+	// added and is there already is left as it is.
+	StreamsChanged struct {
+		Added   []Stream
+		Removed []string
+	}
+
 	// Resumed tells a Node that replaces another one of the same process which captures go on. It is the first event. Up is the age of the process.
 	Resumed struct {
 		Captures []Capture
@@ -146,6 +153,7 @@ func (PublishWanted) event()  {}
 func (PublishEnded) event()   {}
 func (Measured) event()       {}
 func (ConfigChanged) event()  {}
+func (StreamsChanged) event() {}
 func (Resumed) event()        {}
 func (Demanded) event()       {}
 func (Suspended) event()      {}

@@ -279,6 +279,8 @@ func (n *Node) stateAsked(e StateAsked) {
 	}
 	st.Same = e.Seen.Instance == n.cfg.Instance && e.Seen.Inc == n.inc && e.Seen.Version == n.version
 	if !st.Same {
+		n.listOwn()
+		n.sortStreams()
 		st.Hash, st.Advert, st.ListHash = n.cfg.Hash, n.cfg.Advert, n.ownHash
 		st.Channels = n.limits().Channels
 		if e.Seen.List != n.ownHash {

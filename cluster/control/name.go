@@ -31,24 +31,64 @@ func (n *Node) configure(cfg Config) {
 	}
 	n.prune()
 
+	n.setStreams(cfg.Streams)
+	n.listOwn()
+	n.replan = true
+}
+
+// setStreams makes these the streams of the node's file.
+func (n *Node) setStreams(list []Stream) {
+	n.cfg.Streams = slices.Clip(list) // those that are added later must not land in the caller's array
 	for _, s := range n.streams {
 		s.cfg = nil
 	}
-	n.own = make([]Listed, 0, len(cfg.Streams))
-	for i := range cfg.Streams {
-		c := &cfg.Streams[i]
-		n.stream(c.Name).cfg = c
-		if !c.Disabled {
+	for i := range list {
+		n.stream(list[i].Name).cfg = &list[i]
+	}
+	n.ownStale = true
+}
+
+// listOwn makes the list of streams that this node tells others, if it is not that of its configuration.
+func (n *Node) listOwn() {
+	if !n.ownStale {
+		return
+	}
+	n.ownStale, n.listing = false, true
+	n.own = make([]Listed, 0, len(n.cfg.Streams))
+	for i := range n.cfg.Streams {
+		if c := &n.cfg.Streams[i]; !c.Disabled {
 			n.own = append(n.own, Listed{
 				Name: c.Name, Pin: c.Pin, Published: c.Kind == Published, Clustered: c.Clustered, OnDemand: c.OnDemand && c.Kind == Kept,
 				Restreamed: c.Restreamed,
 			})
 		}
 	}
-	n.listing = true
 	n.own = normalList(n.own)
 	n.ownHash = hashList(n.own)
+}
+
+// streamsChanged adds and removes streams of the configuration.
+func (n *Node) streamsChanged(e StreamsChanged) {
+	for _, c := range e.Added {
+		if s := n.stream(c.Name); s.cfg == nil {
+			n.cfg.Streams = append(n.cfg.Streams, c)
+			s.cfg = &c
+		}
+	}
+	n.ownStale = true
+	if len(e.Removed) == 0 {
+		n.shortly()
+		n.replanLater = n.later
+		n.replan = n.replan || !n.later
+		return
+	}
+	gone := make(map[string]bool, len(e.Removed))
+	for _, name := range e.Removed {
+		gone[name] = true
+	}
+	n.setStreams(slices.DeleteFunc(slices.Clone(n.cfg.Streams), func(c Stream) bool { return gone[c.Name] }))
 	n.replan = true
+	n.changed()
 }
 
 // bind makes a link lead to the peer of that name, which is made if there is none.

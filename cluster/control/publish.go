@@ -45,7 +45,6 @@ func (n *Node) publishWanted(e PublishWanted) {
 			answer.Media = s.anchor(n.now)
 		}
 		n.do(answer)
-		n.dirty = true
 	}
 }
 
@@ -89,6 +88,5 @@ func (n *Node) publishEnded(e PublishEnded) {
 		return
 	}
 	s.State, s.Since, s.Fails, s.Detail = Idle, n.now, 0, ""
-	n.dirty = true
-	n.changed()
+	n.shortly()
 }

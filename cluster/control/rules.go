@@ -9,6 +9,7 @@ import (
 
 // evaluate takes all decisions that are due. Only whether a publisher may have a stream is decided elsewhere.
 func (n *Node) evaluate() {
+	n.catchUp()
 	if n.replan {
 		n.rebuild(true)
 	}
@@ -361,6 +362,7 @@ func (n *Node) takeable(s *stream) bool {
 // With forget, streams that are over are dropped.
 func (n *Node) rebuild(forget bool) {
 	n.replan = false
+	n.listOwn()
 	n.streamsDirty, n.peersDirty = true, true
 	n.nodes = n.nodes[:0]
 	n.nodes = append(n.nodes, n.self)

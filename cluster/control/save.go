@@ -13,6 +13,7 @@ type Saved struct {
 	Warm, Settled, Named               bool
 	Draining, Drained                  bool
 	Busy, Overful, Dirty, Replan       bool
+	Later, ReplanLater, OwnStale       bool
 	OverfulSince, Rebalanced           Instant
 	Listing, Unlisted, LeftOut, Aside  bool
 	LeftOutSince                       Instant
@@ -56,7 +57,7 @@ func (n *Node) Save() *Saved {
 		Warm: n.warm, Settled: n.settled, Named: n.named, Draining: n.draining, Drained: n.drained,
 		Busy: n.busy, Overful: n.overful, OverfulSince: n.overfulSince, Rebalanced: n.rebalanced,
 		Listing: n.listing || len(n.renamed) > 0, Unlisted: n.unlisted, LeftOut: n.leftOut, Aside: n.aside, LeftOutSince: n.leftOutSince, Relisted: slices.Clone(n.relisted), Askers: slices.Clone(n.askers),
-		Dirty: n.dirty, Replan: n.replan, Added: n.added, Returning: n.returning,
+		Dirty: n.dirty, Replan: n.replan, Later: n.later, ReplanLater: n.replanLater, OwnStale: n.ownStale, Added: n.added, Returning: n.returning,
 		Waiting: slices.Clone(n.waiting), ToldVersion: n.toldVersion, GoneFrom: n.goneFrom, Gone: slices.Clone(n.gone),
 	}
 	for _, l := range n.links {
@@ -161,6 +162,7 @@ func Restore(v *Saved) *Node {
 	n.warm, n.draining, n.drained = v.Warm, v.Draining, v.Drained
 	n.busy, n.overful, n.overfulSince, n.rebalanced = v.Busy, v.Overful, v.OverfulSince, v.Rebalanced
 	n.dirty, n.replan, n.added, n.returning = v.Dirty, v.Replan, v.Added, v.Returning
+	n.later, n.replanLater, n.ownStale = v.Later, v.ReplanLater, v.OwnStale
 	n.listing, n.unlisted, n.leftOut, n.aside, n.leftOutSince = v.Listing, v.Unlisted, v.LeftOut, v.Aside, v.LeftOutSince
 	n.relisted, n.askers = slices.Clone(v.Relisted), slices.Clone(v.Askers)
 	n.waiting = slices.Clone(v.Waiting)

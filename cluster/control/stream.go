@@ -136,7 +136,7 @@ func (n *Node) stream(name string) *stream {
 	if n.added > 1024 && n.added > len(n.streams)/2 {
 		n.replan = true // which also forgets those that are over
 	}
-	n.unsorted, n.streamsDirty = true, true
+	n.unsorted = true
 	return s
 }
 
@@ -156,7 +156,11 @@ func (n *Node) start(s *stream, why Reason, of string) {
 	s.Unserved, s.Differs = -1, -1
 	s.MayReturn = true
 	n.starts = true
-	n.changed()
+	if s.cfg.Kind == Published {
+		n.shortly()
+	} else {
+		n.changed()
+	}
 	n.do(Note{Kind: NoteClaimed, Stream: s.Name, Detail: string(why)})
 	if s.cfg.Kind != Published {
 		n.do(StartCapture{Stream: s.Name, Epoch: s.Epoch, Why: why, Of: of, Media: s.anchor(n.now)})
@@ -199,8 +203,12 @@ func (n *Node) captureUp(e CaptureUp) {
 	}
 	n.endReturn(s)
 	s.State, s.Since = Running, n.now
-	n.dirty = true
-	n.changed()
+	if s.cfg != nil && s.cfg.Kind == Published {
+		n.shortly()
+	} else {
+		n.dirty = true
+		n.changed()
+	}
 	n.do(Note{Kind: NoteRunning, Stream: s.Name})
 }
 

@@ -63,7 +63,7 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 // putInEffect makes read the file in effect, and tells the streams and the control plane. The caller holds config.changing.
 func (n *Node) putInEffect(read *conf.File) error {
 	f := n.media.with(read)
-	specs, err := n.media.specs(f)
+	specs, err := n.media.specs(n.media.whole(f))
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,34 @@ func (n *Node) putInEffect(read *conf.File) error {
 	return nil
 }
 
-// rederive puts the file into effect again after the streams that it does not name have changed.
+// opened tells the streams and the control plane that publishers have made streams of these names, or that those are gone.
+func (n *Node) opened(names []string) {
+	n.config.changing.Lock()
+	defer n.config.changing.Unlock()
+	f := n.file()
+	var specs stream.Amend
+	var changed control.StreamsChanged
+	for _, name := range names {
+		if f.Lists(name) { // the file was read again, or a source has one of that name
+			continue
+		}
+		s, ok := f.Open(name, true)
+		if !ok || !n.media.instances.Has(name) {
+			specs.Gone, changed.Removed = append(specs.Gone, name), append(changed.Removed, name)
+			continue
+		}
+		spec, err := n.media.spec(f, s)
+		if err != nil {
+			n.log.Error("the stream of a publisher cannot be made", slog.String("stream", name), slog.Any("err", err))
+			continue
+		}
+		specs.Specs, changed.Added = append(specs.Specs, spec), append(changed.Added, controlStream(s))
+	}
+	n.tree.send(actors.Streams, specs)
+	n.tree.send(actors.Control, changed)
+}
+
+// rederive puts the file into effect again after the streams of its sources have changed.
 func (n *Node) rederive() {
 	n.config.changing.Lock()
 	defer n.config.changing.Unlock()

@@ -102,23 +102,27 @@ func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
 func controlStreams(f *conf.File) []control.Stream {
 	out := make([]control.Stream, 0, len(f.Streams))
 	for _, s := range f.Streams {
-		c := control.Stream{
-			Name: s.Name, Kind: control.Published, Clustered: s.Ingest != nil, Disabled: s.Disabled, Restreamed: s.Restreamed,
-		}
-		for _, in := range s.Inputs {
-			if in.Scheme != "publish" {
-				c.Kind = control.Kept
-			}
-		}
-		if !s.Static && c.Kind == control.Kept {
-			c.OnDemand, c.ClientsTimeout = true, control.Instant(s.ClientsTimeout)
-		}
-		if s.Ingest != nil {
-			c.Pin, c.Break = s.Ingest.CaptureAt, s.Ingest.Handover == conf.Break
-		}
-		out = append(out, c)
+		out = append(out, controlStream(s))
 	}
 	return out
+}
+
+func controlStream(s conf.Stream) control.Stream {
+	c := control.Stream{
+		Name: s.Name, Kind: control.Published, Clustered: s.Ingest != nil, Disabled: s.Disabled, Restreamed: s.Restreamed,
+	}
+	for _, in := range s.Inputs {
+		if in.Scheme != "publish" {
+			c.Kind = control.Kept
+		}
+	}
+	if !s.Static && c.Kind == control.Kept {
+		c.OnDemand, c.ClientsTimeout = true, control.Instant(s.ClientsTimeout)
+	}
+	if s.Ingest != nil {
+		c.Pin, c.Break = s.Ingest.CaptureAt, s.Ingest.Handover == conf.Break
+	}
+	return c
 }
 
 // limits converts limits for the control plane, which counts in permille.

@@ -36,7 +36,11 @@ func (n *Node) newMedia() *media {
 			_, ok := n.file().Open(name, false)
 			return ok
 		},
-		Reserved: n.reserved, Now: func() time.Duration { return n.tree.env.Now() }, Changed: n.rederive,
+		Reserved: n.reserved, Now: func() time.Duration { return n.tree.env.Now() }, Changed: n.opened,
+		Limits: func() (all, perAddress int) {
+			l := n.file().Limits
+			return l.Names, l.NamesPerAddress
+		},
 	}
 	return m
 }
@@ -54,21 +58,30 @@ func (m *media) specs(f *conf.File) ([]stream.Spec, error) {
 		if s.Disabled {
 			continue
 		}
-		spec := stream.Spec{Name: s.Name, Hub: hubOf(s.Delivery), Takeover: stream.Takeover(s.Delivery.Takeover)}
-		for _, in := range s.Inputs {
-			if in.Scheme == "publish" { // a session brings the media
-				spec.Published = true
-				continue
-			}
-			streamInput, err := m.input(f, s.Name, in)
-			if err != nil {
-				return nil, fmt.Errorf("%s: input %s: %w", in.Pos, in.URL, err)
-			}
-			spec.Inputs = append(spec.Inputs, streamInput)
+		spec, err := m.spec(f, s)
+		if err != nil {
+			return nil, err
 		}
 		specs = append(specs, spec)
 	}
 	return specs, nil
+}
+
+// spec converts one stream of a file.
+func (m *media) spec(f *conf.File, s conf.Stream) (stream.Spec, error) {
+	spec := stream.Spec{Name: s.Name, Hub: hubOf(s.Delivery), Takeover: stream.Takeover(s.Delivery.Takeover)}
+	for _, in := range s.Inputs {
+		if in.Scheme == "publish" { // a session brings the media
+			spec.Published = true
+			continue
+		}
+		streamInput, err := m.input(f, s.Name, in)
+		if err != nil {
+			return spec, fmt.Errorf("%s: input %s: %w", in.Pos, in.URL, err)
+		}
+		spec.Inputs = append(spec.Inputs, streamInput)
+	}
+	return spec, nil
 }
 
 // hubOf converts what the file says about a stream's hub. What is left zero is the hub's default, or the simulator's.
@@ -126,8 +139,8 @@ func sourceNames(f *conf.File) (names []string) {
 	return names
 }
 
-// with is a file with further streams, which the file does not name: streams of its sources, and streams that publishers have
-// made. A stream of a publisher is included only if the file still has a template or virtual host for it.
+// with is a file with the streams of its sources, which the file does not name. Its method Stream finds those that publishers have
+// made too.
 func (m *media) with(f *conf.File) *conf.File {
 	var more []conf.Stream
 	for _, s := range f.Sources {
@@ -143,6 +156,16 @@ func (m *media) with(f *conf.File) *conf.File {
 			more = append(more, s.Restream(st.Origin, in, !st.OnDemand))
 		}
 	}
+	if len(more) > 0 {
+		f = f.With(more)
+	}
+	return f.WithOpened(m.instances.Has)
+}
+
+// whole is a file of [media.with], with the streams that publishers have made among the others, unless the file has no template or
+// virtual host for them any more.
+func (m *media) whole(f *conf.File) *conf.File {
+	var more []conf.Stream
 	for _, name := range m.instances.Names() {
 		if s, ok := f.Open(name, true); ok {
 			more = append(more, s)

@@ -125,6 +125,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.servers = &servers{sockets: sockets, limiter: listen.NewLimiter(limitsOf(f, load.Descriptors()), n.trusted, n.log)}
+	n.media.instances.Limiter = n.servers.limiter
 	if err := n.group.startRemote(n.tree.sys, f); err != nil {
 		return err
 	}

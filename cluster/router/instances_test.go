@@ -3,13 +3,22 @@ package router
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"weir/protocols"
 	"weir/protocols/listen"
 )
+
+// most is the most instances that there may be.
+const most = 100
+
+// local is this machine, whose streams are not counted for an address.
+var local = netip.MustParseAddrPort("127.0.0.1:9")
 
 var errName = errors.New("the name means something else")
 
@@ -25,7 +34,9 @@ func newInstances() (i *Instances, now *time.Duration, changed *int) {
 			return nil
 		},
 		Now:     func() time.Duration { return *now },
-		Changed: func() { *changed++ },
+		Changed: func([]string) { *changed++ },
+		Limits:  func() (all, perAddress int) { return most, 3 },
+		Limiter: listen.NewLimiter(listen.Limits{}, nil, slog.New(slog.DiscardHandler)),
 	}, now, changed
 }
 
@@ -55,7 +66,7 @@ func TestStreamsOfTemplatesStayWhileSomebodyPublishes(t *testing.T) {
 		*now = step.at
 		switch {
 		case step.name != "":
-			if err := i.Make(step.name); !errors.Is(err, step.err) {
+			if err := i.Make(step.name, protocols.RTMP, local); !errors.Is(err, step.err) {
 				t.Errorf("%v: Make(%s) = %v, want %v", step.at, step.name, err, step.err)
 			}
 			published[step.name] = true
@@ -71,15 +82,52 @@ func TestStreamsOfTemplatesStayWhileSomebodyPublishes(t *testing.T) {
 
 func TestStreamsOfTemplatesAreLimited(t *testing.T) {
 	i, _, _ := newInstances()
-	for n := range maxInstances {
-		if err := i.Make(fmt.Sprintf("talk/%d", n)); err != nil {
+	for n := range most {
+		if err := i.Make(fmt.Sprintf("talk/%d", n), protocols.RTMP, local); err != nil {
 			t.Fatalf("stream %d: %v", n, err)
 		}
 	}
-	if err := i.Make("talk/more"); !errors.Is(err, errInstances) || !errors.Is(err, listen.ErrUnavailable) {
+	if err := i.Make("talk/more", protocols.RTMP, local); !errors.Is(err, errInstances) || !errors.Is(err, listen.ErrUnavailable) {
 		t.Errorf("Make above the limit = %v, want %v", err, errInstances)
 	}
-	if err := i.Make("talk/0"); err != nil {
+	if err := i.Make("talk/0", protocols.RTMP, local); err != nil {
 		t.Errorf("Make of one that is made = %v", err)
+	}
+}
+
+func TestStreamsOfOneAddressAreLimited(t *testing.T) {
+	i, now, _ := newInstances()
+	one, other := netip.MustParseAddrPort("192.0.2.1:7"), netip.MustParseAddrPort("192.0.2.2:7")
+	for n := range 3 {
+		if err := i.Make(fmt.Sprintf("talk/%d", n), protocols.RTMP, one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(name string, from netip.AddrPort) bool {
+		err := i.Make(name, protocols.RTMP, from)
+		if err != nil && (!errors.Is(err, errInstancesOfAddress) || !errors.Is(err, listen.ErrUnavailable)) {
+			t.Errorf("Make = %v", err)
+		}
+		return err != nil
+	}
+	if !refused("talk/more", one) || !refused("talk/more", one) {
+		t.Error("an address makes more streams than it may")
+	}
+	if refused("talk/2", one) {
+		t.Error("a stream that the address has made is refused")
+	}
+	if refused("talk/more", other) || refused("talk/0", other) {
+		t.Error("another address is refused")
+	}
+	*now = InstanceLinger
+	i.Sweep(*now, func(name string) bool { return name == "talk/0" })
+	for n, want := range []bool{false, false, true} {
+		if refused(fmt.Sprintf("talk/new%d", n), one) != want {
+			t.Errorf("stream %d after two of three are gone: refused %t, want %t", n, !want, want)
+		}
+	}
+	_, counts := i.Limiter.Counts()
+	if n := counts[listen.Refusal{Limit: listen.LimitNamesOfAddress, Protocol: protocols.RTMP}]; n != 3 {
+		t.Errorf("%d refusals were counted, want 3", n)
 	}
 }

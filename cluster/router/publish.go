@@ -29,7 +29,7 @@ func (r *Router) publish(ctx context.Context, c request) (listen.Publication, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Hold())
 	defer cancel()
-	name, err := r.publishable(r.view(), c.Streams)
+	name, err := r.publishable(r.view(), c.Request)
 	if c.vhost != nil && c.vhost.Remote && errors.Is(err, listen.ErrNotFound) {
 		p, err := r.cfg.SRS.Publish(ctx, c.vhost, c.Request)
 		if err == nil {
@@ -96,7 +96,8 @@ func (r *Router) admit(ctx context.Context, name, session string) (listen.Public
 }
 
 // publishable is the first of the names that this node's file has, else the first of which it can make a stream.
-func (r *Router) publishable(v *directory.View, names []string) (string, error) {
+func (r *Router) publishable(v *directory.View, q listen.Request) (string, error) {
+	names := q.Streams
 	var reserved error
 	elsewhere := false
 	for _, n := range names {
@@ -113,7 +114,7 @@ func (r *Router) publishable(v *directory.View, names []string) (string, error) 
 		}
 	}
 	for _, n := range names {
-		if err := r.cfg.Instances.Make(n); !errors.Is(err, listen.ErrNotFound) {
+		if err := r.cfg.Instances.Make(n, q.Protocol, q.Remote); !errors.Is(err, listen.ErrNotFound) {
 			return n, err
 		}
 	}

@@ -98,7 +98,7 @@ var controlFaults = []Mutant{
 	fault(Control, "edit-forgets-peers", "an edit of the file forgets which node an entry leads to",
 		nameFile, "Node.configure", `if at >= 0 {`, `if at >= 0 && old[at].Self {`),
 	fault(Control, "disabled-streams-listed", "peers are told of streams that are disabled in this node's file",
-		nameFile, "Node.configure", `if !c.Disabled {`, `if !c.Disabled || c.Clustered {`),
+		nameFile, "Node.listOwn", `!c.Disabled {`, `!c.Disabled || c.Clustered {`),
 	fault(Control, "peers-unsorted", "a peer that has told its name stays where its provisional name was in the sorted list",
 		nameFile, "Node.rename", `slices.SortFunc(n.peers, func(a, b *peer) int { return strings.Compare(a.Name, b.Name) })`, ``),
 

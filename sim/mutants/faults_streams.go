@@ -43,7 +43,7 @@ var streamFaults = []Mutant{
 	fault(Streams, "stopped-with-mail", "a stream is stopped although a message is on its way to it",
 		streamsFile, "streams.Receive", `s.ending[m.name] == nil && s.sent[m.name] == m.took`, `s.ending[m.name] == nil`),
 	fault(Streams, "wrong-streams-changed", "a reload reaches the streams that have not changed, and not those that have",
-		streamsFile, "streams.configure", `!same(specOf(before, name), spec)`, `same(specOf(before, name), spec)`),
+		streamsFile, "streams.respecified", `!same(before, spec)`, `same(before, spec)`),
 	fault(Streams, "running-not-repeated", "a capture that is asked for while it runs is not said to run",
 		rosterFile, "roster.capture", `if r.active > relayIndex || r.publisher {`, `if r.publisher {`),
 	fault(Streams, "release-waits-for-nobody", "a capture without viewers goes on for the whole time of a hand-over",
