@@ -32,14 +32,12 @@ func (e *actorEnv) Now() time.Duration { return e.p.m.reads() }
 
 // After implements [act.Env].
 func (e *actorEnv) After(d time.Duration, to *actor.PID, msg any) func() {
-	off := false
 	p := e.p
-	p.m.timer(d, func() {
-		if !off && !p.ended {
+	return p.m.timer(d, func() {
+		if !p.ended {
 			p.send(to, msg)
 		}
-	})
-	return func() { off = true }
+	}).cancel
 }
 
 // Rand implements [act.Env].

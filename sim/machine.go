@@ -237,17 +237,20 @@ func (m *machine) later(d time.Duration, do func()) {
 }
 
 // timer lets the process that runs on m now do something after d by its own clock.
-func (m *machine) timer(d time.Duration, do func()) {
+func (m *machine) timer(d time.Duration, do func()) *timer {
 	t := &timer{m, m.clock.at(m.w.now) + max(0, d), do}
 	t.arrange()
+	return t
 }
 
 // A timer does something once the clock of a machine shows an instant.
 type timer struct {
 	m     *machine
 	local time.Duration
-	do    func()
+	do    func() // nil: it was cancelled
 }
+
+func (t *timer) cancel() { t.do = nil }
 
 func (t *timer) arrange() {
 	w := t.m.w
@@ -259,7 +262,9 @@ func (t *timer) due() {
 		t.arrange()
 		return
 	}
-	t.do()
+	if t.do != nil {
+		t.do()
+	}
 }
 
 // wake arranges the next wake-up, instead of the one before.

@@ -87,11 +87,30 @@ type failNow struct{}
 
 var errKilled = errors.New("killed by the simulator")
 
+// Mail is messages in the order in which they came. Its memory is used again once all of them are out.
+type mail struct {
+	messages []any
+	first    int
+}
+
+func (l *mail) len() int { return len(l.messages) - l.first }
+
+func (l *mail) push(x any) { l.messages = append(l.messages, x) }
+
+func (l *mail) pop() any {
+	x := l.messages[l.first]
+	l.messages[l.first] = nil
+	if l.first++; l.first == len(l.messages) {
+		l.messages, l.first = l.messages[:0], 0
+	}
+	return x
+}
+
 // A mailbox keeps the order of protoactor's own mailbox (system messages first, user messages held while suspended), and
 // gives out one message at a time.
 type mailbox struct {
 	p            *actorProcess
-	sys, user    []any
+	sys, user    mail
 	held, queued bool
 	inv          actor.MessageInvoker
 	id           string
@@ -99,13 +118,13 @@ type mailbox struct {
 
 // PostUserMessage implements actor.Mailbox.
 func (b *mailbox) PostUserMessage(x any) {
-	b.user = append(b.user, x)
+	b.user.push(x)
 	b.arm()
 }
 
 // PostSystemMessage implements actor.Mailbox.
 func (b *mailbox) PostSystemMessage(x any) {
-	b.sys = append(b.sys, x)
+	b.sys.push(x)
 	b.arm()
 }
 
@@ -113,14 +132,14 @@ func (b *mailbox) PostSystemMessage(x any) {
 func (b *mailbox) Start() { b.arm() }
 
 // UserMessageCount implements actor.Mailbox.
-func (b *mailbox) UserMessageCount() int { return len(b.user) }
+func (b *mailbox) UserMessageCount() int { return b.user.len() }
 
 // RegisterHandlers implements actor.Mailbox.
 func (b *mailbox) RegisterHandlers(inv actor.MessageInvoker, _ actor.Dispatcher) { b.inv = inv }
 
 // arm puts the mailbox among those that have mail.
 func (b *mailbox) arm() {
-	if !b.queued && b.inv != nil && !b.p.ended && (len(b.sys) > 0 || len(b.user) > 0 && !b.held) {
+	if !b.queued && b.inv != nil && !b.p.ended && (b.sys.len() > 0 || b.user.len() > 0 && !b.held) {
 		b.queued = true
 		st := b.p.w.actors
 		st.ready = append(st.ready, b)
@@ -139,11 +158,9 @@ func (b *mailbox) step() {
 	}()
 	switch {
 	case b.p.ended: // a crash takes the mail with it
-		b.sys, b.user = nil, nil
-	case len(b.sys) > 0:
-		msg = b.sys[0]
-		b.sys[0] = nil
-		b.sys = b.sys[1:]
+		b.sys, b.user = mail{}, mail{}
+	case b.sys.len() > 0:
+		msg = b.sys.pop()
 		switch msg.(type) {
 		case *actor.SuspendMailbox:
 			b.held = true
@@ -152,10 +169,8 @@ func (b *mailbox) step() {
 		default:
 			b.inv.InvokeSystemMessage(msg)
 		}
-	case len(b.user) > 0 && !b.held:
-		msg = b.user[0]
-		b.user[0] = nil
-		b.user = b.user[1:]
+	case b.user.len() > 0 && !b.held:
+		msg = b.user.pop()
 		if _, ok := msg.(failNow); ok {
 			panic(errKilled)
 		}

@@ -222,6 +222,8 @@ type Node struct {
 
 	view         *View
 	viewVersion  uint64
+	viewedAt     Instant // when it was made
+	loadsDirty   bool
 	peersDirty   bool
 	streamsDirty bool
 

@@ -222,3 +222,27 @@ func TestListAndNamesOfOneFileDoNotTravel(t *testing.T) {
 		t.Errorf("after n3 was met the names are %v, want them told", st.Names)
 	}
 }
+
+// TestLoadsOfPeersAreShownBeforeLong gives a peer another load with each answer: not each makes a view, and none is kept back for
+// longer than a quarter of the interval.
+func TestLoadsOfPeersAreShownBeforeLong(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.say("n2", State{Seq: 1, Version: 1, Load: Load{Clients: 1}})
+	p.pass(2200 * Millisecond)
+	p.say("n2", State{Seq: 2, Version: 1, Same: true, Load: Load{Clients: 2}})
+	before := p.n.View()
+	if got := before.Peer("n2").Load.Clients; got != 2 {
+		t.Fatalf("%d clients are shown, want 2: the last view is old", got)
+	}
+	p.n.peer("n2").Load.Clients, p.n.loadsDirty = 3, true
+	p.now += 400 * Millisecond
+	p.step(Measured{Load: p.n.load})
+	if p.n.View() != before {
+		t.Error("a load alone makes a view 400 ms after the last one")
+	}
+	p.now += 100 * Millisecond
+	p.step(Measured{Load: p.n.load})
+	if got := p.n.View().Peer("n2").Load.Clients; got != 3 {
+		t.Errorf("after half a second %d clients are shown, want 3", got)
+	}
+}

@@ -203,7 +203,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	}
 	if p.Load != st.Load {
 		p.Load = st.Load
-		n.peersDirty = true
+		n.loadsDirty = true
 	}
 	if busy := st.Busy || p.Limits.busy(p.Load.CPU, p.Busy); busy != p.Busy {
 		p.Busy = busy

@@ -154,9 +154,12 @@ func (v *View) Peer(name string) *PeerView {
 	return &v.Peers[i]
 }
 
-// View returns what the node knows after the last step. Without a change it is the same pointer as before.
+// View returns what the node knows after the last step. Without a change it is the same pointer as before. New loads of peers alone,
+// which every answer brings, are shown a quarter of an interval of polls after the last view at the earliest: views for each answer of
+// each peer would cost the square of the group.
 func (n *Node) View() *View {
-	if n.view != nil && !n.peersDirty && !n.streamsDirty && n.view.Load == n.load {
+	loads := n.loadsDirty && n.now-n.viewedAt >= n.shortest/4
+	if n.view != nil && !n.peersDirty && !n.streamsDirty && !loads && n.view.Load == n.load {
 		return n.view
 	}
 	v := &View{
@@ -191,7 +194,7 @@ func (n *Node) View() *View {
 	} else {
 		v.Streams = n.viewStreams()
 	}
-	n.view, n.peersDirty, n.streamsDirty = v, false, false
+	n.view, n.viewedAt, n.loadsDirty, n.peersDirty, n.streamsDirty = v, n.now, false, false, false
 	return v
 }
 
