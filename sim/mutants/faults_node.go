@@ -27,7 +27,8 @@ var nodeFaults = []Mutant{
 	fault(Identity, "old-owner-cached", "where a stream was is not forgotten when its owner changes",
 		providerFile, "Provider.Publish", `if v.Owner[stream] != owner {`, `if v.Owner[stream] == owner {`),
 	fault(Identity, "members-each-time", "protoactor is told of its members with each view, changed or not",
-		providerFile, "Provider.Publish", `p.last = key`, ``),
+		providerFile, "Provider.Publish", `p.last = key`, ``).
+		equivalent("protoactor leaves its list alone when it is told the members that it has; to tell it less often saves only time"),
 	fault(Identity, "last-sender-refused", "the last sender of a batch is out of range",
 		allowFile, "allow.batch", `uint(e.GetSender()) > uint(len(m.GetSenders()))`, `uint(e.GetSender()) >= uint(len(m.GetSenders()))`),
 	fault(Identity, "any-actor-asked", "a peer may send to actors below those of streams",

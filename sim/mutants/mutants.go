@@ -69,6 +69,12 @@ func (m Mutant) and(file, function, old, replacement string) Mutant {
 	return m
 }
 
+// equivalent says of a row why nothing can notice it.
+func (m Mutant) equivalent(why string) Mutant {
+	m.Equivalent = why
+	return m
+}
+
 // All are the faults that are planted, by area.
 var All = slices.Concat(controlFaults, placeFaults, peerFaults, streamFaults, nodeFaults, mediaFaults)
 
