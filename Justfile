@@ -88,7 +88,8 @@ cover:
     go test -coverprofile=cover.out ./...
     go tool cover -html=cover.out
 
-# plant small faults, and see which tests and runs of the simulator notice them: just mutants --area place
+# plant small faults, and see which tests and runs of the simulator notice them: just mutants --area place. With
+# --record sim/mutants/testdata the results are kept there, beside those of the other areas
 mutants *args:
     go run ./cmd/weir sim mutants {{args}}
 

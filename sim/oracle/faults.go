@@ -59,6 +59,7 @@ type relation struct {
 	askFor      time.Duration
 	hearSince   time.Duration // since when hear is sure
 	heardUntil  time.Duration // when hear was not never last; Never: it is not now
+	refused     bool          // its questions have failed at once since then
 	gap         time.Duration // the longest between two answers, if ask is sure
 	stale, poll time.Duration // stale_timeout and the longest interval of polls, by a true clock
 	trip        time.Duration // the longest from a question to its answer
@@ -173,12 +174,15 @@ func (f *faults) judgeLinks(now time.Duration) {
 				r.hearSince = now
 			}
 			if hear != never {
-				if r.heardUntil != Never && now-r.heardUntil >= r.stale/2 {
+				if r.heardUntil != Never && (r.refused || now-r.heardUntil >= r.stale/2) {
 					r.returned(now)
 				}
-				r.heardUntil = Never
-			} else if r.heardUntil == Never {
-				r.heardUntil = now
+				r.heardUntil, r.refused = Never, false
+			} else {
+				if r.heardUntil == Never {
+					r.heardUntil = now
+				}
+				r.refused = r.refused || f.links[a*n+b].Refused
 			}
 			if hear == unsure {
 				r.unsureUntil = Never
