@@ -88,8 +88,7 @@ cover:
     go test -coverprofile=cover.out ./...
     go tool cover -html=cover.out
 
-# plant small faults, and see which tests and runs of the simulator notice them: just mutants --area place. With
-# --record sim/mutants/testdata the results are kept there, beside those of the other areas
+# plant small faults, and see what notices them: just mutants --area place --record sim/mutants/testdata
 mutants *args:
     go run ./cmd/weir sim mutants {{args}}
 

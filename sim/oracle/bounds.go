@@ -107,6 +107,10 @@ func (o *Oracle) b2(s *stream, x int, from time.Duration) time.Duration {
 	if o.said(x, from) {
 		notice = min(notice, o.b2r())
 	}
+	trip := o.trip()
+	if from < o.slowUntil { // what was on its way when it began is evidence too
+		trip = max(trip, o.slowTrip)
+	}
 	lost, agree := 0, time.Duration(0)
 	for k := range o.nodes {
 		lost += b2i(o.parts[k] != o.parts[x])
@@ -114,7 +118,7 @@ func (o *Oracle) b2(s *stream, x int, from time.Duration) time.Duration {
 	if lost > 1 {
 		agree = 2 * o.gap()
 	}
-	return agree + notice + o.trip() + o.trip()/2 + o.startUp(s) + o.group.StopIn + 2*o.late() + tick
+	return agree + notice + trip + trip/2 + o.startUp(s) + o.group.StopIn + 2*o.late() + tick
 }
 
 // b2r is the longest until a node knows that a process has ended whose machine says so (R13): the connection breaks, two more are

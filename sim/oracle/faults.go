@@ -81,6 +81,9 @@ type faults struct {
 
 	unjudged bool // relations are older than what is in force
 
+	slowest    time.Duration // trip of all relations
+	slowTrip   time.Duration // the slowest trip until an instant before slowUntil, from which on no answer of then is on its way
+	slowUntil  time.Duration
 	sound      time.Duration   // since when no link does more than to delay, and every answer can be read; Never: that is not so
 	clear      bool            // every two nodes hear each other surely and directly, or not at all
 	parts      []int           // of each node, while it is clear; -1: it does not run
@@ -194,6 +197,7 @@ func (f *faults) judgeLinks(now time.Duration) {
 			}
 		}
 	}
+	f.rememberTrips(now)
 	switch {
 	case f.faulty():
 		f.sound = Never
@@ -201,6 +205,20 @@ func (f *faults) judgeLinks(now time.Duration) {
 		f.sound = now
 	}
 	f.divide(now)
+}
+
+// rememberTrips keeps how long answers took before the network became faster, for as long as such an answer may still be on its way.
+func (f *faults) rememberTrips(now time.Duration) {
+	trip := time.Duration(0)
+	for i := range f.relations {
+		if t := f.relations[i].trip; t != Never {
+			trip = max(trip, t)
+		}
+	}
+	if trip < f.slowest && (now >= f.slowUntil || f.slowest >= f.slowTrip) {
+		f.slowTrip, f.slowUntil = f.slowest, now+f.slowest
+	}
+	f.slowest = trip
 }
 
 // remembered is how many returns are kept: more make no difference to the rules.
