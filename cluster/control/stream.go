@@ -306,7 +306,7 @@ func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
 	}
 	switch {
 	case s.State == Failed:
-		c.State = ClaimFailed
+		c.State, c.Retry = ClaimFailed, s.Fails > 1
 	case s.State == Stopping && s.single():
 		c.State = ClaimStopping
 	case !s.active():

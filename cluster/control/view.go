@@ -113,6 +113,10 @@ type StreamView struct {
 	Of     string // the home node, for Spill
 	Detail string // why it failed
 
+	// Lasting says of a stream that has failed that a node has failed with it more than once in a row: the first failure may
+	// be of a source that another node has not let go yet.
+	Lasting bool
+
 	Epoch     uint64 // the highest known
 	Pin       string // the node it is pinned to
 	Home      string
@@ -245,11 +249,11 @@ func (n *Node) viewStream(s *stream) StreamView {
 
 // viewOwner fills in the owner of a stream, and its state.
 func (n *Node) viewOwner(v *StreamView, s *stream) {
-	best, having, failed := -1, 0, false
-	consider := func(c ClaimView, why Reason, of, detail string) {
+	best, having, failed, lasting := -1, 0, false, false
+	consider := func(c ClaimView, again bool, why Reason, of, detail string) {
 		v.Claimants = append(v.Claimants, c)
 		if c.State == ClaimFailed {
-			failed = true
+			failed, lasting = true, lasting || again
 			if v.Detail == "" {
 				v.Detail = detail
 			}
@@ -265,11 +269,11 @@ func (n *Node) viewOwner(v *StreamView, s *stream) {
 		v.Owner, v.OwnerState, v.Reason, v.Of = c.Node, c.State, why, of
 	}
 	if c, ok := n.viewMine(s); ok {
-		consider(c, s.Why, s.Of, s.Detail)
+		consider(c, s.Fails > 1, s.Why, s.Of, s.Detail)
 	}
 	for _, c := range s.claimants {
 		consider(ClaimView{Node: c.p.Name, State: c.c.State, Since: c.c.since, Direct: c.direct, Solo: c.c.Solo},
-			c.c.Why, c.c.Of, c.c.Detail)
+			c.c.Retry, c.c.Why, c.c.Of, c.c.Detail)
 	}
 	slices.SortFunc(v.Claimants, func(a, b ClaimView) int { return strings.Compare(a.Node, b.Node) })
 	switch {
@@ -282,7 +286,7 @@ func (n *Node) viewOwner(v *StreamView, s *stream) {
 	case v.Owner == "" && (v.Kind == Published || s.idle()):
 		v.State = StreamWaiting
 	case failed:
-		v.State = StreamFailed
+		v.State, v.Lasting = StreamFailed, lasting
 	case v.Owner == "" && !n.someoneMay(s):
 		v.State, v.Detail = StreamFailed, "no live node has it in its file"
 	default:

@@ -177,7 +177,7 @@ type Claim struct {
 	Home string `json:"home,omitempty"`
 
 	Solo   bool   `json:"solo,omitempty"`   // not clustered: it keeps no other node from capturing
-	Retry  bool   `json:"retry,omitempty"`  // starting again after a failure
+	Retry  bool   `json:"retry,omitempty"`  // starting again after a failure, or failed again
 	Detail string `json:"detail,omitempty"` // the last failure
 	Media  *Media `json:"media,omitempty"`
 

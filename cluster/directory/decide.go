@@ -47,9 +47,10 @@ type Decision struct {
 	// OnDemand says that the stream is captured only while the control plane is told that clients want it.
 	OnDemand bool
 
-	// Why says what the client waits for. Vain says that waiting is of no use: the stream has no publisher.
-	Why  string
-	Vain bool
+	// Why says what the client waits for. Vain says that waiting is of no use: the stream has no publisher or, if
+	// Failing is set, its inputs fail again and again.
+	Why           string
+	Vain, Failing bool
 }
 
 // Decide decides about a request to play.
@@ -65,6 +66,8 @@ func (v *View) Decide(r listen.Request) Decision {
 		d.Kind = Disabled
 	case s.Here && (s.Running || s.Owner == "" || !s.OwnerRunning):
 		d.Kind = Here
+	case s.Own && s.Failed != "":
+		d.fails(s)
 	case s.Own:
 		d.Kind, d.Why = Hold, "it is about to start"
 	case r.Protocol == protocols.Relay && !r.Edge: // a peer takes its media from the owner, never from a third node
@@ -95,8 +98,11 @@ func (v *View) elsewhere(d *Decision, r listen.Request, s Stream) {
 	switch {
 	case d.Peer == "":
 		d.Kind, d.Why = Hold, "no node runs it yet"
-		if s.Waiting {
+		switch {
+		case s.Waiting:
 			d.Why, d.Vain = "nobody publishes it now", v.Warm
+		case s.Failed != "":
+			d.fails(s)
 		}
 	case !r.Here && r.Hops >= listen.HopLimit:
 		d.Kind = Loop
@@ -112,6 +118,11 @@ func (v *View) elsewhere(d *Decision, r listen.Request, s Stream) {
 			d.redirect(r, n)
 		}
 	}
+}
+
+// fails says that nothing is to be waited for, because the inputs fail on every node that has tried.
+func (d *Decision) fails(s Stream) {
+	d.Kind, d.Why, d.Vain, d.Failing = Hold, "the stream has no media now: its input fails: "+s.Failed, true, true
 }
 
 // owner is the peer to which the clients of a stream are sent: the one that captures it, else the least busy one of those

@@ -66,6 +66,9 @@ type Stream struct {
 	// Waiting says that the stream exists but nobody publishes it now.
 	Waiting bool
 
+	// Failed is why no node has media of it although nodes have tried more than once; empty if that is not so. It names no place.
+	Failed string
+
 	// OnDemand says that it is captured while clients want it, and Own that this node captures it for its own clients, even
 	// if other nodes do so too.
 	OnDemand, Own bool

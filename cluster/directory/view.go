@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"weir/cluster/control"
 )
@@ -50,6 +51,9 @@ func (v *View) stream(s *control.StreamView) Stream {
 		OnDemand: s.OnDemand, Own: s.OnDemand && s.Here && !s.Clustered,
 		Policy: v.Default,
 	}
+	if s.State == control.StreamFailed && s.Lasting {
+		out.Failed = cause(s.Detail)
+	}
 	solo := slices.ContainsFunc(s.Claimants, func(c control.ClaimView) bool { return c.Node == s.Owner && c.Solo })
 	if !solo && s.Owner != v.Self && v.Nodes[s.Owner].Alive {
 		out.Owner = s.Owner
@@ -85,4 +89,15 @@ func (v *View) With(newer *control.View) *View {
 		c.Nodes[p.Name] = n
 	}
 	return &c
+}
+
+// cause is what went wrong with an input: the innermost part of an error, which names no place as the parts around it do.
+func cause(detail string) string {
+	if at := strings.LastIndex(detail, ": "); at >= 0 {
+		detail = detail[at+2:]
+	}
+	if detail = strings.TrimSpace(detail); detail == "" || strings.Contains(detail, "://") {
+		return "the source is not to be had"
+	}
+	return detail
 }

@@ -43,6 +43,9 @@ func TestStreamIsWhereTheControlPlaneSaysAsFarAsClientsGetItThere(t *testing.T) 
 		{"by one that has no media yet", control.StreamView{Clustered: true, Owner: "n3", OwnerState: control.ClaimStarting}, Stream{Owner: "n3"}},
 		{"by a dead one", control.StreamView{Clustered: true, Owner: "n5", OwnerState: control.ClaimRunning}, Stream{}},
 		{"published nowhere", control.StreamView{Here: true, Kind: control.Published}, Stream{Configured: true, Waiting: true}},
+		{"failed again and again", control.StreamView{Here: true, Clustered: true, Mine: control.Failed, State: control.StreamFailed, Lasting: true, Detail: "reading tshttp://h/***: dial tcp 10.0.0.9:80: connect: connection refused"}, Stream{Configured: true, Failed: "connection refused"}},
+		{"failed, with nothing but the place", control.StreamView{Here: true, Clustered: true, Mine: control.Failed, State: control.StreamFailed, Lasting: true, Detail: "tshttp://h/x"}, Stream{Configured: true, Failed: "the source is not to be had"}},
+		{"failed once", control.StreamView{Here: true, Clustered: true, Mine: control.Failed, State: control.StreamFailed, Detail: "refused"}, Stream{Configured: true}},
 		{"disabled", control.StreamView{Here: true, Clustered: true, State: control.StreamDisabled}, Stream{Configured: true, Disabled: true}},
 		{"captured by each node for itself", control.StreamView{
 			Owner: "n2", OwnerState: control.ClaimRunning, Kind: control.Kept, Here: true, Claimants: []control.ClaimView{

@@ -67,11 +67,11 @@ func TestMain(m *testing.M) {
 // An order is a line that the test sends to a node. An account is the line that the node answers.
 type (
 	order struct {
-		Do     string // start, reload, boom, owners, sessions, describe
+		Do     string // start, reload, boom, owners, failing, sessions, describe
 		Config string // start, reload
 		HTTP   string // start, reload: the address
 		ID     string // boom: the actor that is to panic
-		Stream string // describe
+		Stream string // failing, describe
 	}
 	account struct {
 		Err       string
@@ -80,6 +80,7 @@ type (
 		Sessions  []seat              // sessions
 		Node      string              // describe: who answered
 		Tracks    int                 // describe
+		Failing   bool                // failing: nodes have failed with the stream again and again, and none tries now
 	}
 	seat struct {
 		ID, Stream string
@@ -159,6 +160,11 @@ func obey(n *Node, o order) (r account, err error) {
 					r.Owners[s.Name] = s.Owner
 				}
 			}
+		}
+	case "failing":
+		if v := n.View(); v != nil {
+			s := v.Stream(o.Stream)
+			r.Failing = s != nil && s.State == control.StreamFailed && s.Lasting
 		}
 	case "sessions":
 		for _, s := range n.sessions.List() {

@@ -105,7 +105,7 @@ func (n *Node) newRouter(s *servers) *router.Router {
 	return router.New(router.Config{
 		Directory: n.group.directory, Registry: n.streams, Instances: n.media.instances, SRS: s.srs, Hooks: s.hooks, Log: n.log,
 		Streams: func(m any) { n.tree.send(actors.Streams, m) },
-		Hold:    n.hold, Reserved: n.reserved,
+		Hold:    n.hold, Reserved: n.reserved, Relayed: s.relays.Failing,
 		Demanded: func(stream string, least time.Duration) {
 			n.Control().Send(control.Demanded{Stream: stream, Fresh: max(controller.DemandFresh, control.Instant(least))})
 		},

@@ -94,7 +94,9 @@ func (r *Router) find(ctx context.Context, c request, pack bool) (listen.Answer,
 		default:
 		}
 		if reason, failed := r.failed(d); failed {
-			return unavailable(d.Stream, "the stream has no media now: "+reason), nil
+			a := unavailable(d.Stream, reason)
+			a.Failing = true
+			return a, nil
 		}
 		again, look := context.WithTimeout(held, lookPause)
 		select {
@@ -113,13 +115,17 @@ func (r *Router) find(ctx context.Context, c request, pack bool) (listen.Answer,
 	}
 }
 
-// failed says that a stream is captured here in vain, and why.
+// failed says that a stream is captured in vain, here or at the node that it is to be relayed from, and why.
 func (r *Router) failed(d directory.Decision) (reason string, failed bool) {
-	if d.Kind != directory.Here {
-		return "", false
+	switch d.Kind {
+	case directory.Here:
+		_, s, _ := r.cfg.Registry.Get(d.Stream)
+		reason, failed = s.Failed()
+		return "the stream has no media now: " + reason, failed
+	case directory.Relay:
+		return r.cfg.Relayed(d.Stream)
 	}
-	_, s, _ := r.cfg.Registry.Get(d.Stream)
-	return s.Failed()
+	return "", false
 }
 
 // answer is what a decision means for a viewer; settled is false for a stream that is served here once it has media, and
@@ -138,7 +144,9 @@ func answer(d directory.Decision) (a listen.Answer, settled bool) {
 	case directory.Loop:
 		return unavailable(d.Stream, "the stream is moving: too many nodes have passed this request on"), true
 	default:
-		return unavailable(d.Stream, d.Why), d.Vain
+		a = unavailable(d.Stream, d.Why)
+		a.Failing = d.Failing
+		return a, d.Vain
 	}
 	return a, true
 }

@@ -39,6 +39,10 @@ type Config struct {
 	Hooks     Hooks
 	Log       *slog.Logger
 
+	// Relayed is why the node that has a stream, of which a relay has been asked for, has no media of it; ok is false if it has, or may get
+	// some.
+	Relayed func(stream string) (reason string, ok bool)
+
 	// Streams sends a message to the supervisor of all streams.
 	Streams func(msg any)
 

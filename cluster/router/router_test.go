@@ -32,6 +32,8 @@ type fake struct {
 	dir   *directory.Directory
 	claim error // what the control plane says to publishers
 
+	relayed string // why the node that has the stream has no media
+
 	tookOver bool          // with it
 	pub      error         // what the stream says to them
 	after    time.Duration // when the supervisor of streams answers
@@ -62,6 +64,7 @@ func newFake(s directory.Stream, vhosts ...srs.Vhost) *fake {
 			return f.tookOver, f.claim
 		},
 		Unclaim: func(stream string) { f.tell("unclaim " + stream) },
+		Relayed: func(string) (string, bool) { return f.relayed, f.relayed != "" },
 	})
 	f.know(s)
 	return f
@@ -369,4 +372,30 @@ func TestRequestIsResolvedToTheNamesOfItsVirtualHost(t *testing.T) {
 	if got := f.Play(t.Context(), q); got.Stream != "v.example.com/live/x" {
 		t.Errorf("%q is meant, want v.example.com/live/x", got.Stream)
 	}
+}
+
+func TestViewerOfARelayIsToldAtOnceWhyTheOwnerHasNoMedia(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(directory.Stream{Owner: "p"})
+		f.live, _ = running()
+		f.relayed = "its input fails: connection refused"
+		start := time.Now()
+		a := f.Play(t.Context(), ask(protocols.RTMP, "/live/cam"))
+		if a.Verdict != listen.Unavailable || !a.Failing || a.Reason != f.relayed || time.Since(start) > time.Second {
+			t.Errorf("answered with %+v after %s, want the reason of the owner at once", a, time.Since(start))
+		}
+	})
+}
+
+func TestViewerOfAStreamThatHasFailedOnAllNodesIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, s := range []directory.Stream{{Failed: "timeout"}, {Failed: "timeout", Configured: true, OnDemand: true, Own: true}} {
+			f := newFake(s)
+			start := time.Now()
+			a := f.Play(t.Context(), ask(protocols.RTMP, "/live/cam"))
+			if a.Verdict != listen.Unavailable || !a.Failing || !strings.HasSuffix(a.Reason, "timeout") || time.Since(start) != 0 {
+				t.Errorf("answered with %+v after %s, want the reason at once", a, time.Since(start))
+			}
+		}
+	})
 }

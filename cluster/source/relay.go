@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/cluster/directory"
 	"weir/codecs"
+	"weir/protocols/listen"
 	"weir/protocols/relay"
 )
 
@@ -47,12 +49,34 @@ type Relays struct {
 
 	Wait func(ctx context.Context, d time.Duration) error // returns after d, or with an error when ctx ends
 	Log  *slog.Logger
+
+	failing sync.Map // by stream: why the node that has it has no media; see Failing
+}
+
+// Failing is why the node that has a stream has no media of it, as it answered last to the relay that is asked for here; ok is false
+// if it did not say so, or no relay is asked for.
+func (r *Relays) Failing(stream string) (reason string, ok bool) {
+	v, ok := r.failing.Load(stream)
+	if !ok {
+		return "", false
+	}
+	return v.(string), true
+}
+
+// note keeps what the attempt to relay a stream says about its inputs.
+func (r *Relays) note(stream string, err error) {
+	if e, ok := errors.AsType[*listen.FailingError](err); ok {
+		r.failing.Store(stream, e.Reason)
+	} else {
+		r.failing.Delete(stream)
+	}
 }
 
 // Follow makes the source of a stream that another node captures. It relays the stream from the node that the directory names, and
 // changes to another node when the directory changes.
 func (r *Relays) Follow(stream string) input.Source {
 	return input.Run(func(ctx context.Context, w input.Writer) error {
+		defer r.failing.Delete(stream)
 		level := slog.LevelInfo // of the next failure; a failure right after another one is logged as debug
 		for {
 			node, private, err := r.await(ctx, stream)
@@ -66,6 +90,7 @@ func (r *Relays) Follow(stream string) input.Source {
 				continue
 			}
 			wrote, moved, err := r.pull(ctx, stream, node, private, w)
+			r.note(stream, err)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -124,7 +149,7 @@ func (r *Relays) pull(ctx context.Context, stream, node, private string, w input
 	if newest, ok := w.Rejoin(); ok { // the media before may have come from another node
 		url = relay.After(url, newest)
 	}
-	out := &watched{Writer: w}
+	out := &watched{Writer: w, begun: func() { r.failing.Delete(stream) }}
 	err = relay.Pull(while, r.Transport(node), url, out, relay.Options{Silence: RelaySilence, Answer: r.Hold() + RelaySilence})
 	return out.wrote, while.Err() != nil, err
 }
@@ -147,9 +172,13 @@ func replaced(err error) bool {
 type watched struct {
 	input.Writer
 	wrote bool
+	begun func() // called once
 }
 
 func (w *watched) Write(au *codecs.AccessUnit) error {
-	w.wrote = true
+	if !w.wrote {
+		w.wrote = true
+		w.begun()
+	}
 	return w.Writer.Write(au)
 }

@@ -169,6 +169,8 @@ var (
 		{"C4e", "DESCRIBE over RTSP", "framerate and framesize of the pictures", "protocols/rtsp.TestDescriptionHasTheSizeAndTheRateOfPictures"},
 		{"C5", "a stream is asked for whose source refuses connections", "503 with the reason at once, without the place of the source, while this node tries", "cluster/node.TestStreamThatHasFailedIsAnsweredWithTheReason"},
 		{"C5a", "the same over FLV, HLS and RTSP", "as C5", "cluster/node.TestStreamThatHasFailedIsAnsweredWithTheReason"},
+		{"C5c", "the stream is asked for over each protocol at another node, which redirects, relays or answers playlists, and below a balancer", "as C5, while it is tried and in the pause between", "cluster/node.TestFailedStreamIsAnsweredWithTheReasonEverywhere"},
+		{"C5d", "the node that has the stream answers a relay that its inputs fail", "the viewers of the relay are told", "cluster/router.TestViewerOfARelayIsToldAtOnceWhyTheOwnerHasNoMedia"},
 		{"C5b", "one of its inputs has failed once, or was not started yet", "the request is held: media may come", "actors/stream.TestStreamHasFailedOnceNothingMayCome"},
 	}
 	casesKept = []fieldCase{

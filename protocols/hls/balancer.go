@@ -243,7 +243,7 @@ func (s *Server) balancedPlaylist(b *balanced) {
 			return false, nil
 		}
 		r := refused(err)
-		return r == nil || r.unavailable() && r != errNoServer, err
+		return r == nil || r.unavailable() && r != errNoServer && !r.answer.Failing, err
 	})
 }
 
@@ -284,6 +284,7 @@ func (b *balanced) moves(t Target, err error, shown bool) bool {
 	var status edge.Status
 	r := refused(err)
 	switch {
+	case r != nil && r.answer.Failing: // another server may have another source
 	case errors.Is(err, edge.Status(http.StatusServiceUnavailable)), r != nil && r.unavailable():
 		if b.position.waits(shown) {
 			return false

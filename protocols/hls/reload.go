@@ -81,7 +81,7 @@ func (s *Server) fetchPlaylist(ctx context.Context, q *request, st *stream, a li
 	case errors.Is(err, edge.Status(http.StatusUnsupportedMediaType)):
 		return nil, errForm
 	case err != nil:
-		return nil, err
+		return nil, failing(err, a.Stream)
 	}
 	base := ""
 	if a.Public != "" {

@@ -181,6 +181,16 @@ var (
 	}
 )
 
+// failing makes a refusal of an error that says that the inputs of a stream fail; any other error stays.
+func failing(err error, stream string) error {
+	if e, ok := errors.AsType[*listen.FailingError](err); ok {
+		return &refusal{answer: listen.Answer{
+			Verdict: listen.Unavailable, Stream: stream, Reason: e.Reason, RetryAfter: 2 * time.Second, Failing: true,
+		}}
+	}
+	return err
+}
+
 // refused returns the refusal in err, or nil.
 func refused(err error) *refusal {
 	var r *refusal

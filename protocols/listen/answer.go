@@ -50,11 +50,31 @@ func Refuse(w http.ResponseWriter, a Answer) {
 	case Unavailable:
 		seconds := max(1, int64(math.Ceil(a.RetryAfter.Seconds())))
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+		if a.Failing {
+			w.Header().Set(FailingHeader, "1")
+		}
 		status = http.StatusServiceUnavailable
 	case Refused:
 		status = http.StatusForbidden
 	}
 	Plain(w, status, a.Sentence())
+}
+
+// FailingHeader is set in answers to other nodes, and to viewers, that say [Answer.Failing]; the body is the reason.
+const FailingHeader = "Weir-Failing"
+
+// A FailingError is the answer of another node that the inputs of a stream fail.
+type FailingError struct{ Reason string }
+
+// Error implements error.
+func (e *FailingError) Error() string { return e.Reason }
+
+// FailingIn returns the error if an answer, whose body is given, is one of a stream whose inputs fail; nil if it is not.
+func FailingIn(res *http.Response, body []byte) error {
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get(FailingHeader) == "" {
+		return nil
+	}
+	return &FailingError{strings.TrimSpace(strings.ToValidUTF8(string(body), "?"))}
 }
 
 // Sentence says why a stream is not served: the reason of the answer, or the usual one for its verdict.

@@ -108,6 +108,9 @@ type Answer struct {
 	Upstream, Public string
 
 	RetryAfter time.Duration
+
+	// Failing says of Unavailable that waiting is of no use now, because the inputs of the stream fail again and again.
+	Failing bool
 }
 
 // A Router decides about clients. Its methods block until there is an answer, at most for the hold limit of a request,

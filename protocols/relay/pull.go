@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/codecs"
+	"weir/protocols/listen"
 )
 
 // The reasons for which a relay ends or does not begin. Others are [ErrMalformed], the errors of the connection, of the
@@ -101,6 +102,9 @@ func refusal(res *http.Response) error {
 		reason = ErrNotFound
 	case http.StatusServiceUnavailable:
 		reason = ErrUnavailable
+		if err := listen.FailingIn(res, text); err != nil {
+			return fmt.Errorf("%w: %w", reason, err)
+		}
 	}
 	return fmt.Errorf("%w: %s: %q", reason, res.Status, strings.TrimSpace(string(text)))
 }

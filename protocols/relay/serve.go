@@ -105,6 +105,11 @@ func refuse(w http.ResponseWriter, a listen.Answer) {
 		status, text = http.StatusForbidden, "refused"
 	case listen.Unavailable:
 		status, text = http.StatusServiceUnavailable, "not available now"
+		if a.Failing {
+			w.Header().Set(listen.FailingHeader, "1")
+			http.Error(w, a.Reason, status)
+			return
+		}
 		if a.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int((a.RetryAfter+time.Second-1)/time.Second)))
 		}

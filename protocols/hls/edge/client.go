@@ -159,7 +159,10 @@ func (c *Client) get(url string, total time.Duration, limit int64) (body []byte,
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // a short body is read so that the connection can be used again
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // a short body is read so that the connection can be used again
+		if err := listen.FailingIn(resp, text); err != nil {
+			return nil, err
+		}
 		return nil, Status(resp.StatusCode)
 	}
 	if resp.ContentLength > limit {
