@@ -515,3 +515,23 @@ func TestPinThatIsUnderstoodLaterIsToldAnew(t *testing.T) {
 		t.Errorf("the pin is %q, and the version of what is told went from %d to %d, want z and a later one", p.n.byName["live"].Pin, before, p.n.version)
 	}
 }
+
+// The node that slept may have been taken for dead, so nobody yields to what it has. But it has it, however often it failed before.
+func TestCaptureOfANodeThatSleptIsNoRetry(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, "a")
+	p.say("n2", State{Seq: 1})
+	p.step(CaptureUp{Stream: "a"})
+	p.step(CaptureDown{Stream: "a", Why: "no route"})
+	for p.n.byName["a"].State != Starting {
+		p.pass(Second)
+	}
+	p.step(CaptureUp{Stream: "a"})
+	p.now += probeStale * 3 / 4
+	p.step(Tick{})
+	if s := p.n.byName["a"]; !s.Unsure || s.Fails == 0 {
+		t.Fatalf("unsure %t, failures %d, want a capture that is doubted after a failure", s.Unsure, s.Fails)
+	}
+	if c, ok := p.n.ownClaim(p.n.byName["a"]); !ok || c.State != ClaimStarting || c.Retry {
+		t.Errorf("it claims %+v, want a start that is no retry", c)
+	}
+}

@@ -317,7 +317,7 @@ func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
 		c.State = ClaimRunning
 	default:
 		c.State = ClaimStarting
-		c.Retry = s.Fails > 0
+		c.Retry = s.State == Starting && s.Fails > 0
 	}
 	c.Solo = s.cfg.Kind == Kept && !s.cfg.Clustered
 	if s.Media != (Media{}) && s.active() {
