@@ -39,7 +39,7 @@ type link struct {
 	dark     bool          // one of the two machines has no power
 	listener net.Listener  // nil while connections are refused
 	conns    map[*relayed]struct{}
-	delayed  time.Time // when the last chunk of the link with a limited bandwidth has passed
+	narrow   time.Time // when the last chunk of the link with a limited bandwidth has passed
 }
 
 // A relayed connection is one that passes a link.
@@ -65,7 +65,9 @@ func (l *link) set(b behaviour) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rejected := b.reject > 0 && l.now.reject == 0
-	l.now = b
+	if l.now = b; b.bandwidth == 0 {
+		l.narrow = time.Time{}
+	}
 	close(l.changed)
 	l.changed = make(chan struct{})
 	l.listen()
@@ -198,10 +200,16 @@ func (l *link) power(on bool) {
 	l.changed = make(chan struct{})
 }
 
-// A chunk is what was read at once, and when it is to arrive.
+// A fate is when bytes arrive: at due, or at wide if the bandwidth of their link is limited no longer. With broken set the connection breaks.
+type fate struct {
+	due, wide time.Time
+	broken    bool
+}
+
+// A chunk is what was read at once, and what becomes of it.
 type chunk struct {
+	fate
 	bytes []byte
-	due   time.Time
 	err   error // how the connection ended behind it
 }
 
@@ -214,16 +222,16 @@ func (l *link) carry(c *relayed, from, to net.Conn, answer bool) {
 		for {
 			buf := make([]byte, 32<<10)
 			n, err := from.Read(buf)
-			due, broken := l.fate(n)
-			if broken {
+			f := l.fate(n)
+			if f.broken {
 				c.end(true)
 				return
 			}
-			if due.Before(last) {
-				due = last
+			if f.due.Before(last) {
+				f.due = last
 			}
-			last = due
-			chunks <- chunk{buf[:n], due, err}
+			last = f.due
+			chunks <- chunk{f, buf[:n], err}
 			if err != nil {
 				return
 			}
@@ -234,9 +242,7 @@ func (l *link) carry(c *relayed, from, to net.Conn, answer bool) {
 		}
 	}()
 	for ch := range chunks {
-		if d := time.Until(ch.due); d > 0 {
-			time.Sleep(d)
-		}
+		l.wait(ch.fate)
 		if !l.pass(answer) {
 			c.end(false)
 			return
@@ -259,34 +265,56 @@ func (l *link) carry(c *relayed, from, to net.Conn, answer bool) {
 	}
 }
 
-// fate draws when a chunk of so many bytes arrives, or that the connection breaks.
-func (l *link) fate(bytes int) (due time.Time, broken bool) {
+// wait waits until bytes arrive. Those that are queued for a limited bandwidth arrive at once when it is limited no longer.
+func (l *link) wait(f fate) {
+	for {
+		b, _, changed := l.state()
+		due := f.due
+		if b.bandwidth == 0 {
+			due = f.wide
+		}
+		d := time.Until(due)
+		if d <= 0 {
+			return
+		}
+		timer := time.NewTimer(d)
+		select {
+		case <-timer.C:
+		case <-changed:
+		}
+		timer.Stop()
+	}
+}
+
+// fate draws what becomes of a chunk of so many bytes.
+func (l *link) fate(bytes int) fate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, now := l.now, time.Now()
 	if bytes == 0 {
-		return now, false
+		return fate{due: now, wide: now}
 	}
 	hits := func(p sim.PPM) bool { return p > 0 && l.rng.IntN(1_000_000) < int(p) }
 	draw := func(r sim.Range) time.Duration {
 		return r.Min + time.Duration(l.rng.Int64N(int64(max(0, r.Max-r.Min))+1))
 	}
 	if hits(b.reset) {
-		return now, true
+		return fate{broken: true}
 	}
-	due = now.Add(draw(b.delay))
+	due := now.Add(draw(b.delay))
 	if hits(b.spike) {
 		due = due.Add(draw(b.spikeBy))
 	}
 	for again := retransmit; hits(b.loss) && again < time.Minute; again *= 2 {
 		due = due.Add(again)
 	}
+	f := fate{due: due, wide: due}
 	if b.bandwidth > 0 {
-		if l.delayed.Before(now) {
-			l.delayed = now
+		if l.narrow.Before(now) {
+			l.narrow = now
 		}
-		l.delayed = l.delayed.Add(time.Duration(bytes) * time.Second / time.Duration(b.bandwidth))
-		due = due.Add(l.delayed.Sub(now))
+		l.narrow = l.narrow.Add(time.Duration(bytes) * time.Second / time.Duration(b.bandwidth))
+		f.due = due.Add(l.narrow.Sub(now))
 	}
-	return due, false
+	return f
 }

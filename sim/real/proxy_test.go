@@ -71,10 +71,36 @@ func TestFateOfAChunkIsThatOfItsLink(t *testing.T) {
 		} {
 			l, _ := pair()
 			l.set(tt.b)
-			due, broken := l.fate(500)
-			if d := time.Until(due); broken != tt.broken || d < tt.least || d > tt.most {
-				t.Errorf("%s: in %v, broken: %t; want %v to %v, %t", tt.name, d, broken, tt.least, tt.most, tt.broken)
+			f := l.fate(500)
+			if f.broken != tt.broken {
+				t.Errorf("%s: broken: %t, want %t", tt.name, f.broken, tt.broken)
 			}
+			begin := time.Now()
+			if l.wait(f); !f.broken && (time.Since(begin) < tt.least || time.Since(begin) > tt.most) {
+				t.Errorf("%s: in %v, want %v to %v", tt.name, time.Since(begin), tt.least, tt.most)
+			}
+		}
+	})
+}
+
+func TestBytesThatAreQueuedArriveWhenTheBandwidthIsLimitedNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := pair()
+		l.set(behaviour{bandwidth: 1000})
+		begin := time.Now()
+		l.fate(100_000)
+		f := l.fate(1000)
+		go func() {
+			time.Sleep(2 * time.Second)
+			l.set(behaviour{})
+		}()
+		if l.wait(f); time.Since(begin) != 2*time.Second {
+			t.Errorf("they arrive after %v, want 2 s", time.Since(begin))
+		}
+		l.set(behaviour{bandwidth: 1000})
+		begin = time.Now()
+		if l.wait(l.fate(1000)); time.Since(begin) != time.Second {
+			t.Errorf("the next bytes arrive after %v, want 1 s", time.Since(begin))
 		}
 	})
 }
