@@ -134,7 +134,7 @@ func put(w *logfile.Writer, v any) {
 		w.Lose(1, err)
 		return
 	}
-	w.Put(append(text, '\n'), false)
+	w.Put(append(text, '\n'), logfile.Anywhere)
 }
 
 // count writes the statistics of each minute, until ctx ends.

@@ -16,15 +16,19 @@ import (
 // meant to behave differently.
 const Version = 1
 
-// A line is one record. Exactly one of Start, Event and Effect is set.
+// A line is one record. Exactly one of Start, Lost, Event and Effect is set.
 type line struct {
 	At control.Instant `json:"t,omitempty"`
 
 	// Start is the state of the node. It begins a journal, and continues it behind a gap.
-	Start   *control.Saved `json:"start,omitempty"`
-	Gap     bool           `json:"gap,omitempty"` // lines before this one are missing
-	Version int            `json:"journal,omitempty"`
-	Build   string         `json:"build,omitempty"`
+	Start *control.Saved `json:"start,omitempty"`
+	Gap   bool           `json:"gap,omitempty"` // lines before this one are missing
+
+	// Lost is how many lines package logfile has left out. What it says is in the Gap of the next Start.
+	Lost uint64 `json:"lost,omitempty"`
+
+	Version int    `json:"journal,omitempty"`
+	Build   string `json:"build,omitempty"`
 
 	Event  string          `json:"e,omitempty"`
 	Effect string          `json:"x,omitempty"`

@@ -59,12 +59,13 @@ func Replay(r io.Reader) (first *Difference, n int, err error) {
 	var broken error
 	for s.Scan() {
 		p.line++
-		if broken != nil {
+		var l line
+		err := json.Unmarshal(s.Bytes(), &l)
+		if broken != nil && (err != nil || l.Lost == 0) {
 			return nil, p.events, broken
 		}
-		var l line
-		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
-			broken = fmt.Errorf("line %d: %w", p.line, err) // an error only if another line follows
+		if broken = err; err != nil {
+			broken = fmt.Errorf("line %d: %w", p.line, err) // no error at the end, and where the disk was full
 			continue
 		}
 		d, err := p.take(l)
@@ -105,6 +106,8 @@ func (p *player) take(l line) (*Difference, error) {
 		}
 		p.last, p.node = nil, control.Restore(l.Start)
 		return d, nil
+	case l.Lost > 0:
+		return nil, nil
 	case p.node == nil:
 		return nil, fmt.Errorf("line %d: %w", p.line, ErrNoJournal)
 	case l.Event != "":

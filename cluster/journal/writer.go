@@ -14,8 +14,8 @@ const kept = 3
 // A Writer writes the journal of a running control plane. Only the control actor calls its methods, except Run. A nil Writer writes
 // nothing.
 //
-// The control plane does not wait for the disk. When too many lines are waiting, further lines are left out; later the journal
-// continues behind the gap.
+// The control plane does not wait for the disk. When too many lines are waiting, or the disk fails, lines are left out; later the
+// journal continues behind the gap.
 type Writer struct {
 	out   *logfile.Writer
 	build string
@@ -23,25 +23,28 @@ type Writer struct {
 	size  int64 // of the lines in the current file
 	gap   bool  // lines were left out, so nothing is written until the next call of Begin
 	begun bool  // Begin was called
+
+	cuts uint64          // of the disk, when Begin was called last
+	at   control.Instant // of the event before which Begin was called last
 }
+
+// retry is how long the journal waits after a failure of the disk before it writes the whole state again.
+const retry = 5 * control.Second
 
 // Open makes the Writer of the journal at path; nil if path is empty. If the file cannot be written, Open fails.
 func Open(path, build string, log *slog.Logger) (*Writer, error) {
 	if path == "" {
 		return nil, nil
 	}
-	out, err := logfile.Open(logfile.Config{Path: path, Mode: 0o600, Kept: kept, GiveUp: true, Log: log})
+	out, err := logfile.Open(logfile.Config{Path: path, Mode: 0o600, Kept: kept, Log: log})
 	if err != nil {
 		return nil, err
 	}
 	return &Writer{out: out, build: build}, nil
 }
 
-// Run writes to the disk until ctx ends or the disk fails.
+// Run writes to the disk until ctx ends.
 func (w *Writer) Run(ctx context.Context) error { return w.out.Run(ctx) }
-
-// Failed says that the disk has failed, and nothing more is written.
-func (w *Writer) Failed() bool { return w.out.Failed() }
 
 // Begin writes the state of the node. It is the first line of each process, each state machine and each file.
 func (w *Writer) Begin(n *control.Node) {
@@ -53,12 +56,12 @@ func (w *Writer) Begin(n *control.Node) {
 		w.out.Fail(err)
 		return
 	}
-	file := !w.begun || w.size >= logfile.Size
-	if file {
-		w.size = 0
+	place := logfile.Anywhere
+	if !w.begun || w.size >= logfile.Size {
+		place, w.size = logfile.First, 0
 	}
 	w.gap, w.begun = false, true
-	w.put(text, file)
+	w.put(text, place)
 }
 
 // Event writes an event. It must be called before the event is given to the state machine.
@@ -66,7 +69,11 @@ func (w *Writer) Event(n *control.Node, at control.Instant, ev control.Event) {
 	if w == nil || w.out.Failed() {
 		return
 	}
+	if cuts := w.out.Cuts(); cuts != w.cuts && at-w.at >= retry {
+		w.cuts, w.gap = cuts, true
+	}
 	if w.gap && w.out.Waiting() < logfile.Queue/2 || w.size >= logfile.Size {
+		w.at = at
 		w.Begin(n)
 	}
 	text, err := Event(at, ev)
@@ -74,7 +81,7 @@ func (w *Writer) Event(n *control.Node, at control.Instant, ev control.Event) {
 		w.out.Fail(err)
 		return
 	}
-	w.put(text, false)
+	w.put(text, logfile.Behind)
 }
 
 // Effect writes an effect of the last event.
@@ -87,14 +94,14 @@ func (w *Writer) Effect(e control.Effect) {
 		w.out.Fail(err)
 		return
 	}
-	w.put(text, false)
+	w.put(text, logfile.Behind)
 }
 
-func (w *Writer) put(text []byte, begins bool) {
+func (w *Writer) put(text []byte, at logfile.Place) {
 	if w.gap {
 		return
 	}
-	if w.gap = !w.out.Put(text, begins); !w.gap {
+	if w.gap = !w.out.Put(text, at); !w.gap {
 		w.size += int64(len(text))
 	}
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,6 +51,57 @@ func TestJournalGoesOnBehindAGapWhenTheDiskDoesNotKeepUp(t *testing.T) {
 	d, events, err := Replay(strings.NewReader(string(text)))
 	if d != nil || err != nil || events < logfile.Queue/4 {
 		t.Errorf("replay: %v after %d events, %v; want no difference after many", d, events, err)
+	}
+}
+
+func TestJournalGoesOnBehindAGapWhenTheDiskWasFull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	w, err := Open(path, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, now := control.New(control.Config{Self: "n1", Named: true, Instance: "i1"}, 5), control.Instant(5)
+	w.Begin(n)
+	some := func() {
+		for range 20 {
+			now += control.Second
+			ev := control.StateAsked{From: "n2"}
+			w.Event(n, now, ev)
+			for _, e := range n.Step(now, ev) {
+				w.Effect(e)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := w.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	some()
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A full disk takes half of a line; nothing can be written as long as a directory is there.
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	some()
+	half := append(before, `{"t":123,"e":"StateA`...)
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, half, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	some()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(text), `"gap":true`); got != 1 {
+		t.Errorf("%d gaps in the journal, want 1", got)
+	}
+	d, events, err := Replay(strings.NewReader(string(text)))
+	if d != nil || err != nil || events < 30 {
+		t.Errorf("replay: %v after %d events, %v; want no difference after 30 or more", d, events, err)
 	}
 }
 

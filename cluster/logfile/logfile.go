@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+	"syscall"
 )
 
 const (
@@ -34,31 +35,41 @@ type Config struct {
 	Path string
 	Mode os.FileMode // of new files
 	Kept int         // how many older files are kept, as PATH.1 (the newest), PATH.2 and so on
-	Size int64       // the size in bytes at which a new file is begun; zero means that only Put with begins does so
-
-	// GiveUp says that nothing more is written after an error of the disk. Otherwise only the lines of that write are left out.
-	// The next write begins with the line {"lost":N}, where N is the number of lines that were left out.
-	GiveUp bool
-
-	Log *slog.Logger
+	Size int64       // the size in bytes at which a new file is begun; zero means that only a line that is put [First] does so
+	Log  *slog.Logger
 }
 
-// A Writer appends lines to a file. Any goroutine may add lines; [Writer.Run] writes them.
+// A Place says where a line may stand.
+type Place uint8
+
+// The places.
+const (
+	Anywhere Place = iota
+	Behind         // only behind the line that was put before it: it is left out if that one was
+	First          // at the beginning of a new file
+)
+
+// A Writer appends lines to a file. Any goroutine may add lines; [Writer.Run] writes them. An error of the disk leaves out the
+// lines of that write, and the next write is tried as if nothing had been. It begins with the line {"lost":N}, where N is the
+// number of lines that were left out.
 type Writer struct {
 	cfg    Config
 	lines  chan line
 	lost   atomic.Uint64 // lines that were left out since the last successful write
+	cuts   atomic.Uint64 // how often lines were left out because of the disk
 	failed atomic.Bool   // nothing more is written
 
 	// The fields below are used by Run only.
 	file *os.File
 	size int64  // of the file
 	buf  []byte // lines that are not written yet
+	torn bool   // the file does not end with a line feed
+	cut  bool   // the last line was left out
 }
 
 type line struct {
-	text   []byte
-	begins bool // the line is the first one of a new file
+	text  []byte
+	place Place
 }
 
 // Open makes a Writer. It makes the directory of the file if there is none, and opens the file once, so that it fails if the file
@@ -74,15 +85,14 @@ func Open(c Config) (*Writer, error) {
 	return w, w.close()
 }
 
-// Put adds a line. The line must end in a line feed, and belongs to the Writer from now on. If begins is set, the line begins a new
-// file. Put does not block: if the queue is full or the Writer has failed, the line is left out and Put returns false. A nil Writer
+// Put adds a line. The line must end in a line feed, and belongs to the Writer from now on. Put does not block: if the queue is full or the Writer has failed, the line is left out and Put returns false. A nil Writer
 // leaves out every line.
-func (w *Writer) Put(text []byte, begins bool) (taken bool) {
+func (w *Writer) Put(text []byte, at Place) (taken bool) {
 	if w == nil || w.failed.Load() {
 		return false
 	}
 	select {
-	case w.lines <- line{text, begins}:
+	case w.lines <- line{text, at}:
 		return true
 	default:
 		w.Lose(1, errors.New("the disk does not keep up"))
@@ -100,6 +110,9 @@ func (w *Writer) Lose(lines uint64, err error) {
 // Waiting is the number of lines that wait for the disk.
 func (w *Writer) Waiting() int { return len(w.lines) }
 
+// Cuts is how often lines were left out because the disk has failed.
+func (w *Writer) Cuts() uint64 { return w.cuts.Load() }
+
 // Failed says that the Writer has failed: nothing more is written.
 func (w *Writer) Failed() bool { return w.failed.Load() }
 
@@ -110,102 +123,106 @@ func (w *Writer) Fail(err error) {
 	}
 }
 
-// Run writes lines until ctx ends, and then the lines that are still waiting. If it returns an error, the Writer has failed.
+// Run writes lines until ctx ends, and then the lines that are still waiting.
 func (w *Writer) Run(ctx context.Context) error {
-	err := w.run(ctx)
-	if err != nil {
-		w.Fail(err)
-	}
-	return errors.Join(err, w.close())
-}
-
-func (w *Writer) run(ctx context.Context) error {
 	for {
 		select {
 		case l := <-w.lines:
-			if err := w.add(l, len(w.lines) == 0); err != nil {
-				return err
-			}
+			w.add(l, len(w.lines) == 0)
 		case <-ctx.Done():
 			for len(w.lines) > 0 {
-				if err := w.add(<-w.lines, false); err != nil {
-					return err
-				}
+				w.add(<-w.lines, false)
 			}
-			return w.flush()
+			w.flush()
+			return w.close()
 		}
 	}
 }
 
 // add gathers a line. It first writes the lines gathered before, if the line begins a new file or if they are enough for one write.
 // If last is set, no further line is waiting, and the line is written at once.
-func (w *Writer) add(l line, last bool) error {
-	begins := l.begins || w.cfg.Size > 0 && w.size+int64(len(w.buf)) >= w.cfg.Size
+func (w *Writer) add(l line, last bool) {
+	begins := l.place == First || w.cfg.Size > 0 && w.size+int64(len(w.buf)) >= w.cfg.Size
 	if begins || len(w.buf) >= batch {
-		if err := w.flush(); err != nil {
-			return err
-		}
+		w.flush()
 	}
-	if begins {
+	switch {
+	case l.place == Behind && w.cut:
+		w.lost.Add(1)
+		return
+	case begins:
 		if err := w.rotate(); err != nil {
-			return w.drop(l.text, err)
+			w.drop(l.text, err)
+			return
 		}
 	}
+	w.cut = false
 	w.buf = append(w.buf, l.text...)
 	if last {
-		return w.flush()
+		w.flush()
 	}
-	return nil
 }
 
 // flush writes the lines that were gathered.
-func (w *Writer) flush() error {
+func (w *Writer) flush() {
 	if len(w.buf) == 0 {
-		return nil
+		return
 	}
 	text := w.buf
 	w.buf = w.buf[:0]
 	if w.file == nil {
 		if err := w.open(); err != nil {
-			return w.drop(text, err)
+			w.drop(text, err)
+			return
 		}
 	}
 	lost, note := w.lost.Load(), []byte(nil)
-	if lost > 0 && !w.cfg.GiveUp {
-		note = fmt.Appendf(nil, "{\"lost\":%d}\n", lost)
-		text = slices.Concat(note, text)
+	if w.torn {
+		note = []byte{'\n'} // half a line is left of a write that failed, or of a machine that did
 	}
+	if lost > 0 {
+		note = fmt.Appendf(note, "{\"lost\":%d}\n", lost)
+	}
+	text = slices.Concat(note, text)
 	n, err := w.file.Write(text)
 	w.size += int64(n)
+	if n > 0 {
+		w.torn = text[n-1] != '\n'
+	}
 	if n >= len(note) {
 		w.lost.Add(-lost)
 	}
 	if err != nil {
 		_ = w.close() // the error of the write is reported
-		return w.drop(text[max(n, len(note)):], fmt.Errorf("writing %s: %w", filepath.Base(w.cfg.Path), err))
+		w.drop(text[max(n, len(note)):], fmt.Errorf("writing %s: %w", filepath.Base(w.cfg.Path), err))
 	}
-	return nil
 }
 
-// drop leaves out lines because of err. If GiveUp is set, it returns err, which ends Run.
-func (w *Writer) drop(text []byte, err error) error {
-	if w.cfg.GiveUp {
-		return err
-	}
+// drop leaves out lines because of err.
+func (w *Writer) drop(text []byte, err error) {
+	w.cut = true
+	w.cuts.Add(1)
 	w.Lose(uint64(bytes.Count(text, []byte{'\n'})), err)
-	return nil
 }
 
+// open opens the file. It does not wait for anything, as a pipe would make it do.
 func (w *Writer) open() error {
-	f, err := os.OpenFile(w.cfg.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, w.cfg.Mode)
+	f, err := os.OpenFile(w.cfg.Path, os.O_CREATE|os.O_RDWR|os.O_APPEND|syscall.O_NONBLOCK, w.cfg.Mode)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", filepath.Base(w.cfg.Path), err)
 	}
 	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() && st.Mode().Type()&os.ModeCharDevice == 0 {
+		err = fmt.Errorf("%s is no regular file", filepath.Base(w.cfg.Path))
+	}
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	w.file, w.size = f, st.Size()
+	w.file, w.size, w.torn = f, st.Size(), false
+	if last := make([]byte, 1); w.size > 0 {
+		_, err := f.ReadAt(last, w.size-1)
+		w.torn = err == nil && last[0] != '\n'
+	}
 	return nil
 }
 

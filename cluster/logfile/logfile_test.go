@@ -26,7 +26,7 @@ func opened(t *testing.T, c Config) *Writer {
 }
 
 // number puts a line that consists of a number.
-func (w *Writer) number(i int) bool { return w.Put(fmt.Appendf(nil, "%d\n", i), false) }
+func (w *Writer) number(i int) bool { return w.Put(fmt.Appendf(nil, "%d\n", i), Anywhere) }
 
 // written runs the writer until all waiting lines are in the file.
 func written(t *testing.T, l *Writer) {
@@ -87,8 +87,8 @@ func TestLargeFileIsPutAside(t *testing.T) {
 func TestLineThatSaysSoBeginsAFile(t *testing.T) {
 	w := opened(t, Config{Kept: 3})
 	for i := range 6 {
-		w.Put(fmt.Appendf(nil, "begin %d\n", i), true)
-		w.Put([]byte("more\n"), false)
+		w.Put(fmt.Appendf(nil, "begin %d\n", i), First)
+		w.Put([]byte("more\n"), Behind)
 	}
 	written(t, w)
 	for name, want := range map[string]string{"": "begin 5\nmore\n", ".1": "begin 4\nmore\n", ".3": "begin 2\nmore\n"} {
@@ -152,17 +152,41 @@ func spoil(t *testing.T, path string) {
 	}
 }
 
-func TestWriterThatGivesUpTakesNoMoreLines(t *testing.T) {
-	w := opened(t, Config{GiveUp: true})
-	spoil(t, w.cfg.Path)
+func TestLineThatNeedsTheOneBeforeIsLeftOutWithIt(t *testing.T) {
+	w := opened(t, Config{})
 	w.number(1)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := w.Run(ctx); err == nil || !w.Failed() {
-		t.Errorf("Run: %v, failed %t, want an error and the end", err, w.Failed())
+	w.Put([]byte("behind 1\n"), Behind)
+	written(t, w)
+	spoil(t, w.cfg.Path)
+	w.number(2)
+	written(t, w)
+	if err := os.Remove(w.cfg.Path); err != nil {
+		t.Fatal(err)
 	}
-	if w.number(2) {
-		t.Error("a line was taken after the end")
+	w.Put([]byte("behind 2\n"), Behind)
+	w.Put([]byte("behind that\n"), Behind)
+	w.number(3)
+	w.Put([]byte("behind 3\n"), Behind)
+	written(t, w)
+	if got := read(t, w.cfg.Path); got != "{\"lost\":3}\n3\nbehind 3\n" {
+		t.Errorf("the file is %q", got)
+	}
+	if got := w.Cuts(); got != 1 {
+		t.Errorf("the disk failed %d times, want 1", got)
+	}
+}
+
+func TestHalfALineIsEndedBeforeTheNext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lines")
+	if err := os.WriteFile(path, []byte("1\nhal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := opened(t, Config{Path: path})
+	w.number(2)
+	w.number(3)
+	written(t, w)
+	if got := read(t, path); got != "1\nhal\n2\n3\n" {
+		t.Errorf("the file is %q", got)
 	}
 }
 
