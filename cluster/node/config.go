@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"weir/actors"
 	"weir/actors/stream"
@@ -21,6 +22,13 @@ type configuration struct {
 	changing sync.Mutex                // one change at a time
 	read     atomic.Pointer[conf.File] // the file as it was read
 	effect   atomic.Pointer[conf.File] // the same with streams that the file does not name, see [media.with]
+	refused  atomic.Pointer[refusal]   // of the file as it is now; nil if it is in effect
+}
+
+// A refusal is why a file that was to be put into effect was not, and since when.
+type refusal struct {
+	why   string
+	since time.Duration
 }
 
 func (c *configuration) set(read, effect *conf.File) {
@@ -30,6 +38,24 @@ func (c *configuration) set(read, effect *conf.File) {
 
 // file is the file in effect, with the streams that it does not name.
 func (n *Node) file() *conf.File { return n.config.effect.Load() }
+
+// Refuse notes that the configuration that was to be put into effect was not, because of err. That is an alarm until one is.
+func (n *Node) Refuse(err error) {
+	r := &refusal{err.Error(), n.tree.env.Now()}
+	if was := n.config.refused.Load(); was != nil {
+		r.since = was.since
+	}
+	n.config.refused.Store(r)
+	n.log.Error("the configuration was not reloaded; the node goes on with the former one", slog.Any("err", err))
+}
+
+// fileRefused is why the configuration as it is now is not in effect, and for how long; empty if it is.
+func (n *Node) fileRefused() (why string, since time.Duration) {
+	if r := n.config.refused.Load(); r != nil {
+		return r.why, n.tree.env.Now() - r.since
+	}
+	return "", 0
+}
 
 // Reload puts another configuration into effect. A directive whose row in package conf says that a change needs a restart keeps
 // its old setting; Reload returns those that have changed. A stream that did not change goes on. If Reload returns an error,
@@ -53,6 +79,7 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 		n.tree.send(actors.Servers, actors.Set{Children: n.serverLinks(next)})
 	}
 	n.tree.send(actors.Peers, actors.Set{Children: n.peerLinks(next)})
+	n.config.refused.Store(nil)
 	n.log.Info("the configuration was reloaded", slog.Int("streams", len(next.Streams)))
 	for _, what := range restart {
 		n.log.Warn("a change of the configuration needs a restart", slog.String("err", what.String()))
@@ -118,9 +145,13 @@ func (n *Node) readAgain(context.Context) ([]string, error) {
 	}
 	f, err := n.cfg.Reload()
 	if err != nil {
+		n.Refuse(err)
 		return nil, fmt.Errorf("the configuration was not reloaded: %w", err)
 	}
 	restart, err := n.Reload(f)
+	if err != nil {
+		n.Refuse(err)
+	}
 	names := make([]string, len(restart))
 	for i, c := range restart {
 		names[i] = c.String()

@@ -141,7 +141,7 @@ func (n *Node) newStatus(s *servers) *status.Status {
 		View: n.group.view.Load, Now: n.tree.env.Now, Control: n.Control(),
 		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
 		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
-		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Minutes: n.history.Minutes, Reload: n.readAgain,
+		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Refused: n.fileRefused, Minutes: n.history.Minutes, Reload: n.readAgain,
 	})
 }
 

@@ -47,6 +47,9 @@ type Config struct {
 	Limits    func() (open map[protocols.Protocol]int, refused map[listen.Refusal]uint64)
 	Minutes   func(most int) []api.Minute
 	Reload    func(ctx context.Context) (restart []string, err error)
+
+	// Refused is why the configuration file as it is now is not in effect, and for how long; empty if it is.
+	Refused func() (why string, since time.Duration)
 }
 
 // A File holds the settings of a configuration file that are shown.
@@ -145,6 +148,12 @@ func (s *Status) Alarms() (out []api.Alarm) {
 		out = append(out, api.Alarm{
 			Kind: "geoip", Node: v.Self, Since: int64(since.Seconds()),
 			Text: "the database of countries " + path + " cannot be read, the former one is in use: " + why,
+		})
+	}
+	if why, since := s.cfg.Refused(); why != "" {
+		out = append(out, api.Alarm{
+			Kind: "configuration file", Node: v.Self, Since: int64(since.Seconds()),
+			Text: "the configuration file is not in effect, the former one is: " + why,
 		})
 	}
 	return out

@@ -63,6 +63,7 @@ func of(change func(*Config, *control.View)) *Status {
 			}, nil
 		},
 		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil }, Limits: (*listen.Limiter)(nil).Counts,
+		Refused: func() (string, time.Duration) { return "", 0 },
 	}
 	if change != nil {
 		change(&c, &v)

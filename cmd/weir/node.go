@@ -7,10 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"syscall"
 )
 
 // Run starts a node and returns when it has ended.
 func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
+	started := mustEnd(ctx, starting)
+	defer started()
 	given := &configuration{path: c.Config, flags: c.flags()}
 	file, problems, err := given.load(std.in)
 	if err != nil {
@@ -33,7 +37,12 @@ func (c *NodeCmd) Run(ctx context.Context, std stdio) error {
 		defer cancel()
 		abandoned = open.Done()
 	}
-	return runNode(ctx, abandoned, file, given, log)
+	n, cfg, err := startNode(file, given, log)
+	started()
+	if err != nil {
+		return err
+	}
+	return runNode(ctx, abandoned, n, cfg, given, log)
 }
 
 // maxConfig is the number of bytes that are read of a file at most. The limit of package conf is lower.
@@ -43,7 +52,7 @@ const maxConfig = 16 << 20
 func readConfig(name string, stdin io.Reader) ([]byte, error) {
 	in := stdin
 	if name != "-" {
-		f, err := os.Open(name)
+		f, err := openConfig(name)
 		if err != nil {
 			return nil, fmt.Errorf("opening the configuration: %w", err)
 		}
@@ -58,6 +67,23 @@ func readConfig(name string, stdin io.Reader) ([]byte, error) {
 		return nil, errors.New("reading the configuration " + configName(name) + ": it is longer than any configuration can be")
 	}
 	return src, nil
+}
+
+// openConfig opens a configuration file. It does not wait for anything, as a pipe would make it do. Pipes that a shell makes of
+// commands are read.
+func openConfig(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() && !strings.HasPrefix(name, "/dev/") {
+		err = fmt.Errorf("%s is no regular file", name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // configName is the name of a configuration file in messages.

@@ -26,13 +26,30 @@ type configuration struct {
 	path  string // "-" is standard input; empty if there is no file
 	flags conf.Flags
 
-	mu   sync.Mutex
-	read [sha256.Size]byte // the hash of the text that was read last
+	mu     sync.Mutex
+	read   [sha256.Size]byte // the hash of the text that was read last
+	text   []byte            // of the file in effect
+	effect *conf.File
 }
 
 // load reads the file. Standard input can be read once only. `weir check`, a start and a reload all use load, so they refuse the same
 // files.
 func (c *configuration) load(stdin io.Reader) (*conf.File, conf.Problems, error) {
+	return c.take(stdin, false)
+}
+
+// reload reads the file again. The problems are warnings. If nobody has asked for it, a file that seems to have been cut short is
+// refused.
+func (c *configuration) reload(asked bool) (*conf.File, conf.Problems, error) {
+	file, problems, err := c.take(nil, !asked)
+	if err == nil && problems.Failed() {
+		return nil, nil, errors.New(oneLine(problems))
+	}
+	return file, problems, err
+}
+
+// take reads the file, and keeps it as the one in effect unless it has errors.
+func (c *configuration) take(stdin io.Reader, careful bool) (*conf.File, conf.Problems, error) {
 	var src []byte
 	if c.path != "" {
 		var err error
@@ -40,20 +57,20 @@ func (c *configuration) load(stdin io.Reader) (*conf.File, conf.Problems, error)
 			return nil, nil, err
 		}
 	}
-	c.mu.Lock()
-	c.read = sha256.Sum256(src)
-	c.mu.Unlock()
 	file, problems := node.Load(configName(c.path), src, c.flags)
-	return file, problems, nil
-}
-
-// reload reads the file again. The problems are warnings.
-func (c *configuration) reload() (*conf.File, conf.Problems, error) {
-	file, problems, err := c.load(nil)
-	if err == nil && problems.Failed() {
-		return nil, nil, errors.New(oneLine(problems))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read = sha256.Sum256(src)
+	if problems.Failed() {
+		return file, problems, nil
 	}
-	return file, problems, err
+	if careful {
+		if err := file.Lost(c.effect, src, c.text); err != nil {
+			return nil, nil, fmt.Errorf("%w; SIGHUP or a reload by the API puts it into effect all the same", err)
+		}
+	}
+	c.effect, c.text = file, src
+	return file, problems, nil
 }
 
 // oneLine joins the errors among problems to one line, for the log.

@@ -6,14 +6,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 
 	"weir/cluster/conf"
 	"weir/cluster/node"
 )
 
-// runNode runs a node until ctx ends, the node has drained, or it cannot go on. A context that ended by SIGTERM makes the
-// node drain first; then abandoned ends that too.
-func runNode(ctx context.Context, abandoned <-chan struct{}, file *conf.File, again *configuration, log *slog.Logger) error {
+// startNode starts a node by a file that can be read again.
+func startNode(file *conf.File, again *configuration, log *slog.Logger) (*node.Node, node.Config, error) {
 	host := file.Name
 	if host == "" {
 		var err error
@@ -23,31 +23,41 @@ func runNode(ctx context.Context, abandoned <-chan struct{}, file *conf.File, ag
 	}
 	cfg := node.Config{File: file, Hostname: host, Build: version(), Log: log}
 	if again.path != "" && again.path != "-" {
-		cfg.Reload = func() (*conf.File, error) {
-			f, problems, err := again.reload()
-			for _, p := range problems {
-				log.Warn("configuration", slog.String("err", p.Pos.String()+": "+p.Text))
-			}
-			return f, err
-		}
+		cfg.Reload = func() (*conf.File, error) { return readAgain(again, true, log) }
 	}
 	n, err := node.Start(cfg)
-	if err != nil {
-		return err
-	}
-	defer n.Stop()
-	reload := func() {
+	return n, cfg, err
+}
+
+// runNode runs a node until ctx ends, the node has drained, or it cannot go on. A context that ended by SIGTERM makes the
+// node drain first; then abandoned ends that too.
+func runNode(ctx context.Context, abandoned <-chan struct{}, n *node.Node, cfg node.Config, again *configuration, log *slog.Logger) error {
+	ended := mustEnd(ctx, running)
+	defer func() {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		stopped := mustEnd(over, stopping)
+		n.Stop()
+		stopped()
+		ended()
+	}()
+	var reloading sync.Mutex // a disk that hangs must not keep signals waiting
+	reload := func(asked bool) {
 		if cfg.Reload == nil {
 			log.Warn("there is no configuration file to read again")
 			return
 		}
-		f, err := cfg.Reload()
-		if err == nil {
-			_, err = n.Reload(f)
-		}
-		if err != nil {
-			log.Error("the configuration was not reloaded; the node goes on with the former one", slog.Any("err", err))
-		}
+		go func() {
+			reloading.Lock()
+			defer reloading.Unlock()
+			f, err := readAgain(again, asked, log)
+			if err == nil {
+				_, err = n.Reload(f)
+			}
+			if err != nil {
+				n.Refuse(err)
+			}
+		}()
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, reloadSignals...)
@@ -71,9 +81,9 @@ func runNode(ctx context.Context, abandoned <-chan struct{}, file *conf.File, ag
 			done = nil
 			n.Drain(0)
 		case <-hangup:
-			reload()
+			reload(true)
 		case <-changed:
-			reload()
+			reload(false)
 		case <-abandoned:
 			return nil
 		case <-n.Drained():
@@ -82,4 +92,13 @@ func runNode(ctx context.Context, abandoned <-chan struct{}, file *conf.File, ag
 			return err
 		}
 	}
+}
+
+// readAgain reads the configuration file again, and logs its warnings.
+func readAgain(again *configuration, asked bool, log *slog.Logger) (*conf.File, error) {
+	f, problems, err := again.reload(asked)
+	for _, p := range problems {
+		log.Warn("configuration", slog.String("err", p.Pos.String()+": "+p.Text))
+	}
+	return f, err
 }
