@@ -36,6 +36,10 @@ e2e *args:
 chaos length="10m" seed="1" *args:
     go run ./cmd/weir sim chaos {{length}} {{seed}} {{args}}
 
+# sources of all kinds that misbehave at random, and what viewers get: just soak 10m SEED
+soak length="10m" seed="1" sources="40":
+    go test ./cmd/weir/soak -run Soak -count=1 -v -timeout 60m -args -for {{length}} -seed {{seed}} -sources {{sources}}
+
 # scenarios with real processes, compared with the simulator
 real *args:
     go run ./cmd/weir sim real --table {{args}} testdata/real/*.txtar

@@ -54,7 +54,7 @@ func holderProps(env act.Env, c Config, spec Spec) *actor.Props {
 			monitors: map[int]monitored{},
 			facts:    facts{active: -1, spec: spec},
 			Backoff: act.Backoff{
-				Env: env, Min: 250 * time.Millisecond, Max: 30 * time.Second, Quiet: time.Minute,
+				Env: env, Min: 250 * time.Millisecond, Max: 5 * time.Second, Quiet: 10 * time.Second,
 			},
 		}
 	})

@@ -323,6 +323,34 @@ func TestFailingInputRestartsAloneThenTheCaptureFails(t *testing.T) {
 	}
 }
 
+// TestInputThatFailsAgainAndAgainIsBackWithinSeconds has a source bring media for a while each time and then fail.
+func TestInputThatFailsAgainAndAgainIsBackWithinSeconds(t *testing.T) {
+	for _, tt := range []struct{ lasts, most time.Duration }{{20 * time.Second, 250 * time.Millisecond}, {8 * time.Second, 5 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			var ignored, starts atomic.Int64
+			var failed, longest time.Duration
+			began := time.Now()
+			flaky := input.Run(func(ctx context.Context, w input.Writer) error {
+				if starts.Add(1) > 1 {
+					longest = max(longest, time.Since(began)-failed)
+				}
+				ctx, cancel := context.WithTimeout(ctx, tt.lasts)
+				defer cancel()
+				err := channel(&ignored)(ctx, w)
+				failed = time.Since(began)
+				return err
+			})
+			b := newBench(t, stream.Spec{Name: "cam", Inputs: []stream.Input{{Config: input.Config{URL: "test://x", Source: flaky}}}})
+			b.send(stream.Capture{Stream: "cam"})
+			time.Sleep(5 * time.Minute)
+			b.end()
+			if starts.Load() < 10 || longest > tt.most {
+				t.Errorf("a source that fails after %v was started %d times, once after %v, want at most %v", tt.lasts, starts.Load(), longest, tt.most)
+			}
+		})
+	}
+}
+
 func TestStateOfAnInputIsThatOfNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &camera{tracks: tracks}

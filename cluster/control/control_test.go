@@ -444,6 +444,21 @@ func TestSourceThatFailsAgainAndAgainIsTriedLessAndLessOften(t *testing.T) {
 	}
 }
 
+// Ten seconds of media make a failure the first again.
+func TestSourceThatWasWellIsTriedWithinASecond(t *testing.T) {
+	p := newProbe(t, nil, "a")
+	p.pass(probeStale)
+	for range 8 {
+		p.runs("a")
+		p.pass(11 * Second)
+		p.step(CaptureDown{Stream: "a", Why: "no signal"})
+		p.pass(Second + Millisecond)
+		if got := p.n.byName["a"].State; got != Starting {
+			t.Fatalf("a is %v a second after it failed, want starting", got)
+		}
+	}
+}
+
 func TestNodeIsDrainedOnlyOnceItsCapturesHaveEnded(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, "a", "b")
 	p.say("n2", State{Seq: 1})

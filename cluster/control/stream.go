@@ -213,7 +213,7 @@ func (n *Node) captureUp(e CaptureUp) {
 }
 
 // steady is how long a capture has to have run for a failure to count as the first again.
-const steady = 60 * Second
+const steady = 10 * Second
 
 func (n *Node) captureDown(e CaptureDown) {
 	s := n.byName[e.Stream]

@@ -64,6 +64,8 @@ var (
 		{"H2b", "a segment is empty, cut off, or a page", "as H2", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H2c", "EXT-X-GAP", "as H2, at once", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H3", "numbers begin anew, or a cache gives out an old playlist", "plays on; the old playlist is passed over", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H3a", "numbers jump ahead, and names go on", "goes on behind the last segment, and none is lost", "protocols/pull/m3u8.TestFollowerGivesEachSegmentOnce"},
+		{"H3b", "numbers begin anew while a segment is asked for again", "none behind it is passed over", "protocols/pull/m3u8.TestFollowerResumesBehindARestart"},
 		{"H4", "AES-128 with an IV, or with the number as IV, in TS and in fragments", "decrypted", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H4a", "a key that cannot be had for a time", "as H1", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H5", "a timeline that jumps, with a discontinuity or without", "the times go on, and the place is marked", "protocols/pull.TestHLSOfAllServersIsPlayed"},
@@ -75,6 +77,7 @@ var (
 		{"H10b", "pictures and sound whose segments come in any order, far ahead of each other", "joined in the order of their times, each at the time that it has", "protocols/pull.TestHLSComesAtItsPace"},
 		{"H10a", "the playlist of the sound is missing", "the pictures play, and it is said what is missing", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H10c", "the server of one of them hangs, fails, is late, or has longer segments", "the other waits ten seconds and a target duration at most, and nothing is misplaced", "protocols/pull.TestSoundAndPicturesOfTwoPlaylistsWaitForEachOther"},
+		{"H10d", "a segment of pictures is missing for ever, and the sound beside it goes on", "skipped when viewers have no picture left", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H11", "a token in each URL that expires", "the playlist is asked for anew", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H11a", "a session in a cookie; a redirect to another host", "kept for the pull; URLs are those of the other host", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H4b", "SAMPLE-AES, or keys of a DRM", "the input fails: encrypted, not supported", "protocols/pull.TestHLSSaysWhyItCannotBePlayed"},
@@ -131,6 +134,9 @@ var (
 		{"I7a", "pictures come without one to start from", "a loss for `source_timeout`, as silence is", "actors/input.TestPicturesWithoutOneToStartFromAreALoss"},
 		{"I7b", "an input is scrambled, and the stream has another one", "the other one after `source_timeout`", "cluster/node.TestScrambledInputSaysSoAndGivesWayToTheNext"},
 		{"I7c", "a track that is announced comes late", "in `tracks_left_out` until then; `reason` is null afterwards", "cluster/node.TestTrackThatIsAnnouncedAndComesLateIsLeftOutUntilThen"},
+		{"I8", "sources of all kinds misbehave at once, at random", "no viewer is disconnected, and no more is lost than the sources withhold", "cmd/weir/soak.TestSoakOfPulledInputs"},
+		{"I8a", "an input fails again and again, with media in between", "tried again after five seconds at most", "actors/stream.TestInputThatFailsAgainAndAgainIsBackWithinSeconds"},
+		{"I8b", "the only input of a stream fails for longer, again and again", "ten seconds of media make a failure the first again", "cluster/control.TestSourceThatWasWellIsTriedWithinASecond"},
 	}
 	casesRTMP = []fieldCase{
 		{"P1", "its link dies silently, it comes back 3 s later", "the silent one gives way after `publish_takeover` (5 s), is told so and closed; viewers stay", "cluster/node.TestSilentPublisherGivesWayToANewcomer"},
@@ -190,7 +196,7 @@ var caseGroups = []struct {
 	cases    []fieldCase
 }{
 	{"MPEG-TS", "T1 T3 T5 T6 T7 T8 T9 T10", casesTS},
-	{"Times, tracks and state of any input", "I1 I2 I3 I4 I5 I6 I7", casesInputs},
+	{"Times, tracks and state of any input", "I1 I2 I3 I4 I5 I6 I7 I8", casesInputs},
 	{"HLS pulls", "H1 H2 H4 H6 H8 H9", casesHLS},
 	{"RTSP pulls", "R1 R3 R4", casesRTSP},
 	{"RTMP publishers", "P1 P3 P4", casesRTMP},

@@ -236,7 +236,7 @@ func (p *presentation) playMedia(ctx context.Context, u *url.URL, list *m3u8.Pla
 		select { // for the end of the sound
 		case <-done:
 		case <-ctx.Done():
-		case <-time.After(p.out.buffered() + lead): // it is fetched while there is room
+		case <-time.After(p.out.buffered(false) + lead): // it is fetched while there is room
 		}
 	}
 	return began, err

@@ -37,6 +37,15 @@ var hlsCases = []struct {
 	{name: "sound of its own, packed", file: "multi.m3u8", set: multi("vt.m3u8", "ap.m3u8")},
 	{name: "sound of its own, in fragments", file: "multi.m3u8", set: multi("vm.m3u8", "am.m3u8")},
 	{name: "sound of its own beside a variant with sound", file: "multi.m3u8", set: multi("xt.m3u8", "at.m3u8"), named: "AAC"},
+	{name: "sound of its own beside pictures that are missing for ever", file: "multi.m3u8", set: both(multi("vt.m3u8", "ap.m3u8"), func(s *station) {
+		s.window = 3
+		s.answer = func(_ *station, _ *http.Request, file string) (int, []byte) {
+			if file == fmt.Sprintf("vt-%d.ts", stationBase+5) {
+				return http.StatusNotFound, nil
+			}
+			return 0, nil
+		}
+	}), lost: 1, marks: 2, says: "404"},
 	{name: "sound whose playlist is missing", file: "multi.m3u8", set: multi("vt.m3u8", "nothing.txt"), says: "404"},
 	{name: "the first segments are forbidden for ten seconds", file: "xt.m3u8", set: refuses(http.StatusForbidden, 0, 10*time.Second), lost: 4, says: "403"},
 	{name: "the server fails for ten seconds in the middle", file: "xt.m3u8", set: refuses(http.StatusInternalServerError, 20*time.Second, 30*time.Second), says: "500"},

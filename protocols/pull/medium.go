@@ -136,7 +136,7 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 			return m.began, m.finish()
 		case len(brought.Segments) > 0:
 			news = time.Now()
-		case time.Since(news) > max(stale, 4*list.Target) && m.out.buffered() == 0:
+		case time.Since(news) > max(stale, 4*list.Target) && m.buffered() == 0:
 			err := fmt.Errorf("playlist: nothing new has come for %v", time.Since(news).Round(time.Second))
 			m.unavailable(err)
 			return m.began, fmt.Errorf("%w: %w", err, errAgain)
@@ -155,6 +155,9 @@ func (m *medium) take(list *m3u8.Playlist) m3u8.News {
 	m.target = list.Target
 	return m.follower.Take(list)
 }
+
+// buffered is how much media waits: for that of pictures up to the last of them, since sound beside it may go on.
+func (m *medium) buffered() time.Duration { return m.out.buffered(m.takes.video) }
 
 // room waits until the next segment may be fetched.
 func (m *medium) room(ctx context.Context) error {
@@ -233,7 +236,7 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 			continue
 		}
 		m.follower.Resume(s.Number)
-		if !m.began && (permanent(err) || n >= tries) || expired(err) && n%tries == 0 || n >= 2*tries && m.out.buffered() == 0 {
+		if !m.began && (permanent(err) || n >= tries) || expired(err) && n%tries == 0 || n >= 2*tries && m.buffered() == 0 {
 			return 0, fmt.Errorf("segment %d: %w: %w", s.Number, err, againUnless(!m.began && permanent(err)))
 		}
 		return again, nil
@@ -243,14 +246,14 @@ func (m *medium) segments(ctx context.Context, base *url.URL, list []m3u8.Segmen
 
 // changes says whether another variant is to be played, after a segment has come or failed.
 func (m *medium) changes(s share, err error) bool {
-	return m.choice != nil && (err == nil || errors.Is(err, errLate)) && m.choice.segment(s, m.out.buffered(), time.Now())
+	return m.choice != nil && (err == nil || errors.Is(err, errLate)) && m.choice.segment(s, m.buffered(), time.Now())
 }
 
 // skip plays a segment behind the first of the list, which failed, and says how many were passed over: so that it is those that are
 // bad. It is called after each failure and does nothing until viewers have nothing left; until then the first one is asked for again.
 // It tries the second segment and one that is farther ahead after each failure.
 func (m *medium) skip(ctx context.Context, base *url.URL, list []m3u8.Segment, why error) int {
-	if m.out.buffered() >= list[0].Duration {
+	if m.buffered() >= list[0].Duration {
 		return 0
 	}
 	before, failures := m.broken, m.wait.failures

@@ -15,6 +15,7 @@ import (
 type pacer struct {
 	mu      sync.Mutex
 	queue   []paced
+	newest  codecs.Tracks // that were announced last
 	changed chan struct{} // has a value when something was added or finished
 	done    bool          // nothing will be added
 	err     error         // of the writer
@@ -54,7 +55,7 @@ func (p *pacer) wake() {
 func (p *pacer) SetTracks(t codecs.Tracks) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue = append(p.queue, paced{tracks: t})
+	p.queue, p.newest = append(p.queue, paced{tracks: t}), t
 	p.wake()
 }
 
@@ -84,8 +85,9 @@ func (p *pacer) finish() {
 	p.wake()
 }
 
-// span is buffered with the mutex held.
-func (p *pacer) span() time.Duration {
+// span is how much media waits, of all tracks or up to the last picture. The mutex is held.
+func (p *pacer) span(pictures bool) time.Duration {
+	pictures = pictures && p.newest.Video() >= 0
 	var first, last *codecs.AccessUnit
 	for i := range p.queue {
 		if first = p.queue[i].au; first != nil {
@@ -93,7 +95,9 @@ func (p *pacer) span() time.Duration {
 		}
 	}
 	for i := len(p.queue) - 1; i >= 0 && last == nil; i-- {
-		last = p.queue[i].au
+		if au := p.queue[i].au; au != nil && (!pictures || au.Track == p.newest.Video()) {
+			last = au
+		}
 	}
 	if first == nil || last == nil {
 		return 0
@@ -101,18 +105,18 @@ func (p *pacer) span() time.Duration {
 	return max(0, durationOf(last.DTS-first.DTS))
 }
 
-// buffered is how much media waits.
-func (p *pacer) buffered() time.Duration {
+// buffered is how much media waits, of all tracks or up to the last picture.
+func (p *pacer) buffered(pictures bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.span()
+	return p.span(pictures)
 }
 
 // room waits until less than so much media waits.
 func (p *pacer) room(ctx context.Context, most time.Duration) error {
 	for {
 		p.mu.Lock()
-		over, err := p.span()-most, p.err
+		over, err := p.span(false)-most, p.err
 		p.mu.Unlock()
 		switch {
 		case err != nil:
@@ -170,7 +174,7 @@ func (p *pacer) due(now time.Time) (paced, time.Duration) {
 	next := p.queue[0]
 	if next.au != nil {
 		at := p.base.Add(durationOf(next.au.DTS - p.origin))
-		switch over := p.span() - 2*lead; {
+		switch over := p.span(false) - 2*lead; {
 		case !p.running, p.starved && now.After(at), p.late(next.au, now.Sub(at)):
 			p.running, p.base, p.origin = true, now, next.au.DTS
 		case at.After(now):

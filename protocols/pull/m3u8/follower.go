@@ -1,6 +1,7 @@
 package m3u8
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,12 +11,18 @@ import (
 // A Follower finds out which segments of a media playlist are new, from reload to reload. The zero Follower has seen none.
 type Follower struct {
 	started bool
-	next    int64    // the number that follows the last segment that was given out
-	seen    []string // URIs of the last segments that were given out or passed over, the newest last
-	behind  int      // reloads in a row whose numbers have gone back
-	idle    int      // reloads in a row that brought nothing new
+	next    int64  // the number that follows the last segment that was given out
+	seen    []seen // the last segments that were given out or passed over, the newest last
+	behind  int    // reloads in a row whose numbers have gone back
+	idle    int    // reloads in a row that brought nothing new
 	target  time.Duration
 	ended   bool
+}
+
+// A seen is a segment that was given out or passed over.
+type seen struct {
+	identity string
+	number   int64
 }
 
 const (
@@ -71,6 +78,11 @@ func (f *Follower) Take(p *Playlist) (n News) {
 	}
 	f.behind = 0
 	if first > f.next {
+		if at, ok := f.follows(p); ok {
+			n = f.give(p.Segments[at:])
+			n.Restart = len(n.Segments) > 0
+			return n
+		}
 		lost := first - f.next
 		n = f.give(p.Segments)
 		n.Lost = lost
@@ -89,17 +101,33 @@ func (f *Follower) give(list []Segment) News {
 
 // restart goes on with a playlist that counts otherwise: behind the last segment that was seen before, or else near its end.
 func (f *Follower) restart(p *Playlist) News {
-	at := p.begin()
-	same := p.distinct()
-	for i, s := range p.Segments {
-		if same && slices.Contains(f.seen, identity(s)) {
-			at = i + 1
+	at, ok := f.follows(p)
+	if !ok {
+		at = p.begin()
+		for i, s := range p.Segments {
+			if p.distinct() && slices.ContainsFunc(f.seen, func(o seen) bool { return o.identity == identity(s) }) {
+				at = i + 1
+			}
 		}
 	}
 	n := f.give(p.Segments[at:])
 	f.next = p.Segments[len(p.Segments)-1].Number + 1
 	n.Restart = len(n.Segments) > 0
 	return n
+}
+
+// follows is the index of the segment behind the last one that was seen, as far as names say: not where they do not differ, or come
+// round again.
+func (f *Follower) follows(p *Playlist) (at int, ok bool) {
+	if len(f.seen) == 0 || !p.distinct() {
+		return 0, false
+	}
+	last := f.seen[len(f.seen)-1].identity
+	if slices.ContainsFunc(f.seen[:len(f.seen)-1], func(o seen) bool { return o.identity == last }) {
+		return 0, false
+	}
+	at = slices.IndexFunc(p.Segments, func(s Segment) bool { return identity(s) == last })
+	return at + 1, at >= 0
 }
 
 // begin is the index of the segment with which reading begins.
@@ -134,7 +162,7 @@ func (f *Follower) see(s Segment) {
 	if len(f.seen) >= maxSeen {
 		f.seen = slices.Delete(f.seen, 0, maxSeen/2)
 	}
-	f.seen = append(f.seen, identity(s))
+	f.seen = append(f.seen, seen{identity(s), s.Number})
 }
 
 // Ended says that the playlist that was taken in last is the last one.
@@ -151,4 +179,11 @@ func (f *Follower) Reload() time.Duration {
 }
 
 // Resume has the segment with a number be the next one, of those that have been given out already.
-func (f *Follower) Resume(number int64) { f.next = number }
+func (f *Follower) Resume(number int64) {
+	f.next = number
+	before := int64(math.MaxInt64)
+	for n := len(f.seen); n > 0 && f.seen[n-1].number >= number && f.seen[n-1].number < before; n-- {
+		before = f.seen[n-1].number
+		f.seen = f.seen[:n-1]
+	}
+}

@@ -95,6 +95,8 @@ func TestFollowerGivesEachSegmentOnce(t *testing.T) {
 		{"an old list, as of a cache", []*m3u8.Playlist{live(5, "a", "b", "c"), live(3, "y", "z"), live(3, "y", "z"), live(6, "b", "c", "d")}, []string{"abc", "", "", "d"}},
 		{"numbers begin anew, names go on", []*m3u8.Playlist{live(50, "a", "b", "c"), live(0, "b", "c", "d"), live(0, "b", "c", "d"), live(1, "c", "d", "e"), live(2, "d", "e", "f")}, []string{"abc", "", "", "de!", "f"}},
 		{"numbers and names begin anew", []*m3u8.Playlist{live(50, "a", "b", "c"), live(0, "q"), live(0, "q", "r"), live(0, "q", "r", "s"), live(1, "r", "s", "t")}, []string{"abc", "", "", "qrs!", "t"}},
+		{"numbers jump ahead, names go on", []*m3u8.Playlist{live(5, "a", "b", "c"), live(900, "b", "c", "d", "e"), live(901, "c", "d", "e", "f")}, []string{"abc", "de!", "f"}},
+		{"names that come round again, reloaded too late", []*m3u8.Playlist{live(5, "a", "b", "c"), live(6, "b", "c", "a"), live(7, "c", "a", "b"), live(8, "a", "b", "c"), live(13, "c", "a", "b")}, []string{"abc", "a", "b", "c", "cab 2"}},
 		{"names with tokens", []*m3u8.Playlist{live(50, "a?1", "b?1"), live(0, "b?2"), live(0, "b?3"), live(0, "b?4", "c?4")}, []string{"a?1b?1", "", "", "c?4!"}},
 	} {
 		var f m3u8.Follower
@@ -140,6 +142,24 @@ func TestFollowerResumes(t *testing.T) {
 	f.Resume(6)
 	if n := f.Take(live(8, "d")); n.Lost != 2 {
 		t.Errorf("%d are lost, want 2", n.Lost)
+	}
+}
+
+// TestFollowerResumesBehindARestart has numbers begin anew while a segment is asked for again and others behind it have not been played.
+func TestFollowerResumesBehindARestart(t *testing.T) {
+	for _, first := range []int64{0, 900} {
+		var f m3u8.Follower
+		f.Take(live(50, "a", "b", "c", "d"))
+		f.Resume(51)
+		got := ""
+		for range 4 {
+			for _, s := range f.Take(live(first, "a", "b", "c", "d", "e")).Segments {
+				got += s.URI
+			}
+		}
+		if got != "bcde" {
+			t.Errorf("from %d on it brings %q, want what follows on the one that was played", first, got)
+		}
 	}
 }
 
