@@ -51,13 +51,18 @@ const stationBase = 1000
 // unanswered is the status of a request that the station never answers.
 const unanswered = -1
 
-func newStation(t *testing.T) *station {
+func patternOf(t testing.TB) *fake.Pattern {
 	t.Helper()
 	p, err := fake.New(fake.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &station{pattern: p, began: time.Now(), window: 6, first: stationBase}
+	return p
+}
+
+func newStation(t *testing.T) *station {
+	t.Helper()
+	return &station{pattern: patternOf(t), began: time.Now(), window: 6, first: stationBase}
 }
 
 // newest is the number of the newest complete segment.
