@@ -494,6 +494,9 @@ func TestNoncesFromBeforeAStaleOneAreNotTried(t *testing.T) {
 	if got, want := w.statuses(), "401stale 200 200"; got != want {
 		t.Errorf("on the wire: %s, want %s", got, want)
 	}
+	if n := len(tr.pool.by[url]); n != 1 {
+		t.Errorf("%d nonces are kept for requests at the same time, want the one that came last", n)
+	}
 }
 
 func TestProvedReplyWithoutANonceProvesNothing(t *testing.T) {

@@ -187,6 +187,7 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 		defer mu.Unlock()
 		if err != nil {
 			problems = append(problems, err)
+			bar.tell(fmt.Sprintf("%s was not looked for: %v", faults[i].Name, err))
 			return
 		}
 		results[i] = &r

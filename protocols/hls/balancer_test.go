@@ -12,6 +12,7 @@ import (
 	"weir/codecs"
 	"weir/protocols"
 	"weir/protocols/cmaf"
+	"weir/protocols/hls/playlist"
 	"weir/protocols/listen"
 )
 
@@ -243,6 +244,41 @@ func TestServersThatNumberEachForThemselvesAreJoinedByADiscontinuity(t *testing.
 			t.Errorf("segment %s, want one of the second server", u)
 		}
 		fetchURL(t, "GET", u).is(t, 200)
+	}
+}
+
+func TestServerThatAnswersBeginsWithoutFailures(t *testing.T) {
+	v := position{server: "a", unavailable: 2, behind: 3}
+	p := &servedPlaylist{Playlist: &playlist.Playlist{Segments: []playlist.Segment{{Number: 7}}}}
+	if _, ok := v.show("a", p); !ok || v.unavailable != 0 || v.behind != 0 {
+		t.Errorf("shown: %v, with %d failures and %d times behind, want none of either", ok, v.unavailable, v.behind)
+	}
+}
+
+func TestPositionOfAViewerThatHasLeftIsDropped(t *testing.T) {
+	t0 := time.Now()
+	all := positions{limit: 9, all: map[positionKey]*position{}}
+	all.of(positionKey{session: "left"}, t0)
+	all.of(positionKey{session: "there"}, t0.Add(positionLinger))
+	all.sweep(t0.Add(positionLinger + 1))
+	if len(all.all) != 1 || all.all[positionKey{session: "there"}] == nil {
+		t.Errorf("%d positions are kept, want that of the viewer that is there", len(all.all))
+	}
+}
+
+// entered counts the clients that enter.
+type entered int
+
+func (n *entered) Enter(listen.Client) { *n++ }
+
+func TestNoViewerEntersOnceTheServerCloses(t *testing.T) {
+	var n entered
+	v := viewers{sessions: &n, limit: 9, all: map[viewerKey]*viewer{}}
+	v.seen(&request{key: streamKey{name: "a"}}, time.Second, 1)
+	v.close()
+	v.seen(&request{key: streamKey{name: "b"}}, time.Second, 1)
+	if n != 1 {
+		t.Errorf("%d viewers have entered, want the one before the end", n)
 	}
 }
 
