@@ -1,7 +1,8 @@
 // Package mutants plants small faults into weir's source, to prove that tests and simulator notice each of them. A fault is an
 // edit of a few words in a function, as a reviewer finds it: a counter that is not reset, a timer that is not armed again. All
 // of them are built into one program, and into the test programs of their packages, by `go build -overlay`, which leaves the
-// source as it is; an environment variable of these programs says which fault is on. So nothing that is shipped holds a switch.
+// source as it is; an environment variable of these programs says which fault is on. So nothing that is shipped holds a switch. What has noticed
+// each of them is in testdata/results.txt, made by `weir sim mutants --record`.
 //
 // It does not know the rules that it breaks, nor which test or invariant has to notice a fault. Without Go and weir's source it
 // can do nothing.
