@@ -75,7 +75,8 @@ func (n *Node) rtmpAddress() srs.Address {
 func (n *Node) liveStreams() (out []srs.Live) {
 	for _, name := range slices.Sorted(slices.Values(n.streams.Names())) {
 		if live, is, ok := n.streams.Get(name); ok && live.Hub.Written() > 0 && is.Role != stream.Idle {
-			out = append(out, srs.Live{Name: name, Frames: live.Hub.Pictures(), Tracks: live.Hub.Tracks()})
+			active := slices.ContainsFunc(is.All(), func(in stream.InputState) bool { return in.Active })
+			out = append(out, srs.Live{Name: name, Active: active, Frames: live.Hub.Pictures(), Tracks: live.Hub.Tracks()})
 		}
 	}
 	return out

@@ -140,8 +140,8 @@ func TestHooksTurnClientsAway(t *testing.T) {
 	if status := hls("?token=bad"); status != http.StatusForbidden {
 		t.Errorf("an HLS player whom the hook refuses: %d", status)
 	}
-	if got := len(h.of("on_play", "good")); got != 3 { // on_connect has refused the RTMP player
-		t.Errorf("on_play came %d times, want once for each other player", got)
+	if flv, hls := len(h.of("on_play", "good")), len(h.of("on_play", "good.m3u8")); flv != 1 || hls != 2 { // on_connect has refused the RTMP player
+		t.Errorf("on_play came %d times for HTTP-FLV and %d times for HLS, want once for each player", flv, hls)
 	}
 	if width, code := plainPlay(t, n.rtmpAddr(), "live", "good"); width != 256 {
 		t.Errorf("a welcome player: a picture %d wide, %q", width, code)

@@ -18,6 +18,7 @@ import (
 // A Live is a stream that has media on this node, whether this node captures or relays it.
 type Live struct {
 	Name   string // weir's
+	Active bool   // media comes: from a publisher, an input or another node
 	Frames uint64 // pictures so far
 	Tracks codecs.Tracks
 }
@@ -61,6 +62,8 @@ type API struct {
 	latest load.Figures  // guarded by mu
 	read   time.Duration // when latest was read, as Uptime; guarded by mu
 	disks  disks         // guarded by mu
+
+	seen map[string]time.Time // when each open session was seen first; guarded by mu
 }
 
 // NewAPI returns an API.
@@ -82,15 +85,18 @@ const Prefix = "/api/v1/"
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, Prefix)
-	if !ok {
+	switch listen.CORS(w.Header()); {
+	case r.URL.Path+"/" == Prefix:
+		withSlash(w, r)
+		return
+	case !ok:
 		http.NotFound(w, r)
 		return
 	}
-	listen.CORS(w.Header())
 	kind, id, slash := strings.Cut(path, "/")
 	switch kind {
 	case "streams", "clients", "vhosts":
-	case "versions", "summaries", "rusages", "authors", "features":
+	case "", "versions", "summaries", "rusages", "authors", "features":
 		if id != "" {
 			a.cfg.Cluster.ServeHTTP(w, r)
 			return
@@ -105,10 +111,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodDelete && kind == "clients" && id != "":
 		a.kick(w, r, id)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && slash && a.unknown(kind, id, r.Method):
+		if allowed(w, r, a.cfg.MaySee) {
+			writeMasked(w, object{{"code", noSuch[kind]}})
+		}
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET is supported here", http.StatusMethodNotAllowed)
 	case !allowed(w, r, a.cfg.MaySee):
+	case kind == "":
+		writeMasked(w, a.index())
 	case kind == "versions":
 		writeMasked(w, a.versions())
 	case kind == "summaries":
@@ -119,15 +131,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeMasked(w, a.authors())
 	case kind == "features":
 		writeMasked(w, a.features())
-	case !slash: // as SRS has it
-		to := r.URL.Path + "/"
-		if r.URL.RawQuery != "" {
-			to += "?" + r.URL.RawQuery
-		}
-		http.Redirect(w, r, to, http.StatusFound)
+	case !slash:
+		withSlash(w, r)
 	default:
 		a.list(w, r, kind, id)
 	}
+}
+
+// withSlash sends a client to the path that ends with a slash, as SRS does.
+func withSlash(w http.ResponseWriter, r *http.Request) {
+	to := r.URL.Path + "/"
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	http.Redirect(w, r, to, http.StatusFound)
 }
 
 func (a *API) versions() object {
@@ -136,17 +153,46 @@ func (a *API) versions() object {
 	}})
 }
 
-// list answers with all of a kind, from ?start, at most ?count of them, or with the one of an id.
-func (a *API) list(w http.ResponseWriter, r *http.Request, kind, id string) {
-	var items []object
+// index names what else is answered.
+func (a *API) index() object {
+	return a.envelope(0, field{"urls", object{
+		{"versions", "the version of SRS whose answers these are, and that of weir"},
+		{"summaries", "the load of the process and of the machine"},
+		{"rusages", "what the process has used"},
+		{"authors", "the license"},
+		{"features", "what of SRS is here"},
+		{"vhosts", "the virtual hosts, or the one of /ID"},
+		{"streams", "the streams from ?start, at most ?count, or the one of /ID"},
+		{"clients", "the clients, like streams; DELETE /ID ends one"},
+		{"clusters", "who has a stream"},
+	}})
+}
+
+// items are all of a kind.
+func (a *API) items(kind string) []object {
 	switch kind {
 	case "streams":
-		items = a.streams()
+		return a.streams()
 	case "clients":
-		items = a.clients()
+		return a.clients()
 	case "vhosts":
-		items = a.vhosts()
+		return a.vhosts()
 	}
+	return nil
+}
+
+// unknown says whether a request that would change something is about nothing that is there. SRS looks for it first, and at the
+// method then; a request to end a client has to name one.
+func (a *API) unknown(kind, id, method string) bool {
+	if id == "" {
+		return kind == "clients" && method == http.MethodDelete
+	}
+	return noSuch[kind] != 0 && !slices.ContainsFunc(a.items(kind), func(o object) bool { return o[0].value == id })
+}
+
+// list answers with all of a kind, from ?start, at most ?count of them, or with the one of an id.
+func (a *API) list(w http.ResponseWriter, r *http.Request, kind, id string) {
+	items := a.items(kind)
 	if id != "" {
 		i := slices.IndexFunc(items, func(o object) bool { return o[0].value == id })
 		if i < 0 {

@@ -27,8 +27,13 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // midnight of 1 January 2000.
 func newAPI(t *testing.T, mayEdit func(*http.Request) (int, error)) (a *srs.API, closed *[]string) {
 	t.Helper()
+	return newAPIOf(t, srs.NewHooks("n1", "i1", slog.New(slog.DiscardHandler)), mayEdit)
+}
+
+// newAPIOf is newAPI with hooks that are given, and with more sessions.
+func newAPIOf(t *testing.T, hooks *srs.Hooks, mayEdit func(*http.Request) (int, error), more ...srs.Session) (a *srs.API, closed *[]string) {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	hooks := srs.NewHooks("n1", "i1", log)
 	cluster := srs.New(srs.Config{
 		Vhosts: []srs.Vhost{{Name: srs.DefaultVhost}, {Name: "v.example.com"}},
 		Node:   func() string { return "n1" }, Log: log,
@@ -46,12 +51,13 @@ func newAPI(t *testing.T, mayEdit func(*http.Request) (int, error)) (a *srs.API,
 		{ID: "12", ClientStats: listen.ClientStats{Protocol: protocols.Relay, Stream: "live/onc", BytesOut: 3000}}, // of another node
 		{ID: "13", ClientStats: listen.ClientStats{Protocol: protocols.RTMP}},                                      // has not said what it wants
 	}
+	sessions = append(sessions, more...)
 	closed = new([]string)
 	a = srs.NewAPI(srs.APIConfig{
 		Cluster: cluster, Hooks: hooks, Build: "test", PID: 4711, MayEdit: mayEdit,
 		Streams: func() []srs.Live {
 			return []srs.Live{
-				{Name: "live/onc", Frames: 100, Tracks: codecs.Tracks{
+				{Name: "live/onc", Active: true, Frames: 100, Tracks: codecs.Tracks{
 					{Codec: codecs.H264, Config: []byte{1, 100, 0, 32}, Width: 768, Height: 320},
 					{Codec: codecs.AAC, Config: []byte{0x12, 0x10}, SampleRate: 44100, Channels: 2},
 				}},
@@ -103,6 +109,7 @@ func testAPI(t *testing.T) {
 	} {
 		ask(http.MethodGet, srs.Prefix+path)
 	}
+	ask(http.MethodGet, srs.Prefix)
 	ask(http.MethodDelete, srs.Prefix+"clients/11")
 	ask(http.MethodDelete, srs.Prefix+"clients/10")
 	ask(http.MethodPost, srs.Prefix+"clients/11")

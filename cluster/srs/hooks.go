@@ -67,6 +67,7 @@ type Client struct {
 
 	remote netip.AddrPort
 	name   string // weir's name of the stream that it publishes
+	suffix string // of the file that it asks for; SRS shows that of playlists
 
 	publications int // so far
 
@@ -119,9 +120,10 @@ func (h *Hooks) body(action string, c *Client, more ...field) object {
 
 // streamBody is the body of a hook about a stream.
 func (h *Hooks) streamBody(action string, c *Client) object {
-	b := h.body(action, c, field{"tcUrl", c.TCURL}, field{"stream", c.Stream}, field{"param", c.Param})
-	if action == "on_play" {
-		b = append(b, field{"pageUrl", c.PageURL})
+	tcURL, stream, param := field{"tcUrl", c.TCURL}, field{"stream", c.Stream + c.suffix}, field{"param", c.Param}
+	b := h.body(action, c, tcURL, stream, param)
+	if action == "on_play" { // where SRS has them in another order
+		b = h.body(action, c, stream, tcURL, param, field{"pageUrl", c.PageURL})
 	}
 	u := streamURL(c.Vhost, c.App, c.Stream)
 	return append(b, field{"stream_url", u}, field{"stream_id", StreamID(u)})

@@ -112,7 +112,8 @@ func TestHooksHaveTheBodiesOfSRS(t *testing.T) {
 	if err := h.Play(t.Context(), vh, r); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := k.next(t), head("on_play")+media+`"pageUrl":"http://page/",`+stream; got != want {
+	if got, want := k.next(t), head("on_play")+
+		`,"stream":"onc","tcUrl":"rtmp://127.0.0.1/live","param":"?key=v1","pageUrl":"http://page/",`+stream; got != want {
 		t.Errorf("on_play:\n%s\nwant\n%s", got, want)
 	}
 	h.Left(r.Remote, 123, 456)

@@ -41,7 +41,7 @@ func (a *API) streams() (out []object) {
 			}
 		}
 		video, audio := shownTracks(live.Tracks)
-		publish := object{{"active", true}}
+		publish := object{{"active", live.Active}}
 		if publisher != "" {
 			publish = append(publish, field{"cid", publisher})
 		}
@@ -99,21 +99,28 @@ func shownTracks(tracks codecs.Tracks) (video, audio any) {
 }
 
 func (a *API) clients() (out []object) {
-	for _, c := range a.sessions() {
+	list := a.sessions()
+	said := a.said(list)
+	for i, c := range list {
 		p := a.place(c.Stream)
 		u, kind := streamURL(p.Vhost, p.App, p.Stream), string(c.Protocol)+"-play"
 		if c.Publisher {
 			kind = "fmle-publish"
 		}
-		who, alive, name := Client{ID: c.ID, TCURL: "rtmp://" + p.Vhost + "/" + p.App}, 0.0, p.Stream
-		if v, ok := a.cfg.Hooks.Client(c.Remote); ok {
-			who, alive = v, a.cfg.Wall().Sub(v.Since).Seconds()
-		}
-		if protocols.Of(c.Protocol).Listener == protocols.HTTP {
+		who, name := said[i], p.Stream
+		alive := max(0, a.cfg.Wall().Sub(who.Since).Seconds())
+		switch web := protocols.Of(c.Protocol).Listener == protocols.HTTP; {
+		case who.suffix != "":
+		case web:
 			who.TCURL = a.httpURL(p, c.Stream)
+		case who.TCURL == "":
+			who.TCURL = "rtmp://" + p.Vhost + "/" + p.App
 		}
-		if c.Protocol == protocols.FLV { // SRS has the file of the path
-			name += ".flv"
+		switch c.Protocol { // SRS has the file of the path, and no page of players over HTTP
+		case protocols.FLV:
+			name, who.PageURL = name+".flv", ""
+		case protocols.HLS:
+			name, who.PageURL = name+playlistSuffix, ""
 		}
 		out = append(out, object{
 			{"id", who.ID},
@@ -134,6 +141,39 @@ func (a *API) clients() (out []object) {
 		})
 	}
 	return out
+}
+
+// said is what each client of a list has said, as far as it is known. Requests of a viewer of playlists come over many connections:
+// those of one stream at one address are taken in the order in which they came.
+func (a *API) said(list []Session) []Client {
+	out := make([]Client, len(list))
+	viewers := a.cfg.Hooks.viewers()
+	for i, c := range list {
+		out[i] = Client{ID: c.ID, Since: a.since(c.ID)}
+		if v, ok := a.cfg.Hooks.Client(c.Remote); ok {
+			out[i] = v
+			continue
+		}
+		if c.Protocol != protocols.HLS {
+			continue
+		}
+		at := viewers[c.Remote.Addr()]
+		if k := slices.IndexFunc(at, func(w *watch) bool { return slices.Contains(w.streams, c.Stream) }); k >= 0 {
+			out[i] = *at[k].client
+			viewers[c.Remote.Addr()] = slices.Delete(at, k, k+1)
+		}
+	}
+	return out
+}
+
+// since is when a session was seen first.
+func (a *API) since(session string) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t, ok := a.seen[session]; ok {
+		return t
+	}
+	return a.cfg.Wall()
 }
 
 // httpURL is the tcUrl of HTTP players of a stream: SRS makes it from that of the stream's publisher, with the publisher's port,
@@ -204,14 +244,13 @@ func (a *API) vhosts() (out []object) {
 
 // end ends the session of a client; false if there is none of that id.
 func (a *API) end(id string) bool {
-	for _, c := range a.sessions() {
-		v, ok := a.cfg.Hooks.Client(c.Remote)
-		if ok && v.ID == id || !ok && c.ID == id {
-			a.cfg.Close(c.ID)
-			return true
-		}
+	list := a.sessions()
+	i := slices.IndexFunc(a.said(list), func(c Client) bool { return c.ID == id })
+	if i < 0 {
+		return false
 	}
-	return false
+	a.cfg.Close(list[i].ID)
+	return true
 }
 
 // Measure takes the counters of which rates are made, and makes the hooks forget clients that have no session. It is to be
@@ -226,9 +265,25 @@ func (a *API) Measure(now time.Duration) {
 		}
 	}
 	a.rates.sample(now, by)
+	a.look()
 	open := map[netip.AddrPort]bool{}
 	for _, c := range a.cfg.Sessions() {
 		open[c.Remote] = true
 	}
 	a.cfg.Hooks.Sweep(a.cfg.Wall(), func(at netip.AddrPort) bool { return open[at] })
+}
+
+// look keeps when each session was seen first.
+func (a *API) look() {
+	now := a.cfg.Wall()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.seen
+	a.seen = make(map[string]time.Time, len(before))
+	for _, c := range a.cfg.Sessions() {
+		a.seen[c.ID] = now
+		if t, ok := before[c.ID]; ok {
+			a.seen[c.ID] = t
+		}
+	}
 }

@@ -2,6 +2,8 @@ package srs
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,12 +18,16 @@ const (
 	maxWatches = 50_000
 )
 
+// playlistSuffix is what SRS has behind the name of a stream for those who play its playlist.
+const playlistSuffix = ".m3u8"
+
 // A watch is a viewer of playlists: the requests for one stream from one address with one token.
 type watch struct {
-	client *Client
-	asked  chan struct{} // closed once the hook has answered
-	err    error         // what it said
-	last   time.Time     // guarded by Hooks.mu
+	client  *Client
+	streams []string      // as in the request
+	asked   chan struct{} // closed once the hook has answered
+	err     error         // what it said
+	last    time.Time     // guarded by Hooks.mu
 }
 
 // Watch asks whether a client may have a playlist, once for each viewer. The viewer's on_stop is sent when it has asked for
@@ -44,9 +50,10 @@ func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
 			return ctx.Err()
 		}
 	}
-	w = &watch{client: h.newClient(&r), asked: make(chan struct{}), last: time.Now()}
+	w = &watch{client: h.newClient(&r), streams: r.Streams, asked: make(chan struct{}), last: time.Now()}
 	w.client.Player = true
 	describe(w.client, vh, &r)
+	w.client.suffix, w.client.TCURL = playlistSuffix, "http://"+hostOnly(r.Host)+"/"+w.client.App
 	kept := len(h.watches) < maxWatches
 	if kept {
 		h.watches[key] = w
@@ -63,6 +70,27 @@ func (h *Hooks) Watch(ctx context.Context, vh *Vhost, r listen.Request) error {
 		time.AfterFunc(age, func() { h.expire(key, w, age) })
 	}
 	return w.err
+}
+
+// viewers are the viewers of playlists that a hook has let in, by their addresses, in the order in which they came.
+func (h *Hooks) viewers() map[netip.Addr][]*watch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := map[netip.Addr][]*watch{}
+	for _, w := range h.watches {
+		select {
+		case <-w.asked:
+			if w.err == nil {
+				at := w.client.remote.Addr()
+				out[at] = append(out[at], w)
+			}
+		default:
+		}
+	}
+	for _, list := range out {
+		slices.SortFunc(list, func(a, b *watch) int { return a.client.Since.Compare(b.client.Since) })
+	}
+	return out
 }
 
 // expire forgets a viewer of playlists that has asked for nothing for that long.

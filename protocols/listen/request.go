@@ -51,6 +51,7 @@ func HTTPRequest(r *http.Request, p protocols.Protocol, name string) Request {
 		Secure:   secure(r),
 		Proxied:  proxied(r),
 		Agent:    r.UserAgent(),
+		PageURL:  r.Referer(),
 		Hops:     Hops(r.URL.RawQuery),
 		Here:     here == "1",
 	}
