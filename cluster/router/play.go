@@ -35,6 +35,9 @@ func (r *Router) Locate(ctx context.Context, q listen.Request) listen.Answer {
 	return a
 }
 
+// Names implements [hls.Router].
+func (r *Router) Names(q listen.Request) []string { return r.resolve(q).Streams }
+
 // Window implements [hls.Router].
 func (r *Router) Window(ctx context.Context, q listen.Request) (*cmaf.Store, listen.Answer) {
 	c := r.resolve(q)

@@ -178,7 +178,7 @@ type balanced struct {
 //
 // The viewer counts where the segments come from: their URLs have the viewer's session in the query.
 func (s *Server) ServeBalanced(w http.ResponseWriter, r *http.Request, asked listen.Request, balancer Balancer, under, file string) {
-	q := parseRequest(w, r, asked, file)
+	q := s.parseRequest(w, r, asked, file)
 	if q == nil {
 		return
 	}

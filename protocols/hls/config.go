@@ -11,9 +11,13 @@ import (
 	"weir/protocols/listen"
 )
 
-// A Router decides where a stream's segments come from. Its method blocks until there is an answer, until its hold limit,
-// or until ctx ends, when the answer is Unavailable. It is called by any number of goroutines, for every request.
+// A Router decides where a stream's segments come from. Window blocks until there is an answer, until its hold limit,
+// or until ctx ends, when the answer is Unavailable. The methods are called by any number of goroutines, for every request.
 type Router interface {
+	// Names are the names that the node has for the streams of a request, in their order: streams of one name in several
+	// virtual hosts have different ones.
+	Names(r listen.Request) []string
+
 	// Window finds the stream that a viewer asks for. With the verdict Serve the store is not nil and a packager fills
 	// it, although it may still be empty. With Fetch the stream is fetched from Answer.Upstream, and with Redirect too
 	// if Answer.Upstream is set and the request is not for a multivariant playlist: a reload is never redirected.

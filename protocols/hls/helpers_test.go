@@ -112,6 +112,8 @@ type router struct {
 	holds   bool          // requests are held while the stream is unavailable, as a node does
 }
 
+func (*router) Names(r listen.Request) []string { return r.Streams }
+
 func (d *router) Window(ctx context.Context, r listen.Request) (*cmaf.Store, listen.Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

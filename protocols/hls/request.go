@@ -42,8 +42,10 @@ type request struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	file  playlist.File
+	names []string // of the streams that may be meant, as the node has them
 	key   streamKey
-	entry bool // another node asks on behalf of its viewers
+	name  string // of the stream in the URL; that of the key has the virtual host as well
+	entry bool   // another node asks on behalf of its viewers
 
 	// leaves says that the viewer may get the URLs of segments at another node.
 	leaves bool
@@ -58,13 +60,13 @@ func (q *request) below() string {
 	if !q.apart {
 		return ""
 	}
-	return strings.Repeat("../", strings.Count(q.Path, "/")-1) + escape(q.key.name)[1:]
+	return strings.Repeat("../", strings.Count(q.Path, "/")-1) + escape(q.name)[1:]
 }
 
 // ServeStream answers asked, which is what r asks for: a file of a stream, whose name is the last component of the URL's
 // path, unescaped. [Server.Serves] tells beforehand which files there are. Every answer carries CORS headers.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, asked listen.Request, file string) {
-	q := parseRequest(w, r, asked, file)
+	q := s.parseRequest(w, r, asked, file)
 	if q == nil {
 		return
 	}
@@ -77,7 +79,7 @@ func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request, asked liste
 }
 
 // parseRequest understands a request. It answers one that names no file or asks for none, and returns nil.
-func parseRequest(w http.ResponseWriter, r *http.Request, asked listen.Request, file string) *request {
+func (s *Server) parseRequest(w http.ResponseWriter, r *http.Request, asked listen.Request, file string) *request {
 	if !listen.Reads(w, r) {
 		return nil
 	}
@@ -93,7 +95,8 @@ func parseRequest(w http.ResponseWriter, r *http.Request, asked listen.Request, 
 	case len(r.URL.RawQuery) > maxQuery:
 		listen.Plain(w, http.StatusRequestURITooLong, "The query is too long.")
 	default:
-		return &request{w: w, r: r, file: f, key: streamKey{name: name}, Request: asked, apart: beside}
+		names := s.deps.Router.Names(asked)
+		return &request{w: w, r: r, file: f, names: names, key: streamKey{name: names[0]}, name: name, Request: asked, apart: beside}
 	}
 	return nil
 }
@@ -138,8 +141,8 @@ func (s *Server) route(ctx context.Context, q *request) (*cmaf.Store, listen.Ans
 	if a.Stream == "" {
 		a.Stream = q.key.name
 	}
-	if a.Stream != q.key.name && slices.Contains(q.Streams, a.Stream) {
-		q.key.name, q.apart = a.Stream, true // one state of a stream, however its viewers call it
+	if i := slices.Index(q.names, a.Stream); i >= 0 && a.Stream != q.key.name {
+		q.key.name, q.name, q.apart = a.Stream, q.Streams[i], true // one state of a stream, however its viewers call it
 	}
 	if a.Verdict == listen.Redirect && a.Upstream != "" && q.file.Kind != playlist.MultivariantFile {
 		a.Verdict = listen.Fetch

@@ -434,6 +434,8 @@ func BenchmarkPlaylist(b *testing.B) {
 
 type quietRouter struct{ store *cmaf.Store }
 
+func (*quietRouter) Names(r listen.Request) []string { return r.Streams }
+
 func (d *quietRouter) Window(context.Context, listen.Request) (*cmaf.Store, listen.Answer) {
 	return d.store, listen.Answer{Verdict: listen.Serve}
 }

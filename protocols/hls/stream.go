@@ -14,7 +14,7 @@ import (
 
 // A streamKey tells streams apart.
 type streamKey struct {
-	name string // as in the request
+	name string // as the node has it
 
 	// server is the URL of the server that a balancer has chosen, whose numbers may be its own. It is empty for the nodes
 	// of the group, which all serve the same segments.
