@@ -43,7 +43,6 @@ func Pull(ctx context.Context, rawURL string, cfg ClientConfig, report reception
 }
 
 func (c *Client) pull(report reception.Report, out codecs.Writer) error {
-	c.patience = c.silence
 	err := flv.Copy(func() (flv.Tag, error) {
 		tag, err := c.ReadTag()
 		switch {
@@ -114,7 +113,7 @@ func (c *Client) start(ctx context.Context) error {
 			err = fmt.Errorf("playing from %s: %w: no media", c.url.Host, errLimit)
 		}
 	}
-	c.waiting = append(seen, c.waiting...)
+	c.waiting, c.patience = append(seen, c.waiting...), c.silence
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
