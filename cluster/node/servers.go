@@ -76,8 +76,9 @@ func (n *Node) serve() {
 		Router: s.router, Limiter: s.limiter, Log: n.log,
 		Sessions: enter(func(c listen.Client) { n.tree.send(actors.Sessions, session.Enter{Client: c}) }),
 	}
-	s.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp}, hls.Deps{
-		Router: s.router, Sessions: d.Sessions, Transport: n.group.keys.Base(), Log: n.log,
+	viewers := func() int { return n.file().Limits.ViewersPerAddress }
+	s.hls = hls.New(hls.Config{Hold: n.hold() + router.StartUp, PerAddress: viewers}, hls.Deps{
+		Router: s.router, Limiter: s.limiter, Sessions: d.Sessions, Transport: n.group.keys.Base(), Log: n.log,
 	})
 	n.reporter.status = n.newStatus(s)
 	api := n.newAPI()

@@ -32,6 +32,9 @@ type Config struct {
 	// Viewers is the number of viewers that are sessions; more are served but not counted. Default 100,000.
 	Viewers int
 
+	// PerAddress is the number of viewers of one address that are sessions; 0 means any number. Nil: any number.
+	PerAddress func() int
+
 	// silence is how long another node may take for a playlist, or be silent within a segment. It is shorter than players
 	// wait for a playlist. Default 800 ms, but for tests.
 	silence time.Duration
@@ -40,6 +43,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Hold = cmp.Or(c.Hold, 12*time.Second)
 	c.Viewers = cmp.Or(c.Viewers, 100_000)
+	if c.PerAddress == nil {
+		c.PerAddress = func() int { return 0 }
+	}
 	c.silence = cmp.Or(c.silence, 800*time.Millisecond)
 	return c
 }
@@ -50,6 +56,9 @@ type Deps struct {
 
 	// Sessions takes the viewers in as sessions. Nil: they are not counted.
 	Sessions listen.Sessions
+
+	// Limiter says which addresses are limited, and counts viewers above their limits. It may be nil.
+	Limiter *listen.Limiter
 
 	// Transport carries the requests to other nodes.
 	Transport http.RoundTripper

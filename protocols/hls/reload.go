@@ -109,7 +109,7 @@ func (s *Server) writePlaylist(q *request, p *servedPlaylist) {
 	}
 	n := s.writeText(q, cacheControl, body)
 	if q.file.Kind == playlist.MediaFile && !q.entry {
-		s.viewers.seen(q, p.Target, n)
+		s.viewers.seen(q, p.Target, n, q.leaves && p.base != "")
 	}
 }
 

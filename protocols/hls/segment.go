@@ -132,8 +132,12 @@ func (s *Server) writeSegment(q *request, body []byte) {
 	h["Cache-Control"] = immutable
 	s.segments.Add(1)
 	n := s.write(q, body)
-	if !q.entry && sessionIn(q.Query) != "" {
-		s.viewers.seen(q, s.targetOf(q), n)
+	switch {
+	case q.entry || q.file.Kind != playlist.SegmentFile:
+	case sessionIn(q.Query) != "":
+		s.viewers.seen(q, s.targetOf(q), n, true)
+	default:
+		s.viewers.fetch(q, s.targetOf(q))
 	}
 }
 

@@ -2,6 +2,7 @@ package hls
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,8 +48,11 @@ func New(c Config, d Deps) *Server {
 	c = c.withDefaults()
 	s := &Server{
 		config: c, deps: d, streams: make(map[streamKey]*stream),
-		edge:      edge.New(c.silence, d.Transport, d.Log),
-		viewers:   viewers{sessions: d.Sessions, limit: c.Viewers, all: make(map[viewerKey]*viewer)},
+		edge: edge.New(c.silence, d.Transport, d.Log),
+		viewers: viewers{
+			sessions: d.Sessions, limit: c.Viewers, perAddress: c.PerAddress, limiter: d.Limiter,
+			all: make(map[viewerKey]*viewer), byAddress: make(map[netip.Prefix]int), fetched: make(map[fetcher]*fetches),
+		},
 		positions: positions{limit: c.Viewers, all: make(map[positionKey]*position)},
 	}
 	s.SetHold(c.Hold)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"slices"
@@ -341,7 +342,12 @@ func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) 
 		s := newServer(Config{Viewers: 3}, d, Deps{Sessions: h})
 		defer s.Close()
 		id := "?session=" + strings.Repeat("a", 32)
+		segment := playlist.SegmentName(store.Window().Last(), cmaf.TS)
+		if record(s, "/cam/ts.m3u8"+id, "192.0.2.1:1000"); len(h.in) != 0 {
+			t.Fatal("a player that has fetched no media is a viewer")
+		}
 		size := 0
+		record(s, "/cam/"+segment, "192.0.2.1:1000")
 		for range 5 {
 			size += record(s, "/cam/ts.m3u8"+id, "192.0.2.1:1000").size
 			time.Sleep(11 * time.Second)
@@ -361,6 +367,10 @@ func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) 
 		}
 
 		// Without a session, an address is one viewer; another node is none; beyond the limit they are served.
+		for _, at := range []string{"/cam/", "/cam/", "/other/", "/cam/"} { // of three viewers, and of one more
+			record(s, at+segment, "192.0.2.1:1000")
+		}
+		record(s, "/cam/"+segment, "192.0.2.9:1000")
 		record(s, "/cam/ts.m3u8", "192.0.2.1:1000")
 		record(s, "/cam/ts.m3u8", "192.0.2.1:2000")
 		record(s, "/cam/ts.m3u8"+id, "192.0.2.1:3000")
@@ -377,6 +387,56 @@ func TestViewerIsASessionUntilThreeTargetDurationsWithoutARequest(t *testing.T) 
 		record(s, "/cam/ts.m3u8", "192.0.2.1:1000")
 		if in, _ := h.counts(); in != 5 {
 			t.Errorf("%d entered, want 5", in)
+		}
+	})
+}
+
+func TestOneAddressInventsNoViewers(t *testing.T) {
+	store := stored(t, noon)
+	synctest.Test(t, func(t *testing.T) {
+		h := &sessions{ctx: t.Context()}
+		d := &router{}
+		d.serve(store)
+		limiter := listen.NewLimiter(listen.Limits{}, nil, slog.New(slog.DiscardHandler))
+		s := newServer(Config{PerAddress: func() int { return 5 }}, d, Deps{Sessions: h, Limiter: limiter})
+		defer s.Close()
+		segment := playlist.SegmentName(store.Window().Last(), cmaf.TS)
+		invent := func(from, to, segments int) (entered int) {
+			for range segments {
+				record(s, "/cam/"+segment, "192.0.2.1:1000")
+			}
+			for i := from; i < to; i++ {
+				for range 3 {
+					if w := record(s, fmt.Sprintf("/cam/ts.m3u8?session=%032x", i), "192.0.2.1:1000"); w.status >= 400 {
+						t.Fatalf("a player is answered %d", w.status)
+					}
+				}
+			}
+			entered, _ = h.counts()
+			return entered
+		}
+		if n := invent(0, 1000, 0); n != 0 {
+			t.Errorf("%d viewers of 1000 who have fetched nothing", n)
+		}
+		if n := invent(0, 1000, 3); n != 3 {
+			t.Errorf("%d viewers of three segments, want 3", n)
+		}
+		if n := invent(1000, 2000, 1000); n != 5 {
+			t.Errorf("%d viewers of one address, want 5", n)
+		}
+		_, refused := limiter.Counts()
+		if refused[listen.Refusal{Limit: listen.LimitViewersOfAddress, Protocol: protocols.HLS}] == 0 {
+			t.Error("viewers above the limit of the address are not told of")
+		}
+		record(s, "/cam/"+segment, "192.0.2.2:1000")
+		record(s, "/cam/ts.m3u8", "192.0.2.2:1000")
+		if n, _ := h.counts(); n != 6 {
+			t.Errorf("%d viewers, want one more of another address", n)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if s.viewers.sweep(time.Now()); len(s.viewers.byAddress)+len(s.viewers.fetched)+len(s.viewers.all) != 0 {
+			t.Errorf("%v, %v are left", s.viewers.byAddress, s.viewers.fetched)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync"
@@ -63,15 +64,72 @@ func variantQuery(session, asked string) string {
 	return b.String()
 }
 
-// viewers are the players that have asked for a media playlist lately. Each is a [listen.Client] without a connection of
-// its own: a series of requests with one session identifier, or from one address if they carry none.
+// viewers are the players that have asked for a media playlist lately, and have fetched media. Each is a [listen.Client] without a
+// connection of its own: a series of requests with one session identifier, or from one address if they carry none.
+//
+// The URLs of segments are the same for all viewers. So each segment that an address fetches of a stream lets one player there become a
+// viewer, when it asks for the playlist again: whoever asks for playlists alone is none. Where the segments come from another node, this one
+// does not see them, and takes its word for it.
 type viewers struct {
-	sessions listen.Sessions
-	limit    int
+	sessions   listen.Sessions
+	limit      int
+	perAddress func() int // the most viewers of an address that are counted; 0: any number
+	limiter    *listen.Limiter
 
-	mu     sync.Mutex
-	all    map[viewerKey]*viewer // guarded by mu
-	closed bool                  // guarded by mu
+	mu        sync.Mutex
+	all       map[viewerKey]*viewer // guarded by mu
+	byAddress map[netip.Prefix]int  // of all; guarded by mu; no zero entries
+	fetched   map[fetcher]*fetches  // guarded by mu
+	closed    bool                  // guarded by mu
+}
+
+// A fetcher is an address that fetches segments of a stream.
+type fetcher struct {
+	stream string
+	remote netip.Addr
+}
+
+// fetches are the segments of a fetcher for which no player has become a viewer yet.
+type fetches struct {
+	number int
+	until  time.Time // when they count no longer
+}
+
+// maxFetchers bounds the fetchers that are kept.
+const maxFetchers = 100_000
+
+// fetch notes that a segment was fetched.
+func (v *viewers) fetch(q *request, target time.Duration) {
+	if v.sessions == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	key := fetcher{q.key.name, q.Remote.Addr()}
+	f := v.fetched[key]
+	if f == nil {
+		if len(v.fetched) >= maxFetchers {
+			return
+		}
+		key.stream = strings.Clone(key.stream) // not the whole URL
+		f = &fetches{}
+		v.fetched[key] = f
+	}
+	f.number++
+	f.until = time.Now().Add(linger * target)
+}
+
+// spend takes one of the segments that the address of a request has fetched lately. The caller holds v.mu.
+func (v *viewers) spend(q *request, now time.Time) bool {
+	key := fetcher{q.key.name, q.Remote.Addr()}
+	f := v.fetched[key]
+	if f == nil || now.After(f.until) {
+		return false
+	}
+	if f.number--; f.number == 0 {
+		delete(v.fetched, key)
+	}
+	return true
 }
 
 // A viewerKey tells viewers apart.
@@ -81,8 +139,9 @@ type viewerKey struct {
 	remote  netip.Addr // only if there is no session
 }
 
-// seen counts n bytes that a viewer has got. The first request makes the viewer a session.
-func (v *viewers) seen(q *request, target time.Duration, n int) {
+// seen counts n bytes that a player has got. The first request after media has come makes it a viewer, and a session; media says that it
+// comes with this request, or from elsewhere.
+func (v *viewers) seen(q *request, target time.Duration, n int, media bool) {
 	if v.sessions == nil {
 		return
 	}
@@ -95,13 +154,10 @@ func (v *viewers) seen(q *request, target time.Duration, n int) {
 	w := v.all[key]
 	enters := w == nil
 	if enters {
-		if len(v.all) >= v.limit || v.closed {
+		if w = v.admit(q, key, now, media); w == nil {
 			v.mu.Unlock()
 			return
 		}
-		key.stream, key.session = strings.Clone(key.stream), strings.Clone(key.session) // not the whole URL
-		w = &viewer{key: key, all: v, remote: q.Remote, gone: make(chan struct{})}
-		v.all[key] = w
 	}
 	w.until = now.Add(linger * target)
 	v.mu.Unlock()
@@ -111,10 +167,30 @@ func (v *viewers) seen(q *request, target time.Duration, n int) {
 	}
 }
 
-// sweep drops viewers that nothing serves, because the sessions did not take them.
+// admit makes a player a viewer, unless it has fetched nothing or there are too many. The caller holds v.mu.
+func (v *viewers) admit(q *request, key viewerKey, now time.Time, media bool) *viewer {
+	if len(v.all) >= v.limit || v.closed || !media && !v.spend(q, now) {
+		return nil
+	}
+	of, limited := v.limiter.Network(q.Remote.Addr())
+	if most := v.perAddress(); limited && most > 0 && v.byAddress[of] >= most {
+		v.limiter.Refuse(listen.LimitViewersOfAddress, protocols.HLS, q.Remote.String())
+		return nil
+	}
+	key.stream, key.session = strings.Clone(key.stream), strings.Clone(key.session) // not the whole URL
+	w := &viewer{key: key, all: v, remote: q.Remote, network: of, gone: make(chan struct{})}
+	v.all[key] = w
+	if limited {
+		v.byAddress[of]++
+	}
+	return w
+}
+
+// sweep drops viewers that nothing serves, because the sessions did not take them, and segments for which no viewer came.
 func (v *viewers) sweep(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	maps.DeleteFunc(v.fetched, func(_ fetcher, f *fetches) bool { return now.After(f.until) })
 	for _, w := range v.all {
 		if now.After(w.until.Add(sweepPeriod)) {
 			w.leave()
@@ -134,18 +210,22 @@ func (v *viewers) close() {
 
 // A viewer is a player that reloads a media playlist. It implements [listen.Client].
 type viewer struct {
-	key    viewerKey
-	all    *viewers
-	remote netip.AddrPort // of the first request
-	until  time.Time      // when the viewer has left unless another request comes; guarded by all.mu
-	bytes  atomic.Uint64  // see Stats
-	gone   chan struct{}  // closed when the viewer has left
+	key     viewerKey
+	all     *viewers
+	remote  netip.AddrPort // of the first request
+	network netip.Prefix   // of it; the zero one if it does not count for an address
+	until   time.Time      // when the viewer has left unless another request comes; guarded by all.mu
+	bytes   atomic.Uint64  // see Stats
+	gone    chan struct{}  // closed when the viewer has left
 }
 
 // leave makes the next request one of a new viewer. It is called with all.mu held.
 func (w *viewer) leave() {
 	if w.all.all[w.key] == w {
 		delete(w.all.all, w.key)
+		if w.all.byAddress[w.network]--; w.all.byAddress[w.network] <= 0 {
+			delete(w.all.byAddress, w.network)
+		}
 		close(w.gone)
 	}
 }
