@@ -273,10 +273,10 @@ func (n *entered) Enter(listen.Client) { *n++ }
 
 func TestNoViewerEntersOnceTheServerCloses(t *testing.T) {
 	var n entered
-	v := viewers{sessions: &n, limit: 9, all: map[viewerKey]*viewer{}}
-	v.seen(&request{key: streamKey{name: "a"}}, time.Second, 1)
+	v := viewers{sessions: &n, limit: 9, perAddress: func() int { return 0 }, all: map[viewerKey]*viewer{}}
+	v.seen(&request{key: streamKey{name: "a"}}, time.Second, 1, true)
 	v.close()
-	v.seen(&request{key: streamKey{name: "b"}}, time.Second, 1)
+	v.seen(&request{key: streamKey{name: "b"}}, time.Second, 1, true)
 	if n != 1 {
 		t.Errorf("%d viewers have entered, want the one before the end", n)
 	}
