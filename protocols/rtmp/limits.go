@@ -18,9 +18,9 @@ const (
 	maxPartial      = 32 << 20  // unfinished messages, together
 
 	// Before a client may publish, it has nothing to send that is long.
-	maxPartialQuiet = 256 << 10
+	maxPartialQuiet = 32 << 10
 
-	firstPiece = 64 << 10 // allocated before a message has shown that it comes
+	firstPiece = 16 << 10 // allocated before a message has shown that it comes
 	minWindow  = 4 << 10  // a peer that wants acknowledgements more often gets them this often
 
 	maxBadTags = 64 // in a row, from a publisher

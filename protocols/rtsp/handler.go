@@ -77,7 +77,7 @@ const public = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, 
 
 // run reads and answers until the connection ends.
 func (h *handler) run() error {
-	in := newReader(h.c)
+	in := newClientReader(h.c)
 	for {
 		m, err := in.next()
 		if err != nil {

@@ -42,15 +42,32 @@ const (
 	maxGarbage = 1 << 20 // between two messages
 )
 
+// What a client may make a server hold is less: it has proved nothing, and has nothing long to say. Longer frames, such as nobody
+// sends to a server, are passed over.
+const (
+	maxClientHeader = 24 << 10
+	maxClientBody   = 8 << 10
+	maxClientFrame  = 8 << 10
+)
+
 var errNotRTSP = errors.New("what comes is not RTSP")
 
 // A reader reads messages. Lines end with CR LF or LF alone; folded ones are joined; those that are no header lines,
 // and bytes between messages that belong to none, are passed over.
 type reader struct {
-	br *bufio.Reader
+	br                  *bufio.Reader
+	header, body, frame int // the most bytes of each
 }
 
-func newReader(r io.Reader) *reader { return &reader{bufio.NewReaderSize(r, 64<<10)} }
+// newReader returns a reader of what a server says.
+func newReader(r io.Reader) *reader {
+	return &reader{bufio.NewReaderSize(r, 64<<10), maxHeader, maxBody, 1 << 16}
+}
+
+// newClientReader returns a reader of what a client says.
+func newClientReader(r io.Reader) *reader {
+	return &reader{bufio.NewReaderSize(r, 8<<10), maxClientHeader, maxClientBody, maxClientFrame}
+}
 
 // next reads the next message.
 func (r *reader) next() (*message, error) {
@@ -110,7 +127,13 @@ func (r *reader) interleaved() (*message, error) {
 	if _, err := io.ReadFull(r.br, head[:]); err != nil {
 		return nil, err
 	}
-	m := &message{channel: int(head[1]), packet: make([]byte, int(head[2])<<8|int(head[3]))}
+	m, size := &message{channel: int(head[1])}, int(head[2])<<8|int(head[3])
+	if size > r.frame {
+		m.packet = []byte{}
+		_, err := io.CopyN(io.Discard, r.br, int64(size))
+		return m, err
+	}
+	m.packet = make([]byte, size)
 	_, err := io.ReadFull(r.br, m.packet)
 	return m, err
 }
@@ -146,13 +169,13 @@ func (r *reader) message() (m *message, read int, err error) {
 		}
 	}
 	last := ""
-	for size := 0; size < maxHeader; {
+	for size := 0; size < r.header; {
 		line, err := r.line()
 		if err != nil {
 			return nil, 0, err
 		}
 		if line == "" {
-			m.body, err = r.body(m.header)
+			m.body, err = r.bodyOf(m.header)
 			return m, 0, err
 		}
 		if size += len(line) + 2; len(m.header) == maxLines {
@@ -169,16 +192,16 @@ func (r *reader) message() (m *message, read int, err error) {
 		last = strings.ToLower(strings.TrimSpace(name))
 		m.header[last] = append(m.header[last], strings.TrimSpace(value))
 	}
-	return nil, 0, fmt.Errorf("a message has a header of more than %d bytes", maxHeader)
+	return nil, 0, fmt.Errorf("a message has a header of more than %d bytes", r.header)
 }
 
-// body reads what follows the header. A length that cannot be read is none.
-func (r *reader) body(h header) ([]byte, error) {
+// bodyOf reads what follows the header. A length that cannot be read is none.
+func (r *reader) bodyOf(h header) ([]byte, error) {
 	n, err := strconv.ParseUint(h.first("content-length"), 10, 31)
 	if err != nil || n == 0 {
 		return nil, nil
 	}
-	if n > maxBody {
+	if n > uint64(r.body) {
 		return nil, fmt.Errorf("a message has a body of %d bytes", n)
 	}
 	b := make([]byte, n)

@@ -1,7 +1,6 @@
 package rtsp
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -131,7 +130,7 @@ func TestRequestsAreAnsweredAndTheConnectionIsKept(t *testing.T) {
 			in = strings.ReplaceAll(in, "position\r\n", "position\n")
 			in = strings.ReplaceAll(in, "Length: 2\r\n\r\n\r\n\r\n", "Length: 2\r\n\r\n\n\n")
 			go func() { _, _ = io.WriteString(c, in+"OPTIONS * RTSP/1.0\r\nCSeq: 77\r\n\r\n") }()
-			r := reader{bufio.NewReader(c)}
+			r := newReader(c)
 			var got []string
 			for {
 				m, err := r.next()

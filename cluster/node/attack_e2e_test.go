@@ -1,0 +1,5 @@
+//go:build e2e
+
+package node
+
+func init() { attackers = 10_000 }
