@@ -209,6 +209,27 @@ func TestReplyOfAReplacedInstanceIsIgnored(t *testing.T) {
 	}
 }
 
+// A slow link brings questions and answers in another order. An instance that this node has never met may have answered between two
+// questions to its successor, and its answer come last.
+func TestReplyOfAnInstanceBetweenTwoQuestionsIsIgnored(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	p.pass(6600 * Millisecond)
+	ids := p.ids["n2:80"] // of three polls at least
+	if len(ids) < 3 {
+		t.Fatalf("%d questions are under way, want 3", len(ids))
+	}
+	answer := func(id uint64, st State) {
+		p.ids["n2:80"] = []uint64{id}
+		p.say("n2", st)
+	}
+	answer(ids[2], State{Instance: "new", Seq: 1})
+	answer(ids[0], State{Instance: "new", Seq: 2})
+	answer(ids[1], State{Instance: "between", Seq: 9})
+	if !p.noted(NoteOld) || p.n.View().Peer("n2").Instance != "new" {
+		t.Error("a late reply of an instance that is over was taken in")
+	}
+}
+
 func TestHearsayOfAReplacedInstanceProvesNothing(t *testing.T) {
 	p := newProbe(t, []string{"n2", "n3"}, camNames...)
 	s := p.home("n2")

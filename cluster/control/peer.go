@@ -189,6 +189,9 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 	if p.Relayed.Instance != e.Instance || !e.older(p.Relayed) { // the instance that answers later than another was heard is the later one
 		p.Relayed, p.RelayedFull, p.relayedClaims = evidence{}, false, nil
 	}
+	if e.Instance == p.Said.Instance {
+		asked = max(asked, p.Asked) // answers cross: this one was made after that to a later question
+	}
 	p.Said, p.DirectAt, p.Met, p.Asked = e, n.now, true, asked
 	if i := slices.Index(n.silent, p); i >= 0 {
 		n.silent = append(slices.Delete(n.silent, i, i+1), p)

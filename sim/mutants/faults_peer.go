@@ -19,6 +19,8 @@ var peerFaults = []Mutant{
 		peerFile, "evidence.older", `case e.Inc != f.Inc:`, `case e.Inc != f.Inc && false:`).
 		and(peerFile, "Node.accept", `case p.replaced(e.Instance),`, `case p.replaced(e.Instance) && false,`).
 		and(peerFile, "Node.accept", `&& asked < p.Asked,`, `&& false,`),
+	fault(Peer, "earlier-question-counts", "an answer to an earlier question lets answers of instances that are over in again",
+		peerFile, "Node.accept", `asked = max(asked, p.Asked)`, ``),
 	fault(Peer, "relay-chained", "a node passes on what was passed on to it",
 		linkFile, "Node.stateAsked", `if tells := p.Direct && e.asks(p.Name)`, `if p.Met && !p.Direct && p.Alive && p.Relayed.Instance != "" {
 			st.Ages = append(st.Ages, Age{

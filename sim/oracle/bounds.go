@@ -129,12 +129,12 @@ func (o *Oracle) b2r() time.Duration {
 }
 
 // said says whether the machines of all nodes that are not in x's part have told every node of it that their processes have
-// ended, one of them at an instant: these nodes kept connections there, and no fault has been between any two of them since then.
+// ended, one of them at an instant: these nodes kept connections there, because their questions had been answered before, and no fault has
+// been between any two of them since then.
 func (o *Oracle) said(x int, from time.Duration) bool {
 	if !o.clear || o.sound > from {
 		return false
 	}
-	need := o.gap() + 2*o.trip() + tick
 	said := false
 	for k := range o.nodes {
 		c := &o.nodes[k]
@@ -147,6 +147,7 @@ func (o *Oracle) said(x int, from time.Duration) bool {
 		said = said || c.altered == from
 		for j := range o.nodes {
 			r := o.relation(j, k)
+			need := max(o.gap(), r.askGap) + 2*o.trip() + tick
 			if o.parts[j] == o.parts[x] && (r.askUntil != c.altered || min(r.askFor, c.altered-o.nodes[j].since, c.altered-o.nodes[j].edited) < need) {
 				return false
 			}

@@ -57,6 +57,7 @@ type relation struct {
 	askSince    time.Duration // since when ask is sure
 	askUntil    time.Duration // when ask was sure last, and for how long it was then
 	askFor      time.Duration
+	askGap      time.Duration // gap as it was then
 	hearSince   time.Duration // since when hear is sure
 	heardUntil  time.Duration // when hear was not never last; Never: it is not now
 	refused     bool          // its questions have failed at once since then
@@ -149,10 +150,13 @@ func (f *faults) judgeLinks(now time.Duration) {
 				continue
 			}
 			r := f.relation(a, b)
-			was := r.ask
+			was, gap := r.ask, r.gap
 			f.judgeAsk(a, b)
 			if r.ask != was {
 				r.changed = now
+			}
+			if was == sure {
+				r.askGap = gap
 			}
 		}
 	}
