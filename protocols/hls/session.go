@@ -223,8 +223,10 @@ type viewer struct {
 func (w *viewer) leave() {
 	if w.all.all[w.key] == w {
 		delete(w.all.all, w.key)
-		if w.all.byAddress[w.network]--; w.all.byAddress[w.network] <= 0 {
-			delete(w.all.byAddress, w.network)
+		if w.network.IsValid() {
+			if w.all.byAddress[w.network]--; w.all.byAddress[w.network] == 0 {
+				delete(w.all.byAddress, w.network)
+			}
 		}
 		close(w.gone)
 	}
