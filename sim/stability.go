@@ -107,7 +107,8 @@ func (c *checks) due(at time.Duration) {
 // edited is told that a machine's file has been edited.
 func (c *checks) edited(m *machine) {
 	c.edits++
-	c.roomSince[m.index] = c.w.now
+	c.roomSince[m.index] = never
+	c.noteRoom(m)
 	c.edit[m.index] = m.clock.at(c.w.now)
 	for _, s := range c.w.streams {
 		if !m.shares(s) {

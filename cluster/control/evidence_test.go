@@ -871,3 +871,23 @@ func TestPeerThatAsksIsAskedAtOnceWhileItIsNotHeard(t *testing.T) {
 		t.Error("n2 is heard, and is asked before its next poll")
 	}
 }
+
+// Two nodes have a stream that do not hear each other. This node hears only one of them itself, and media reaches it from that one.
+func TestOfTwoOwnersTheOneThatIsHeardItselfIsNamed(t *testing.T) {
+	for _, reached := range []string{"n2", "n3"} {
+		p := newProbe(t, []string{"n2", "n3"}, "a")
+		claim := Claim{Stream: "a", State: ClaimRunning, Why: Home, Home: p.n.byName["a"].Home}
+		p.say("n2", State{Seq: 1, Claims: []Claim{claim}})
+		p.say("n3", State{Seq: 1, Claims: []Claim{claim}})
+		other := map[string]string{"n2": "n3", "n3": "n2"}[reached]
+		for seq := uint64(2); p.n.View().Peer(other).Direct; seq++ {
+			p.pass(2100 * Millisecond)
+			p.say(reached, State{Seq: seq, Claims: []Claim{claim}, Ages: []Age{{
+				Node: other, Instance: "i" + other, Seq: seq, Full: true, Claims: []Claim{claim},
+			}}})
+		}
+		if v := p.n.View(); !v.Peer(other).Alive || v.Stream("a").Owner != reached {
+			t.Errorf("the owner is %s, want %s; %s is alive: %t", v.Stream("a").Owner, reached, other, v.Peer(other).Alive)
+		}
+	}
+}

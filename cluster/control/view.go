@@ -322,10 +322,14 @@ func (n *Node) viewMine(s *stream) (ClaimView, bool) {
 	return c, true
 }
 
-// betterOwner says whether a client is led to a rather than to b.
+// betterOwner says whether a client is led to a rather than to b. A node that this one hears itself comes before one of which it only
+// knows by others: media can be relayed from the first.
 func (n *Node) betterOwner(s *stream, a, b ClaimView) bool {
 	if x, y := standing(a.State), standing(b.State); x != y {
 		return x > y
+	}
+	if a.Direct != b.Direct {
+		return a.Direct
 	}
 	if a.Solo && b.Solo && (a.Node == n.self || b.Node == n.self) {
 		return a.Node == n.self

@@ -188,6 +188,8 @@ var controlFaults = []Mutant{
 		viewFile, "Node.viewOwner", `for _, c := range s.claimants {`, "for _, c := range s.claimants {\n\t\tif !c.direct {\n\t\t\tcontinue\n\t\t}"),
 	fault(Control, "claims-not-shown", "a node goes on naming the owners that it knew before a peer's claims changed",
 		"cluster/control/peer.go", "Node.body", "n.dirty, n.peersDirty, n.streamsDirty = true, true, true\n", "n.dirty, n.peersDirty = true, true\n"),
+	fault(Control, "owner-out-of-reach", "of two owners the first in the order is named, though this node hears only the other itself",
+		viewFile, "Node.betterOwner", `if a.Direct != b.Direct {`, `if false {`),
 	fault(Control, "ending-owner-preferred", "of two nodes that have a stream the one that is about to stop is named",
 		viewFile, "Node.betterOwner", `return x > y`, `return x < y`),
 
