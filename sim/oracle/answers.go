@@ -34,17 +34,28 @@ func (o *Oracle) judgeAnswers(s *stream) {
 		case o.now <= at:
 			s.due = min(s.due, at+1)
 		default:
-			c.agree.told = true
-			o.ok(I1)
-			o.judgeBalance(s, x)
-			switch said, ok := o.group.Owner(o.nodes[x].name, s.name); {
-			case !ok:
-			case said == o.nodes[owner].name:
-				o.ok(I23)
-			default:
-				o.violated(I23, s.name, o.named(x, owner)(), "%s takes %q for the owner, which is %s since %v", o.nodes[x].name, said, o.nodes[owner].name, o.now-from)
-			}
+			o.judgeAgreement(s, x, owner, from, at+o.group.StopIn+tick)
 		}
+	}
+}
+
+// judgeAgreement judges whom node x takes for the owner of a stream. A node that ends its capture names nobody although media still flows,
+// so that a wrong answer counts only if it is the same after the last instant.
+func (o *Oracle) judgeAgreement(s *stream, x, owner int, from, last time.Duration) {
+	said, ok := o.group.Owner(o.nodes[x].name, s.name)
+	if ok && said != o.nodes[owner].name && o.now <= last {
+		s.due = min(s.due, last+1)
+		return
+	}
+	s.captures[x].agree.told = true
+	o.ok(I1)
+	o.judgeBalance(s, x)
+	switch {
+	case !ok:
+	case said == o.nodes[owner].name:
+		o.ok(I23)
+	default:
+		o.violated(I23, s.name, o.named(x, owner)(), "%s takes %q for the owner, which is %s since %v", o.nodes[x].name, said, o.nodes[owner].name, o.now-from)
 	}
 }
 
