@@ -110,7 +110,7 @@ func TestStreamsOfOneAddressAreLimited(t *testing.T) {
 		}
 		return err != nil
 	}
-	if !refused("talk/more", one) || !refused("talk/more", one) {
+	if !refused("talk/more", one) || !refused("talk/most", one) {
 		t.Error("an address makes more streams than it may")
 	}
 	if refused("talk/2", one) {

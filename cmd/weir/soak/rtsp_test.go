@@ -18,7 +18,6 @@ type rtspForm struct {
 	packets rtp.Packetizer
 	held    []byte // a packet that is to come after the next one
 	udp     [2]*net.UDPConn
-	back    int64
 }
 
 func (f *rtspForm) prologue(tracks codecs.Tracks) []byte {
