@@ -799,6 +799,35 @@ func TestAgesOfClaimsArePassedOnInMilliseconds(t *testing.T) {
 	}
 }
 
+// The owner may be gone before this node hears it itself again.
+func TestNumberingIsPassedOnWithTheClaimsOfANode(t *testing.T) {
+	media := Media{Sequence: 48, Period: 4000, Age: 1000}
+	p := newProbe(t, []string{"n2", "n3"}, "a")
+	p.say("n2", State{Seq: 1, Claims: []Claim{{Stream: "a", State: ClaimRunning, Media: &media}}})
+	p.pass(Second)
+	p.step(StateAsked{From: "n3", Token: 1, Question: Question{Want: []string{"n2"}}})
+	passed := false
+	for _, e := range p.out {
+		if r, ok := e.(Reply); ok {
+			m := r.State.Ages[0].Claims[0].Media
+			if passed = m != nil; passed && (m.Sequence != media.Sequence || m.Age < 2000 || m.Age > 2001) {
+				t.Errorf("a numbering of 1000 ms of age a second ago is passed on as %+v", *m)
+			}
+		}
+	}
+	if !passed {
+		t.Error("no numbering is passed on")
+	}
+
+	p = newProbe(t, []string{"n2", "n3"}, "a")
+	p.say("n3", State{Seq: 1, Ages: []Age{{
+		Node: "n2", Instance: "in2", Seq: 7, Full: true, Claims: []Claim{{Stream: "a", State: ClaimRunning, Media: &media}},
+	}}})
+	if s := p.n.byName["a"]; s.Media.Sequence != media.Sequence || s.MediaOf != "n2" {
+		t.Errorf("the numbering is %+v of %q, want what n3 passed on of n2", s.Media, s.MediaOf)
+	}
+}
+
 func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, "a")
 	p.n.links[0].cfg.Fetch = Second

@@ -272,7 +272,10 @@ func (n *Node) stateAsked(e StateAsked) {
 			for i, c := range p.claims {
 				c.Supersedes = n.supersedes(c.supersessions()) // by the age of the claim as it was told
 				c.Since = ageMS(n.now, c.since)
-				c.Media = nil // the asker gets the numbering from the owner
+				if c.Media != nil {
+					m := c.s.anchor(n.now) // the owner may be gone before the asker hears it again
+					c.Media = &m
+				}
 				a.Claims[i] = c.Claim
 			}
 		}

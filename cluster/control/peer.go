@@ -356,14 +356,14 @@ func (n *Node) ages(from *peer, st *State) {
 			}
 		default:
 			if p := n.peer(a.Node); p != nil {
-				n.takeRelayed(p, a)
+				n.takeRelayed(p, a, from.Asked)
 			}
 		}
 	}
 }
 
-// takeRelayed takes in relayed evidence of p.
-func (n *Node) takeRelayed(p *peer, a *Age) {
+// takeRelayed takes in evidence of p that another node gave in its answer to a question of the instant asked.
+func (n *Node) takeRelayed(p *peer, a *Age, asked Instant) {
 	age := Instant(a.Age) * Millisecond
 	e := evidence{a.Instance, a.Inc, a.Seq}
 	if age >= p.Stale || p.replaced(e.Instance) {
@@ -397,7 +397,7 @@ func (n *Node) takeRelayed(p *peer, a *Age) {
 		p.EvidenceAt, p.Ever, p.Slept = at, true, 0
 	}
 	if a.Full {
-		p.RelayedFull, p.relayedClaims = true, n.takeIn(p, a.Claims, n.now)
+		p.RelayedFull, p.relayedClaims = true, n.takeIn(p, a.Claims, asked)
 		n.dirty, n.streamsDirty = true, true
 	}
 	n.heard(p)

@@ -83,6 +83,8 @@ var controlFaults = []Mutant{
 		limitFile, "Node.limits", `return own`, "if own.Channels > 0 {\n\t\town.Channels++\n\t}\n\treturn own"),
 	fault(Control, "doubted-capture-is-a-retry", "a capture that failed once counts as another try while a sleep of its node makes it doubtful",
 		streamFile, "Node.ownClaim", `c.Retry = s.State == Starting && s.Fails > 0`, `c.Retry = s.Fails > 0`),
+	fault(Control, "numbering-not-passed-on", "the claims that are passed on of another node lack the numbering of segments",
+		linkFile, "Node.stateAsked", `c.Media = &m`, `c.Media = nil; _ = m`),
 	fault(Control, "taken-back-not-counted", "a stream that failed here and is taken back from another node counts for no limit",
 		limitFile, "Node.rooms", `(s.State == Running || s.Fails == 0 || n.claimed[s.index] >= 0)`, `(s.State == Running || s.Fails == 0)`),
 	fault(Control, "full-off-by-one", "a node counts as full when it is beyond its limit, not at it",
