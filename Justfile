@@ -38,7 +38,7 @@ chaos length="10m" seed="1" *args:
 
 # sources of all kinds that misbehave at random, and what viewers get: just soak 10m SEED
 soak length="10m" seed="1" sources="40":
-    go test ./cmd/weir/soak -run Soak -count=1 -v -timeout 60m -args -for {{length}} -seed {{seed}} -sources {{sources}}
+    go test ./cmd/weir/soaktest -run Soak -count=1 -v -timeout 60m -args -for {{length}} -seed {{seed}} -sources {{sources}}
 
 # scenarios with real processes, compared with the simulator
 real *args:

@@ -134,7 +134,7 @@ var (
 		{"I7a", "pictures come without one to start from", "a loss for `source_timeout`, as silence is", "actors/input.TestPicturesWithoutOneToStartFromAreALoss"},
 		{"I7b", "an input is scrambled, and the stream has another one", "the other one after `source_timeout`", "cluster/node.TestScrambledInputSaysSoAndGivesWayToTheNext"},
 		{"I7c", "a track that is announced comes late", "in `tracks_left_out` until then; `reason` is null afterwards", "cluster/node.TestTrackThatIsAnnouncedAndComesLateIsLeftOutUntilThen"},
-		{"I8", "sources of all kinds misbehave at once, at random", "no viewer is disconnected, and no more is lost than the sources withhold", "cmd/weir/soak.TestSoakOfPulledInputs"},
+		{"I8", "sources of all kinds misbehave at once, at random", "no viewer is disconnected, and no more is lost than the sources withhold", "cmd/weir/soaktest.TestSoakOfPulledInputs"},
 		{"I8a", "an input fails again and again, with media in between", "tried again after five seconds at most", "actors/stream.TestInputThatFailsAgainAndAgainIsBackWithinSeconds"},
 		{"I8b", "the only input of a stream fails for longer, again and again", "ten seconds of media make a failure the first again", "cluster/control.TestSourceThatWasWellIsTriedWithinASecond"},
 	}

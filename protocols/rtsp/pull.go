@@ -125,6 +125,7 @@ type pulling struct {
 	joiner  *elementary.Joiner
 	session rtp.Session
 	media   []*pulledMedium
+	chosen  bool      // which media are set up; what comes before counts for nothing
 	newest  time.Time // when the newest packet came
 	failed  error     // why out takes no more
 }
@@ -191,6 +192,9 @@ func (p *pulling) begin() error {
 		}
 		return err
 	}
+	p.mu.Lock()
+	p.chosen = true
+	p.mu.Unlock()
 	return p.askToPlay()
 }
 
@@ -337,6 +341,9 @@ func (p *pulling) interleaved(channel int, b []byte) error {
 func (p *pulling) takeLocked(m *pulledMedium, control bool, b []byte) error {
 	if p.failed != nil {
 		return p.failed
+	}
+	if !p.chosen { // a server may send before it is asked to, or what was meant for the port's last owner
+		return nil
 	}
 	p.newest = time.Now()
 	now := int64(p.newest.Sub(p.first)) * (codecs.ClockRate / 1000) / int64(time.Millisecond)
