@@ -41,8 +41,9 @@ const (
 	// behind the first picture.
 	soundFor = 60 * codecs.ClockRate
 
-	// soundBehind is how far the first access unit of a medium may be behind what was joined, without being taken for another timeline.
-	soundBehind = 9 * codecs.ClockRate
+	// mostBehind is how far the first access unit of a medium may be behind what was joined. The timeline takes ten seconds for another
+	// one, and a segment of the other medium may be joined before that unit gets there.
+	mostBehind = 4 * codecs.ClockRate
 )
 
 var (
@@ -89,7 +90,7 @@ func (s *shared) put(m *medium, timed bool, at int64, do func() error) error {
 		}
 		m.reached = shortest(at - s.order.origin)
 	}
-	if m.passed && !m.joined && m.reached < s.order.front-soundBehind {
+	if !m.joined && m.reached < s.order.front-mostBehind {
 		s.report.Count(reception.SkippedUnits, 1, errBehind)
 		return nil
 	}

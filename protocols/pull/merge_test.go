@@ -92,6 +92,8 @@ func TestOneMediumOfARecordingDoesNotRunAhead(t *testing.T) {
 			s.answer = func(_ *station, _ *http.Request, file string) (int, []byte) {
 				if file == "at.m3u8" {
 					time.Sleep(3 * time.Second)
+					s.mu.Lock()
+					defer s.mu.Unlock()
 					for _, r := range s.requests {
 						if strings.HasPrefix(r, "/vt-") {
 							most++
