@@ -113,3 +113,15 @@ func TestMetadataIsSentAgainWhenParametersChange(t *testing.T) {
 		}
 	}
 }
+
+// FFmpeg takes onMetaData with another time than 0 for the first piece of a track of text.
+func TestMetadataInMidStreamHasNoTime(t *testing.T) {
+	tracks := codecs.Tracks{{Codec: codecs.AAC, Config: []byte{0x12, 0x10}, SampleRate: 44100, Channels: 2}}
+	m := flv.NewMuxer(0)
+	m.SetTracks(tracks)
+	m.Head(&codecs.AccessUnit{DTS: 10 * codecs.ClockRate, PTS: 10 * codecs.ClockRate, Payload: []byte{1}})
+	tags := m.SetTracks(tracks)
+	if len(tags) != 2 || tags[0].Type != flv.TypeScript || tags[0].Timestamp != 0 || tags[1].Timestamp != 10_000 {
+		t.Errorf("what a player is told of the tracks after 10 s is %+v, want onMetaData at 0 and the configuration at 10,000", tags)
+	}
+}

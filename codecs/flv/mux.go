@@ -29,10 +29,11 @@ func NewMuxer(base int64) *Muxer {
 }
 
 // SetTracks takes the tracks of all access units that follow and returns what a player must be told about them:
-// onMetaData and the decoder configurations, at the time of the last access unit.
+// onMetaData and the decoder configurations, the latter at the time of the last access unit. The time of onMetaData is always 0: FFmpeg
+// takes one with another time for the first piece of a track of text.
 func (m *Muxer) SetTracks(tracks codecs.Tracks) []Tag {
 	m.video, m.audio = first(tracks, true), first(tracks, false)
-	tags := []Tag{{Type: TypeScript, Timestamp: m.last, Body: m.metadata()}}
+	tags := []Tag{{Type: TypeScript, Body: m.metadata()}}
 	if m.video.index >= 0 {
 		if b := m.video.header(); b != nil {
 			tags = append(tags, Tag{Type: TypeVideo, Timestamp: m.last, Body: b})

@@ -66,6 +66,8 @@ func newBrowser(t *testing.T) *browser {
 	mux.Handle("/node_modules/", http.FileServer(http.Dir(dir)))
 	mux.HandleFunc("/player.html", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/player.html") })
 	mux.HandleFunc("/all.html", func(w http.ResponseWriter, _ *http.Request) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		w.Header().Set("Content-Type", "text/html")
 		for _, cell := range b.cells {
 			_, _ = fmt.Fprintf(w, "<iframe width=300 height=180 allow=autoplay src=\"%s\"></iframe>\n", strings.ReplaceAll(cell, "&", "&amp;"))
@@ -86,6 +88,8 @@ func newBrowser(t *testing.T) *browser {
 
 // add makes a cell: the result is empty once the player has shown pictures of the stream at a node.
 func (b *browser) add(player, kind, node, path string) (result <-chan string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	id := fmt.Sprint(len(b.cells))
 	_, port, _ := strings.Cut(b.nodeAddr(node), ":")
 	q := url.Values{"cell": {id}, "player": {player}, "type": {kind}, "source": {"http://" + node[:strings.IndexByte(node, '@')] + ".test:" + port + path}}
