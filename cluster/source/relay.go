@@ -172,13 +172,15 @@ func replaced(err error) bool {
 type watched struct {
 	input.Writer
 	wrote bool
-	begun func() // called once
+	begun func() // called once; may be nil
 }
 
 func (w *watched) Write(au *codecs.AccessUnit) error {
 	if !w.wrote {
 		w.wrote = true
-		w.begun()
+		if w.begun != nil {
+			w.begun()
+		}
 	}
 	return w.Writer.Write(au)
 }

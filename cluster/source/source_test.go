@@ -265,3 +265,18 @@ func TestFileThatIsNoneIsAnErrorThatNamesIt(t *testing.T) {
 		t.Errorf("opening: %v, want an error that names the file", err)
 	}
 }
+
+func TestFirstAccessUnitIsToldOnceWhereAnybodyWantsToKnow(t *testing.T) {
+	told := 0
+	for _, begun := range []func(){nil, func() { told++ }} {
+		w := &watched{Writer: out{}, begun: begun}
+		for range 2 {
+			if err := w.Write(&codecs.AccessUnit{}); err != nil || !w.wrote {
+				t.Errorf("Write = %v, written: %t", err, w.wrote)
+			}
+		}
+	}
+	if told != 1 {
+		t.Errorf("it is told %d times, want once", told)
+	}
+}
