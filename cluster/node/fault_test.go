@@ -273,6 +273,7 @@ func watchOwners(t *testing.T, nodes [3]*proc, want map[string]string) (odd func
 // One actor of each kind panics. Only that actor is restarted, no viewer of another one loses a picture, and the other
 // nodes do not notice.
 func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
+	t.Parallel()
 	const owned = "cam, other, third and free at n1"
 	nodes := threeNodes(t, func(entry [3]string) (s string) {
 		for _, name := range []string{"cam", "other", "third"} {

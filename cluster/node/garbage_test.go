@@ -40,6 +40,7 @@ func (l *lines) about(addr string) (found []string) {
 }
 
 func TestGarbageOnAnyPortIsCutOffWithOneDebugLine(t *testing.T) {
+	t.Parallel()
 	n := launch(t, "n1")
 	ports := map[string]string{}
 	listeners, want := "", 1 // the actors of other nodes

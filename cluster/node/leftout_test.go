@@ -42,6 +42,7 @@ func (p *proc) alarms(t *testing.T) (out []string) {
 
 // Rule R12: the files of n1 and n2 leave n3 out while it runs. It hands its stream over without a gap, and all say so. When the files list n3 again, its stream comes back.
 func TestNodeThatTheOthersLeaveOutHandsItsStreamsOver(t *testing.T) {
+	t.Parallel()
 	var entries []string
 	const streams = "stream cam { input fake://fake; cluster_ingest; }\nstream show { input publish://; }\n"
 	nodes := threeNodes(t, func(entry [3]string) string {

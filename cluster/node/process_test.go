@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -61,6 +62,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(nodeVariable); name != "" {
 		os.Exit(runNode(name))
 	}
+	_ = flag.Set("test.parallel", "6") // tests wait for nodes most of the time, also where there are few processors
 	os.Exit(m.Run())
 }
 

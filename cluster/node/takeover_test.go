@@ -51,6 +51,7 @@ func comesBack(t *testing.T, addr, app, stream string, width int) {
 }
 
 func TestSilentPublisherGivesWayToANewcomer(t *testing.T) {
+	t.Parallel()
 	h := newTold(t, "stranger")
 	n := lone(t, hooked(h))
 	told := silent(t, n.rtmpAddr(), "live", "onc")
@@ -83,6 +84,7 @@ func TestSilentPublisherGivesWayToANewcomer(t *testing.T) {
 }
 
 func TestSilentPublisherAtAnotherNodeGivesWay(t *testing.T) {
+	t.Parallel()
 	nodes := threeNodes(t, func([3]string) string {
 		return "stream onc { input publish://; cluster_ingest; publish_takeover 2; }\nstream kept { input publish://; cluster_ingest; publish_takeover never; }\n"
 	})
