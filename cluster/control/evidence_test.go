@@ -842,7 +842,7 @@ func TestFailedFetchesMakeRoomForFurtherOnes(t *testing.T) {
 		for _, id := range ids {
 			p.step(FetchFailed{Peer: "n2:80", ID: id, Why: Unreachable})
 		}
-		p.pass(1600 * Millisecond) // polls that hang keep a seventh of the timeout between them
+		p.pass(1100 * Millisecond)
 	}
 }
 

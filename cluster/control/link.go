@@ -100,11 +100,7 @@ func (n *Node) poll() {
 		n.fetchID++
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
 		l.Last = n.now
-		interval := l.cfg.Fetch
-		if len(l.Flights) > 1 { // so that those that hang never keep a later one from being sent
-			interval = max(interval, l.cfg.Stale/(maxFlights-1))
-		}
-		n.next[i] = n.now + max(1, interval*9/10+n.random.below(interval/5+1))
+		n.next[i] = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
 		n.pollAt = min(n.pollAt, n.next[i])
 		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Question: question, Timeout: l.cfg.Stale})
 	}

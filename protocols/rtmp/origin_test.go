@@ -172,15 +172,7 @@ func TestBothFormsOfARedirectAreFollowed(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			last := serveOrigin(t, func(conn net.Conn, cmd command) bool {
-				if cmd.name == "connect" {
-					accepting(conn, cmd)
-					return true
-				}
-				started(conn)
-				_, _ = conn.Write(appendMessage(nil, chunkSize, csVideo, 9, mediaStream, 0, avcHeader, nil))
-				return true
-			})
+			last := serveOrigin(t, startingVideo)
 			first := serveOrigin(t, tt.answer(last.addr))
 			c, err := Play(t.Context(), "rtmp://"+first.addr+"/live/a?token=1", ClientConfig{})
 			if err != nil {
@@ -284,4 +276,15 @@ func TestClientIsTurnedAwayAtTheDoor(t *testing.T) {
 	if r := receive(t, d.came, "connect"); r.App != "live" || len(r.Streams) != 0 || r.TCURL == "" {
 		t.Errorf("the authorizer was told %+v", r)
 	}
+}
+
+// startingVideo lets a player connect, and sends it the configuration of a track and nothing else.
+func startingVideo(conn net.Conn, cmd command) bool {
+	if cmd.name == "connect" {
+		accepting(conn, cmd)
+		return true
+	}
+	started(conn)
+	_, _ = conn.Write(appendMessage(nil, chunkSize, csVideo, 9, mediaStream, 0, avcHeader, nil))
+	return true
 }

@@ -107,15 +107,7 @@ func TestPullGivesASilentServerUp(t *testing.T) {
 
 // TestSilenceIsThePatienceWhilePlaying has a server send one tag and then nothing, to a client that reads tags by itself.
 func TestSilenceIsThePatienceWhilePlaying(t *testing.T) {
-	o := serveOrigin(t, func(conn net.Conn, cmd command) bool {
-		if cmd.name == "connect" {
-			accepting(conn, cmd)
-			return true
-		}
-		started(conn)
-		_, _ = conn.Write(appendMessage(nil, chunkSize, csVideo, 9, mediaStream, 0, avcHeader, nil))
-		return true
-	})
+	o := serveOrigin(t, startingVideo)
 	c, err := Play(t.Context(), "rtmp://"+o.addr+"/live/a", ClientConfig{Silence: time.Hour})
 	if err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ var peerFaults = []Mutant{
 	fault(Peer, "same-for-an-earlier-life", "a peer that has seen this version of an earlier life is told that nothing has changed",
 		linkFile, "Node.stateAsked", `e.Seen.Instance == n.cfg.Instance && e.Seen.Inc == n.inc && e.Seen.Version`, `e.Seen.Instance == n.cfg.Instance && e.Seen.Version`),
 	fault(Peer, "slow-polls", "polls come half as often as the file says",
-		linkFile, "Node.poll", `interval*9/10`, `interval*19/10`),
+		linkFile, "Node.poll", `l.cfg.Fetch*9/10`, `l.cfg.Fetch*19/10`),
 	fault(Peer, "no-relayed-claims", "the claims of peers that are heard of only through others are not asked for",
 		peerFile, "Node.expire", `if alive && !direct {`, `if alive && !p.Met {`),
 	fault(Peer, "wrong-age", "a peer's age is told as the age of what others pass on of it",
