@@ -47,7 +47,10 @@ type browser struct {
 
 	mu      sync.Mutex
 	results map[string]chan string // by cell
-	cells   []string               // URLs of pages
+	made    int                    // cells in all
+	cells   []string               // URLs of the pages that run opens next
+	opened  []string               // URLs of the pages that it has opened
+	end     func()                 // of the program that runs, if one does
 }
 
 func newBrowser(t *testing.T) *browser {
@@ -69,7 +72,7 @@ func newBrowser(t *testing.T) *browser {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		w.Header().Set("Content-Type", "text/html")
-		for _, cell := range b.cells {
+		for _, cell := range b.opened {
 			_, _ = fmt.Fprintf(w, "<iframe width=300 height=180 allow=autoplay src=\"%s\"></iframe>\n", strings.ReplaceAll(cell, "&", "&amp;"))
 		}
 	})
@@ -90,7 +93,8 @@ func newBrowser(t *testing.T) *browser {
 func (b *browser) add(player, kind, node, path string) (result <-chan string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	id := fmt.Sprint(len(b.cells))
+	b.made++
+	id := fmt.Sprint(b.made)
 	_, port, _ := strings.Cut(b.nodeAddr(node), ":")
 	q := url.Values{"cell": {id}, "player": {player}, "type": {kind}, "source": {"http://" + node[:strings.IndexByte(node, '@')] + ".test:" + port + path}}
 	b.cells = append(b.cells, "/player.html?"+q.Encode())
@@ -101,9 +105,18 @@ func (b *browser) add(player, kind, node, path string) (result <-chan string) {
 
 func (b *browser) nodeAddr(node string) string { return node[strings.IndexByte(node, '@')+1:] }
 
-// run opens all cells at once, and ends the browser with the test.
+// run opens the cells that were added since it was called before, all at once, in place of those of before. The browser ends with the test.
 func (b *browser) run() {
 	b.t.Helper()
+	if b.end != nil {
+		b.end()
+	}
+	b.mu.Lock()
+	b.opened, b.cells = b.cells, nil
+	b.mu.Unlock()
+	if len(b.opened) == 0 {
+		return
+	}
 	_, port, _ := strings.Cut(b.page.Listener.Addr().String(), ":")
 	cmd := exec.Command(chromium, "--no-sandbox", "--disable-gpu", "--mute-audio", "--no-first-run", "--disable-dev-shm-usage",
 		"--autoplay-policy=no-user-gesture-required", "--disable-renderer-backgrounding", "--disable-background-timer-throttling",
@@ -116,13 +129,14 @@ func (b *browser) run() {
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() {
+	b.end = sync.OnceFunc(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 		if b.t.Failed() {
 			b.t.Logf("the browser says\n%.3000s", log.String())
 		}
 	})
+	b.t.Cleanup(b.end)
 }
 
 // await is what a cell reports, or that it reports nothing.
