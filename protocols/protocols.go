@@ -24,6 +24,9 @@ const (
 	TS    Protocol = "mpegts"
 	FLV   Protocol = "flv"
 	Relay Protocol = "relay" // another node
+
+	// Cluster is what the actors of nodes speak with each other, at an address of its own. No client does, so there is no row for it.
+	Cluster Protocol = "cluster"
 )
 
 // A Descriptor is the row of one protocol.

@@ -38,7 +38,7 @@ func newChecks(w *world) *checks {
 	}
 	c.oracle = newOracle(w)
 	for i := range c.claims {
-		c.claims[i] = slices.Repeat([]claim{{back: -1}}, len(w.streams))
+		c.claims[i] = slices.Repeat([]claim{{back: -1, brought: -1}}, len(w.streams))
 	}
 	return c
 }
@@ -50,7 +50,7 @@ const never = time.Duration(1<<63 - 1)
 func (c *checks) booted(m *machine) {
 	c.replaced(m)
 	for i := range c.claims[m.index] {
-		c.claims[m.index][i] = claim{back: -1}
+		c.claims[m.index][i] = claim{back: -1, brought: -1}
 	}
 	if c.roomSince[m.index] = c.w.now; m.boots == 1 {
 		c.roomSince[m.index] = -time.Hour // no other node knows of a time before
@@ -70,7 +70,7 @@ func (c *checks) replaced(m *machine) {
 		if x.state == control.Running {
 			x.ran = [2]time.Duration{x.since, c.w.now}
 		}
-		x.state, x.tries, x.taken = control.Idle, 0, false
+		x.state, x.tries, x.brought, x.taken = control.Idle, 0, -1, false
 	}
 }
 

@@ -9,17 +9,18 @@ import (
 
 // A claim is what a control plane says of a stream, as its effects and events show.
 type claim struct {
-	state control.Activity
-	since time.Duration    // by true time
-	ran   [2]time.Duration // from when to when it ran before, by true time
-	back  time.Duration    // when it was last taken back from another node, by the node's clock; -1 for never
-	fails int              // since then
-	tries int              // failures in a row, since it ran steadily
-	retry time.Duration    // no attempt before, by the node's clock, after a failure
-	taken bool             // the present attempt takes it back from another node
-	why   control.Reason
-	epoch uint64
-	media control.Media
+	state   control.Activity
+	since   time.Duration    // by true time
+	ran     [2]time.Duration // from when to when it ran before, by true time
+	back    time.Duration    // when it was last taken back from another node, by the node's clock; -1 for never
+	fails   int              // since then
+	tries   int              // failures in a row, since it ran steadily
+	retry   time.Duration    // no attempt before, by the node's clock, after a failure
+	brought time.Duration    // when it failed last after it had run, by the node's clock; -1 for never
+	taken   bool             // the present attempt takes it back from another node
+	why     control.Reason
+	epoch   uint64
+	media   control.Media
 }
 
 // setClaim is told that what m does with a stream has changed.
@@ -40,13 +41,21 @@ func (c *checks) setClaim(m *machine, name string, to control.Activity) {
 	c.noteRoom(m)
 }
 
-// backOff keeps when m may try a source again that has failed (R5): after 1, 2, 4 … 60 s, unless it has delivered for a minute.
+// backOff keeps when m may try a source again that has failed (R5): after 1, 2, 4 … 60 s, of which only those count that followed ten
+// seconds of media; after 4 s at most if it has delivered within ten minutes.
 func (c *checks) backOff(m *machine, x *claim) {
-	const steady, longest = time.Minute, time.Minute
-	if x.state == control.Running && c.w.now-x.since >= steady-steady/100 {
-		x.tries = 0
+	const steady, soon, recently = 10 * time.Second, 4 * time.Second, 10 * time.Minute
+	longest, now := time.Minute, m.clock.at(c.w.now)
+	if x.state == control.Running {
+		x.brought = now
+		if c.w.now-x.since >= steady-steady/100 {
+			x.tries = 0
+		}
 	}
-	x.retry = m.clock.at(c.w.now) + min(time.Second<<min(x.tries, 6), longest) - 2*time.Millisecond
+	if x.brought >= 0 && now-x.brought < recently+recently/100 {
+		longest = soon
+	}
+	x.retry = now + min(time.Second<<min(x.tries, 6), longest) - 2*time.Millisecond
 	x.tries++
 }
 

@@ -426,22 +426,46 @@ func TestFirstMediaOfACaptureThatIsBeingStoppedChangesNothing(t *testing.T) {
 	}
 }
 
-func TestSourceThatFailsAgainAndAgainIsTriedLessAndLessOften(t *testing.T) {
+// failsFor has the capture of a fail, and looks that it is started again after a pause and not before.
+func (p *probe) failsFor(pause Instant) {
+	p.t.Helper()
+	p.step(CaptureDown{Stream: "a", Why: "no signal"})
+	p.pass(pause - Millisecond)
+	if got := p.n.byName["a"].State; got != Failed {
+		p.t.Fatalf("a is %v before %d s have passed, want failed", got, pause/Second)
+	}
+	p.pass(2 * Millisecond)
+	if got := p.n.byName["a"].State; got != Starting {
+		p.t.Fatalf("a is %v after %d s, want starting", got, pause/Second)
+	}
+}
+
+func TestSourceThatBringsNothingIsTriedLessAndLessOften(t *testing.T) {
 	p := newProbe(t, nil, "a")
 	p.pass(probeStale)
 	for _, pause := range []Instant{1, 2, 4, 8, 16, 32, 60, 60} {
+		p.failsFor(pause * Second)
+	}
+}
+
+// A source that brings media for moments, as over a bad link, is played again within seconds of being well. Only when it has brought
+// nothing for long is it tried seldom.
+func TestSourceThatComesAndGoesIsTriedWithinSeconds(t *testing.T) {
+	p := newProbe(t, nil, "a")
+	p.pass(probeStale)
+	for _, pause := range []Instant{1, 2, 4, 4, 4, 4, 4, 4} {
 		p.runs("a") // for a moment
 		p.pass(Second)
-		p.step(CaptureDown{Stream: "a", Why: "no signal"})
-		p.pass(pause*Second - Millisecond)
-		if got := p.n.byName["a"].State; got != Failed {
-			t.Fatalf("a is %v before %d s have passed, want failed", got, pause)
-		}
-		p.pass(2 * Millisecond)
-		if got := p.n.byName["a"].State; got != Starting {
-			t.Fatalf("a is %v after %d s, want starting", got, pause)
-		}
+		p.failsFor(pause * Second)
 	}
+	for range 149 {
+		p.failsFor(4 * Second)
+	}
+	for _, pause := range []Instant{60, 60} {
+		p.failsFor(pause * Second)
+	}
+	p.runs("a")
+	p.failsFor(4 * Second)
 }
 
 // Ten seconds of media make a failure the first again.

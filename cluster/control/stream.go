@@ -64,6 +64,7 @@ type streamState struct {
 	Unsure    bool    // it was captured here before this node slept; whether another node has taken it over is not known yet
 	Fails     int     // in a row
 	RetryAt   Instant // after a failure
+	Brought   Instant // the failure before which the source had last brought media; -1 if it never has
 	Tried     Instant // end of the last attempt
 
 	// With a source that allows one connection: the node that this one has asked to let go of it, when, and whether it did;
@@ -129,7 +130,7 @@ func (n *Node) stream(name string) *stream {
 	if s := n.byName[name]; s != nil {
 		return s
 	}
-	s := &stream{index: -1, streamState: streamState{Name: name, Unserved: -1, Differs: -1, MayReturn: !n.settled}}
+	s := &stream{index: -1, streamState: streamState{Name: name, Unserved: -1, Differs: -1, Brought: -1, MayReturn: !n.settled}}
 	n.byName[name] = s
 	n.streams = append(n.streams, s)
 	n.added++
@@ -212,8 +213,25 @@ func (n *Node) captureUp(e CaptureUp) {
 	n.do(Note{Kind: NoteRunning, Stream: s.Name})
 }
 
-// steady is how long a capture has to have run for a failure to count as the first again.
-const steady = 10 * Second
+const (
+	// steady is how long a capture has to have run for a failure to count as the first again.
+	steady = 10 * Second
+
+	// lastPause is the longest pause between the attempts to capture a stream, and soon the longest while its source has brought media
+	// within the time recently: it comes and goes, and is to be played within seconds of being well.
+	lastPause = 60 * Second
+	soon      = 4 * Second
+	recently  = 600 * Second
+)
+
+// pause is rule R5: how long after a failure a capture is tried again, when the source has failed so many times in a row before.
+func (s *stream) pause(now Instant) Instant {
+	most := lastPause
+	if s.Brought >= 0 && now-s.Brought < recently {
+		most = soon
+	}
+	return min(Second<<min(s.Fails, 6), most)
+}
 
 func (n *Node) captureDown(e CaptureDown) {
 	s := n.byName[e.Stream]
@@ -228,8 +246,11 @@ func (n *Node) captureDown(e CaptureDown) {
 		e.Why = e.Why[:maxText]
 	}
 	n.endReturn(s)
-	if s.State == Running && n.now-s.Since >= steady {
-		s.Fails = 0
+	if s.State == Running {
+		s.Brought = n.now
+		if n.now-s.Since >= steady {
+			s.Fails = 0
+		}
 	}
 	s.Detail = e.Why
 	n.dirty = true
@@ -240,8 +261,7 @@ func (n *Node) captureDown(e CaptureDown) {
 		return
 	}
 	s.State, s.Since, s.Tried = Failed, n.now, n.now
-	s.RetryAt = n.now + Second<<min(s.Fails, 6)
-	s.RetryAt = min(s.RetryAt, n.now+60*Second)
+	s.RetryAt = n.now + s.pause(n.now)
 	s.Fails++
 	n.hold(s)
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -20,6 +21,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"weir/cluster/trust"
+	"weir/protocols"
+	"weir/protocols/listen"
 )
 
 // Options say where protoactor's remote listens and whom it trusts.
@@ -42,6 +45,10 @@ type Options struct {
 	// Refused is told of each message that a peer must not send, whose connection is closed for it. It may be nil; any
 	// goroutine may call it.
 	Refused func(remote string, err error)
+
+	// Limiter bounds the connections; nil for no bounds. The library accepts them by itself, so that each is closed only once it
+	// has been accepted.
+	Limiter *listen.Limiter
 
 	// Unproven is told of each connection whose other side did not prove a key, or spoke something else, and that was
 	// closed for it. It may be nil; any goroutine may call it.
@@ -81,7 +88,7 @@ func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, 
 	p = NewProvider()
 	allow := newAllow(p.advertised)
 	rc := remote.Configure("", 0,
-		remote.WithServerOptions(o.serverOptions(allow, guard{credentials.NewTLS(serverTLS), o.Unproven})...),
+		remote.WithServerOptions(o.serverOptions(allow, guard{credentials.NewTLS(serverTLS), o.Limiter, o.Unproven})...),
 		remote.WithDialOptions(o.dialOptions()...),
 		remote.WithEndpointWriterQueueSize(writerQueue))
 	rc.MaxRetryCount = 1 // a dial that fails sleeps for two seconds, times this, while the mail of the link waits
@@ -206,24 +213,49 @@ func (o Options) serverOptions(a *allow, creds credentials.TransportCredentials)
 	}
 }
 
-// guard tells of handshakes that failed.
+// guard gives connections their places under the limits, and tells of handshakes that failed.
 type guard struct {
 	credentials.TransportCredentials
+	limiter  *listen.Limiter
 	unproven func(remote string, err error)
 }
 
+// errNoRoom says that a connection came up against a limit.
+var errNoRoom = errors.New("there is no room for the connection")
+
 // ServerHandshake implements credentials.TransportCredentials.
 func (g guard) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := g.TransportCredentials.ServerHandshake(c)
-	if err != nil && g.unproven != nil {
-		g.unproven(c.RemoteAddr().String(), err)
+	place, ok := g.limiter.Take(c, protocols.Cluster)
+	if !ok { // the limiter has told of it
+		return nil, nil, errNoRoom
 	}
-	return conn, info, err
+	conn, info, err := g.TransportCredentials.ServerHandshake(placed{place})
+	if err != nil {
+		_ = place.Close() // gRPC closes c alone
+		if g.unproven != nil {
+			g.unproven(c.RemoteAddr().String(), err)
+		}
+		return nil, nil, err
+	}
+	place.Prove()
+	return conn, info, nil
 }
 
 // Clone implements credentials.TransportCredentials.
 func (g guard) Clone() credentials.TransportCredentials {
-	return guard{g.TransportCredentials.Clone(), g.unproven}
+	return guard{g.TransportCredentials.Clone(), g.limiter, g.unproven}
+}
+
+// A placed is a connection with a place under the limits. gRPC does not close one to which it cannot write its first frames, so that is
+// done here.
+type placed struct{ *listen.Conn }
+
+// Write implements net.Conn.
+func (p placed) Write(b []byte) (n int, err error) {
+	if n, err = p.Conn.Write(b); err != nil {
+		_ = p.Close()
+	}
+	return n, err
 }
 
 func (o Options) dialOptions() []grpc.DialOption {

@@ -23,6 +23,7 @@ import (
 	"weir/cluster/follower"
 	"weir/cluster/identity"
 	"weir/cluster/trust"
+	"weir/protocols/listen"
 )
 
 var errNoKey = errors.New("this node has no cluster key")
@@ -104,7 +105,7 @@ func sameGroup(a, b *control.View) bool {
 const resolving = 2 * time.Second
 
 // startRemote listens for the actors of other nodes. Without a cluster key it does nothing, since there are no peers then.
-func (g *group) startRemote(sys *actor.ActorSystem, f *conf.File) (err error) {
+func (g *group) startRemote(sys *actor.ActorSystem, f *conf.File, limiter *listen.Limiter) (err error) {
 	if g.keys.Own().Zero() {
 		return nil
 	}
@@ -115,7 +116,7 @@ func (g *group) startRemote(sys *actor.ActorSystem, f *conf.File) (err error) {
 		}
 	}
 	g.cluster, g.provider, g.stop, err = identity.Start(sys, identity.Options{
-		Listen: f.Remote.Addr(), Advertise: advertise, Keys: g.keys.Own(), KeysOf: g.keysOf, Others: g.keys.Accepted,
+		Listen: f.Remote.Addr(), Advertise: advertise, Keys: g.keys.Own(), KeysOf: g.keysOf, Others: g.keys.Accepted, Limiter: limiter,
 		Refused: func(remote string, err error) {
 			g.log.Warn("message of another node refused", slog.String("client", remote), slog.Any("err", err))
 		},

@@ -24,6 +24,7 @@ func limitsOf(f *conf.File, descriptors int) listen.Limits {
 		}
 		out.Reserve = max(min(kept/4, mostReserved), 1)
 	}
+	out.Protocols[protocols.Cluster] = mostUnproven
 	for _, d := range protocols.Listeners() {
 		switch n := c.Protocols[d.Protocol]; {
 		case n > 0:
@@ -37,6 +38,10 @@ func limitsOf(f *conf.File, descriptors int) listen.Limits {
 
 // mostReserved bounds the connections over HTTP that are accepted above the limits. Nodes leave them after a round trip.
 const mostReserved = 64
+
+// mostUnproven bounds the connections to the address of the cluster that have proved no key yet, for which they have two seconds. It is more
+// than all nodes need that come up at once.
+const mostUnproven = 256
 
 // pulled is the number of streams for which this node may open connections.
 func pulled(f *conf.File) (n int) {

@@ -126,7 +126,7 @@ func (n *Node) open() (err error) {
 	}
 	n.servers = &servers{sockets: sockets, limiter: listen.NewLimiter(limitsOf(f, load.Descriptors()), n.trusted, n.log)}
 	n.media.instances.Limiter = n.servers.limiter
-	if err := n.group.startRemote(n.tree.sys, f); err != nil {
+	if err := n.group.startRemote(n.tree.sys, f, n.servers.limiter); err != nil {
 		return err
 	}
 	n.serve()

@@ -117,6 +117,13 @@ func (g *guarded) Accept() (net.Conn, error) {
 	}
 }
 
+// Take gives a connection that a server has accepted by itself a place under the limits. Without room for it the connection is closed, and
+// ok is false. The place is given back by Close of conn, which the server has to call also where it closes c.
+func (l *Limiter) Take(c net.Conn, p protocols.Protocol) (conn *Conn, ok bool) {
+	conn = &Conn{Conn: c}
+	return conn, l.takes(conn, p)
+}
+
 // takes gives a new connection a place under the limits, or closes it.
 func (l *Limiter) takes(c *Conn, p protocols.Protocol) bool {
 	if l == nil {
@@ -222,6 +229,13 @@ func (c *Conn) CloseWrite() error {
 		return cw.CloseWrite()
 	}
 	return errors.ErrUnsupported
+}
+
+// Prove notes that the other side is a node of the cluster.
+func (c *Conn) Prove() {
+	if c.limiter != nil {
+		c.limiter.prove(c)
+	}
 }
 
 // Close implements [net.Conn].

@@ -24,8 +24,8 @@ type Limits struct {
 	// clients of many addresses, are not counted.
 	PerAddress int
 
-	// Reserve is how many connections over HTTP are accepted above Connections and above the limit of the protocol. They are
-	// for other nodes and the API alone.
+	// Reserve is how many connections over HTTP and of [protocols.Cluster] are accepted above Connections and above the limit of
+	// the protocol. They are for other nodes and the API alone.
 	Reserve int
 
 	// Body is the time for the whole body of a request, from the end of its head; zero means a minute.
@@ -202,7 +202,7 @@ func (l *Limiter) admit(c *Conn) (taken bool, evicted *Conn) {
 		c.place = placeOpen
 		return true, nil
 	}
-	if met == LimitAddress || c.protocol != protocols.HTTP || limits.Reserve == 0 {
+	if met == LimitAddress || !reservable(c.protocol) || limits.Reserve == 0 {
 		l.refuse(met, c.protocol, c.RemoteAddr().String())
 		return false, nil
 	}
@@ -211,6 +211,9 @@ func (l *Limiter) admit(c *Conn) (taken bool, evicted *Conn) {
 	}
 	return true, evicted
 }
+
+// reservable says whether other nodes may be among the clients of a protocol.
+func reservable(p protocols.Protocol) bool { return p == protocols.HTTP || p == protocols.Cluster }
 
 // admitReserved gives a connection a place of the reserve. If all are taken, the oldest connection has to go: one that is from
 // a node is proved within a round trip. An address may have a quarter of the places.
@@ -313,8 +316,8 @@ func Prove(ctx context.Context) {
 	if !ok {
 		return
 	}
-	if conn, ok := c.conn.(*Conn); ok && conn.limiter != nil {
-		conn.limiter.prove(conn)
+	if conn, ok := c.conn.(*Conn); ok {
+		conn.Prove()
 	}
 }
 
