@@ -2,8 +2,8 @@ package session
 
 import (
 	"maps"
-	"slices"
 	"sync"
+	"time"
 
 	"weir/protocols"
 	"weir/protocols/listen"
@@ -12,14 +12,21 @@ import (
 // A Registry lists the open sessions, and sums up those of this process by protocol. Any goroutine may read it.
 type Registry struct {
 	mu     sync.Mutex
-	open   map[string]listen.Client
+	open   map[string]opened
 	closed map[protocols.Protocol]Total
 }
 
 // An Info is one open session.
 type Info struct {
-	ID string
+	ID    string
+	Since time.Duration // when it began, by the clock of the environment
 	listen.ClientStats
+}
+
+// An opened client is one whose session has begun.
+type opened struct {
+	listen.Client
+	since time.Duration
 }
 
 // Watches says whether the session is a client of this node's own: a viewer, or a node outside the group that restreams.
@@ -41,7 +48,7 @@ func (t *Total) add(s listen.ClientStats) {
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{open: map[string]listen.Client{}, closed: map[protocols.Protocol]Total{}}
+	return &Registry{open: map[string]opened{}, closed: map[protocols.Protocol]Total{}}
 }
 
 // List returns the open sessions in no order.
@@ -64,7 +71,11 @@ func (r *Registry) Viewers(stream string) (n int) {
 func (r *Registry) Clients() []listen.Client {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Collect(maps.Values(r.open))
+	list := make([]listen.Client, 0, len(r.open))
+	for _, o := range r.open {
+		list = append(list, o.Client)
+	}
+	return list
 }
 
 // Totals returns the sums by protocol.
@@ -85,21 +96,21 @@ func (r *Registry) look() ([]Info, map[protocols.Protocol]Total) {
 	defer r.mu.Unlock()
 	infos := make([]Info, 0, len(r.open))
 	for id, c := range r.open {
-		infos = append(infos, Info{id, c.Stats()})
+		infos = append(infos, Info{id, c.since, c.Stats()})
 	}
 	return infos, maps.Clone(r.closed)
 }
 
-func (r *Registry) add(id string, c listen.Client) {
+func (r *Registry) add(id string, since time.Duration, c listen.Client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open[id] = c
+	r.open[id] = opened{c, since}
 }
 
 func (r *Registry) remove(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c := r.open[id]; c != nil {
+	if c, ok := r.open[id]; ok {
 		delete(r.open, id)
 		s := c.Stats()
 		t := r.closed[s.Protocol]

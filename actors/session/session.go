@@ -75,7 +75,7 @@ func (s *sessions) Receive(ctx actor.Context) {
 		if entry := s.open[m.Who.Id]; entry != nil {
 			delete(s.open, m.Who.Id)
 			if s.cfg.Ended != nil {
-				s.cfg.Ended(Info{entry.id, entry.client.Stats()}, s.Env.Now()-entry.since)
+				s.cfg.Ended(Info{entry.id, entry.since, entry.client.Stats()}, s.Env.Now()-entry.since)
 			}
 			s.cfg.Registry.remove(entry.id)
 			entry.client.Close()
@@ -105,7 +105,7 @@ func (s *sessions) enter(ctx actor.Context, c listen.Client) {
 		s.open = map[string]*entry{}
 	}
 	s.open[pid.Id] = st
-	s.cfg.Registry.add(st.id, c)
+	s.cfg.Registry.add(st.id, st.since, c)
 }
 
 type session struct {

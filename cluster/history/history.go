@@ -156,7 +156,7 @@ func (h *History) minute(sent uint64) api.Minute {
 	m := api.Minute{
 		Time: h.cfg.Wall().UTC().Truncate(time.Second), Node: h.cfg.Node(), Clients: l.Clients, Captures: l.Captures,
 		OutputBits: int64(sent) * 8 / 60, CPUUsage: float64(l.CPU) / 10, MemoryUsage: float64(l.Memory) / 10,
-		BandwidthUsage: float64(l.Interface) / 10,
+		InterfaceLoad: float64(l.Interface) / 10,
 	}
 	clients := map[string]int{}
 	for _, s := range h.cfg.Sessions.List() {

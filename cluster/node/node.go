@@ -78,8 +78,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	cfg.Machine = cfg.Machine.complete()
 	n := &Node{
 		cfg: cfg, log: cfg.Log, network: cfg.Network, streams: stream.NewRegistry(), sessions: session.NewRegistry(),
-		reporter: newReporter(cfg),
 	}
+	n.reporter = newReporter(cfg, func() string { return n.group.name() })
 	n.group = newGroup(cfg, n.reporter.metrics.Unauthorised, n.linkBroken)
 	n.media = n.newMedia()
 	simulated := n.network != nil

@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"weir/actors/act"
 	"weir/cluster/control"
+	"weir/cluster/events"
 	"weir/cluster/follower"
 	"weir/cluster/load"
 	"weir/cluster/status"
@@ -18,23 +20,48 @@ type reporter struct {
 	log     *slog.Logger
 	metrics *api.Metrics
 	status  *status.Status // nil in a simulated node
+	events  *events.Log    // nil in a simulated node
 	outages load.Outages   // used by the control actor only
 }
 
-func newReporter(cfg Config) *reporter {
+// newReporter makes a reporter. Node gives the name of this node.
+func newReporter(cfg Config, node func() string) *reporter {
 	r := &reporter{log: cfg.Log}
+	if cfg.Network == nil {
+		r.events = events.New(node, cfg.Machine.Wall)
+	}
 	r.metrics = api.NewMetrics(cfg.Build, func() api.Totals { return r.status.Totals() })
 	return r
 }
 
-// event logs an event of an actor.
+// event logs an event of an actor. Those of which an operator should hear are kept for the API.
 func (r *reporter) event(e act.Event) {
+	if e.Level >= slog.LevelWarn {
+		r.events.Add(eventOf(e))
+	}
 	r.log.LogAttrs(context.Background(), e.Level, e.Text, e.Attrs...)
+}
+
+// eventOf shows an event of an actor.
+func eventOf(e act.Event) api.Event {
+	out := api.Event{Kind: strings.ReplaceAll(e.Kind, "_", " "), Level: "warning", Text: e.Text}
+	for _, a := range e.Attrs {
+		switch a.Key {
+		case "stream":
+			out.Stream = a.Value.String()
+		case "peer":
+			out.Peer = a.Value.String()
+		case "err", "reason":
+			out.Reason = a.Value.String()
+		}
+	}
+	return out
 }
 
 // note logs a note of the control plane.
 func (r *reporter) note(o control.Note) {
 	r.outages.Noted(o)
+	r.events.Note(o)
 	if o.Kind == control.NoteClaimed || o.Kind == control.NoteYielded {
 		r.metrics.Moved(o.Detail)
 	}
@@ -61,6 +88,7 @@ func (r *reporter) note(o control.Note) {
 // changed updates the outages of streams by a new view. Views that differ only in the load of nodes are not passed to it.
 func (r *reporter) changed(v *control.View, now time.Duration) {
 	r.outages.Changed(v, now, r.metrics.Gap)
+	r.events.Changed(v, now)
 }
 
 // fetched counts fetches of another node's state that have failed.

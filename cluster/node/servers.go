@@ -15,6 +15,7 @@ import (
 	"weir/cluster/balancer"
 	"weir/cluster/control"
 	"weir/cluster/controller"
+	"weir/cluster/exchange"
 	"weir/cluster/follower"
 	"weir/cluster/gateway"
 	"weir/cluster/owner"
@@ -91,6 +92,7 @@ func (n *Node) serve() {
 				{Path: "/metrics/", Handler: api},
 				{Path: follower.Path, Handler: n.group.guard(follower.Handler(n.group.entitled(n.Control().State)), false)},
 				{Path: relay.Path, Handler: n.group.guard(relay.New(d), true)},
+				{Path: exchange.Path, Handler: n.group.guard(n.answers(), false)},
 			},
 			Streams: map[protocols.Protocol]gateway.Handler{
 				protocols.HLS: s.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
@@ -119,7 +121,7 @@ func (n *Node) newRouter(s *servers) *router.Router {
 func (n *Node) newAPI() http.Handler {
 	a := n.servers.access
 	return api.Handler(n.reporter.status, api.Options{
-		Metrics: n.reporter.metrics, Control: n.reporter.status, Edit: a.Edit, View: a.View, Guesses: a.Guesses, Log: n.log,
+		Metrics: n.reporter.metrics, Control: n.reporter.status, Edit: a.Edit, View: a.View, Guesses: a.Guesses, Version: n.cfg.Build, Log: n.log,
 	})
 }
 
@@ -143,6 +145,8 @@ func (n *Node) newStatus(s *servers) *status.Status {
 		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
 		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
 		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Refused: n.fileRefused, Minutes: n.history.Minutes, Reload: n.readAgain,
+		Rate: n.load.Rate, Since: n.reporter.events.Since, Events: n.reporter.events.After, Others: n.otherFigures,
+		Kick: func(id string) { n.tree.send(actors.Sessions, session.Close{ID: id}) },
 	})
 }
 

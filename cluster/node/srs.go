@@ -34,7 +34,7 @@ func (n *Node) newSRS(s *servers) {
 			list := n.sessions.List()
 			out := make([]srs.Session, len(list))
 			for i, s := range list {
-				out[i] = srs.Session(s)
+				out[i] = srs.Session{ID: s.ID, ClientStats: s.ClientStats}
 			}
 			return out
 		},

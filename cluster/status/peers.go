@@ -1,6 +1,7 @@
 package status
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -24,25 +25,28 @@ type Peer struct {
 }
 
 // Peers implements [api.Node].
-func (s *Status) Peers() []api.Peer {
+func (s *Status) Peers(ctx context.Context) []api.Peer {
 	v := s.cfg.View()
 	if v == nil {
 		return nil
 	}
 	file, now := s.cfg.File(), control.Instant(s.cfg.Now())
-	out := []api.Peer{self(v, file, now)}
+	others := s.others(ctx)
+	out := []api.Peer{s.self(v, file, now)}
 	for i := range v.Peers {
 		p := &v.Peers[i]
 		if !p.Met && p.Name == v.Self {
 			continue // an entry that means this node, by a name at which this node cannot reach itself
 		}
-		out = append(out, peer(v, p, file.Peers[p.Entry], now))
+		a := peer(v, p, file.Peers[p.Entry], now)
+		a.Stats.InputKbit = inputKbit(others[p.Name])
+		out = append(out, a)
 	}
 	return out
 }
 
 // self shows this node.
-func self(v *control.View, file File, now control.Instant) api.Peer {
+func (s *Status) self(v *control.View, file File, now control.Instant) api.Peer {
 	a := api.Peer{
 		Hostname: v.Self, Name: api.Maybe(v.Self), Self: true, Status: string(control.Alive), Since: seconds(now - v.Since),
 		Stats: stats(v.Advert, v.Load, v.Instance, file.Hash),
@@ -56,6 +60,7 @@ func self(v *control.View, file File, now control.Instant) api.Peer {
 		a.Status, a.Since = string(control.LeftOut), seconds(now-v.OutSince)
 	}
 	a.Stats.StreamerStatus = streamerStatus(control.Status(a.Status))
+	a.Stats.InputKbit = inputKbit(s.Figures())
 	for _, st := range v.Streams {
 		if st.Here {
 			a.Stats.TotalStreams++
@@ -102,12 +107,15 @@ func (c Peer) show(a *api.Peer) {
 	}
 	a.FetchTimeout, a.StaleTimeout = c.Fetch.Milliseconds(), c.Stale.Milliseconds()
 	a.ChannelLimit, a.CPULimit, a.MaxBitrate = c.Channels, c.CPU, c.Bitrate
+	if c.Bitrate > 0 {
+		a.Stats.BandwidthUsage = float64(100_000*a.Stats.OutputKbit) / float64(c.Bitrate)
+	}
 }
 
 func stats(a control.Advert, l control.Load, instance, hash string) api.PeerStats {
 	return api.PeerStats{
 		ID: instance, ServerVersion: a.Build, ConfigVersion: hash, Uptime: l.Uptime,
-		CPUUsage: float64(l.CPU) / 10, MemoryUsage: float64(l.Memory) / 10, BandwidthUsage: float64(l.Interface) / 10,
+		CPUUsage: float64(l.CPU) / 10, MemoryUsage: float64(l.Memory) / 10, InterfaceLoad: float64(l.Interface) / 10,
 		OutputKbit: l.OutBits / 1000, OnlineStreams: l.Captures, TotalClients: l.Clients,
 	}
 }

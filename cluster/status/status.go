@@ -41,6 +41,19 @@ type Config struct {
 	// Ask sends a question to the owner of a stream and waits for the answer.
 	Ask func(ctx context.Context, stream string, q proto.Message) (proto.Message, error)
 
+	// Rate is the bit rate of a stream that this node has, and Since the instant since which a stream is in its state.
+	Rate  func(stream string) int64
+	Since func(stream string) (time.Duration, bool)
+
+	// Others asks the other nodes for their figures; it gives them by node. Nodes that do not answer are left out. Nil if there
+	// are none.
+	Others func(ctx context.Context) map[string]map[string]Figures
+
+	// Events are those behind the one of a number; more is closed when there is another one.
+	Events func(after uint64) (list []api.Event, more <-chan struct{})
+
+	Kick func(session string) // ends a session of this node
+
 	Countries *geo.Database
 	Drain     *drain.Drain
 	Balancers func() []api.Balancer
@@ -60,7 +73,10 @@ type File struct {
 }
 
 // A Status implements the interfaces through which package api shows a node. Any goroutine may use it.
-type Status struct{ cfg Config }
+type Status struct {
+	cfg   Config
+	known others
+}
 
 var (
 	_ api.Node    = (*Status)(nil)
@@ -68,7 +84,7 @@ var (
 )
 
 // New returns the Status of a node.
-func New(c Config) *Status { return &Status{c} }
+func New(c Config) *Status { return &Status{cfg: c} }
 
 // Balancers implements [api.Node].
 func (s *Status) Balancers() []api.Balancer { return s.cfg.Balancers() }
@@ -87,6 +103,52 @@ func (s *Status) Actors() []api.Actor {
 		})
 	}
 	return out
+}
+
+// Events implements [api.Node].
+func (s *Status) Events(after uint64) ([]api.Event, <-chan struct{}) { return s.cfg.Events(after) }
+
+// sessionID is the identifier of a session for the whole group.
+func sessionID(node, id string) string { return node + "-" + id }
+
+// Sessions implements [api.Node].
+func (s *Status) Sessions() []api.Session {
+	v := s.cfg.View()
+	if v == nil {
+		return nil
+	}
+	now := s.cfg.Now()
+	list := s.cfg.Sessions.List()
+	out := make([]api.Session, 0, len(list))
+	for _, is := range list {
+		a := api.Session{
+			ID: sessionID(v.Self, is.ID), Name: api.Maybe(is.Stream), Type: "play", Protocol: string(is.Protocol), IP: is.Remote.Addr().String(),
+			Country: s.cfg.Countries.Country(is.Remote.Addr()), Node: v.Self, Duration: int64((now - is.Since) / time.Second),
+			Bytes: is.BytesOut, Dropped: is.Dropped,
+		}
+		switch {
+		case is.Publisher:
+			a.Type, a.Bytes = "publish", is.BytesIn
+		case !is.Watches():
+			a.Type = "relay"
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Kick implements [api.Control].
+func (s *Status) Kick(_ context.Context, session string) error {
+	v := s.cfg.View()
+	if v != nil {
+		for _, is := range s.cfg.Sessions.List() {
+			if sessionID(v.Self, is.ID) == session {
+				s.cfg.Kick(is.ID)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%w: session %s of this node", api.ErrNotFound, session)
 }
 
 // Live implements [api.Node]: a node is live if its control plane answers.

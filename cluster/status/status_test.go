@@ -59,11 +59,18 @@ func of(change func(*Config, *control.View)) *Status {
 		},
 		Ask: func(context.Context, string, proto.Message) (proto.Message, error) {
 			return &wire.Description{
-				Clients: 7, Publisher: "obs", Tracks: []*wire.Track{{Codec: "H.264", Width: 640}}, Inputs: []*wire.Input{{Url: "x", Active: true}},
+				Publisher: "obs", Tracks: []*wire.Track{{Codec: "H.264", Width: 640}}, Inputs: []*wire.Input{{Url: "x", Active: true}},
 			}, nil
 		},
 		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil }, Limits: (*listen.Limiter)(nil).Counts,
 		Refused: func() (string, time.Duration) { return "", 0 },
+		Rate:    func(string) int64 { return 0 }, Since: func(string) (time.Duration, bool) { return 50 * time.Second, true },
+		Others: func(context.Context) map[string]map[string]Figures {
+			return map[string]map[string]Figures{"n2": {
+				"far": {Captured: true, Clients: 7, Uptime: 9, Bytes: 100, BytesIn: 110, BytesOut: 700, InputKbit: 3, Restarts: 2, Publisher: "obs"},
+				"cam": {Clients: 2, BytesOut: 5},
+			}}
+		},
 	}
 	if change != nil {
 		change(&c, &v)
@@ -73,13 +80,20 @@ func of(change func(*Config, *control.View)) *Status {
 
 func TestStreamIsShownAsFarAsTheNodeKnowsIt(t *testing.T) {
 	s := of(nil)
-	list := s.Streams()
+	list := s.Streams(t.Context())
 	if len(list) != 2 {
 		t.Fatalf("%d streams, want 2", len(list))
 	}
 	if got := list[0]; got.Title != "Camera" || got.ClusterIngest.CaptureAt != "n1" || got.Owner != "n1" || !got.Stats.Alive ||
 		!reflect.DeepEqual(got.Inputs, []api.Input{{URL: "rtsp://c/1", State: "running", TracksLeftOut: []api.LeftOut{}}}) {
 		t.Errorf("cam is shown as %+v", got)
+	}
+	if got := list[0]; got.Clients != 2 || got.Stats.BytesOut != 5 || got.Since != 10 {
+		t.Errorf("clients of cam at another node: %+v", got)
+	}
+	if got := list[1]; got.Clients != 7 || got.Restarts != 2 ||
+		!reflect.DeepEqual(got.Stats, api.StreamStats{Alive: true, Publisher: "obs", Uptime: 9, Bytes: 100, BytesIn: 110, BytesOut: 700, InputKbit: 3}) {
+		t.Errorf("the figures of far are %+v", got)
 	}
 	if got := list[1]; got.Title != "" || got.Owner != "n2" || !got.OnDemand || got.Reason != "home" || !got.Stats.Alive || got.Inputs != nil {
 		t.Errorf("far is shown as %+v", got)
@@ -90,6 +104,7 @@ func TestStreamIsShownAsFarAsTheNodeKnowsIt(t *testing.T) {
 	}
 	silent := of(func(c *Config, _ *control.View) {
 		c.Ask = func(context.Context, string, proto.Message) (proto.Message, error) { return nil, errors.New("silent") }
+		c.Others = func(context.Context) map[string]map[string]Figures { return nil }
 	})
 	if one, err := silent.Stream(t.Context(), "far"); err != nil || one.Clients != 0 || one.Owner != "n2" {
 		t.Errorf("without its owner's answer far is %+v, %v", one, err)
@@ -100,7 +115,7 @@ func TestStreamIsShownAsFarAsTheNodeKnowsIt(t *testing.T) {
 }
 
 func TestPeersAreShownWithoutInternalURLsWherePublicOnesAreGiven(t *testing.T) {
-	peers := of(nil).Peers()
+	peers := of(nil).Peers(t.Context())
 	if len(peers) != 4 {
 		t.Fatalf("%d peers, want this node and three others", len(peers))
 	}
@@ -110,7 +125,7 @@ func TestPeersAreShownWithoutInternalURLsWherePublicOnesAreGiven(t *testing.T) {
 		t.Errorf("this node is shown as %+v", one)
 	}
 	if two.Hostname != "two" || two.Name != "n2" || two.APIURL != "" || two.PublicPayloadURL != "https://two.example.com" ||
-		two.Stats.RTT != 1.5 || two.Stats.TotalStreams != 2 || two.ChannelLimit != 5 || two.Stats.StreamerStatus != "running" {
+		two.Stats.RTT != 1.5 || two.Stats.TotalStreams != 2 || two.ChannelLimit != 5 || two.Stats.InputKbit != 3 || two.Stats.StreamerStatus != "running" {
 		t.Errorf("n2 is shown as %+v", two)
 	}
 	if three.Hostname != "10.0.0.3" || three.Name != "" || three.Error != "dial http://10.0.0.3: no route" || three.Stats.StreamerStatus != "" {
@@ -136,12 +151,12 @@ func TestNodeIsReadyOnceItIsWarmAndUntilItDrains(t *testing.T) {
 		if err := s.Ready(); !errors.Is(err, tt.ready) {
 			t.Errorf("%s: ready %v, want %v", tt.name, err, tt.ready)
 		}
-		if got := s.Peers()[0].Status; got != tt.status {
+		if got := s.Peers(t.Context())[0].Status; got != tt.status {
 			t.Errorf("%s: status %s, want %s", tt.name, got, tt.status)
 		}
 	}
 	before := of(func(c *Config, _ *control.View) { c.View = func() *control.View { return nil } })
-	if before.Ready() == nil || before.Streams() != nil || before.Peers() != nil || before.Alarms() != nil {
+	if before.Ready() == nil || before.Streams(t.Context()) != nil || before.Peers(t.Context()) != nil || before.Alarms() != nil {
 		t.Error("before the first view something is shown")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"weir/cluster/control"
 	"weir/cluster/owner"
@@ -22,22 +23,17 @@ type Stream struct {
 }
 
 // Streams implements [api.Node].
-func (s *Status) Streams() []api.Stream {
+func (s *Status) Streams(ctx context.Context) []api.Stream {
 	v := s.cfg.View()
 	if v == nil {
 		return nil
 	}
-	viewers := map[string]int{}
-	for _, is := range s.cfg.Sessions.List() {
-		if is.Watches() {
-			viewers[is.Stream]++
-		}
-	}
+	figures := s.figures(ctx)
 	out := make([]api.Stream, 0, len(v.Streams))
 	file := s.cfg.File()
 	for i := range v.Streams {
 		st := s.stream(v, &v.Streams[i], file)
-		st.Clients = viewers[st.Name]
+		figures[st.Name].fill(&st)
 		out = append(out, st)
 	}
 	return out
@@ -54,9 +50,9 @@ func (s *Status) Stream(ctx context.Context, name string) (api.Stream, error) {
 		return api.Stream{}, fmt.Errorf("%w: %s", api.ErrNotFound, name)
 	}
 	st := s.stream(v, sv, s.cfg.File())
-	st.Clients = s.cfg.Sessions.Viewers(name)
+	s.figures(ctx)[name].fill(&st)
 	if sv.Owner != "" && sv.Owner != v.Self {
-		// If the owner does not answer, the stream is shown without the owner's figures.
+		// If the owner does not answer, the stream is shown without the owner's inputs and tracks.
 		if a, err := s.cfg.Ask(ctx, name, &wire.Describe{Protocol: wire.Protocol, Stream: name}); err == nil {
 			if d, ok := a.(*wire.Description); ok {
 				describe(&st, d)
@@ -81,10 +77,18 @@ func (s *Status) stream(v *control.View, sv *control.StreamView, file File) api.
 			st.Inputs = append(st.Inputs, input(&wire.Input{Url: url}, string(sv.State)))
 		}
 	}
-	if sv.Owner == v.Self {
+	st.Since, _ = s.since(sv.Name)
+	if sv.State == control.StreamFailed && st.Error == "" {
+		st.Error = "no node could capture it"
+	}
+	if st.Reason == "" {
+		st.Reason = api.Maybe(st.Error)
+	}
+	// A stream that has failed has no owner, and this node may be one of those that try.
+	if sv.Owner == v.Self || sv.Owner == "" && slices.ContainsFunc(sv.Claimants, func(c control.ClaimView) bool { return c.Node == v.Self }) {
 		s.captured(&st)
 	}
-	st.Stats.Alive = sv.State == control.StreamRunning || sv.State == control.StreamMoving
+	st.Stats.Alive = runs(sv.State)
 	return st
 }
 
@@ -98,8 +102,6 @@ func (s *Status) captured(st *api.Stream) {
 	for _, in := range is.All() {
 		st.Inputs = append(st.Inputs, shown(owner.DescribeInput(in)))
 	}
-	st.Stats.Publisher = is.Publisher
-	st.Stats.Dropped = live.Hub.Dropped()
 	st.Stats.MediaInfo = tracks(live.Hub.Tracks())
 }
 
@@ -114,9 +116,7 @@ func tracks(list codecs.Tracks) (out []api.Track) {
 
 // describe fills in the description that the owner has sent.
 func describe(st *api.Stream, d *wire.Description) {
-	st.Clients += int(d.Clients)
-	st.Stats.Publisher = d.Publisher
-	st.Stats.MediaInfo = nil
+	st.Stats.Publisher, st.Stats.MediaInfo = d.Publisher, nil
 	for _, t := range d.Tracks {
 		st.Stats.MediaInfo = append(st.Stats.MediaInfo, api.Track{
 			Codec: t.Codec, Width: int(t.Width), Height: int(t.Height), SampleRate: int(t.SampleRate), Channels: int(t.Channels),

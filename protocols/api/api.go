@@ -1,8 +1,3 @@
-// Package api answers the HTTP API in the shape of Flussonic's version 3, the metrics, the health checks and the tree
-// of actors.
-//
-// It shows the state of a [Node] and hands changes to a [Control]. It decides only which requests may see and change
-// something, and knows no actor and no cluster.
 package api
 
 import (
@@ -15,8 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +23,12 @@ const (
 
 	// patience bounds what the owner of a stream, or a stuck node, can make an asker wait.
 	patience = 3 * time.Second
+
+	// editPatience bounds an edit that other nodes take part in.
+	editPatience = 30 * time.Second
+
+	// maxBody is more than the longest configuration file.
+	maxBody = 5 << 20
 )
 
 // Options are what a [Handler] can do without.
@@ -48,6 +48,8 @@ type Options struct {
 	// Guesses slows wrong credentials down; nil: nothing does.
 	Guesses *listen.Guesses
 
+	Version string // of weir, for the document
+
 	Log *slog.Logger
 }
 
@@ -60,6 +62,7 @@ func Handler(n Node, o Options) http.Handler {
 	if o.Metrics != nil {
 		a.metrics = o.Metrics.handler()
 	}
+	a.document = newDocument(o.Version, nil)
 	return a
 }
 
@@ -68,142 +71,104 @@ type api struct {
 	control Control
 	access  Access
 	metrics http.Handler
-	log     *slog.Logger
+
+	document *document
+	log      *slog.Logger
 }
 
 // A problem is an answer that is not the one asked for.
 type problem struct {
-	status int
-	text   string
-	retry  string // seconds after which to try again; empty for one
+	status   int
+	text     string
+	retry    string // seconds after which to try again; empty for one
+	problems []Problem
+	diff     []string
+	version  string
 }
 
 // Error implements error.
 func (p *problem) Error() string { return p.text }
 
-func bad(format string, args ...any) error {
-	return &problem{status: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
-}
-
-var errNoResource = &problem{status: http.StatusNotFound, text: "no such resource"}
+var errNoResource = &problem{status: http.StatusNotFound, text: "no such resource; " + base + "/openapi.json lists what there is"}
 
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	listen.CORS(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodOptions:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		w.WriteHeader(http.StatusNoContent)
-		return
-	case http.MethodPost:
-		if err := a.edit(w, r); err != nil {
-			a.fail(w, r, err)
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	o, part, others := find(method, r.URL.EscapedPath())
+	if err := a.serve(w, r, o, part, others); err != nil {
+		a.fail(w, r, err)
+	}
+}
+
+// serve answers a request for an operation; if there is none, others are the methods that its path has.
+func (a *api) serve(w http.ResponseWriter, r *http.Request, o *operation, part string, others []string) error {
+	switch {
+	case o == nil && len(others) > 0:
+		w.Header().Set("Allow", allowed(others))
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
 		}
-		return
-	default:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		a.fail(w, r, &problem{status: http.StatusMethodNotAllowed, text: "only GET is supported here, and POST where something is changed"})
-		return
+		return &problem{status: http.StatusMethodNotAllowed, text: "expected " + allowed(others) + " here"}
+	case o == nil:
+		if err := a.access.maySee(r); err != nil { // who may see nothing does not learn what there is
+			return err
+		}
+		return errNoResource
 	}
-	path := r.URL.EscapedPath()
-	if err := a.access.maySee(r, path); err != nil {
-		a.fail(w, r, err)
-		return
+	if err := a.access.allows(r, o.needs); err != nil {
+		return err
 	}
-	if path == "/metrics" && a.metrics != nil {
-		a.metrics.ServeHTTP(w, r)
-		return
+	if o.needs == change {
+		w.Header().Del("Access-Control-Allow-Origin") // no page of another origin reads what needs edit_auth
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
-	defer cancel()
-	answer, err := a.answer(ctx, path, r.URL.RawQuery)
+	ctx := r.Context()
+	if !o.endless {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.patience())
+		defer cancel()
+	}
+	c, err := newCall(ctx, r, o, part)
 	if err != nil {
-		a.fail(w, r, err)
-		return
+		return err
 	}
-	if text, ok := answer.(plainText); ok {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, protocols.MaskURLs(string(text))) // an error means that the asker is gone
-		return
+	if o.body != nil {
+		if c.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+			return &problem{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("reading the body, of at most %d bytes: %v", maxBody, err)}
+		}
 	}
-	a.write(w, r, http.StatusOK, answer)
+	return o.serve(a, w, c)
+}
+
+// patience is how long an answer may take.
+func (o *operation) patience() time.Duration {
+	if o.needs == change {
+		return editPatience
+	}
+	return patience
+}
+
+// allowed is the Allow header of a path that has these methods.
+func allowed(methods []string) string {
+	all := slices.Clone(methods)
+	if slices.Contains(all, http.MethodGet) {
+		all = append(all, http.MethodHead)
+	}
+	all = append(all, http.MethodOptions)
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ", ")
 }
 
 // plainText is an answer for people's terminals.
 type plainText string
 
-// answer gives the resource at a path. Stream names may contain slashes, escaped or not, so the path is not
-// cut at each of them.
-func (a *api) answer(ctx context.Context, path, query string) (any, error) {
-	if path == "/api/tree" {
-		return a.tree(query)
-	}
-	path, ok := strings.CutPrefix(path, base)
-	if !ok {
-		return nil, errNoResource
-	}
-	switch path {
-	case "/streams":
-		return listOf("streams", a.node.Streams(), streamFields, query)
-	case "/cluster/peers":
-		return listOf("peers", a.node.Peers(), peerFields, query)
-	case "/cluster/balancers":
-		return listOf("balancers", a.node.Balancers(), balancerFields, query)
-	case "/pulse":
-		return a.pulse(query)
-	case "/monitoring/liveness":
-		return healthy(a.node.Live(ctx))
-	case "/monitoring/readiness":
-		return healthy(a.node.Ready())
-	}
-	if answer, ok, err := a.ask(ctx, path, query); ok {
-		return answer, err
-	}
-	if name, ok := strings.CutPrefix(path, "/streams/"); ok {
-		return a.stream(ctx, name)
-	}
-	if name, ok := strings.CutPrefix(path, "/cluster/peers/"); ok {
-		// The entry in the file is unique; a name announced twice is not.
-		return find("peer", name, a.node.Peers(), func(p *Peer) string { return p.Hostname }, func(p *Peer) string { return string(p.Name) })
-	}
-	if name, ok := strings.CutPrefix(path, "/cluster/balancers/"); ok {
-		return find("balancer", name, a.node.Balancers(), func(b *Balancer) string { return b.Name })
-	}
-	return nil, errNoResource
-}
-
-// Limits of a request for minutes.
-const (
-	defaultMinutes = 60
-	maxMinutes     = 24 * 60
-)
-
-func (a *api) pulse(query string) (any, error) {
-	q, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, bad("the query %q: %v", query, err)
-	}
-	minutes := defaultMinutes
-	if s := q.Get("minutes"); s != "" {
-		if minutes, err = strconv.Atoi(s); err != nil || minutes < 1 || minutes > maxMinutes {
-			return nil, bad("minutes %q, want a number from 1 to %d", s, maxMinutes)
-		}
-	}
-	list := a.node.Pulse(minutes)
-	if list == nil {
-		list = []Minute{}
-	}
-	return map[string][]Minute{"pulse": list}, nil
-}
-
-// find returns the item with an escaped name; the first kind of names for which there is one counts.
-func find[T any](kind, escaped string, items []T, names ...func(*T) string) (any, error) {
-	name, err := url.PathUnescape(escaped)
-	if err != nil || name == "" {
-		return nil, bad("%q is no %s name", escaped, kind)
-	}
+// named returns the item with a name; the first kind of names for which there is one counts.
+func named[T any](kind, name string, items []T, names ...func(*T) string) (item T, err error) {
 	for _, nameOf := range names {
 		for i := range items {
 			if nameOf(&items[i]) == name {
@@ -211,20 +176,7 @@ func find[T any](kind, escaped string, items []T, names ...func(*T) string) (any
 			}
 		}
 	}
-	return nil, &problem{status: http.StatusNotFound, text: "no such " + kind}
-}
-
-func (a *api) stream(ctx context.Context, escaped string) (any, error) {
-	name, err := url.PathUnescape(escaped)
-	if err != nil || name == "" {
-		return nil, bad("%q is no stream name", escaped)
-	}
-	s, err := a.node.Stream(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	s.complete()
-	return s, nil
+	return item, &problem{status: http.StatusNotFound, text: "no such " + kind + ": " + name}
 }
 
 // complete turns lists that are nil into empty ones, since clients iterate over them.
@@ -237,17 +189,6 @@ func (s *Stream) complete() {
 			s.Inputs[i].TracksLeftOut = []LeftOut{}
 		}
 	}
-}
-
-type health struct {
-	Status string `json:"status"`
-}
-
-func healthy(err error) (any, error) {
-	if err != nil {
-		return nil, &problem{status: http.StatusServiceUnavailable, text: err.Error()}
-	}
-	return health{Status: "ok"}, nil
 }
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -267,12 +208,15 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.status == http.StatusServiceUnavailable || p.status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", cmp.Or(p.retry, "1"))
 	}
-	a.write(w, r, p.status, struct {
-		Error string `json:"error"`
-	}{p.text})
+	a.write(w, r, p.status, Failure{Error: p.text, Problems: p.problems, Diff: p.diff, Version: p.version})
 }
 
 func (a *api) write(w http.ResponseWriter, r *http.Request, status int, v any) {
+	if text, ok := v.(plainText); ok {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, protocols.MaskURLs(string(text))) // an error means that the asker is gone
+		return
+	}
 	var body bytes.Buffer
 	e := json.NewEncoder(&body)
 	e.SetEscapeHTML(false)

@@ -28,6 +28,8 @@ type fake struct {
 	actors  []Actor
 
 	balancers []Balancer
+	sessions  []Session
+	events    []Event
 	minutes   []Minute
 
 	live  error
@@ -35,7 +37,7 @@ type fake struct {
 	slow  bool // Stream waits for its context
 }
 
-func (f *fake) Streams() []Stream { return append([]Stream(nil), f.streams...) }
+func (f *fake) Streams(context.Context) []Stream { return append([]Stream(nil), f.streams...) }
 
 func (f *fake) Stream(ctx context.Context, name string) (Stream, error) {
 	if f.slow {
@@ -50,12 +52,13 @@ func (f *fake) Stream(ctx context.Context, name string) (Stream, error) {
 	return Stream{}, fmt.Errorf("%w: %s", ErrNotFound, name)
 }
 
-func (f *fake) Peers() []Peer              { return append([]Peer(nil), f.peers...) }
-func (f *fake) Pulse(minutes int) []Minute { return f.minutes[max(0, len(f.minutes)-minutes):] }
-func (f *fake) Balancers() []Balancer      { return append([]Balancer(nil), f.balancers...) }
-func (f *fake) Actors() []Actor            { return append([]Actor(nil), f.actors...) }
-func (f *fake) Live(context.Context) error { return f.live }
-func (f *fake) Ready() error               { return f.ready }
+func (f *fake) Peers(context.Context) []Peer { return append([]Peer(nil), f.peers...) }
+func (f *fake) Pulse(minutes int) []Minute   { return f.minutes[max(0, len(f.minutes)-minutes):] }
+func (f *fake) Sessions() []Session          { return append([]Session(nil), f.sessions...) }
+func (f *fake) Balancers() []Balancer        { return append([]Balancer(nil), f.balancers...) }
+func (f *fake) Actors() []Actor              { return append([]Actor(nil), f.actors...) }
+func (f *fake) Live(context.Context) error   { return f.live }
+func (f *fake) Ready() error                 { return f.ready }
 
 func example() *fake {
 	return &fake{
@@ -89,6 +92,14 @@ func example() *fake {
 			}},
 			{Name: "empty <1>", Mode: "usage", Servers: []BalancedServer{}},
 		},
+		sessions: []Session{
+			{ID: "n1-7", Name: "cam01", Type: "play", Protocol: "hls", IP: "192.0.2.7", Country: "RU", Node: "n1", Duration: 61, Bytes: 1 << 20},
+			{ID: "n1-8", Type: "play", Protocol: "rtmp", IP: "192.0.2.8", Node: "n1"},
+		},
+		events: []Event{
+			{ID: 4, Time: time.Unix(1_700_000_000, 0).UTC(), Kind: "peer stale", Level: "warning", Node: "n1", Peer: "n3", Text: "peer stale: no node has heard it"},
+			{ID: 5, Time: time.Unix(1_700_000_001, 0).UTC(), Kind: "moved", Level: "info", Node: "n1", Stream: "cam02", From: "n3", To: "n2", Reason: "spill", Text: "stream moved"},
+		},
 		minutes: []Minute{
 			{Time: time.Unix(1_700_000_000, 0).UTC(), Node: "n1", Clients: 11, Captures: 2, OutputBits: 22e6, CPUUsage: 12.5},
 			{Time: time.Unix(1_700_000_060, 0).UTC(), Node: "n1", Clients: 12, Captures: 2, OutputBits: 24e6, CPUUsage: 13},
@@ -105,6 +116,16 @@ func example() *fake {
 	}
 }
 
+func (f *fake) Events(after uint64) ([]Event, <-chan struct{}) {
+	var list []Event
+	for _, e := range f.events {
+		if e.ID > after {
+			list = append(list, e)
+		}
+	}
+	return list, nil
+}
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func get(h http.Handler, method, path string) *http.Response {
@@ -112,6 +133,21 @@ func get(h http.Handler, method, path string) *http.Response {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Result()
+}
+
+// contextOf is the context of a request, and what ends it.
+func contextOf(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithCancel(r.Context())
+}
+
+// pretty indents JSON.
+func pretty(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Indent(&b, text, "", "  "); err != nil {
+		t.Errorf("%s: %v", text, err)
+	}
+	return b.Bytes()
 }
 
 // golden compares got with a file of testdata, or rewrites that.
@@ -146,6 +182,10 @@ var goldenTests = []struct {
 	{"balancers.json", "/streamer/api/v3/cluster/balancers?sort=name", 200},
 	{"balancer.json", "/streamer/api/v3/cluster/balancers/global", 200},
 	{"balancer_missing.json", "/streamer/api/v3/cluster/balancers/none", 404},
+	{"sessions.json", "/streamer/api/v3/sessions", 200},
+	{"session.json", "/streamer/api/v3/sessions/n1-7", 200},
+	{"events.json", "/streamer/api/v3/events?stream=cam02", 200},
+	{"stats.json", "/streamer/api/v3/config/stats", 200},
 	{"pulse.json", "/streamer/api/v3/pulse?minutes=1", 200},
 	{"pulse_bad.json", "/streamer/api/v3/pulse?minutes=0", 400},
 	{"liveness.json", "/streamer/api/v3/monitoring/liveness", 200},
@@ -167,11 +207,7 @@ func TestAnswersAreThoseOfTheGoldenFiles(t *testing.T) {
 			t.Errorf("%s: no CORS header", tt.path)
 		}
 		if strings.HasSuffix(tt.file, ".json") {
-			var b bytes.Buffer
-			if err := json.Indent(&b, body, "", "  "); err != nil {
-				t.Errorf("%s: %v", tt.path, err)
-			}
-			body = b.Bytes()
+			body = pretty(t, body)
 		}
 		golden(t, tt.file, body)
 	}

@@ -38,10 +38,14 @@ var streamFields = []field[Stream]{
 	{"disabled", func(s *Stream) any { return s.Disabled }},
 	{"on_demand", func(s *Stream) any { return s.OnDemand }},
 	{"clients", func(s *Stream) any { return float64(s.Clients) }},
+	{"restarts", func(s *Stream) any { return float64(s.Restarts) }},
+	{"since", func(s *Stream) any { return float64(s.Since) }},
 	{"stats.alive", func(s *Stream) any { return s.Stats.Alive }},
 	{"stats.uptime", func(s *Stream) any { return float64(s.Stats.Uptime) }},
+	{"stats.bytes", func(s *Stream) any { return float64(s.Stats.Bytes) }},
 	{"stats.bytes_in", func(s *Stream) any { return float64(s.Stats.BytesIn) }},
 	{"stats.bytes_out", func(s *Stream) any { return float64(s.Stats.BytesOut) }},
+	{"stats.input_kbit", func(s *Stream) any { return float64(s.Stats.InputKbit) }},
 	{"stats.dropped", func(s *Stream) any { return float64(s.Stats.Dropped) }},
 }
 
@@ -54,10 +58,34 @@ var peerFields = []field[Peer]{
 	{"stats.uptime", func(p *Peer) any { return float64(p.Stats.Uptime) }},
 	{"stats.rtt", func(p *Peer) any { return p.Stats.RTT }},
 	{"stats.cpu_usage", func(p *Peer) any { return p.Stats.CPUUsage }},
+	{"stats.interface_load", func(p *Peer) any { return p.Stats.InterfaceLoad }},
 	{"stats.memory_usage", func(p *Peer) any { return p.Stats.MemoryUsage }},
 	{"stats.output_kbit", func(p *Peer) any { return float64(p.Stats.OutputKbit) }},
 	{"stats.online_streams", func(p *Peer) any { return float64(p.Stats.OnlineStreams) }},
 	{"stats.total_clients", func(p *Peer) any { return float64(p.Stats.TotalClients) }},
+}
+
+var sessionFields = []field[Session]{
+	{"id", func(s *Session) any { return s.ID }},
+	{"name", func(s *Session) any { return null(string(s.Name)) }},
+	{"type", func(s *Session) any { return s.Type }},
+	{"proto", func(s *Session) any { return s.Protocol }},
+	{"ip", func(s *Session) any { return s.IP }},
+	{"country", func(s *Session) any { return null(s.Country) }},
+	{"node", func(s *Session) any { return s.Node }},
+	{"duration", func(s *Session) any { return float64(s.Duration) }},
+	{"bytes", func(s *Session) any { return float64(s.Bytes) }},
+	{"dropped", func(s *Session) any { return float64(s.Dropped) }},
+}
+
+var eventFields = []field[Event]{
+	{"id", func(e *Event) any { return float64(e.ID) }},
+	{"kind", func(e *Event) any { return e.Kind }},
+	{"level", func(e *Event) any { return e.Level }},
+	{"node", func(e *Event) any { return e.Node }},
+	{"peer", func(e *Event) any { return null(e.Peer) }},
+	{"stream", func(e *Event) any { return null(e.Stream) }},
+	{"reason", func(e *Event) any { return null(e.Reason) }},
 }
 
 var balancerFields = []field[Balancer]{
@@ -139,7 +167,7 @@ func parseQuery[T any](raw string, fields []field[T]) (q query[T], err error) {
 		case "sort":
 		case "limit":
 			if q.limit, err = strconv.Atoi(vs[0]); err != nil || q.limit < 1 || q.limit > maxLimit {
-				return q, bad("limit=%s: want a number from 1 to %d", vs[0], maxLimit)
+				return q, badAt("limit", "found %q, expected a number from 1 to %d", vs[0], maxLimit)
 			}
 		case "select":
 			q.fields = strings.Split(vs[0], ",")
@@ -168,13 +196,21 @@ func findField[T any](name string, fields []field[T]) (f field[T], ok bool) {
 	return fields[i], true
 }
 
+func fieldNames[T any](fields []field[T]) string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return strings.Join(names, ", ")
+}
+
 func parseSort[T any](text string, fields []field[T]) (out []sorting[T], err error) {
 	if text != "" {
 		for name := range strings.SplitSeq(text, ",") {
 			name, down := strings.CutPrefix(name, "-")
 			f, ok := findField(name, fields)
 			if !ok || len(out) == maxSort {
-				return nil, bad("sort=%s: nothing to sort by", name)
+				return nil, badAt("sort", "found %q, expected at most %d of %s", name, maxSort, fieldNames(fields))
 			}
 			out = append(out, sorting[T]{f, down})
 		}
@@ -193,24 +229,32 @@ func sortText[T any](s []sorting[T]) string {
 	return b.String()
 }
 
-// filters are the suffixes of a field's name; the empty one, equality, comes last.
+// filters are the suffixes of a field's name, and the kinds of fields that can be compared so; the empty suffix, equality, comes
+// last.
 var filters = []struct {
-	suffix string
-	holds  func(have, want any) bool
+	suffix, doc string
+	kinds       []string
+	holds       func(have, want any) bool
 }{
-	{"_gte", func(have, want any) bool { return have != nil && compare(have, want) >= 0 }},
-	{"_gt", func(have, want any) bool { return have != nil && compare(have, want) > 0 }},
-	{"_lte", func(have, want any) bool { return have != nil && compare(have, want) <= 0 }},
-	{"_lt", func(have, want any) bool { return have != nil && compare(have, want) < 0 }},
-	{"_ne", func(have, want any) bool { return have != want }},
-	{"_like", func(have, want any) bool {
+	{"_gte", "at least", numbers, func(have, want any) bool { return have != nil && compare(have, want) >= 0 }},
+	{"_gt", "more than", numbers, func(have, want any) bool { return have != nil && compare(have, want) > 0 }},
+	{"_lte", "at most", numbers, func(have, want any) bool { return have != nil && compare(have, want) <= 0 }},
+	{"_lt", "less than", numbers, func(have, want any) bool { return have != nil && compare(have, want) < 0 }},
+	{"_ne", "not this", all, func(have, want any) bool { return have != want }},
+	{"_like", "has this in it, in whatever case", texts, func(have, want any) bool {
 		h, ok := have.(string)
 		w, _ := want.(string)
 		return ok && strings.Contains(strings.ToLower(h), strings.ToLower(w))
 	}},
-	{"_is", nil},
-	{"", func(have, want any) bool { return have == want }},
+	{"_is", "whether there is none", texts, nil},
+	{"", "exactly this", all, func(have, want any) bool { return have == want }},
 }
+
+var (
+	texts   = []string{"string"}
+	numbers = []string{"number"}
+	all     = []string{"string", "number", "boolean"}
+)
 
 // parseFilter reads FIELD=VALUE, FIELD_like=PART, FIELD_gt=NUMBER, FIELD_is=null and their like. A filter that is not
 // understood is an error, since a list that ignored it would be taken for the answer.
@@ -223,17 +267,17 @@ func parseFilter[T any](key, value string, fields []field[T]) (func(*T) bool, er
 		}
 		if c.holds == nil {
 			if value != "null" && value != "not_null" {
-				return nil, bad("%s=%s: want null or not_null", key, value)
+				return nil, badAt(key, "found %q, expected null or not_null", value)
 			}
 			return func(item *T) bool { return (f.get(item) == nil) == (value == "null") }, nil
 		}
 		want, ok := valueFor(f, value)
 		if !ok {
-			return nil, bad("%s=%s: not a value of %s", key, value, name)
+			return nil, badAt(key, "found %q, expected a value of %s", value, name)
 		}
 		return func(item *T) bool { return c.holds(f.get(item), want) }, nil
 	}
-	return nil, bad("%s: no such parameter", key)
+	return nil, badAt(key, "no such parameter, expected select, sort, limit, cursor or one of %s, with _ne, _like, _is, _gt, _gte, _lt or _lte behind it", fieldNames(fields))
 }
 
 // valueFor reads a value as the type of a field, which is that of the field of an empty item; null there means a
@@ -258,10 +302,10 @@ func parseCursor[T any](text string, sort []sorting[T]) (*cursor, error) {
 		err = json.Unmarshal(b, &c)
 	}
 	if err != nil || len(c.Values) != len(sort) {
-		return nil, bad("cursor=%s: not one that a list gave", text)
+		return nil, badAt("cursor", "found %q, expected one that a list gave", text)
 	}
 	if c.Sort != sortText(sort) {
-		return nil, bad("cursor: the list was sorted otherwise")
+		return nil, badAt("cursor", "the list was sorted otherwise")
 	}
 	for i, v := range c.Values {
 		var zero T
@@ -270,7 +314,7 @@ func parseCursor[T any](text string, sort []sorting[T]) (*cursor, error) {
 			z = ""
 		}
 		if v != nil && reflect.TypeOf(v) != reflect.TypeOf(z) {
-			return nil, bad("cursor=%s: not one that a list gave", text)
+			return nil, badAt("cursor", "found %q, expected one that a list gave", text)
 		}
 	}
 	return &c, nil
@@ -339,11 +383,7 @@ func (q query[T]) page(items []T) (page []T, total int, next, prev *string) {
 }
 
 // listOf answers a list request in Flussonic's form, with the items under the key what.
-func listOf[T any](what string, items []T, fields []field[T], raw string) (any, error) {
-	q, err := parseQuery(raw, fields)
-	if err != nil {
-		return nil, err
-	}
+func listOf[T any](what string, items []T, fields []field[T], q query[T]) (_ any, err error) {
 	page, total, next, prev := q.page(items)
 	shown := make([]any, len(page))
 	for i := range page {

@@ -2,36 +2,22 @@ package api
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
-// tree shows the living actors: as a list, or with ?format=text as a drawing.
-func (a *api) tree(rawQuery string) (any, error) {
-	q, err := url.ParseQuery(rawQuery)
-	if err != nil {
-		return nil, bad("malformed query: %v", err)
-	}
+// tree shows the living actors: as a list, or as a drawing.
+func (a *api) tree(format string) any {
 	actors := a.node.Actors()
 	// cam01, cam01/core, cam01-hd: a parent stands right before its children although "-" comes before "/".
 	slices.SortFunc(actors, func(x, y Actor) int {
 		return strings.Compare(strings.ReplaceAll(x.ID, "/", "\x00"), strings.ReplaceAll(y.ID, "/", "\x00"))
 	})
-	switch q.Get("format") {
-	case "", "json":
-		if actors == nil {
-			actors = []Actor{}
-		}
-		return struct {
-			Actors []Actor `json:"actors"`
-		}{actors}, nil
-	case "text":
-		return drawing(actors), nil
-	default:
-		return nil, bad("format=%s: want json or text", q.Get("format"))
+	if format == "text" {
+		return drawing(actors)
 	}
+	return Actors{append([]Actor{}, actors...)}
 }
 
 // drawing indents each actor below its parent, the nearest actor whose id is a beginning of its own.
