@@ -120,15 +120,17 @@ func (s *Status) others(ctx context.Context) map[string]map[string]Figures {
 	o.mu.Lock()
 	if o.done == nil && (!o.once || s.cfg.Now()-o.at >= fresh) {
 		o.once, o.at, o.done = true, s.cfg.Now(), make(chan struct{})
-		go func(done chan struct{}) {
-			ctx, cancel := context.WithTimeout(context.Background(), asking)
+		done := o.done
+		s.cfg.Go(func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, asking)
 			defer cancel()
 			said := s.cfg.Others(ctx)
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.said, o.done = said, nil
 			close(done)
-		}(o.done)
+			return nil
+		})
 	}
 	done := o.done
 	o.mu.Unlock()

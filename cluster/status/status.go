@@ -49,6 +49,9 @@ type Config struct {
 	// are none.
 	Others func(ctx context.Context) map[string]map[string]Figures
 
+	// Go runs a function in a goroutine of its own.
+	Go func(run func(context.Context) error)
+
 	// Events are those behind the one of a number; more is closed when there is another one.
 	Events func(after uint64) (list []api.Event, more <-chan struct{})
 

@@ -65,6 +65,7 @@ func of(change func(*Config, *control.View)) *Status {
 		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil }, Limits: (*listen.Limiter)(nil).Counts,
 		Refused: func() (string, time.Duration) { return "", 0 },
 		Rate:    func(string) int64 { return 0 }, Since: func(string) (time.Duration, bool) { return 50 * time.Second, true },
+		Go: func(run func(context.Context) error) { go func() { _ = run(context.Background()) }() },
 		Others: func(context.Context) map[string]map[string]Figures {
 			return map[string]map[string]Figures{"n2": {
 				"far": {Captured: true, Clients: 7, Uptime: 9, Bytes: 100, BytesIn: 110, BytesOut: 700, InputKbit: 3, Restarts: 2, Publisher: "obs"},

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -71,25 +69,6 @@ type call struct {
 // only is the value of a parameter that may stand once; empty if it does not stand.
 func (c *call) only(name string) string { return c.query.Get(name) }
 
-// flag is the value of a parameter made by [truth].
-func (c *call) flag(name string, byDefault bool) bool {
-	b, err := strconv.ParseBool(c.query.Get(name))
-	if err != nil {
-		return byDefault
-	}
-	return b
-}
-
-// decode reads the body as JSON. A member that the type does not have is an error.
-func (c *call) decode(into any) error {
-	d := json.NewDecoder(strings.NewReader(string(c.body)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return bad("the body: %v", err)
-	}
-	return nil
-}
-
 func word(name, doc string) parameter {
 	return parameter{name: name, doc: doc, schema: jsonschema.Schema{Type: "string"}}
 }
@@ -109,15 +88,6 @@ func oneOf(name, doc string, words ...string) parameter {
 		return nil
 	}
 	return p
-}
-
-func truth(name, doc string) parameter {
-	return parameter{name: name, doc: doc, schema: jsonschema.Schema{Type: "boolean"}, check: func(v string) error {
-		if _, err := strconv.ParseBool(v); err != nil {
-			return fmt.Errorf("expected true or false")
-		}
-		return nil
-	}}
 }
 
 func whole(name, doc string, least, most int) parameter {
@@ -302,6 +272,3 @@ func badAt(path, format string, args ...any) error {
 		status: http.StatusBadRequest, text: path + ": " + text, problems: []Problem{{Path: path, Severity: "error", Text: text}},
 	}
 }
-
-// statusOr is the status of a problem, or another one if that has none.
-func (p *problem) statusOr(status int) int { return cmp.Or(p.status, status) }
