@@ -99,3 +99,7 @@ mutants *args:
 # functions that nothing calls
 dead:
     go tool deadcode -tags e2e -test ./...
+
+# static programs for Linux with checksums and bills of materials, and Debian packages, in dist/
+dist:
+    cmd/weir/deploy/dist

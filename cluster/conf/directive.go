@@ -206,6 +206,9 @@ func unsupportedDirectives() []directive {
 		unsupportedRows(inFile, anywhere, "NAME", 0, -1, "event_sink auth_backend"),
 		unsupportedRows(inFile, anywhere, "NAME", 1, -1, "plugin"),
 		unsupportedRows(inFile, anywhere, "", 0, -1, "vsaas"),
+		unsupportedRows(inFile, anywhere, "VALUE …", 0, -1, `admin_allowed_from admin_http allowed_countries api_allowed_from
+			auth_token disallowed_countries dvb_card include iptv notify rewrite rproxy total_bandwidth
+			total_clients transponder url_prefix`),
 		unsupportedRows(inFile, inTemplate, "NAME", 1, 1, "live"),
 		unsupportedRows(inPeer, 0, "HOST", 1, 1, "hostname"),
 		unsupportedRows(inInput, 0, "KEY", 1, 1, "cluster_key"),
@@ -213,8 +216,8 @@ func unsupportedDirectives() []directive {
 			remote_dvr timeout via video_timeout`),
 		unsupportedRows(inInput, anywhere, "NAME=VALUE …", 0, -1, "headers"),
 		unsupportedRows(streams|inSource, anywhere, "VALUE …", 0, -1, `add_audio_only auth backup chunk_duration domain domains drm
-			group_config hls_scte35 labels meta no_auto_token on_play on_publish password playback_headers push pushes
-			segment_count segment_duration stats thumbnails transcoder`),
+			gop_duration group_config hls_scte35 labels logo meta mosaic mpegts_pids mpegts_pmt no_auto_token on_play on_publish password playback_headers prepush protocols push pushes retry_limit
+			segment_count segment_duration srt_play srt_publish stats thumbnails transcoder webrtc_abr`),
 		unsupportedRows(inBalancer, 0, "PREFIX", 1, 1, "streaming_prefix"),
 		unsupportedRows(inHooks, 0, "URL …", 0, -1, "on_dvr on_hls on_hls_notify on_forward_backend"),
 		unsupportedRows(inCluster, 0, "VALUE", 1, 1, "vhost debug_srs_upnode"),

@@ -78,12 +78,17 @@ func Load(filename string, src []byte, flags Flags) (*File, Problems) {
 	list, err := parse(src, Pos{File: filename, Line: 1, Col: 1})
 	if err != nil {
 		r.errorf(err.Pos, "%s", err.Text)
+		r.tellResemblance(filename, src)
 		return f, r.sorted() // half a file would lead to wrong messages
+	}
+	if len(list) == 0 && filename != "" {
+		r.warnf(Pos{File: filename, Line: 1, Col: 1}, "found no directive, expected streams and peers; `weir help directives` lists what a file may say")
 	}
 	for _, e := range r.overlay(list, flags.Values) {
 		r.walk(r.top, e)
 	}
 	r.finish()
+	r.tellResemblance(filename, src)
 	return f, r.sorted()
 }
 

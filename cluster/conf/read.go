@@ -169,6 +169,10 @@ func (r *reader) sortWords(d *directive, c *call) ([]*entry, bool) {
 	e := c.entry
 	var options []*entry
 	for _, w := range e.words {
+		if w.text == "=" {
+			r.errorf(w.pos, "found spaces around `=`, expected `NAME=VALUE` as one word, or `NAME VALUE;` in a block")
+			return e.kids, false
+		}
 		if !w.option || d.block == 0 {
 			c.args = append(c.args, w)
 			continue

@@ -1,5 +1,7 @@
 package main
 
+import "github.com/alecthomas/kong"
+
 // A cli is the command line.
 type cli struct {
 	Node    NodeCmd    `cmd:"" help:"Run a node."`
@@ -10,8 +12,13 @@ type cli struct {
 	Plan    PlanCmd    `cmd:"" help:"Say which streams would move if some nodes were gone."`
 	Drain   DrainCmd   `cmd:"" help:"Hand over a node's streams to the other nodes and end it."`
 	Bench   BenchCmd   `cmd:"" help:"Measure a running cluster."`
+	Key     KeyCmd     `cmd:"" help:"Make a cluster_key."`
 	Help    HelpCmd    `cmd:"" help:"Explain the configuration file."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
+
+	Completion CompletionCmd `cmd:"" help:"Print what makes a shell complete commands and flags."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // NodeCmd is `weir node`.
@@ -67,6 +74,7 @@ Exit codes: 0 ended as asked; 1 something failed.`
 type CheckCmd struct {
 	File  string `arg:"" help:"Configuration file; - reads standard input."`
 	Print bool   `help:"Print the configuration as weir reads it, with defaults filled in and secrets hidden."`
+	JSON  bool   `name:"json" help:"Print JSON: whether the file is right, and each problem with its line and column."`
 
 	Settings
 }
@@ -85,10 +93,14 @@ Exit codes: 0 a node would start, perhaps with warnings; 2 it would not.`
 }
 
 // VersionCmd is `weir version`.
-type VersionCmd struct{}
+type VersionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 // Help implements [kong.HelpProvider].
 func (*VersionCmd) Help() string {
-	return `Example:
-  weir version`
+	return `Examples:
+  weir version
+  weir version --json
+  weir --version`
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 )
 
 // The exit codes. Scripts and service managers rely on them: after a configuration error a restart is useless.
@@ -58,6 +59,7 @@ func run(args []string, std stdio) int {
 		report(std, err)
 		return exitFailure
 	}
+	kongcompletion.Register(parser) // a shell that asks for completions is answered here, and the process ends
 	parsed, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited
@@ -134,6 +136,7 @@ func newParser(std stdio, c *cli, exit func(int)) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("weir"),
 		kong.Description(description),
+		kong.Vars{"version": version()},
 		kong.Writers(std.out, std.err),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),

@@ -50,6 +50,8 @@ func runNode(ctx context.Context, abandoned <-chan struct{}, n *node.Node, cfg n
 		go func() {
 			reloading.Lock()
 			defer reloading.Unlock()
+			tellReloading(log)
+			defer tellReady(log)
 			f, err := readAgain(again, asked, log)
 			if err == nil {
 				_, err = n.Reload(f)
@@ -70,6 +72,9 @@ func runNode(ctx context.Context, abandoned <-chan struct{}, n *node.Node, cfg n
 			log.Info("listening", slog.String("proto", kind), slog.String("addr", a))
 		}
 	}
+	go keepWatchdog(watching, n, log)
+	tellReady(log)
+	defer tellStopping(log)
 	done := ctx.Done()
 	for {
 		select {
@@ -79,6 +84,7 @@ func runNode(ctx context.Context, abandoned <-chan struct{}, n *node.Node, cfg n
 				return nil
 			}
 			done = nil
+			tellDraining(log)
 			n.Drain(0)
 		case <-hangup:
 			reload(true)
