@@ -34,16 +34,16 @@ type knowledge struct {
 	slept         time.Duration // for how long the process has not run since then, as far as it has to notice
 	direct        time.Duration // when the newest direct evidence arrived
 	made          time.Duration // when that was made, by true time
+	lost          int           // polls in a row
 	ever, met     bool          // there is evidence, direct evidence
 	answered      bool          // since the control plane began
-	lost          int           // polls in a row
+	broken        bool          // a connection has broken since the last answer to a question that was asked later
+	down          bool          // it is taken for gone
 
-	// What the machine says of a process that has ended, since the last answer to a question that was asked later.
-	broken              bool
+	// What the machine says of a process that has ended, since a connection has broken.
 	brokenAt, brokeTrue time.Duration // by the clock of the process, and by true time
 	refusals            int
 	first, last         time.Duration // when those were asked for that were refused
-	down                bool          // it is taken for gone
 }
 
 // fetched keeps what m can know by an answer, and checks that its control plane does not take an old one for news.
@@ -53,11 +53,11 @@ func (c *checks) fetched(m *machine, local time.Duration, e control.Fetched, out
 	}
 	st, q := e.State, ex.to
 	k := &m.known[q.index]
-	stale := m.read().entries[ex.entry]
-	if stale == 0 {
-		return // the entry is gone
+	entry := m.read().entry(ex.entry, ex.place)
+	if entry == nil {
+		return // it is gone
 	}
-	o := order{c.w.instances[st.Instance].boots, st.Inc, st.Seq}
+	o, stale := order{c.w.instanceOf(q, st.Instance).boots, st.Inc, st.Seq}, entry.stale
 	late := local-ex.local >= stale
 	old := k.met && !k.said.before(o)
 	ignored := c.nameTaken(m, st, ex)
@@ -123,7 +123,7 @@ func (c *checks) nameTaken(m *machine, st *control.State, ex *exchange) bool {
 
 // hearRelayed keeps what m can know of a third machine by an answer.
 func (c *checks) hearRelayed(m *machine, local time.Duration, a *control.Age) {
-	of := c.w.instances[a.Instance]
+	of := c.w.instanceOf(m, a.Instance)
 	q := of.m
 	if q == nil || q == m {
 		return
@@ -248,7 +248,7 @@ func (c *checks) replies(m *machine, ex *exchange, st *control.State) {
 	local := m.clock.at(c.w.now)
 	for i := range st.Ages {
 		a := &st.Ages[i]
-		of := c.w.instances[a.Instance]
+		of := c.w.instanceOf(ex.from, a.Instance)
 		q := of.m
 		if q == nil {
 			c.hold(oracle.I9, false, nil, []string{m.name}, "tells of an instance of %s that nobody has been", a.Node)

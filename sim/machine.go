@@ -28,6 +28,7 @@ type machine struct {
 
 	process   process
 	boots     int
+	instance  string // the name of the present run of the process; see [world.instances]
 	up        bool
 	inc       uint64        // the boot counter
 	announced string        // the name that the process announces
@@ -36,7 +37,7 @@ type machine struct {
 	warm      bool          // since then
 	control   int           // how many control planes have begun
 	draining  bool
-	wakes     int           // how many wake-ups were arranged; only the last counts
+	wakes     uint64        // how many wake-ups were arranged; only the last counts
 	wakeAt    time.Duration // when that is due, by its clock; -1: none is
 
 	// Faults that are on. Those that add up are counted.
@@ -104,14 +105,20 @@ type instance struct {
 	boots int
 }
 
-// instance names the present run of the process; see [world.instances].
-func (m *machine) instance() string { return m.name + "/" + strconv.Itoa(m.boots) }
+// instanceOf is the instance of a name, which is most likely the present one of m.
+func (w *world) instanceOf(m *machine, name string) instance {
+	if m.instance == name {
+		return instance{m, m.boots}
+	}
+	return w.instances[name]
+}
 
 // boot starts the process.
 func (m *machine) boot() {
 	w := m.w
 	m.boots++
-	w.instances[m.instance()] = instance{m, m.boots}
+	m.instance = m.name + "/" + strconv.Itoa(m.boots)
+	w.instances[m.instance] = instance{m, m.boots}
 	m.up, m.draining, m.warm, m.dark = true, false, false, false
 	m.booted, m.bootClock, m.busy = w.now, m.clock.at(w.now), 0
 	m.wakeAt = -1
@@ -122,7 +129,7 @@ func (m *machine) boot() {
 	w.checks.disturbed(disturbBoot)
 	cfg := *m.read().config
 	cfg.Self = m.announced
-	cfg.Instance, cfg.Inc = m.instance(), m.inc
+	cfg.Instance, cfg.Inc = m.instance, m.inc
 	cfg.Seed = uint64(m.boots)
 	if w.actors != nil {
 		newActors(m)
@@ -272,11 +279,11 @@ func (m *machine) wake(local time.Duration) {
 	m.wakes++
 	m.wakeAt = local
 	w := m.w
-	w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, wake: m.wakes, cause: w.trace.cause})
+	w.queue.push(item{at: m.clock.when(local, w.now), m: m, boots: m.boots, number: m.wakes, cause: w.trace.cause})
 }
 
 // woken ticks the process, if the wake-up is the last that was arranged.
-func (m *machine) woken(number int) {
+func (m *machine) woken(number uint64) {
 	if number != m.wakes {
 		return
 	}
@@ -306,11 +313,37 @@ func (m *machine) catchUp() {
 // A reading is what the checks need of a machine's file.
 type reading struct {
 	file         *conf.File
-	config       *control.Config          // of the control plane that has the file
-	stale, fetch time.Duration            // the longest timeouts of other nodes
-	entries      map[string]time.Duration // the stale_timeout of each peer entry
-	kept         []bool                   // streams that the group captures
-	whole        bool                     // every entry leads to a machine
+	config       *control.Config // of the control plane that has the file
+	stale, fetch time.Duration   // the longest timeouts of other nodes
+	entries      []peerEntry
+	kept         []bool // streams that the group captures
+	whole        bool   // every entry leads to a machine
+}
+
+// A peerEntry is an entry of a file for another node, or for its own.
+type peerEntry struct {
+	name  string
+	stale time.Duration
+	to    *machine // to which it leads; nil: to none
+}
+
+// entry is the entry of a name, which is most likely at that place; nil if there is none.
+func (r *reading) entry(name string, place int) *peerEntry {
+	if place >= len(r.entries) || r.entries[place].name != name {
+		place = slices.IndexFunc(r.entries, func(e peerEntry) bool { return e.name == name })
+	}
+	if place < 0 {
+		return nil
+	}
+	return &r.entries[place]
+}
+
+// leads gives the machine to which a question of m goes; nil if there is none.
+func (m *machine) leads(f control.Fetch) *machine {
+	if e := m.read().entry(f.Peer, f.Place); e != nil {
+		return e.to
+	}
+	return m.w.byEntry(f.Peer)
 }
 
 // read is the reading of the file that m's process has.
@@ -319,10 +352,10 @@ func (m *machine) read() *reading {
 		return &m.reading
 	}
 	cfg := node.ControlConfig(m.file, m.name, "")
-	r := reading{file: m.file, config: &cfg, entries: map[string]time.Duration{}, kept: make([]bool, len(m.w.streams)), whole: true}
+	r := reading{file: m.file, config: &cfg, kept: make([]bool, len(m.w.streams)), whole: true}
 	for _, p := range cfg.Peers {
-		r.entries[p.Entry] = time.Duration(p.Stale)
 		q := m.w.byEntry(p.Entry)
+		r.entries = append(r.entries, peerEntry{p.Entry, time.Duration(p.Stale), q})
 		r.whole = r.whole && q != nil
 		if q != m {
 			r.stale, r.fetch = max(r.stale, time.Duration(p.Stale)), max(r.fetch, time.Duration(p.Fetch))
@@ -339,12 +372,7 @@ func (m *machine) read() *reading {
 
 // names says whether an entry of m's file leads to q.
 func (m *machine) names(q *machine) bool {
-	for entry := range m.read().entries {
-		if m.w.byEntry(entry) == q {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.read().entries, func(e peerEntry) bool { return e.to == q })
 }
 
 // channelLimit is the limit of captures that m's file gives it; 0 for none.

@@ -22,6 +22,7 @@ const (
 // An exchange is a question of one node to another and its answer, or one message of an actor to another.
 type exchange struct {
 	from, to *machine
+	number   uint64 // of the question; a message has none
 
 	// The question. A message has none.
 	boots    int             // of from
@@ -29,10 +30,11 @@ type exchange struct {
 	local    time.Duration   // when from asked, by its clock
 	name     string          // that from announces
 	entry    string          // by which it asks
+	place    int             // of the entry in its file
 	link     *actor.PID      // that asks, with actors
 	timeout  control.Instant // then it gives up
 	id       uint64
-	question control.Question
+	question *control.Question
 
 	toBoots int // of to, when it answered
 
@@ -51,27 +53,28 @@ type exchange struct {
 
 // A link is the way from one machine to another.
 type link struct {
-	rng, chance *rand.Rand // for delay and loss; for everything else
-	from, to    *machine
+	rng      rand.PCG // for delay and loss
+	from, to *machine
+	conn     established // that from keeps to the process of to
+	led      int         // the boot of from in which a connection last led there
 
 	behaviour
-	conn       established   // that from keeps to the process of to
-	led        int           // the boot of from in which a connection last led there
-	soundSince time.Duration // since when no fault has been on it; never: one is
+	chance     *rand.Rand    // for everything else
 	lossy      bool          // a burst of losses is on
 	free       time.Duration // when its bandwidth is free again
+	soundSince time.Duration // since when no fault has been on it; never: one is
 	queue      []item        // what waits while it is clogged
 }
 
 // A behaviour is what a link does with messages, as the faults that are on make it.
 type behaviour struct {
+	delay                       Range
+	loss                        PPM
+	begin, end                  PPM           // of a burst
 	cut, refuse, clog, halfOpen int           // faults of these kinds that are on
 	reject                      int           // of the connections that are refused, by a firewall that says so
 	punctual                    time.Duration // answers arrive exactly so long after their questions
-	delay                       Range
-	loss                        PPM
-	begin, end                  PPM // of a burst
-	reset, spike, dup, re       PPM // of a broken exchange, a late message, a second copy, one that is overtaken
+	reset, spike, dup, re       PPM           // of a broken exchange, a late message, a second copy, one that is overtaken
 	spikeBy                     Range
 	overtake                    time.Duration
 	bandwidth                   int
@@ -167,9 +170,10 @@ func (w *world) unclog(l *link) {
 // ask begins an exchange.
 func (w *world) ask(ex *exchange) {
 	m := ex.from
-	ex.local, ex.boots = m.clock.at(w.now), m.boots
+	w.asks++
+	ex.number, ex.local, ex.boots = w.asks, m.clock.at(w.now), m.boots
 	w.queue.pushTimeout(item{
-		at: m.clock.when(ex.local+time.Duration(ex.timeout), w.now), m: m, boots: m.boots, ex: ex, step: failure, cause: w.trace.cause,
+		at: m.clock.when(ex.local+time.Duration(ex.timeout), w.now), m: m, boots: m.boots, number: ex.number, ex: ex, step: failure, cause: w.trace.cause,
 	})
 	if ex.to == nil || m.exhausted > 0 {
 		w.fail(ex, time.Millisecond, control.Unreachable)
@@ -196,7 +200,7 @@ func (w *world) ask(ex *exchange) {
 // fail tells the asker after d that there is no answer.
 func (w *world) fail(ex *exchange, d time.Duration, why control.FailReason) {
 	ex.why, ex.copied = why, true
-	w.queue.push(item{at: w.now + d, m: ex.from, boots: ex.boots, ex: ex, step: failure, cause: w.trace.cause})
+	w.queue.push(item{at: w.now + d, m: ex.from, boots: ex.boots, number: ex.number, ex: ex, step: failure, cause: w.trace.cause})
 }
 
 // arrive handles a message at the end of a link.
@@ -220,11 +224,11 @@ func (w *world) arrive(it *item) {
 			l.conn, l.led = established{ex.boots, ex.toBoots}, ex.boots
 		}
 		ex.from.process.answered(ex)
+		if !ex.copied && w.actors == nil { // only its time-out is under way, which is known by its number
+			w.exchanges.give(ex)
+		}
 	case failure:
-		if ex.over || ex.from.boots != ex.boots {
-			if ex.over && !ex.copied && w.actors == nil { // its answer has come, and this is the time-out
-				w.exchanges.give(ex)
-			}
+		if it.number != ex.number || ex.over || ex.from.boots != ex.boots {
 			return
 		}
 		if ex.waits { // the answer has arrived too, and comes first

@@ -80,7 +80,7 @@ func newActors(m *machine) {
 		File: m.file, Hostname: m.announced, Build: "sim", Log: quietLog,
 		Machine: node.Machine{
 			Wall:      func() time.Time { return time.Unix(1_700_000_000, 0).Add(m.clock.at(w.now) + m.clock.wall) },
-			Instance:  m.instance,
+			Instance:  func() string { return m.instance },
 			Burden:    func() load.Burden { return load.Burden{CPU: m.load} },
 			Suspended: func() time.Duration { return m.asleep },
 		},
@@ -271,7 +271,7 @@ func (p *actorProcess) effect(e control.Effect) {
 // Fetch implements [follower.Fetcher] over the simulated network.
 func (p *actorProcess) Fetch(_ act.Env, link *actor.PID, f control.Fetch) {
 	p.w.ask(&exchange{
-		from: p.m, to: p.w.byEntry(f.Peer), entry: f.Peer, id: f.ID, question: f.Question,
+		from: p.m, to: p.m.leads(f), entry: f.Peer, place: f.Place, id: f.ID, question: f.Question,
 		name: p.m.announced, timeout: f.Timeout, control: p.m.control, link: link,
 	})
 }
@@ -286,7 +286,7 @@ func (p *actorProcess) asked(ex *exchange) {
 	if p.node == nil {
 		return
 	}
-	p.node.Control().AskState(ex.name, ex.question, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
+	p.node.Control().AskState(ex.name, *ex.question, act.ReplyFunc(func(st *control.State) { p.w.replyState(p.m, ex, st) }))
 	p.w.actors.run()
 }
 

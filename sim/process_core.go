@@ -76,7 +76,7 @@ func (c *core) do(e control.Effect) {
 	case control.Fetch:
 		ex := w.exchanges.take()
 		*ex = exchange{
-			from: m, to: w.byEntry(e.Peer), entry: e.Peer, id: e.ID, question: e.Question,
+			from: m, to: m.leads(e), entry: e.Peer, place: e.Place, id: e.ID, question: e.Question,
 			name: m.announced, timeout: e.Timeout, control: m.control,
 		}
 		w.ask(ex)
@@ -304,7 +304,7 @@ func (c *core) answered(ex *exchange) {
 	}
 	m.line("answer").text("from", ex.to.name).num("id", int64(ex.id)).num("seq", int64(st.Seq)).causes()
 	c.answer = ex
-	c.step(control.Fetched{Peer: ex.entry, ID: ex.id, State: st}, "")
+	c.step(control.Fetched{Peer: ex.entry, Place: ex.place, ID: ex.id, State: st}, "")
 	c.answer = nil
 	if st.Same { // of which the control plane keeps nothing
 		c.w.states.give(st)

@@ -6,13 +6,15 @@ import "time"
 type item struct {
 	at    time.Duration
 	seq   uint64
-	m     *machine // whose event it is; nil for one of the world
-	boots int      // of m: nothing reaches a process that has ended
-	wake  int      // for a wake-up: its number; 0 for others
-	cause uint64   // the line of the trace that led to it
-	do    func()
+	m     *machine  // whose event it is; nil for one of the world
+	boots int       // of m: nothing reaches a process that has ended
+	cause uint64    // the line of the trace that led to it
+	do    func()    // nil for a wake-up
 	ex    *exchange // for messages, instead of do
 	step  hop
+
+	// Number is that of the wake-up, or of the question to which there is no answer: the exchange may have begun another since.
+	number uint64
 }
 
 // A queue holds items in the order of their instants. What moves in it are entries, not items: a heap of values without

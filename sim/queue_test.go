@@ -10,11 +10,11 @@ import (
 func TestQueueKeepsTheOrderOfItems(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var q queue
-	now, pushed, waiting := time.Duration(0), 0, map[int]time.Duration{}
+	now, pushed, waiting := time.Duration(0), uint64(0), map[uint64]time.Duration{}
 	for step := range 20_000 {
 		if rng.IntN(2) == 0 || len(waiting) == 0 || step < 500 {
 			pushed++
-			it := item{at: now + time.Duration(rng.IntN(40)), wake: pushed}
+			it := item{at: now + time.Duration(rng.IntN(40)), number: pushed}
 			waiting[pushed] = it.at
 			if rng.IntN(2) == 0 {
 				it.at += time.Duration(20 + rng.IntN(2))
@@ -25,7 +25,7 @@ func TestQueueKeepsTheOrderOfItems(t *testing.T) {
 			}
 			continue
 		}
-		first := 0
+		first := uint64(0)
 		for n, at := range waiting {
 			if first == 0 || at < waiting[first] || at == waiting[first] && n < first {
 				first = n
@@ -35,8 +35,8 @@ func TestQueueKeepsTheOrderOfItems(t *testing.T) {
 			t.Fatalf("the next item is due at %d, want %d", at, waiting[first])
 		}
 		it := q.pop()
-		if it.wake != first || it.at != waiting[first] {
-			t.Fatalf("item %d of %d comes out, want %d of %d", it.wake, it.at, first, waiting[first])
+		if it.number != first || it.at != waiting[first] {
+			t.Fatalf("item %d of %d comes out, want %d of %d", it.number, it.at, first, waiting[first])
 		}
 		now = it.at
 		delete(waiting, first)

@@ -64,7 +64,7 @@ func (st *scheduler) system(m *machine) *actor.ActorSystem {
 		r.LocalPIDs.LocalPIDs[0].Remove(id)
 	}
 	r.SequenceID, r.RemoteHandlers, r.Address = 0, nil, m.address()
-	sys.ID = m.instance()
+	sys.ID = m.instance
 	sys.EventStream = eventstream.NewEventStream()
 	sys.Guardians = actor.NewGuardians(sys)
 	sys.DeadLetter = actor.NewDeadLetter(sys)

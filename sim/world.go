@@ -35,13 +35,14 @@ type world struct {
 	byName    map[string]*streamTruth // the same
 	actors    *scheduler              // nil with [Core]
 
-	instances map[string]instance // by the name that its answers say; see [machine.instance]
+	instances map[string]instance // by the name that its answers say
 
 	// Machines by names, as they were found last; nil where there is none.
 	entries   map[string]*machine // by what a peer entry says
 	announced map[string]*machine // by a name, whose process announces it, or announced it last
 	namesakes bool                // two processes have announced one name
 
+	asks      uint64              // questions that were asked so far
 	exchanges pool[exchange]      // that are over, of control planes alone
 	states    pool[control.State] // answers that have been read
 
@@ -69,9 +70,10 @@ func stringHash(s string) uint64 {
 }
 
 // rng makes the source of random numbers for one purpose of one thing, so that more draws for one shift no other.
-func (w *world) rng(purpose string) *rand.Rand {
-	return rand.New(rand.NewPCG(w.s.Seed, stringHash(purpose)))
-}
+func (w *world) rng(purpose string) *rand.Rand { return rand.New(w.numbers(purpose)) }
+
+// numbers are the numbers of rng, as they are.
+func (w *world) numbers(purpose string) *rand.PCG { return rand.NewPCG(w.s.Seed, stringHash(purpose)) }
 
 // Run runs a scenario to its end. The scenario is not changed, and may be run by several goroutines at once.
 func Run(s *Scenario, o Options) *Result {
@@ -182,7 +184,7 @@ func (w *world) addMachines() {
 		for _, b := range w.machines {
 			l := w.link(a, b)
 			key := a.name + " " + b.name
-			*l = link{from: a, to: b, behaviour: w.base, rng: w.rng("delay " + key), chance: w.rng("fate " + key)}
+			*l = link{from: a, to: b, behaviour: w.base, rng: *w.numbers("delay " + key), chance: w.rng("fate " + key)}
 		}
 	}
 }
@@ -243,8 +245,8 @@ func (w *world) deliver(it *item) {
 	switch {
 	case it.ex != nil:
 		w.arrive(it)
-	case it.wake != 0:
-		it.m.woken(it.wake)
+	case it.do == nil:
+		it.m.woken(it.number)
 	default:
 		it.do()
 	}

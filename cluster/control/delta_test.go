@@ -11,7 +11,7 @@ import (
 func (p *probe) asked(t *testing.T, seen Seen) (*State, int) {
 	t.Helper()
 	const token = 77
-	p.step(StateAsked{From: "n2", Token: token, Question: Question{Seen: seen}})
+	p.step(StateAsked{From: "n2", Token: token, Question: &Question{Seen: seen}})
 	for _, e := range p.out {
 		if r, ok := e.(Reply); ok && r.Token == token {
 			wire, err := json.Marshal(r.State)

@@ -48,10 +48,11 @@ type (
 	// Fetch asks a peer for its state. The answer is [Fetched] or [FetchFailed] with the same ID, within Timeout.
 	// Several fetches of one peer may be under way; each is on its own.
 	Fetch struct {
-		Peer string // the entry
-		ID   uint64
-		Question
-		Timeout Instant // then it may be given up; a later answer counts for nothing
+		Peer      string // the entry
+		Place     int    `json:"-"` // of the entry among [Config.Peers]: with it the entry need not be searched for
+		ID        uint64
+		*Question         // immutable; the same for as long as it says the same
+		Timeout   Instant // then it may be given up; a later answer counts for nothing
 	}
 
 	// Reply answers [StateAsked].

@@ -27,6 +27,7 @@ type (
 	// report; its answer is ignored.
 	Fetched struct {
 		Peer  string // the entry
+		Place int    `json:"-"` // that of the [Fetch], if it is known
 		ID    uint64 // of the [Fetch]
 		State *State
 	}
@@ -44,9 +45,9 @@ type (
 
 	// StateAsked says that a peer that proved the key asks for this node's state. Effect: [Reply] with the same token.
 	StateAsked struct {
-		From  string // announced name of the asker, as it says
-		Token uint64
-		Question
+		From      string // announced name of the asker, as it says
+		Token     uint64
+		*Question // nil asks for everything
 
 		// Into is overwritten with the state that answers. Nil means that a new one is made.
 		Into *State `json:"-"`

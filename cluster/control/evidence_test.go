@@ -478,7 +478,7 @@ func TestUnchangedStateIsNotSentAgain(t *testing.T) {
 	p := newProbe(t, []string{"n2"}, camNames...)
 	p.say("n2", State{Seq: 1})
 	ask := func(seen Seen) *State {
-		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Question: Question{Seen: seen}}) {
+		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Question: &Question{Seen: seen}}) {
 			if r, ok := e.(Reply); ok {
 				return r.State
 			}
@@ -663,7 +663,7 @@ func TestAnswersTellAgesOfLatePeersOnly(t *testing.T) {
 		{[]string{"n3"}, []string{"n2", "n3"}},
 	} {
 		var got []string
-		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Question: Question{Late: tt.late}}) {
+		for _, e := range p.step(StateAsked{From: "n2", Token: 1, Question: &Question{Late: tt.late}}) {
 			if r, ok := e.(Reply); ok {
 				for _, a := range r.State.Ages {
 					got = append(got, a.Node)
@@ -791,7 +791,7 @@ func TestPeerThatComesBackFromSilenceIsToldOfItsReturn(t *testing.T) {
 func TestAgesOfClaimsArePassedOnInMilliseconds(t *testing.T) {
 	p := newProbe(t, []string{"n2", "n3"}, "a")
 	p.say("n2", State{Seq: 1, Claims: []Claim{{Stream: "a", State: ClaimRunning, Since: 5000}}})
-	p.step(StateAsked{From: "n3", Token: 1, Question: Question{Want: []string{"n2"}}})
+	p.step(StateAsked{From: "n3", Token: 1, Question: &Question{Want: []string{"n2"}}})
 	for _, e := range p.out {
 		if r, ok := e.(Reply); ok && r.State.Ages[0].Claims[0].Since != 5000 {
 			t.Errorf("a claim that is 5000 ms old is passed on as %d ms old", r.State.Ages[0].Claims[0].Since)
@@ -805,7 +805,7 @@ func TestNumberingIsPassedOnWithTheClaimsOfANode(t *testing.T) {
 	p := newProbe(t, []string{"n2", "n3"}, "a")
 	p.say("n2", State{Seq: 1, Claims: []Claim{{Stream: "a", State: ClaimRunning, Media: &media}}})
 	p.pass(Second)
-	p.step(StateAsked{From: "n3", Token: 1, Question: Question{Want: []string{"n2"}}})
+	p.step(StateAsked{From: "n3", Token: 1, Question: &Question{Want: []string{"n2"}}})
 	passed := false
 	for _, e := range p.out {
 		if r, ok := e.(Reply); ok {

@@ -10,9 +10,10 @@ import (
 // A link is what a peer entry of the file leads to. Entries that lead to one node share its peer.
 type link struct {
 	linkState
-	cfg   Peer
-	peer  *peer // never nil unless Self
-	index int   // in Node.links and Node.next
+	cfg      Peer
+	peer     *peer     // never nil unless Self
+	index    int       // in Node.links and Node.next
+	question *Question // that was asked last; nil: none
 }
 
 // A linkState is the part of a [link] that does not follow from anything else.
@@ -96,13 +97,17 @@ func (n *Node) poll() {
 		if question.Seen.List == "" {
 			question.Seen.List = n.ownHash // most nodes of a group have one file
 		}
+		if l.question == nil || !l.question.equal(&question) {
+			q := question
+			l.question = &q
+		}
 		l.News = false
 		n.fetchID++
 		l.Flights = append(l.Flights, flight{n.fetchID, n.now})
 		l.Last = n.now
 		n.next[i] = n.now + max(1, l.cfg.Fetch*9/10+n.random.below(l.cfg.Fetch/5+1))
 		n.pollAt = min(n.pollAt, n.next[i])
-		n.do(Fetch{Peer: l.cfg.Entry, ID: n.fetchID, Question: question, Timeout: l.cfg.Stale})
+		n.do(Fetch{Peer: l.cfg.Entry, Place: i, ID: n.fetchID, Question: l.question, Timeout: l.cfg.Stale})
 	}
 }
 
@@ -147,8 +152,16 @@ func (n *Node) hasten(l *link) {
 	}
 }
 
+// linkAt returns the link of an entry, which is most likely at that place; nil if there is none.
+func (n *Node) linkAt(entry string, place int) *link {
+	if place < len(n.links) && n.links[place].cfg.Entry == entry {
+		return n.links[place]
+	}
+	return n.entries[entry]
+}
+
 func (n *Node) fetched(e Fetched) {
-	l := n.entries[e.Peer]
+	l := n.linkAt(e.Peer, e.Place)
 	if l == nil {
 		return // the entry was removed meanwhile
 	}
@@ -232,6 +245,9 @@ func (n *Node) refused(l *link, why FailReason, detail string) {
 // stateAsked answers a peer. Being asked is no evidence that the asker lives, but a reason to ask it at once.
 func (n *Node) stateAsked(e StateAsked) {
 	n.seq++
+	if e.Question == nil {
+		e.Question = new(Question)
+	}
 	st := e.Into
 	if st == nil {
 		st = new(State)

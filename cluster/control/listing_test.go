@@ -198,7 +198,7 @@ func TestNodeThatAsksAndIsInNoFileIsNamedOnce(t *testing.T) {
 	p.say("n1", State{Instance: "i1", Seq: 1})
 	noted := 0
 	ask := func(from string, unlisted bool) {
-		p.step(StateAsked{From: from, Token: 1, Question: Question{Unlisted: unlisted}})
+		p.step(StateAsked{From: from, Token: 1, Question: &Question{Unlisted: unlisted}})
 		if p.noted(NoteUnlisted) {
 			noted++
 		}

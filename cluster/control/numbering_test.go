@@ -129,7 +129,7 @@ func TestNodeUnderANewNameIsToldOfTheNumberingsThatItHasForgotten(t *testing.T) 
 		{"studio", []string{"n2"}, false},
 	} {
 		var st *State
-		for _, e := range p.step(StateAsked{From: tt.from, Token: 1, Question: Question{Want: tt.want}}) {
+		for _, e := range p.step(StateAsked{From: tt.from, Token: 1, Question: &Question{Want: tt.want}}) {
 			if r, ok := e.(Reply); ok {
 				st = r.State
 			}

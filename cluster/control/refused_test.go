@@ -125,7 +125,7 @@ func TestRefusalsThatFollowAtOnceAreOne(t *testing.T) {
 	p := broken(t)
 	p.refuse("n2", ConnectionRefused)
 	p.pass(hintPause)
-	p.step(StateAsked{From: "n2", Token: 1, Question: Question{News: true}})
+	p.step(StateAsked{From: "n2", Token: 1, Question: &Question{News: true}})
 	if !p.open("n2") {
 		t.Fatal("n2 has news and is not asked")
 	}
@@ -286,7 +286,7 @@ func TestDoubtedPeerIsAskedBeforeTheAnswer(t *testing.T) {
 		p.met(2) // what has started is announced
 		p.pass(Second)
 		ask := func(age int64) Testimony {
-			p.step(StateAsked{From: "n3", Token: 1, Question: Question{Doubt: []Doubt{{"n2", age}}}})
+			p.step(StateAsked{From: "n3", Token: 1, Question: &Question{Doubt: []Doubt{{"n2", age}}}})
 			for _, e := range p.out {
 				if r, ok := e.(Reply); ok {
 					return r.State.Ages[0].Since

@@ -387,7 +387,7 @@ func TestSupersessionsArePassedOnWithTheClaim(t *testing.T) {
 		Stream: "live", State: ClaimRunning, Why: PublishedHere, Supersedes: &[]Superseded{{Node: "n3", Instance: "in3", Inc: 1, Seq: 4, Age: 500}},
 	}}})
 	p.pass(Second)
-	p.step(StateAsked{From: "n3", Token: 1, Question: Question{Want: []string{"n2"}}})
+	p.step(StateAsked{From: "n3", Token: 1, Question: &Question{Want: []string{"n2"}}})
 	for _, e := range p.out {
 		r, ok := e.(Reply)
 		if !ok {

@@ -217,6 +217,15 @@ type Question struct {
 	News bool
 }
 
+// equal says whether two questions are the same in every byte of their form in a journal.
+func (q *Question) equal(p *Question) bool {
+	return q.Seen == p.Seen && q.Unlisted == p.Unlisted && q.News == p.News && identical(q.Want, p.Want) &&
+		identical(q.Late, p.Late) && identical(q.Doubt, p.Doubt)
+}
+
+// identical says whether two lists are the same, where none is not the same as an empty one.
+func identical[T comparable](a, b []T) bool { return (a == nil) == (b == nil) && slices.Equal(a, b) }
+
 // Media is an anchor of a stream's segment numbering and its rate; from it and its age any node knows about
 // which number is current. It is sent anew only when the numbering breaks.
 type Media struct {

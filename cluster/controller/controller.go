@@ -147,7 +147,7 @@ func (c *controller) Receive(ctx actor.Context) {
 	case stateAsked:
 		c.token++
 		c.asked[c.token] = m.reply
-		c.step(ctx, control.StateAsked{From: m.from, Token: c.token, Question: m.question})
+		c.step(ctx, control.StateAsked{From: m.from, Token: c.token, Question: &m.question})
 	case publishWanted:
 		c.token++
 		c.wanted[c.token] = m

@@ -82,7 +82,7 @@ func (e *external) again(ctx actor.Context) {
 	}
 	e.id++
 	e.ask(ctx.Self(), control.Fetch{
-		Peer: e.Entry, ID: e.id, Question: control.Question{Seen: e.replica.have, Late: []string{}}, Timeout: control.Instant(e.Stale),
+		Peer: e.Entry, ID: e.id, Question: &control.Question{Seen: e.replica.have, Late: []string{}}, Timeout: control.Instant(e.Stale),
 	}, 2*e.Stale)
 	jitter := time.Duration(e.env.Rand() % uint64(e.Every/5+1))
 	e.env.After(e.Every*9/10+jitter, ctx.Self(), ask{e})

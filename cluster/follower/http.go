@@ -55,7 +55,7 @@ func (h *HTTP) Fetch(env act.Env, link *actor.PID, f control.Fetch) {
 }
 
 func (h *HTTP) fetch(ctx context.Context, f control.Fetch) (*control.State, error) {
-	where := h.URL(f.Peer) + Path + "?" + query(h.Self(), f.Question).Encode()
+	where := h.URL(f.Peer) + Path + "?" + query(h.Self(), *f.Question).Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", f.Peer, err)
