@@ -108,7 +108,7 @@ func (s *scanner) next() (token, *Problem) {
 	case '}':
 		t.kind = closeBrace
 	case '"', '\'':
-		text, err := s.quoted()
+		text, err := s.Quoted()
 		t.kind, t.text = quotedToken, text
 		return t, err
 	default:
@@ -152,7 +152,7 @@ func (s *scanner) word(t token) (token, *Problem) {
 			key = false
 			t.kind = optionToken
 			if q := s.peek(); q == '"' || q == '\'' {
-				text, err := s.quoted()
+				text, err := s.Quoted()
 				if err != nil {
 					return t, err
 				}
@@ -172,7 +172,7 @@ func isIdentifier(r rune, first bool) bool {
 }
 
 // quoted reads a quoted string. It must end on the line on which it begins, and the word must end with it.
-func (s *scanner) quoted() (string, *Problem) {
+func (s *scanner) Quoted() (string, *Problem) {
 	open := s.pos
 	q, err := s.take()
 	if err != nil {

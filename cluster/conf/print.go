@@ -72,7 +72,7 @@ func (p *printer) words(d *directive, words []string) []string {
 		case d.hide != nil:
 			w = d.hide(w)
 		}
-		out[i] = quoted(w)
+		out[i] = Quoted(w)
 	}
 	return out
 }
@@ -122,8 +122,8 @@ func (p *printer) line(name string, words []string, end string) {
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`, "\r", `\r`)
 
-// quoted quotes a word that could not be read back without quotes.
-func quoted(w string) string {
+// Quoted quotes a word that could not be read back without quotes.
+func Quoted(w string) string {
 	if w == "" || strings.ContainsAny(w, " \t\n\r;{}\"'=\\") || strings.HasPrefix(w, "#") || strings.HasPrefix(w, "\ufeff") {
 		return `"` + escapes.Replace(w) + `"`
 	}

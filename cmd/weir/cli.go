@@ -12,6 +12,7 @@ type cli struct {
 	Plan    PlanCmd    `cmd:"" help:"Say which streams would move if some nodes were gone."`
 	Drain   DrainCmd   `cmd:"" help:"Hand over a node's streams to the other nodes and end it."`
 	Bench   BenchCmd   `cmd:"" help:"Measure a running cluster."`
+	Convert ConvertCmd `cmd:"" help:"Make a configuration of the file of another server."`
 	Key     KeyCmd     `cmd:"" help:"Make a cluster_key."`
 	Help    HelpCmd    `cmd:"" help:"Explain the configuration file."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
