@@ -85,6 +85,7 @@ type process interface {
 	up(f *feed)               // a capture delivers
 	down(f *feed, why string) // a capture has failed
 	stopped(f *feed)          // a capture that was stopped has ended
+	silent(f *feed, yes bool) // the publisher of a capture has sent nothing for a while, or sends again
 	renumbered(f *feed)       // the segments of a capture go on with another number
 
 	publish(f *feed)   // a publisher comes, or has been told of the answer of a node that was asked

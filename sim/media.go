@@ -69,7 +69,9 @@ type feed struct {
 	by       *publisher    // whose connection it is; nil if that has gone
 	attempt  int           // of by
 	dead     bool          // the publisher has gone, and its node does not know
-	died     time.Duration // when it went, by true time
+	muted    bool          // the publisher sends nothing, because it has gone or pauses
+	mutedAt  time.Duration // since when, by true time
+	mutes    int           // how often that has begun
 }
 
 // delivers says whether its media flows.
@@ -348,6 +350,13 @@ func (w *world) silenceChanged(s *streamTruth) {
 	for f := range w.feeds(s) {
 		m := f.m
 		f.turns++
+		if f.pub && f.state == control.Running && !f.dead && f.muted != f.silent() {
+			if f.silent() {
+				f.mute()
+			} else {
+				f.unmute()
+			}
+		}
 		if n := f.turns; f.silent() && f.state == control.Running {
 			m.later(w.silence, func() {
 				if f.turns == n && m.captures[s.index].feed == f && f.state == control.Running {

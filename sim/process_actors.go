@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -380,9 +381,10 @@ func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
 			}
 		})
 	}
-	if f.dead { // its connection lingers, until its node gives it up or another publisher takes its place
+	if f.muted { // its connection lingers, until its node gives it up or another publisher takes its place
 		if to.Context().Err() != nil {
 			delete(f.m.pubs, f.s.name)
+			f.sendAway(errors.Is(context.Cause(to.Context()), listen.ErrBusy))
 			f.close(GapPublisher)
 			return
 		}
@@ -411,6 +413,8 @@ func (p *actorProcess) down(f *feed, why string) {
 		p.w.actors.run()
 	}
 }
+
+func (p *actorProcess) silent(*feed, bool) {} // the actor of the stream finds out itself
 
 func (p *actorProcess) stopped(*feed) {} // the actor of the input has ended it
 

@@ -326,6 +326,14 @@ func (c *core) up(f *feed) {
 	}
 }
 
+func (c *core) silent(f *feed, yes bool) {
+	if yes {
+		c.step(control.PublisherSilent{Stream: f.s.name}, "publisher-silent")
+		return
+	}
+	c.step(control.CaptureUp{Stream: f.s.name}, "publisher-sends")
+}
+
 // renumbered tells the control plane how segments are numbered now.
 func (c *core) renumbered(f *feed) {
 	c.step(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
@@ -388,7 +396,7 @@ func (c *core) kill(id string) {
 		resumed := control.Resumed{Up: control.Instant(m.clock.at(w.now) - m.bootClock)}
 		for i := range m.captures {
 			if f := m.captures[i].feed; f != nil && (f.state == control.Starting || f.state == control.Running) {
-				x := control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0}
+				x := control.Capture{Stream: w.streams[i].name, Epoch: f.epoch, Up: f.upAt >= 0, Silent: f.muted && w.now-f.mutedAt >= f.silenceLimit()}
 				if v := m.viewOf(w.streams[i]); v != nil {
 					x.Supersedes = v.Supersedes
 				}

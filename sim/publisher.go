@@ -155,9 +155,10 @@ func (p *publisher) drops(silent bool) {
 	}
 	f.by = nil
 	m := f.m
-	f.dead, f.died = true, m.w.now
+	f.dead = true
 	m.w.recount(f.s, GapPublisher)
 	if silent {
+		f.mute()
 		f.lingers()
 	} else {
 		m.later(0, func() {
@@ -186,8 +187,54 @@ func (f *feed) givesWay() bool {
 	case conf.TakeoverNever:
 		return false
 	default:
-		return f.dead && f.m.w.now-f.died >= silence
+		return f.muted && f.m.w.now-f.mutedAt >= silence
 	}
+}
+
+// checkEvery is the interval at which a node looks whether a publisher is silent.
+const checkEvery = 2 * time.Second
+
+// silenceLimit is how long the publisher of f has sent nothing when its node takes it for silent.
+func (f *feed) silenceLimit() time.Duration {
+	if d := f.m.takeover(f.s); d > 0 {
+		return d
+	}
+	return conf.DefaultTakeover
+}
+
+// mute notes that the publisher of f sends nothing from now on. Its node finds out when it next looks.
+func (f *feed) mute() {
+	w, limit := f.m.w, f.silenceLimit()
+	f.muted, f.mutedAt = true, w.now
+	f.mutes++
+	n := f.mutes
+	w.checks.oracle.Muted(w.now, f.m.name, f.s.name, limit+checkEvery)
+	looks := (w.now + limit - f.began + checkEvery - 1) / checkEvery
+	f.m.later(f.began+looks*checkEvery-w.now, func() {
+		if f.muted && f.mutes == n && f.m.captures[f.s.index].feed == f && f.state == control.Running {
+			f.m.process.silent(f, true)
+		}
+	})
+}
+
+// unmute notes that the publisher of f sends again.
+func (f *feed) unmute() {
+	w := f.m.w
+	f.muted = false
+	w.checks.oracle.Muted(w.now, f.m.name, f.s.name, 0)
+	f.m.later(0, func() {
+		if !f.muted && f.m.captures[f.s.index].feed == f && f.state == control.Running {
+			f.m.process.silent(f, false)
+		}
+	})
+}
+
+// rivals says until when f counts as another publisher of its stream: while it sends, and for some time after.
+func (f *feed) rivals() time.Duration {
+	if !f.muted {
+		return f.m.w.now
+	}
+	return f.mutedAt + f.silenceLimit() + checkEvery
 }
 
 // takenOver ends f for another publisher.

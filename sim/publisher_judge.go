@@ -42,19 +42,32 @@ func (p *publisher) rival(f *feed) time.Duration {
 	return p.s.published
 }
 
+// sender is when another publisher of the stream than that of f was last taken for one that sends, or was there.
+func (p *publisher) sender(f *feed) (at time.Duration) {
+	at = p.s.published
+	for g := range p.w.feeds(p.s) {
+		if g != f && g.pub {
+			at = max(at, g.rivals())
+		}
+	}
+	return at
+}
+
 func (p *publisher) judgeRefused(m *machine) {
 	b := p.w.checks.bounds()
 	p.told(oracle.I29, m, p.judged.Refused(p.w.now, p.rival(nil), b.down+b.poll()+2*b.d+2*b.lag+time.Second))
 }
 
-// judgeSentAway judges that the publisher has to go. Where the file says that each newcomer takes a stream over, no other need have it
-// yet.
+// judgeSentAway judges that the publisher has to go. Where it is silent, or the file says that each newcomer takes a stream over, no
+// other need have it yet.
 func (p *publisher) judgeSentAway(m *machine) {
-	if m.takeover(p.s) == conf.TakeoverAlways {
+	if m.takeover(p.s) == conf.TakeoverAlways || p.feed.muted {
 		return
 	}
 	b := p.w.checks.bounds()
 	p.told(oracle.I29, m, p.judged.SentAway(p.w.now, p.rival(p.feed), 2*b.lag+3*time.Millisecond))
+	known := b.rate(b.s) + b.poll() + 4*b.d + 2*b.lag + b.differ
+	p.told(oracle.I29, m, p.judged.Outranked(p.w.now, p.sender(p.feed), known))
 }
 
 // told reports what is wrong with a publisher.

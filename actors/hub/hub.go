@@ -67,7 +67,8 @@ type Hub struct {
 	index   gop.Index
 	writer  *Writer // nil: nobody writes
 	last    []int64 // newest DTS by track of gen
-	pace    pace    // of the pictures of gen
+	wrote   time.Time
+	pace    pace // of the pictures of gen
 	tick    time.Duration
 	grows   bool // the tick grows with the number of viewers
 	flush   *time.Timer
@@ -197,6 +198,7 @@ func (h *Hub) append(au *codecs.AccessUnit) {
 	slot.Store(u)
 	h.index.Add(h.head, au, h.gen.video >= 0)
 	h.head++
+	h.wrote = time.Now()
 	h.written.Add(1)
 	if au.Track == h.gen.video {
 		h.pictures.Add(1)
@@ -273,15 +275,26 @@ func (h *Hub) at(seq uint64) *unit {
 // starts with the newest media.
 const resumable = 2 * codecs.ClockRate
 
+// idle is for how long nothing was written when the writer counts as silent: longer than between pictures of most cameras.
+const idle = 2 * time.Second
+
 // startAfter is [Hub.start] for a viewer that has everything up to an instant: it starts at the last random access point
-// that leaves no gap, if the ring still holds that and it is not long ago. The caller holds mu.
+// that leaves no gap, if the ring still holds that and it is not long ago. If that is so far behind what the viewer has that the viewer
+// would take it for the start of another timeline, and the writer is silent, it is media of the past: then the viewer starts with
+// the next that is written. The caller holds mu.
 func (h *Hub) startAfter(dts int64) uint64 {
-	if newest, ok := h.newestDTS(); ok && newest-dts <= resumable {
-		if seq, ok := h.index.Before(dts); ok {
-			return seq
-		}
+	newest, ok := h.newestDTS()
+	if !ok || newest-dts > resumable {
+		return h.start()
 	}
-	return h.start()
+	seq, ok := h.index.Before(dts)
+	if !ok {
+		return h.start()
+	}
+	if u := h.at(seq); u != nil && dts-u.DTS > farBehind && time.Since(h.wrote) >= idle {
+		return h.head
+	}
+	return seq
 }
 
 // start returns where a viewer that joins now starts: at the newest random access point or, if there is none, at the next

@@ -563,6 +563,51 @@ func TestRelayThatTurnsToAnotherNodeMissesNothing(t *testing.T) {
 	}
 }
 
+// A relay turns to a node whose publisher has sent nothing for a while. Media that is older than what its viewers have had does not come
+// to them, and what the publisher sends then does.
+func TestRelayThatTurnsToASilentPublisherBringsNothingOfThePast(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		has    int64         // the last picture that came from the first node
+		last   int64         // the last picture that the second node has
+		silent time.Duration // since when
+		past   bool          // the relay begins with what the second node has
+	}{
+		{"its pictures are of long ago", 500, 105, 16 * time.Second, false},
+		{"its last random access point is", 500, 129, 14800 * time.Millisecond, false},
+		{"they are not", 400, 105, 12 * time.Second, true},
+		{"its clock is another", 500, 105, time.Second, true}, // then its media is shifted
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := hub.New("a", hub.Config{}), hub.New("a", hub.Config{})
+				w, other := here.NewWriter(hub.WriterConfig{}), there.NewWriter(hub.WriterConfig{})
+				w.SetTracks(codecs.Tracks{video})
+				other.SetTracks(codecs.Tracks{video})
+				write(t, w, pictures(0, tt.has, 0)...)
+				write(t, other, pictures(0, tt.last, 0)...)
+				time.Sleep(tt.silent)
+				newest, _ := w.Rejoin()
+				f := there.JoinAfter("spelled", func(int64) codecs.Encoder { return &spelled{} }, newest)
+				defer f.Close()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if bufs, err := f.Next(ctx, nil); (err == nil) != tt.past {
+					t.Fatalf("the relay begins with %d buffers of the past, %v; want any: %v", len(bufs), err, tt.past)
+				}
+				write(t, other, pictures(535, 552, 0)...)
+				bufs, err := f.Next(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n := int64(binary.BigEndian.Uint64(bufs[len(bufs)-1])) / picture; n < 535 {
+					t.Errorf("when the publisher sends again, the relay brings picture %d", n)
+				}
+			})
+		})
+	}
+}
+
 func TestRelayThatTurnsToAnotherNodeGoesOnAtARandomAccessPoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New("a", hub.Config{})

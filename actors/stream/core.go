@@ -154,12 +154,19 @@ func (c *core) act(ctx actor.Context, msg any) {
 		}
 	case giveWay:
 		c.giveWay(now, m)
+	case heard:
+		if m.p == c.publication && !m.p.isSilent() {
+			os = r.sends()
+		}
 	case kick:
 		if c.publication != nil {
 			c.publication.end(errors.New(m.why))
 		}
 	case check:
 		os = r.check(now, c.hub.Readers())
+		if p := c.publication; p != nil && r.publisher && p.fallsSilent(now, c.spec.Takeover) {
+			os = append(os, r.tell(Silent, nil))
+		}
 	}
 	if len(os) == 0 && r.role != c.reported { // the holder keeps the role for the case that the core fails
 		os = []order{{start: -1, stop: -1}}

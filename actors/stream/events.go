@@ -15,6 +15,7 @@ var texts = map[State]string{
 	Failed:      "stream failed",
 	Stopped:     "stream stopped",
 	Unpublished: "stream unpublished",
+	Silent:      "stream silent",
 }
 
 // changed says that a stream has come into a state.

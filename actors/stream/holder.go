@@ -152,7 +152,7 @@ func (h *holder) take(ctx actor.Context) {
 	case arrived:
 		h.renumber(ctx)
 		ctx.Send(h.core, m)
-	case left:
+	case left, heard:
 		ctx.Send(h.core, m)
 	case input.Up:
 		if h.ending[m.Index] {
@@ -417,7 +417,7 @@ func monitor(env act.Env, stream, url string) *input.Monitor {
 func (h *holder) snapshot() Snapshot {
 	s := Snapshot{Role: h.facts.role, Packing: h.packer != nil}
 	if p := h.facts.publication; p != nil && !p.closed() {
-		s.Publisher = p.session
+		s.Publisher, s.Silent = p.session, p.isSilent()
 		s.Published = &InputState{URL: publishURL, Own: true, Active: p.active(), Monitor: p.Monitor}
 	}
 	if h.inputs[relayIndex] != nil {

@@ -141,6 +141,7 @@ const (
 	Failed         // no media; it tries again by itself
 	Stopped
 	Unpublished // its publisher has left
+	Silent      // its publisher is there and sends nothing; Running follows when the publisher sends again
 )
 
 // Live is a stream as goroutines beside the actors see it.
@@ -179,6 +180,7 @@ type (
 	admitted struct{ p *publication } // core → holder: there is a publisher
 	arrived  struct{ p *publication } // its media is what viewers get
 	left     struct{ p *publication }
+	heard    struct{ p *publication } // its publisher, of which the control plane was told that it is silent, sends again
 	giveWay  struct{ reply func(free bool, gone string) }
 	gave     struct { // core → holder: the publisher has given way
 		session string

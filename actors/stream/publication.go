@@ -26,7 +26,8 @@ type publication struct {
 	anchored bool
 	anchor   int64 // added to the publisher's timestamps, which makes them instants of the wall clock
 
-	heard atomic.Int64 // when the publisher sent something last, by now
+	heard  atomic.Int64 // when the publisher sent something last, by now
+	silent atomic.Bool  // the control plane has been told that the publisher is silent; the next that it sends ends that
 
 	lasts context.Context // ends with the publication; its cause says why
 	over  context.CancelCauseFunc
@@ -59,7 +60,24 @@ func (p *publication) Name() string { return p.stream }
 func (p *publication) Context() context.Context { return p.lasts }
 
 // Heard implements listen.Publication.
-func (p *publication) Heard() { p.heard.Store(int64(p.now())) }
+func (p *publication) Heard() {
+	p.heard.Store(int64(p.now()))
+	if p.silent.Load() && p.silent.CompareAndSwap(true, false) {
+		p.tell(heard{p})
+	}
+}
+
+// fallsSilent says whether the publisher has been silent for so long that it gives way to one that sends, and was not before. The next
+// that it sends is told of.
+func (p *publication) fallsSilent(now time.Duration, t Takeover) bool {
+	quiet := func() bool { return now-p.lastHeard() >= t.silence() }
+	if p.closed() || !quiet() || !p.silent.CompareAndSwap(false, true) {
+		return false
+	}
+	return quiet() || !p.silent.CompareAndSwap(true, false) // it may have sent something meanwhile, of which nobody was told
+}
+
+func (p *publication) isSilent() bool { return p.silent.Load() }
 
 // lastHeard is when the publisher sent something last.
 func (p *publication) lastHeard() time.Duration { return time.Duration(p.heard.Load()) }
@@ -129,8 +147,16 @@ func (t Takeover) due(silence time.Duration) bool {
 		return true
 	case Never:
 		return false
-	case 0:
+	}
+	return silence >= t.silence()
+}
+
+// silence is how long a publisher has sent nothing when it counts as silent: then its node's claim of the stream gives way to that
+// of a node whose publisher sends, even if the file lets no newcomer in, or each.
+func (t Takeover) silence() time.Duration {
+	switch t {
+	case Always, Never, 0:
 		t = defaultTakeover
 	}
-	return silence >= time.Duration(t)
+	return time.Duration(t)
 }

@@ -296,6 +296,14 @@ func (r *roster) arrived(now time.Duration) (os []order) {
 	return append(os, r.tell(Running, nil))
 }
 
+// sends notes that the publisher, which was silent, sends again.
+func (r *roster) sends() []order {
+	if !r.publisher || r.role != Capturing {
+		return nil
+	}
+	return []order{r.tell(Running, nil)}
+}
+
 // left notes that the publisher has gone. Viewers follow whoever has the stream next.
 func (r *roster) left(now time.Duration, viewers int) []order {
 	r.present, r.publisher = false, false

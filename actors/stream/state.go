@@ -13,6 +13,8 @@ func (s State) String() string {
 		return "stopped"
 	case Unpublished:
 		return "unpublished"
+	case Silent:
+		return "silent"
 	}
 	return "unknown"
 }

@@ -241,6 +241,7 @@ type registered struct {
 type Snapshot struct {
 	Role      Role
 	Publisher string // session, or empty
+	Silent    bool   // the control plane has been told that the publisher is silent
 	Packing   bool   // segments are being made
 	Inputs    []InputState
 

@@ -163,3 +163,72 @@ func TestPublisherThatIsHeardWithoutMediaDoesNotGiveWay(t *testing.T) {
 		b.end()
 	})
 }
+
+func TestControlPlaneIsToldThatAPublisherIsSilentAndSendsAgain(t *testing.T) {
+	for rule, silence := range map[stream.Takeover]time.Duration{
+		0: 5 * time.Second, stream.Always: 5 * time.Second, stream.Never: 5 * time.Second,
+		stream.Takeover(9 * time.Second): 9 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, stream.Spec{Name: "live", Published: true, Takeover: rule})
+			reply := act.NewReply[stream.Published]()
+			b.send(stream.Publish{Stream: "live", Session: "1.2.3.4:5", Reply: reply})
+			p, err := reply.Wait(t.Context())
+			if err != nil || p.Err != nil {
+				t.Fatal(err, p.Err)
+			}
+			time.Sleep(time.Minute)
+			if b.last() == stream.Silent {
+				t.Error("it counts as silent before its first media")
+			}
+			p.Publication.SetTracks(tracks)
+			write := func(dts int64) {
+				t.Helper()
+				if err := p.Publication.Write(unit(dts)); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if b.last() != stream.Running {
+					t.Errorf("rule %d: status of a publisher that sends = %v, want running", rule, b.last())
+				}
+			}
+			silent := func() {
+				t.Helper()
+				time.Sleep(silence - time.Millisecond)
+				if b.last() != stream.Running {
+					t.Errorf("rule %d: status within %s = %v, want running", rule, silence, b.last())
+				}
+				time.Sleep(2*time.Second + time.Millisecond)
+				if b.last() != stream.Silent {
+					t.Errorf("rule %d: status after a silence of %s = %v, want silent", rule, silence, b.last())
+				}
+				time.Sleep(time.Minute)
+			}
+			write(0)
+			silent()
+			told := len(b.statuses)
+			write(picture)
+			if len(b.statuses) != told+1 {
+				t.Errorf("rule %d: the control plane is told %v, want once that it runs", rule, b.statuses[told:])
+			}
+			silent()
+			b.env.armed.Store(true) // the core fails at its next look at the clock
+			time.Sleep(10 * time.Second)
+			if b.env.armed.Load() {
+				t.Fatal("the core did not fail")
+			}
+			if _, is, _ := b.registry.Get("live"); b.last() != stream.Silent || !is.Silent {
+				t.Errorf("rule %d: status after the core has failed = %v, %v, want silent", rule, b.last(), is.Silent)
+			}
+			write(2 * picture)
+			p.Publication.Heard()
+			time.Sleep(silence - time.Millisecond)
+			p.Publication.Heard() // sends messages without media
+			time.Sleep(silence - time.Millisecond)
+			if b.last() != stream.Running {
+				t.Errorf("rule %d: status of a publisher that is heard = %v, want running", rule, b.last())
+			}
+			b.end()
+		})
+	}
+}

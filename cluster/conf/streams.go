@@ -279,7 +279,7 @@ var streamBlockDirectives = []directive{
 	{
 		name: "publish_takeover", in: inFile | inAnyStream, inherits: true, reload: AtOnce, example: "10",
 		value: takeoverValue, defaultWords: secondsText(DefaultTakeover),
-		doc: "How long a publisher must have sent no media before another publisher of the stream takes its place, on whatever node; always means that each newcomer does, never that none does while the first is connected.",
+		doc: "How long a publisher must have sent no media before another publisher of the stream takes its place, on whatever node; always means that each newcomer does, never that none does while the first is connected. Of two publishers that nodes have let in while they did not hear each other, one that sends media stays, and one that has been silent for so long (five seconds with always and never) goes.",
 	},
 }
 

@@ -310,6 +310,8 @@ func (n *Node) handle(ev Event) {
 		n.publishWanted(e)
 	case PublishEnded:
 		n.publishEnded(e)
+	case PublisherSilent:
+		n.publisherSilent(e)
 	case Measured:
 		n.measured(e)
 	case ConfigChanged:

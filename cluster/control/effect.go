@@ -10,6 +10,7 @@ type StopReason string
 const (
 	Yielded   StopReason = "yielded"   // a node that comes first in the static order has it
 	Outranked StopReason = "outranked" // of two publishers of one name; the other's node comes first
+	Silenced  StopReason = "silent"    // of two publishers of one name this node's sends nothing, and the other one does
 	Ungranted StopReason = "ungranted" // a publisher whose grant had ended before it came to the stream
 	Unwanted  StopReason = "unwanted"  // its last client has been gone for a while
 	Fenced    StopReason = "fenced"    // this node slept, and another one has it or the source allows one connection

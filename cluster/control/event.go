@@ -56,8 +56,8 @@ type (
 	// CaptureUp says that a capture, or the publisher, has delivered its first access unit.
 	CaptureUp struct{ Stream string }
 
-	// CaptureDown says that a capture failed and has ended by itself, or that a publisher has fallen silent. Control
-	// starts a capture again when it is due; the caller does not.
+	// CaptureDown says that a capture failed and has ended by itself. Control starts it again when it is due; the caller does
+	// not.
 	CaptureDown struct {
 		Stream string
 		Why    string // for people
@@ -86,6 +86,10 @@ type (
 
 	// PublishEnded says that the publisher of a stream is gone and its linger is over.
 	PublishEnded struct{ Stream string }
+
+	// PublisherSilent says that the publisher of a stream is there, and has sent nothing for so long that it gives way to one
+	// that sends. CaptureUp follows when the publisher sends again.
+	PublisherSilent struct{ Stream string }
 
 	// Measured gives the node's current load.
 	Measured struct{ Load Load }
@@ -138,26 +142,28 @@ type Capture struct {
 	Stream     string
 	Epoch      uint64
 	Up         bool           // it delivers
+	Silent     bool           // its publisher has fallen silent since
 	Supersedes []Supersession // as in [StreamView]
 }
 
-func (Tick) event()           {}
-func (Fetched) event()        {}
-func (FetchFailed) event()    {}
-func (LinkBroken) event()     {}
-func (StateAsked) event()     {}
-func (CaptureUp) event()      {}
-func (CaptureDown) event()    {}
-func (CaptureStopped) event() {}
-func (MediaChanged) event()   {}
-func (PublishWanted) event()  {}
-func (PublishEnded) event()   {}
-func (Measured) event()       {}
-func (ConfigChanged) event()  {}
-func (StreamsChanged) event() {}
-func (Resumed) event()        {}
-func (Demanded) event()       {}
-func (Suspended) event()      {}
-func (Drain) event()          {}
-func (ReleaseAsked) event()   {}
-func (Released) event()       {}
+func (Tick) event()            {}
+func (Fetched) event()         {}
+func (FetchFailed) event()     {}
+func (LinkBroken) event()      {}
+func (StateAsked) event()      {}
+func (CaptureUp) event()       {}
+func (CaptureDown) event()     {}
+func (CaptureStopped) event()  {}
+func (MediaChanged) event()    {}
+func (PublishWanted) event()   {}
+func (PublishEnded) event()    {}
+func (PublisherSilent) event() {}
+func (Measured) event()        {}
+func (ConfigChanged) event()   {}
+func (StreamsChanged) event()  {}
+func (Resumed) event()         {}
+func (Demanded) event()        {}
+func (Suspended) event()       {}
+func (Drain) event()           {}
+func (ReleaseAsked) event()    {}
+func (Released) event()        {}

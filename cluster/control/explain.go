@@ -133,6 +133,9 @@ func (n *Node) sentences(s *stream, v *StreamView, now Instant) (out []string) {
 		say("nobody served it for so long that %s, which was not chosen, tried", v.Owner)
 	case PublishedHere:
 		say("its publisher is at %s", v.Owner)
+		if i := slices.IndexFunc(v.Claimants, func(c ClaimView) bool { return c.Node == v.Owner }); v.Claimants[i].Silent {
+			say("it has sent nothing for %s", seconds(now-v.Claimants[i].Since))
+		}
 	case OnDemand:
 		if d := s.clientsTimeout(); d == never {
 			say("clients have asked for it; it does not end with the last of them")

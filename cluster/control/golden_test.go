@@ -18,7 +18,7 @@ func stateOfThisVersion() *State {
 	media := Media{Sequence: 41, Discontinuity: 2, Config: "c0ffee", Date: 1_700_000_000_000, Period: 4000, Age: 1234}
 	claim := Claim{
 		Stream: "cam01", State: ClaimRunning, Since: 98765, Epoch: 7, Why: Spill, Of: "n3", Pin: "n3", Home: "n3",
-		Solo: true, Retry: true, Detail: "no frames", Media: &media,
+		Solo: true, Retry: true, Silent: true, Detail: "no frames", Media: &media,
 		Supersedes: &[]Superseded{{Node: "n4", Instance: "0f1e2d3c4b5a6978", Inc: 2, Seq: 321, Age: 55}},
 	}
 	return &State{

@@ -37,6 +37,7 @@ const (
 	NoteAsked                          // Stream; Node: who has it
 	NoteYielded                        // Stream; Node: who has it now; Detail: the reason
 	NoteFailed                         // Stream; Detail: why
+	NoteSilent                         // Stream
 	NoteRebalanced                     // Stream; Node, which has more streams
 	NoteOverfull
 	NoteRoom
@@ -83,6 +84,7 @@ var noteKinds = [...]struct {
 	NoteAsked:      {"release asked", info, "release asked of the owner"},
 	NoteYielded:    {"yielded", info, "stream yielded"},
 	NoteFailed:     {"capture failed", warn, "capture failed"},
+	NoteSilent:     {"publisher silent", info, "publisher silent: it is connected and has sent nothing for a while"},
 	NoteRebalanced: {"rebalanced", info, "stream rebalanced: it comes here from a node that has more"},
 	NoteOverfull:   {"all full", warn, "all nodes are full, and the least loaded ones have taken more than their limits"},
 	NoteRoom:       {"room again", info, "not all nodes are full any more"},

@@ -87,6 +87,18 @@ func (n *Node) publishEnded(e PublishEnded) {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "publish ended"})
 		return
 	}
-	s.State, s.Since, s.Fails, s.Detail = Idle, n.now, 0, ""
+	s.State, s.Since, s.Fails, s.Detail, s.Silent = Idle, n.now, 0, "", false
 	n.shortly()
+}
+
+// publisherSilent notes that a publisher sends nothing any more. Nothing follows unless there is another one (rule R9c).
+func (n *Node) publisherSilent(e PublisherSilent) {
+	s := n.byName[e.Stream]
+	if s == nil || s.State != Running || s.Why != PublishedHere {
+		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "publisher silent"})
+		return
+	}
+	s.Silent, s.Since = true, n.now
+	n.shortly()
+	n.do(Note{Kind: NoteSilent, Stream: s.Name})
 }

@@ -140,7 +140,7 @@ func TestSilentPublisherKeepsItsName(t *testing.T) {
 	a, b := w.machine("n1"), w.machine("n2")
 	a.publish("live")
 	w.run(2 * Second)
-	a.step(CaptureDown{Stream: "live", Why: "no frames"})
+	a.step(PublisherSilent{Stream: "live"})
 	w.run(2 * Second)
 	b.publish("live")
 	if got := b.verdict(); got.Verdict != AskNode {

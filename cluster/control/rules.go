@@ -173,10 +173,13 @@ func (n *Node) startable(s *stream) bool {
 // they wait until they have differed for S, in which every node has asked every other.
 //
 // To a node that does not see this one it yields in any case (R12).
+//
+// Of two publishers one that sends stays, wherever the other one is that is silent (R9c). The node of the silent one waits for S
+// before it yields to a node that comes after it. By then each node that it hears has asked it since, and does not yield to it.
 func (n *Node) yield(s *stream, why StopReason) {
 	to, unseen, differ := "", "", false
 	for _, c := range s.claimants {
-		if c.c.Solo || !c.direct || c.c.State != ClaimRunning {
+		if c.c.Solo || !c.direct || c.c.State != ClaimRunning || c.c.Silent && !s.Silent {
 			continue
 		}
 		if s.Why == PublishedHere && c.p.Asked <= s.Granted { // its publisher may have gone before this node's came
@@ -197,10 +200,18 @@ func (n *Node) yield(s *stream, why StopReason) {
 				continue
 			}
 		}
-		if !n.above(s, c, !agree) || to != "" && !n.before(s, c.p.Name, to) {
+		first := n.above(s, c, !agree)
+		if !first && (!s.Silent || c.c.Silent) || to != "" && !n.before(s, c.p.Name, to) {
 			continue
 		}
-		if at := n.yieldAt(s, c.p); why == Yielded && n.now < at {
+		at := n.now
+		switch {
+		case why == Yielded:
+			at = n.yieldAt(s, c.p)
+		case !first:
+			at = s.Since + n.stale
+		}
+		if n.now < at {
 			n.due(at)
 			continue
 		}
@@ -212,6 +223,8 @@ func (n *Node) yield(s *stream, why StopReason) {
 	switch {
 	case unseen != "":
 		n.stop(s, unseen, Unlisted)
+	case to != "" && s.Silent:
+		n.stop(s, to, Silenced)
 	case to != "":
 		n.stop(s, to, why)
 	case n.leftOut && s.single() && n.takeable(s): // its source lets no peer in before that

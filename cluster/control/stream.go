@@ -61,6 +61,7 @@ type streamState struct {
 	Detail    string  // the last failure
 	To        string  // the node that has it now, while stopping
 	Returning bool    // it is being taken back from another (R2)
+	Silent    bool    // its publisher sends nothing since Since; only of a stream that is Running
 	Unsure    bool    // it was captured here before this node slept; whether another node has taken it over is not known yet
 	Fails     int     // in a row
 	RetryAt   Instant // after a failure
@@ -151,7 +152,7 @@ func (n *Node) sortStreams() {
 
 // start claims a stream. Published streams have their capture already: the publisher.
 func (n *Node) start(s *stream, why Reason, of string) {
-	s.State, s.Since, s.Began, s.Why, s.Of, s.To, s.Unsure = Starting, n.now, n.now, why, of, "", false
+	s.State, s.Since, s.Began, s.Why, s.Of, s.To, s.Unsure, s.Silent = Starting, n.now, n.now, why, of, "", false, false
 	s.AskedOf, s.Released = "", false
 	s.Epoch++
 	s.Unserved, s.Differs = -1, -1
@@ -171,7 +172,7 @@ func (n *Node) start(s *stream, why Reason, of string) {
 // stop ends a capture or sends a publisher away.
 func (n *Node) stop(s *stream, to string, why StopReason) {
 	n.endReturn(s)
-	s.State, s.Since, s.To = Stopping, n.now, to
+	s.State, s.Since, s.To, s.Silent = Stopping, n.now, to, false
 	n.changed()
 	n.do(Note{Kind: NoteYielded, Stream: s.Name, Node: to, Detail: string(why)})
 	n.do(StopCapture{Stream: s.Name, To: to, Why: why, Now: s.single()})
@@ -199,11 +200,11 @@ func (n *Node) captureUp(e CaptureUp) {
 		n.do(Note{Kind: NoteUnexpected, Stream: e.Stream, Detail: "capture up"})
 		return
 	}
-	if s.State != Starting {
+	if s.State != Starting && !s.Silent {
 		return // it is being stopped, or runs already
 	}
 	n.endReturn(s)
-	s.State, s.Since = Running, n.now
+	s.State, s.Since, s.Silent = Running, n.now, false
 	if s.cfg != nil && s.cfg.Kind == Published {
 		n.shortly()
 	} else {
@@ -257,7 +258,7 @@ func (n *Node) captureDown(e CaptureDown) {
 	n.changed()
 	n.do(Note{Kind: NoteFailed, Stream: s.Name, Detail: e.Why})
 	if s.cfg != nil && s.cfg.Kind == Published {
-		s.State, s.Since = Starting, n.now // the publisher is there, and silent
+		s.State, s.Since, s.Silent = Starting, n.now, false // PublishEnded ends it
 		return
 	}
 	s.State, s.Since, s.Tried = Failed, n.now, n.now
@@ -275,7 +276,7 @@ func (n *Node) captureStopped(e CaptureStopped) {
 		return
 	}
 	n.endReturn(s) // it may have been ended from outside: by an edit of its inputs
-	s.State, s.Since, s.Tried = Idle, n.now, n.now
+	s.State, s.Since, s.Tried, s.Silent = Idle, n.now, n.now, false
 	n.answerReleases(s, true)
 	n.dirty = true
 	n.changed()
@@ -299,7 +300,7 @@ func (n *Node) resumed(e Resumed) {
 			n.supersede(s, v)
 		}
 		if c.Up {
-			s.State = Running
+			s.State, s.Silent = Running, c.Silent
 		}
 		switch {
 		case s.cfg == nil:
@@ -334,7 +335,7 @@ func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
 	case n.draining && s.movable() && !s.single():
 		c.State = ClaimDraining
 	case s.State == Running && !s.Unsure: // nobody yields to a capture that may be stale
-		c.State = ClaimRunning
+		c.State, c.Silent = ClaimRunning, s.Silent
 	default:
 		c.State = ClaimStarting
 		c.Retry = s.State == Starting && s.Fails > 0

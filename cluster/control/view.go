@@ -135,6 +135,7 @@ type StreamView struct {
 type ClaimView struct {
 	Node   string
 	State  ClaimState
+	Silent bool // it runs, and its publisher has sent nothing for a while
 	Since  Instant
 	Direct bool // known from the node itself
 	Solo   bool
@@ -272,7 +273,7 @@ func (n *Node) viewOwner(v *StreamView, s *stream) {
 		consider(c, s.Fails > 1, s.Why, s.Of, s.Detail)
 	}
 	for _, c := range s.claimants {
-		consider(ClaimView{Node: c.p.Name, State: c.c.State, Since: c.c.since, Direct: c.direct, Solo: c.c.Solo},
+		consider(ClaimView{Node: c.p.Name, State: c.c.State, Silent: c.c.Silent, Since: c.c.since, Direct: c.direct, Solo: c.c.Solo},
 			c.c.Retry, c.c.Why, c.c.Of, c.c.Detail)
 	}
 	slices.SortFunc(v.Claimants, func(a, b ClaimView) int { return strings.Compare(a.Node, b.Node) })
@@ -315,7 +316,7 @@ func (n *Node) viewMine(s *stream) (ClaimView, bool) {
 	case n.draining && s.movable():
 		c.State = ClaimDraining
 	case s.State == Running:
-		c.State = ClaimRunning
+		c.State, c.Silent = ClaimRunning, s.Silent
 	default:
 		c.State = ClaimStarting
 	}
@@ -325,7 +326,7 @@ func (n *Node) viewMine(s *stream) (ClaimView, bool) {
 // betterOwner says whether a client is led to a rather than to b. A node that this one hears itself comes before one of which it only
 // knows by others: media can be relayed from the first.
 func (n *Node) betterOwner(s *stream, a, b ClaimView) bool {
-	if x, y := standing(a.State), standing(b.State); x != y {
+	if x, y := standing(a), standing(b); x != y {
 		return x > y
 	}
 	if a.Direct != b.Direct {
@@ -338,11 +339,13 @@ func (n *Node) betterOwner(s *stream, a, b ClaimView) bool {
 }
 
 // standing orders claims by what a client gets from them.
-func standing(c ClaimState) int {
-	switch c {
-	case ClaimRunning:
+func standing(c ClaimView) int {
+	switch {
+	case c.State == ClaimRunning && !c.Silent:
+		return 3
+	case c.State == ClaimDraining:
 		return 2
-	case ClaimDraining:
+	case c.State == ClaimRunning:
 		return 1
 	}
 	return 0

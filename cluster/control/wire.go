@@ -178,6 +178,7 @@ type Claim struct {
 
 	Solo   bool   `json:"solo,omitempty"`   // not clustered: it keeps no other node from capturing
 	Retry  bool   `json:"retry,omitempty"`  // starting again after a failure, or failed again
+	Silent bool   `json:"silent,omitempty"` // running, and its publisher has sent nothing for a while
 	Detail string `json:"detail,omitempty"` // the last failure
 	Media  *Media `json:"media,omitempty"`
 

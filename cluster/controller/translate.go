@@ -27,6 +27,8 @@ func Report(to *actor.PID) func(actor.Context, stream.Status) {
 			ctx.Send(to, control.CaptureStopped{Stream: s.Stream})
 		case stream.Unpublished:
 			ctx.Send(to, control.PublishEnded{Stream: s.Stream})
+		case stream.Silent:
+			ctx.Send(to, control.PublisherSilent{Stream: s.Stream})
 		}
 	}
 }
@@ -73,6 +75,8 @@ func dismissal(e control.StopCapture) error {
 	switch e.Why {
 	case control.Outranked:
 		return fmt.Errorf("%w: at %s, which comes first of the two", listen.ErrBusy, e.To)
+	case control.Silenced:
+		return fmt.Errorf("%w: at %s, and this publisher has sent nothing for a while", listen.ErrBusy, e.To)
 	case control.Ungranted:
 		return fmt.Errorf("%w: the name was given to another publisher before this one came", listen.ErrBusy)
 	case control.Removed:
@@ -94,7 +98,7 @@ func Captures(r *stream.Registry, last *control.View) []control.Capture {
 		for _, in := range snap.Inputs {
 			up = up || in.Own && in.Active
 		}
-		c := control.Capture{Stream: name, Up: up}
+		c := control.Capture{Stream: name, Up: up, Silent: snap.Silent}
 		if last != nil {
 			if s := last.Stream(name); s != nil {
 				c.Epoch, c.Supersedes = s.Epoch, s.Supersedes

@@ -40,7 +40,7 @@ var (
 	events = byName[control.Event](
 		control.Tick{}, control.Fetched{}, control.FetchFailed{}, control.LinkBroken{}, control.StateAsked{}, control.CaptureUp{},
 		control.CaptureDown{}, control.CaptureStopped{}, control.MediaChanged{}, control.PublishWanted{},
-		control.PublishEnded{}, control.Measured{}, control.ConfigChanged{}, control.StreamsChanged{}, control.Resumed{}, control.Drain{},
+		control.PublishEnded{}, control.PublisherSilent{}, control.Measured{}, control.ConfigChanged{}, control.StreamsChanged{}, control.Resumed{}, control.Drain{},
 		control.ReleaseAsked{}, control.Suspended{}, control.Demanded{}, control.Released{},
 	)
 	effects = byName[control.Effect](

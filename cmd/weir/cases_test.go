@@ -144,6 +144,8 @@ var (
 		{"P1b", "`publish_takeover always` and `never`", "each newcomer takes the stream over, or none", "actors/stream.TestSilentPublisherGivesWay"},
 		{"P1c", "it sends messages of which no media comes yet", "it is not silent", "actors/stream.TestPublisherThatIsHeardWithoutMediaDoesNotGiveWay"},
 		{"P1d", "a newcomer whom a hook refuses", "takes nothing over", "cluster/node.TestSilentPublisherGivesWayToANewcomer"},
+		{"P1e", "it falls silent behind a partition, and comes back on the other side; the partition heals", "the one that sends stays, whichever node comes first", "cluster/control.TestPublisherThatSendsStaysWhereAnotherIsSilentThatComesFirst"},
+		{"P1f", "the same, and viewers of other nodes are led to the silent one for a moment", "none gets older pictures than it has had", "actors/hub.TestRelayThatTurnsToASilentPublisherBringsNothingOfThePast"},
 		{"P3", "FCUnpublish, deleteStream, then all from releaseStream on, as FMLE", "answered as SRS does, then `Publish.Start`", "protocols/rtmp.TestEncoderPublishesAgainOnTheSameConnection"},
 		{"P3a", "FCUnpublish alone, deleteStream alone, closeStream alone", "`NetStream.Unpublish.Success`, and the connection stays", "protocols/rtmp.TestEncoderPublishesAgainOnTheSameConnection"},
 		{"P3b", "another name, AMF3 commands, publish without an end before it", "as P3", "protocols/rtmp.TestEncoderPublishesAgainOnTheSameConnection"},

@@ -14,6 +14,7 @@ type capture struct {
 	dry      time.Duration // when media stopped coming through it last, although the connection may have stayed
 	failed   time.Duration // when one failed last
 	retry    bool          // the last one failed, so that the present one is another try of the same
+	muted    time.Duration // the publisher sends nothing; as in Muted
 	began    time.Duration
 	startUp  time.Duration   // the longest that the source needed when it began
 	starts   []time.Duration // the last ones
@@ -133,7 +134,7 @@ func (o *Oracle) Began(now time.Duration, node, stream string) {
 	if c == nil {
 		return
 	}
-	c.on, c.up, c.began = true, Never, now
+	c.on, c.up, c.began, c.muted = true, Never, now, 0
 	c.startUp = o.sources[s.index*len(o.nodes)+o.index[node]].StartUp
 	if !c.leftOut {
 		o.starts(s, o.index[node])
@@ -148,6 +149,14 @@ func (o *Oracle) Delivered(now time.Duration, node, stream string) {
 	}
 	c.up = now
 	s.started = true
+}
+
+// Muted tells that the publisher whom a node has sends nothing from now on; zero: that it sends again. Notice is how long its node may
+// take it for one that sends.
+func (o *Oracle) Muted(now time.Duration, node, stream string, notice time.Duration) {
+	if _, c := o.told2(now, node, stream); c != nil {
+		c.muted = notice
+	}
 }
 
 // Ended tells that a capture is over: by the node, or because the source failed.
@@ -285,7 +294,11 @@ func (o *Oracle) judgeOverlaps(s *stream) {
 				s.overlaps = append(s.overlaps, overlap{a: a, b: b})
 			}
 			from := max(s.captures[a].up, s.captures[b].up, x.askSince, y.askSince, o.nodes[a].since, o.nodes[b].since)
-			o.keep(s, &s.overlaps[i].obligation, I18, from, o.b4(a, b), o.named(a, b), "two owners")
+			bound := o.b4(a, b)
+			if muted := max(s.captures[a].muted, s.captures[b].muted); muted > 0 { // R9c: its node waits for S, so that not both go
+				bound += muted + o.stale()
+			}
+			o.keep(s, &s.overlaps[i].obligation, I18, from, bound, o.named(a, b), "two owners")
 		}
 	}
 }

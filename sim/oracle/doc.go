@@ -28,6 +28,8 @@
 //   - I28, calm: nodes try a source again that has failed, and take a stream back when it can be reached, although nothing else happens.
 //     How often is judged by I26. A limit may be reached at any time, so that I28 is judged in groups without limits; I10 and I20 are
 //     judged there. While files differ it begins when every node has had time to take back what belongs to it by its own file.
+//   - I18, an overlap of two publishers of which one is silent (R9c): its node waits for S before it gives the name up, so that the node of
+//     the other one has heard of the silence. The bound is that much longer, and by publish_takeover.
 //   - A process that stands aside, because another has its name by right, is asked for nothing: I23 and I32 are judged at the others,
 //     and at itself that it captures nothing beside them: I18.
 package oracle

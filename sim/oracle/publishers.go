@@ -57,6 +57,15 @@ func (p *Publisher) SentAway(at, rival, bound time.Duration) string {
 	return ""
 }
 
+// Outranked judges that a publisher which sends has to go because another one has the name. Sender is when another one was last taken
+// for one that sends (R9c), and known the longest until a node hears that it is not.
+func (p *Publisher) Outranked(at, sender, known time.Duration) string {
+	if at-sender > known {
+		return fmt.Sprintf("it sends, and is sent away for another publisher, of which none has sent anything for %v", at-sender)
+	}
+	return ""
+}
+
 // Excuse notes that a node cannot be expected to hear the publisher now: what it knows begins anew afterwards.
 func (p *Publisher) Excuse(node int) { p.nodes[node] = audience{from: -1} }
 
