@@ -7,7 +7,6 @@ package dialer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -29,7 +28,7 @@ type Dialer struct {
 	straight map[string]netip.AddrPort // by host:port, where the last connection led that led straight to a node
 }
 
-// DialContext connects to a host:port. The error is [ErrRefused], wrapped, or that of [net.Dialer].
+// DialContext connects to a host:port. The error is [ErrRefused], or that of [net.Dialer].
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	var dial net.Dialer
 	conn, err := dial.DialContext(ctx, network, addr)
@@ -74,7 +73,7 @@ func (d *Dialer) dialAll(ctx context.Context, network, addr string, first error)
 	if !same {
 		return nil, first // the name now leads elsewhere
 	}
-	return nil, fmt.Errorf("%w: %w", ErrRefused, first)
+	return nil, ErrRefused
 }
 
 // refused says whether a connect was refused. A look-up that was refused is another matter.

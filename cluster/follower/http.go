@@ -62,6 +62,9 @@ func (h *HTTP) fetch(ctx context.Context, f control.Fetch) (*control.State, erro
 	}
 	var e ends
 	res, err := h.Client(f.Peer).Do(req.WithContext(httptrace.WithClientTrace(ctx, e.trace())))
+	if whole := (*url.Error)(nil); errors.As(err, &whole) {
+		err = whole.Err // without the question, which says nothing to people
+	}
 	switch {
 	case errors.Is(err, trust.ErrWrongKey):
 		return nil, &Error{control.Unauthorised, err}

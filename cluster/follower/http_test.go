@@ -1,10 +1,14 @@
 package follower
 
 import (
+	"errors"
+	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 
 	"weir/cluster/control"
+	"weir/cluster/dialer"
 )
 
 func TestQuestionsTravelInQueries(t *testing.T) {
@@ -32,3 +36,21 @@ func TestQuestionsTravelInQueries(t *testing.T) {
 		t.Error("a question that names too many peers is taken")
 	}
 }
+
+func TestFailedFetchIsToldWithoutTheQuestion(t *testing.T) {
+	for name, fails := range map[string]error{"refused": dialer.ErrRefused, "unreachable": errors.New("no route")} {
+		h := &HTTP{
+			Self:   func() string { return "n1" },
+			URL:    func(entry string) string { return "http://" + entry },
+			Client: func(string) *http.Client { return &http.Client{Transport: failing{fails}} },
+		}
+		_, err := h.fetch(t.Context(), control.Fetch{Peer: "n2.test:80", Question: &control.Question{Want: []string{"n3"}}})
+		if err == nil || strings.Contains(err.Error(), "want=") || !errors.Is(err, fails) {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }

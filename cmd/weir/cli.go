@@ -8,6 +8,7 @@ type cli struct {
 	Demo    DemoCmd    `cmd:"" help:"Run a cluster of three nodes on this machine."`
 	Check   CheckCmd   `cmd:"" help:"Check a configuration file."`
 	Sim     SimCmd     `cmd:"" help:"Simulate a cluster: what a failure would do, and whether every rule of the cluster holds."`
+	Status  StatusCmd  `cmd:"" help:"Show the cluster: what is wrong, the nodes, and the streams that do not run."`
 	Explain ExplainCmd `cmd:"" help:"Say why a stream is at the node where it is."`
 	Plan    PlanCmd    `cmd:"" help:"Say which streams would move if some nodes were gone."`
 	Drain   DrainCmd   `cmd:"" help:"Hand over a node's streams to the other nodes and end it."`

@@ -33,6 +33,7 @@ func isTerminal(f *os.File) bool {
 type painter struct{ colour bool }
 
 func (p painter) red(s string) string    { return p.paint("31", s) }
+func (p painter) green(s string) string  { return p.paint("32", s) }
 func (p painter) yellow(s string) string { return p.paint("33", s) }
 func (p painter) bold(s string) string   { return p.paint("1", s) }
 
