@@ -63,7 +63,8 @@ type relation struct {
 	refused     bool          // its questions have failed at once since then
 	gap         time.Duration // the longest between two answers, if ask is sure
 	stale, poll time.Duration // stale_timeout and the longest interval of polls, by a true clock
-	trip        time.Duration // the longest from a question to its answer
+	trip        time.Duration // the longest from a question to its answer; Never: not known, or there is no answer
+	onWay       time.Duration // for how long an answer may be on its way, known or not
 	lost        float64       // the probability that a poll brings nothing, and that the next does not either
 	run         float64
 	stalled     []time.Duration // when it may have begun to take the other for alive again, the last ones
@@ -215,9 +216,7 @@ func (f *faults) judgeLinks(now time.Duration) {
 func (f *faults) rememberTrips(now time.Duration) {
 	trip := time.Duration(0)
 	for i := range f.relations {
-		if t := f.relations[i].trip; t != Never {
-			trip = max(trip, t)
-		}
+		trip = max(trip, f.relations[i].onWay)
 	}
 	if trip < f.slowest && (now >= f.slowUntil || f.slowest >= f.slowTrip) {
 		f.slowTrip, f.slowUntil = f.slowest, now+f.slowest
@@ -250,18 +249,19 @@ func (f *faults) judgeAsk(a, b int) {
 	p := x.file.Peers[i]
 	r.stale = p.Stale
 	r.poll = slower(p.Fetch*11/10, x.Rate)
-	r.lost, r.run, r.trip = 1, 1, Never
+	r.lost, r.run, r.trip, r.onWay = 1, 1, Never, 0
 	if !x.runs() || !y.runs() || x.NoFiles || y.NoFiles || x.Key != y.Key ||
 		out.Cut || out.Refused || out.Mute || back.Cut {
 		return
 	}
-	r.ask = unsure
+	r.ask, r.onWay = unsure, r.stale // a question without an answer is given up then
 	r.lost = 1 - (1-out.Loss)*(1-back.Loss)*(1-out.Reset)*(1-y.Broken)
 	r.run = max(r.lost, 1-(1-max(out.Run, out.Loss))*(1-max(back.Run, back.Loss))*(1-out.Reset)*(1-y.Broken))
 	if out.Delay == Never || back.Delay == Never {
 		return
 	}
 	r.trip = out.Delay + back.Delay + y.Slow + 2*x.Late + y.Late
+	r.onWay = r.trip
 	if r.trip >= faster(p.Stale, x.Rate) {
 		return
 	}
