@@ -5,6 +5,7 @@
 package protocols
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,11 +17,13 @@ type Protocol string
 
 // The protocols.
 const (
-	HTTP  Protocol = "http" // the listener of the protocols that come over HTTP; no session has it
-	HTTPS Protocol = "https"
+	HTTP  Protocol = "http"  // the listener of the protocols that come over HTTP; no session has it
+	HTTPS Protocol = "https" // a listener with TLS, as RTMPS and RTSPS are; no session has it
 	HLS   Protocol = "hls"
 	RTMP  Protocol = "rtmp"
+	RTMPS Protocol = "rtmps"
 	RTSP  Protocol = "rtsp"
+	RTSPS Protocol = "rtsps"
 	TS    Protocol = "mpegts"
 	FLV   Protocol = "flv"
 	Relay Protocol = "relay" // another node
@@ -46,8 +49,8 @@ type Descriptor struct {
 	// On says that a node listens at Port although nothing in its configuration says so.
 	On bool
 
-	// Later says that configurations may name the listener but no node opens it yet.
-	Later bool
+	// Plain is the listener of the same protocol without TLS; empty for a row whose own listener is without TLS.
+	Plain Protocol
 
 	// Path is the path of a stream's URL, with STREAM for the stream's name; empty for what people do not play.
 	Path string
@@ -70,10 +73,12 @@ type Descriptor struct {
 
 var table = []Descriptor{
 	{Protocol: HTTP, Title: "HTTP", Listener: HTTP, Port: 80, On: true},
-	{Protocol: HTTPS, Title: "HTTPS", Listener: HTTPS, Port: 443, Later: true},
+	{Protocol: HTTPS, Title: "HTTPS", Listener: HTTPS, Port: 443, Plain: HTTP},
 	{Protocol: HLS, Title: "HLS", Listener: HTTP, Path: "/STREAM/index.m3u8", Also: "/STREAM.m3u8", Follows: true},
 	{Protocol: RTMP, Title: "RTMP", Listener: RTMP, Port: 1935, On: true, Path: "/static/STREAM", Form: "rtmp", Forward: true},
+	{Protocol: RTMPS, Title: "RTMPS", Listener: RTMPS, Port: 443, Plain: RTMP},
 	{Protocol: RTSP, Title: "RTSP", Listener: RTSP, Port: 554, On: true, Path: "/STREAM", Form: "rtsp", Follows: true, Forward: true},
+	{Protocol: RTSPS, Title: "RTSPS", Listener: RTSPS, Port: 322, Plain: RTSP},
 	{Protocol: TS, Title: "HTTP-TS", Listener: HTTP, Path: "/STREAM/mpegts", Also: "/STREAM.ts", Form: "mpegts", Follows: true, Forward: true},
 	{Protocol: FLV, Title: "HTTP-FLV", Listener: HTTP, Path: "/STREAM.flv", Form: "flv", Follows: true, Forward: true},
 	{Protocol: Relay, Title: "relay", Listener: HTTP, Form: "relay"},
@@ -98,7 +103,7 @@ func Of(p Protocol) Descriptor {
 }
 
 // Ports are the first port of each listener of a node, in the form in which nodes tell each other; 0 where it does not
-// listen. RTMPS, RTSPS and SRT are for nodes of later versions.
+// listen. SRT is for nodes of later versions.
 type Ports struct {
 	HTTP  int `json:"http,omitempty"`
 	HTTPS int `json:"https,omitempty"`
@@ -118,11 +123,29 @@ func (p *Ports) At(listener Protocol) *int {
 		return &p.HTTPS
 	case RTMP:
 		return &p.RTMP
+	case RTMPS:
+		return &p.RTMPS
 	case RTSP:
 		return &p.RTSP
+	case RTSPS:
+		return &p.RTSPS
 	}
 	panic("no listener: " + listener)
 }
+
+// OverTLS gives the row of the listener that speaks the same with TLS as the given listener does without; the zero Descriptor if
+// there is none.
+func OverTLS(listener Protocol) Descriptor {
+	for _, d := range table {
+		if d.Plain == listener && listener != "" {
+			return d
+		}
+	}
+	return Descriptor{}
+}
+
+// Spoken is the protocol that the row's own listener speaks, within TLS or without.
+func (d Descriptor) Spoken() Protocol { return cmp.Or(d.Plain, d.Protocol) }
 
 // Directive is the name of the directive that sets the addresses of the row's own listener.
 func (d Descriptor) Directive() string { return string(d.Protocol) }

@@ -37,11 +37,14 @@ func TestRowsAreWhole(t *testing.T) {
 		if at := protocols.Of(d.Listener); at.Listener != d.Listener {
 			t.Errorf("%s: its listener %q is that of no row", d.Protocol, d.Listener)
 		}
-		if own != (d.Port != 0) || !own && (d.On || d.Later) || d.On && d.Later {
-			t.Errorf("%+v: port, on and later are of a row's own listener", d)
+		if own != (d.Port != 0) || !own && (d.On || d.Plain != "") || d.On && d.Plain != "" {
+			t.Errorf("%+v: port, on and plain are of a row's own listener; one with TLS needs certificates, and so is not on", d)
 		}
-		if own {
+		if own && d.Plain == "" { // HTTPS and RTMPS have one port
 			once(d, "port", strconv.Itoa(d.Port))
+		}
+		if d.Plain != "" && (protocols.OverTLS(d.Plain) != d || d.Spoken() != d.Plain || protocols.Of(d.Plain).Plain != "") {
+			t.Errorf("%+v: it is not %s within TLS", d, d.Plain)
 		}
 		if (d.Follows || d.Forward) && d.Path == "" {
 			t.Errorf("%+v: nobody plays it, so nobody is redirected", d)

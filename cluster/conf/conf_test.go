@@ -81,7 +81,7 @@ const full = `
 name n1; # this node
 ` + key + `
 return_holddown 1000;
-http 127.0.0.1:8080; http [::1]:8080; https off; rtmp off; rtsp 127.0.0.1:0; remote 127.0.0.1:7000;
+http 127.0.0.1:8080; http [::1]:8080; https 8443; rtmp off; rtmps 127.0.0.1:1443; rtsp 127.0.0.1:0; remote 127.0.0.1:7000;
 loglevel debug;
 hls relay; redirect rtmp,flv; relay rtsp; latency 80;
 vod clips { root "/srv/my clips"; }
@@ -101,7 +101,7 @@ ondemand 1 {
 	input tshttp://u:p@h:81/a?b=c;
 	input hls://h/x.m3u8 priority=1;
 	input HTTPS://h/x.flv { priority 3; source_timeout 9; }
-	input rtsp://h/y;
+	input rtsps://h/y { trusted_ca /cameras.pem; }
 	clients_timeout 5; cluster_ingest;
 }
 template tv { input rtmp://h/app/name; title TV; clients_timeout false; hls redirect; }
@@ -116,6 +116,8 @@ connection_limit 500; connection_limit_per_address off; rtmp_connection_limit 40
 name_limit 30; name_limit_per_address 3; hls_viewer_limit_per_address 7;
 balancer lb { mode usage; server n1.example.com max_bitrate=40M countries=ru,CN; peer n2 countries_default=true; server edge:8080 max_bitrate=400K; in_flight off; }
 balancer all { server n1.example.com; }
+certificate /a.pem /a.key; certificate "/b c.pem"; letsencrypt TV.example.com,a.example.com; letsencrypt b.example.com; trusted_ca /ca.pem;
+letsencrypt_email root@example.com; letsencrypt_directory https://acme.example.com/directory; letsencrypt_store /srv/acme;
 `
 
 func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
@@ -134,9 +136,15 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 		},
 		Listeners: map[protocols.Protocol][]Listen{
 			"http": {at("127.0.0.1", 8080), at("::1", 8080)}, "rtsp": {at("127.0.0.1", 0)},
+			"https": {at("", 8443)}, "rtmps": {at("127.0.0.1", 1443)},
 		},
-		Remote: Address{Host: "127.0.0.1", Port: 7000},
-		Vods:   []Vod{{Name: "clips", Root: "/srv/my clips"}, {Name: "vod", Root: DefaultVodRoot}},
+		Certificates: []Certificate{{File: "/a.pem", Key: "/a.key"}, {File: "/b c.pem", Key: "/b c.pem"}},
+		ACME: ACME{
+			Names: []string{"tv.example.com", "a.example.com", "b.example.com"}, Email: "root@example.com", Directory: "https://acme.example.com/directory", Store: "/srv/acme",
+		},
+		TrustedCA: []string{"/ca.pem"},
+		Remote:    Address{Host: "127.0.0.1", Port: 7000},
+		Vods:      []Vod{{Name: "clips", Root: "/srv/my clips"}, {Name: "vod", Root: DefaultVodRoot}},
 		Peers: []Peer{
 			{
 				Host: "n1.example.com", APIURL: "http://n1.example.com", Public: "http://n1.example.com", Private: "http://n1.example.com",
@@ -190,7 +198,7 @@ func TestEveryObeyedDirectiveReachesTheModel(t *testing.T) {
 					{URL: "tshttp://u:p@h:81/a?b=c", Scheme: "tshttp", Address: "http://u:p@h:81/a?b=c", Form: TS, Priority: 1, SourceTimeout: 7 * time.Second},
 					{URL: "hls://h/x.m3u8", Scheme: "hls", Address: "http://h/x.m3u8", Form: HLS, Priority: 1, SourceTimeout: 7 * time.Second},
 					{URL: "HTTPS://h/x.flv", Scheme: "https", Address: "https://h/x.flv", Form: FLV, Priority: 3, SourceTimeout: 9 * time.Second},
-					{URL: "rtsp://h/y", Scheme: "rtsp", Address: "rtsp://h/y", Priority: 4, SourceTimeout: 7 * time.Second},
+					{URL: "rtsps://h/y", Scheme: "rtsps", Address: "rtsps://h/y", Priority: 4, SourceTimeout: 7 * time.Second, TrustedCA: "/cameras.pem"},
 				},
 				Ingest:   &Ingest{Handover: Make, Partition: Available},
 				Delivery: global,
@@ -243,6 +251,9 @@ func withoutPositions(f *File) *File {
 	}
 	for _, list := range f.Listeners {
 		clear(list)
+	}
+	for i := range f.Certificates {
+		f.Certificates[i].Pos = Pos{}
 	}
 	for i := range f.Vods {
 		f.Vods[i].Pos = Pos{}

@@ -114,7 +114,7 @@ func (d *directive) canonical() string {
 
 // table holds all directives, in the order in which they are printed.
 var table = spellings(slices.Concat(
-	globalDirectives, listenerDirectives(), addressDirectives, templateAndSourceDirectives, streamBlockDirectives, accessDirectives, limitDirectives(),
+	globalDirectives, listenerDirectives(), tlsDirectives, addressDirectives, templateAndSourceDirectives, streamBlockDirectives, accessDirectives, limitDirectives(),
 	vodDirectives, peerDirectives, vhostDirectives(), balancerDirectives, streamDirectives,
 	unsupportedDirectives(),
 ))
@@ -193,10 +193,8 @@ func unsupportedRows(in, block scope, args string, least, most int, names string
 	return list
 }
 
-// unsupportedDirectives are the directives of Flussonic and SRS that weir understands and does not support yet. The listener
-// of a protocol that is not supported, such as https, is not among them: its row comes from listenerDirectives, and
-// [protocols.Descriptor.Later] marks it. Single words that are not supported are marked by exceptUnsupported and
-// errUnsupported.
+// unsupportedDirectives are the directives of Flussonic and SRS that weir understands and does not support yet. Single words that
+// are not supported are marked by exceptUnsupported and errUnsupported.
 func unsupportedDirectives() []directive {
 	list := slices.Concat(
 		unsupportedRows(inFile, 0, "URL", 1, 1, "config_external"),

@@ -51,6 +51,12 @@ type File struct {
 	// Listeners are the addresses to listen at, by protocol. A protocol without an entry is switched off.
 	Listeners map[protocols.Protocol][]Listen
 
+	// Certificates are those with which the listeners that speak TLS prove this node, in the order of the file; ACME says how
+	// others are had from an authority. TrustedCA are files of the authorities that this node trusts.
+	Certificates []Certificate
+	ACME         ACME
+	TrustedCA    []string
+
 	// Remote is the address at which the actors of other nodes connect. Port 0 means any free port: this node tells the others
 	// which one it is.
 	Remote Address
@@ -337,18 +343,17 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// listenerDirectives are the directives that open listeners: a row for each protocol that has its own listener. A protocol
-// that is marked as Later gets a row that is unsupported.
+// listenerDirectives are the directives that open listeners: a row for each protocol that has its own listener.
 func listenerDirectives() (list []directive) {
 	for _, d := range protocols.Listeners() {
 		row := directive{
-			name: d.Directive(), in: inFile, many: true, block: inListener, value: listenerValue(d), reload: Restart, unsupported: d.Later,
+			name: d.Directive(), in: inFile, many: true, block: inListener, value: listenerValue(d), reload: Restart,
 			example: "127.0.0.1:" + strconv.Itoa(d.Port),
 			flag:    &nodeFlag{placeholder: "[HOST:]PORT"},
 			doc:     fmt.Sprintf("Listen for %s; several are possible, off disables.", d.Title),
 		}
-		if d.Later {
-			row.doc = fmt.Sprintf("Listen for %s: not supported yet, so that only off is permitted.", d.Title)
+		if d.Plain != "" {
+			row.doc = fmt.Sprintf("Listen for %s, with certificate or letsencrypt; several are possible, off disables.", d.Title)
 		}
 		row.defaultText = "off"
 		if d.On {
@@ -359,7 +364,7 @@ func listenerDirectives() (list []directive) {
 	return list
 }
 
-// listenerValue is the address of a protocol's listener, or off. For a protocol that is marked as Later, only off is permitted.
+// listenerValue is the address of a protocol's listener, or off.
 func listenerValue(d protocols.Descriptor) value {
 	return value{
 		args: "[HOST:]PORT or off", min: 1, max: 1,
@@ -367,9 +372,6 @@ func listenerValue(d protocols.Descriptor) value {
 			w := c.args[0]
 			if w.text == "off" {
 				return &block{}
-			}
-			if d.Later {
-				r.add(Unsupported, c.pos, "`%s`", c.name)
 			}
 			l, err := parseListen(w.text)
 			if err != nil {
@@ -499,6 +501,7 @@ func (r *reader) finish() {
 		r.self = append([]string{f.Name}, r.self...)
 	}
 	r.finishListeners()
+	r.finishTLS()
 	r.finishVods()
 	r.finishPeers()
 	r.finishBalancers()

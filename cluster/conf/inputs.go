@@ -40,6 +40,9 @@ type Input struct {
 	UserAgent string
 	Headers   []string
 
+	// TrustedCA is a file of authorities that prove the server of an input over TLS; empty for no more than the node trusts.
+	TrustedCA string
+
 	// Location is the name of a [Vod]. File is the path below the root of the Vod, with slashes, without `.` or `..`. Both
 	// are empty for all schemes but file.
 	Location, File string

@@ -60,9 +60,6 @@ func limitDirectives() []directive {
 		},
 	}
 	for _, d := range protocols.Listeners() {
-		if d.Later {
-			continue
-		}
 		list = append(list, directive{
 			name: d.Directive() + "_connection_limit", in: inFile, reload: NewClients, example: "20000", defaultWords: "three quarters of connection_limit",
 			value: protocolLimit(d.Protocol), doc: "The most connections of " + d.Title + ".",

@@ -158,7 +158,7 @@ func (r *reader) finishPeers() {
 		if p.PublicGiven {
 			at, what = b.where("public_payload_url"), "public URL"
 		}
-		r.warnf(at, "viewers who come over HTTPS would be sent to plain http: the %s of `peer %s` is %s; write `public https://…;`",
+		r.warnf(at, "viewers who come over HTTPS are not sent on, but get its streams through this node: the %s of `peer %s` is %s; write `public https://…;`",
 			what, p.Name(), p.Public)
 	}
 }

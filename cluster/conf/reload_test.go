@@ -18,10 +18,11 @@ func TestDirectivesThatNeedARestartStayAsTheyAre(t *testing.T) {
 		if !strings.HasSuffix(text, "}") {
 			text += ";"
 		}
-		old, _ := Parse("f", []byte(key))
-		src := key + text
+		with := "certificate c;\n" + key // without a certificate there is no https
+		old, _ := Parse("f", []byte(with))
+		src := with + text
 		if d.name == "cluster_key" {
-			src = text
+			src = "certificate c;\n" + text
 		}
 		f, problems := Parse("f", []byte(src))
 		if problems.Failed() {

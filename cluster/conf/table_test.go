@@ -45,6 +45,7 @@ var around = []struct {
 }{
 	{inFile, "%s"},
 	{inFile, key + "%s"},
+	{inFile, "certificate c; %s"},
 	{inVod, "vod clips { %s }"},
 	{inPeer, key + "peer n1; peer n2 { %s }"},
 	{inStream, "template tv { hls relay; } stream a { %s }"},

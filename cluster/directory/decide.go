@@ -172,14 +172,27 @@ func (p Policy) Redirects(r listen.Request) bool {
 
 // stays says whether a client cannot be sent to node n.
 func stays(r listen.Request, n Node) bool {
-	return !r.MayLeave(protocols.Of(r.Protocol).Listener == protocols.HTTP && n.Public.Scheme == "https", n.PublicGiven)
+	secure := n.Public.Scheme == "https"
+	if by := listenerOf(r); by.Spoken() != protocols.HTTP {
+		secure = by.Plain != "" && *n.Ports.At(by.Protocol) != 0
+	}
+	return !r.MayLeave(secure, n.PublicGiven)
+}
+
+// listenerOf is the row of the listener that speaks the client's protocol as the client does, with TLS or without.
+func listenerOf(r listen.Request) protocols.Descriptor {
+	by := protocols.Of(protocols.Of(r.Protocol).Listener)
+	if r.Secure {
+		return protocols.OverTLS(by.Protocol)
+	}
+	return by
 }
 
 // location is the URL of the request at node n; empty if n does not speak the protocol.
 func location(r listen.Request, n Node) string {
 	u := url.URL{Scheme: n.Public.Scheme, Host: n.Public.Host}
-	if by := protocols.Of(r.Protocol); by.Listener != protocols.HTTP {
-		port := *n.Ports.At(by.Listener)
+	if by := listenerOf(r); by.Spoken() != protocols.HTTP {
+		port := *n.Ports.At(by.Protocol)
 		if port == 0 {
 			return ""
 		}

@@ -56,6 +56,7 @@ var elsewhereTests = []struct {
 	name    string
 	public  string
 	given   bool
+	ports   protocols.Ports // of the owner; zero stands for those of [view]
 	policy  directory.Policy
 	request func(listen.Request) listen.Request
 	proto   protocols.Protocol
@@ -141,7 +142,31 @@ var elsewhereTests = []struct {
 		want:    directory.Decision{Kind: directory.Fetch, Upstream: private},
 	},
 	{
-		name: "RTSP within TLS is relayed", public: "https://cdn.example.com", given: true, proto: protocols.RTSP, path: "/cam",
+		name: "RTSP within TLS goes to the port with TLS", public: "https://cdn.example.com:8443", ports: protocols.Ports{RTSP: 554, RTSPS: 8322}, proto: protocols.RTSP, path: "/cam",
+		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
+		want:    directory.Decision{Kind: directory.Redirect, Location: "rtsps://cdn.example.com:8322/cam?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "the usual port of RTSPS is left out", public: "http://cdn.example.com", ports: protocols.Ports{RTSPS: 322}, proto: protocols.RTSP, path: "/cam",
+		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
+		want:    directory.Decision{Kind: directory.Redirect, Location: "rtsps://cdn.example.com/cam?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "RTMP within TLS goes to the port with TLS, if it follows", public: "http://cdn.example.com", ports: protocols.Ports{RTMP: 1935, RTMPS: 1443}, policy: directory.Policy{Redirect: only(protocols.RTMP)},
+		proto: protocols.RTMP, path: "/live/cam", request: func(r listen.Request) listen.Request { r.Secure = true; return r },
+		want: directory.Decision{Kind: directory.Redirect, Location: "rtmps://cdn.example.com:1443/live/cam?token=a%2Fb&x=1&weir_hops=1"},
+	},
+	{
+		name: "RTMP without TLS does not go to a node with RTMPS alone", public: "http://cdn.example.com", ports: protocols.Ports{RTMPS: 443}, policy: directory.Policy{Redirect: only(protocols.RTMP)},
+		proto: protocols.RTMP, path: "/live/cam", want: directory.Decision{Kind: directory.Relay},
+	},
+	{
+		name: "a port with TLS does not make plain HTTP fit for an https viewer", public: "http://cdn.example.com", ports: protocols.Ports{HTTPS: 443}, proto: protocols.TS, path: "/cam/mpegts",
+		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
+		want:    directory.Decision{Kind: directory.Relay},
+	},
+	{
+		name: "RTSP within TLS is relayed where the owner has none", public: "https://cdn.example.com", given: true, proto: protocols.RTSP, path: "/cam",
 		request: func(r listen.Request) listen.Request { r.Secure = true; return r },
 		want:    directory.Decision{Kind: directory.Relay},
 	},
@@ -193,6 +218,9 @@ func TestClientIsLedToTheStream(t *testing.T) {
 			got := view(t, tt.public, tt.policy, func(v *directory.View) {
 				p := v.Nodes["p"]
 				p.PublicGiven = tt.given
+				if tt.ports != (protocols.Ports{}) {
+					p.Ports = tt.ports
+				}
 				v.Nodes["p"] = p
 			}).Decide(r)
 			if got.Kind != tt.want.Kind || got.Location != tt.want.Location || got.Upstream != tt.want.Upstream || got.Public != tt.want.Public {

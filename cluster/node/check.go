@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +12,9 @@ import (
 )
 
 // Load reads a configuration file and the flags that override it. The problems are everything that would keep a node from
-// starting with the file: those that package conf finds, and a missing database of countries on this machine. A missing file of an
-// input is a warning. `weir check`, a start and a reload all use Load. If [conf.Problems.Failed], the file must not be used.
+// starting with the file: those that package conf finds, and on this machine a missing database of countries and certificates that are
+// of no use. A missing file of an input is a warning. `weir check`, a start and a reload all use Load. If [conf.Problems.Failed], the
+// file must not be used.
 func Load(filename string, src []byte, flags conf.Flags) (*conf.File, conf.Problems) {
 	file, problems := conf.Load(filename, src, flags)
 	if at, used := file.UsesCountries(); used && !problems.Failed() {
@@ -21,7 +23,7 @@ func Load(filename string, src []byte, flags conf.Flags) (*conf.File, conf.Probl
 		}
 	}
 	if !problems.Failed() {
-		problems = append(problems, missingFiles(file)...)
+		problems = append(problems, append(checkCertificates(file), missingFiles(file)...)...)
 	}
 	return file, problems
 }
@@ -59,10 +61,13 @@ func missingFiles(f *conf.File) (list conf.Problems) {
 // reload changes anything. It does not fail for a file that [Load] accepts, unless the machine has changed since.
 func (n *Node) prepare(f *conf.File) ([]stream.Spec, error) {
 	specs, err := n.media.specs(f)
-	if err == nil && n.cfg.Network == nil {
-		err = n.useCountries(f)
+	if err != nil || n.cfg.Network != nil {
+		return specs, err
 	}
-	return specs, err
+	if problems := checkCertificates(f); problems.Failed() {
+		return nil, errors.New(problems.String())
+	}
+	return specs, n.useCountries(f)
 }
 
 // useCountries opens the database of countries if a balancer of the file names countries, and otherwise closes it.

@@ -72,6 +72,9 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 		return nil, err
 	}
 	if c := n.servers; c != nil {
+		if err := n.certificates.configure(next); err != nil { // they were read a moment ago
+			n.log.Error("the certificates of the configuration are not in use", slog.Any("err", err))
+		}
 		c.limiter.Set(limitsOf(next, load.Descriptors()))
 		c.srs.Configure(vhosts(next))
 		c.hls.SetHold(n.hold() + router.StartUp)

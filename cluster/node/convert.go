@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/x509"
 	"net"
 	"net/url"
 	"strconv"
@@ -29,7 +30,7 @@ func peersByEntry(f *conf.File) map[string]conf.Peer {
 func sourceLink(name string) string { return "source " + name }
 
 // keyring derives the keys of the links to the peers and sources of a file.
-func keyring(f *conf.File, dial trust.Dial) *trust.Keyring {
+func keyring(f *conf.File, dial trust.Dial, roots *x509.CertPool) *trust.Keyring {
 	var links []trust.Link
 	for _, p := range f.Peers {
 		links = append(links, trust.Link{Name: p.Entry(), Key: p.ClusterKey, Accepted: true})
@@ -37,7 +38,7 @@ func keyring(f *conf.File, dial trust.Dial) *trust.Keyring {
 	for _, s := range f.Sources {
 		links = append(links, trust.Link{Name: sourceLink(s.Name), Key: s.ClusterKey})
 	}
-	return trust.NewKeyring(f.ClusterKey, links, dial)
+	return trust.NewKeyring(f.ClusterKey, links, dial, roots)
 }
 
 // Facts are the settings of a file that the directory needs.

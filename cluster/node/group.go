@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,10 +48,10 @@ type group struct {
 	file   *conf.File
 }
 
-func newGroup(cfg Config, refused func(), broken func(addr string)) *group {
+func newGroup(cfg Config, roots *x509.CertPool, refused func(), broken func(addr string)) *group {
 	g := &group{hostname: cfg.Hostname, directory: directory.New(cfg.Hostname), refused: refused, log: cfg.Log}
-	if g.keys = trust.NewKeyring("", nil, nil); cfg.Network == nil {
-		g.keys = keyring(cfg.File, (&dialer.Dialer{Broken: broken}).DialContext)
+	if g.keys = trust.NewKeyring("", nil, nil, nil); cfg.Network == nil {
+		g.keys = keyring(cfg.File, (&dialer.Dialer{Broken: broken}).DialContext, roots)
 	}
 	return g
 }

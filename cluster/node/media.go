@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,9 +97,13 @@ func hubOf(d conf.Delivery) (c hub.Config) {
 func (m *media) input(f *conf.File, name string, in conf.Input) (is stream.Input, err error) {
 	is.Config = input.Config{URL: in.Shown(), Silence: in.SourceTimeout, Rank: in.Priority}
 	is.Key = in.URL
-	from := source.Input{Stream: name, Kind: in.Scheme, Shown: in.Shown(), Address: in.Address, File: in.File, Program: in.Program, Silence: in.SourceTimeout, Agent: in.UserAgent, Header: headerOf(in.Headers)}
+	from := source.Input{Stream: name, Kind: in.Scheme, Shown: in.Shown(), Address: in.Address, File: in.File, Program: in.Program, Silence: in.SourceTimeout, Agent: in.UserAgent, Header: headerOf(in.Headers), TrustedCA: f.TrustedCA}
 	if in.UserAgent != "" || len(in.Headers) > 0 {
 		is.Key += fmt.Sprintf(" asked for with %q %q", in.UserAgent, in.Headers)
+	}
+	if in.TrustedCA != "" {
+		from.TrustedCA = append(slices.Clone(f.TrustedCA), in.TrustedCA)
+		is.Key += " trusting " + in.TrustedCA
 	}
 	if in.Program != 0 {
 		is.Key += " program " + strconv.Itoa(in.Program)

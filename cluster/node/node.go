@@ -6,6 +6,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"weir/actors/act"
 	"weir/actors/session"
 	"weir/actors/stream"
+	"weir/cluster/certificate"
 	"weir/cluster/conf"
 	"weir/cluster/control"
 	"weir/cluster/controller"
@@ -57,6 +59,8 @@ type Node struct {
 	sessions *session.Registry
 	servers  *servers // nil in a simulated node
 
+	certificates *certificates // nil in a simulated node
+
 	geo      geo.Database
 	load     *load.Meter
 	reporter *reporter
@@ -80,7 +84,13 @@ func Start(cfg Config) (_ *Node, err error) {
 		cfg: cfg, log: cfg.Log, network: cfg.Network, streams: stream.NewRegistry(), sessions: session.NewRegistry(),
 	}
 	n.reporter = newReporter(cfg, func() string { return n.group.name() })
-	n.group = newGroup(cfg, n.reporter.metrics.Unauthorised, n.linkBroken)
+	var roots *x509.CertPool
+	if cfg.Network == nil {
+		if roots, err = certificate.Authorities(cfg.File.TrustedCA...); err != nil {
+			return nil, err
+		}
+	}
+	n.group = newGroup(cfg, roots, n.reporter.metrics.Unauthorised, n.linkBroken)
 	n.media = n.newMedia()
 	simulated := n.network != nil
 	if !simulated {
@@ -100,7 +110,7 @@ func Start(cfg Config) (_ *Node, err error) {
 				n.close()
 			}
 		}()
-		if err := n.open(); err != nil {
+		if err := n.open(roots); err != nil {
 			return nil, err
 		}
 	}
@@ -112,15 +122,18 @@ func Start(cfg Config) (_ *Node, err error) {
 }
 
 // open opens the files and sockets of the node, and makes its servers. A simulated node does not call it.
-func (n *Node) open() (err error) {
+func (n *Node) open(roots *x509.CertPool) (err error) {
 	f := n.file()
+	if n.certificates, err = newCertificates(f, roots, n.log); err != nil {
+		return err
+	}
 	if n.history, err = history.Open(history.Config{
 		SessionLog: f.SessionLog, Pulse: f.Pulsedb, Wall: n.cfg.Machine.Wall, Wait: n.cfg.Machine.Clock.Wait,
 		Node: n.group.name, Country: n.geo.Country, Load: n.load, Sessions: n.sessions, Streams: n.streams, Log: n.log,
 	}); err != nil {
 		return err
 	}
-	sockets, err := openSockets(f, n.trusted, n.log)
+	sockets, err := openSockets(f, n.certificates, n.trusted, n.log)
 	if err != nil {
 		return err
 	}
@@ -145,7 +158,7 @@ func (n *Node) run() {
 	if n.journal != nil {
 		tasks = append(tasks, n.journal.Run)
 	}
-	tasks = append(tasks, func(ctx context.Context) error { return n.geo.Watch(ctx, n.log) })
+	tasks = append(tasks, func(ctx context.Context) error { return n.geo.Watch(ctx, n.log) }, n.certificates.Watch, n.certificates.acme.Run)
 	for _, run := range tasks {
 		n.tasks = append(n.tasks, n.tree.beside(run))
 	}

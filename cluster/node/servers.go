@@ -86,6 +86,7 @@ func (n *Node) serve() {
 	s.listening = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
 			Paths: []gateway.Path{
+				n.certificates.challenges(),
 				{Path: srs.Prefix, Handler: s.srsAPI},
 				{Path: "/streamer/", Handler: api},
 				{Path: "/api/", Handler: api},
@@ -144,7 +145,7 @@ func (n *Node) newStatus(s *servers) *status.Status {
 		View: n.group.view.Load, Now: n.tree.env.Now, Control: n.Control(),
 		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
 		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
-		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Refused: n.fileRefused, Minutes: n.history.Minutes, Reload: n.readAgain,
+		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Refused: n.fileRefused, Certificates: n.certificateAlarms, Minutes: n.history.Minutes, Reload: n.readAgain,
 		Rate: n.load.Rate, Since: n.reporter.events.Since, Events: n.reporter.events.After, Others: n.otherFigures,
 		Go:   func(run func(context.Context) error) { n.tree.beside(run) },
 		Kick: func(id string) { n.tree.send(actors.Sessions, session.Close{ID: id}) },
@@ -221,7 +222,7 @@ func (s *servers) listeners(env act.Env) []actors.Child {
 	children := make([]actors.Child, 0, len(s.sockets.list))
 	for _, k := range s.sockets.list {
 		name := k.of.Directive() + ":" + k.addr
-		server := s.listening[k.of.Protocol]
+		server := s.listening[k.of.Spoken()]
 		if server == nil {
 			panic("no server is made for the listener of " + k.of.Title)
 		}

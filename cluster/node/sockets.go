@@ -18,7 +18,7 @@ type socket struct {
 	of   protocols.Descriptor // the protocol that is spoken there
 	addr string
 	l    net.Listener
-	wrap func(net.Listener) net.Listener
+	wrap func(net.Listener) net.Listener // what connections pass before the server of the protocol gets them
 
 	once sync.Once
 }
@@ -27,8 +27,7 @@ type socket struct {
 // port in use makes the start fail.
 type sockets struct{ list []*socket }
 
-func openSockets(f *conf.File, trusted func(netip.Addr) bool, log *slog.Logger) (_ *sockets, err error) {
-	wrap := func(l net.Listener) net.Listener { return listen.BehindProxies(l, trusted, log) }
+func openSockets(f *conf.File, c *certificates, trusted func(netip.Addr) bool, log *slog.Logger) (_ *sockets, err error) {
 	s := &sockets{}
 	defer func() {
 		if err != nil {
@@ -36,6 +35,13 @@ func openSockets(f *conf.File, trusted func(netip.Addr) bool, log *slog.Logger) 
 		}
 	}()
 	for _, d := range protocols.Listeners() {
+		wrap := func(l net.Listener) net.Listener {
+			l = listen.BehindProxies(l, trusted, log)
+			if config := c.config(d); config != nil {
+				l = listen.OverTLS(l, config)
+			}
+			return l
+		}
 		for _, at := range f.Listeners[d.Protocol] {
 			l, err := listen.Bind(at.Addr())
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"weir/actors/input"
+	"weir/cluster/certificate"
 	"weir/codecs"
 	"weir/protocols/pull"
 	"weir/protocols/rtmp"
@@ -34,6 +35,7 @@ type Input struct {
 	Agent      string        // the User-Agent of this input; empty stands for that of the [Opener]
 	Header     http.Header   // of requests over HTTP
 	Program    int           // of a transport stream, or 0 for the first that can be played
+	TrustedCA  []string      // files of authorities that prove the server, besides those of the machine
 	Silence    time.Duration // how long no media may come before the input is lost
 }
 
@@ -75,15 +77,21 @@ const connecting = 10 * time.Second
 func pulled(run func(context.Context, string, pull.Options, codecs.Writer) error) func(*Opener, Input) (input.Source, error) {
 	return func(o *Opener, in Input) (input.Source, error) {
 		return input.Run(func(ctx context.Context, w input.Writer) error {
-			return run(ctx, in.Address, pull.Options{Connect: connecting, Silence: in.Silence, Agent: cmp.Or(in.Agent, o.Agent), Header: in.Header, Program: in.Program, Report: w}, w)
+			roots, err := certificate.Authorities(in.TrustedCA...)
+			if err != nil {
+				return err
+			}
+			return run(ctx, in.Address, pull.Options{
+				Connect: connecting, Silence: in.Silence, Agent: cmp.Or(in.Agent, o.Agent), Header: in.Header, Program: in.Program, Roots: roots, Report: w,
+			}, w)
 		}), nil
 	}
 }
 
 func pullRTMP(ctx context.Context, url string, o pull.Options, w codecs.Writer) error {
-	return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: o.Connect, Silence: o.Silence}, o.Report, w)
+	return rtmp.Pull(ctx, url, rtmp.ClientConfig{Timeout: o.Connect, Silence: o.Silence, Roots: o.Roots}, o.Report, w)
 }
 
 func pullRTSP(ctx context.Context, url string, o pull.Options, w codecs.Writer) error {
-	return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: o.Connect, Silence: o.Silence, Agent: o.Agent, Report: o.Report}, w)
+	return rtsp.Pull(ctx, url, rtsp.PullConfig{Timeout: o.Connect, Silence: o.Silence, Agent: o.Agent, Roots: o.Roots, Report: o.Report}, w)
 }

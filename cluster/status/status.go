@@ -66,6 +66,9 @@ type Config struct {
 
 	// Refused is why the configuration file as it is now is not in effect, and for how long; empty if it is.
 	Refused func() (why string, since time.Duration)
+
+	// Certificates are the alarms about the certificates of this node.
+	Certificates func() []api.Alarm
 }
 
 // A File holds the settings of a configuration file that are shown.
@@ -221,7 +224,7 @@ func (s *Status) Alarms() (out []api.Alarm) {
 			Text: "the configuration file is not in effect, the former one is: " + why,
 		})
 	}
-	return out
+	return append(out, s.cfg.Certificates()...)
 }
 
 func seconds(d control.Instant) int64 { return int64(d / control.Second) }

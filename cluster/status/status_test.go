@@ -63,8 +63,8 @@ func of(change func(*Config, *control.View)) *Status {
 			}, nil
 		},
 		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil }, Limits: (*listen.Limiter)(nil).Counts,
-		Refused: func() (string, time.Duration) { return "", 0 },
-		Rate:    func(string) int64 { return 0 }, Since: func(string) (time.Duration, bool) { return 50 * time.Second, true },
+		Refused: func() (string, time.Duration) { return "", 0 }, Certificates: func() []api.Alarm { return nil },
+		Rate: func(string) int64 { return 0 }, Since: func(string) (time.Duration, bool) { return 50 * time.Second, true },
 		Go: func(run func(context.Context) error) { go func() { _ = run(context.Background()) }() },
 		Others: func(context.Context) map[string]map[string]Figures {
 			return map[string]map[string]Figures{"n2": {

@@ -2,6 +2,8 @@ package trust
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"time"
@@ -25,15 +27,22 @@ type Keyring struct {
 	clients  map[Keys]*http.Client
 }
 
+// handshake is how long a node that is asked over https may take until TLS is set up.
+const handshake = 10 * time.Second
+
 // Dial opens the connections to other nodes, as [net.Dialer.DialContext] does.
 type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // NewKeyring derives the keys, which takes a moment each. Without a common key the first key of a link that is accepted
-// guards what belongs to no link. If dial is nil, a [net.Dialer] opens the connections.
-func NewKeyring(common string, links []Link, dial Dial) *Keyring {
+// guards what belongs to no link. If dial is nil, a [net.Dialer] opens the connections; if roots is nil, the machine's authorities
+// prove nodes that are asked over https. They are asked over HTTP/1, where each answer without end has a connection of its own.
+func NewKeyring(common string, links []Link, dial Dial, roots *x509.CertPool) *Keyring {
 	k := &Keyring{
 		own: Derive(common), byLink: map[string]Keys{}, clients: map[Keys]*http.Client{},
-		base: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true},
+		base: &http.Transport{
+			DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: roots}, TLSHandshakeTimeout: handshake,
+			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true,
+		},
 	}
 	for _, l := range links {
 		if l.Key == "" || l.Key == common {

@@ -12,7 +12,7 @@ func TestLinkHasTheCommonKeyUnlessItHasItsOwn(t *testing.T) {
 		{Name: "b", Key: "common-key-of-the-test", Accepted: true},
 		{Name: "c", Key: "key-of-c", Accepted: true},
 		{Name: "source x", Key: "key-of-x"},
-	}, nil)
+	}, nil, nil)
 	common, c, x := Derive("common-key-of-the-test"), Derive("key-of-c"), Derive("key-of-x")
 	for link, want := range map[string]Keys{"a": common, "b": common, "c": c, "source x": x, "unknown": common} {
 		if k.Of(link) != want {
@@ -31,11 +31,11 @@ func TestLinkHasTheCommonKeyUnlessItHasItsOwn(t *testing.T) {
 }
 
 func TestFirstKeyOfAPeerStandsForOneThatIsMissing(t *testing.T) {
-	k := NewKeyring("", []Link{{Name: "x", Key: "key-of-x"}, {Name: "c", Key: "key-of-c", Accepted: true}}, nil)
+	k := NewKeyring("", []Link{{Name: "x", Key: "key-of-x"}, {Name: "c", Key: "key-of-c", Accepted: true}}, nil, nil)
 	if k.Own() != Derive("key-of-c") {
 		t.Errorf("the node's own key is %v, want that of its peer", k.Own())
 	}
-	if k = NewKeyring("", nil, nil); !k.Own().Zero() || k.Client("a") == nil {
+	if k = NewKeyring("", nil, nil, nil); !k.Own().Zero() || k.Client("a") == nil {
 		t.Errorf("without keys the own one is %v, want none", k.Own())
 	}
 }

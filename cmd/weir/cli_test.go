@@ -62,6 +62,7 @@ var settingTests = append(listenerSettings(), []settingTest{
 		"stream a { input fake://a,b; } stream b { input publish://; title \"B, c\"; }",
 	},
 	{"vod", []string{"testdata/vod", "clips=/srv/a,b"}, "testdata/vod\nclips=/srv/a,b", "vod vod { root testdata/vod; } vod clips { root /srv/a,b; }"},
+	{"certificate", []string{"/a.pem /a.key", "/b.pem"}, "/a.pem /a.key\n/b.pem", "certificate /a.pem /a.key; certificate /b.pem;"},
 	{"geoip", []string{"/srv/c.mmdb"}, "/srv/c.mmdb", "geoip /srv/c.mmdb;"},
 	{"log", []string{"debug"}, "debug", "loglevel debug;"},
 	{"return-holddown", []string{"1000"}, "1000", "return_holddown 1000;"},
@@ -94,11 +95,11 @@ func TestFlagsEnvironmentAndFileAgree(t *testing.T) {
 		if _, err := parser.Parse(append([]string{"node"}, args...)); err != nil {
 			t.Fatalf("parsing %q: %v", args, err)
 		}
-		// The peers need a key, whichever setting the test is about.
+		// The peers need a key and TLS a certificate, whichever setting the test is about.
 		flags := c.Node.flags()
 		f, problems := conf.Load("", []byte(""), flags)
 		for _, p := range problems {
-			if p.Severity == conf.Error && !strings.Contains(p.Text, "without a cluster key") {
+			if p.Severity == conf.Error && !strings.Contains(p.Text, "without a cluster key") && !strings.Contains(p.Text, "without a certificate") {
 				t.Fatalf("%q is refused: %s", args, p)
 			}
 		}
@@ -163,6 +164,9 @@ func withoutPositions(f *conf.File) *conf.File {
 		}
 	}
 	f.Places = nil
+	for i := range f.Certificates {
+		f.Certificates[i].Pos = conf.Pos{}
+	}
 	for i := range f.Vods {
 		f.Vods[i].Pos = conf.Pos{}
 	}

@@ -2,12 +2,14 @@ package listen
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -107,11 +109,11 @@ func (g *guarded) Accept() (net.Conn, error) {
 		}
 		pause = 0
 
-		conn, ok := inner.(*Conn) // of [BehindProxies]
-		if !ok {
-			conn = &Conn{Conn: inner}
+		conn, p := accepted(inner), g.protocol
+		if conn.tls != nil {
+			p = protocols.OverTLS(p).Protocol
 		}
-		if g.limiter.takes(conn, g.protocol) {
+		if g.limiter.takes(conn, p) {
 			return conn, nil
 		}
 	}
@@ -122,6 +124,14 @@ func (g *guarded) Accept() (net.Conn, error) {
 func (l *Limiter) Take(c net.Conn, p protocols.Protocol) (conn *Conn, ok bool) {
 	conn = &Conn{Conn: c}
 	return conn, l.takes(conn, p)
+}
+
+// accepted is a connection as a [*Conn], which those of [BehindProxies] and [OverTLS] are already.
+func accepted(c net.Conn) *Conn {
+	if conn, ok := c.(*Conn); ok {
+		return conn
+	}
+	return &Conn{Conn: c}
 }
 
 // takes gives a new connection a place under the limits, or closes it.
@@ -171,15 +181,18 @@ func RemoteAddr(conn net.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// Secure says whether a trusted proxy has said that its client, on the other side of conn, uses TLS.
+// Secure says whether the client on the other side of conn uses TLS: to this node, or to a trusted proxy that says so.
 func Secure(conn net.Conn) bool {
 	c, ok := conn.(*Conn)
-	return ok && c.secure
+	return ok && (c.secure || c.tls != nil)
 }
 
 // A Conn is an accepted connection: it gives its place under the limits back when it is closed.
 type Conn struct {
-	net.Conn
+	net.Conn // carries the bytes as they are on the network
+
+	tls    *tls.Conn   // what is read and written goes through it; nil without TLS
+	closes atomic.Bool // Close has been called
 
 	remote net.Addr // of the client of a proxy; nil: the connection's own
 	secure bool     // a proxy says that its client uses TLS
@@ -204,6 +217,14 @@ func (c *Conn) RemoteAddr() net.Addr {
 
 // Read implements [net.Conn].
 func (c *Conn) Read(b []byte) (int, error) {
+	if c.tls != nil {
+		return c.tls.Read(b)
+	}
+	return c.read(b)
+}
+
+// read reads what is on the network.
+func (c *Conn) read(b []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(b, c.early)
 		c.early = c.early[n:]
@@ -212,8 +233,24 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
+// Write implements [net.Conn].
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.tls != nil {
+		return c.tls.Write(b)
+	}
+	return c.Conn.Write(b)
+}
+
+// Gathers implements [BuffersWriter]: TLS seals one record after the other.
+func (c *Conn) Gathers() bool { return c.tls == nil }
+
 // WriteBuffers implements [BuffersWriter].
-func (c *Conn) WriteBuffers(v *net.Buffers) (int64, error) { return v.WriteTo(c.Conn) }
+func (c *Conn) WriteBuffers(v *net.Buffers) (int64, error) {
+	if c.tls != nil {
+		return v.WriteTo(c.tls)
+	}
+	return v.WriteTo(c.Conn)
+}
 
 // SetNoDelay turns Nagle's algorithm off (true, as in a new connection) or on; it does nothing where there is none.
 func (c *Conn) SetNoDelay(on bool) error {
@@ -225,6 +262,9 @@ func (c *Conn) SetNoDelay(on bool) error {
 
 // CloseWrite ends the outgoing direction only: the other side can read the bytes that are still under way.
 func (c *Conn) CloseWrite() error {
+	if c.tls != nil {
+		return c.tls.CloseWrite()
+	}
 	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
 	}
@@ -238,8 +278,17 @@ func (c *Conn) Prove() {
 	}
 }
 
-// Close implements [net.Conn].
+// Close implements [net.Conn]. With TLS it tells the client that there is no more, if its socket takes that soon.
 func (c *Conn) Close() error {
+	if c.tls != nil {
+		c.closes.Store(true)
+		return c.tls.Close() // and, through it, end
+	}
+	return c.end()
+}
+
+// end closes the connection on the network and gives its place back.
+func (c *Conn) end() error {
 	err := c.Conn.Close()
 	if c.limiter != nil {
 		c.limiter.leave(c)

@@ -107,6 +107,9 @@ func TakeOver(w http.ResponseWriter, first []byte) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c := connOf(conn); c != nil {
+		conn = c
+	}
 	h := w.Header().Clone()
 	h.Del("Content-Length")
 	h.Set("Cache-Control", "no-store")

@@ -28,10 +28,11 @@ const recordSize = 16 << 10
 // follow on this connection.
 var ErrCut = errors.New("connection cut in the middle of a message")
 
-// A BuffersWriter is a connection around another one that still gathers: all buffers go out in one system call.
-// WriteBuffers consumes v as [net.Buffers.WriteTo] does. Without it Carry copies the media of a wrapped connection
-// into pieces of 16 KB.
+// A BuffersWriter is a connection around another one that may still gather: all buffers go out in one system call.
+// WriteBuffers consumes v as [net.Buffers.WriteTo] does. Where the connection does not gather, Carry copies the media into
+// pieces of 16 KB.
 type BuffersWriter interface {
+	Gathers() bool
 	WriteBuffers(v *net.Buffers) (int64, error)
 }
 
@@ -50,8 +51,9 @@ func Carry(ctx context.Context, conn net.Conn, feed Feed, sent *atomic.Uint64) e
 	case *net.TCPConn, *net.UnixConn:
 		c.gathers = true
 	case BuffersWriter:
-		c.gathers, c.writer = true, w
-	default:
+		c.gathers, c.writer = w.Gathers(), w
+	}
+	if !c.gathers {
 		c.record = make([]byte, 0, recordSize)
 	}
 	if nd, ok := conn.(interface{ SetNoDelay(bool) error }); ok {

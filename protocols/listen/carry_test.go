@@ -40,6 +40,8 @@ func (*script) Close()          {}
 // gatheringPipe is a pipe that takes the gathering way, which pipes of net do not.
 type gatheringPipe struct{ net.Conn }
 
+func (p gatheringPipe) Gathers() bool { return true }
+
 func (p gatheringPipe) WriteBuffers(v *net.Buffers) (int64, error) { return v.WriteTo(p.Conn) }
 
 func socketPair(t *testing.T) (server, client net.Conn) {

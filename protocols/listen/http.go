@@ -2,6 +2,7 @@ package listen
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -20,6 +21,9 @@ const (
 	headTimeout = 10 * time.Second // from accept, or from the first byte, to the end of a request's head
 	idleTimeout = 2 * time.Minute  // between two requests
 	maxHead     = 24 << 10         // a client that has proved nothing may not hold much memory
+
+	maxStreams = 100      // requests at one time on a connection of HTTP/2
+	maxUnread  = 64 << 10 // what a client may send of bodies before it is read, on a connection of HTTP/2
 )
 
 // An HTTPServer serves everything that comes over HTTP, on any number of listeners. It leaves a line about each
@@ -34,7 +38,7 @@ type HTTPServer struct {
 
 // An httpConn says what has come on an open connection.
 type httpConn struct {
-	conn      net.Conn // a [*Conn] where a [Limiter] counts it
+	conn      net.Conn // see [connOf]
 	sent      bool     // something has come; belongs to the connection's goroutine
 	requested atomic.Bool
 	body      atomic.Int64 // by when the body of its request must have come, in Unix nanoseconds; 0 when it has
@@ -93,6 +97,10 @@ func NewHTTPServer(h http.Handler, d Deps) *HTTPServer {
 		}),
 		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		ConnContext: s.opened, ConnState: s.changed,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread,
+			SendPingTimeout: keepAlive.Idle, PingTimeout: WriteDeadline, WriteByteTimeout: WriteDeadline,
+		},
 		ErrorLog: log.New(debugLines{d.Log}, "", 0),
 	}
 	return s
@@ -100,7 +108,7 @@ func NewHTTPServer(h http.Handler, d Deps) *HTTPServer {
 
 // Serve accepts connections from l until ctx ends, and closes l. Requests that are under way go on.
 func (s *HTTPServer) Serve(ctx context.Context, l net.Listener) error {
-	l = Guard(l, protocols.HTTP, s.deps)
+	l = forHTTP{Guard(l, protocols.HTTP, s.deps)}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	err := s.http.Serve(l)
@@ -139,11 +147,19 @@ func (s *HTTPServer) changed(conn net.Conn, state http.ConnState) {
 	case state == http.StateActive:
 		c.sent = true
 	case state == http.StateClosed && c.late(time.Now()):
-		s.deps.Limiter.Refuse(LimitBody, protocols.HTTP, conn.RemoteAddr().String())
+		s.deps.Limiter.Refuse(LimitBody, httpOf(conn), conn.RemoteAddr().String())
 	case state == http.StateClosed && c.sent && !c.requested.Load():
-		s.deps.Log.Debug("not an HTTP client", slog.String("proto", string(protocols.HTTP)),
+		s.deps.Log.Debug("not an HTTP client", slog.String("proto", string(httpOf(conn))),
 			slog.String("client", conn.RemoteAddr().String()))
 	}
+}
+
+// httpOf is HTTP or HTTPS.
+func httpOf(conn net.Conn) protocols.Protocol {
+	if _, ok := conn.(*tls.Conn); ok {
+		return protocols.HTTPS
+	}
+	return protocols.HTTP
 }
 
 // late says whether the body of a request has not come in time.

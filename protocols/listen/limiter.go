@@ -213,7 +213,9 @@ func (l *Limiter) admit(c *Conn) (taken bool, evicted *Conn) {
 }
 
 // reservable says whether other nodes may be among the clients of a protocol.
-func reservable(p protocols.Protocol) bool { return p == protocols.HTTP || p == protocols.Cluster }
+func reservable(p protocols.Protocol) bool {
+	return protocols.Of(p).Spoken() == protocols.HTTP || p == protocols.Cluster
+}
 
 // admitReserved gives a connection a place of the reserve. If all are taken, the oldest connection has to go: one that is from
 // a node is proved within a round trip. An address may have a quarter of the places.
@@ -285,8 +287,8 @@ func (l *Limiter) prove(c *Conn) {
 
 // reserved says whether a connection has a place of the reserve.
 func (l *Limiter) reserved(conn net.Conn) bool {
-	c, ok := conn.(*Conn)
-	if !ok || l == nil {
+	c := connOf(conn)
+	if c == nil || l == nil {
 		return false
 	}
 	l.mu.Lock()
@@ -316,7 +318,7 @@ func Prove(ctx context.Context) {
 	if !ok {
 		return
 	}
-	if conn, ok := c.conn.(*Conn); ok {
+	if conn := connOf(c.conn); conn != nil {
 		conn.Prove()
 	}
 }

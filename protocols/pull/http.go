@@ -3,6 +3,8 @@ package pull
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +40,9 @@ type Options struct {
 
 	// Program is the number of the program of a transport stream that is read; 0 stands for the first that can be played.
 	Program int
+
+	// Roots prove the server of an https URL; nil stands for the machine's.
+	Roots *x509.CertPool
 
 	// Transport replaces the HTTP transport, whose times it then has; for tests and for servers that are proved.
 	Transport http.RoundTripper
@@ -75,6 +80,7 @@ func (o Options) client(answer time.Duration, home *url.URL) (c *http.Client, en
 	if rt == nil {
 		t := &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: o.Connect}).DialContext,
+			TLSClientConfig:       &tls.Config{RootCAs: o.Roots},
 			TLSHandshakeTimeout:   o.Connect,
 			ResponseHeaderTimeout: answer,
 			MaxIdleConnsPerHost:   2,

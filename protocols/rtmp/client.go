@@ -42,7 +42,8 @@ type ClientConfig struct {
 	// DialContext replaces the dialler; nil means net's.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	roots *x509.CertPool // of rtmps URLs; nil means the system's, but for tests
+	// Roots prove the server of an rtmps URL; nil means the machine's.
+	Roots *x509.CertPool
 }
 
 // A Client is a connection to an RTMP server, on which one stream is published or played. It belongs to one goroutine;
@@ -138,7 +139,7 @@ func dial(ctx context.Context, rawURL string, cfg ClientConfig) (*Client, error)
 		return nil, err
 	}
 	if u.Scheme == "rtmps" {
-		c.conn = tls.Client(c.conn, &tls.Config{ServerName: u.Hostname(), RootCAs: cfg.roots})
+		c.conn = tls.Client(c.conn, &tls.Config{ServerName: u.Hostname(), RootCAs: cfg.Roots})
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()

@@ -181,7 +181,7 @@ func TestClientPlaysOverTLS(t *testing.T) {
 		ended <- newConn(conn, slog.New(slog.DiscardHandler)).Serve(context.Background(), d)
 	}()
 	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig
-	c, err := Play(t.Context(), "rtmps://"+l.Addr().String()+"/live/cam1", ClientConfig{roots: trust.RootCAs})
+	c, err := Play(t.Context(), "rtmps://"+l.Addr().String()+"/live/cam1", ClientConfig{Roots: trust.RootCAs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func place(rawURL string) (string, error) {
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port), nil
 }
 
-var defaultPorts = map[string]string{"rtmp": strconv.Itoa(protocols.Of(protocols.RTMP).Port), "rtmps": "443"}
+var defaultPorts = map[string]string{"rtmp": strconv.Itoa(protocols.Of(protocols.RTMP).Port), "rtmps": strconv.Itoa(protocols.Of(protocols.RTMPS).Port)}
 
 // onceVhost mends a URL to which SRS has added the virtual host a second time, as ?vhost=x?vhost=x.
 func onceVhost(rawURL string) string {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"weir/protocols"
 )
 
 // A client is a connection to a server. Requests are made, and messages read, by one goroutine at a time; any may write.
@@ -55,14 +57,14 @@ var errTornDown = errors.New("the server ended the session")
 func dialServer(ctx context.Context, u *url.URL, cfg PullConfig) (*client, error) {
 	host, port := u.Hostname(), u.Port()
 	if port == "" {
-		port = map[string]string{"rtsp": "554", "rtsps": "322"}[u.Scheme]
+		port = strconv.Itoa(protocols.Of(protocols.Protocol(u.Scheme)).Port)
 	}
 	d := &net.Dialer{Timeout: cfg.Timeout}
 	dial := d.DialContext
 	if u.Scheme == "rtsps" {
 		ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 		defer cancel()
-		dial = (&tls.Dialer{NetDialer: d, Config: &tls.Config{ServerName: host}}).DialContext
+		dial = (&tls.Dialer{NetDialer: d, Config: &tls.Config{ServerName: host, RootCAs: cfg.Roots}}).DialContext
 		return newClient(ctx, dial, net.JoinHostPort(host, port), u.User, cfg)
 	}
 	return newClient(ctx, dial, net.JoinHostPort(host, port), u.User, cfg)

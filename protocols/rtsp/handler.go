@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -224,9 +225,12 @@ func (h *handler) setUp(m *message) *response {
 	if err != nil {
 		return because(400, err.Error())
 	}
-	offers := wishes(m.header.first("transport"))
+	offers, served := wishes(m.header.first("transport")), "RTP/AVP/TCP and RTP/AVP over UDP are served, by unicast"
+	if listen.Secure(h.c.Conn) { // datagrams would leave TLS
+		offers, served = slices.DeleteFunc(offers, func(w wish) bool { return w.udp }), "RTP/AVP/TCP is served within TLS"
+	}
 	if len(offers) == 0 {
-		return because(461, "RTP/AVP/TCP and RTP/AVP over UDP are served, by unicast")
+		return because(461, served)
 	}
 	s, refusal := h.setUpSession(m, at, &offers)
 	if refusal != nil {

@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type PullConfig struct {
 	// Silence is how long the server may send nothing at all while it plays. Zero stands for Timeout.
 	Silence time.Duration
 
+	Roots  *x509.CertPool   // prove the server of an rtsps URL; nil stands for the machine's
 	Agent  string           // is told to the server
 	Report reception.Report // is told what of the input does not become media; may be nil
 }

@@ -69,7 +69,7 @@ func (r *resource) base() string {
 // usualPort is the port that a URL of this scheme means if it names none.
 func (r *resource) usualPort() int {
 	if r.secureStyle {
-		return 322
+		return protocols.Of(protocols.RTSPS).Port
 	}
 	return protocols.Of(protocols.RTSP).Port
 }
