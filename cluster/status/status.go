@@ -76,6 +76,8 @@ type File struct {
 	Hash   string                           // nodes with the same hash place streams alike
 	Stream func(name string) (Stream, bool) // false if the stream is not in the file
 	Peers  map[string]Peer                  // by the control plane's names of their entries
+
+	ReturnHolddown time.Duration
 }
 
 // A Status implements the interfaces through which package api shows a node. Any goroutine may use it.
@@ -201,31 +203,6 @@ func (s *Status) Drain(ctx context.Context, limit time.Duration, report func(api
 
 // Reload implements [api.Control].
 func (s *Status) Reload(ctx context.Context) ([]string, error) { return s.cfg.Reload(ctx) }
-
-// Alarms implements [api.Control].
-func (s *Status) Alarms() (out []api.Alarm) {
-	v := s.cfg.View()
-	if v == nil {
-		return nil
-	}
-	now := control.Instant(s.cfg.Now())
-	for _, a := range v.Alarms {
-		out = append(out, api.Alarm{Kind: string(a.Kind), Node: a.Node, Since: seconds(now - a.Since), Text: a.Text})
-	}
-	if path, why, since := s.cfg.Countries.Broken(); why != "" {
-		out = append(out, api.Alarm{
-			Kind: "geoip", Node: v.Self, Since: int64(since.Seconds()),
-			Text: "the database of countries " + path + " cannot be read, the former one is in use: " + why,
-		})
-	}
-	if why, since := s.cfg.Refused(); why != "" {
-		out = append(out, api.Alarm{
-			Kind: "configuration file", Node: v.Self, Since: int64(since.Seconds()),
-			Text: "the configuration file is not in effect, the former one is: " + why,
-		})
-	}
-	return append(out, s.cfg.Certificates()...)
-}
 
 func seconds(d control.Instant) int64 { return int64(d / control.Second) }
 

@@ -164,7 +164,11 @@ func TestNodeIsReadyOnceItIsWarmAndUntilItDrains(t *testing.T) {
 
 func TestAlarmsAndTotals(t *testing.T) {
 	s := of(nil)
-	if got := s.Alarms(); !slices.Equal(got, []api.Alarm{{Kind: "all full", Node: "n2", Since: 56, Text: "mend it"}}) {
+	if got := s.Alarms(); !slices.Equal(got, []api.Alarm{
+		{Kind: "all full", Node: "n2", Since: 56, Text: "mend it"},
+		{Kind: "node stale", Node: "10.0.0.3", Since: 60, Text: "10.0.0.3 has not answered for 60 s (dial http://10.0.0.3: no route); no stream has moved for that"},
+		{Kind: "node stale", Node: "10.0.0.4", Since: 60, Text: "10.0.0.4 has not answered for 60 s (dial http://10.0.0.4: no route); no stream has moved for that"},
+	}) {
 		t.Errorf("alarms %+v", got)
 	}
 	if got := s.Totals(); got.Captures != 1 || len(got.Peers) != 4 || got.Peers[0] != (api.PeerTotals{Name: "n2", Alive: true, RTT: 1500 * time.Microsecond}) {
