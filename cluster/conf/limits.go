@@ -69,7 +69,7 @@ func limitDirectives() []directive {
 		list,
 		directive{
 			name: "descriptor_reserve", in: inFile, reload: NewClients, example: "256",
-			defaultWords: "an eighth of the limit of open files, 32 to 1024, and two for each stream that is fetched",
+			defaultWords: "an eighth of the limit of open files, 1024 at most, or what the node needs for itself, and two for each stream that is fetched",
 			value:        number("NUMBER", func(f *File) *int { return &f.Limits.DescriptorReserve }, 1, maxLimit),
 			doc:          "How many open files clients leave for other nodes, the API, inputs and files, by fewer connections.",
 		},

@@ -2,4 +2,4 @@
 
 package node
 
-func init() { attackers = 10_000 }
+func init() { attackers, thorough = 10_000, true }

@@ -76,12 +76,12 @@ func (v *viewer) seen() int {
 	return len(v.times)
 }
 
-// goOn waits until each viewer has got pictures for a further second.
-func goOn(t *testing.T, viewers ...*viewer) {
+// goOn waits until each viewer has got so many more pictures.
+func goOn(t *testing.T, pictures int, viewers ...*viewer) {
 	t.Helper()
 	more := map[*viewer]int{}
 	for _, v := range viewers {
-		more[v] = v.seen() + 25
+		more[v] = v.seen() + pictures
 	}
 	soon(t, "all go on", func() error {
 		for _, v := range viewers {
@@ -300,7 +300,7 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	} else {
 		_ = res.Body.Close()
 	}
-	goOn(t, all...)
+	goOn(t, 25, all...)
 
 	odd := watchOwners(t, nodes, want)
 
@@ -325,7 +325,7 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 				from[v] = v.seen()
 			}
 			plant(t, n, tt.id)
-			goOn(t, all...)
+			goOn(t, 25, all...)
 			for _, v := range all {
 				missing := v.missing(t, from[v])
 				if concerned := slices.Contains(tt.stream, v); concerned {
@@ -343,7 +343,7 @@ func TestPanicOfAnActorGoesNoFurther(t *testing.T) {
 	if said := odd(); said != "" {
 		t.Errorf("%s; want %v all the time", said, want)
 	}
-	goOn(t, watchRTMP(t, n, "cam")) // the listener accepts again
+	goOn(t, 25, watchRTMP(t, n, "cam")) // the listener accepts again
 }
 
 func TestDescribeIsAnsweredByTheNewOwnerAfterATakeOver(t *testing.T) {

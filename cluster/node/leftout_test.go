@@ -65,7 +65,7 @@ func TestNodeThatTheOthersLeaveOutHandsItsStreamsOver(t *testing.T) {
 		soon(t, "n3 has its stream", ownedBy(p, "n3"))
 	}
 	v := watchRTMP(t, n3, "mine")
-	goOn(t, v)
+	goOn(t, 25, v)
 	first := v.seen()
 
 	reload := func(entries []string) {
@@ -97,7 +97,7 @@ func TestNodeThatTheOthersLeaveOutHandsItsStreamsOver(t *testing.T) {
 	if got := n1.log.about("a node asks for the state that no peer entry"); len(got) != 1 {
 		t.Errorf("n1 logs %d times that n3 asks, want once", len(got))
 	}
-	goOn(t, v)
+	goOn(t, 25, v)
 	if n := v.missing(t, first); n != 0 {
 		t.Errorf("the viewer at n3 missed %d pictures by the hand-over", n)
 	}
@@ -112,5 +112,5 @@ func TestNodeThatTheOthersLeaveOutHandsItsStreamsOver(t *testing.T) {
 		}
 		return nil
 	})
-	goOn(t, v)
+	goOn(t, 25, v)
 }

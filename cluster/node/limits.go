@@ -17,7 +17,7 @@ func limitsOf(f *conf.File, descriptors int) listen.Limits {
 	if descriptors > 0 {
 		kept := c.DescriptorReserve
 		if kept == 0 {
-			kept = min(min(max(descriptors/8, 32), 1024)+2*pulled(f), descriptors/2)
+			kept = min(max(min(descriptors/8, 1024), needs(f, descriptors))+2*pulled(f), descriptors/2)
 		}
 		if room := max(descriptors-kept, 1); out.Connections == 0 || out.Connections > room {
 			out.Connections = room
@@ -38,6 +38,28 @@ func limitsOf(f *conf.File, descriptors int) listen.Limits {
 
 // mostReserved bounds the connections over HTTP that are accepted above the limits. Nodes leave them after a round trip.
 const mostReserved = 64
+
+// own is what a node has open without clients and peers: 10 files and pipes, listeners, logs, and connections to the port of actors
+// that are being closed.
+const own = 32
+
+// needs is how many descriptors are no clients': the node's own, a connection to each peer for its state and one for its actors, those of
+// the clients that wait for the header of a proxy, and a quarter of all for the reserve.
+func needs(f *conf.File, descriptors int) int {
+	n := own + 2*len(f.Peers)
+	for _, d := range protocols.Listeners() {
+		n += len(f.Listeners[d.Protocol]) * awaiting(descriptors)
+	}
+	return n * 4 / 3
+}
+
+// awaiting is how many clients of a listener may wait for the header of a proxy, which no limit counts.
+func awaiting(descriptors int) int {
+	if descriptors == 0 { // not known
+		return 256
+	}
+	return min(max(descriptors/64, 8), 256)
+}
 
 // mostUnproven bounds the connections to the address of the cluster that have proved no key yet, for which they have two seconds. It is more
 // than all nodes need that come up at once.

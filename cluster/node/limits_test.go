@@ -20,15 +20,15 @@ func TestLimitsFollowFromTheFileAndTheDescriptors(t *testing.T) {
 		rtmp        int
 		reserve     int
 	}{
-		{"", 256, 224, 168, 8},
+		{"", 256, 182, 136, 18},
 		{"", 1024, 896, 672, 32},
-		{"", 1 << 20, 1<<20 - 1024, (1<<20 - 1024) * 3 / 4, 64},
+		{"", 1 << 20, 1<<20 - 1066, (1<<20 - 1066) * 3 / 4, 64},
 		{"", 0, 0, 0, 64}, // not known
-		{"connection_limit 100;", 256, 100, 75, 8},
-		{"connection_limit 1000;", 256, 224, 168, 8},
+		{"connection_limit 100;", 256, 100, 75, 18},
+		{"connection_limit 1000;", 256, 182, 136, 18},
 		{"connection_limit 1000;", 0, 1000, 750, 64},
 		{"descriptor_reserve 100; rtmp_connection_limit 40;", 256, 156, 40, 25},
-		{"stream a { input fake://a; } stream b { input publish://; } stream c { input fake://c; }", 256, 220, 165, 9},
+		{"stream a { input fake://a; } stream b { input publish://; } stream c { input fake://c; }", 256, 178, 133, 19},
 	} {
 		l := limitsOf(parseFile(t, tt.text), tt.descriptors)
 		if l.Connections != tt.connections || l.Protocols[protocols.RTMP] != tt.rtmp || l.Reserve != tt.reserve {

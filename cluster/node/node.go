@@ -133,11 +133,12 @@ func (n *Node) open(roots *x509.CertPool) (err error) {
 	}); err != nil {
 		return err
 	}
-	sockets, err := openSockets(f, n.certificates, n.trusted, n.log)
+	descriptors := load.Descriptors()
+	sockets, err := openSockets(f, n.certificates, n.trusted, awaiting(descriptors), n.log)
 	if err != nil {
 		return err
 	}
-	n.servers = &servers{sockets: sockets, limiter: listen.NewLimiter(limitsOf(f, load.Descriptors()), n.trusted, n.log)}
+	n.servers = &servers{sockets: sockets, limiter: listen.NewLimiter(limitsOf(f, descriptors), n.trusted, n.log)}
 	n.media.instances.Limiter = n.servers.limiter
 	if err := n.group.startRemote(n.tree.sys, f, n.servers.limiter); err != nil {
 		return err

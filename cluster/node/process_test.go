@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,20 +70,23 @@ func TestMain(m *testing.M) {
 // An order is a line that the test sends to a node. An account is the line that the node answers.
 type (
 	order struct {
-		Do     string // start, reload, boom, owners, failing, sessions, describe
+		Do     string // start, reload, boom, owners, failing, sessions, describe, memory
 		Config string // start, reload
 		HTTP   string // start, reload: the address
 		ID     string // boom: the actor that is to panic
 		Stream string // failing, describe
+		Files  int    // start: how many the process may have open; 0 for as many as the system lets it
 	}
 	account struct {
 		Err       string
-		Addresses map[string][]string // start
-		Owners    map[string]string   // owners: of the running streams; "" for what does not run
-		Sessions  []seat              // sessions
-		Node      string              // describe: who answered
-		Tracks    int                 // describe
-		Failing   bool                // failing: nodes have failed with the stream again and again, and none tries now
+		Addresses map[string][]string        // start
+		Owners    map[string]string          // owners: of the running streams; "" for what does not run
+		Sessions  []seat                     // sessions
+		Node      string                     // describe: who answered
+		Tracks    int                        // describe
+		Memory    int64                      // memory: that of heap and stacks in use
+		Open      map[protocols.Protocol]int // memory: connections
+		Failing   bool                       // failing: nodes have failed with the stream again and again, and none tries now
 	}
 	seat struct {
 		ID, Stream string
@@ -129,6 +133,11 @@ func flags(name, http, rtmp, rtsp string) conf.Flags {
 }
 
 func startNode(name string, o order) (*Node, error) {
+	if files := uint64(o.Files); files > 0 {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
+			return nil, err
+		}
+	}
 	file, problems := o.file(name)
 	if problems.Failed() {
 		return nil, errors.New(problems.String())
@@ -168,6 +177,9 @@ func obey(n *Node, o order) (r account, err error) {
 			s := v.Stream(o.Stream)
 			r.Failing = s != nil && s.State == control.StreamFailed && s.Lasting
 		}
+	case "memory":
+		r.Memory = inUse()
+		r.Open, _ = n.servers.limiter.Counts()
 	case "sessions":
 		for _, s := range n.sessions.List() {
 			r.Sessions = append(r.Sessions, seat{s.ID, s.Stream, s.Protocol})
@@ -191,7 +203,8 @@ func obey(n *Node, o order) (r account, err error) {
 // A proc is the process of a node.
 type proc struct {
 	name             string
-	http, rtmp, rtsp string // host:port
+	http, rtmp, rtsp string            // host:port
+	at               map[string]string // by listener
 	cmd              *exec.Cmd
 	log              lines
 
@@ -224,6 +237,15 @@ func launch(t *testing.T, name string) *proc {
 		}
 	})
 	return p
+}
+
+// locate takes in where the node listens.
+func (p *proc) locate(at map[string][]string) {
+	p.http, p.rtmp, p.rtsp = at["http"][0], at["rtmp"][0], at["rtsp"][0]
+	p.at = map[string]string{"cluster": at["remote"][0]}
+	for name, list := range at {
+		p.at[name] = list[0]
+	}
 }
 
 // do gives an order and waits for the account.
@@ -262,8 +284,7 @@ func threeNodes(t *testing.T, streams func(entry [3]string) string) (nodes [3]*p
 	text := fileOf(entry[:], streams(entry))
 	for i := range nodes {
 		p := launch(t, fmt.Sprintf("n%d", i+1))
-		at := p.must(t, order{Do: "start", Config: text, HTTP: entry[i]}).Addresses
-		p.http, p.rtmp, p.rtsp = at["http"][0], at["rtmp"][0], at["rtsp"][0]
+		p.locate(p.must(t, order{Do: "start", Config: text, HTTP: entry[i]}).Addresses)
 		nodes[i] = p
 	}
 	return nodes

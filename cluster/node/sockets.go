@@ -27,7 +27,8 @@ type socket struct {
 // port in use makes the start fail.
 type sockets struct{ list []*socket }
 
-func openSockets(f *conf.File, c *certificates, trusted func(netip.Addr) bool, log *slog.Logger) (_ *sockets, err error) {
+// Of each, so many connections may wait for the header of a proxy.
+func openSockets(f *conf.File, c *certificates, trusted func(netip.Addr) bool, awaiting int, log *slog.Logger) (_ *sockets, err error) {
 	s := &sockets{}
 	defer func() {
 		if err != nil {
@@ -36,7 +37,7 @@ func openSockets(f *conf.File, c *certificates, trusted func(netip.Addr) bool, l
 	}()
 	for _, d := range protocols.Listeners() {
 		wrap := func(l net.Listener) net.Listener {
-			l = listen.BehindProxies(l, trusted, log)
+			l = listen.BehindProxies(l, trusted, awaiting, log)
 			if config := c.config(d); config != nil {
 				l = listen.OverTLS(l, config)
 			}

@@ -65,7 +65,7 @@ func TestSilentPublisherGivesWayToANewcomer(t *testing.T) {
 	}
 	h.wait(t, "on_unpublish", "onc", 0) // and the publisher is still there
 	comesBack(t, n.rtmpAddr(), "live", "onc", 256)
-	goOn(t, viewer)
+	goOn(t, 25, viewer)
 	if err := told(); err == nil || strings.Contains(err.Error(), "not told") {
 		t.Errorf("the silent publisher is told %v", err)
 	}
@@ -101,7 +101,7 @@ func TestSilentPublisherAtAnotherNodeGivesWay(t *testing.T) {
 	}
 	viewers := []*viewer{watchRTMP(t, nodes[0], "onc"), watchRTMP(t, nodes[2], "onc")}
 	comesBack(t, nodes[1].rtmp, "live", "onc", 256)
-	goOn(t, viewers...)
+	goOn(t, 25, viewers...)
 	if got := nodes[1].must(t, order{Do: "owners"}).Owners["onc"]; got != "n2" {
 		t.Errorf("the owner is %q, want the node of the newcomer", got)
 	}

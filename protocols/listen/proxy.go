@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,15 +26,25 @@ const maxProxyHeader = 4 << 10
 // version 1 or 2: the address in it is then the connection's. A connection without a header keeps its own, so that a
 // proxy may also pass requests on. trusted is asked for each connection.
 //
+// At most so many connections wait for their header at a time, since no limit counts them yet. One more takes the place of the oldest,
+// which is then one without header.
+//
 // Closing the listener ends its goroutine.
-func BehindProxies(l net.Listener, trusted func(netip.Addr) bool, log *slog.Logger) net.Listener {
-	return &proxiedListener{Listener: l, trusted: trusted, log: log, ready: make(chan net.Conn), closed: make(chan struct{})}
+func BehindProxies(l net.Listener, trusted func(netip.Addr) bool, most int, log *slog.Logger) net.Listener {
+	return &proxiedListener{
+		Listener: l, trusted: trusted, log: log, places: make(chan struct{}, most), ready: make(chan net.Conn), closed: make(chan struct{}),
+	}
 }
 
 type proxiedListener struct {
 	net.Listener
 	trusted func(netip.Addr) bool
 	log     *slog.Logger
+
+	places chan struct{} // taken by connections that were accepted and not returned yet
+
+	mu      sync.Mutex
+	waiting []net.Conn // whose header is awaited, the oldest first
 
 	start  sync.Once
 	ready  chan net.Conn
@@ -74,8 +85,14 @@ func (b *proxiedListener) accept() {
 			b.deliver(c)
 			continue
 		}
+		if !b.await(c) {
+			_ = c.Close()
+			return
+		}
 		go func() {
+			defer func() { <-b.places }()
 			p, err := readProxyHeader(c)
+			b.read(c)
 			if err != nil {
 				if !errors.Is(err, io.EOF) { // a health check opens and closes
 					b.log.Warn("a proxy's header cannot be read", slog.String("client", c.RemoteAddr().String()), slog.Any("err", err))
@@ -86,6 +103,45 @@ func (b *proxiedListener) accept() {
 			b.deliver(p)
 		}()
 	}
+}
+
+// await gives a place to a connection whose header is awaited, and says whether the listener is still open.
+func (b *proxiedListener) await(c net.Conn) bool {
+	_ = c.SetReadDeadline(time.Now().Add(headerDeadline))
+	select {
+	case b.places <- struct{}{}:
+	default:
+		b.hurry()
+		select {
+		case b.places <- struct{}{}:
+		case <-b.closed:
+			return false
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting = append(b.waiting, c)
+	return true
+}
+
+// hurry ends the wait for the header of the oldest connection.
+func (b *proxiedListener) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) > 0 {
+		_ = b.waiting[0].SetReadDeadline(time.Unix(1, 0))
+		b.waiting = b.waiting[1:]
+	}
+}
+
+// read notes that the header of a connection is awaited no more.
+func (b *proxiedListener) read(c net.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.waiting, c); i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+	}
+	_ = c.SetReadDeadline(time.Time{})
 }
 
 func (b *proxiedListener) deliver(c net.Conn) {
@@ -105,9 +161,8 @@ func (b *proxiedListener) Close() error {
 // signature begins a header of version 2 of the PROXY protocol.
 const signature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// readProxyHeader takes the header off a connection if there is one.
+// readProxyHeader takes the header off a connection if there is one, until its deadline.
 func readProxyHeader(c net.Conn) (net.Conn, error) {
-	_ = c.SetReadDeadline(time.Now().Add(headerDeadline))
 	r := bufio.NewReaderSize(c, maxProxyHeader)
 	head, err := parseProxyHeader(r)
 	if errors.Is(err, errSilentClient) {
@@ -116,7 +171,6 @@ func readProxyHeader(c net.Conn) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.SetReadDeadline(time.Time{})
 	p := &Conn{Conn: c, secure: head.secure}
 	if head.remote.IsValid() {
 		p.remote = net.TCPAddrFromAddrPort(head.remote)

@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"weir/protocols"
 )
@@ -93,7 +95,7 @@ func TestConnectionOfATrustedProxyIsItsClients(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		got := make(chan *Conn, 1)
-		l := BehindProxies(raw, func(netip.Addr) bool { return trusted }, log)
+		l := BehindProxies(raw, func(netip.Addr) bool { return trusted }, 8, log)
 		go func() { _ = Accept(ctx, l, protocols.RTMP, Deps{Log: log}, func(c *Conn) { got <- c }) }()
 		c, err := net.Dial("tcp", raw.Addr().String())
 		if err != nil {
@@ -121,6 +123,70 @@ func TestConnectionOfATrustedProxyIsItsClients(t *testing.T) {
 			t.Errorf("trusted %t: the connection is a %T, which cannot gather", trusted, conn.Conn)
 		}
 	}
+}
+
+// A queue is a listener that gives out the connections that are put into it.
+type queue chan net.Conn
+
+func (q queue) Accept() (net.Conn, error) {
+	c, ok := <-q
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (q queue) Close() error   { close(q); return nil }
+func (q queue) Addr() net.Addr { return nil }
+
+// Behind a proxy that sends no headers, clients that say nothing take few descriptors before the limits count them, and hold up nobody.
+func TestClientsThatSayNothingHoldUpNobodyBehindAProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 4
+		raw := make(queue, 100)
+		l := BehindProxies(raw, func(netip.Addr) bool { return true }, most, slog.New(slog.DiscardHandler))
+		connect := func(says string) net.Conn {
+			client, server := net.Pipe()
+			if says != "" {
+				go func() { _, _ = client.Write([]byte(says)) }()
+			}
+			raw <- server
+			return client
+		}
+		for range 50 {
+			defer func(c net.Conn) { _ = c.Close() }(connect(""))
+		}
+		accepted := make(chan net.Conn, 100)
+		go func() {
+			for i := 0; ; i++ {
+				if i == 1 { // nothing is accepted for a while, as without descriptors
+					time.Sleep(time.Second)
+				}
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- c
+			}
+		}()
+		synctest.Wait()
+		if took := 50 - len(raw); took > most+2 { // one was returned, one waits for a place
+			t.Errorf("%d connections were accepted, want at most %d", took, most+2)
+		}
+		began := time.Now()
+		defer func(c net.Conn) { _ = c.Close() }(connect("PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\n"))
+		for range most + 1 { // others that come later
+			defer func(c net.Conn) { _ = c.Close() }(connect("GET"))
+		}
+		for {
+			if c := <-accepted; c.RemoteAddr().String() == "192.0.2.1:5000" {
+				break
+			}
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("a client that speaks is accepted after %v, want at once when others are", d)
+		}
+		_ = l.Close()
+	})
 }
 
 func TestClientsAddressComesFromTrustedProxiesOnly(t *testing.T) {

@@ -135,7 +135,7 @@ func secureServer(t *testing.T, h http.Handler, limiter *Limiter) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		ended <- s.Serve(ctx, OverTLS(BehindProxies(l, loopback, slog.New(slog.DiscardHandler)), config))
+		ended <- s.Serve(ctx, OverTLS(BehindProxies(l, loopback, 8, slog.New(slog.DiscardHandler)), config))
 	}()
 	t.Cleanup(func() {
 		cancel()
