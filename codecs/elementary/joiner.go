@@ -111,6 +111,9 @@ func (j *Joiner) Flush() error {
 	return j.announce()
 }
 
+// Again says that access units that follow may have come before, as [timeline.Timeline.Again] does.
+func (j *Joiner) Again() { j.times.Again() }
+
 // Leave takes a stream back that has been joined. Another one may be joined in its place, where the times go on, and is waited for
 // as at the start; if none is, the tracks are announced without it. What is added to a stream that has left is dropped.
 func (j *Joiner) Leave(s *Stream) {

@@ -15,6 +15,8 @@
 //     the jump is marked as a discontinuity. A single outlier leaves no mark.
 //   - A PTS before its DTS, as encoders have that count composition from the last reference picture, moves the DTS of the track
 //     forward in time by as much, since the order of PTS is what viewers see.
+//   - Where the input says that it may repeat what it has sent, access units that came before are left out, and those behind them
+//     follow without a mark.
 //   - Sound that drifts against the pictures, by the order in which both arrive, is brought back by at most a hundredth of its
 //     length. A sudden change of that order is no drift, and is kept.
 //
@@ -23,6 +25,8 @@
 package timeline
 
 import (
+	"errors"
+
 	"weir/codecs/reception"
 
 	"weir/codecs"
@@ -72,6 +76,7 @@ type Timeline struct {
 	latest  int64 // the latest of them
 	broken  int   // how many times another timeline has begun, by what the input says
 	joined  int   // up to which of these times a track has followed
+	again   int   // how many times the input may have repeated something, by what it says
 	video   *Track
 }
 
@@ -88,16 +93,22 @@ const (
 	usual       = codecs.ClockRate / 25   // between two pictures of which nothing is known
 	maxLead     = codecs.ClockRate / 2    // a PTS further before its DTS is wrong
 	maxInterval = 2 * codecs.ClockRate
+	maxRepeated = 120 * codecs.ClockRate // a unit further behind is of another timeline
 )
+
+var errRepeated = errors.New("it has come before")
 
 // Track adds a track of video or of sound.
 func (l *Timeline) Track(video bool) *Track {
-	t := &Track{l: l, Name: "the sound", video: video, broken: l.broken}
+	t := &Track{l: l, Name: "the sound", video: video, broken: l.broken, again: l.again}
 	if video {
 		t.Name, l.video = "the video", t
 	}
 	return t
 }
+
+// Again says that the input may repeat what it has sent, as a server that numbers its segments anew.
+func (l *Timeline) Again() { l.again++ }
 
 func (l *Timeline) repaired() { l.cfg.Report.Count(reception.RepairedTimes, 1, nil) }
 

@@ -355,3 +355,61 @@ func FuzzTimes(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatIsRepeatedComesOnce has an input repeat what it has sent, after it said that it may.
+func TestWhatIsRepeatedComesOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		from         int64 // where it begins again, in ms; it had come to 2000
+		says, breaks bool
+		want         int // pictures in all
+		marked       int
+	}{
+		{"a second", 1000, true, false, 75, 0},
+		{"nothing", 2000, true, false, 100, 0},
+		{"with a gap", 3000, true, false, 100, 0},
+		{"another timeline", -500_000, true, false, 100, 1},
+		{"a break", 1000, true, true, 100, 1},
+		{"all, and does not say so", 0, false, false, 100, 1},
+	} {
+		l := timeline.New(timeline.Config{Report: &reception.Record{}})
+		v, a := l.Track(true), l.Track(false)
+		pictures, sounds, marked := 0, 0, 0
+		last := int64(-1)
+		play := func(from int64) {
+			for i := range int64(50) {
+				at := (from + 40*i) * ms
+				for _, au := range v.Picture(&codecs.AccessUnit{RandomAccess: i%25 == 0}, timeline.At(at, at), order.Picture{}) {
+					if au.DTS <= last {
+						t.Errorf("%s: a picture at %d behind one at %d", tt.name, au.DTS/ms, last/ms)
+					}
+					last = au.DTS
+					if pictures++; au.Discontinuity {
+						marked++
+					}
+				}
+				for j := range 2 {
+					stamp := timeline.Presented(at)
+					if j > 0 {
+						stamp = timeline.Following()
+					}
+					if a.Sound(&codecs.AccessUnit{}, stamp, 960, 48000) != nil {
+						sounds++
+					}
+				}
+			}
+		}
+		play(0)
+		if tt.says {
+			l.Again()
+		}
+		if tt.breaks {
+			v.Break()
+			a.Break()
+		}
+		play(tt.from)
+		if pictures != tt.want || sounds != 2*tt.want || marked != tt.marked {
+			t.Errorf("%s: %d pictures and %d sounds came, %d of the pictures marked; want %d, %d, %d", tt.name, pictures, sounds, marked, tt.want, 2*tt.want, tt.marked)
+		}
+	}
+}

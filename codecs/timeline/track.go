@@ -13,6 +13,7 @@ type Track struct {
 	l      *Timeline
 	video  bool
 	broken int // breaks of the timeline that it has followed
+	again  int // repetitions of the input that are over
 
 	started bool
 	shift   int64
@@ -54,6 +55,9 @@ const stillLimit = 8
 // Picture puts an access unit of video on the timeline, and returns the access units that have their place now, in the order in which
 // they came: none while one waits for the time of another. DTS, PTS and Discontinuity are set.
 func (t *Track) Picture(au *codecs.AccessUnit, at Stamp, p order.Picture) []*codecs.AccessUnit {
+	if t.repeats(at) {
+		return nil
+	}
 	u := unit{au: au, picture: p}
 	switch {
 	case !at.hasPTS:
@@ -81,6 +85,9 @@ func (t *Track) Picture(au *codecs.AccessUnit, at Stamp, p order.Picture) []*cod
 // Sound puts an access unit of sound on the timeline, which has so many samples, of which there are rate in a second. It returns nil
 // for one that has no place, because there has been no timestamp yet. DTS, PTS and Discontinuity are set.
 func (t *Track) Sound(au *codecs.AccessUnit, at Stamp, samples, rate int) *codecs.AccessUnit {
+	if t.repeats(at) {
+		return nil
+	}
 	u := unit{au: au, sound: sound{int64(samples), int64(rate)}}
 	switch {
 	case at.hasPTS:
@@ -96,6 +103,29 @@ func (t *Track) Sound(au *codecs.AccessUnit, at Stamp, samples, rate int) *codec
 	}
 	u.pts = u.dts
 	return t.place(u)
+}
+
+// repeats says whether a unit is one that has come before, of an input that may repeat some. What has no time follows on what is before it.
+func (t *Track) repeats(at Stamp) bool {
+	if t.again == t.l.again {
+		return false
+	}
+	if t.started && t.broken == t.l.broken && at.hasPTS {
+		raw := at.pts
+		if at.hasDTS {
+			raw = at.dts
+		}
+		behind := t.l.shorter(raw - t.raw)
+		if behind > 0 || behind < -maxRepeated {
+			t.again = t.l.again
+			return false
+		}
+	} else if !t.started || t.broken != t.l.broken {
+		t.again = t.l.again
+		return false
+	}
+	t.l.cfg.Report.Count(reception.SkippedUnits, 1, errRepeated)
+	return true
 }
 
 // Renew says that the access units that follow are coded otherwise: the next one is marked as a discontinuity if there was one before.

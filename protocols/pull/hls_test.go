@@ -93,6 +93,31 @@ var hlsCases = []struct {
 			return lines
 		}
 	}, marks: 2},
+	{name: "numbers begin anew while the server fails", file: "xt.m3u8", set: both(refusesAll(20*time.Second, 45*time.Second), func(s *station) {
+		s.playlist = func(s *station, lines []string) []string {
+			if time.Since(s.began) > 30*time.Second {
+				lines[3] = fmt.Sprintf("#EXT-X-MEDIA-SEQUENCE:%d", s.newest()-stationBase-5)
+			}
+			return lines
+		}
+	}), lost: 5, marks: 2, says: "503"}, // two are lost, and three still wait at the end
+	{name: "numbers and names begin anew", file: "xt.m3u8", set: func(s *station) { // the names say nothing then
+		s.playlist = func(s *station, lines []string) []string {
+			if time.Since(s.began) > 20*time.Second {
+				lines[3] = fmt.Sprintf("#EXT-X-MEDIA-SEQUENCE:%d", s.newest()-stationBase-5)
+				for i := range lines {
+					lines[i] = strings.Replace(lines[i], "xt-", "other/xt-", 1)
+				}
+			}
+			return lines
+		}
+		s.answer = func(s *station, _ *http.Request, file string) (int, []byte) {
+			if inner, ok := strings.CutPrefix(file, "other/"); ok {
+				return http.StatusOK, s.serve(inner)
+			}
+			return 0, nil
+		}
+	}, marks: 0},
 	{name: "an old playlist now and then", file: "xt.m3u8", set: func(s *station) {
 		n := 0
 		s.answer = func(s *station, _ *http.Request, file string) (int, []byte) {

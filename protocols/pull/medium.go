@@ -30,6 +30,8 @@ type medium struct {
 	init     []byte
 	initOf   *m3u8.Map
 	broken   bool // the bytes of the next segment do not follow on those of the last one
+	again    bool // it may be one that was read before
+	repeats  bool // the next access unit is the first of such a segment
 	began    bool // a segment was read
 	wait     backOff
 
@@ -92,6 +94,14 @@ func (m *medium) unavailable(err error) {
 
 // put is [shared.put] for the medium.
 func (m *medium) put(timed bool, at int64, do func() error) error {
+	if m.repeats {
+		m.repeats = false
+		first := do
+		do = func() error {
+			m.shared.joiner.Again()
+			return first()
+		}
+	}
 	return m.shared.put(m, timed, at, do)
 }
 
@@ -101,6 +111,7 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 	asked := time.Now()
 	news := asked
 	for {
+		m.spent()
 		if list == nil {
 			asked = time.Now()
 			if list, base, err = m.fetcher.playlist(ctx, m.url); err != nil {
@@ -118,7 +129,7 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 		if brought.Lost > 0 {
 			m.lose(brought.Lost, errors.New("the playlist no longer lists it"))
 		}
-		m.broken = m.broken || brought.Restart
+		m.broken, m.again = m.broken || brought.Restart, m.again || brought.Restart
 		again, err := m.segments(ctx, base, brought.Segments)
 		due := asked.Add(m.follower.Reload())
 		switch {
@@ -148,12 +159,23 @@ func (m *medium) run(ctx context.Context, list *m3u8.Playlist, base *url.URL) (b
 	}
 }
 
+// spent has the last access unit be read when viewers have got all others, and nothing that comes says where it ends: later it would be
+// too late, and what follows would wait for its pace.
+func (m *medium) spent() {
+	if m.buffered() > 0 {
+		return
+	}
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	m.shared.order.fail(m.flush())
+}
+
 // take takes in a reload of the playlist.
 func (m *medium) take(list *m3u8.Playlist) m3u8.News {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
 	m.target = list.Target
-	return m.follower.Take(list)
+	return m.follower.Take(list, time.Now())
 }
 
 // buffered is how much media waits: for that of pictures up to the last of them, since sound beside it may go on.
@@ -344,8 +366,14 @@ func (m *medium) read(init, segment []byte, discontinuity bool) error {
 		}
 		m.reader, m.form = form.reader(m), form
 	}
-	err := m.reader.read(init, segment, discontinuity, m.broken)
-	m.broken = err != nil
+	if m.broken {
+		if err := m.flush(); err != nil {
+			return err
+		}
+	}
+	m.repeats, m.again = m.again, false
+	err := m.reader.read(init, segment, discontinuity)
+	m.broken, m.repeats = err != nil, false
 	return errors.Join(err, m.shared.order.err)
 }
 

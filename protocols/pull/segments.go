@@ -33,9 +33,8 @@ func (w wanted) check(video bool) error {
 
 // A segmentReader makes access units of segments of one form, one after the other.
 type segmentReader interface {
-	// read takes a segment, and the init segment that applies to it or nil. After a discontinuity another timeline begins. Broken says
-	// that segments are missing before it.
-	read(init, segment []byte, discontinuity, broken bool) error
+	// read takes a segment, and the init segment that applies to it or nil. After a discontinuity another timeline begins.
+	read(init, segment []byte, discontinuity bool) error
 
 	// leave takes back what was joined.
 	leave()
@@ -154,12 +153,7 @@ func newTransportSegments(m *medium) *transportSegments {
 	return &transportSegments{t}
 }
 
-func (r *transportSegments) read(_, segment []byte, discontinuity, broken bool) error {
-	if broken {
-		if err := r.t.demuxer.Flush(); err != nil {
-			return err
-		}
-	}
+func (r *transportSegments) read(_, segment []byte, discontinuity bool) error {
 	if err := r.t.demuxer.NextSegment(discontinuity); err != nil {
 		return err
 	}
@@ -192,7 +186,7 @@ type packedSound struct {
 
 func newPackedSound(m *medium) *packedSound { return &packedSound{m: m} }
 
-func (r *packedSound) read(_, segment []byte, discontinuity, _ bool) error {
+func (r *packedSound) read(_, segment []byte, discontinuity bool) error {
 	if err := r.m.takes.check(false); err != nil {
 		return err
 	}
@@ -310,7 +304,7 @@ type fragmentTrack struct {
 
 func newFragments(m *medium) *fragments { return &fragments{m: m, tracks: map[uint32]*fragmentTrack{}} }
 
-func (r *fragments) read(init, segment []byte, discontinuity, _ bool) error {
+func (r *fragments) read(init, segment []byte, discontinuity bool) error {
 	whole := segment
 	if init != nil {
 		whole = slices.Concat(init, segment)

@@ -33,8 +33,8 @@ type station struct {
 
 	mu       sync.Mutex
 	segments map[int64]*segment
-	stale    string // the playlist that is given again and again
-	began    int64  // the number of the first segment that is listed
+	stale    map[string]string // the playlists that are given again and again, by name
+	began    int64             // the number of the first segment that is listed
 }
 
 // A segment is what became of one.
@@ -98,8 +98,8 @@ func (h *station) playlist(name, query string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	trouble := h.s.now()
-	if trouble == "stale" && h.stale != "" {
-		return strings.ReplaceAll(h.stale, "QUERY", query)
+	if trouble == "stale" && h.stale[name] != "" {
+		return strings.ReplaceAll(h.stale[name], "QUERY", query)
 	}
 	last := now()/length - 1
 	if h.began == 0 {
@@ -132,7 +132,7 @@ func (h *station) playlist(name, query string) string {
 			g.well++
 		}
 	}
-	h.stale = b
+	h.stale[name] = b
 	return strings.ReplaceAll(b, "QUERY", query)
 }
 
@@ -268,7 +268,8 @@ func (h *station) answer(c net.Conn, r *http.Request) bool {
 }
 
 // send answers a request for a segment.
-func (h *station) send(c net.Conn, name string, n int64, trouble string, say func(int, []byte, ...string) bool) bool {
+func (h *station) send(c net.Conn, name string, n int64, trouble string, say func(int, []byte, ...string) bool) (goesOn bool) {
+	given := false
 	h.mu.Lock()
 	g := h.segments[n]
 	if g == nil {
@@ -285,6 +286,13 @@ func (h *station) send(c net.Conn, name string, n int64, trouble string, say fun
 	}
 	h.mu.Unlock()
 	b := h.media(name, n, g)
+	defer func() {
+		what := "given"
+		if !given {
+			what = "not given: " + fault
+		}
+		h.s.r.note(fmt.Sprintf("%s%d %s", name, n, what))
+	}()
 	switch fault {
 	case "missing":
 		return say(http.StatusNotFound, nil)
@@ -315,7 +323,7 @@ func (h *station) send(c net.Conn, name string, n int64, trouble string, say fun
 	default:
 		ok = say(http.StatusOK, b)
 	}
-	if ok && pictures {
+	if given = ok; ok && pictures {
 		h.sent(n)
 	}
 	return ok

@@ -228,7 +228,7 @@ func (r *record) missing(first, last int64) (list string) {
 			n++
 		}
 		if n > from {
-			list += fmt.Sprintf("\n%d+%d:%s", from-first, n-from, r.around(from-150, n+50, first))
+			list += fmt.Sprintf("\n%d+%d, from segment %d on:%s", from-first, n-from, from*picture/length, r.around(from-150, n+150, first))
 		}
 	}
 	return list

@@ -71,7 +71,7 @@ func TestSoakOfPulledInputs(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var text strings.Builder
-	text.WriteString("http 127.0.0.1:0;\nrtmp 127.0.0.1:0;\nstream file { input file://vod/bunny.mp4; }\n")
+	text.WriteString("http 127.0.0.1:0;\nrtmp 127.0.0.1:0;\nrtsp 127.0.0.1:0;\nstream file { input file://vod/bunny.mp4; }\n")
 	var sources []*source
 	ports := listentest.Ports(t, *howMany)
 	for i := range *howMany {
@@ -85,7 +85,7 @@ func TestSoakOfPulledInputs(t *testing.T) {
 			troubles: k.troubles, serve: k.serve, conns: map[net.Conn]bool{}, well: time.Now(),
 		}
 		if k.hls != "" {
-			s.hls = &station{s: s, kind: k.hls, segments: map[int64]*segment{}}
+			s.hls = &station{s: s, kind: k.hls, segments: map[int64]*segment{}, stale: map[string]string{}}
 		} else if i%4 == 0 { // timestamps that will wrap
 			s.shift = 1<<33 - now()%(1<<33) - 30*second
 		}

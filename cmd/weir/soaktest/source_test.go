@@ -36,6 +36,7 @@ type source struct {
 	numbers  int64 // HLS: what is added to the numbers of segments
 	moved    bool  // TS: the sound is on another PID
 	tokens   int   // that were given out
+	piped    bool  // connections are pipes
 	calm     bool  // nothing goes wrong any more
 	hls      *station
 }
@@ -70,6 +71,9 @@ func (s *source) look() (trouble string, form int, shift int64, moved bool) {
 
 // listen accepts connections.
 func (s *source) listen() error {
+	if s.piped {
+		return nil
+	}
 	l, err := net.Listen("tcp", s.address())
 	if err != nil {
 		return err
@@ -83,19 +87,22 @@ func (s *source) listen() error {
 			if err != nil {
 				return
 			}
-			s.mu.Lock()
-			s.conns[c] = true
-			s.mu.Unlock()
-			go func() {
-				s.serve(s, c)
-				_ = c.Close()
-				s.mu.Lock()
-				delete(s.conns, c)
-				s.mu.Unlock()
-			}()
+			go s.accepted(c)
 		}
 	}()
 	return nil
+}
+
+// accepted serves a connection.
+func (s *source) accepted(c net.Conn) {
+	s.mu.Lock()
+	s.conns[c] = true
+	s.mu.Unlock()
+	s.serve(s, c)
+	_ = c.Close()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
 }
 
 // close ends all connections, and the listener too if it is to.

@@ -17,12 +17,14 @@ type Follower struct {
 	idle    int    // reloads in a row that brought nothing new
 	target  time.Duration
 	ended   bool
+	anew    bool // the server counts otherwise than before, of which the news has not been given
 }
 
 // A seen is a segment that was given out or passed over.
 type seen struct {
 	identity string
 	number   int64
+	ended    time.Time // when it was the newest one of the server
 }
 
 const (
@@ -34,6 +36,9 @@ const (
 	believed = 3
 
 	maxSeen = 256
+
+	// mostMissed bounds how far before the end of a playlist that counts otherwise reading goes on.
+	mostMissed = time.Minute
 )
 
 // News is what a reload brought.
@@ -43,27 +48,36 @@ type News struct {
 	Restart  bool      // the server has begun anew: nothing is known of what is missing
 }
 
-// Take takes in a media playlist.
-func (f *Follower) Take(p *Playlist) (n News) {
+// Take takes in a media playlist that has come now.
+func (f *Follower) Take(p *Playlist, now time.Time) (n News) {
 	f.target, f.ended = p.Target, p.Ended
 	defer func() {
+		ended := now
 		for _, s := range n.Segments {
-			f.see(s)
+			ended = ended.Add(-s.Duration)
+		}
+		for _, s := range n.Segments {
+			ended = ended.Add(s.Duration)
+			f.see(s, ended)
 		}
 		if f.idle++; len(n.Segments) > 0 {
 			f.idle = 0
+			n.Restart, f.anew = n.Restart || f.anew, false
 		}
 	}()
 	if len(p.Segments) == 0 {
 		return News{}
 	}
 	first, last := p.Segments[0].Number, p.Segments[len(p.Segments)-1].Number
+	if at, ok := f.follows(p); ok {
+		f.recount(p.Segments[at-1].Number)
+	}
 	switch {
 	case !f.started:
 		f.started = true
-		at := p.begin()
+		at := min(p.begin(), p.before(min(f.missed(now), mostMissed)))
 		for _, s := range p.Segments[:at] {
-			f.see(s)
+			f.see(s, now)
 		}
 		return f.give(p.Segments[at:])
 	case last+1 < f.next:
@@ -71,24 +85,35 @@ func (f *Follower) Take(p *Playlist) (n News) {
 			return News{}
 		}
 		f.behind = 0
-		return f.restart(p)
+		return f.restart(p, now)
 	case last+1 == f.next:
 		f.behind = 0
 		return News{}
 	}
 	f.behind = 0
 	if first > f.next {
-		if at, ok := f.follows(p); ok {
-			n = f.give(p.Segments[at:])
-			n.Restart = len(n.Segments) > 0
-			return n
-		}
 		lost := first - f.next
+		if time.Duration(min(lost, 1<<20))*f.target > 2*f.missed(now)+mostMissed {
+			return f.restart(p, now)
+		}
 		n = f.give(p.Segments)
 		n.Lost = lost
 		return n
 	}
 	return f.give(p.Segments[f.next-first:])
+}
+
+// recount takes the number that the last segment has now, by its name. Caches give out old playlists with old numbers; another number
+// is that of a server that counts otherwise.
+func (f *Follower) recount(number int64) {
+	by := number - f.seen[len(f.seen)-1].number
+	if by == 0 {
+		return
+	}
+	for i := range f.seen {
+		f.seen[i].number += by
+	}
+	f.next, f.anew = number+1, true
 }
 
 // give gives segments out.
@@ -99,21 +124,27 @@ func (f *Follower) give(list []Segment) News {
 	return News{Segments: list}
 }
 
-// restart goes on with a playlist that counts otherwise: behind the last segment that was seen before, or else near its end.
-func (f *Follower) restart(p *Playlist) News {
-	at, ok := f.follows(p)
-	if !ok {
-		at = p.begin()
-		for i, s := range p.Segments {
-			if p.distinct() && slices.ContainsFunc(f.seen, func(o seen) bool { return o.identity == identity(s) }) {
-				at = i + 1
-			}
+// restart goes on with a playlist that counts otherwise and does not list the last segment: as far before its end as that segment was
+// its end, and a little more, since what is repeated is known by its times and what is passed over is lost.
+func (f *Follower) restart(p *Playlist, now time.Time) News {
+	at := min(p.begin(), p.before(min(f.missed(now), mostMissed)))
+	for i, s := range p.Segments {
+		if p.distinct() && slices.ContainsFunc(f.seen, func(o seen) bool { return o.identity == identity(s) }) {
+			at = i + 1
 		}
 	}
 	n := f.give(p.Segments[at:])
 	f.next = p.Segments[len(p.Segments)-1].Number + 1
 	n.Restart = len(n.Segments) > 0
 	return n
+}
+
+// missed is how long ago the last segment that was seen was the newest of the server.
+func (f *Follower) missed(now time.Time) time.Duration {
+	if len(f.seen) == 0 {
+		return 0
+	}
+	return now.Sub(f.seen[len(f.seen)-1].ended)
 }
 
 // follows is the index of the segment behind the last one that was seen, as far as names say: not where they do not differ, or come
@@ -135,7 +166,11 @@ func (p *Playlist) begin() int {
 	if p.Complete {
 		return 0
 	}
-	left := edge * p.Target
+	return p.before(edge * p.Target)
+}
+
+// before is the index of the last segment from which on there is so much, or 0.
+func (p *Playlist) before(left time.Duration) int {
 	for i := len(p.Segments) - 1; i > 0; i-- {
 		if left -= p.Segments[i].Duration; left <= 0 {
 			return i
@@ -158,11 +193,11 @@ func (p *Playlist) distinct() bool {
 	return len(p.Segments) < 2 || identity(p.Segments[0]) != identity(p.Segments[1])
 }
 
-func (f *Follower) see(s Segment) {
+func (f *Follower) see(s Segment, ended time.Time) {
 	if len(f.seen) >= maxSeen {
 		f.seen = slices.Delete(f.seen, 0, maxSeen/2)
 	}
-	f.seen = append(f.seen, seen{identity(s), s.Number})
+	f.seen = append(f.seen, seen{identity(s), s.Number, ended})
 }
 
 // Ended says that the playlist that was taken in last is the last one.

@@ -93,15 +93,17 @@ func TestFollowerGivesEachSegmentOnce(t *testing.T) {
 		{"nothing yet", []*m3u8.Playlist{live(0), live(0, "a")}, []string{"", "a"}},
 		{"reloaded too late", []*m3u8.Playlist{live(5, "a", "b", "c"), live(10, "f", "g")}, []string{"abc", "fg 2"}},
 		{"an old list, as of a cache", []*m3u8.Playlist{live(5, "a", "b", "c"), live(3, "y", "z"), live(3, "y", "z"), live(6, "b", "c", "d")}, []string{"abc", "", "", "d"}},
-		{"numbers begin anew, names go on", []*m3u8.Playlist{live(50, "a", "b", "c"), live(0, "b", "c", "d"), live(0, "b", "c", "d"), live(1, "c", "d", "e"), live(2, "d", "e", "f")}, []string{"abc", "", "", "de!", "f"}},
+		{"numbers begin anew, names go on", []*m3u8.Playlist{live(50, "a", "b", "c"), live(0, "b", "c", "d"), live(0, "b", "c", "d"), live(1, "c", "d", "e"), live(2, "d", "e", "f")}, []string{"abc", "d!", "", "e", "f"}},
 		{"numbers and names begin anew", []*m3u8.Playlist{live(50, "a", "b", "c"), live(0, "q"), live(0, "q", "r"), live(0, "q", "r", "s"), live(1, "r", "s", "t")}, []string{"abc", "", "", "qrs!", "t"}},
 		{"numbers jump ahead, names go on", []*m3u8.Playlist{live(5, "a", "b", "c"), live(900, "b", "c", "d", "e"), live(901, "c", "d", "e", "f")}, []string{"abc", "de!", "f"}},
+		{"numbers a little ahead, names go on", []*m3u8.Playlist{live(5, "a", "b", "c", "d"), live(8, "b", "c", "d", "e", "f", "g"), live(9, "c", "d", "e", "f", "g", "h")}, []string{"bcd", "efg!", "h"}},
+		{"numbers a little back, names go on", []*m3u8.Playlist{live(5, "a", "b", "c", "d"), live(4, "b", "c", "d", "e"), live(6, "d", "e", "f", "g")}, []string{"bcd", "e!", "fg"}},
 		{"names that come round again, reloaded too late", []*m3u8.Playlist{live(5, "a", "b", "c"), live(6, "b", "c", "a"), live(7, "c", "a", "b"), live(8, "a", "b", "c"), live(13, "c", "a", "b")}, []string{"abc", "a", "b", "c", "cab 2"}},
 		{"names with tokens", []*m3u8.Playlist{live(50, "a?1", "b?1"), live(0, "b?2"), live(0, "b?3"), live(0, "b?4", "c?4")}, []string{"a?1b?1", "", "", "c?4!"}},
 	} {
 		var f m3u8.Follower
 		for i, p := range tt.lists {
-			n := f.Take(p)
+			n := f.Take(p, time.Now())
 			got := ""
 			for _, s := range n.Segments {
 				got += s.URI
@@ -121,11 +123,11 @@ func TestFollowerGivesEachSegmentOnce(t *testing.T) {
 
 func TestReloadsComeTwiceAsOftenWhileNothingIsNew(t *testing.T) {
 	var f m3u8.Follower
-	f.Take(live(0, "a", "b"))
+	f.Take(live(0, "a", "b"), time.Now())
 	if d := f.Reload(); d != 2*time.Second {
 		t.Errorf("after something new %v, want the target duration", d)
 	}
-	f.Take(live(0, "a", "b"))
+	f.Take(live(0, "a", "b"), time.Now())
 	if d := f.Reload(); d != time.Second {
 		t.Errorf("after nothing new %v, want half of the target duration", d)
 	}
@@ -134,13 +136,13 @@ func TestReloadsComeTwiceAsOftenWhileNothingIsNew(t *testing.T) {
 func TestFollowerResumes(t *testing.T) {
 	var f m3u8.Follower
 	p := live(5, "a", "b", "c")
-	f.Take(p)
+	f.Take(p, time.Now())
 	f.Resume(6)
-	if n := f.Take(p); len(n.Segments) != 2 || n.Segments[0].URI != "b" {
+	if n := f.Take(p, time.Now()); len(n.Segments) != 2 || n.Segments[0].URI != "b" {
 		t.Errorf("resumed at 6 it brings %v", n)
 	}
 	f.Resume(6)
-	if n := f.Take(live(8, "d")); n.Lost != 2 {
+	if n := f.Take(live(8, "d"), time.Now()); n.Lost != 2 {
 		t.Errorf("%d are lost, want 2", n.Lost)
 	}
 }
@@ -149,16 +151,45 @@ func TestFollowerResumes(t *testing.T) {
 func TestFollowerResumesBehindARestart(t *testing.T) {
 	for _, first := range []int64{0, 900} {
 		var f m3u8.Follower
-		f.Take(live(50, "a", "b", "c", "d"))
+		f.Take(live(50, "a", "b", "c", "d"), time.Now())
 		f.Resume(51)
 		got := ""
 		for range 4 {
-			for _, s := range f.Take(live(first, "a", "b", "c", "d", "e")).Segments {
+			for _, s := range f.Take(live(first, "a", "b", "c", "d", "e"), time.Now()).Segments {
 				got += s.URI
 			}
 		}
 		if got != "bcde" {
 			t.Errorf("from %d on it brings %q, want what follows on the one that was played", first, got)
+		}
+	}
+}
+
+// TestFollowerGoesOnWhereItWas has numbers begin anew while nothing is had for a time. The segments that were listed meanwhile are new.
+func TestFollowerGoesOnWhereItWas(t *testing.T) {
+	began := time.Unix(1e9, 0)
+	for _, tt := range []struct {
+		name   string
+		before *m3u8.Playlist
+		behind time.Duration
+		after  *m3u8.Playlist
+		want   string
+	}{
+		{"back", live(50, "a", "b", "c"), 9 * time.Second, live(0, "d", "e", "f", "g", "h", "i"), "efghi"},
+		{"back, soon", live(50, "a", "b", "c"), 2 * time.Second, live(0, "d", "e", "f", "g", "h", "i"), "ghi"},
+		{"back, long after", live(50, "a", "b", "c"), time.Hour, live(0, "d", "e", "f", "g", "h", "i"), "defghi"},
+		{"far ahead", live(50, "a", "b", "c"), 9 * time.Second, live(5000, "d", "e", "f", "g", "h", "i"), "efghi"},
+	} {
+		var f m3u8.Follower
+		f.Take(tt.before, began)
+		got := ""
+		for range 3 {
+			for _, s := range f.Take(tt.after, began.Add(tt.behind)).Segments {
+				got += s.URI
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: it brings %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }
@@ -187,13 +218,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		var f m3u8.Follower
-		n := f.Take(p)
+		n := f.Take(p, time.Now())
 		for i, s := range n.Segments {
 			if s.Number < 0 || s.Duration < 0 || s.Bytes.Offset < 0 || s.Bytes.Length < 0 || i > 0 && s.Number != n.Segments[i-1].Number+1 {
 				t.Fatalf("segment %+v", s)
 			}
 		}
-		if again := f.Take(p); len(again.Segments) > 0 {
+		if again := f.Take(p, time.Now()); len(again.Segments) > 0 {
 			t.Fatalf("the same list brings %v again", again.Segments)
 		}
 		if f.Reload() <= 0 {
