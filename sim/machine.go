@@ -352,7 +352,7 @@ func (m *machine) read() *reading {
 	if m.reading.file == m.file {
 		return &m.reading
 	}
-	cfg := node.ControlConfig(m.file, m.name, "")
+	cfg := node.ControlConfig(m.file, m.name)
 	r := reading{file: m.file, config: &cfg, kept: make([]bool, len(m.w.streams)), whole: true}
 	for _, p := range cfg.Peers {
 		q := m.w.byEntry(p.Entry)

@@ -81,7 +81,7 @@ func (f *File) UsesCountries() (at Pos, ok bool) {
 
 var balancerDirectives = []directive{
 	{
-		name: "balancer", in: inFile, many: true, block: inBalancer,
+		name: "balancer", in: inFile, shared: true, many: true, plural: "balancers", block: inBalancer,
 		value:  entries("NAME", func(f *File) *[]Balancer { return &f.Balancers }, parseBalancer, func(b *Balancer) *block { return newBlock(b.Name, b.Name, b) }),
 		reload: NewClients, example: "global { server n1; server n2; }",
 		doc: "Shares clients out among servers: http://ANY-NODE/BALANCER/STREAM/… leads to the server that it chooses.",
@@ -96,7 +96,7 @@ var balancerDirectives = []directive{
 		example: "false", doc: "Whether a client counts for its server from the moment in which the server is chosen; false counts it only in the server's next statistics, to show what a burst of clients would do.",
 	},
 	{
-		name: "server", also: "peer", in: inBalancer, many: true, block: inServer, inline: true,
+		name: "server", also: "peer", in: inBalancer, many: true, plural: "servers", key: "hostname", block: inServer, inline: true,
 		value:  entries("HOST[:PORT]", func(b *Balancer) *[]Server { return &b.Servers }, parseServer, func(s *Server) *block { return newBlock(s.Name(), s.entry(), s) }),
 		reload: NewClients, example: "n1.example.com max_bitrate=1G", doc: "A server of the balancer; it need not be a peer.",
 	},

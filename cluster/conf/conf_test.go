@@ -407,21 +407,25 @@ func TestLimitsAreThoseOfTheNodeOrOfAPeer(t *testing.T) {
 }
 
 func TestHashIsOfWhatNodesMustAgreeOn(t *testing.T) {
-	hash := func(src string, more ...string) string {
+	hash := func(src string) string {
 		t.Helper()
 		f, problems := Parse("f", []byte(src))
 		if problems.Failed() {
 			t.Fatalf("%q is refused:\n%s", src, problems)
 		}
-		return f.Hash(more...)
+		return f.Hash()
 	}
-	const a, b = "stream a { input fake://a; }\n", "stream b { input fake://b; cluster_ingest; }\n"
+	const a, b = "stream a { input fake://a; cluster_ingest; }\n", "stream b { input fake://b; cluster_ingest; }\n"
 	base := hash(key + a + b)
 	for _, same := range []string{
 		key + b + a,
 		key + "http 8080; name n7; loglevel debug; # another node\n" + a + b,
-		key + "stream a { url fake://a; title A; }" + b,
+		key + "stream a { url fake://a; title A; cluster_ingest; }" + b,
 		key + "peer n1; peer n2;" + a + b,
+		key + a + b + "stream own { input fake://own; }", // all peers may have different streams
+		key + a + b + "source o;",
+		key + a + b + "template t { prefix p; input publish://; }",
+		"cluster_key another-key-of-16-or-more;" + a + b,
 	} {
 		if got := hash(same); got != base {
 			t.Errorf("hash(%q) = %s, want %s as of the base", same, got, base)
@@ -431,27 +435,39 @@ func TestHashIsOfWhatNodesMustAgreeOn(t *testing.T) {
 		key + a,
 		key + a + "stream b { input fake://b; }",
 		key + a + "stream b { input fake://b; cluster_ingest capture_at=n1; }",
+		key + a + "stream b { input fake://b; cluster_ingest handover=break; }",
 		key + a + "stream b { input fake://c; cluster_ingest; }",
 		key + "return_holddown 1;" + a + b,
-		key + "stream a { input fake://a; disabled; }" + b,
-		key + "ondemand a { input fake://a; }" + b,
-		key + "stream a { input fake://a priority=2; }" + b,
-		key + a + b + "source o;",
-		key + a + b + "template t { prefix p; input publish://; }",
+		key + "stream a { input fake://a; disabled; cluster_ingest; }" + b,
+		key + "ondemand a { input fake://a; cluster_ingest; }" + b,
+		key + "stream a { input fake://a priority=2; cluster_ingest; }" + b,
+		key + a + b + "source o { cluster_ingest; }",
+		key + a + b + "template t { prefix p; input publish://; cluster_ingest; }",
 	} {
 		if got := hash(other); got == base {
 			t.Errorf("hash(%q) = %s as of the base, want another", other, got)
 		}
 	}
-	const first, second = "source o { only x y; except z; cluster_ingest; }\n", "source p { prefix q; }\n"
+	const first, second = "source o { only x y; except z; cluster_ingest; }\n", "source p { prefix q; cluster_ingest; }\n"
 	if hash(key+first+second) != hash(key+second+"source O { except z; only y x; cluster_ingest; }") {
 		t.Error("the order of sources and names counts")
 	}
-	if hash(key+first) == hash(key+"source o { only x y; except z; }") {
-		t.Error("how a source's streams are placed does not count")
+	if hash(key+first) == hash(key+"source o { only x; except y z; cluster_ingest; }") {
+		t.Error("the names of a source's streams do not count")
 	}
-	if hash(key+a, "ab", "c") == hash(key+a, "a", "bc") {
-		t.Error("what the caller adds runs together")
+}
+
+func TestSharedLinesHideSecrets(t *testing.T) {
+	f, problems := Parse("f", []byte(key+"stream a { input rtsp://root:geheim@gate/1; cluster_ingest capture_at=n1; }\nstream own { input fake://x; }\npeer n1;"))
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	want := []string{"return_holddown 30000;", "stream a {", "    input rtsp://root:****@gate/1;", "    cluster_ingest capture_at=n1;", "}"}
+	if got := f.Shared(true); !slices.Equal(got, want) {
+		t.Errorf("Shared(true) = %q, want %q", got, want)
+	}
+	if open := f.Shared(false); open[2] != "    input rtsp://root:geheim@gate/1;" {
+		t.Errorf("Shared(false) = %q, want the password in it", open)
 	}
 }
 

@@ -68,6 +68,11 @@ type directive struct {
 	block scope // the scope of the directives in its block; zero if the directive has no block
 	many  bool  // may stand several times in one block
 
+	// In JSON, entries that may stand several times are a list under the name plural, in which the word behind the name of a block is
+	// the member key. Where plural is empty, it is the directive's name, and an empty key is "name".
+	plural, key string
+
+	shared          bool                     // at the top of the file: all nodes have to have the same
 	unbounded       bool                     // may stand more than maxEntries times
 	mayRepeat       bool                     // a second entry with the same id is no error; its finish function decides
 	hide            func(word string) string // removes secrets from a word that is shown; nil if the words hold none

@@ -188,12 +188,12 @@ var globalDirectives = []directive{
 		example: "n1.example.com", doc: "Name of this node in its cluster.",
 	},
 	{
-		name: "cluster_key", in: inFile, value: keyValue, secret: true, reload: Restart, example: "3b7e1f0c9a5d42868e21c7f05d4ab963",
+		name: "cluster_key", in: inFile, shared: true, value: keyValue, secret: true, reload: Restart, example: "3b7e1f0c9a5d42868e21c7f05d4ab963",
 		flag: &nodeFlag{placeholder: "KEY", help: "Secret that all nodes share. Other users of this machine can see a flag; use the variable or the file."},
 		doc:  "Secret that all nodes share; it is never sent.",
 	},
 	{
-		name: "return_holddown", in: inFile, reload: AtOnce, example: "60000",
+		name: "return_holddown", in: inFile, shared: true, reload: AtOnce, example: "60000",
 		value: millis(func(f *File) *time.Duration { return &f.ReturnHolddown }, DefaultReturnHolddown, 0), flag: &nodeFlag{placeholder: "MS"},
 		doc: "How long a node must be alive again before its streams go back to it.",
 	},
@@ -207,7 +207,7 @@ var globalDirectives = []directive{
 		doc: "The load of the processor above which this node takes no further streams.",
 	},
 	{
-		name: "rebalance_rate", in: inFile, reload: AtOnce, example: "5",
+		name: "rebalance_rate", in: inFile, shared: true, reload: AtOnce, example: "5",
 		value: orWord("STREAMS", "off", "", 0, func(f *File) *int { return &f.RebalanceRate }, DefaultRebalanceRate,
 			func(s string) (int, error) { return parseCount(s, 1, 1000) }, strconv.Itoa),
 		doc: "How many streams move per fetch interval after an edit of the file, until every node has its even share.",
@@ -275,7 +275,7 @@ var accessDirectives = []directive{
 
 var vodDirectives = []directive{
 	{
-		name: "vod", in: inFile, many: true, block: inVod, value: entries("NAME", func(f *File) *[]Vod { return &f.Vods }, parseVod, func(v *Vod) *block { return newBlock(v.Name, v.Name, v) }), reload: AtOnce, defaultWords: "vod, in " + DefaultVodRoot, example: "clips { root /srv/clips; }",
+		name: "vod", in: inFile, many: true, plural: "vods", block: inVod, value: entries("NAME", func(f *File) *[]Vod { return &f.Vods }, parseVod, func(v *Vod) *block { return newBlock(v.Name, v.Name, v) }), reload: AtOnce, defaultWords: "vod, in " + DefaultVodRoot, example: "clips { root /srv/clips; }",
 		flag: &nodeFlag{
 			placeholder: "[NAME=]DIR", entry: vodFlag, perLine: true,
 			help: "Directory of file://NAME/…; NAME is vod if left out. In the variable: one per line.",

@@ -10,36 +10,14 @@ import (
 	"strings"
 )
 
-// Hash is a hash of the settings on which all nodes must agree, so that they place streams alike: the return hold-down and the
-// streams, without their titles and the settings for viewers. Files that differ only in order, comments, spelling or the node's
-// own addresses have the same hash. Lists of peers are left out: a list may or may not contain the node itself.
-//
-// More are further strings on which the nodes must agree, such as the identifier of the cluster key. That identifier must come
-// from a slow function: with a fast hash of the key, anybody who sees Hash could guess the key.
-func (f *File) Hash(more ...string) string {
+// Hash is a hash of the settings on which all nodes must agree, so that they place streams alike: see [File.Shared]. Files that
+// differ only in order, comments, spelling, streams without cluster_ingest or the node's own addresses have the same hash. Lists of
+// peers are left out: a list may or may not contain the node itself.
+func (f *File) Hash() string {
 	h := sha256.New()
-	put(h, "weir configuration 1")
-	put(h, millisText(f.ReturnHolddown))
-	list := slices.SortedFunc(slices.Values(f.Streams), func(a, b Stream) int { return strings.Compare(a.Name, b.Name) })
-	put(h, fmt.Sprint(len(list)))
-	for _, s := range list {
-		put(h, s.Name)
-		put(h, fmt.Sprint(len(s.Inputs), s.Disabled, s.Static, s.Ingest != nil))
-		for i, in := range s.Inputs {
-			put(h, in.URL)
-			if in.Priority != i+1 {
-				put(h, fmt.Sprint("priority ", in.Priority))
-			}
-		}
-		if in := s.Ingest; in != nil {
-			put(h, in.CaptureAt)
-			put(h, string(in.Handover))
-			put(h, string(in.Partition))
-		}
-	}
-	f.hashDerived(h)
-	for _, m := range more {
-		put(h, m)
+	put(h, "weir configuration 2")
+	for _, line := range f.Shared(false) {
+		put(h, line)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
@@ -52,25 +30,83 @@ func put(w io.Writer, s string) {
 	_, _ = io.WriteString(w, s)
 }
 
-// hashDerived adds the templates and sources, from which further streams come. A file without them adds nothing.
-func (f *File) hashDerived(h io.Writer) {
-	var lines []string
+// Shared gives the settings on which all nodes must agree as lines, in an order that does not depend on the file: the return
+// hold-down, and the streams, templates and sources with cluster_ingest, without their titles and the settings for viewers. Nodes
+// may have different other streams. With masked, secrets in URLs are hidden.
+func (f *File) Shared(masked bool) []string {
+	url := func(in Input) string { return in.URL }
+	if masked {
+		url = Input.Shown
+	}
+	var blocks [][]string
+	add := func(head string, in *Ingest, lines ...string) {
+		if in == nil {
+			return
+		}
+		lines = slices.Insert(lines, 0, head+" {")
+		blocks = append(blocks, append(lines, "    "+in.line(), "}"))
+	}
+	for _, s := range f.Streams {
+		head, lines := "stream ", s.inputLines(url)
+		if !s.Static {
+			head = "ondemand "
+		}
+		if s.Disabled {
+			lines = append(lines, "    disabled;")
+		}
+		add(head+quoted(s.Name), s.Ingest, lines...)
+	}
 	for _, t := range f.Templates {
-		lines = append(lines, fmt.Sprintf("template %q %s", t.Prefix, ingestWords(t.Stream.Ingest)))
+		add("template of "+quoted(t.Prefix), t.Stream.Ingest)
 	}
 	for _, s := range f.Sources {
-		lines = append(lines, fmt.Sprintf("source %q %t %q %q %q %s", s.URL, s.OnlyGiven, slices.Sorted(slices.Values(s.Only)),
-			slices.Sorted(slices.Values(s.Except)), s.Prefix, ingestWords(s.Stream.Ingest)))
+		lines := []string{}
+		if s.OnlyGiven {
+			lines = append(lines, listLine("only", s.Only))
+		}
+		if len(s.Except) > 0 {
+			lines = append(lines, listLine("except", s.Except))
+		}
+		if s.Prefix != "" {
+			lines = append(lines, "    prefix "+quoted(s.Prefix)+";")
+		}
+		name := s.URL
+		if masked {
+			name = s.Name
+		}
+		add("source "+quoted(name), s.Stream.Ingest, lines...)
 	}
-	slices.Sort(lines)
-	for _, l := range lines {
-		put(h, l)
-	}
+	slices.SortFunc(blocks, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	return append([]string{"return_holddown " + millisText(f.ReturnHolddown) + ";"}, slices.Concat(blocks...)...)
 }
 
-func ingestWords(in *Ingest) string {
-	if in == nil {
-		return "alone"
+// inputLines are the inputs of a stream.
+func (s *Stream) inputLines(url func(Input) string) (lines []string) {
+	for i, in := range s.Inputs {
+		line := "    input " + quoted(url(in))
+		if in.Priority != i+1 {
+			line += fmt.Sprintf(" priority=%d", in.Priority)
+		}
+		lines = append(lines, line+";")
 	}
-	return fmt.Sprintf("%q %s %s", in.CaptureAt, in.Handover, in.Partition)
+	return lines
+}
+
+// line is the ingest as the file would have it.
+func (in *Ingest) line() string {
+	line := "cluster_ingest"
+	if in.CaptureAt != "" {
+		line += " capture_at=" + quoted(in.CaptureAt)
+	}
+	if in.Handover != Make {
+		line += " handover=" + string(in.Handover)
+	}
+	if in.Partition != Available {
+		line += " partition=" + string(in.Partition)
+	}
+	return line + ";"
+}
+
+func listLine(name string, words []string) string {
+	return "    " + strings.Join(append([]string{name}, slices.Sorted(slices.Values(words))...), " ") + ";"
 }

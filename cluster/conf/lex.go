@@ -34,6 +34,7 @@ type token struct {
 	kind kind
 	text string // a word without its quotes, or the character
 	pos  Pos
+	at   int // byte offset of its first character
 }
 
 // A scanner cuts a text into tokens.
@@ -92,7 +93,7 @@ func (s *scanner) next() (token, *Problem) {
 		return token{}, err
 	}
 	r := s.peek()
-	t := token{pos: s.pos, text: string(r)}
+	t := token{pos: s.pos, at: s.at, text: string(r)}
 	if r < 0 {
 		t.kind = endOfText
 		return t, nil

@@ -24,6 +24,8 @@ type entry struct {
 	unclosed bool // the text ends before the closing brace of the block
 	blamed   bool // a message has already said that the block's closing brace may be missing
 	end      Pos  // the place of the closing brace
+
+	from, to, close int // byte offsets: of the name, behind the last character, and of the closing brace
 }
 
 // head is the beginning of a directive for a message: its name, and its first word unless that may be a secret.
@@ -64,10 +66,11 @@ func (s *scanner) list(depth int) (list []*entry, end token, err *Problem) {
 		case t.kind != wordToken:
 			return nil, t, errorAt(t.pos, "found %s, expected a directive", t)
 		}
-		e := &entry{name: t.text, pos: t.pos}
+		e := &entry{name: t.text, pos: t.pos, from: t.at}
 		if err := s.rest(e, depth); err != nil {
 			return nil, t, err
 		}
+		e.to = s.at
 		list = append(list, e)
 	}
 }
@@ -93,7 +96,7 @@ func (s *scanner) rest(e *entry, depth int) *Problem {
 			}
 			e.hasBlock = true
 			e.kids, t, err = s.list(depth)
-			e.end, e.unclosed = t.pos, t.kind == endOfText
+			e.end, e.close, e.unclosed = t.pos, t.at, t.kind == endOfText
 			return err
 		}
 		if t.pos.Line == 0 {

@@ -62,7 +62,7 @@ func (p *Peer) where() Pos   { return p.Pos }
 
 var peerDirectives = []directive{
 	{
-		name: "peer", in: inFile, many: true, block: inPeer, mayRepeat: true,
+		name: "peer", in: inFile, shared: true, many: true, plural: "peers", key: "hostname", block: inPeer, mayRepeat: true,
 		value:  entries("HOST[:PORT]", func(f *File) *[]Peer { return &f.Peers }, parsePeerEntry, func(p *Peer) *block { return newBlock(p.Name(), p.Entry(), p) }),
 		reload: AtOnce, example: "n2.example.com:8080 { public https://cdn.example.com; }",
 		flag: &nodeFlag{placeholder: "HOST[:PORT]", entry: peerFlag, help: "Add a peer; a block with its settings may follow, as in the file."},

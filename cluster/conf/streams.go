@@ -176,7 +176,7 @@ const inAnyStream = streams | inSource
 // templates and sources, and some at the top of the file.
 var streamBlockDirectives = []directive{
 	{
-		name: "input", also: "url", in: streams, many: true, unbounded: true, block: inInput, inline: true, value: inputValue, hide: protocols.MaskURLs, reload: Restream,
+		name: "input", also: "url", in: streams, many: true, plural: "inputs", key: "url", unbounded: true, block: inInput, inline: true, value: inputValue, hide: protocols.MaskURLs, reload: Restream,
 		example: "rtmp://encoder/live/news",
 		doc: "Where the media comes from, by a URL of one of the schemes " + strings.Join(inputSchemes, ", ") +
 			"; when an input is lost, the next one replaces it.",
@@ -201,7 +201,7 @@ var streamBlockDirectives = []directive{
 		doc: "What an input that is pulled over HTTP or RTSP tells the server as its User-Agent.",
 	},
 	{
-		name: "header", in: inInput, many: true, value: headerValue, hide: hideHeader, reload: Restream, defaultWords: "none", example: `"Referer: https://example.com/"`,
+		name: "header", in: inInput, many: true, plural: "headers", value: headerValue, hide: hideHeader, reload: Restream, defaultWords: "none", example: `"Referer: https://example.com/"`,
 		doc: "A header that the requests of an input carry that is pulled over HTTP; each stands in a line of its own. Other servers, to which redirects and playlists lead, get only Accept, Accept-Language, Cache-Control, Origin, Pragma, Referer and User-Agent.",
 	},
 	{
@@ -296,7 +296,7 @@ var takeoverValue = func() value {
 		}
 		return secondsText(d)
 	})
-	v.unit = "seconds"
+	v.unit, v.json = "seconds", []string{"integer", "string"}
 	return v
 }()
 
@@ -323,7 +323,7 @@ func parseTakeover(text string) (time.Duration, error) {
 // streamDirectives are the directives of the top of the file that make streams, each with a block.
 var streamDirectives = []directive{
 	{
-		name: "stream", in: inFile, many: true, unbounded: true, block: inStream, value: streamEntries(true), reload: AtOnce, example: "cam01 { input rtsp://camera/1; }",
+		name: "stream", in: inFile, many: true, plural: "streams", unbounded: true, block: inStream, value: streamEntries(true), reload: AtOnce, example: "cam01 { input rtsp://camera/1; }",
 		flag: &nodeFlag{
 			placeholder: "NAME=URL", entry: streamFlag, perLine: true,
 			help: "Add a stream; further directives may follow behind a semicolon. In the variable: one per line.",
@@ -331,11 +331,11 @@ var streamDirectives = []directive{
 		doc: "A stream that is captured whether or not it has viewers, or that a publisher brings.",
 	},
 	{
-		name: "ondemand", in: inFile, many: true, unbounded: true, block: inStream, value: streamEntries(false), reload: AtOnce,
+		name: "ondemand", in: inFile, many: true, plural: "streams", unbounded: true, block: inStream, value: streamEntries(false), reload: AtOnce,
 		example: "movies { input hls://archive/movies.m3u8; }", doc: "A stream that is captured while it has viewers.",
 	},
 	{
-		name: "template", in: inFile, many: true, block: inTemplate,
+		name: "template", in: inFile, many: true, plural: "templates", block: inTemplate,
 		value: entries("NAME", func(f *File) *[]Template { return &f.Templates }, parseTemplate, func(t *Template) *block {
 			return newBlock(t.Name, t.Name, t, &t.Stream, &t.Stream.Delivery)
 		}),
@@ -343,7 +343,7 @@ var streamDirectives = []directive{
 		doc: "Settings for all streams that name the template; with a prefix, also for streams that the file does not name and that publishers make.",
 	},
 	{
-		name: "source", in: inFile, many: true, block: inSource,
+		name: "source", in: inFile, many: true, plural: "sources", key: "url", block: inSource,
 		value: entries("HOST[:PORT] or URL", func(f *File) *[]Source { return &f.Sources }, parseSource, func(s *Source) *block {
 			return newBlock(s.shown(), s.URL, s, &s.Stream, &s.Stream.Delivery)
 		}),
@@ -392,7 +392,7 @@ var staticValue = func() value {
 }()
 
 var titleValue = value{
-	args: "TEXT", min: 1, max: -1,
+	args: "TEXT", min: 1, max: -1, json: []string{"string"},
 	read: func(_ *reader, b *block, c *call) {
 		words := make([]string, len(c.args))
 		for i, w := range c.args {

@@ -11,10 +11,12 @@ import (
 // A value describes the words behind the name of a directive: how they are read into the model, and how the model is written
 // as words again. A value finds its part of the model through the block in which the directive stands, see [part].
 type value struct {
-	args        string // the words as messages and the reference page show them, such as "HOST[:PORT]"
-	min, max    int    // the number of words that are permitted; max < 0 means any number
-	unit        string // the unit of a number; empty for none
-	defaultText string // the default, as the file would say it; empty for none
+	args        string   // the words as messages and the reference page show them, such as "HOST[:PORT]"
+	min, max    int      // the number of words that are permitted; max < 0 means any number
+	unit        string   // the unit of a number; empty for none
+	json        []string // the types of the setting in JSON; nil: a string, or a list of strings where several words are permitted
+	commas      bool     // commas separate the words of a list
+	defaultText string   // the default, as the file would say it; empty for none
 
 	// read stores the words of a directive c, which stands in the block b, in the model. For a directive that has a block of
 	// its own, open returns that block. Rows from unsupportedRows have neither.
@@ -87,14 +89,14 @@ func millis[M any](field func(M) *time.Duration, byDefault time.Duration, least 
 	v := single("MILLISECONDS", field, byDefault, func(s string) (time.Duration, error) {
 		return parseDuration(s, time.Millisecond, least)
 	}, millisText)
-	v.unit = "milliseconds"
+	v.unit, v.json = "milliseconds", []string{"integer"}
 	return v
 }
 
 // seconds is a duration in seconds.
 func seconds[M any](field func(M) *time.Duration) value {
 	v := single("SECONDS", field, 0, parseSeconds, secondsText)
-	v.unit = "seconds"
+	v.unit, v.json = "seconds", []string{"integer"}
 	return v
 }
 
@@ -103,7 +105,9 @@ func secondsText(d time.Duration) string { return strconv.FormatInt(int64(d/time
 
 // number is a whole number.
 func number[M any](args string, field func(M) *int, least, most int) value {
-	return single(args, field, 0, func(s string) (int, error) { return parseCount(s, least, most) }, strconv.Itoa)
+	v := single(args, field, 0, func(s string) (int, error) { return parseCount(s, least, most) }, strconv.Itoa)
+	v.json = []string{"integer"}
+	return v
 }
 
 // percent is a share of a whole.
@@ -116,7 +120,7 @@ func percent[M any](field func(M) *int) value {
 // bits is a bit rate.
 func bits[M any](field func(M) *int64) value {
 	v := single("BITS", field, 0, parseBits, func(n int64) string { return strconv.FormatInt(n, 10) })
-	v.unit = "bits per second"
+	v.unit, v.json = "bits per second", []string{"integer", "string"}
 	return v
 }
 
@@ -137,7 +141,7 @@ func oneWord[M any, T ~string](field func(M) *T, byDefault T, words ...T) value 
 // orWord is a single value that may also be given as a word: the file says word where the model holds special. Error messages
 // add meaning to the word, to explain it.
 func orWord[M any, T comparable](args, word, meaning string, special T, field func(M) *T, byDefault T, parse func(string) (T, error), text func(T) string) value {
-	return single(args+" or "+word, field, byDefault, func(s string) (T, error) {
+	v := single(args+" or "+word, field, byDefault, func(s string) (T, error) {
 		if s == word {
 			return special, nil
 		}
@@ -152,6 +156,8 @@ func orWord[M any, T comparable](args, word, meaning string, special T, field fu
 		}
 		return text(t)
 	})
+	v.json = []string{"integer", "string", "boolean"}
+	return v
 }
 
 // exceptUnsupported is v, except that one of its words is reported as [Unsupported].
@@ -169,6 +175,7 @@ func exceptUnsupported(word string, v value) value {
 // boolean is the word true or false.
 func boolean[M any](field func(M) *bool, byDefault bool) value {
 	v := single("true or false", field, byDefault, parseBool, strconv.FormatBool)
+	v.json = []string{"boolean"}
 	v.defaultText = strconv.FormatBool(byDefault)
 	return v
 }
@@ -200,7 +207,7 @@ func onOff[M any](field func(M) *bool) value {
 		_, err := parseWord(s, onOffWords)
 		return s == "on", err
 	}, func(bool) string { return "on" })
-	v.defaultText = "off"
+	v.defaultText, v.json = "off", []string{"boolean"}
 	return v
 }
 
@@ -257,7 +264,7 @@ const maxServers = 64
 // listOf is a list of at least `least` and at most `most` words, stored in one field of the model. If commas is set, commas
 // separate items as spaces do. An item that is given twice is stored once, with a warning.
 func listOf[M any, T comparable](args string, least int, field func(M) *[]T, commas bool, most int, parse func(string) (T, error), text func(T) string) value {
-	v := value{args: args, min: least, max: -1}
+	v := value{args: args, min: least, max: -1, json: []string{"array"}, commas: commas}
 	v.take = func(to, from *block) { *field(part[M](to)) = *field(part[M](from)) }
 	v.lines = func(b *block) [][]string {
 		var words []string

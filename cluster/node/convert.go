@@ -86,16 +86,15 @@ func mustURL(s string) *url.URL {
 }
 
 // ControlConfig converts a configuration file for the control plane. The caller fills in what is new at each start: instance,
-// seed and advert. If the file gives no name, the node is called hostname until it finds the peer entry that means itself. KeyID
-// identifies the cluster key, so that two files with different keys have different hashes.
-func ControlConfig(f *conf.File, hostname, keyID string) control.Config {
+// seed and advert. If the file gives no name, the node is called hostname until it finds the peer entry that means itself.
+func ControlConfig(f *conf.File, hostname string) control.Config {
 	return control.Config{
 		Self: hostname, Named: f.Name != "",
 		Peers: controlPeers(f), Streams: controlStreams(f),
 		ReturnHolddown: control.Instant(f.ReturnHolddown),
 		RebalanceRate:  f.RebalanceRate,
 		Limits:         limits(f.ChannelLimit, f.CPULimit),
-		Hash:           f.Hash(keyID),
+		Hash:           f.Hash(),
 	}
 }
 
@@ -206,9 +205,9 @@ func vhosts(f *conf.File) []srs.Vhost {
 }
 
 // shown converts the settings of a file that the API shows, for package status.
-func shown(f *conf.File, keyID string) status.File {
+func shown(f *conf.File) status.File {
 	out := status.File{
-		Hash: f.Hash(keyID), Peers: make(map[string]status.Peer, len(f.Peers)), ReturnHolddown: f.ReturnHolddown,
+		Hash: f.Hash(), Peers: make(map[string]status.Peer, len(f.Peers)), ReturnHolddown: f.ReturnHolddown,
 		Stream: func(name string) (st status.Stream, ok bool) {
 			s := f.Stream(name)
 			if s == nil {

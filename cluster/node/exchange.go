@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	"weir/cluster/exchange"
@@ -13,11 +14,15 @@ const asksFigures = "figures"
 
 // answers are the questions of other nodes that this node answers over HTTP.
 func (n *Node) answers() http.Handler {
-	return exchange.Answers{
+	answers := exchange.Answers{
 		asksFigures: exchange.Answering(func(context.Context, struct{}) (map[string]status.Figures, error) {
 			return n.reporter.status.Figures(), nil
 		}),
 	}
+	if n.settings != nil {
+		maps.Copy(answers, n.settings.Answers())
+	}
+	return answers
 }
 
 // exchanges makes the asker, which asks other nodes over HTTP.

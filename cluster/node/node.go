@@ -26,6 +26,7 @@ import (
 	"weir/cluster/history"
 	"weir/cluster/journal"
 	"weir/cluster/load"
+	"weir/cluster/settings"
 	"weir/protocols/listen"
 )
 
@@ -43,6 +44,19 @@ type Config struct {
 
 	// Reload reads the configuration again when a client of the API demands it. If it is nil, such a demand fails.
 	Reload func() (*conf.File, error)
+
+	// Source is the file from which Reload reads. If it is nil, nothing can be edited through the API.
+	Source Source
+}
+
+// A Source is a configuration file that can be edited.
+type Source interface {
+	// Path is the name of the file, and Text what is in it now.
+	Path() string
+	Text() ([]byte, error)
+
+	// Check reads a text as Reload would read it from the file.
+	Check(text []byte) (*conf.File, conf.Problems)
 }
 
 // A Node is a running node. Its fields are the parts that it consists of.
@@ -65,9 +79,10 @@ type Node struct {
 	load     *load.Meter
 	reporter *reporter
 	drain    *drain.Drain
-	history  *history.History // nil in a simulated node
-	journal  *journal.Writer  // nil if no journal is written
-	tasks    []*act.Task      // run beside the actors; stopped after them, in this order
+	history  *history.History   // nil in a simulated node
+	settings *settings.Settings // nil if there is no file that can be edited
+	journal  *journal.Writer    // nil if no journal is written
+	tasks    []*act.Task        // run beside the actors; stopped after them, in this order
 }
 
 // Start starts a node. If it returns an error, nothing is running. The most likely error is that a port is in use; the error

@@ -73,6 +73,7 @@ type (
 		Do     string // start, reload, boom, owners, failing, sessions, describe, memory
 		Config string // start, reload
 		HTTP   string // start, reload: the address
+		Path   string // start: the file that the API edits, of which Config is the text; empty for none
 		ID     string // boom: the actor that is to panic
 		Stream string // failing, describe
 		Files  int    // start: how many the process may have open; 0 for as many as the system lets it
@@ -142,10 +143,40 @@ func startNode(name string, o order) (*Node, error) {
 	if problems.Failed() {
 		return nil, errors.New(problems.String())
 	}
-	return Start(Config{
+	cfg := Config{
 		File: file, Hostname: name, Machine: Machine{Env: func(e act.Env) act.Env { return faulty{e} }},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	}
+	if o.Path != "" {
+		src := onDisk{o.Path, flags(name, o.HTTP, "127.0.0.1:0", "127.0.0.1:0")}
+		cfg.Source, cfg.Reload = src, src.reload
+	}
+	return Start(cfg)
+}
+
+// An onDisk configuration is a file that the API can edit.
+type onDisk struct {
+	path  string
+	flags conf.Flags
+}
+
+func (d onDisk) Path() string          { return d.path }
+func (d onDisk) Text() ([]byte, error) { return os.ReadFile(d.path) }
+
+func (d onDisk) Check(text []byte) (*conf.File, conf.Problems) {
+	return Load(d.path, text, d.flags)
+}
+
+func (d onDisk) reload() (*conf.File, error) {
+	text, err := d.Text()
+	if err != nil {
+		return nil, err
+	}
+	f, problems := d.Check(text)
+	if problems.Failed() {
+		return nil, errors.New(problems.String())
+	}
+	return f, nil
 }
 
 // file is the configuration that an order gives.

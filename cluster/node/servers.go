@@ -82,6 +82,7 @@ func (n *Node) serve() {
 		Router: s.router, Limiter: s.limiter, Sessions: d.Sessions, Transport: n.group.keys.Base(), Log: n.log,
 	})
 	n.reporter.status = n.newStatus(s)
+	n.settings = n.newSettings()
 	api := n.newAPI()
 	s.listening = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
@@ -121,9 +122,13 @@ func (n *Node) newRouter(s *servers) *router.Router {
 // newAPI makes the handler of the HTTP API.
 func (n *Node) newAPI() http.Handler {
 	a := n.servers.access
-	return api.Handler(n.reporter.status, api.Options{
+	o := api.Options{
 		Metrics: n.reporter.metrics, Control: n.reporter.status, Edit: a.Edit, View: a.View, Guesses: a.Guesses, Version: n.cfg.Build, Log: n.log,
-	})
+	}
+	if n.settings != nil {
+		o.Settings = n.settings
+	}
+	return api.Handler(n.reporter.status, o)
 }
 
 // newAccess is who may see and change the node, by its file. Of wrong passwords, an address may send some at once, for people who
@@ -143,7 +148,7 @@ func (n *Node) newAccess() *api.Access {
 func (n *Node) newStatus(s *servers) *status.Status {
 	return status.New(status.Config{
 		View: n.group.view.Load, Now: n.tree.env.Now, Control: n.Control(),
-		File:     func() status.File { return shown(n.file(), n.group.keys.Own().ID()) },
+		File:     func() status.File { return shown(n.file()) },
 		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
 		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Refused: n.fileRefused, Certificates: n.certificateAlarms, Minutes: n.history.Minutes, Reload: n.readAgain,
 		Rate: n.load.Rate, Since: n.reporter.events.Since, Events: n.reporter.events.After, Others: n.otherFigures,

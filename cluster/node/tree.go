@@ -106,9 +106,8 @@ func (n *Node) controlling() controller.Config {
 
 // controlConfig is the configuration of the control plane by the file in effect.
 func (n *Node) controlConfig() control.Config {
-	key := n.group.keys.Own().ID()
-	c := ControlConfig(n.media.whole(n.file()), n.cfg.Hostname, key)
-	c.Hash = n.config.read.Load().Hash(key) // the hash must not depend on streams that the file does not name
+	c := ControlConfig(n.media.whole(n.file()), n.cfg.Hostname)
+	c.Hash = n.config.read.Load().Hash() // the hash must not depend on streams that the file does not name
 	c.Instance, c.Seed = n.cfg.Machine.Instance(), n.tree.env.Rand()
 	c.Advert = control.Advert{Build: n.cfg.Build, SysID: n.tree.sys.ID, Ports: n.servers.ports()}
 	if n.group.cluster != nil {

@@ -73,6 +73,17 @@ func (c *configuration) take(stdin io.Reader, careful bool) (*conf.File, conf.Pr
 	return file, problems, nil
 }
 
+// Path implements [node.Source].
+func (c *configuration) Path() string { return c.path }
+
+// Text implements [node.Source].
+func (c *configuration) Text() ([]byte, error) { return readConfig(c.path, nil) }
+
+// Check implements [node.Source].
+func (c *configuration) Check(text []byte) (*conf.File, conf.Problems) {
+	return node.Load(configName(c.path), text, c.flags)
+}
+
 // oneLine joins the errors among problems to one line, for the log.
 func oneLine(problems conf.Problems) string {
 	var b bytes.Buffer

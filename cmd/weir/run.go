@@ -24,6 +24,7 @@ func startNode(file *conf.File, again *configuration, log *slog.Logger) (*node.N
 	cfg := node.Config{File: file, Hostname: host, Build: version(), Log: log}
 	if again.path != "" && again.path != "-" {
 		cfg.Reload = func() (*conf.File, error) { return readAgain(again, true, log) }
+		cfg.Source = again
 	}
 	n, err := node.Start(cfg)
 	return n, cfg, err

@@ -38,6 +38,9 @@ type Options struct {
 	// Control makes changes; nil: nothing can be changed.
 	Control Control
 
+	// Settings is the configuration file; nil: the node has none.
+	Settings Settings
+
 	// Edit are the credentials for changes. Nil: changes are accepted from this machine only.
 	Edit *Credentials
 
@@ -55,22 +58,28 @@ type Options struct {
 
 // Handler serves the paths /streamer/api/v3/…, /metrics and /api/tree; anything else below it is 404.
 func Handler(n Node, o Options) http.Handler {
-	a := &api{node: n, control: o.Control, access: Access{o.Edit, o.View, o.Guesses}, log: o.Log}
+	a := &api{node: n, control: o.Control, settings: o.Settings, access: Access{o.Edit, o.View, o.Guesses}, log: o.Log}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if o.Metrics != nil {
 		a.metrics = o.Metrics.handler()
 	}
-	a.document = newDocument(o.Version, nil)
+	var schemas map[string]json.RawMessage
+	if o.Settings != nil {
+		schemas = o.Settings.Schemas()
+	}
+	a.document = newDocument(o.Version, schemas)
 	return a
 }
 
 type api struct {
 	node    Node
 	control Control
-	access  Access
-	metrics http.Handler
+
+	settings Settings // nil: there is no file
+	access   Access
+	metrics  http.Handler
 
 	document *document
 	log      *slog.Logger
@@ -193,7 +202,11 @@ func (s *Stream) complete() {
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem
+	var edit *EditError
 	switch {
+	case errors.As(err, &edit):
+		a.write(w, r, edit.Status, edit.Failure)
+		return
 	case errors.As(err, &p):
 	case errors.Is(err, ErrNotFound):
 		p = &problem{status: http.StatusNotFound, text: err.Error()}
@@ -212,6 +225,16 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (a *api) write(w http.ResponseWriter, r *http.Request, status int, v any) {
+	if text, ok := v.(Text); ok { // with its secrets: whoever asks may change it
+		if strings.HasPrefix(r.Header.Get("Accept"), "text/plain") {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			_, _ = io.WriteString(w, text.Text)
+			return
+		}
+		w.Header().Set("Content-Type", jsonMedia)
+		_ = json.NewEncoder(w).Encode(text)
+		return
+	}
 	if text, ok := v.(plainText); ok {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, protocols.MaskURLs(string(text))) // an error means that the asker is gone

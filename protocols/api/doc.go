@@ -11,7 +11,7 @@
 // them can say something else than the others.
 //
 // The types of the answers are [Stream], [Session], [Peer], [PeerStats], [Balancer], [Alarm], [Event], [Minute] and
-// [Actor]; an answer that is not the one asked for is a [Failure]. Their descriptions in the document are the jsonschema
+// [Actor]; what the file says is [ConfigFile], [Text] and [Entry], what an edit has done [Edited], how files differ [Drift]; an answer that is not the one asked for is a [Failure]. Their descriptions in the document are the jsonschema
 // tags of their fields. A list has its items under their own name (streams, sessions, peers, …) beside estimated_count,
 // next and prev.
 //

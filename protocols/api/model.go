@@ -67,6 +67,8 @@ type Stream struct {
 
 	Clients int         `json:"clients" jsonschema:"of the whole cluster, as far as this node knows"`
 	Stats   StreamStats `json:"stats"`
+
+	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it, secrets masked; in the answer for one stream only"`
 }
 
 // ClusterIngest is the directive of the same name.
@@ -149,6 +151,8 @@ type Peer struct {
 	Error            string `json:"error,omitempty" jsonschema:"of the last fetch, if it failed"`
 
 	Stats PeerStats `json:"stats"`
+
+	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it, secrets masked; in the answer for one peer only"`
 }
 
 // PeerStats are what a node says about itself.
@@ -177,6 +181,8 @@ type Balancer struct {
 	Servers []BalancedServer `json:"servers"`
 	Chosen  uint64           `json:"chosen" jsonschema:"clients that this node has sent to servers"`
 	Refused uint64           `json:"refused" jsonschema:"clients for whom no server was left"`
+
+	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it; in the answer for one balancer only"`
 }
 
 // A BalancedServer is a server of a balancer. Its figures hold the clients that this node has sent there since it told of

@@ -52,8 +52,13 @@ type (
 func newDocument(version string, settings map[string]json.RawMessage) *document {
 	v := &vocabulary{components: map[string]*jsonschema.Schema{}, listed: map[reflect.Type]string{}}
 	for _, o := range operations {
-		if o.answer.list != "" {
+		if o.answer.list != "" && o.answer.kind == "" {
 			v.listed[o.answer.of] = o.answer.id
+			for _, f := range reflect.VisibleFields(o.answer.of) {
+				if component(f.Type) {
+					v.listed[f.Type] = "" // as stats of a peer, of which select takes members too
+				}
+			}
 		}
 	}
 	for kind, text := range settings {
@@ -90,7 +95,12 @@ func newDocument(version string, settings map[string]json.RawMessage) *document 
 	return d
 }
 
-func settingsName(kind string) string { return strings.ToUpper(kind[:1]) + kind[1:] + "Settings" }
+func settingsName(kind string) string {
+	if kind == "" {
+		return ""
+	}
+	return strings.ToUpper(kind[:1]) + kind[1:] + "Settings"
+}
 
 func (v *vocabulary) operation(o *operation, failure *documentContent) documentOperation {
 	out := documentOperation{ID: o.id, Summary: o.summary, Responses: map[string]*documentContent{
@@ -135,15 +145,23 @@ func (v *vocabulary) content(c *content) map[string]documentMedia {
 }
 
 func (v *vocabulary) contentSchema(c *content) *jsonschema.Schema {
+	settings := &jsonschema.Schema{Type: "object"}
+	if name := settingsName(c.kind); v.components[name] != nil {
+		settings = &jsonschema.Schema{Ref: componentRef + name}
+	}
 	switch {
-	case c.kind != "":
-		return &jsonschema.Schema{Ref: componentRef + settingsName(c.kind)}
+	case c.kind != "" && c.list == "":
+		return settings
 	case c.list != "":
 		cursor := &jsonschema.Schema{Types: []string{"null", "string"}}
+		items := settings
+		if c.kind == "" {
+			items = v.schema(c.of)
+		}
 		return &jsonschema.Schema{
 			Type: "object", Required: []string{c.list, "estimated_count", "next", "prev", "timing"},
 			Properties: map[string]*jsonschema.Schema{
-				c.list:            {Type: "array", Items: v.schema(c.of)},
+				c.list:            {Type: "array", Items: items},
 				"estimated_count": {Type: "integer", Description: "Items that the filters let through, those on other pages included."},
 				"next":            cursor, "prev": cursor,
 				"timing": {Type: "object"},

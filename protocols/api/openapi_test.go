@@ -42,6 +42,28 @@ var exercised = map[string]struct {
 	"reloadConfig":  {path: "/config/reload", status: 200},
 	"getStats":      {path: "/config/stats", status: 200},
 	"openapi":       {path: "/openapi.json", status: 200},
+
+	"putStream":      {path: "/streams/live/new", body: `{"inputs":[{"url":"publish://"}]}`, status: 200},
+	"deleteStream":   {path: "/streams/live/new?scope=cluster", status: 200},
+	"stopStream":     {path: "/streams/cam01/stop", status: 200},
+	"moveStream":     {path: "/streams/cam01/move?to=n2", status: 200},
+	"listTemplates":  {path: "/templates?name_like=t", status: 200},
+	"getTemplate":    {path: "/templates/tv", status: 200},
+	"putTemplate":    {path: "/templates/tv", body: `{"prefix":null}`, status: 200},
+	"deleteTemplate": {path: "/templates/tv", status: 200},
+	"putPeer":        {path: "/cluster/peers/n2", body: `{}`, status: 200},
+	"deletePeer":     {path: "/cluster/peers/n2", status: 200},
+	"putBalancer":    {path: "/cluster/balancers/lb", body: `{}`, status: 200},
+	"deleteBalancer": {path: "/cluster/balancers/lb", status: 200},
+	"listSources":    {path: "/cluster/sources", status: 200},
+	"getSource":      {path: "/cluster/sources/tv", status: 200},
+	"putSource":      {path: "/cluster/sources/http://o/x", body: `{}`, status: 200},
+	"deleteSource":   {path: "/cluster/sources/o", status: 200},
+	"getConfigText":  {path: "/config/text", status: 200},
+	"getConfig":      {path: "/config", status: 200},
+	"putConfig":      {path: "/config", body: `stream a { input fake://a; }`, status: 200},
+	"validateConfig": {path: "/config/validate", body: `stream a { input fish://a; }`, status: 200},
+	"getDrift":       {path: "/cluster/drift", status: 200},
 }
 
 // A reference is the document as a client reads it.
@@ -93,7 +115,7 @@ func (d *reference) resolve(t *testing.T, text json.RawMessage) *jsonschema.Reso
 
 func TestEveryOperationAnswersAsTheDocumentSays(t *testing.T) {
 	f := example()
-	h := Handler(f, Options{Control: &drainer{}, Metrics: NewMetrics("1", func() Totals { return Totals{} }), Log: quiet()})
+	h := Handler(f, Options{Control: &drainer{}, Settings: &editor{}, Metrics: NewMetrics("1", func() Totals { return Totals{} }), Log: quiet()})
 	d := readReference(t, h)
 	done := map[string]bool{}
 	for path, methods := range d.Paths {

@@ -18,13 +18,29 @@ import (
 var operations []operation
 
 func init() {
-	operations = slices.Concat(streamOperations, sessionOperations, clusterOperations, nodeOperations, configOperations, documentOperations)
+	operations = slices.Concat(streamOperations, entries("template", "templates", "/templates"), sessionOperations, clusterOperations,
+		entries("source", "sources", "/cluster/sources"), nodeOperations, configOperations, settingsOperations, documentOperations)
 }
 
 var streamOperations = []operation{
 	lists("listStreams", base+"/streams", "streams", "Every stream of the cluster: configured, running or published at any node.", streamFields,
 		func(a *api, c *call) ([]Stream, error) { return a.node.Streams(c), nil }),
 	shows("getStream", base+"/streams/{name}", see, "One stream, with what its owner says about it.", (*api).stream),
+	puts("putStream", base+"/streams/{name}", "stream", "Changes a stream of the file, or adds one."),
+	deletes("deleteStream", base+"/streams/{name}", "stream", "Removes a stream from the file."),
+	edits("stopStream", http.MethodPost, base+"/streams/{name}/stop", "stream",
+		"Disables a stream in the file: it is neither captured nor played until \"disabled\" is removed.", func(_ *call, e *Edit) error {
+			e.Patch = map[string]any{"disabled": true}
+			return nil
+		}),
+	edits("moveStream", http.MethodPost, base+"/streams/{name}/move", "stream",
+		"Pins a stream to a node in the file, so that it moves there without a gap; without to, the nodes share it again.", func(c *call, e *Edit) error {
+			e.Patch = map[string]any{"cluster_ingest": map[string]any{"capture_at": nil}}
+			if to := c.only("to"); to != "" {
+				e.Patch = map[string]any{"cluster_ingest": map[string]any{"capture_at": to}}
+			}
+			return nil
+		}).with(word("to", "the node, by its entry in the file or by its name")),
 }
 
 var sessionOperations = []operation{
@@ -47,13 +63,25 @@ var clusterOperations = []operation{
 		func(a *api, c *call) ([]Peer, error) { return a.node.Peers(c), nil }),
 	shows("getPeer", base+"/cluster/peers/{hostname}", see, "One node of the group.", func(a *api, c *call) (Peer, error) {
 		// The entry in the file is unique; a name announced twice is not.
-		return named("peer", c.name, a.node.Peers(c), func(p *Peer) string { return p.Hostname }, func(p *Peer) string { return string(p.Name) })
+		p, err := named("peer", c.name, a.node.Peers(c), func(p *Peer) string { return p.Hostname }, func(p *Peer) string { return string(p.Name) })
+		if err == nil && a.settings != nil {
+			p.Config, err = a.settings.Entry("peer", p.Hostname)
+		}
+		return p, err
 	}),
+	puts("putPeer", base+"/cluster/peers/{hostname}", "peer", "Changes a peer of the file, or adds one."),
+	deletes("deletePeer", base+"/cluster/peers/{hostname}", "peer", "Removes a peer from the file."),
 	lists("listBalancers", base+"/cluster/balancers", "balancers", "The balancers of the file, and how this node divides clients among their servers.", balancerFields,
 		func(a *api, _ *call) ([]Balancer, error) { return a.node.Balancers(), nil }),
 	shows("getBalancer", base+"/cluster/balancers/{name}", see, "One balancer.", func(a *api, c *call) (Balancer, error) {
-		return named("balancer", c.name, a.node.Balancers(), func(b *Balancer) string { return b.Name })
+		b, err := named("balancer", c.name, a.node.Balancers(), func(b *Balancer) string { return b.Name })
+		if err == nil && a.settings != nil {
+			b.Config, err = a.settings.Entry("balancer", b.Name)
+		}
+		return b, err
 	}),
+	puts("putBalancer", base+"/cluster/balancers/{name}", "balancer", "Changes a balancer of the file, or adds one."),
+	deletes("deleteBalancer", base+"/cluster/balancers/{name}", "balancer", "Removes a balancer from the file."),
 	shows("listAlarms", base+"/cluster/alarms", see, "What an operator should mend.", func(a *api, _ *call) (Alarms, error) {
 		if a.control == nil {
 			return Alarms{[]Alarm{}}, nil
@@ -209,7 +237,10 @@ func (a *api) stream(c *call) (Stream, error) {
 		return Stream{}, err
 	}
 	s.complete()
-	return s, nil
+	if a.settings != nil {
+		s.Config, err = a.settings.Entry("stream", c.name)
+	}
+	return s, err
 }
 
 // maxDrain bounds the limit that a drain can be given.

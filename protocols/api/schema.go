@@ -15,8 +15,8 @@ import (
 type vocabulary struct {
 	components map[string]*jsonschema.Schema
 
-	// listed are the types of which there are lists, and the member that identifies an item: with select, an item has no others
-	// for certain.
+	// listed are the types of which there are lists, and the member that identifies an item, empty for a type inside of another
+	// one: with select, an item has no other members for certain.
 	listed map[reflect.Type]string
 }
 
@@ -49,7 +49,9 @@ func (v *vocabulary) add(t reflect.Type) {
 	s := v.infer(t)
 	s.AdditionalProperties = nil // clients ignore members of later versions
 	if id, ok := v.listed[t]; ok {
-		s.Required = []string{id}
+		if s.Required = nil; id != "" {
+			s.Required = []string{id}
+		}
 	}
 	v.components[t.Name()] = s
 }

@@ -1,0 +1,449 @@
+package conf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Wrong is a member of an edit that cannot be put into a file.
+type Wrong struct {
+	Path string // such as inputs[0].url
+	Text string // what was found and what was expected
+}
+
+// Wrongs are all that is wrong with an edit.
+type Wrongs []Wrong
+
+// Error implements error.
+func (w Wrongs) Error() string {
+	texts := make([]string, len(w))
+	for i, one := range w {
+		texts[i] = strings.TrimPrefix(one.Path+": "+one.Text, ": ")
+	}
+	return strings.Join(texts, "; ")
+}
+
+// resetMember of an edit says that members which it does not give are removed.
+const resetMember = "$reset"
+
+// Put changes an entry, or adds it. Members that patch leaves out stay as they are unless its member $reset is true, and those that
+// are null are removed. A list replaces the former one. A word that was read masked stands for the one that is in the file. The
+// error is of the type [Wrongs].
+func (t *Text) Put(k Kind, id string, patch map[string]any) (*Text, error) {
+	d := k.row()
+	patch = maps.Clone(patch)
+	reset, _ := patch[resetMember].(bool)
+	delete(patch, resetMember)
+	if given, ok := patch[d.titleMember()].(string); ok && !k.Same(given, id) {
+		return nil, Wrongs{{d.titleMember(), fmt.Sprintf("found %s, expected %s: an entry keeps its name", quote(given), quote(id))}}
+	}
+	if _, _, err := parsePeerName(id); err != nil && k == KindPeer {
+		return nil, Wrongs{{d.titleMember(), err.Error()}}
+	}
+	e := t.entry(k, id)
+	now, shown := map[string]any{}, map[string]any{}
+	if e != nil {
+		row := find(e.name, inFile)
+		now, shown = row.object(e, false), row.object(e, true)
+	}
+	p := &patcher{}
+	next := p.merge(now, shown, patch, reset)
+	next[d.titleMember()] = id
+	if e != nil {
+		next[d.titleMember()] = e.words[0].text
+	}
+	lines := p.block(d, next, "", "")
+	if len(p.wrong) > 0 {
+		return nil, p.wrong
+	}
+	var edits []splice
+	switch {
+	case e == nil:
+		gap := "\n"
+		if t.src != "" && !strings.HasSuffix(t.src, "\n") {
+			gap = "\n\n"
+		}
+		edits = []splice{{len(t.src), len(t.src), gap + strings.Join(lines, "\n") + "\n"}}
+	case !e.hasBlock || slices.ContainsFunc(e.words, func(w word) bool { return w.option }) || headOf(lines[0]) != e.name:
+		edits = []splice{{e.from, e.to, strings.Join(indented(lines, t.indent(e.from)), "\n")}}
+	default:
+		edits = t.members(e, d, now, next)
+	}
+	return t.with(edits)
+}
+
+func headOf(line string) string { head, _, _ := strings.Cut(line, " "); return head }
+
+// Delete removes an entry; found is false if there is none.
+func (t *Text) Delete(k Kind, id string) (next *Text, found bool, err error) {
+	e := t.entry(k, id)
+	if e == nil {
+		return t, false, nil
+	}
+	next, err = t.with([]splice{t.removal(e)})
+	return next, true, err
+}
+
+// PutWhole changes the top of the file. A list replaces the former one, entry by entry, so that entries that are the same
+// stay as they are written.
+func (t *Text) PutWhole(patch map[string]any) (*Text, error) {
+	patch = maps.Clone(patch)
+	var wrong Wrongs
+	for _, k := range Kinds {
+		given, ok := patch[k.row().member()]
+		if !ok {
+			continue
+		}
+		delete(patch, k.row().member())
+		next, err := t.putList(k, given)
+		if err != nil {
+			wrong = append(wrong, err...)
+			continue
+		}
+		t = next
+	}
+	p := &patcher{}
+	now := settingsOf(t.list, inFile, false)
+	next := p.merge(now, settingsOf(t.list, inFile, true), patch, false)
+	p.inside(inFile, next, "", "")
+	if wrong = append(wrong, p.wrong...); len(wrong) > 0 {
+		return nil, wrong
+	}
+	return t.with(t.members(&entry{kids: t.list, from: -1, close: len(t.src)}, nil, now, next))
+}
+
+// putList makes the entries of a kind those of a list.
+func (t *Text) putList(k Kind, given any) (*Text, Wrongs) {
+	list, ok := given.([]any)
+	if !ok && given != nil {
+		return nil, Wrongs{{k.row().member(), "found " + shape(given) + ", expected a list"}}
+	}
+	var wrong Wrongs
+	key := k.row().titleMember()
+	var kept []string
+	for i, v := range list {
+		at := fmt.Sprintf("%s[%d]", k.row().member(), i)
+		obj, _ := v.(map[string]any)
+		id, _ := obj[key].(string)
+		if id == "" {
+			wrong = append(wrong, Wrong{at + "." + key, "missing"})
+			continue
+		}
+		kept = append(kept, id)
+		obj = maps.Clone(obj)
+		obj[resetMember] = true
+		next, err := t.Put(k, id, obj)
+		if err != nil {
+			var ws Wrongs
+			if !errors.As(err, &ws) {
+				ws = Wrongs{{"", err.Error()}}
+			}
+			for _, w := range ws {
+				wrong = append(wrong, Wrong{strings.TrimSuffix(at+"."+w.Path, "."), w.Text})
+			}
+			continue
+		}
+		t = next
+	}
+	for _, obj := range t.All(k, false) {
+		id, _ := obj[key].(string)
+		if slices.ContainsFunc(kept, func(other string) bool { return k.Same(other, id) }) {
+			continue
+		}
+		next, _, err := t.Delete(k, id)
+		if err != nil {
+			return nil, append(wrong, Wrong{k.row().member(), err.Error()})
+		}
+		t = next
+	}
+	return t, wrong
+}
+
+// A patcher makes lines of a file of JSON values, and collects what is wrong with them.
+type patcher struct{ wrong Wrongs }
+
+func (p *patcher) errorf(path, format string, args ...any) {
+	p.wrong = append(p.wrong, Wrong{path, fmt.Sprintf(format, args...)})
+}
+
+// merge gives the settings of a block after an edit. shown are those of now with secrets hidden.
+func (p *patcher) merge(now, shown, patch map[string]any, reset bool) map[string]any {
+	next := map[string]any{}
+	if !reset {
+		maps.Copy(next, now)
+	}
+	for name, v := range patch {
+		was, masked := now[name], shown[name]
+		switch inner, ok := v.(map[string]any); {
+		case v == nil:
+			delete(next, name)
+		case ok:
+			wasObject, _ := was.(map[string]any)
+			maskedObject, _ := masked.(map[string]any)
+			innerReset, _ := inner[resetMember].(bool)
+			inner = maps.Clone(inner)
+			delete(inner, resetMember)
+			next[name] = p.merge(wasObject, maskedObject, inner, innerReset || reset)
+		default:
+			next[name] = unmasked(v, was, masked)
+		}
+	}
+	return next
+}
+
+// unmasked puts the values of the file in the place of those that were read from it masked.
+func unmasked(v, was, masked any) any {
+	if same(v, masked) {
+		return was
+	}
+	list, ok := v.([]any)
+	wasList, _ := was.([]any)
+	maskedList, _ := masked.([]any)
+	if !ok || len(wasList) != len(maskedList) {
+		return v
+	}
+	out := slices.Clone(list)
+	for i, item := range list {
+		at := slices.IndexFunc(maskedList, func(m any) bool { return same(titleOf(item), titleOf(m)) })
+		if at < 0 {
+			continue
+		}
+		obj, isObject := item.(map[string]any)
+		if !isObject {
+			out[i] = wasList[at]
+			continue
+		}
+		wasObject, _ := wasList[at].(map[string]any)
+		maskedObject, _ := maskedList[at].(map[string]any)
+		next := map[string]any{}
+		for name, inner := range obj {
+			next[name] = unmasked(inner, wasObject[name], maskedObject[name])
+		}
+		out[i] = next
+	}
+	return out
+}
+
+// titleOf is what identifies an item of a list: the word itself, or the word behind the name of a block.
+func titleOf(item any) any {
+	obj, ok := item.(map[string]any)
+	if !ok {
+		return item
+	}
+	for _, key := range []string{"url", "hostname", "name"} {
+		if v, ok := obj[key]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+func same(a, b any) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y)
+}
+
+// block gives the lines of a directive with a block.
+func (p *patcher) block(d *directive, obj map[string]any, indent, path string) []string {
+	head := d.name
+	obj = maps.Clone(obj)
+	if static, ok := obj["static"].(bool); ok && d.block == inStream {
+		if head = "stream"; !static {
+			head = "ondemand"
+		}
+		delete(obj, "static")
+	}
+	if key := d.titleMember(); key != "" {
+		title, ok := obj[key].(string)
+		switch {
+		case !ok && obj[key] == nil:
+			p.errorf(join(path, key), "missing, expected %s", d.args)
+		case !ok:
+			p.errorf(join(path, key), "found %s, expected %s", shape(obj[key]), d.args)
+		}
+		head += " " + quoted(title)
+		delete(obj, key)
+	}
+	if d.inline {
+		if options, ok := p.options(d, obj, path); ok {
+			return []string{indent + strings.Join(append([]string{head}, options...), " ") + ";"}
+		}
+	}
+	inner := p.inside(d.block, obj, indent+"    ", path)
+	if len(inner) == 0 {
+		return []string{indent + head + ";"}
+	}
+	return slices.Concat([]string{indent + head + " {"}, inner, []string{indent + "}"})
+}
+
+// options gives the settings of a block as options behind its name; ok is false if one of them needs a line of its own.
+func (p *patcher) options(d *directive, obj map[string]any, path string) (options []string, ok bool) {
+	for name := range obj {
+		if row := memberRow(name, d.block); row == nil || row.many || row.block != 0 {
+			return nil, false
+		}
+	}
+	for _, row := range rows[d.block] {
+		v, given := obj[row.member()]
+		if !given || row.aliasOf != "" {
+			continue
+		}
+		words := p.words(row, v, join(path, row.member()))
+		if len(words) == 0 {
+			words = []string{"true"}
+		}
+		if len(words) > 1 {
+			return nil, false
+		}
+		options = append(options, row.name+"="+quoted(words[0]))
+	}
+	return options, true
+}
+
+// memberRow is the row of a member of the settings of a block.
+func memberRow(name string, in scope) *directive {
+	for _, d := range rows[in] {
+		if d.aliasOf == "" && d.name != "ondemand" && d.member() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// inside gives the lines of the settings in a block.
+func (p *patcher) inside(in scope, obj map[string]any, indent, path string) (lines []string) {
+	for _, name := range slices.Sorted(maps.Keys(obj)) {
+		if memberRow(name, in) == nil {
+			var known []string
+			for _, d := range rows[in] {
+				if d.aliasOf == "" {
+					known = append(known, d.member())
+				}
+			}
+			p.errorf(join(path, name), "no such member%s", didYouMean(name, known))
+		}
+	}
+	for _, d := range rows[in] {
+		if d.aliasOf == "" && d.name != "ondemand" {
+			if v, ok := obj[d.member()]; ok {
+				lines = append(lines, p.lines(d, v, indent, join(path, d.member()))...)
+			}
+		}
+	}
+	return lines
+}
+
+// lines gives the lines of one setting.
+func (p *patcher) lines(d *directive, v any, indent, path string) (lines []string) {
+	switch {
+	case d.many:
+		list, ok := v.([]any)
+		if !ok {
+			p.errorf(path, "found %s, expected a list", shape(v))
+			return nil
+		}
+		for i, item := range list {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if d.block == 0 {
+				lines = append(lines, p.line(d, p.words(d, item, at), indent))
+				continue
+			}
+			if text, isText := item.(string); isText {
+				item = map[string]any{d.titleMember(): text}
+			}
+			obj, isObject := item.(map[string]any)
+			if !isObject {
+				p.errorf(at, "found %s, expected an object", shape(item))
+				continue
+			}
+			lines = append(lines, p.block(d, obj, indent, at)...)
+		}
+		return lines
+	case d.block != 0:
+		obj, ok := v.(map[string]any)
+		switch {
+		case v == false:
+			return nil
+		case !ok && v != true:
+			p.errorf(path, "found %s, expected an object", shape(v))
+			return nil
+		}
+		return p.block(d, obj, indent, path)
+	}
+	return []string{p.line(d, p.words(d, v, path), indent)}
+}
+
+func (p *patcher) line(d *directive, words []string, indent string) string {
+	for i, w := range words {
+		words[i] = quoted(w)
+	}
+	return indent + strings.Join(append([]string{d.name}, words...), " ") + ";"
+}
+
+// words gives a JSON value as words. What they mean is checked when the file is read.
+func (p *patcher) words(d *directive, v any, path string) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case bool:
+		switch {
+		case v && d.min == 0 && slices.Contains(d.shapes(), "boolean"):
+			return nil
+		case slices.Contains(strings.Fields(d.args), "off"):
+			return []string{map[bool]string{true: "on", false: "off"}[v]}
+		}
+		return []string{strconv.FormatBool(v)}
+	case float64:
+		return []string{strconv.FormatFloat(v, 'f', -1, 64)}
+	case int64:
+		return []string{strconv.FormatInt(v, 10)}
+	case json.Number:
+		return []string{v.String()}
+	case []any:
+		if !slices.Contains(d.shapes(), "array") {
+			break
+		}
+		var words []string
+		for i, item := range v {
+			words = append(words, p.words(d, item, fmt.Sprintf("%s[%d]", path, i))...)
+		}
+		if d.commas && len(words) > 0 {
+			words = []string{strings.Join(words, ",")}
+		}
+		return words
+	}
+	p.errorf(path, "found %s, expected %s", shape(v), d.args)
+	return nil
+}
+
+// shape names the type of a JSON value in a message.
+func shape(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	case string:
+		return quote(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

@@ -1,0 +1,271 @@
+package conf
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const edited = `# the hall
+cluster_key 0123456789abcdef;
+peer a:8081;
+peer b { public https://cdn.example.com; } # b is far away
+
+stream cam01 {
+    # the gate
+    input rtsp://root:geheim@gate/1 priority=2; # the camera
+    input rtsp://gate/2;
+    title "Gate <1>";
+    cluster_ingest capture_at=a;
+}
+ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }
+balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }
+`
+
+// editTests are edits of a kind and name, with the lines of the file that become others: - what was there, + what is there now.
+var editTests = []struct {
+	name, kind, id, patch string
+	want                  []string
+	wrong                 string // path and text
+}{
+	{"nothing", "stream", "cam01", `{}`, nil, ""},
+	{"the same", "stream", "cam01", `{"title":"Gate <1>","cluster_ingest":{"capture_at":"a"}}`, nil, ""},
+	{"a title", "stream", "cam01", `{"title":"Tor"}`, []string{`-    title "Gate <1>";`, `+    title Tor;`}, ""},
+	{"without", "stream", "cam01", `{"title":null}`, []string{`-    title "Gate <1>";`}, ""},
+	{"more", "stream", "cam01", `{"disabled":true,"latency":100}`, []string{`+    disabled;`, `+    latency 100;`}, ""},
+	{"pin", "stream", "cam01", `{"cluster_ingest":{"capture_at":"b"}}`, []string{`-    cluster_ingest capture_at=a;`, `+    cluster_ingest capture_at=b;`}, ""},
+	{"hand-over beside the pin", "stream", "cam01", `{"cluster_ingest":{"handover":"break"}}`, []string{`-    cluster_ingest capture_at=a;`, `+    cluster_ingest capture_at=a handover=break;`}, ""},
+	{"no pin", "stream", "cam01", `{"cluster_ingest":{"capture_at":null}}`, []string{`-    cluster_ingest capture_at=a;`, `+    cluster_ingest;`}, ""},
+	{"not clustered", "stream", "cam01", `{"cluster_ingest":null}`, []string{`-    cluster_ingest capture_at=a;`}, ""},
+	{"inputs, as they were read", "stream", "cam01", `{"inputs":[{"url":"rtsp://root:****@gate/1","priority":2},{"url":"rtsp://gate/2"}]}`, nil, ""},
+	{"an input", "stream", "cam01", `{"inputs":[{"url":"rtsp://root:****@gate/1","priority":2}]}`, []string{`-    input rtsp://gate/2;`}, ""},
+	{"inputs as texts", "stream", "movie", `{"inputs":["publish://","fake://x"]}`, []string{
+		`-ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }`, `+ondemand movie { input publish://;`, `+input fake://x; clients_timeout 30; }`,
+	}, ""},
+	{"in one line", "stream", "movie", `{"title":"x"}`, []string{
+		`-ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }`, `+ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; title x; }`,
+	}, ""},
+	{"always", "stream", "movie", `{"static":true,"clients_timeout":null}`, []string{
+		`-ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }`, `+stream movie {`, `+    input hls://archive/movie.m3u8;`, `+}`,
+	}, ""},
+	{"reset", "stream", "cam01", `{"$reset":true,"inputs":[{"url":"publish://"}]}`, []string{
+		`-    input rtsp://root:geheim@gate/1 priority=2; # the camera`, `-    input rtsp://gate/2;`, `-    title "Gate <1>";`, `-    cluster_ingest capture_at=a;`,
+		`+    input publish://; # the camera`,
+	}, ""},
+	{"a new one", "stream", "live/new", `{"inputs":[{"url":"fake://x"}],"title":"two words","cluster_ingest":{}}`, []string{
+		`+`, `+stream live/new {`, `+    input fake://x;`, `+    cluster_ingest;`, `+    title "two words";`, `+}`,
+	}, ""},
+	{"a peer without a block", "peer", "a:8081", `{"stale_timeout":20000}`, []string{`-peer a:8081;`, `+peer a:8081 {`, `+    stale_timeout 20000;`, `+}`}, ""},
+	{"a peer of that URL", "peer", "b", `{"public_payload_url":"https://b.example.com"}`, []string{
+		`-peer b { public https://cdn.example.com; } # b is far away`, `+peer b { public_payload_url https://b.example.com; } # b is far away`,
+	}, ""},
+	{"a new peer", "peer", "c:81", `{}`, []string{`+`, `+peer c:81;`}, ""},
+	{"servers", "balancer", "lb", `{"servers":[{"hostname":"a","max_bitrate":"40M","countries":["RU"]},{"hostname":"b"}]}`, []string{
+		`-balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }`, `+balancer lb { mode bitrate; server a max_bitrate=40M countries=RU;`, `+server b; }`,
+	}, ""},
+	{"a template", "template", "tv", `{"prefix":"tv","inputs":["publish://"]}`, []string{`+`, `+template tv {`, `+    prefix tv;`, `+    input publish://;`, `+}`}, ""},
+	{"a source", "source", "origin", `{"only":[]}`, []string{`+`, `+source origin {`, `+    only;`, `+}`}, ""},
+
+	{"no member", "stream", "cam01", `{"tittle":"x"}`, nil, "tittle: no such member; did you mean \"title\"?"},
+	{"no member inside", "stream", "cam01", `{"inputs":[{"url":"fake://x","prioritty":1}]}`, nil, "inputs[0].prioritty: no such member; did you mean \"priority\"?"},
+	{"not a list", "stream", "cam01", `{"inputs":"fake://x"}`, nil, `inputs: found "fake://x", expected a list`},
+	{"not an object", "stream", "cam01", `{"inputs":[7]}`, nil, "inputs[0]: found 7, expected an object"},
+	{"a list", "stream", "cam01", `{"title":["x"]}`, nil, "title: found a list, expected TEXT"},
+	{"another name", "stream", "cam01", `{"name":"cam02"}`, nil, `name: found "cam02", expected "cam01": an entry keeps its name`},
+	{"without a name", "balancer", "lb", `{"servers":[{"max_bitrate":1}]}`, nil, "servers[0].hostname: missing, expected HOST[:PORT]"},
+}
+
+func textOf(t *testing.T, src string) *Text {
+	t.Helper()
+	text, err := ReadText("weir.conf", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestEditsChangeTheLinesThatTheyMean(t *testing.T) {
+	for _, tt := range editTests {
+		var patch map[string]any
+		if err := json.Unmarshal([]byte(tt.patch), &patch); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		before := textOf(t, edited)
+		after, err := before.Put(Kind(tt.kind), tt.id, patch)
+		if tt.wrong != "" {
+			var w Wrongs
+			if !errors.As(err, &w) || err.Error() != tt.wrong {
+				t.Errorf("%s: %v, want %s", tt.name, err, tt.wrong)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if got := changedLines(edited, string(after.Bytes())); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: changes\n%s\nwant\n%s\nin\n%s", tt.name, strings.Join(got, "\n"), strings.Join(tt.want, "\n"), after.Bytes())
+		}
+		// What was put is what is read.
+		got, again := after.Settings(Kind(tt.kind), tt.id, false), (*Text)(nil)
+		if again, err = after.Put(Kind(tt.kind), tt.id, got); err != nil || string(again.Bytes()) != string(after.Bytes()) {
+			t.Errorf("%s: putting what was read changes the file: %v\n%s", tt.name, err, again.Bytes())
+		}
+	}
+}
+
+// changedLines are the lines of only one of two texts, in the order of each.
+func changedLines(a, b string) (out []string) {
+	count := map[string]int{}
+	for l := range strings.Lines(b) {
+		count[l]++
+	}
+	for l := range strings.Lines(a) {
+		if count[l] > 0 {
+			count[l]--
+		} else {
+			out = append(out, "-"+strings.TrimSuffix(l, "\n"))
+		}
+	}
+	count = map[string]int{}
+	for l := range strings.Lines(a) {
+		count[l]++
+	}
+	for l := range strings.Lines(b) {
+		if count[l] > 0 {
+			count[l]--
+		} else {
+			out = append(out, "+"+strings.TrimSuffix(l, "\n"))
+		}
+	}
+	return out
+}
+
+func TestDeletedEntriesTakeTheirLinesAlong(t *testing.T) {
+	for _, tt := range []struct {
+		kind, id string
+		want     []string
+	}{
+		{"peer", "a:8081", []string{"-peer a:8081;"}},
+		{"peer", "b:80", []string{"-peer b { public https://cdn.example.com; } # b is far away", "+# b is far away"}},
+		{"stream", "movie", []string{"-ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }"}},
+		{"stream", "none", nil},
+	} {
+		next, found, err := textOf(t, edited).Delete(Kind(tt.kind), tt.id)
+		if got := changedLines(edited, string(next.Bytes())); err != nil || found != (tt.want != nil) || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s %s: %q, %v, want %q", tt.kind, tt.id, got, err, tt.want)
+		}
+	}
+}
+
+func TestSettingsAreTypedAndMasked(t *testing.T) {
+	text := textOf(t, edited)
+	for _, tt := range []struct{ kind, id, want string }{
+		{"stream", "cam01", `{"cluster_ingest":{"capture_at":"a"},"inputs":[{"priority":2,"url":"rtsp://root:****@gate/1"},{"url":"rtsp://gate/2"}],"name":"cam01","title":"Gate <1>"}`},
+		{"stream", "movie", `{"clients_timeout":30,"inputs":[{"url":"hls://archive/movie.m3u8"}],"name":"movie","static":false}`},
+		{"balancer", "lb", `{"mode":"bitrate","name":"lb","servers":[{"countries":["RU","CN"],"hostname":"a","max_bitrate":"40M"}]}`},
+		{"peer", "b", `{"hostname":"b","public_payload_url":"https://cdn.example.com"}`},
+		{"peer", "none", `null`},
+	} {
+		got, _ := json.Marshal(text.Settings(Kind(tt.kind), tt.id, true))
+		if s := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(string(got)); s != tt.want {
+			t.Errorf("%s %s: %s, want %s", tt.kind, tt.id, s, tt.want)
+		}
+	}
+	if whole, _ := json.Marshal(text.Whole(true)); strings.Contains(string(whole), "geheim") || strings.Contains(string(whole), "0123456789") {
+		t.Errorf("a secret is shown: %s", whole)
+	}
+	if all := text.All(KindStream, true); len(all) != 2 || all[1]["name"] != "movie" {
+		t.Errorf("streams: %v", all)
+	}
+}
+
+func TestWholeFileIsEditedEntryByEntry(t *testing.T) {
+	text := textOf(t, edited)
+	var patch map[string]any
+	_ = json.Unmarshal([]byte(`{"return_holddown":5000,"cluster_key":"****","peers":[{"hostname":"a:8081"},{"hostname":"c"}]}`), &patch)
+	next, err := text.PutWhole(patch)
+	want := []string{"-peer b { public https://cdn.example.com; } # b is far away", "+# b is far away", "+", "+peer c;", "+return_holddown 5000;"}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := changedLines(edited, string(next.Bytes())); !reflect.DeepEqual(got, want) {
+		t.Errorf("changes %q, want %q", got, want)
+	}
+	if same, err := text.PutWhole(text.Whole(true)); err != nil || string(same.Bytes()) != edited {
+		t.Errorf("putting what was read, masked: %v\n%s", err, changedLines(edited, string(same.Bytes())))
+	}
+	if _, err = text.PutWhole(map[string]any{"peers": []any{map[string]any{"hostname": "a", "stale": 1.0}}, "holdown": 1.0}); err == nil ||
+		err.Error() != "peers[0].stale: no such member; holdown: no such member" {
+		t.Errorf("wrong members: %v", err)
+	}
+}
+
+func TestProblemsAreFoundAgainAsMembers(t *testing.T) {
+	for _, tt := range []struct{ patch, path, text string }{
+		{`{"inputs":[{"url":"fake://x"},{"url":"rtsq://x"}]}`, "inputs[1].url", "scheme"},
+		{`{"inputs":[{"url":"fake://x","priority":0}]}`, "inputs[0].priority", "from 1 to"},
+		{`{"latency":"soon"}`, "latency", "milliseconds"},
+		{`{"cluster_ingest":{"handover":"later"}}`, "cluster_ingest.handover", "break or make"},
+		{`{"template":"none"}`, "template", "template of the file"},
+	} {
+		var patch map[string]any
+		_ = json.Unmarshal([]byte(tt.patch), &patch)
+		next, err := textOf(t, edited).Put(KindStream, "cam01", patch)
+		if err != nil {
+			t.Errorf("%s: %v", tt.patch, err)
+			continue
+		}
+		found := false
+		_, problems := Parse("weir.conf", next.Bytes())
+		for _, p := range problems {
+			if strings.Contains(p.Text, tt.text) {
+				found = true
+				if path := next.PathOf(KindStream, "cam01", p.Pos); path != tt.path {
+					t.Errorf("%s: %s is at %q, want %q", tt.patch, p, path, tt.path)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: %v, want a problem with %q", tt.patch, problems, tt.text)
+		}
+	}
+}
+
+// FuzzEdit edits whatever parses: what comes out parses, other entries stay, and putting it again changes nothing.
+func FuzzEdit(f *testing.F) {
+	for _, tt := range editTests {
+		f.Add(edited, tt.kind, tt.id, tt.patch)
+	}
+	f.Add("stream a;", "stream", "a", `{"inputs":["x"]}`)
+	f.Add("stream a { }", "stream", "a", `{"title":"}"}`)
+	f.Add("stream a { # x\n}", "stream", "a", `{"title":"\"; stream b { }"}`)
+	f.Fuzz(func(t *testing.T, src, kind, id, patch string) {
+		k := Kind(kind)
+		var obj map[string]any
+		text, err := ReadText("f", []byte(src))
+		if err != nil || json.Unmarshal([]byte(patch), &obj) != nil || obj == nil {
+			return
+		}
+		ok := false
+		for _, known := range Kinds {
+			ok = ok || known == k
+		}
+		if !ok || strings.ContainsAny(id, "\x00") {
+			return
+		}
+		next, err := text.Put(k, id, obj)
+		if err != nil {
+			return
+		}
+		if d := len(next.list) - len(text.list); d != 0 && d != 1 {
+			t.Errorf("%q edited by %s has %d entries more", src, patch, d)
+		}
+		again, err := next.Put(k, id, obj)
+		if err != nil || string(again.Bytes()) != string(next.Bytes()) {
+			t.Errorf("%q edited by %s, then once more: %v\n%s\n%s", src, patch, err, next.Bytes(), again.Bytes())
+		}
+	})
+}

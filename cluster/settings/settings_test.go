@@ -1,0 +1,316 @@
+package settings
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"weir/cluster/exchange"
+	"weir/protocols/api"
+)
+
+var diffTests = []struct{ a, b, want string }{
+	{"", "", ""},
+	{"a b c", "a b c", ""},
+	{"a b c", "a x c", "@@ line 2|-b|+x"},
+	{"a b c", "a c", "@@ line 2|-b"},
+	{"a c", "a b c", "@@ line 2|+b"},
+	{"a b c d e", "x b c d y", "@@ line 1|-a|+x|@@ line 5|-e|+y"},
+	{"", "a", "@@ line 1|+a"},
+	{"a a b", "a b b", "@@ line 2|-a|+b"},
+}
+
+func TestDiff(t *testing.T) {
+	for _, tt := range diffTests {
+		if got := strings.Join(Diff(strings.Fields(tt.a), strings.Fields(tt.b)), "|"); got != tt.want {
+			t.Errorf("Diff(%q, %q) = %q, want %q", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+// FuzzDiff applies what a comparison says: it makes the second text of the first one.
+func FuzzDiff(f *testing.F) {
+	for _, tt := range diffTests {
+		f.Add(tt.a, tt.b)
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		was, is := strings.Split(a, " "), strings.Split(b, " ")
+		var plus, minus int
+		for _, l := range Diff(was, is) {
+			switch l[0] {
+			case '+':
+				plus++
+			case '-':
+				minus++
+			}
+		}
+		if len(was)-minus+plus != len(is) || reflect.DeepEqual(was, is) != (plus+minus == 0) {
+			t.Errorf("%q and %q: %d more, %d fewer", a, b, plus, minus)
+		}
+	})
+}
+
+// A node is one whose file is a list of words. It fails to put a file into effect that has the word broken.
+type node struct {
+	*Settings
+	name  string
+	file  string
+	runs  string // in effect
+	down  bool
+	write error
+	told  []api.Event
+	mute  func(kind string) bool // answers that get lost
+}
+
+func (n *node) config(others func() []exchange.Peer) Config {
+	return Config{
+		Path: "weir.conf", Node: func() string { return n.name },
+		Read: func() ([]byte, error) { return []byte(n.file), nil },
+		Write: func(text []byte) error {
+			if n.write != nil {
+				return n.write
+			}
+			n.file = string(text)
+			return nil
+		},
+		Make: func(text []byte, e api.Edit) ([]byte, error) {
+			if e.Kind == api.EditText {
+				return []byte(e.Text), nil
+			}
+			return []byte(string(text) + e.Name + "\n"), nil
+		},
+		Check: func(text []byte, _ api.Edit) (p []api.Problem) {
+			if strings.Contains(string(text), "wrong") {
+				p = append(p, api.Problem{Path: "inputs[0].url", Severity: "error", Text: "expected something else"})
+			}
+			return p
+		},
+		Apply: func(context.Context) ([]string, error) {
+			if strings.Contains(n.file, "broken "+n.name) {
+				return nil, errors.New("it breaks")
+			}
+			n.runs = n.file
+			return nil, nil
+		},
+		Shared:  func(_, _ []byte, e api.Edit) bool { return e.Kind == "peer" },
+		Lines:   func(text []byte) ([]string, error) { return lines(text), nil },
+		Entry:   func([]byte, string, string) (map[string]any, error) { return map[string]any{}, nil },
+		Others:  &exchange.Asker{Peers: others, Client: func(string) *http.Client { return http.DefaultClient }},
+		Event:   func(e api.Event) { n.told = append(n.told, e) },
+		Schemas: nil,
+	}
+}
+
+// group makes nodes whose files have one line.
+func group(t *testing.T, names ...string) []*node {
+	t.Helper()
+	nodes := make([]*node, len(names))
+	peers := make([]exchange.Peer, len(names))
+	for i, name := range names {
+		n := &node{name: name, file: "first\n", runs: "first\n"}
+		nodes[i] = n
+		n.Settings = New(n.config(func() (others []exchange.Peer) {
+			for j, p := range peers {
+				if p.Alive = !nodes[j].down; j != i {
+					others = append(others, p)
+				}
+			}
+			return others
+		}))
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			out := http.ResponseWriter(w)
+			if lost := n.mute != nil && n.mute(strings.TrimPrefix(r.URL.Path, exchange.Path)); lost {
+				out = httptest.NewRecorder()
+				defer panic(http.ErrAbortHandler)
+			}
+			n.Answers().ServeHTTP(out, r)
+		}))
+		t.Cleanup(s.Close)
+		peers[i] = exchange.Peer{Name: name, Entry: name, URL: s.URL}
+	}
+	return nodes
+}
+
+func states(nodes []*node) string {
+	var out []string
+	for _, n := range nodes {
+		text := strings.Join(strings.Fields(n.file), ",")
+		if n.file != n.runs {
+			text += "!"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestEditReachesTheNodesThatItConcerns(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		edit    api.Edit
+		prepare func(n []*node)
+		nodes   string // what is told of them
+		want    string // their files; ! where another one is in effect
+	}{
+		{"this node's alone", api.Edit{Kind: "stream", Name: "cam"}, nil, "n1 applied", "first,cam first first"},
+		{"shared", api.Edit{Kind: "peer", Name: "n4"}, nil, "n1 applied n2 applied n3 applied", "first,n4 first,n4 first,n4"},
+		{"shared, but meant for one", api.Edit{Kind: "peer", Name: "n4", Scope: "node"}, nil, "n1 applied", "first,n4 first first"},
+		{"not shared, but meant for all", api.Edit{Kind: "stream", Name: "cam", Scope: "cluster"}, nil, "n1 applied n2 applied n3 applied", "first,cam first,cam first,cam"},
+		{"a node is dead", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[1].down = true }, "n1 applied n2 unreachable n3 applied", "first,n4 first first,n4"},
+		{"the same text", api.Edit{Kind: api.EditText, Text: "first\n"}, nil, "n1 unchanged", "first first first"},
+		{"others have it already", api.Edit{Kind: api.EditText, Text: "first\nx\n", Scope: "cluster"}, func(n []*node) { n[2].file, n[2].runs = "first\nx\n", "first\nx\n" }, "n1 applied n2 applied n3 unchanged", "first,x first,x first,x"},
+	} {
+		nodes := group(t, "n1", "n2", "n3")
+		if tt.prepare != nil {
+			tt.prepare(nodes)
+		}
+		done, err := nodes[0].Edit(t.Context(), tt.edit)
+		var said []string
+		for _, n := range done.Nodes {
+			said = append(said, n.Node+" "+n.Status)
+		}
+		if got := strings.Join(said, " "); err != nil || got != tt.nodes || states(nodes) != tt.want {
+			t.Errorf("%s: %v, %q with files %q; want %q with %q", tt.name, err, got, states(nodes), tt.nodes, tt.want)
+		}
+	}
+}
+
+func TestEditThatFailsAnywhereIsMadeNowhere(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		edit    api.Edit
+		prepare func(n []*node)
+		status  int
+		says    string
+		want    string
+	}{
+		{"it breaks here", api.Edit{Kind: "peer", Name: "broken n1"}, nil, 409, "n1: putting the file into effect: it breaks; the former file is in effect again", "first first first"},
+		{"it breaks at another node", api.Edit{Kind: "peer", Name: "broken n3"}, nil, 409, "n3 answers: putting the file into effect: it breaks", "first first first"},
+		{"another file does not take it", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[1].file = "wrong\n"; n[1].runs = "wrong\n" }, 409, "n2 does not take the edit", "first wrong first"},
+		{"this file does not take it", api.Edit{Kind: "peer", Name: "wrong"}, nil, 400, "inputs[0].url: expected something else", "first first first"},
+		{"the disk is full", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[0].write = errors.New("no space") }, 409, "no space", "first first first"},
+		{"the disk of another node is full", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[2].write = errors.New("no space") }, 409, "no space", "first first first"},
+		{"the answer of another node is lost", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[2].mute = func(kind string) bool { return kind == asksCommit } }, 409, "undone at all nodes", "first first first"},
+		{"another node changes meanwhile", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) {
+			n[2].mute = func(kind string) bool {
+				if kind == asksCommit {
+					n[2].file, n[2].runs = "other\n", "other\n"
+				}
+				return false
+			}
+		}, 409, "its file has changed meanwhile", "first first other"},
+	} {
+		nodes := group(t, "n1", "n2", "n3")
+		if tt.prepare != nil {
+			tt.prepare(nodes)
+		}
+		_, err := nodes[0].Edit(t.Context(), tt.edit)
+		var e *api.EditError
+		if !errors.As(err, &e) || e.Status != tt.status || !strings.Contains(e.Failure.Error, tt.says) || states(nodes) != tt.want {
+			t.Errorf("%s: %v with files %q, want %d %q with %q", tt.name, err, states(nodes), tt.status, tt.says, tt.want)
+		}
+	}
+}
+
+func TestStaleEditIsRefusedWithTheDifference(t *testing.T) {
+	n := group(t, "n1")[0]
+	read, _ := n.Text()
+	n.file = "first\nsecond\n" // somebody else
+	_, err := n.Edit(t.Context(), api.Edit{Kind: "stream", Name: "cam", Base: read.Version})
+	var e *api.EditError
+	if !errors.As(err, &e) || e.Status != http.StatusPreconditionFailed || !reflect.DeepEqual(e.Diff, []string{"@@ line 2", "+second"}) || n.file != "first\nsecond\n" {
+		t.Fatalf("%+v, file %q", err, n.file)
+	}
+	if _, err = n.Edit(t.Context(), api.Edit{Kind: "stream", Name: "cam", Base: e.Version}); err != nil || n.file != "first\nsecond\ncam\n" {
+		t.Errorf("with the version of the answer: %v, file %q", err, n.file)
+	}
+	if _, err = n.Edit(t.Context(), api.Edit{Kind: "stream", Name: "x", Base: "0123"}); !errors.As(err, &e) || !strings.Contains(e.Failure.Error, "not remembered") {
+		t.Errorf("a version that nobody knows: %v", err)
+	}
+}
+
+func TestDriftSaysWhichLinesDiffer(t *testing.T) {
+	nodes := group(t, "n1", "n2", "n3", "n4")
+	nodes[2].file = "first\nother\n"
+	nodes[3].mute = func(string) bool { return true }
+	list, err := nodes[0].Drift(t.Context())
+	if err != nil || len(list) != 3 || list[0].Status != "same" || list[2].Status != "unreachable" || list[1].Status != "different" ||
+		!reflect.DeepEqual(list[1].Diff, []string{"@@ line 2", "+other"}) {
+		t.Errorf("drift: %+v, %v", list, err)
+	}
+}
+
+// TestWriterThatIsKilledLeavesAWholeFile kills a process that replaces a file again and again.
+func TestWriterThatIsKilledLeavesAWholeFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "weir.conf")
+	if replaced := os.Getenv("WEIR_REPLACED"); replaced != "" {
+		for i := range 1 << 30 {
+			if i == 1 {
+				fmt.Println("begun")
+			}
+			if err := Replace(replaced, bytes.Repeat([]byte{'a' + byte(i%26)}, 200_000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte{'a'}, 200_000), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestWriterThatIsKilled")
+		cmd.Env = append(os.Environ(), "WEIR_REPLACED="+path)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := bufio.NewScanner(out)
+		for begun.Scan() && begun.Text() != "begun" {
+		}
+		for range i * 3000 { // until some moment of a save
+			_ = os.Getpid()
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		for _, name := range []string{path, path + Backup} {
+			text, err := os.ReadFile(name)
+			if err != nil || len(text) != 200_000 || len(bytes.Trim(text, string(text[:1]))) != 0 {
+				t.Fatalf("after kill %d, %s has %d bytes, %v", i, name, len(text), err)
+			}
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 1 {
+		t.Errorf("files are left over: %v", left)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
+		t.Errorf("permissions %v, %v, want 640", st.Mode(), err)
+	}
+}
+
+func TestFileBehindALinkIsReplacedWhereItIs(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real.conf"), filepath.Join(dir, "weir.conf")
+	if err := errors.Join(os.WriteFile(real, []byte("a"), 0o600), os.Symlink(real, link), Replace(link, []byte("b"))); err != nil {
+		t.Fatal(err)
+	}
+	now, _ := os.ReadFile(real)
+	before, _ := os.ReadFile(real + Backup)
+	if st, err := os.Lstat(link); err != nil || st.Mode()&os.ModeSymlink == 0 || string(now) != "b" || string(before) != "a" {
+		t.Errorf("%v, %v, %q, before %q", st.Mode(), err, now, before)
+	}
+	if err := Replace(filepath.Join(dir, "none"), nil); err == nil {
+		t.Error("a file that does not exist is made")
+	}
+}
