@@ -177,8 +177,8 @@ func (p *patcher) merge(now, shown, patch map[string]any, reset bool) map[string
 	if !reset {
 		maps.Copy(next, now)
 	}
-	for name, v := range patch {
-		was, masked := now[name], shown[name]
+	for _, name := range slices.Sorted(maps.Keys(patch)) {
+		v, was, masked := patch[name], now[name], shown[name]
 		switch inner, ok := v.(map[string]any); {
 		case v == nil:
 			delete(next, name)
@@ -221,8 +221,8 @@ func unmasked(v, was, masked any) any {
 		wasObject, _ := wasList[at].(map[string]any)
 		maskedObject, _ := maskedList[at].(map[string]any)
 		next := map[string]any{}
-		for name, inner := range obj {
-			next[name] = unmasked(inner, wasObject[name], maskedObject[name])
+		for _, name := range slices.Sorted(maps.Keys(obj)) {
+			next[name] = unmasked(obj[name], wasObject[name], maskedObject[name])
 		}
 		out[i] = next
 	}
@@ -287,7 +287,7 @@ func (p *patcher) block(d *directive, obj map[string]any, indent, path string) [
 
 // options gives the settings of a block as options behind its name; ok is false if one of them needs a line of its own.
 func (p *patcher) options(d *directive, obj map[string]any, path string) (options []string, ok bool) {
-	for name := range obj {
+	for _, name := range slices.Sorted(maps.Keys(obj)) {
 		if row := memberRow(name, d.block); row == nil || row.many || row.block != 0 {
 			return nil, false
 		}

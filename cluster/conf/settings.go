@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,7 +101,7 @@ func (t *Text) Shared(k Kind, id string) bool {
 
 // SharedMembers says whether the nodes have to share all settings at the top of a file that an edit changes.
 func SharedMembers(patch map[string]any) bool {
-	for name := range patch {
+	for _, name := range slices.Sorted(maps.Keys(patch)) {
 		if d := memberRow(name, inFile); d == nil || !d.shared {
 			return false
 		}
