@@ -270,7 +270,7 @@ func (p *patcher) block(d *directive, obj map[string]any, indent, path string) [
 		case !ok:
 			p.errorf(join(path, key), "found %s, expected %s", shape(obj[key]), d.args)
 		}
-		head += " " + quoted(title)
+		head += " " + Quoted(title)
 		delete(obj, key)
 	}
 	if d.inline {
@@ -304,7 +304,7 @@ func (p *patcher) options(d *directive, obj map[string]any, path string) (option
 		if len(words) > 1 {
 			return nil, false
 		}
-		options = append(options, row.name+"="+quoted(words[0]))
+		options = append(options, row.name+"="+Quoted(words[0]))
 	}
 	return options, true
 }
@@ -384,7 +384,7 @@ func (p *patcher) lines(d *directive, v any, indent, path string) (lines []strin
 
 func (p *patcher) line(d *directive, words []string, indent string) string {
 	for i, w := range words {
-		words[i] = quoted(w)
+		words[i] = Quoted(w)
 	}
 	return indent + strings.Join(append([]string{d.name}, words...), " ") + ";"
 }

@@ -54,10 +54,10 @@ func (f *File) Shared(masked bool) []string {
 		if s.Disabled {
 			lines = append(lines, "    disabled;")
 		}
-		add(head+quoted(s.Name), s.Ingest, lines...)
+		add(head+Quoted(s.Name), s.Ingest, lines...)
 	}
 	for _, t := range f.Templates {
-		add("template of "+quoted(t.Prefix), t.Stream.Ingest)
+		add("template of "+Quoted(t.Prefix), t.Stream.Ingest)
 	}
 	for _, s := range f.Sources {
 		lines := []string{}
@@ -68,13 +68,13 @@ func (f *File) Shared(masked bool) []string {
 			lines = append(lines, listLine("except", s.Except))
 		}
 		if s.Prefix != "" {
-			lines = append(lines, "    prefix "+quoted(s.Prefix)+";")
+			lines = append(lines, "    prefix "+Quoted(s.Prefix)+";")
 		}
 		name := s.URL
 		if masked {
 			name = s.Name
 		}
-		add("source "+quoted(name), s.Stream.Ingest, lines...)
+		add("source "+Quoted(name), s.Stream.Ingest, lines...)
 	}
 	slices.SortFunc(blocks, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	return append([]string{"return_holddown " + millisText(f.ReturnHolddown) + ";"}, slices.Concat(blocks...)...)
@@ -83,7 +83,7 @@ func (f *File) Shared(masked bool) []string {
 // inputLines are the inputs of a stream.
 func (s *Stream) inputLines(url func(Input) string) (lines []string) {
 	for i, in := range s.Inputs {
-		line := "    input " + quoted(url(in))
+		line := "    input " + Quoted(url(in))
 		if in.Priority != i+1 {
 			line += fmt.Sprintf(" priority=%d", in.Priority)
 		}
@@ -96,7 +96,7 @@ func (s *Stream) inputLines(url func(Input) string) (lines []string) {
 func (in *Ingest) line() string {
 	line := "cluster_ingest"
 	if in.CaptureAt != "" {
-		line += " capture_at=" + quoted(in.CaptureAt)
+		line += " capture_at=" + Quoted(in.CaptureAt)
 	}
 	if in.Handover != Make {
 		line += " handover=" + string(in.Handover)
