@@ -25,6 +25,7 @@ type streamTruth struct {
 	silent      map[string]bool
 	slow        map[string]Range
 	single      bool          // it allows one connection
+	read        time.Duration // when the hub of a node was read last for those who watch it; with [Actors]
 	failed      time.Duration // when a capture failed last, anywhere
 
 	lastSegment int64 // the largest number that an owner has begun, and that others can have heard of; -1: none
@@ -44,17 +45,19 @@ type capture struct {
 
 // A feed is a capture that runs, or a publisher.
 type feed struct {
-	m     *machine
-	s     *streamTruth
-	boots int
-	state control.Activity
-	pub   bool
-	epoch uint64
-	why   control.Reason
-	began time.Duration
-	upAt  time.Duration // when its first access unit came, by true time; -1 before
-	sent  int           // how often its publisher has sent something
-	turns int           // how often its source has fallen silent or come back
+	m      *machine
+	s      *streamTruth
+	boots  int
+	state  control.Activity
+	pub    bool
+	epoch  uint64
+	why    control.Reason
+	began  time.Duration
+	upAt   time.Duration // when its first access unit came, by true time; -1 before
+	source uint64        // the number of the publisher's connection; zero for captures, which all have the media of one source
+	newest time.Duration // the place of the newest access unit that it has brought; -1 before the first. With [Actors]
+	sent   int           // how often its publisher has sent something
+	turns  int           // how often its source has fallen silent or come back
 
 	first    int64         // number of its first segment
 	anchor   time.Duration // when that began, by true time
@@ -87,7 +90,7 @@ func (f *feed) unreachable() bool { return f.s.unreachable[f.m.name] || f.s.unre
 func (m *machine) open(s *streamTruth, why control.Reason) *feed {
 	w := m.w
 	c := &m.captures[s.index]
-	f := &feed{m: m, s: s, boots: m.boots, state: control.Starting, why: why, began: w.now, upAt: -1}
+	f := &feed{m: m, s: s, boots: m.boots, state: control.Starting, why: why, began: w.now, upAt: -1, newest: -1}
 	c.feed = f
 	c.hold = len(w.result.Holds)
 	w.result.Holds = append(w.result.Holds, Hold{Stream: s.name, Node: m.name, From: w.now, Up: -1, To: -1, Why: why})

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"weir/actors/stream"
 	"weir/cluster/control"
 	"weir/sim/oracle"
 )
@@ -10,6 +11,9 @@ import (
 // newOracle makes the oracle of a run. What it finds is a violation of the run.
 func newOracle(w *world) *oracle.Oracle {
 	g := oracle.Group{StartUp: w.captureUp.Max, StopIn: w.down.Max, Owner: w.ownerSaid}
+	if w.s.Fidelity == Actors {
+		g.Release, g.Watched = stream.LongestRelease+lookEvery, w.watched
+	}
 	for _, m := range w.machines {
 		g.Nodes = append(g.Nodes, m.name)
 	}

@@ -29,7 +29,6 @@ import (
 	"weir/cluster/owner"
 	"weir/cluster/source"
 	"weir/cluster/wire"
-	"weir/codecs"
 	"weir/protocols/listen"
 	"weir/sim/oracle"
 )
@@ -51,6 +50,8 @@ type actorProcess struct {
 	asker   *actor.PID                            // the actor that takes the answers
 	asks    map[uint64]func(answer proto.Message) // by number
 	lastAsk uint64
+
+	relays map[int]*relay // that the inputs of its streams run, by the index of the stream
 }
 
 // quietLog drops what nodes log; the trace tells more.
@@ -63,7 +64,7 @@ const noGossip = 365 * 24 * time.Hour
 func newActors(m *machine) {
 	w := m.w
 	p := &actorProcess{
-		m: m, w: w, boxes: map[string]*mailbox{}, answers: map[uint64]*exchange{}, asks: map[uint64]func(proto.Message){},
+		m: m, w: w, boxes: map[string]*mailbox{}, answers: map[uint64]*exchange{}, asks: map[uint64]func(proto.Message){}, relays: map[int]*relay{},
 	}
 	m.process = p
 	p.sys = w.actors.system(m)
@@ -88,7 +89,7 @@ func newActors(m *machine) {
 		Network: &node.Network{
 			System: p.sys, Env: p.env, Cluster: p.clus, Provider: prov, Fetcher: p,
 			Source:  func(in source.Input) (input.Source, error) { return actorSource{p, in.Stream}, nil },
-			Relay:   func(string) input.Source { return relaySource{p} },
+			Relay:   func(name string) input.Source { return relaySource{p, name} },
 			Release: p.askRelease,
 			Stepped: p.stepped,
 			Hub:     hub.Config{Units: 8, Tick: -1},
@@ -319,12 +320,13 @@ func (p *actorProcess) severed(entry string) {
 
 func (p *actorProcess) tick() {} // timers are messages
 
-// tracks are those of every simulated stream: one of sound, of which every access unit is a random access point.
-var tracks = codecs.Tracks{{Codec: codecs.Opus, SampleRate: 48000, Channels: 2}}
-
 // keepAlive is the interval at which a source writes something. It is below the silence that an input takes for the end of
 // its source.
 const keepAlive = 20 * time.Second
+
+// sourceSettles is how long a source that has begun writes more often: longer than a hub that has media of another writer takes to decide
+// that the new one may go on with it.
+const sourceSettles = 2 * time.Second
 
 // A connection is a simulated source that an input's actor has opened.
 type connection struct {
@@ -356,16 +358,29 @@ func (p *actorProcess) renumbered(f *feed) {
 	p.event(control.MediaChanged{Stream: f.s.name, Media: f.mediaNow()}, "")
 }
 
-// write brings one access unit, and the next after a while.
+// write brings access units from now on, although nobody watches.
 func (c *connection) write() {
 	f := c.feed
-	if f.m.captures[f.s.index].feed != f || f.state != control.Running || f.silent() {
+	if f.m.captures[f.s.index].feed != f || f.state != control.Running {
 		return
 	}
-	at := int64(c.p.w.now/time.Microsecond) * 9 / 100
-	_ = c.w.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}}) // a source that was replaced is told to stop
-	c.p.w.actors.run()
-	f.m.later(keepAlive, c.write)
+	if !f.silent() {
+		c.bring()
+	}
+	pause := keepAlive
+	if c.p.w.now-f.upAt < sourceSettles {
+		pause = lookEvery
+	}
+	f.m.later(pause, c.write)
+}
+
+// bring brings the newest access unit.
+func (c *connection) bring() {
+	if place := c.feed.picture(); place > c.feed.newest {
+		c.feed.newest = place
+		_ = c.w.Write(accessUnit(c.feed.source, place)) // a source that was replaced is told to stop
+		c.p.w.actors.run()
+	}
 }
 
 func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
@@ -391,8 +406,8 @@ func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
 		again()
 		return
 	}
-	at := int64(p.w.now/time.Microsecond) * 9 / 100
-	err := to.Write(&codecs.AccessUnit{DTS: at, PTS: at, RandomAccess: true, Payload: []byte{0}})
+	f.newest = f.picture()
+	err := to.Write(accessUnit(f.source, f.newest))
 	p.w.actors.run()
 	if err != nil { // the publisher learns by it that it has to go
 		delete(f.m.pubs, f.s.name)
@@ -447,14 +462,6 @@ func (a actorSource) Start(_ act.Env, owner *actor.PID, w input.Writer) *act.Tas
 	}
 	c.feed = f
 	return c.task
-}
-
-// A relaySource follows another node. It brings nothing, since nobody watches in the simulation.
-type relaySource struct{ p *actorProcess }
-
-// Start implements [input.Source].
-func (r relaySource) Start(act.Env, *actor.PID, input.Writer) *act.Task {
-	return &act.Task{Stop: func() {}, Done: make(chan struct{})}
 }
 
 func (p *actorProcess) publish(f *feed) {

@@ -441,7 +441,7 @@ func (w *world) refused(m *machine, f *feed, why control.Verdict) {
 
 // admitted makes a capture that of a publisher that has been granted the name.
 func (f *feed) admitted(wanted *feed) {
-	f.pub = true
+	f.pub, f.source = true, uint64(f.m.w.result.Starts)
 	f.m.pubs[f.s.name] = f
 	f.media = wanted.media
 	if was := f.m.captures[f.s.index]; was.boots == f.m.boots {

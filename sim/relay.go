@@ -14,7 +14,7 @@ import (
 const relayLinger = 10 * time.Second
 
 // A relay is what a node has of a stream for its viewers: the media of its own capture, or else what it relays from the node
-// that its directory names.
+// that its directory names. With [Actors] it is in the hub of the stream's own actor; see [hubReader].
 type relay struct {
 	w      *world
 	m      *machine
@@ -25,6 +25,7 @@ type relay struct {
 
 	looking bool          // at a node from which it relays
 	flows   bool          // media comes now
+	source  uint64        // of the newest access unit; see [feed.source]. With [Actors]
 	newest  time.Duration // the place in the source's media of the newest access unit; -1 before the first
 
 	// The connection to the node that has the stream.
@@ -36,6 +37,9 @@ type relay struct {
 	heard         time.Duration // when something last came
 
 	external fetch // while no node of the group has the stream
+
+	hub  *hubReader // reads for the viewers; nil with [Core]
+	feed *relayFeed // nil unless this is what the relay input of a stream's actor runs
 }
 
 // A linkState is the state of the connection of a relay.
@@ -53,17 +57,29 @@ func (vs *viewers) relay(m *machine, s *streamTruth) *relay {
 	at := local{m.index, s.index}
 	r := vs.relays[at]
 	if r == nil || r.boots != m.boots {
-		r = &relay{w: vs.w, m: m, s: s, boots: m.boots, newest: -1, looked: -1}
+		r = newRelay(m, s)
+		if _, ok := m.process.(*actorProcess); ok && len(vs.w.coworkersOf(m, s)) == 0 {
+			r.hub = &hubReader{}
+		}
 		vs.relays[at] = r
 	}
 	r.wanted = vs.w.now
 	return r
 }
 
+func newRelay(m *machine, s *streamTruth) *relay {
+	return &relay{w: m.w, m: m, s: s, boots: m.boots, newest: -1, looked: -1}
+}
+
 // sweep ends the relays that nobody wants.
 func (vs *viewers) sweep() {
 	for at, r := range vs.relays { // nothing depends on the order
-		if vs.w.now-r.wanted >= relayLinger || r.boots != r.m.boots {
+		linger := relayLinger
+		if r.hub != nil { // how long the stream itself stays is up to its actor
+			linger = 2 * lookEvery
+		}
+		if vs.w.now-r.wanted >= linger || r.boots != r.m.boots {
+			r.hub.close()
 			delete(vs.relays, at)
 		}
 	}
@@ -76,6 +92,10 @@ func (r *relay) look() {
 		r.flows = false
 		return
 	}
+	if r.hub != nil {
+		r.read()
+		return
+	}
 	r.looked = w.now
 	if f := r.m.captures[r.s.index].feed; f != nil && f.delivers() {
 		r.drop()
@@ -83,6 +103,12 @@ func (r *relay) look() {
 		r.receive(f.place(w.now))
 		return
 	}
+	r.upstream()
+}
+
+// upstream brings the connection to the node that has the stream to this instant.
+func (r *relay) upstream() {
+	w := r.w
 	r.flows = false
 	view := w.viewers.directory(r.m)
 	if view == nil {
@@ -119,6 +145,7 @@ func (r *relay) connect() {
 	there, back := w.link(r.m, r.to), w.link(r.to, r.m)
 	r.at = w.now + 2*mean(there.delay) + 2*mean(back.delay) // a connection, and a request on it
 	r.heard = w.now
+	r.rejoin()
 	w.viewers.wake(r.at)
 }
 
@@ -184,7 +211,7 @@ func (r *relay) ask(limit time.Duration) {
 		r.fail()
 		return
 	}
-	if f := r.to.captures[r.s.index].feed; d.Kind == directory.Here && f != nil && f.delivers() {
+	if d.Kind == directory.Here && r.hasMedia() {
 		r.link, r.at, r.heard = connected, w.now, w.now
 		r.pull()
 		return
@@ -194,9 +221,23 @@ func (r *relay) ask(limit time.Duration) {
 	}
 }
 
+// hasMedia says whether the other node has media of the stream for those who ask now.
+func (r *relay) hasMedia() bool {
+	if up := r.w.viewers.relay(r.to, r.s); up.hub != nil {
+		up.look()
+		return up.flows
+	}
+	f := r.to.captures[r.s.index].feed
+	return f != nil && f.delivers()
+}
+
 // pull takes media from the other node: that of its capture, or what it relays itself by now.
 func (r *relay) pull() {
 	w := r.w
+	if r.feed != nil {
+		r.pullHub()
+		return
+	}
 	late := mean(w.link(r.to, r.m).delay)
 	if f := r.to.captures[r.s.index].feed; f != nil && f.delivers() {
 		r.receive(f.place(w.now - late))
@@ -218,6 +259,9 @@ func (r *relay) pull() {
 func (r *relay) receive(at time.Duration) {
 	r.flows = at >= r.newest
 	r.newest = max(r.newest, at)
+	if r.feed != nil && r.flows {
+		r.bring(r.newest)
+	}
 }
 
 // carries says whether the network carries media from one machine to another that has asked for it.
@@ -227,10 +271,13 @@ func (w *world) carries(to, from *machine) bool {
 }
 
 // place is how far a capture has come in the media of its source at an instant. Captures of one source lag behind it by
-// different times.
+// different times, but for two: what a publisher sends comes once, and the test pattern, which actors capture, is made of the clock.
 func (f *feed) place(at time.Duration) time.Duration { return at - f.lag() }
 
 func (f *feed) lag() time.Duration {
+	if f.pub || f.m.w.s.Fidelity == Actors {
+		return 0
+	}
 	return time.Duration(stringHash(f.m.name+" "+f.s.name) % uint64(mostLag))
 }
 

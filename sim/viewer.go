@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"weir/cluster/control"
@@ -130,9 +131,12 @@ func (w *world) viewerLine(v *viewer, what string) *tracer {
 	return w.line("viewer-"+what).num("viewer", int64(v.number)).text("proto", string(v.proto)).text("stream", v.s.name)
 }
 
+// idle says that nobody watches, and nothing is relayed.
+func (vs *viewers) idle() bool { return len(vs.list) == 0 && len(vs.relays) == 0 && !vs.relayed() }
+
 // arrange lets the viewers look after [lookEvery], for as long as there are any.
 func (vs *viewers) arrange() {
-	if vs.looks || len(vs.list) == 0 && len(vs.relays) == 0 {
+	if vs.looks || vs.idle() {
 		return
 	}
 	vs.looks = true
@@ -159,13 +163,14 @@ func (vs *viewers) wake(at time.Duration) {
 
 // look lets all viewers see what has changed.
 func (vs *viewers) look() {
-	if vs.looking || len(vs.list) == 0 && len(vs.relays) == 0 {
+	if vs.looking || vs.idle() {
 		return
 	}
 	vs.looking = true
 	for i := 0; i < len(vs.list); i++ {
 		vs.list[i].look(vs.w)
 	}
+	vs.lookRelays()
 	vs.sweep()
 	vs.looking = false
 }
@@ -206,7 +211,9 @@ func (vs *viewers) need(m *machine) bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(vs.w.machines, func(q *machine) bool {
+		return slices.ContainsFunc(q.relaying(), func(r *relay) bool { return r.to == m && r.link == connected })
+	})
 }
 
 // directory is what the directory of a machine says; nil if it has published nothing yet.
@@ -426,5 +433,5 @@ func (v *viewer) carries(w *world, view *directory.View) {
 func (v *viewer) takes(w *world, r *relay) {
 	v.heard = w.now
 	v.moves(w, 0)
-	w.oracleUnit(v, r.newest)
+	w.oracleUnit(v, r.source, r.newest)
 }

@@ -32,9 +32,9 @@ func (w *world) oracleCame(v *viewer) {
 }
 
 // oracleUnit judges media that a viewer gets.
-func (w *world) oracleUnit(v *viewer, place time.Duration) {
+func (w *world) oracleUnit(v *viewer, source uint64, place time.Duration) {
 	w.measureWait(v)
-	w.told(oracle.I31, v, v.judged.Unit(w.now, place))
+	w.told(oracle.I31, v, v.judged.Unit(w.now, source, place))
 }
 
 // oraclePlaylist judges a playlist that a viewer gets, and oracleSegment a segment.

@@ -44,7 +44,8 @@ func newPublication(h *hub.Hub, session string, m *input.Monitor, now func() tim
 	p := &publication{Monitor: m, stream: h.Name(), session: session, now: now, wall: wall, tell: tell}
 	p.lasts, p.over = context.WithCancelCause(context.Background())
 	p.Heard()
-	p.writer = h.NewWriter(hub.WriterConfig{Taken: func() {
+	// The wall clocks of two nodes differ, and what viewers have may be by that of the publisher's former node.
+	p.writer = h.NewWriter(hub.WriterConfig{Loose: true, Taken: func() {
 		p.mu.Lock()
 		p.taken = true
 		p.mu.Unlock()

@@ -226,3 +226,6 @@ func (n *Node) Control() controller.Client { return n.tree.control() }
 
 // Streams is the actor that supervises all streams. It takes the messages of package stream.
 func (n *Node) Streams() *actor.PID { return n.tree.streams() }
+
+// Registry lists the streams that have an actor at this node.
+func (n *Node) Registry() *stream.Registry { return n.streams }

@@ -34,7 +34,7 @@ func (o *Oracle) judgeAnswers(s *stream) {
 		case o.now <= at:
 			s.due = min(s.due, at+1)
 		default:
-			o.judgeAgreement(s, x, owner, from, at+o.group.StopIn+tick)
+			o.judgeAgreement(s, x, owner, from, at+o.stopIn(s)+tick)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (o *Oracle) judgeNamed(s *stream) {
 			if c.nameless.on {
 				since = max(from, c.nameless.from)
 			}
-			o.keep(s, &c.nameless, I32, since, known+o.group.StopIn+o.group.Apart+2*o.late()+tick, o.named(x), "%s names nobody who has %s", o.nodes[x].name, s.name)
+			o.keep(s, &c.nameless, I32, since, known+o.stopIn(s)+o.group.Apart+2*o.late()+tick, o.named(x), "%s names nobody who has %s", o.nodes[x].name, s.name)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (o *Oracle) b2(s *stream, x int, from time.Duration) time.Duration {
 	if lost > 1 {
 		agree = 2 * o.gap()
 	}
-	return agree + notice + trip + trip/2 + o.startUp(s) + o.group.StopIn + 2*o.late() + tick
+	return agree + notice + trip + trip/2 + o.startUp(s) + o.stopIn(s) + 2*o.late() + tick
 }
 
 // b2r is the longest until a node knows that a process has ended whose machine says so (R13): the connection breaks, two more are
@@ -172,15 +172,31 @@ func (f *faults) faulty() bool {
 	return false
 }
 
+// stopIn is the longest from the order to stop a capture of a stream to its end.
+func (o *Oracle) stopIn(s *stream) time.Duration {
+	if o.group.Watched != nil && o.group.Watched(s.name) {
+		return max(o.group.StopIn, o.group.Release)
+	}
+	return o.group.StopIn
+}
+
+// release is the longest from the order to stop a capture of any stream to the answer of its node that it has ended.
+func (o *Oracle) release() time.Duration {
+	if o.group.Watched == nil || o.group.Watched("") {
+		return max(o.group.StopIn, o.group.Release)
+	}
+	return o.group.StopIn
+}
+
 // b4 is the longest time with two owners that hear each other surely: until the one hears of the other, and the time for
 // which the streams of a link that flaps are left where they are.
-func (o *Oracle) b4(a, b int) time.Duration {
+func (o *Oracle) b4(s *stream, a, b int) time.Duration {
 	x, y := o.relation(a, b), o.relation(b, a)
 	differ := time.Duration(0)
 	if o.edits > 0 || !o.uniform { // each waits until they have differed for S
 		differ = o.stale() + o.fetch()
 	}
-	return max(x.gap, y.gap) + o.group.StopIn + 2*o.late() + differ + tick + o.flapHold(a, b)
+	return max(x.gap, y.gap) + o.stopIn(s) + 2*o.late() + differ + tick + o.flapHold(a, b)
 }
 
 // b5 is the longest time in which a node gets so many streams back after a return.
@@ -190,7 +206,7 @@ func (o *Oracle) b5(node, streams int, s *stream) time.Duration {
 	longest := time.Duration(0)
 	for k := range o.nodes {
 		if k != node && o.relation(node, k).ask == sure && o.relation(k, node).ask == sure {
-			longest = max(longest, o.b4(node, k))
+			longest = max(longest, o.b4(s, node, k))
 		}
 	}
 	ask := time.Duration(0)
@@ -262,13 +278,13 @@ func (o *Oracle) b6() time.Duration {
 
 // b7 is the longest that a stream has no owner although a node can capture it.
 func (o *Oracle) b7(s *stream) time.Duration {
-	return 2*o.stale() + time.Duration(len(o.nodes))*(o.stale()+2*o.fetch()+sourceStart+2*time.Millisecond) + 3*o.trip() + o.startUp(s) + o.group.StopIn + 4*o.late()
+	return 2*o.stale() + time.Duration(len(o.nodes))*(o.stale()+2*o.fetch()+sourceStart+2*time.Millisecond) + 3*o.trip() + o.startUp(s) + o.stopIn(s) + 4*o.late()
 }
 
 // agree is the time after which all nodes of a part have heard of a change. A node that has just given a stream up names nobody if the
 // node for which it did is lost: it claims the stream again once its capture has ended.
 func (o *Oracle) agree() time.Duration {
-	return o.stale() + 2*o.gap() + 2*o.trip() + max(o.group.StopIn, o.group.Release) + 2*o.late() + tick
+	return o.stale() + 2*o.gap() + 2*o.trip() + o.release() + 2*o.late() + tick
 }
 
 // b2i is 1 for true.

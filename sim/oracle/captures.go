@@ -294,7 +294,7 @@ func (o *Oracle) judgeOverlaps(s *stream) {
 				s.overlaps = append(s.overlaps, overlap{a: a, b: b})
 			}
 			from := max(s.captures[a].up, s.captures[b].up, x.askSince, y.askSince, o.nodes[a].since, o.nodes[b].since)
-			bound := o.b4(a, b)
+			bound := o.b4(s, a, b)
 			if muted := max(s.captures[a].muted, s.captures[b].muted); muted > 0 { // R9c: its node waits for S, so that not both go
 				bound += muted + o.stale()
 			}

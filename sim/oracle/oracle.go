@@ -25,6 +25,10 @@ type Group struct {
 	// zero: as StopIn.
 	Release time.Duration
 
+	// Watched says whether a stream may be watched at a node, so that a capture of it may end as late as Release says; of the empty
+	// name, whether any stream may be. Nil: captures end within StopIn, and only what nodes answer may be as late as Release.
+	Watched func(stream string) bool
+
 	// Owner is what a node answers now who has a stream: the name of a node of the group; empty if it knows of none. It says
 	// false where the node answers nothing. Nil: nobody is asked.
 	Owner func(node, stream string) (owner string, ok bool)

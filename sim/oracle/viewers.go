@@ -13,6 +13,7 @@ type Viewer struct {
 	told  bool          // that it waits for too long, since then
 	mute  bool          // that it gets neither media nor an end, since then
 
+	source        uint64        // of the newest access unit
 	place         time.Duration // in the source's media, of the newest access unit; -1: none
 	number        int64         // of the newest segment; -1: none
 	first, newest int64         // of the newest playlist; -1: none
@@ -27,9 +28,13 @@ func NewViewer(at time.Duration) *Viewer {
 // came notes that media has come.
 func (v *Viewer) came(at time.Duration) { v.heard, v.media, v.told, v.mute = at, at, false, false }
 
-// Unit judges an access unit by its place in the media of the source: I31. It returns what is wrong, or nothing.
-func (v *Viewer) Unit(at, place time.Duration) string {
+// Unit judges an access unit by its place in the media of its source: I31. Each publisher is a source of its own, after which
+// another one may begin anywhere. It returns what is wrong, or nothing.
+func (v *Viewer) Unit(at time.Duration, source uint64, place time.Duration) string {
 	v.came(at)
+	if source != v.source {
+		v.source, v.place = source, -1
+	}
 	was := v.place
 	v.place = max(v.place, place)
 	if place < was {
