@@ -105,6 +105,9 @@ type File struct {
 	// gets a line with the statistics of each minute. Both may be the same. Empty means that nothing is written.
 	SessionLog, Pulsedb string
 
+	// StreamMetrics says whether each stream has metrics of its own.
+	StreamMetrics bool
+
 	// GeoIP is the database in which the country of a client's address is looked up. If it is empty, the default files are
 	// tried, see the directive.
 	GeoIP string
@@ -251,6 +254,10 @@ var accessDirectives = []directive{
 		name: "view_auth", in: inFile, value: credentials(func(f *File) **Credentials { return &f.ViewAuth }), secret: true, reload: Restart,
 		defaultWords: "those of edit_auth; without edit_auth, every client may", example: "guest s3cret",
 		doc: "Name and password for clients that read pages, the API and metrics.",
+	},
+	{
+		name: "stream_metrics", in: inFile, omitDefault: true, value: boolean(func(f *File) *bool { return &f.StreamMetrics }, false), reload: AtOnce,
+		example: "true", doc: "Whether /metrics has figures of each stream that the node captures or has viewers of, seven for each; at most 2,000 streams have them.",
 	},
 	{
 		name: "session_log", in: inFile, value: text("DIRECTORY", func(f *File) *string { return &f.SessionLog }, nil), reload: Restart,

@@ -35,6 +35,10 @@ type state struct {
 	owner string
 	state control.StreamState
 	since time.Duration // of the state
+
+	moves   uint64        // how often another node came to have it
+	gap     time.Duration // for how long no node ran it, since a node did first
+	stopped time.Duration // since when no node runs it; 0 while one does, and before
 }
 
 // New returns a log without events. Node gives the name of this node.
@@ -83,6 +87,33 @@ func (l *Log) Since(stream string) (time.Duration, bool) {
 	return s.since, ok
 }
 
+// measure takes over what was measured of the stream, and goes on.
+func (s *state) measure(was state, now time.Duration) {
+	s.moves, s.gap, s.stopped = was.moves, was.gap, was.stopped
+	if s.owner != was.owner && was.owner != "" {
+		s.moves++
+	}
+	missing := s.state == control.StreamFailed || s.state == control.StreamStarting
+	switch {
+	case !missing && s.stopped > 0:
+		s.gap, s.stopped = s.gap+now-s.stopped, 0
+	case missing && (was.state == control.StreamRunning || was.state == control.StreamMoving):
+		s.stopped = now
+	}
+}
+
+// History is how often another node came to have a stream, and for how long no node has run it that a node had run before, as far as
+// this node has seen. A stream that nobody publishes or wants is not missing.
+func (l *Log) History(stream string, now time.Duration) (moves uint64, gap time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.states[stream]
+	if s.stopped > 0 {
+		s.gap += now - s.stopped
+	}
+	return s.moves, s.gap
+}
+
 // Note adds a note of the control plane. Notes about streams are left out: the views tell of all streams, whichever node has them.
 func (l *Log) Note(n control.Note) {
 	if l == nil || n.Stream != "" || n.Kind.Level() < 0 {
@@ -119,6 +150,7 @@ func (l *Log) Changed(v *control.View, now time.Duration) {
 		if is.owner == "" && had {
 			is.owner = was.owner // so that the next owner is known to follow it
 		}
+		is.measure(was, now)
 		next[s.Name] = is
 		if first {
 			continue

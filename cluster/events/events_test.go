@@ -79,6 +79,34 @@ func TestMoveIsToldThoughTheStreamHadNoOwnerMeanwhile(t *testing.T) {
 	}
 }
 
+func TestMovesAndGapsOfAStreamAreMeasured(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		views string // one a second
+		moves uint64
+		gap   time.Duration // at the last of them
+	}{
+		{"never ran", "a - starting; a - failed; a - failed", 0, 0},
+		{"runs", "a n1 running; a n1 running", 0, 0},
+		{"moves with a gap", "a n1 running; a - starting; a n2 starting; a n2 running; a n2 running", 1, 2 * time.Second},
+		{"moves without one", "a n1 running; a n2 moving; a n2 running", 1, 0},
+		{"is missing still", "a n1 running; a n1 failed; a n1 failed; a n1 failed", 0, 2 * time.Second},
+		{"twice", "a n1 running; a - failed; a n1 running; a - failed; a n2 running", 1, 2 * time.Second},
+		{"nobody publishes it", "a n1 running; a - waiting; a - waiting; a n1 running", 0, 0},
+		{"nobody publishes it after a failure", "a n1 running; a - failed; a - waiting; a - waiting", 0, time.Second},
+	} {
+		l := newLog()
+		last := time.Duration(0)
+		for i, text := range strings.Split(tt.views, "; ") {
+			last = time.Duration(i+1) * time.Second
+			l.Changed(view(text), last)
+		}
+		if moves, gap := l.History("a", last); moves != tt.moves || gap != tt.gap {
+			t.Errorf("%s: %d moves and %v missing, want %d and %v", tt.name, moves, gap, tt.moves, tt.gap)
+		}
+	}
+}
+
 func TestNewestEventsAreKeptAndFollowed(t *testing.T) {
 	l := newLog()
 	_, more := l.After(0)

@@ -207,7 +207,7 @@ func vhosts(f *conf.File) []srs.Vhost {
 // shown converts the settings of a file that the API shows, for package status.
 func shown(f *conf.File) status.File {
 	out := status.File{
-		Hash: f.Hash(), Peers: make(map[string]status.Peer, len(f.Peers)), ReturnHolddown: f.ReturnHolddown,
+		Hash: f.Hash(), Peers: make(map[string]status.Peer, len(f.Peers)), ReturnHolddown: f.ReturnHolddown, StreamMetrics: f.StreamMetrics,
 		Stream: func(name string) (st status.Stream, ok bool) {
 			s := f.Stream(name)
 			if s == nil {

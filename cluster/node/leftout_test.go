@@ -44,7 +44,7 @@ func (p *proc) alarms(t *testing.T) (out []string) {
 func TestNodeThatTheOthersLeaveOutHandsItsStreamsOver(t *testing.T) {
 	t.Parallel()
 	var entries []string
-	const streams = "stream cam { input fake://fake; cluster_ingest; }\nstream show { input publish://; }\n"
+	const streams = "stream_metrics true;\nstream cam { input fake://fake; cluster_ingest; }\nstream show { input publish://; }\n"
 	nodes := threeNodes(t, func(entry [3]string) string {
 		entries = entry[:]
 		return streams + "stream mine { input fake://fake; cluster_ingest capture_at=" + entry[2] + "; }\n"
@@ -67,6 +67,11 @@ func TestNodeThatTheOthersLeaveOutHandsItsStreamsOver(t *testing.T) {
 	v := watchRTMP(t, n3, "mine")
 	goOn(t, 25, v)
 	first := v.seen()
+	for _, series := range []string{`weir_stream_up{stream="mine"} 1`, `weir_stream_clients{stream="mine"} 1`, `weir_peer_silence_ratio_count{peer="`} {
+		if got := string(n3.body(t, "/metrics")); !strings.Contains(got, series) {
+			t.Errorf("the metrics of n3 have no %s", series)
+		}
+	}
 
 	reload := func(entries []string) {
 		for i, p := range nodes[:2] {

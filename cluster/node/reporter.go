@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/actors/act"
@@ -22,11 +23,16 @@ type reporter struct {
 	status  *status.Status // nil in a simulated node
 	events  *events.Log    // nil in a simulated node
 	outages load.Outages   // used by the control actor only
+
+	overlaps load.Overlaps // likewise
+
+	mu       sync.Mutex
+	answered map[string]time.Duration // when each peer has answered last
 }
 
 // newReporter makes a reporter. Node gives the name of this node.
 func newReporter(cfg Config, node func() string) *reporter {
-	r := &reporter{log: cfg.Log}
+	r := &reporter{log: cfg.Log, answered: map[string]time.Duration{}}
 	if cfg.Network == nil {
 		r.events = events.New(node, cfg.Machine.Wall)
 	}
@@ -88,6 +94,7 @@ func (r *reporter) note(o control.Note) {
 // changed updates the outages of streams by a new view. Views that differ only in the load of nodes are not passed to it.
 func (r *reporter) changed(v *control.View, now time.Duration) {
 	r.outages.Changed(v, now, r.metrics.Gap)
+	r.overlaps.Changed(v, now, r.metrics.Overlapped, r.metrics.Lived)
 	r.events.Changed(v, now)
 }
 
@@ -95,5 +102,21 @@ func (r *reporter) changed(v *control.View, now time.Duration) {
 func (r *reporter) fetched(entry string, _ time.Duration, err error) {
 	if err != nil {
 		r.metrics.FetchFailed(entry, string(follower.Reason(err)))
+	}
+}
+
+// asked counts a fetch of a peer's state, and how near the time since its answer before came to the time after which the peer is taken
+// for dead. Any goroutine may call it.
+func (r *reporter) asked(peer string, rtt time.Duration, err error, now, stale time.Duration) {
+	r.fetched(peer, rtt, err)
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	before, ok := r.answered[peer]
+	r.answered[peer] = now
+	r.mu.Unlock()
+	if ok && stale > 0 {
+		r.metrics.Silent(peer, float64(now-before)/float64(stale))
 	}
 }

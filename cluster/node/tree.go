@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -121,13 +122,23 @@ func (n *Node) peerLinks(f *conf.File) []actors.Child {
 	out := make([]actors.Child, 0, len(f.Peers))
 	for _, p := range f.Peers {
 		out = append(out, actors.Child{Name: p.Entry(), Props: follower.Peer(n.tree.env, follower.Config{
-			Entry: p.Entry(), Fetcher: n.network.Fetcher, Measured: n.reporter.fetched,
+			Entry: p.Entry(), Fetcher: n.network.Fetcher, Measured: n.measured(p.StaleTimeout),
 		}, n.tree.pid(actors.Control))})
 	}
 	if n.servers != nil {
 		out = append(out, n.sourceLinks(f)...)
 	}
 	return out
+}
+
+// measured counts the fetches of a peer's state.
+func (n *Node) measured(stale time.Duration) func(peer string, rtt time.Duration, err error) {
+	if n.cfg.Network != nil {
+		return n.reporter.fetched // nobody reads the metrics of a simulated node
+	}
+	return func(peer string, rtt time.Duration, err error) {
+		n.reporter.asked(peer, rtt, err, n.tree.env.Now(), stale)
+	}
 }
 
 // serverLinks are the followers of the balancers' servers that are not peers.

@@ -22,7 +22,7 @@ func (s *Status) Alarms() (out []api.Alarm) {
 	for _, a := range v.Alarms {
 		out = append(out, api.Alarm{Kind: string(a.Kind), Node: a.Node, Since: seconds(now - a.Since), Text: a.Text})
 	}
-	out = append(out, absences(v, now, s.cfg.File().ReturnHolddown)...)
+	out = append(out, absences(v, now, s.cfg.File())...)
 	out = append(out, failures(v, now, s.cfg.Since)...)
 	if path, why, since := s.cfg.Countries.Broken(); why != "" {
 		out = append(out, api.Alarm{
@@ -41,10 +41,10 @@ func (s *Status) Alarms() (out []api.Alarm) {
 
 // absences are alarms of nodes of the group that do not live, or that this node cannot hear. They say what has become of the streams
 // whose home such a node is.
-func absences(v *control.View, now control.Instant, holddown time.Duration) (out []api.Alarm) {
+func absences(v *control.View, now control.Instant, file File) (out []api.Alarm) {
 	var home map[string][]*control.StreamView
 	for _, p := range v.Peers {
-		what := absence(p, now)
+		what := absence(p, now, file)
 		if what == "" || p.Status == control.NeverSeen && !v.Warm {
 			continue
 		}
@@ -57,14 +57,14 @@ func absences(v *control.View, now control.Instant, holddown time.Duration) (out
 		}
 		out = append(out, api.Alarm{
 			Kind: "node " + string(p.Status), Node: p.Name, Since: seconds(now - p.Since),
-			Text: what + "; " + whereabouts(p.Name, home[p.Name], holddown),
+			Text: what + "; " + whereabouts(p.Name, home[p.Name], file.ReturnHolddown),
 		})
 	}
 	return out
 }
 
 // absence says in words that a node does not live; empty if it does.
-func absence(p control.PeerView, now control.Instant) string {
+func absence(p control.PeerView, now control.Instant, file File) string {
 	since := pastTime(now - p.Since)
 	switch p.Status {
 	case control.Down:
@@ -73,20 +73,25 @@ func absence(p control.PeerView, now control.Instant) string {
 		if p.LoadAt > 0 {
 			since = pastTime(now - p.LoadAt)
 		}
-		return fmt.Sprintf("%s has not answered for %s%s", p.Name, since, because(p))
+		return fmt.Sprintf("%s has not answered for %s%s", p.Name, since, because(p, file))
 	case control.NeverSeen:
-		return fmt.Sprintf("%s has not been heard since this node started %s ago%s", p.Name, since, because(p))
+		return fmt.Sprintf("%s has not been heard since this node started %s ago%s", p.Name, since, because(p, file))
 	case control.Refused:
 		return fmt.Sprintf("%s has another cluster_key, for %s", p.Name, since)
 	}
 	return ""
 }
 
-func because(p control.PeerView) string {
-	if p.Detail == "" {
+// because says in brackets why a peer cannot be heard, as far as may be shown.
+func because(p control.PeerView, file File) string {
+	why := p.Detail
+	if file.Peers[p.Entry].Given && why != "" {
+		why = string(p.Why)
+	}
+	if why == "" {
 		return ""
 	}
-	return " (" + p.Detail + ")"
+	return " (" + why + ")"
 }
 
 // whereabouts says where the streams of a node run that is absent.

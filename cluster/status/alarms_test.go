@@ -64,7 +64,7 @@ func TestAlarmsSayWhatIsWrongAndWhatHasBecomeOfTheStreams(t *testing.T) {
 		v := &control.View{Self: "n1", Warm: tt.name != "a start", Peers: tt.peers, Streams: tt.streams}
 		now := 100 * second
 		var got []string
-		for _, a := range append(absences(v, now, 30*time.Second), failures(v, now, func(string) (time.Duration, bool) { return 40 * time.Second, true })...) {
+		for _, a := range append(absences(v, now, File{ReturnHolddown: 30 * time.Second}), failures(v, now, func(string) (time.Duration, bool) { return 40 * time.Second, true })...) {
 			got = append(got, a.Kind+" "+a.Node+" "+pastTime(control.Instant(a.Since)*second)+": "+a.Text)
 		}
 		if len(got) != len(tt.want) {

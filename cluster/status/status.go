@@ -45,6 +45,9 @@ type Config struct {
 	Rate  func(stream string) int64
 	Since func(stream string) (time.Duration, bool)
 
+	// History is how often another node came to have a stream, and for how long no node has run it, as far as this node has seen.
+	History func(stream string, now time.Duration) (moves uint64, gap time.Duration)
+
 	// Others asks the other nodes for their figures; it gives them by node. Nodes that do not answer are left out. Nil if there
 	// are none.
 	Others func(ctx context.Context) map[string]map[string]Figures
@@ -78,6 +81,7 @@ type File struct {
 	Peers  map[string]Peer                  // by the control plane's names of their entries
 
 	ReturnHolddown time.Duration
+	StreamMetrics  bool // whether each stream has series of its own
 }
 
 // A Status implements the interfaces through which package api shows a node. Any goroutine may use it.
@@ -229,6 +233,9 @@ func (s *Status) Totals() api.Totals {
 		t.Alarms[a.Kind]++
 	}
 	s.inputs(&t)
+	if s.cfg.File().StreamMetrics {
+		s.series(&t, s.Figures())
+	}
 	if v := s.cfg.View(); v != nil {
 		for _, p := range v.Peers {
 			t.Peers = append(t.Peers, api.PeerTotals{Name: p.Name, Alive: p.Alive, RTT: time.Duration(p.RTT)})

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -64,7 +65,8 @@ func of(change func(*Config, *control.View)) *Status {
 		},
 		Countries: &geo.Database{}, Balancers: func() []api.Balancer { return nil }, Limits: (*listen.Limiter)(nil).Counts,
 		Refused: func() (string, time.Duration) { return "", 0 }, Certificates: func() []api.Alarm { return nil },
-		Rate: func(string) int64 { return 0 }, Since: func(string) (time.Duration, bool) { return 50 * time.Second, true },
+		History: func(string, time.Duration) (uint64, time.Duration) { return 3, time.Second },
+		Rate:    func(string) int64 { return 0 }, Since: func(string) (time.Duration, bool) { return 50 * time.Second, true },
 		Go: func(run func(context.Context) error) { go func() { _ = run(context.Background()) }() },
 		Others: func(context.Context) map[string]map[string]Figures {
 			return map[string]map[string]Figures{"n2": {
@@ -167,11 +169,32 @@ func TestAlarmsAndTotals(t *testing.T) {
 	if got := s.Alarms(); !slices.Equal(got, []api.Alarm{
 		{Kind: "all full", Node: "n2", Since: 56, Text: "mend it"},
 		{Kind: "node stale", Node: "10.0.0.3", Since: 60, Text: "10.0.0.3 has not answered for 60 s (dial http://10.0.0.3: no route); no stream has moved for that"},
-		{Kind: "node stale", Node: "10.0.0.4", Since: 60, Text: "10.0.0.4 has not answered for 60 s (dial http://10.0.0.4: no route); no stream has moved for that"},
+		{Kind: "node stale", Node: "10.0.0.4", Since: 60, Text: "10.0.0.4 has not answered for 60 s (unreachable); no stream has moved for that"},
 	}) {
 		t.Errorf("alarms %+v", got)
 	}
+	if got := s.Totals(); len(got.Streams) != 0 {
+		t.Errorf("streams have series that are off: %+v", got.Streams)
+	}
 	if got := s.Totals(); got.Captures != 1 || len(got.Peers) != 4 || got.Peers[0] != (api.PeerTotals{Name: "n2", Alive: true, RTT: 1500 * time.Microsecond}) {
 		t.Errorf("totals %+v", got)
+	}
+}
+
+func TestStreamsHaveSeriesUpToALimit(t *testing.T) {
+	figures := map[string]Figures{"cam": {Clients: 1, BytesIn: 7}, "far": {}}
+	var got api.Totals
+	of(nil).series(&got, figures)
+	want := []api.StreamTotals{{Name: "cam", Up: true, BytesIn: 7, Clients: 1, Moves: 3, Gap: time.Second}, {Name: "far", Up: true, Moves: 3, Gap: time.Second}}
+	if !slices.Equal(got.Streams, want) || got.OtherStreams != 0 {
+		t.Errorf("series %+v and %d more, want %+v", got.Streams, got.OtherStreams, want)
+	}
+	for i := range maxSeries {
+		figures[fmt.Sprintf("s%d", i)] = Figures{}
+	}
+	got = api.Totals{}
+	of(nil).series(&got, figures)
+	if len(got.Streams) != maxSeries || got.OtherStreams != 2 || got.Streams[0].Name != "cam" || got.Streams[5].Up {
+		t.Errorf("%d series and %d more, want %d and 2", len(got.Streams), got.OtherStreams, maxSeries)
 	}
 }

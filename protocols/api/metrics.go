@@ -18,6 +18,9 @@ type Metrics struct {
 	moves        *prometheus.CounterVec
 	fetchErrors  *prometheus.CounterVec
 	unauthorised prometheus.Counter
+	overlap      prometheus.Histogram
+	lived        *prometheus.CounterVec
+	silence      *prometheus.HistogramVec
 }
 
 // Totals are the figures that are read at each scrape.
@@ -38,6 +41,23 @@ type Totals struct {
 	Refused     map[Refusal]uint64 // clients that met a limit since the start
 
 	Balancers []Balancer
+
+	// Streams are those that this node captures, or has clients of, unless their series are off. OtherStreams is how many more there
+	// are than are given.
+	Streams      []StreamTotals
+	OtherStreams int
+}
+
+// StreamTotals are the figures of one stream.
+type StreamTotals struct {
+	Name     string
+	Up       bool // media flows
+	BytesIn  uint64
+	BytesOut uint64 // to the clients of this node that are connected
+	Clients  int    // of this node
+	Restarts uint64
+	Moves    uint64        // how often another node came to have it, as this node has seen it
+	Gap      time.Duration // how long no node ran it, likewise
 }
 
 // A Refusal is a limit, and the protocol whose clients met it.
@@ -68,11 +88,22 @@ func NewMetrics(version string, totals func() Totals) *Metrics {
 			Name: "weir_unauthorised_total", Help: "Requests of peers that have another cluster key.",
 		}),
 	}
+	m.overlap = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "weir_overlap_seconds", Help: "For how long several nodes captured one stream, as this node has seen it; a hand-over is none.",
+		Buckets: []float64{0.1, 0.5, 1, 2, 4, 8, 15, 30, 60, 300, 1800},
+	})
+	m.lived = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_false_takeovers_total", Help: "How often a peer was taken for dead and had not ended.",
+	}, []string{"peer"})
+	m.silence = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "weir_peer_silence_ratio", Help: "Time between two answers of a peer, by its stale_timeout: at 1 it is taken for dead.",
+		Buckets: []float64{0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2},
+	}, []string{"peer"})
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "weir_build_info", Help: "Always 1; the version is the label.",
 	}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.gap, m.moves, m.fetchErrors, m.unauthorised, info, reader{totals},
+	m.registry.MustRegister(m.gap, m.moves, m.fetchErrors, m.unauthorised, m.overlap, m.lived, m.silence, info, reader{totals},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -93,6 +124,17 @@ func (m *Metrics) FetchFailed(peer, why string) {
 
 // Unauthorised counts a request with another cluster key.
 func (m *Metrics) Unauthorised() { m.unauthorised.Inc() }
+
+// Overlapped notes that several nodes captured a stream for d.
+func (m *Metrics) Overlapped(d time.Duration) { m.overlap.Observe(d.Seconds()) }
+
+// Lived counts a peer that was taken for dead and had not ended.
+func (m *Metrics) Lived(peer string) { m.lived.WithLabelValues(label(peer)).Inc() }
+
+// Silent notes the time between two answers of a peer, by the time after which it would have been taken for dead.
+func (m *Metrics) Silent(peer string, ratio float64) {
+	m.silence.WithLabelValues(label(peer)).Observe(ratio)
+}
 
 // label makes a word fit to be a label, which panics unless it is UTF-8. Names of peers come from other nodes.
 func label(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
@@ -121,6 +163,14 @@ var (
 	leftOutDesc  = prometheus.NewDesc("weir_input_tracks_left_out", "Tracks of these inputs that are left out.", nil, nil)
 	openDesc     = prometheus.NewDesc("weir_connections", "Open connections of clients, by the protocol of the listener.", []string{"proto"}, nil)
 	limitDesc    = prometheus.NewDesc("weir_limit_reached_total", "Clients that met a limit.", []string{"limit", "proto"}, nil)
+	upDesc       = prometheus.NewDesc("weir_stream_up", "Whether media of the stream flows.", []string{"stream"}, nil)
+	inDesc       = prometheus.NewDesc("weir_stream_bytes_in_total", "Bytes that the inputs of the stream have brought to this node.", []string{"stream"}, nil)
+	outDesc      = prometheus.NewDesc("weir_stream_bytes_out", "Bytes that the connected clients of the stream have got from this node.", []string{"stream"}, nil)
+	viewersDesc  = prometheus.NewDesc("weir_stream_clients", "Clients of the stream at this node.", []string{"stream"}, nil)
+	begunDesc    = prometheus.NewDesc("weir_stream_restarts_total", "How often the inputs of the stream have begun anew at this node.", []string{"stream"}, nil)
+	ownersDesc   = prometheus.NewDesc("weir_stream_owner_changes_total", "How often another node came to have the stream, as this node has seen it.", []string{"stream"}, nil)
+	missingDesc  = prometheus.NewDesc("weir_stream_gap_seconds_total", "For how long no node ran the stream, as this node has seen it.", []string{"stream"}, nil)
+	othersDesc   = prometheus.NewDesc("weir_stream_series_left_out", "Streams without series of their own, since there are too many.", nil, nil)
 	rttDesc      = prometheus.NewDesc("weir_peer_rtt_seconds", "Duration of the last fetch of the peer's state.", []string{"peer"}, nil)
 )
 
@@ -170,6 +220,16 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 			send(usableDesc, prometheus.GaugeValue, float64(order(s.Excluded == "")), b.Name, s.Server)
 			send(inFlightDesc, prometheus.GaugeValue, float64(s.InFlight), b.Name, s.Server)
 		}
+	}
+	send(othersDesc, prometheus.GaugeValue, float64(t.OtherStreams))
+	for _, st := range t.Streams { // names are unique
+		send(upDesc, prometheus.GaugeValue, float64(order(st.Up)), st.Name)
+		send(inDesc, prometheus.CounterValue, float64(st.BytesIn), st.Name)
+		send(outDesc, prometheus.GaugeValue, float64(st.BytesOut), st.Name)
+		send(viewersDesc, prometheus.GaugeValue, float64(st.Clients), st.Name)
+		send(begunDesc, prometheus.CounterValue, float64(st.Restarts), st.Name)
+		send(ownersDesc, prometheus.CounterValue, float64(st.Moves), st.Name)
+		send(missingDesc, prometheus.CounterValue, st.Gap.Seconds(), st.Name)
 	}
 	seen := map[string]bool{} // two series with the same labels would fail the whole scrape
 	for _, p := range t.Peers {
