@@ -99,7 +99,11 @@ func (a *ACME) Use(names []string) {
 	}
 }
 
+// has says whether a certificate is to be had for a name, behind which the port may stand at which the node was asked.
 func (a *ACME) has(name string) bool {
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.names[strings.ToLower(name)] != nil
