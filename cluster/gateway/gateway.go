@@ -59,6 +59,9 @@ type Config struct {
 
 	Balancers Balancers
 
+	// Home answers the path "/"; nil for nothing there.
+	Home http.Handler
+
 	// Trusted says whether the proxy at an address is believed what it says about its clients.
 	Trusted func(netip.Addr) bool
 }
@@ -193,6 +196,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		path = rest // below a balancer too, paths that are no streams are this node's
+	}
+	if path == "/" && g.cfg.Home != nil {
+		g.cfg.Home.ServeHTTP(w, r)
+		return
 	}
 	for _, p := range g.cfg.Paths {
 		if p.fits(path) {

@@ -29,6 +29,7 @@ import (
 	"weir/protocols/httpflv"
 	"weir/protocols/httpts"
 	"weir/protocols/listen"
+	"weir/protocols/pages"
 	"weir/protocols/relay"
 	"weir/protocols/rtmp"
 	"weir/protocols/rtsp"
@@ -84,11 +85,13 @@ func (n *Node) serve() {
 	n.reporter.status = n.newStatus(s)
 	n.settings = n.newSettings()
 	api := n.newAPI()
+	operators := pages.Handler(pages.Config{MaySee: s.access.MaySee, Holddown: func() time.Duration { return n.file().ReturnHolddown }})
 	s.listening = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
 			Paths: []gateway.Path{
 				n.certificates.challenges(),
 				{Path: srs.Prefix, Handler: s.srsAPI},
+				{Path: pages.Prefix, Handler: operators},
 				{Path: "/streamer/", Handler: api},
 				{Path: "/api/", Handler: api},
 				{Path: "/metrics/", Handler: api},
@@ -99,7 +102,7 @@ func (n *Node) serve() {
 			Streams: map[protocols.Protocol]gateway.Handler{
 				protocols.HLS: s.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
 			},
-			Balancers: s.balancers, Trusted: n.trusted,
+			Balancers: s.balancers, Home: operators, Trusted: n.trusted,
 		}), d),
 		protocols.RTMP: rtmp.New(d),
 		protocols.RTSP: rtsp.New(rtsp.Config{Host: s.sockets.host(protocols.RTSP)}, d),

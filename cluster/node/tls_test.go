@@ -45,7 +45,7 @@ func TestCertificatesOfTheFileAreShownAndReplacedByAReload(t *testing.T) {
 
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: a.Pool}, ForceAttemptHTTP2: true}}
 	for path, want := range map[string]string{
-		"/streamer/api/v3/streams": "HTTP/2.0 200", "/.well-known/acme-challenge/x": "HTTP/2.0 403", "/nothing": "HTTP/2.0 404",
+		"/streamer/api/v3/streams": "HTTP/2.0 200", "/.well-known/acme-challenge/x": "HTTP/2.0 403", "/nothing": "HTTP/2.0 404", "/": "HTTP/2.0 200", "/streamer/pages/assets/parts.js": "HTTP/2.0 200",
 	} {
 		res, err := client.Get("https://" + n.Addresses()["https"][0] + path)
 		if err != nil {

@@ -1,0 +1,112 @@
+// Package pages serves the pages that operators look at. They are shells of HTML whose small modules ask the API of the node that
+// serves them, in the browser, for all that they show; nothing else is asked, and nothing has to be built.
+//
+// It knows no cluster and no stream, and has no figures of its own.
+package pages
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"fmt"
+	"html/template"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+// Prefix begins the paths of all pages but the first, which is at "/".
+const Prefix = "/streamer/pages/"
+
+// Config is what the pages are told.
+type Config struct {
+	// MaySee says whether a request may see the node; the error is for the client, with the status that goes with it.
+	MaySee func(*http.Request) (status int, err error)
+
+	// Holddown is how long a node must be alive again before its streams go back to it.
+	Holddown func() time.Duration
+}
+
+//go:embed page.html assets
+var files embed.FS
+
+var layout = template.Must(template.ParseFS(files, "page.html"))
+
+// A page is a shell with the module that fills it.
+type page struct{ Path, Title, Script string }
+
+// listed are the pages that can be gone to from each.
+var listed = []page{
+	{"/", "Overview", "overview.js"},
+}
+
+// others are the pages to which those lead.
+var others = []page{}
+
+// policy lets a page use nothing but what its node serves, and be shown in no other page.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Handler serves "/" and everything below [Prefix].
+func Handler(c Config) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cache-Control", "no-cache")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "expected GET or HEAD here", http.StatusMethodNotAllowed)
+			return
+		}
+		if status, err := c.MaySee(r); err != nil {
+			if status == http.StatusUnauthorized {
+				h.Set("WWW-Authenticate", `Basic realm="weir"`)
+			}
+			http.Error(w, err.Error(), status)
+			return
+		}
+		if name, ok := strings.CutPrefix(r.URL.Path, Prefix+"assets/"); ok {
+			serveAsset(w, r, name)
+			return
+		}
+		for _, p := range append(listed, others...) {
+			if p.Path == r.URL.Path {
+				servePage(w, r, c, p)
+				return
+			}
+		}
+		http.NotFound(w, r)
+	})
+}
+
+func servePage(w http.ResponseWriter, r *http.Request, c Config, p page) {
+	var b bytes.Buffer
+	err := layout.Execute(&b, map[string]any{
+		"Title": p.Title, "Current": p.Title, "Script": p.Script, "Pages": listed, "Holddown": c.Holddown().Seconds(),
+	})
+	if err != nil { // of a buffer and a template that is tested
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	serve(w, r, ".html", b.Bytes())
+}
+
+func serveAsset(w http.ResponseWriter, r *http.Request, name string) {
+	b, err := files.ReadFile("assets/" + name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	serve(w, r, path.Ext(name), b)
+}
+
+// serve answers with a file, or that the client has it already.
+func serve(w http.ResponseWriter, r *http.Request, extension string, b []byte) {
+	w.Header().Set("Content-Type", mime.TypeByExtension(extension))
+	w.Header().Set("ETag", fmt.Sprintf("\"%x\"", sha256.Sum256(b))[:20]+"\"")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
+}
