@@ -123,3 +123,42 @@ func TestPackagedConfigurationIsRight(t *testing.T) {
 		t.Errorf("the unit's command line: %v", err)
 	}
 }
+
+// TestRulesAndBoardAskForMetricsThatExist reads the names that alerts.yml and grafana.json ask for.
+func TestRulesAndBoardAskForMetricsThatExist(t *testing.T) {
+	src, err := os.ReadFile(filepath.Join(root, "protocols", "api", "metrics.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exist := map[string]bool{}
+	for _, m := range regexp.MustCompile(`"(weir_\w+)"`).FindAllSubmatch(src, -1) {
+		exist[string(m[1])] = true
+	}
+	if len(exist) < 30 {
+		t.Fatalf("found %d metrics in the source, want 30 at least", len(exist))
+	}
+	for file, least := range map[string]int{"deploy/alerts.yml": 12, "deploy/grafana.json": 25} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := map[string]bool{}
+		for _, name := range regexp.MustCompile(`\bweir_\w+`).FindAllString(string(text), -1) {
+			asked[name] = true
+			for _, part := range []string{"_bucket", "_sum", "_count"} {
+				if whole := strings.TrimSuffix(name, part); exist[whole] {
+					name = whole
+				}
+			}
+			if !exist[name] {
+				t.Errorf("%s asks for %s, which no node has", file, name)
+			}
+		}
+		if len(asked) < least {
+			t.Errorf("%s asks for %d metrics, want %d at least", file, len(asked), least)
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
+			t.Errorf("%s is no JSON", file)
+		}
+	}
+}
