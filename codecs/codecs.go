@@ -47,6 +47,8 @@ const (
 	Opus
 	MP3
 	AC3
+	PCMA // G.711, A-law
+	PCMU // G.711, µ-law
 )
 
 var table = [...]struct {
@@ -60,6 +62,8 @@ var table = [...]struct {
 	Opus: {name: "Opus"},
 	MP3:  {name: "MP3"},
 	AC3:  {name: "AC3"},
+	PCMA: {name: "PCMA"},
+	PCMU: {name: "PCMU"},
 }
 
 // String gives the name that pages and logs show, or "unknown".
@@ -104,7 +108,7 @@ type Track struct {
 	// AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1) with a NAL unit length size of 4, for H.265 the
 	// HEVCDecoderConfigurationRecord (8.3.3.1), for AV1 the AV1CodecConfigurationRecord, for AAC the
 	// AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), for Opus the body of dOps. It is empty for MP3 and AC-3, whose
-	// frames describe themselves.
+	// frames describe themselves, and for G.711, which is always the same.
 	Config []byte
 
 	// Width and Height are in luma samples; zero for audio, and for video whose size is unknown.

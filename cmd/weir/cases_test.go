@@ -87,7 +87,10 @@ var (
 		{"H8", "the server wants a User-Agent, a Referer, any header, over HTTP-TS and FLV too", "`user_agent` and `header` of an input", "protocols/pull.TestRequestsCarryWhatTheInputSays"},
 	}
 	casesRTSP = []fieldCase{
-		{"R1", "H.264 with G.711, A-law or µ-law", "the pictures play; the sound is named in `tracks_left_out`", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1", "H.264 with G.711, A-law or µ-law", "the pictures play; the sound plays over RTSP, and is named in `tracks_left_out` for all other protocols", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"R1i", "G.711 to viewers over RTSP", "each sample, at its time", "protocols/rtsp.TestG711GoesFromRTSPToRTSP"},
+		{"R1j", "G.711 and AAC", "the AAC plays, everywhere", "protocols/rtsp.TestOtherSoundIsTakenBeforeG711"},
+		{"R1k", "G.711 over HLS", "segments have the form that they have without it", "protocols/cmaf.TestGenerationIsNamedByItsConfiguration"},
 		{"R1a", "H.264 with G.726, or with sound that nothing describes", "as R1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
 		{"R1b", "ONVIF metadata, or an application medium that is no RTP", "as R1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
 		{"R1c", "MJPEG before H.264; each medium twice", "the first medium that can be carried", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},

@@ -50,6 +50,9 @@ type Row struct {
 	FLV FLV
 	MP4 MP4
 
+	// Partly says that few outputs carry the codec, and which. Another track of its kind is taken before it. It is nil for others.
+	Partly error
+
 	// Streams are the forms in which elementary streams of the codec come, such as those of a transport stream.
 	Streams []bytestream.Form
 
@@ -207,6 +210,8 @@ var rows = [...]Row{
 		Segments: true,
 		Pack:     packAC3, Unpack: unpackAC3,
 	},
+	codecs.PCMA: g711(codecs.PCMA),
+	codecs.PCMU: g711(codecs.PCMU),
 }
 
 // Of returns the row of a codec; the zero Row if there is none.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"weir/codecs"
+	"weir/codecs/carriage"
 	"weir/codecs/reception"
 )
 
@@ -73,10 +74,12 @@ type Offer struct {
 	Take func(*Stream) error
 }
 
-// Choose joins the first video and the first audio stream of those on offer that can be carried, and reports the others as left
-// out. It may be called again when the input offers others: a stream of the same track and codec goes on, and what is new is waited for
+// Choose joins the first video and the first audio stream of those on offer that can be carried, those first that all outputs carry, and
+// reports the others as left out, and those that few outputs carry. It may be called again when the input offers others: a stream of the same track and codec goes on, and what is new is waited for
 // as at the beginning. The error says that none can be carried.
 func (j *Joiner) Choose(offers []Offer) error {
+	offers = slices.Clone(offers)
+	slices.SortStableFunc(offers, func(a, b Offer) int { return rank(a) - rank(b) })
 	before := j.streams
 	for role, s := range before {
 		if s != nil {
@@ -99,7 +102,9 @@ func (j *Joiner) Choose(offers []Offer) error {
 		} else if reason == nil {
 			j.offers = append(j.offers, o)
 		}
-		selection.Offer(o.Track, o.Name, o.Video, reason)
+		if partly := carriage.Of(o.Codec).Partly; selection.Offer(o.Track, o.Name, o.Video, reason) && partly != nil {
+			selection.leave(o.Track, o.Name, partly.Error())
+		}
 	}
 	for role, s := range before {
 		changed = changed || s != nil && j.streams[role] == nil
@@ -109,6 +114,14 @@ func (j *Joiner) Choose(offers []Offer) error {
 	}
 	j.LeaveOut(selection.LeftOut)
 	return selection.Err()
+}
+
+// rank puts streams that few outputs carry behind the others.
+func rank(o Offer) int {
+	if o.Refused == nil && carriage.Of(o.Codec).Partly != nil {
+		return 1
+	}
+	return 0
 }
 
 // take joins a stream on offer.
@@ -128,6 +141,9 @@ func (j *Joiner) replace(role int) {
 	for _, o := range j.offers {
 		if roleOf(o.Video) == role && j.streams[role] == nil && j.take(o) == nil {
 			j.left = slices.DeleteFunc(slices.Clone(j.left), func(l reception.LeftOut) bool { return l.Track == o.Track })
+			if partly := carriage.Of(o.Codec).Partly; partly != nil {
+				j.left = append(j.left, reception.LeftOut{Track: o.Track, Codec: o.Name, Reason: partly.Error()})
+			}
 		}
 	}
 }

@@ -65,12 +65,16 @@ func (g *Generation) Carries(f Form) bool {
 		_, err := g.Init()
 		return err == nil
 	}
+	any := false
 	for _, t := range g.Tracks {
-		if !carriage.Of(t.Codec).Segments {
+		switch row := carriage.Of(t.Codec); {
+		case row.Segments:
+			any = true
+		case row.Partly == nil: // else no form carries it
 			return false
 		}
 	}
-	return len(g.Tracks) > 0
+	return any
 }
 
 // An Outline is a segment without its media.

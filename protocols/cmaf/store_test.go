@@ -178,6 +178,8 @@ func TestGenerationIsNamedByItsConfiguration(t *testing.T) {
 	}{
 		{both, true, true},
 		{codecs.Tracks{avc, {Codec: codecs.Opus, Config: []byte{0, 2, 1, 56, 0, 0, 187, 128, 0, 0, 0}, SampleRate: 48000, Channels: 2}}, false, true},
+		{codecs.Tracks{avc, {Codec: codecs.PCMA, SampleRate: 8000, Channels: 1}}, true, true}, // the pictures, where they would be without it
+		{codecs.Tracks{{Codec: codecs.PCMA, SampleRate: 8000, Channels: 1}}, false, false},
 		{nil, false, false},
 	} {
 		g := NewGeneration(test.tracks)

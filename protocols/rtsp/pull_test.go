@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"weir/codecs"
 	"weir/codecs/elementary"
+	"weir/codecs/fake"
 	"weir/codecs/reception"
 	"weir/protocols/listen"
 )
@@ -74,6 +76,75 @@ func TestPullTakesPicturesAndSound(t *testing.T) {
 	}
 	if count[0] == 0 || count[1] == 0 || !k.units[0].RandomAccess {
 		t.Errorf("%d pictures and %d sounds, want some of both from a random access point on", count[0], count[1])
+	}
+}
+
+// TestG711GoesFromRTSPToRTSP serves pictures with G.711, and looks that each sample arrives where it was.
+func TestG711GoesFromRTSPToRTSP(t *testing.T) {
+	for _, codec := range []codecs.Codec{codecs.PCMA, codecs.PCMU} {
+		p, err := fake.New(fake.Config{Audio: fake.None})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := newSource("cam")
+		src.write(append(p.Tracks(), codecs.Track{Codec: codec, SampleRate: 8000, Channels: 1}))
+		units, err := p.Segment(440_000_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent []byte
+		for i, au := range units {
+			src.write(au)
+			frame := bytes.Repeat([]byte{byte(i)}, 320) // 40 ms
+			sent = append(sent, frame...)
+			src.write(&codecs.AccessUnit{Track: 1, DTS: au.DTS, PTS: au.DTS, RandomAccess: true, Payload: frame})
+		}
+		src.start = 1
+		n := start(t, serving(src))
+		k, report := &keeper{most: 2 * len(units) * 3 / 4}, &reception.Record{}
+		cfg := usual
+		cfg.Report = report
+		if err := Pull(t.Context(), n.url("cam"), cfg, k); !errors.Is(err, errEnough) {
+			t.Fatalf("%v: Pull = %v, want %v", codec, err, errEnough)
+		}
+		if len(k.tracks) != 2 || k.tracks[1].Codec != codec || k.tracks[1].SampleRate != 8000 || k.tracks[1].Channels != 1 {
+			t.Fatalf("%v: tracks %+v", codec, k.tracks)
+		}
+		if l := report.LeftOut; len(l) != 1 || l[0].Track != "medium 2" || l[0].Codec != codec.String() || !strings.Contains(l[0].Reason, "only viewers over RTSP") {
+			t.Errorf("%v: left out %+v, want the sound, for the other protocols", codec, l)
+		}
+		var got []byte
+		base := [2]int64{-1, -1}
+		for _, au := range k.units {
+			if base[au.Track] < 0 {
+				base[au.Track] = au.DTS
+			}
+			if au.Track == 1 {
+				if at := int64(len(got)) * codecs.ClockRate / 8000; au.DTS-base[1] != at {
+					t.Fatalf("%v: sample %d is at %d, want %d", codec, len(got), au.DTS-base[1], at)
+				}
+				got = append(got, au.Payload...)
+			}
+		}
+		if !bytes.HasPrefix(sent, got) || len(got) < 320*10 {
+			t.Errorf("%v: %d bytes came, want some, and those that were sent", codec, len(got))
+		}
+		if d := base[0] - base[1]; d < -3600 || d > 3600 {
+			t.Errorf("%v: the sound is %d ticks behind the pictures", codec, -d)
+		}
+	}
+}
+
+// TestOtherSoundIsTakenBeforeG711 offers both.
+func TestOtherSoundIsTakenBeforeG711(t *testing.T) {
+	c := &fakeCamera{sdp: sdpHead + sdpVideo + pcma + strings.ReplaceAll(sdpAudio, "trackID=1", "trackID=2")}
+	at, report := c.start(t), &reception.Record{}
+	cfg := usual
+	cfg.Report = report
+	k := &keeper{most: 4}
+	_ = Pull(t.Context(), at, cfg, k)
+	if l := report.LeftOut; len(l) != 1 || l[0].Codec != "PCMA" || !strings.Contains(l[0].Reason, "not the first") {
+		t.Errorf("left out %+v, want G.711 alone", l)
 	}
 }
 
