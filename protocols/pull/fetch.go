@@ -1,18 +1,22 @@
 package pull
 
 import (
+	"bufio"
 	"bytes"
-	"cmp"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +70,9 @@ func (f *fetcher) body(ctx context.Context, u *url.URL, part m3u8.Range, most in
 	switch {
 	case err != nil:
 		return nil, nil, redacted(err)
+	case u.Scheme == "data":
+		b, err := embedded(u)
+		return b, u, err
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, nil, fmt.Errorf("URLs of the scheme %q are not read", u.Scheme)
 	}
@@ -104,6 +111,27 @@ func (f *fetcher) body(ctx context.Context, u *url.URL, part m3u8.Range, most in
 		return nil, nil, err
 	}
 	return b, res.Request.URL, nil
+}
+
+// embedded is what a data URL holds (RFC 2397), as some playlists have keys and init segments.
+func embedded(u *url.URL) ([]byte, error) {
+	kind, data, ok := strings.Cut(u.Opaque, ",")
+	if !ok {
+		return nil, errors.New("a data URL without data")
+	}
+	text, err := url.PathUnescape(data)
+	if err != nil {
+		return nil, fmt.Errorf("a data URL: %w", err)
+	}
+	if !strings.HasSuffix(kind, ";base64") {
+		return []byte(text), nil
+	}
+	text = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(text), "=")
+	b, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("a data URL: %w", err)
+	}
+	return b, nil
 }
 
 // unzipped undoes gzip (RFC 1952), in which some servers hold files without saying so. No playlist and no segment begins like it,
@@ -236,34 +264,66 @@ type codedBody struct {
 	io.Closer
 }
 
-// uncoded undoes the Content-Encoding of an answer, which some servers give although none was asked for.
+// decoders undo the content codings that have a name (RFC 9110, 8.4.1).
+var decoders = map[string]func(*bufio.Reader) (io.Reader, error){"gzip": ungzip, "x-gzip": ungzip, "deflate": undeflate}
+
+// uncoded undoes the Content-Encoding of an answer, which some servers give although none was asked for. Of several the last was applied
+// last.
 func uncoded(res *http.Response) error {
-	switch coding := strings.ToLower(cmp.Or(res.Header.Get("Content-Encoding"), "identity")); coding {
-	case "identity":
-		return nil
-	case "gzip", "x-gzip":
-		body := res.Body
-		res.Body = codedBody{&lateGzip{from: body}, body}
+	list := strings.Split(strings.ToLower(strings.Join(res.Header.Values("Content-Encoding"), ",")), ",")
+	body := io.Reader(res.Body)
+	for _, name := range slices.Backward(list) {
+		name = strings.TrimSpace(name)
+		if name == "" || name == "identity" {
+			continue
+		}
+		decoder := decoders[name]
+		if decoder == nil {
+			return fmt.Errorf("the server answers in the content coding %q, which is not read", name)
+		}
+		body = &lateDecoder{from: bufio.NewReader(body), decoder: decoder}
+	}
+	if body != res.Body {
+		res.Body = codedBody{body, res.Body}
 		res.Header.Del("Content-Encoding")
 		res.ContentLength = -1
-		return nil
-	default:
-		return fmt.Errorf("the server answers in the content coding %q, which is not read", coding)
 	}
+	return nil
 }
 
-// A lateGzip reads the header of gzip with the first bytes, so that the head of an answer does not wait for them.
-type lateGzip struct {
-	from io.Reader
-	z    *gzip.Reader
+// A lateDecoder reads the header of a coding with the first bytes, so that the head of an answer does not wait for them.
+type lateDecoder struct {
+	from    *bufio.Reader
+	decoder func(*bufio.Reader) (io.Reader, error)
+	decoded io.Reader
 }
 
-func (g *lateGzip) Read(b []byte) (n int, err error) {
-	if g.z == nil {
-		if g.z, err = gzip.NewReader(g.from); err != nil {
-			g.z = nil
+func (d *lateDecoder) Read(b []byte) (n int, err error) {
+	if d.decoded == nil {
+		if d.decoded, err = d.decoder(d.from); err != nil {
+			d.decoded = nil
 			return 0, err
 		}
 	}
-	return g.z.Read(b)
+	return d.decoded.Read(b)
+}
+
+// ungzip undoes gzip. What is no gzip is taken for what some servers only say to be coded.
+func ungzip(r *bufio.Reader) (io.Reader, error) {
+	if head, err := r.Peek(2); err != nil || head[0] != 0x1f || head[1] != 0x8b {
+		return r, nil //nolint:nilerr // whoever reads on meets the error
+	}
+	return gzip.NewReader(r)
+}
+
+// undeflate undoes deflate, which is in the zlib format (RFC 1950), or without it as of some servers.
+func undeflate(r *bufio.Reader) (io.Reader, error) {
+	head, err := r.Peek(2)
+	if err != nil {
+		return r, nil //nolint:nilerr // whoever reads on meets the error
+	}
+	if head[0]&0xf == 8 && binary.BigEndian.Uint16(head)%31 == 0 {
+		return zlib.NewReader(r)
+	}
+	return flate.NewReader(r), nil
 }

@@ -21,8 +21,8 @@ import (
 // plenty is no multiple of a segment's duration, nor of a token's.
 const plenty = 61 * time.Second
 
-// hlsCases are servers that a pull has to live with. Lost is how many segments may be missing of those of a minute.
-var hlsCases = []struct {
+// An hlsCase is a server that a pull has to live with. Lost is how many segments may be missing of those of a minute.
+type hlsCase struct {
 	name  string
 	file  string
 	set   func(*station)
@@ -30,7 +30,9 @@ var hlsCases = []struct {
 	marks int    // discontinuities at most
 	says  string // a condition that is met on the way
 	named string // of a track that is left out
-}{
+}
+
+var hlsCases = []hlsCase{
 	{name: "transport streams", file: "xt.m3u8"},
 	{name: "fragmented MP4", file: "xm.m3u8"},
 	{name: "sound alone, packed", file: "ap.m3u8"},
@@ -165,7 +167,7 @@ var hlsCases = []struct {
 }
 
 func TestHLSOfAllServersIsPlayed(t *testing.T) {
-	for _, tt := range hlsCases {
+	for _, tt := range slices.Concat(hlsCases, hlsHabits) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStation(t)
