@@ -298,14 +298,24 @@ func TestRequestsCarryWhatTheInputSays(t *testing.T) {
 				s.answer = func(_ *station, r *http.Request, _ string) (int, []byte) {
 					n++
 					user, password, _ := r.BasicAuth()
+					cookie, err := r.Cookie("own")
+					if err != nil || cookie.Value != "1" {
+						t.Errorf("%s carries the cookies %v", r.URL.Path, r.Cookies())
+					}
+					if c, err := r.Cookie("theirs"); n > 1 && (err != nil || c.Value != "2") {
+						t.Errorf("%s does not carry the cookie of the server: %v", r.URL.Path, r.Cookies())
+					}
 					if r.UserAgent() != "camera" || r.Header.Get("X-Token") != "t1" || user != "user" || password != "secret" {
 						t.Errorf("%s carries %v", r.URL.Path, r.Header)
+					}
+					if n == 1 {
+						return http.StatusOK, append([]byte("cookie:theirs=2; Path=/\n"), s.serve("xt.m3u8")...)
 					}
 					return 0, nil
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				_ = read(ctx, "http://user:secret@station/xt.m3u8", pull.Options{Transport: s, Agent: "camera", Header: http.Header{"x-token": {"t1"}}}, &taker{})
+				_ = read(ctx, "http://user:secret@station/xt.m3u8", pull.Options{Transport: s, Agent: "camera", Header: http.Header{"x-token": {"t1"}, "cookie": {"own=1"}}}, &taker{})
 				if n == 0 {
 					t.Error("nothing is asked for")
 				}
