@@ -11,10 +11,14 @@ import (
 	"fmt"
 	"html/template"
 	"mime"
+	"net"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
+
+	"weir/protocols"
 )
 
 // Prefix begins the paths of all pages but the first, which is at "/".
@@ -24,6 +28,9 @@ const Prefix = "/streamer/pages/"
 type Config struct {
 	// MaySee says whether a request may see the node; the error is for the client, with the status that goes with it.
 	MaySee func(*http.Request) (status int, err error)
+
+	// Ports are those at which the node listens.
+	Ports func() protocols.Ports
 
 	// Holddown is how long a node must be alive again before its streams go back to it.
 	Holddown func() time.Duration
@@ -40,10 +47,14 @@ type page struct{ Path, Title, Script string }
 // listed are the pages that can be gone to from each.
 var listed = []page{
 	{"/", "Overview", "overview.js"},
+	{Prefix + "streams", "Streams", "streams.js"},
 }
 
 // others are the pages to which those lead.
-var others = []page{}
+var others = []page{{streamPage, "Stream", "stream.js"}}
+
+// streamPage is the path of the page of one stream, which the parameter name names.
+const streamPage = Prefix + "stream"
 
 // policy lets a page use nothing but what its node serves, and be shown in no other page.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-src 'self'; " +
@@ -85,14 +96,50 @@ func Handler(c Config) http.Handler {
 
 func servePage(w http.ResponseWriter, r *http.Request, c Config, p page) {
 	var b bytes.Buffer
+	heading, urls := p.Title, []streamURL(nil)
+	if p.Path == streamPage {
+		heading = r.URL.Query().Get("name")
+		urls = urlsOf(r, c.Ports(), heading)
+	}
 	err := layout.Execute(&b, map[string]any{
-		"Title": p.Title, "Current": p.Title, "Script": p.Script, "Pages": listed, "Holddown": c.Holddown().Seconds(),
+		"Title": p.Title, "Heading": heading, "Script": p.Script, "Pages": listed, "Holddown": c.Holddown().Seconds(), "URLs": urls,
 	})
 	if err != nil { // of a buffer and a template that is tested
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	serve(w, r, ".html", b.Bytes())
+}
+
+// A streamURL is where a stream is to be had in one form.
+type streamURL struct{ Title, URL string }
+
+// urlsOf are the URLs of a stream at the node that was asked, under the name by which it was asked and with TLS if it was.
+func urlsOf(r *http.Request, ports protocols.Ports, stream string) (list []streamURL) {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = strings.Trim(r.Host, "[]")
+	}
+	for _, d := range protocols.All() {
+		if d.Path == "" {
+			continue
+		}
+		by := protocols.Of(d.Listener)
+		if secure := protocols.OverTLS(d.Listener); r.TLS != nil && *ports.At(secure.Protocol) != 0 {
+			by = secure
+		}
+		port := *ports.At(by.Protocol)
+		if port == 0 {
+			continue
+		}
+		at := net.JoinHostPort(host, strconv.Itoa(port))
+		if port == by.Port {
+			at = strings.TrimSuffix(at, ":"+strconv.Itoa(port))
+		}
+		_, rest, _ := strings.Cut(d.URL(at, stream), "://")
+		list = append(list, streamURL{d.Title, string(by.Protocol) + "://" + rest})
+	}
+	return list
 }
 
 func serveAsset(w http.ResponseWriter, r *http.Request, name string) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/protocols"
 )
 
 func get(t *testing.T, h http.Handler, method, path string, header ...string) *httptest.ResponseRecorder {
@@ -25,6 +27,7 @@ func get(t *testing.T, h http.Handler, method, path string, header ...string) *h
 func open(status int, err error) http.Handler {
 	return Handler(Config{
 		MaySee:   func(*http.Request) (int, error) { return status, err },
+		Ports:    func() protocols.Ports { return protocols.Ports{HTTP: 8080, HTTPS: 8443, RTMP: 1935, RTMPS: 1443} },
 		Holddown: func() time.Duration { return 30 * time.Second },
 	})
 }
@@ -66,7 +69,7 @@ func TestPagesLeadToNothingThatTheNodeDoesNotServe(t *testing.T) {
 	}
 	for _, p := range append(listed, others...) {
 		follow(p.Path)
-		if body := get(t, h, "GET", p.Path).Body.String(); !strings.Contains(body, "<h1>"+p.Title+"</h1>") || !strings.Contains(body, `data-holddown="30"`) {
+		if body := get(t, h, "GET", p.Path).Body.String(); !strings.Contains(body, "<h1>") || !strings.Contains(body, `data-holddown="30"`) {
 			t.Errorf("%s is\n%s", p.Path, body)
 		}
 	}
@@ -111,5 +114,27 @@ func TestWhoMayNotSeeTheNodeGetsNoPage(t *testing.T) {
 	}
 	if w := get(t, h, "POST", "/"); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: status %d, header %v", w.Code, w.Header())
+	}
+}
+
+func TestStreamIsShownWithItsURLs(t *testing.T) {
+	for at, want := range map[string]string{
+		"http://n1.example.com:8080": `HLS http://n1.example.com:8080/a%20%3Cb%3E/index.m3u8
+RTMP rtmp://n1.example.com/static/a%20%3Cb%3E
+HTTP-TS http://n1.example.com:8080/a%20%3Cb%3E/mpegts
+HTTP-FLV http://n1.example.com:8080/a%20%3Cb%3E.flv`,
+		"https://[::1]:8443": `HLS https://[::1]:8443/a%20%3Cb%3E/index.m3u8
+RTMP rtmps://[::1]:1443/static/a%20%3Cb%3E
+HTTP-TS https://[::1]:8443/a%20%3Cb%3E/mpegts
+HTTP-FLV https://[::1]:8443/a%20%3Cb%3E.flv`,
+	} {
+		w := get(t, open(200, nil), "GET", at+streamPage+"?name=a+%3Cb%3E")
+		var got []string
+		for _, m := range regexp.MustCompile(`<dt>(.*?)</dt><dd data-copy="(.*?)">`).FindAllStringSubmatch(w.Body.String(), -1) {
+			got = append(got, m[1]+" "+m[2])
+		}
+		if strings.Join(got, "\n") != want || !strings.Contains(w.Body.String(), "<h1>a &lt;b&gt;</h1>") {
+			t.Errorf("%s shows\n%s\nwant\n%s", at, strings.Join(got, "\n"), want)
+		}
 	}
 }

@@ -68,6 +68,7 @@ export function table(columns, key, caption, order) {
 	/** @param {any[]} rows */
 	function update(rows) {
 		const keep = new Set();
+		node.hidden = rows.length === 0;
 		rows.forEach((row, at) => {
 			const k = key(row);
 			keep.add(k);
