@@ -390,14 +390,7 @@ func (m *machine) channelLimit() int {
 func (m *machine) keeps(s *streamTruth) bool { return m.read().kept[s.index] }
 
 // machine gives the machine of a name, or nil.
-func (w *world) machine(name string) *machine {
-	for _, m := range w.machines {
-		if m.name == name {
-			return m
-		}
-	}
-	return nil
-}
+func (w *world) machine(name string) *machine { return w.byMachine[name] }
 
 // byEntry gives the machine that a peer entry leads to; nil if there is none.
 func (w *world) byEntry(entry string) *machine {

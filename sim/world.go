@@ -29,6 +29,7 @@ type world struct {
 	result         *Result
 
 	machines  []*machine
+	byMachine map[string]*machine     // the same, by name
 	coworkers map[string]*coworker    // SRS servers, by the host that the nodes' files say
 	links     []link                  // see [world.link]
 	streams   []*streamTruth          // by name
@@ -90,7 +91,7 @@ func Run(s *Scenario, o Options) *Result {
 func newWorld(s *Scenario, o Options) *world {
 	w := &world{
 		s: s, o: o, trace: newTracer(o.Keep), byName: map[string]*streamTruth{}, announced: map[string]*machine{},
-		entries: map[string]*machine{}, instances: map[string]instance{}, coworkers: map[string]*coworker{}, refusals: map[string]time.Duration{},
+		byMachine: map[string]*machine{}, entries: map[string]*machine{}, instances: map[string]instance{}, coworkers: map[string]*coworker{}, refusals: map[string]time.Duration{},
 		result: &Result{Verdicts: newVerdicts(), Measures: map[string]Measure{}, Sometimes: map[string]int{}},
 	}
 	w.random = w.rng("world")
@@ -178,6 +179,7 @@ func (w *world) addMachines() {
 		}
 		m.clock.local0 = time.Duration(m.chance.Int64N(int64(1000 * time.Second)))
 		w.machines = append(w.machines, m)
+		w.byMachine[name] = m
 	}
 	w.links = make([]link, n*n)
 	for _, a := range w.machines {

@@ -188,6 +188,7 @@ type Node struct {
 	plan         *place.Plan
 	planned      []*stream // the stream of each index of the plan
 	live         []bool
+	ranking      uint64 // counts the plans, and the changes of live: what ranks depend on
 	claimed      []int
 	placed       []int
 	count        []int   // of streams by node
@@ -209,6 +210,7 @@ type Node struct {
 	replanLater bool // this node's list has changed by it
 	ownStale    bool // own and ownHash are not those of cfg.Streams
 
+	demand bool    // a stream may be on demand or wanted: the demand for all has to be looked at
 	replan bool    // the group, a list or a name changed: homes have to be computed
 	dirty  bool    // something changed that decisions depend on
 	evalAt Instant // when a decision is due without a change
@@ -238,7 +240,7 @@ func New(cfg Config, now Instant) *Node {
 		named:  cfg.Named,
 		random: random(place.Hash(cfg.Self) ^ cfg.Seed),
 		byName: map[string]*stream{},
-		replan: true, dirty: true, peersDirty: true, streamsDirty: true,
+		replan: true, dirty: true, demand: true, peersDirty: true, streamsDirty: true,
 	}
 	n.configure(cfg)
 	n.lookAtAll()
@@ -283,7 +285,8 @@ func (n *Node) Step(now Instant, ev Event) []Effect {
 
 // lookAtAll makes the next step leave out no loop.
 func (n *Node) lookAtAll() {
-	n.rejudge, n.broken, n.doubting, n.silent = true, true, true, nil
+	n.rejudge, n.broken, n.doubting, n.demand, n.silent = true, true, true, true, nil
+	n.ranking++
 	n.pollAt, n.expireAt = math.MinInt64, math.MinInt64
 }
 

@@ -29,6 +29,9 @@ func (s *stream) wantedHere(now Instant) bool { return now < s.WantUntil }
 
 // wants finds out which streams clients want, here and at live peers, and for how long they are kept after that.
 func (n *Node) wants() {
+	if !n.demand {
+		return
+	}
 	for _, s := range n.streams {
 		if s.Wanted {
 			s.LastWanted = n.now // it was until this moment, however long ago that was found out
@@ -41,7 +44,9 @@ func (n *Node) wants() {
 			n.changed() // it is no longer told
 		}
 	}
+	n.demand = false
 	for _, p := range n.peers {
+		n.demand = n.demand || len(p.Wants) > 0
 		if !p.Alive {
 			continue
 		}
@@ -53,6 +58,7 @@ func (n *Node) wants() {
 		}
 	}
 	for _, s := range n.streams {
+		n.demand = n.demand || s.Wanted || s.demandable() || s.WantUntil != 0
 		if s.Wanted {
 			s.LastWanted = n.now
 		} else if s.demandable() && s.active() {
@@ -90,6 +96,9 @@ func (n *Node) unwanted(s *stream) bool {
 
 // ownWants are the streams that clients of this node want.
 func (n *Node) ownWants() (out []string) {
+	if !n.demand {
+		return nil
+	}
 	n.sortStreams()
 	for _, s := range n.streams {
 		if s.wantedHere(n.now) {
@@ -105,5 +114,5 @@ func (n *Node) takeWants(p *peer, wants []string) {
 		return
 	}
 	p.Wants = slices.Clone(wants)
-	n.dirty, n.streamsDirty = true, true
+	n.demand, n.dirty, n.streamsDirty = true, true, true
 }

@@ -56,11 +56,16 @@ func (n *Node) gather() {
 
 // spill computes where each stream belongs while only the live nodes can have any.
 func (n *Node) spill() {
-	clear(n.live)
-	for _, p := range n.peers {
-		n.live[p.index] = p.Alive && !p.Leaving
+	takes := func(node int, yes bool) {
+		if n.live[node] != yes {
+			n.live[node] = yes
+			n.ranking++
+		}
 	}
-	n.live[n.me] = !n.draining && !n.unlisted && !n.aside // a node that is left out takes nothing that a peer can take
+	for _, p := range n.peers {
+		takes(p.index, p.Alive && !p.Leaving)
+	}
+	takes(n.me, !n.draining && !n.unlisted && !n.aside) // a node that is left out takes nothing that a peer can take
 	for i, s := range n.planned {
 		n.claimed[i] = n.holder(s)
 		if n.claimed[i] < 0 && s.idle() {
@@ -334,7 +339,7 @@ func (n *Node) takeBack(s *stream) {
 // fallBack is rule R4: a stream that no node serves is started by nodes that were not chosen too, one after the other, each
 // G after the one before it in the order. That mends views that differ, and nodes that cannot reach the source.
 func (n *Node) fallBack(s *stream) {
-	rank := Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live))
+	rank := n.rank(s)
 	at := max(s.Unserved, s.Tried) + rank*n.grace()
 	switch {
 	case n.now < at:
@@ -343,6 +348,15 @@ func (n *Node) fallBack(s *stream) {
 	default:
 		n.start(s, Fallback, s.Home)
 	}
+}
+
+// rank is how many nodes come before this one in the fallback for a stream that is placed elsewhere.
+func (n *Node) rank(s *stream) Instant {
+	if r := (ranked{n.ranking, n.placed[s.index], s.ranked.rank}); r != s.ranked {
+		r.rank = Instant(n.plan.Rank(s.index, n.me, r.placed, n.live))
+		s.ranked = r
+	}
+	return s.ranked.rank
 }
 
 // drainedYet says once that nothing is left to hand over, or that no node could take the streams that are left.
@@ -374,7 +388,7 @@ func (n *Node) takeable(s *stream) bool {
 // rebuild computes the homes anew: after a change of the group, of a name or of a file. Liveness never leads here.
 // With forget, streams that are over are dropped.
 func (n *Node) rebuild(forget bool) {
-	n.replan = false
+	n.replan, n.demand = false, true
 	n.listOwn()
 	n.streamsDirty, n.peersDirty = true, true
 	n.nodes = n.nodes[:0]
@@ -405,6 +419,7 @@ func (n *Node) rebuild(forget bool) {
 	}
 	n.plan = place.NewPlan(list, n.nodes)
 	n.live = make([]bool, len(n.nodes))
+	n.ranking++
 	n.claimed = slices.Grow(n.claimed[:0], len(list))[:len(list)]
 	moved := false
 	for _, s := range n.streams {

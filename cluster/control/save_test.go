@@ -115,6 +115,9 @@ func (m *machine) double(ev Event, step func() []Effect) []Effect {
 	got := slices.Clone(step())
 	if m.w.thorough {
 		m.twin.lookAtAll()
+		if why := m.n.remembersWrongly(); why != "" {
+			m.w.t.Errorf("%s, after %T: %s", m.name, ev, why)
+		}
 	}
 	twin := m.twin.Step(m.clock(), other)
 	a, b := fmt.Sprintf("%+v", texts(m.w.t, got)), fmt.Sprintf("%+v", texts(m.w.t, twin))
@@ -125,6 +128,31 @@ func (m *machine) double(ev Event, step func() []Effect) []Effect {
 		m.w.t.Errorf("%s, after %T (restored just now: %v):\n %s\nits twin:\n %s", m.name, ev, fresh, a, b)
 	}
 	return got
+}
+
+// remembersWrongly says what a node has not found anew although it would find something else.
+func (n *Node) remembersWrongly() string {
+	for _, s := range n.planned {
+		if s.index < len(n.placed) {
+			if got, want := n.rank(s), Instant(n.plan.Rank(s.index, n.me, n.placed[s.index], n.live)); got != want {
+				return fmt.Sprintf("rank for %s = %d, want %d", s.Name, got, want)
+			}
+		}
+	}
+	if n.demand {
+		return ""
+	}
+	for _, s := range n.streams {
+		if s.demandable() || s.Wanted || s.WantUntil != 0 {
+			return "does not look at the demand for " + s.Name
+		}
+	}
+	for _, p := range n.peers {
+		if len(p.Wants) > 0 {
+			return "does not look at what is wanted at " + p.Name
+		}
+	}
+	return ""
 }
 
 // bearings says what a node takes its peers for, and when it asks them next.

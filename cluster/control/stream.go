@@ -43,6 +43,15 @@ type stream struct {
 	has       place.Set // the nodes whose file has it in any way; nil: all
 
 	claimants []claimant // of live peers, by name
+	ranked    ranked     // as it was found last; see [Node.rank]
+}
+
+// A ranked is the place of this node in the fallback for a stream, and what it was found for. It is found anew only for others: it takes a
+// look at every node, and in a group that boots, all streams wait for their homes at every node.
+type ranked struct {
+	ranking uint64 // Node.ranking
+	placed  int    // the node that was chosen
+	rank    Instant
 }
 
 // A streamState is the part of a [stream] that does not follow from anything else.
