@@ -14,7 +14,7 @@ func TestQueueKeepsTheOrderOfItems(t *testing.T) {
 	for step := range 20_000 {
 		if rng.IntN(2) == 0 || len(waiting) == 0 || step < 500 {
 			pushed++
-			it := item{at: now + time.Duration(rng.IntN(40)), number: pushed}
+			it := item{at: now + time.Duration(rng.IntN(40))<<(3*rng.IntN(11)), number: pushed} // in this instant, up to 40 s later
 			waiting[pushed] = it.at
 			if rng.IntN(2) == 0 {
 				it.at += time.Duration(20 + rng.IntN(2))

@@ -135,6 +135,9 @@ func (n *Node) askedBy(name string, unlisted bool) {
 
 // expireAskers ends the alarms about nodes that do not ask any more. Their names are kept, so that the log has each once.
 func (n *Node) expireAskers() {
+	if len(n.askers) == 0 {
+		return
+	}
 	n.askers = slices.DeleteFunc(n.askers, func(a asker) bool {
 		listed := n.peer(a.Name) != nil
 		n.peersDirty = n.peersDirty || listed

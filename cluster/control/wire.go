@@ -367,6 +367,9 @@ func (c *Claim) checkSuperseded() error {
 
 func checkNames(limit int, names ...string) error {
 	for _, s := range names {
+		if s == "" {
+			continue
+		}
 		if len(s) > limit {
 			return fmt.Errorf("a name of %d bytes, want at most %d", len(s), limit)
 		}
