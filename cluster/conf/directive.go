@@ -77,6 +77,7 @@ type directive struct {
 	mayRepeat       bool                     // a second entry with the same id is no error; its finish function decides
 	hide            func(word string) string // removes secrets from a word that is shown; nil if the words hold none
 	secret          bool                     // the last word is a secret and is never shown
+	allSecret       bool                     // and so are the others
 	inherits        bool                     // a block without the directive takes the setting of the top of the file
 	notFromTemplate bool                     // a stream without the directive does not take the setting of its template
 	omitDefault     bool                     // not printed if the setting is the default

@@ -31,6 +31,9 @@ type File struct {
 	// are errors, unless the entry gives its own key. The key is secret: see [File.Masked].
 	ClusterKey string
 
+	// FormerKey is accepted too, while the key is changed at one node after the other; empty means none.
+	FormerKey string
+
 	// Peers are the nodes of the group, in the order of the file. The list may or may not contain this node. No two have the
 	// same host and port.
 	Peers []Peer
@@ -191,9 +194,9 @@ var globalDirectives = []directive{
 		example: "n1.example.com", doc: "Name of this node in its cluster.",
 	},
 	{
-		name: "cluster_key", in: inFile, shared: true, value: keyValue, secret: true, reload: Restart, example: "3b7e1f0c9a5d42868e21c7f05d4ab963",
+		name: "cluster_key", in: inFile, shared: true, value: keyValue, secret: true, allSecret: true, reload: AtOnce, example: "3b7e1f0c9a5d42868e21c7f05d4ab963",
 		flag: &nodeFlag{placeholder: "KEY", help: "Secret that all nodes share. Other users of this machine can see a flag; use the variable or the file."},
-		doc:  "Secret that all nodes share; it is never sent.",
+		doc:  "Secret that all nodes share; it is never sent. To change it while all nodes run, give each `cluster_key NEW OLD;`, and once all have it `cluster_key NEW;`. The first key of a node that had none needs a restart.",
 	},
 	{
 		name: "return_holddown", in: inFile, shared: true, reload: AtOnce, example: "60000",
@@ -295,29 +298,66 @@ var vodDirectives = []directive{
 	},
 }
 
-// keyValue is a cluster key.
-var keyValue = func() value {
-	v := text("KEY", func(m interface{ key() *string }) *string { return m.key() }, nil)
-	read := v.read
-	v.read = func(r *reader, b *block, c *call) {
-		w := c.args[0]
-		switch n := len(w.text); {
-		case n == 0:
-			r.errorf(w.pos, "found an empty cluster_key, expected the secret that all nodes share")
-		case n < minKey:
-			r.warnf(w.pos, "cluster_key has only %d characters, and anybody who can connect can guess a short key; "+
-				"%d random ones or more are safe, such as `openssl rand -hex 16` prints", n, minKey)
+// A keyed part of the model has cluster keys.
+type keyed interface{ keys() (now, former *string) }
+
+// keyValue is a cluster key, and the former one while it is being changed.
+var keyValue = value{
+	args: "KEY [FORMER KEY]", min: 1, max: 2, json: []string{"string", "array"},
+	take: func(to, from *block) {
+		now, former := part[keyed](to).keys()
+		fromNow, fromFormer := part[keyed](from).keys()
+		*now, *former = *fromNow, *fromFormer
+	},
+	lines: func(b *block) [][]string {
+		now, former := part[keyed](b).keys()
+		if words := keyWords(*now, *former); words != nil {
+			return [][]string{words}
 		}
-		read(r, b, c)
+		return nil
+	},
+	read: func(r *reader, b *block, c *call) {
+		now, former := part[keyed](b).keys()
+		for i, into := range []*string{now, former}[:len(c.args)] {
+			w := c.args[i]
+			switch n := len(w.text); {
+			case w.pos.Line != c.args[0].pos.Line:
+				r.errorf(w.pos, "found a further word, expected `;` to end the `%s` of line %d", c.name, c.pos.Line)
+			case n == 0:
+				r.errorf(w.pos, "found an empty cluster_key, expected the secret that all nodes share")
+			case n < minKey:
+				r.warnf(w.pos, "cluster_key has only %d characters, and anybody who can connect can guess a short key; "+
+					"%d random ones or more are safe, such as `openssl rand -hex 16` prints", n, minKey)
+			}
+			*into = w.text
+		}
+	},
+}
+
+func keyWords(now, former string) []string {
+	switch {
+	case now == "":
+		return nil
+	case former == "" || former == now:
+		return []string{now}
 	}
-	return v
-}()
+	return []string{now, former}
+}
+
+// Keys are the cluster keys of the file, the newest first.
+func (f *File) Keys() []string { return keyWords(f.ClusterKey, f.FormerKey) }
+
+// Keys are the cluster keys of the link to the peer, the newest first.
+func (p Peer) Keys() []string { return keyWords(p.ClusterKey, p.FormerKey) }
+
+// Keys are the cluster keys of the link to the origin, the newest first.
+func (s Source) Keys() []string { return keyWords(s.ClusterKey, s.FormerKey) }
 
 // minKey is the least length of a cluster key, in bytes, without a warning. Anybody who can connect can guess a shorter key;
 // 16 random letters and digits hold 95 bits.
 const minKey = 16
 
-func (f *File) key() *string { return &f.ClusterKey }
+func (f *File) keys() (now, former *string) { return &f.ClusterKey, &f.FormerKey }
 
 // credentials are the words USER and PASSWORD.
 func credentials(field func(*File) **Credentials) value {

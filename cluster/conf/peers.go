@@ -48,6 +48,9 @@ type Peer struct {
 	// ClusterKey is the key of the link to the peer, in both directions; the default is the key of the file.
 	ClusterKey string
 
+	// FormerKey is accepted too, while the key is changed at one node after the other; empty means none.
+	FormerKey string
+
 	Pos Pos
 }
 
@@ -57,8 +60,8 @@ func (p Peer) Name() string { return Address{p.Host, p.Port}.Name() }
 // Entry is HOST:PORT, with the default port if none was given. Two entries that mean one node have the same.
 func (p Peer) Entry() string { return joinHostPort(p.Host, effectivePort(p)) }
 
-func (p *Peer) key() *string { return &p.ClusterKey }
-func (p *Peer) where() Pos   { return p.Pos }
+func (p *Peer) keys() (now, former *string) { return &p.ClusterKey, &p.FormerKey }
+func (p *Peer) where() Pos                  { return p.Pos }
 
 var peerDirectives = []directive{
 	{
@@ -108,7 +111,7 @@ var peerDirectives = []directive{
 		doc: "The output at which balancers no longer choose the peer, unless the balancer gives another.",
 	},
 	{
-		name: "cluster_key", in: inPeer, value: keyValue, secret: true, inherits: true, reload: Restart, defaultWords: "the cluster_key of the file",
+		name: "cluster_key", in: inPeer, value: keyValue, secret: true, allSecret: true, inherits: true, reload: AtOnce, defaultWords: "the cluster_key of the file",
 		example: "another-secret-of-16-or-more", doc: "Key of the link to the peer, in both directions.",
 	},
 }

@@ -67,7 +67,7 @@ func (p *printer) words(d *directive, words []string) []string {
 	for i, w := range words {
 		switch {
 		case !p.mask:
-		case d.secret && i == len(words)-1:
+		case d.secret && (d.allSecret || i == len(words)-1):
 			w = protocols.Mask
 		case d.hide != nil:
 			w = d.hide(w)

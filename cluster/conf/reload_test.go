@@ -2,7 +2,6 @@ package conf
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -59,22 +58,18 @@ func TestDirectiveThatIsLeftOutIsNamedWithItsFormerPlace(t *testing.T) {
 	}
 }
 
-func TestKeysOfLinksNeedARestart(t *testing.T) {
-	const own, other = "{ cluster_key 0123456789abcdefgh; }", "{ cluster_key 0123456789abcdefxy; }"
-	const another = "cluster_key another-key-of-all-nodes;\n"
+func TestKeysOfLinksChangeAtOnce(t *testing.T) {
+	common := strings.TrimSuffix(strings.TrimPrefix(key, "cluster_key "), ";\n")
+	const own = "{ cluster_key 0123456789abcdefgh 0123456789abcdefxy; }"
+	const another = "cluster_key another-key-of-all-nodes 0123456789abcdef;\n"
 	for _, tt := range []struct {
-		name, old, new string
-		want           string
+		name, old, new   string
+		common, link     []string // the keys in effect: those of all, and those of peer a
+		origin, shownOne string   // the keys of source o, and how the first key is shown
 	}{
-		{"the same", key + "peer a; source o " + own, key + "peer a:80; source o " + own, "[]"},
-		{"a peer without its own", key + "peer a;", key + "peer a; peer b; source o;", "[]"},
-		{"a peer with its own", key + "peer a;", key + "peer a; peer b " + own, "[cluster_key of peer b (f:2:9)]"},
-		{"gets its own", key + "peer a;", key + "peer a " + own, "[cluster_key of peer a (f:2:1)]"},
-		{"gets another", key + "peer a:80 " + own, key + "peer a " + other, "[cluster_key of peer a (f:2:1)]"},
-		{"loses its own", key + "peer a " + own, key + "peer a;", "[cluster_key of peer a (f:2:1)]"},
-		{"a source with its own", key, key + "source o " + own, "[cluster_key of source o (f:2:1)]"},
-		{"of a source", key + "source o " + own, key + "source o " + other, "[cluster_key of source o (f:2:1)]"},
-		{"of all", key + "peer a; source o;", another + "peer a; peer b; source o;", "[cluster_key (f:1:1)]"},
+		{"a peer gets its own", key + "peer a;", key + "peer a " + own, []string{common}, []string{"0123456789abcdefgh", "0123456789abcdefxy"}, "", "cluster_key ****;"},
+		{"a peer loses its own", key + "peer a " + own, key + "peer a;", []string{common}, []string{common}, "", "cluster_key ****;"},
+		{"of all", key + "peer a; source o;", another + "peer a; source o;", []string{"another-key-of-all-nodes", "0123456789abcdef"}, []string{"another-key-of-all-nodes", "0123456789abcdef"}, "another-key-of-all-nodes 0123456789abcdef", "cluster_key **** ****;"},
 	} {
 		old, _ := Parse("f", []byte(tt.old))
 		f, problems := Parse("f", []byte(tt.new))
@@ -82,21 +77,21 @@ func TestKeysOfLinksNeedARestart(t *testing.T) {
 			t.Fatal(problems)
 		}
 		next, changes := f.After(old)
-		if got := fmt.Sprint(changes); got != tt.want {
-			t.Errorf("%s: changes = %s, want %s", tt.name, got, tt.want)
+		if len(changes) > 0 || !slices.Equal(next.Keys(), tt.common) || !slices.Equal(next.Peers[0].Keys(), tt.link) {
+			t.Errorf("%s: changes %v, keys %q, of peer a %q", tt.name, changes, next.Keys(), next.Peers[0].Keys())
 		}
-		for _, p := range next.Peers {
-			for _, was := range old.Peers {
-				if p.Host == was.Host && p.ClusterKey != was.ClusterKey {
-					t.Errorf("%s: the key of peer %s is in effect before a restart", tt.name, p.Name())
-				}
-			}
+		if len(next.Sources) > 0 && strings.Join(next.Sources[0].Keys(), " ") != tt.origin {
+			t.Errorf("%s: keys of the source %q", tt.name, next.Sources[0].Keys())
 		}
-		if tt.name == "of all" && slices.ContainsFunc(next.Peers, func(p Peer) bool { return p.ClusterKey != old.ClusterKey }) {
-			t.Errorf("%s: the peers have %+v, want the former key of all", tt.name, next.Peers)
+		if masked := f.Masked(); !strings.Contains(masked, tt.shownOne) || strings.Contains(masked, "0123456789abcdef") {
+			t.Errorf("%s: shown as\n%s", tt.name, masked)
 		}
-		if again, _ := Parse("f", []byte(tt.new)); !reflect.DeepEqual(f, again) {
-			t.Errorf("%s: After changed the file that it was given", tt.name)
+		if again, _ := Parse("f", []byte(f.Text())); !slices.Equal(again.Keys(), f.Keys()) || !slices.Equal(again.Peers[0].Keys(), f.Peers[0].Keys()) {
+			t.Errorf("%s: printed as\n%s", tt.name, f.Text())
+		}
+		text := textOf(t, tt.new)
+		if same, err := text.PutWhole(text.Whole(true)); err != nil || string(same.Bytes()) != tt.new {
+			t.Errorf("%s: putting what was read, masked: %v", tt.name, err)
 		}
 	}
 }

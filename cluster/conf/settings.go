@@ -216,7 +216,7 @@ func (d *directive) divide(words []word) (out []string) {
 func (d *directive) masked(w string, masked, last bool) string {
 	switch {
 	case !masked:
-	case d.secret && last:
+	case d.secret && (d.allSecret || last):
 		return protocols.Mask
 	case d.hide != nil:
 		return d.hide(w)
@@ -227,7 +227,7 @@ func (d *directive) masked(w string, masked, last bool) string {
 // setting gives the words of a directive without a block as a JSON value.
 func (d *directive) setting(words []word, masked bool) any {
 	shapes := d.shapes()
-	if slices.Contains(shapes, "array") {
+	if slices.Contains(shapes, "array") && !(len(words) == 1 && slices.Contains(shapes, "string")) {
 		list := []any{}
 		texts := d.divide(words)
 		for i, w := range texts {
@@ -305,10 +305,13 @@ func (d *directive) schema() map[string]any {
 	case d.block != 0:
 		s = blockSchema(d)
 		s["type"] = []string{"object", "null"}
-	case d.many || slices.Contains(d.shapes(), "array"):
+	case d.many || slices.Equal(d.shapes(), []string{"array"}):
 		s = map[string]any{"type": []string{"array", "null"}, "items": map[string]any{"type": "string"}}
 	default:
 		s = map[string]any{"type": append(slices.Clone(d.shapes()), "null")}
+		if slices.Contains(d.shapes(), "array") {
+			s["items"] = map[string]any{"type": "string"}
+		}
 	}
 	doc := d.doc
 	if d.unit != "" {

@@ -44,14 +44,17 @@ type Source struct {
 	// ClusterKey is the key of the link; the default is the key of the file. It is empty for a Plain origin.
 	ClusterKey string
 
+	// FormerKey is accepted too, while the key is changed at one node after the other; empty means none.
+	FormerKey string
+
 	// Stream describes the origin's streams on this node. Its name, inputs and title are empty.
 	Stream Stream
 
 	Pos Pos
 }
 
-func (s *Source) key() *string { return &s.ClusterKey }
-func (s *Source) where() Pos   { return s.Pos }
+func (s *Source) keys() (now, former *string) { return &s.ClusterKey, &s.FormerKey }
+func (s *Source) where() Pos                  { return s.Pos }
 
 // templateAndSourceDirectives are the directives that only the blocks of templates and sources have, and `template NAME;` of a
 // stream. The directives that these blocks share with the block of a stream are in streamBlockDirectives.
@@ -77,7 +80,7 @@ var templateAndSourceDirectives = []directive{
 		example: "far", doc: "Names the streams PREFIX/NAME on this node.",
 	},
 	{
-		name: "cluster_key", in: inSource, value: keyValue, secret: true, inherits: true, reload: Restart, defaultWords: "the cluster_key of the file",
+		name: "cluster_key", in: inSource, value: keyValue, secret: true, allSecret: true, inherits: true, reload: AtOnce, defaultWords: "the cluster_key of the file",
 		example: "another-secret-of-16-or-more", doc: "Key of the link to the origin.",
 	},
 }
@@ -184,7 +187,7 @@ func (r *reader) finishSources() {
 		s := part[*Source](b)
 		r.takeOver(b, r.top, inheriting)
 		if s.Plain {
-			s.ClusterKey = ""
+			s.ClusterKey, s.FormerKey = "", ""
 		} else if s.ClusterKey == "" {
 			r.keyless["source"] = append(r.keyless["source"], s.Pos)
 		}

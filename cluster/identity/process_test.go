@@ -123,11 +123,10 @@ func (n *testNode) do(o order) (r report, err error) {
 	switch o.Do {
 	case "start":
 		n.sys = actor.NewActorSystem(actor.WithLoggerFactory(quiet))
-		other := trust.Derive(o.Other) // here, since it takes longer than a question may
+		keys, other := trust.Derive(o.Key), trust.Derive(o.Other) // here, since it takes longer than a question may
 		n.c, n.p, n.stop, err = Start(n.sys, Options{
-			Listen: o.Listen, Advertise: o.Advertise, Keys: trust.Derive(o.Key),
+			Listen: o.Listen, Advertise: o.Advertise, Keys: func() []trust.Keys { return []trust.Keys{keys, other} },
 			KeysOf:  func(string) trust.Keys { return other },
-			Others:  func() []trust.Keys { return []trust.Keys{other} },
 			Refused: func(string, error) { n.mu.Lock(); n.refused++; n.mu.Unlock() },
 		})
 		return report{Addr: n.sys.Address(), SysID: n.sys.ID}, err

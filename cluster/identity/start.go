@@ -34,13 +34,13 @@ type Options struct {
 	// which must then be a definite one; without port, the one that is listened on.
 	Advertise string
 
-	// Keys are the cluster's; they must not be zero.
-	Keys trust.Keys
+	// Keys are those that other nodes may prove now, the newest of the cluster first. There is always one. Any goroutine may call
+	// it.
+	Keys func() []trust.Keys
 
-	// KeysOf returns the keys of the link to the peer at an address, where the peer has some of its own, and zero Keys
-	// otherwise. Others returns all keys of that kind. Either may be nil; any goroutine may call them.
+	// KeysOf returns the keys to prove to the peer at an address, and zero Keys where it is not known which; then the newest of the
+	// cluster are proved. It may be nil; any goroutine may call it.
 	KeysOf func(addr string) trust.Keys
-	Others func() []trust.Keys
 
 	// Refused is told of each message that a peer must not send, whose connection is closed for it. It may be nil; any
 	// goroutine may call it.
@@ -81,7 +81,7 @@ const (
 // stop ends the remote: nothing is received from then on, and the links to others are closed. The tree is stopped
 // before. It is called once, and not while Publish runs.
 func Start(sys *actor.ActorSystem, o Options) (c *cluster.Cluster, p *Provider, stop func(), err error) {
-	serverTLS, err := o.Keys.ServerTLS(o.Others)
+	serverTLS, err := trust.ServerTLS(o.Keys)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -278,7 +278,7 @@ type linkCreds struct {
 func (l linkCreds) ClientHandshake(ctx context.Context, addr string, conn net.Conn) (
 	net.Conn, credentials.AuthInfo, error,
 ) {
-	k := l.o.Keys
+	k := l.o.Keys()[0]
 	if l.o.KeysOf != nil {
 		if own := l.o.KeysOf(addr); !own.Zero() {
 			k = own

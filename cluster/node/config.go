@@ -67,9 +67,15 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 	if _, err := n.prepare(next); err != nil {
 		return nil, err
 	}
+	was := n.config.read.Load()
+	n.useKeys(next)
 	n.media.origins.Sources(sourceNames(next))
 	if err := n.putInEffect(next); err != nil {
+		n.useKeys(was)
 		return nil, err
+	}
+	if n.servers != nil && n.group.cluster == nil && len(n.group.keys.Accepted()) > 0 { // the port for actors is opened at the start
+		restart = append(restart, conf.Change{Directive: "cluster_key", Pos: next.Places["cluster_key"]})
 	}
 	if c := n.servers; c != nil {
 		if err := n.certificates.configure(next); err != nil { // they were read a moment ago
@@ -88,6 +94,13 @@ func (n *Node) Reload(f *conf.File) (restart []conf.Change, err error) {
 		n.log.Warn("a change of the configuration needs a restart", slog.String("err", what.String()))
 	}
 	return restart, nil
+}
+
+// useKeys makes the keys of a file those that this node proves and accepts. A simulated node has none.
+func (n *Node) useKeys(f *conf.File) {
+	if n.servers != nil {
+		n.group.keys.Set(keysOf(f))
+	}
 }
 
 // putInEffect makes read the file in effect, and tells the streams and the control plane. The caller holds config.changing.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"crypto/x509"
 	"net"
 	"net/url"
 	"strconv"
@@ -29,16 +28,15 @@ func peersByEntry(f *conf.File) map[string]conf.Peer {
 // sourceLink is the name of the link to a source.
 func sourceLink(name string) string { return "source " + name }
 
-// keyring derives the keys of the links to the peers and sources of a file.
-func keyring(f *conf.File, dial trust.Dial, roots *x509.CertPool) *trust.Keyring {
-	var links []trust.Link
+// keysOf are the common keys of a file, and the links to its peers and sources with theirs.
+func keysOf(f *conf.File) (common []string, links []trust.Link) {
 	for _, p := range f.Peers {
-		links = append(links, trust.Link{Name: p.Entry(), Key: p.ClusterKey, Accepted: true})
+		links = append(links, trust.Link{Name: p.Entry(), Keys: p.Keys(), Accepted: true})
 	}
 	for _, s := range f.Sources {
-		links = append(links, trust.Link{Name: sourceLink(s.Name), Key: s.ClusterKey})
+		links = append(links, trust.Link{Name: sourceLink(s.Name), Keys: s.Keys()})
 	}
-	return trust.NewKeyring(f.ClusterKey, links, dial, roots)
+	return f.Keys(), links
 }
 
 // Facts are the settings of a file that the directory needs.

@@ -50,8 +50,9 @@ type group struct {
 
 func newGroup(cfg Config, roots *x509.CertPool, refused func(), broken func(addr string)) *group {
 	g := &group{hostname: cfg.Hostname, directory: directory.New(cfg.Hostname), refused: refused, log: cfg.Log}
-	if g.keys = trust.NewKeyring("", nil, nil, nil); cfg.Network == nil {
-		g.keys = keyring(cfg.File, (&dialer.Dialer{Broken: broken}).DialContext, roots)
+	if g.keys = trust.NewKeyring(nil, nil, nil, nil); cfg.Network == nil {
+		common, links := keysOf(cfg.File)
+		g.keys = trust.NewKeyring(common, links, (&dialer.Dialer{Broken: broken}).DialContext, roots)
 	}
 	return g
 }
@@ -117,7 +118,7 @@ func (g *group) startRemote(sys *actor.ActorSystem, f *conf.File, limiter *liste
 		}
 	}
 	g.cluster, g.provider, g.stop, err = identity.Start(sys, identity.Options{
-		Listen: f.Remote.Addr(), Advertise: advertise, Keys: g.keys.Own(), KeysOf: g.keysOf, Others: g.keys.Accepted, Limiter: limiter,
+		Listen: f.Remote.Addr(), Advertise: advertise, Keys: g.keys.Accepted, KeysOf: g.keysOf, Limiter: limiter,
 		Refused: func(remote string, err error) {
 			g.log.Warn("message of another node refused", slog.String("client", remote), slog.Any("err", err))
 		},
@@ -161,12 +162,12 @@ func (g *group) transport(name string) http.RoundTripper {
 	return g.keys.Transport("")
 }
 
-// keysOf are the keys of the link to the peer whose actors listen at this address.
+// keysOf are the keys to prove to the peer whose actors listen at this address.
 func (g *group) keysOf(remote string) trust.Keys {
 	if v := g.view.Load(); v != nil {
 		for i := range v.Peers {
 			if v.Peers[i].Advert.Remote == remote {
-				return g.keys.Of(v.Peers[i].Entry)
+				return g.keys.Prove(v.Peers[i].Entry)[0]
 			}
 		}
 	}
@@ -180,11 +181,11 @@ func (g *group) guard(next http.Handler, streaming bool) http.Handler {
 			http.Error(w, errNoKey.Error(), http.StatusForbidden)
 		})
 	}
-	o := trust.Options{Others: g.keys.Accepted, WrongKey: func(netip.Addr) { g.refused() }, Log: g.log}
+	o := trust.Options{WrongKey: func(netip.Addr) { g.refused() }, Log: g.log}
 	if streaming {
 		o.Streaming = func(*http.Request) bool { return true }
 	}
-	return g.keys.Own().Handler(next, o)
+	return g.keys.Handler(next, o)
 }
 
 // entitled refuses a question if it was proved with another key than that of the link to the node that asks. If the entry of a
@@ -192,7 +193,7 @@ func (g *group) guard(next http.Handler, streaming bool) http.Handler {
 func (g *group) entitled(ask follower.Ask) follower.Ask {
 	return func(ctx context.Context, from string, q control.Question) (*control.State, error) {
 		proven, ok := trust.Proven(ctx)
-		if p := g.peer(from); ok && p != nil && p.Entry != "" && proven != g.keys.Of(p.Entry) {
+		if p := g.peer(from); ok && p != nil && p.Entry != "" && !slices.Contains(g.keys.Of(p.Entry), proven) {
 			g.refused()
 			return nil, fmt.Errorf("%w: it is not that of %s", trust.ErrWrongKey, from)
 		}

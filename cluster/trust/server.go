@@ -35,11 +35,11 @@ func readBody(r io.Reader) ([]byte, error) {
 	return body, err
 }
 
-// Options of [Keys.Handler]. The zero value is good.
+// Options of [Keys.Handler] and [Keyring.Handler]. The zero value is good.
 type Options struct {
 	// Others returns the keys that particular peers have of their own. A request proved with one of them is admitted
 	// too, and [Proven] tells which it was; whether the key suits the peer that the request claims to come from is
-	// for the handler to decide. Called for each request, by any goroutine; nil means none.
+	// for the handler to decide. Called for each request, by any goroutine; nil means none. A [Keyring] needs no others.
 	Others func() []Keys
 
 	// Streaming says which requests are answered with an endless body. The headers of such a reply hold its proof
@@ -58,14 +58,25 @@ type Options struct {
 // Handler admits to next only requests that prove k, or one of o.Others, and proves every reply. Everybody else gets
 // 401, and nothing else happens. Requests and replies are held in memory to be hashed, 16 MB of each at most.
 func (k Keys) Handler(next http.Handler, o Options) http.Handler {
+	return newGate(func() []Keys {
+		keys := []Keys{k}
+		if o.Others != nil {
+			keys = append(keys, o.Others()...)
+		}
+		return keys
+	}, next, o)
+}
+
+// newGate makes a handler that admits requests which prove one of some keys.
+func newGate(keys func() []Keys, next http.Handler, o Options) *gate {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &gate{own: k, next: next, o: o, nonces: newNonces(), guesses: &listen.Guesses{Every: 100 * time.Millisecond, Burst: 100}}
+	return &gate{keys: keys, next: next, o: o, nonces: newNonces(), guesses: &listen.Guesses{Every: 100 * time.Millisecond, Burst: 100}}
 }
 
 type gate struct {
-	own    Keys
+	keys   func() []Keys
 	next   http.Handler
 	o      Options
 	nonces *nonces
@@ -130,11 +141,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // prover finds the keys that made the proof.
 func (g *gate) prover(p requestProof, method, uri string) (k Keys, ok bool) {
-	candidates := []Keys{g.own}
-	if g.o.Others != nil {
-		candidates = append(candidates, g.o.Others()...)
-	}
-	for _, k = range candidates {
+	for _, k = range g.keys() {
 		want := p.sign(k, method, uri)
 		if hmac.Equal(want[:], p.mac[:]) && !k.Zero() {
 			return k, true

@@ -16,22 +16,37 @@ import (
 // the public key that follows from k, or from one of others, which may be nil. A client says which key it means by the
 // server name. Names and dates in certificates mean nothing; there are no files and no authority.
 func (k Keys) ServerTLS(others func() []Keys) (*tls.Config, error) {
+	if others == nil {
+		return k.serverTLS()
+	}
+	return ServerTLS(func() []Keys { return append([]Keys{k}, others()...) })
+}
+
+// ServerTLS is [Keys.ServerTLS] for keys that may change: keys gives those that count now, and the first is shown to a client that
+// means none of them. It is called for each connection, by any goroutine, and gives one at least.
+func ServerTLS(keys func() []Keys) (*tls.Config, error) {
+	c, err := keys()[0].serverTLS()
+	if err != nil {
+		return nil, err
+	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		now := keys()
+		for _, k := range now {
+			if !k.Zero() && k.serverName() == hello.ServerName {
+				return k.serverTLS()
+			}
+		}
+		return now[0].serverTLS()
+	}
+	return c, nil
+}
+
+func (k Keys) serverTLS() (*tls.Config, error) {
 	c, err := k.tls()
 	if err != nil {
 		return nil, err
 	}
 	c.ClientAuth = tls.RequireAnyClientCert // the signature is checked by TLS, whose key it is by verify
-	if others == nil {
-		return c, nil
-	}
-	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		for _, o := range others() {
-			if !o.Zero() && o != k && o.serverName() == hello.ServerName {
-				return o.ServerTLS(nil)
-			}
-		}
-		return nil, nil // c itself
-	}
 	return c, nil
 }
 
