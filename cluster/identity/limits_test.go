@@ -29,7 +29,7 @@ func (d distant) RemoteAddr() net.Addr {
 func TestConnectionsWithoutAKeyLeaveRoomForNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys := trust.Derive(clusterKey)
-		server, err := keys.ServerTLS(nil)
+		server, err := trust.ServerTLS(func() []trust.Keys { return []trust.Keys{keys} })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,11 @@ var (
 	wrongKey = Derive("wrong")
 )
 
+// Handler is the handler of a node with the key k, and with those of particular peers.
+func (k Keys) Handler(next http.Handler, o Options, others ...Keys) http.Handler {
+	return newGate(func() []Keys { return append([]Keys{k}, others...) }, next, o)
+}
+
 // echo answers with what it was asked, and counts.
 type echo struct{ served atomic.Int32 }
 
@@ -225,7 +230,7 @@ func TestPeersOwnKeyIsAdmittedAndTold(t *testing.T) {
 	var got Keys
 	url := serve(t, testKey.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		got, _ = Proven(r.Context())
-	}), Options{Others: func() []Keys { return []Keys{theirs, {}} }}))
+	}), Options{}, theirs, Keys{}))
 	for _, k := range []Keys{testKey, theirs} {
 		if _, _, err := ask(t, &http.Client{Transport: k.Transport(nil)}, "GET", url, ""); err != nil || got != k {
 			t.Errorf("proved with %v: Proven = %v, error %v", k, got, err)

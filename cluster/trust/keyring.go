@@ -154,7 +154,8 @@ func (k *Keyring) took(link string, keys Keys) {
 	k.taken[link] = keys
 }
 
-// Handler admits to next only requests that prove an accepted key; see [Keys.Handler].
+// Handler admits to next only requests that prove an accepted key, and proves every reply. Everybody else gets 401. [Proven] tells next
+// which key it was. Requests and replies are held in memory to be hashed, 16 MB of each at most.
 func (k *Keyring) Handler(next http.Handler, o Options) http.Handler {
 	return newGate(k.Accepted, next, o)
 }

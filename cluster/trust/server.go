@@ -35,13 +35,8 @@ func readBody(r io.Reader) ([]byte, error) {
 	return body, err
 }
 
-// Options of [Keys.Handler] and [Keyring.Handler]. The zero value is good.
+// Options of [Keyring.Handler]. The zero value is good.
 type Options struct {
-	// Others returns the keys that particular peers have of their own. A request proved with one of them is admitted
-	// too, and [Proven] tells which it was; whether the key suits the peer that the request claims to come from is
-	// for the handler to decide. Called for each request, by any goroutine; nil means none. A [Keyring] needs no others.
-	Others func() []Keys
-
 	// Streaming says which requests are answered with an endless body. The headers of such a reply hold its proof
 	// before the handler runs, for status 200, and cover no body; a handler that hijacks the connection copies w.Header()
 	// into the head that it writes. Another status of such a handler is proved like any other reply. Nil means none.
@@ -55,19 +50,9 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Handler admits to next only requests that prove k, or one of o.Others, and proves every reply. Everybody else gets
-// 401, and nothing else happens. Requests and replies are held in memory to be hashed, 16 MB of each at most.
-func (k Keys) Handler(next http.Handler, o Options) http.Handler {
-	return newGate(func() []Keys {
-		keys := []Keys{k}
-		if o.Others != nil {
-			keys = append(keys, o.Others()...)
-		}
-		return keys
-	}, next, o)
-}
-
-// newGate makes a handler that admits requests which prove one of some keys.
+// newGate admits to next only requests that prove one of the keys that count now, and proves every reply. Everybody else gets 401, and
+// nothing else happens. [Proven] tells next which key it was; whether the key suits the peer that the request claims to come from is
+// for next to decide. Requests and replies are held in memory to be hashed, 16 MB of each at most.
 func newGate(keys func() []Keys, next http.Handler, o Options) *gate {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -89,7 +74,7 @@ type gate struct {
 
 type provenKey struct{}
 
-// Proven returns the keys with which the request of ctx was proved; ok is false outside of a [Keys.Handler].
+// Proven returns the keys with which the request of ctx was proved; ok is false outside of a [Keyring.Handler].
 func Proven(ctx context.Context) (k Keys, ok bool) {
 	k, ok = ctx.Value(provenKey{}).(Keys)
 	return k, ok

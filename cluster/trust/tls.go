@@ -12,18 +12,10 @@ import (
 	"time"
 )
 
-// ServerTLS configures the accepting side of protoactor's remote: TLS 1.3, and a client whose certificate has exactly
-// the public key that follows from k, or from one of others, which may be nil. A client says which key it means by the
-// server name. Names and dates in certificates mean nothing; there are no files and no authority.
-func (k Keys) ServerTLS(others func() []Keys) (*tls.Config, error) {
-	if others == nil {
-		return k.serverTLS()
-	}
-	return ServerTLS(func() []Keys { return append([]Keys{k}, others()...) })
-}
-
-// ServerTLS is [Keys.ServerTLS] for keys that may change: keys gives those that count now, and the first is shown to a client that
-// means none of them. It is called for each connection, by any goroutine, and gives one at least.
+// ServerTLS configures the accepting side of protoactor's remote: TLS 1.3, and a client whose certificate has exactly the public key
+// that follows from one of the keys that count now. A client says which key it means by the server name; to one that means none of
+// them the first is shown. keys is called for each connection, by any goroutine, and gives one at least. Names and dates in
+// certificates mean nothing; there are no files and no authority.
 func ServerTLS(keys func() []Keys) (*tls.Config, error) {
 	c, err := keys()[0].serverTLS()
 	if err != nil {
@@ -50,7 +42,7 @@ func (k Keys) serverTLS() (*tls.Config, error) {
 	return c, nil
 }
 
-// ClientTLS configures the dialling side; see [Keys.ServerTLS].
+// ClientTLS configures the dialling side; see [ServerTLS].
 func (k Keys) ClientTLS() (*tls.Config, error) {
 	c, err := k.tls()
 	if err != nil {
