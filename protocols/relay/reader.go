@@ -18,6 +18,7 @@ type Reader struct {
 	r      *bufio.Reader
 	begun  bool
 	tracks int
+	rates  []float64 // of the next tracks; nil if they are not told
 }
 
 // NewReader reads from r, which needs no buffer of its own.
@@ -49,6 +50,14 @@ func (r *Reader) Next(w codecs.Writer) error {
 			return r.unit(w, length)
 		case kind == kindTracks:
 			return r.newTracks(w, length)
+		case kind == kindRates:
+			body, err := r.body(kind, length, maxOther)
+			if err != nil {
+				return err
+			}
+			if r.rates, err = parseRates(body); err != nil {
+				return err
+			}
 		case kind == kindKeepAlive || kind >= kindOptional:
 			if length > maxOther {
 				return malformed("a record of kind %d with %d bytes", kind, length)
@@ -94,7 +103,12 @@ func (r *Reader) newTracks(w codecs.Writer, length uint64) error {
 	if err != nil {
 		return err
 	}
-	r.tracks = len(tracks)
+	for i := range min(len(tracks), len(r.rates)) {
+		if r.rates[i] > 0 && tracks[i].Codec.Video() {
+			tracks[i].FrameRate = r.rates[i]
+		}
+	}
+	r.tracks, r.rates = len(tracks), nil
 	w.SetTracks(tracks)
 	return nil
 }

@@ -12,6 +12,7 @@
 //	unit       track, flags (1 byte), DTS (zigzag), PTS-DTS (zigzag), duration, cut if flagged, payload to the end
 //	keep-alive nothing
 //	end        reason (1 byte)
+//	rates      for each track of the next record of tracks: pictures in a thousand seconds, 0 if not known
 //
 // Numbers are varints of encoding/binary. A reader passes over unknown kinds from 128 on; everything else that is not
 // of this form ends the relay.
@@ -21,6 +22,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"weir/codecs"
 	"weir/codecs/carriage"
@@ -42,6 +44,7 @@ const (
 	kindEnd       = 4
 
 	kindOptional = 128 // a reader passes over unknown kinds from here on
+	kindRates    = 128
 )
 
 // The flags of a unit.
@@ -115,7 +118,32 @@ func appendTracks(b []byte, tracks codecs.Tracks) ([]byte, error) {
 		}
 		body = append(body, t.Config...)
 	}
+	b = appendRates(b, tracks)
 	return append(appendRecord(b, kindTracks, len(body)), body...), nil
+}
+
+// appendRates appends the rates of pictures, which containers tell and configurations may not.
+func appendRates(b []byte, tracks codecs.Tracks) []byte {
+	var body []byte
+	any := false
+	for _, t := range tracks {
+		rate := max(0, math.Round(codecs.PlausibleRate(t.FrameRate)*1000))
+		any = any || rate > 0
+		body = binary.AppendUvarint(body, uint64(rate))
+	}
+	if !any {
+		return b
+	}
+	return append(appendRecord(b, kindRates, len(body)), body...)
+}
+
+// parseRates reads the body of a record of rates.
+func parseRates(b []byte) (rates []float64, err error) {
+	p := parser{b: b}
+	for len(p.b) > 0 && len(rates) < MaxTracks {
+		rates = append(rates, float64(p.number("rate", codecs.MaxFrameRate*1000))/1000)
+	}
+	return rates, p.err
 }
 
 // parseTracks reads the body of a tracks record. The configurations are copies.

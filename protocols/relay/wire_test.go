@@ -58,6 +58,7 @@ func encode(items []any) []byte {
 var (
 	video = codecs.Track{Codec: codecs.H264, Config: []byte{1, 0x64, 0, 0x1f, 0xff}, Width: 1920, Height: 1080}
 	audio = codecs.Track{Codec: codecs.AAC, Config: []byte{0x11, 0x90}, SampleRate: 48000, Channels: 2}
+	rated = codecs.Track{Codec: video.Codec, Config: video.Config, Width: video.Width, Height: video.Height, FrameRate: 23.976}
 	mp3   = codecs.Track{Codec: codecs.MP3, SampleRate: 44100, Channels: 1}
 )
 
@@ -72,6 +73,10 @@ var roundTripTests = []struct {
 		&codecs.AccessUnit{DTS: 157_788_000_000_000, PTS: 157_788_000_007_200, Duration: 3600, RandomAccess: true, Discontinuity: true, Cut: 12, Payload: []byte("idr")},
 		&codecs.AccessUnit{Track: 1, DTS: 157_788_000_000_100, PTS: 157_788_000_000_100, Duration: 1920, Payload: []byte{}},
 		&codecs.AccessUnit{DTS: 157_788_000_003_600, PTS: 157_788_000_000_000, Payload: bytes.Repeat([]byte("p"), 200_000)},
+	}},
+	{"a rate that the configuration does not tell", []any{
+		codecs.Tracks{audio, rated},
+		codecs.Tracks{mp3, video},
 	}},
 	{"new tracks", []any{
 		codecs.Tracks{mp3},
@@ -140,6 +145,8 @@ var endTests = []struct {
 	{"track that is cut off", encode([]any{record(kindTracks, 1, byte(codecs.AAC), 0, 0)}), ErrMalformed},
 	{"configuration beyond its record", encode([]any{record(kindTracks, 1, byte(codecs.AAC), 0, 0, 0, 0, 5, 1)}), ErrMalformed},
 	{"configuration beyond the limit", encode([]any{record(kindTracks, append([]byte{1, 1, 0, 0, 0, 0}, binary.AppendUvarint(nil, MaxConfig+1)...)...)}), ErrMalformed},
+	{"a rate that no video has", encode([]any{record(kindRates, binary.AppendUvarint(nil, 1<<30)...)}), ErrMalformed},
+	{"more rates than tracks", encode([]any{record(kindRates, 1, 2, 3, 4), oneTrack, endStream.record()}), ErrEnded},
 	{"bytes after the tracks", encode([]any{record(kindTracks, 0, 1)}), ErrMalformed},
 }
 
@@ -286,13 +293,8 @@ func TestFrameRateComesWithTheConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record, err := appendTracks(nil, p.Tracks())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, n := binary.Uvarint(record[1:])
-	tracks, err := parseTracks(record[1+n:])
-	if err != nil || len(tracks) != 2 || tracks[0].FrameRate != 10 {
-		t.Errorf("tracks = %+v, %v, want 10 pictures in a second", tracks, err)
+	got, _ := readAll(encode([]any{p.Tracks()}))
+	if tracks, ok := got[0].(codecs.Tracks); !ok || len(tracks) != 2 || tracks[0].FrameRate != 10 {
+		t.Errorf("tracks = %+v, want 10 pictures in a second", got)
 	}
 }
