@@ -202,6 +202,18 @@ var (
 		{"K1b", "RTP times of sound that are hours off", "as K1", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
 		{"K2", "Content-Base is doubled", "the media are set up", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
 		{"K2a", "Content-Base is private, or missing", "as K2", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
+		{"K3", "media sequence numbers begin anew", "plays on", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"K3a", "they begin anew a little ahead or a little back", "nothing is lost", "protocols/pull/m3u8.TestFollowerGivesEachSegmentOnce"},
+		{"K3b", "they begin anew, and so do the names", "nothing comes twice", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"K4", "an extended timestamp of RTMP that chunks of type 3 do not repeat", "read", "protocols/rtmp.TestChunksBecomeMessages"},
+		{"K4a", "one that they repeat, or media that looks like one", "read", "protocols/rtmp.TestChunksBecomeMessages"},
+		{"K4b", "an extended timestamp of 0xffffff exactly", "read", "protocols/rtmp.TestChunksBecomeMessages"},
+		{"K5", "pictures of another size on the same PIDs, as where advertising is put in", "a change of tracks", "cmd/weir/soaktest.TestSoakOfPulledInputs"},
+		{"K5a", "the same over RTSP", "a change of tracks", "protocols/rtsp.TestParameterSetsThatChangeInMidStreamReachTheWriter"},
+		{"K5b", "the same of a publisher over RTMP", "a change of tracks", "cluster/node.TestChangesInMidStreamReachViewersOfEveryProtocol"},
+		{"K6", "timestamps of MPEG-TS that wrap at 33 bits", "go on", "cmd/weir/soaktest.TestSoakOfPulledInputs"},
+		{"K6a", "timestamps of RTMP that wrap at 32 bits", "go on", "codecs/flv.TestTimestampsWrapRestartAndLeap"},
+		{"K6b", "sequence numbers of RTP that wrap", "go on", "codecs/rtp.TestDatagramsComeIntoOrder"},
 		{"K2b", "Content-Base has a query, and controls go before it or behind it", "as K2", "protocols/rtsp.TestMisbehaviourOfACameraCostsNoMoreThanItself"},
 	}
 )
