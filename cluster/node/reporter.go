@@ -25,6 +25,7 @@ type reporter struct {
 	outages load.Outages   // used by the control actor only
 
 	overlaps load.Overlaps // likewise
+	retries  retries       // likewise
 
 	mu       sync.Mutex
 	answered map[string]time.Duration // when each peer has answered last
@@ -88,13 +89,18 @@ func (r *reporter) note(o control.Note) {
 	if o.Age != 0 {
 		attrs = append(attrs, slog.Duration("age", time.Duration(o.Age).Round(time.Millisecond)))
 	}
-	r.log.LogAttrs(context.Background(), slog.Level(o.Kind.Level()), o.Kind.Text(), attrs...)
+	level := slog.Level(o.Kind.Level())
+	if r.retries.repeats(o) {
+		level = slog.LevelDebug
+	}
+	r.log.LogAttrs(context.Background(), level, o.Kind.Text(), attrs...)
 }
 
 // changed updates the outages of streams by a new view. Views that differ only in the load of nodes are not passed to it.
 func (r *reporter) changed(v *control.View, now time.Duration) {
 	r.outages.Changed(v, now, r.metrics.Gap)
 	r.overlaps.Changed(v, now, r.metrics.Overlapped, r.metrics.Lived)
+	r.retries.changed(v)
 	r.events.Changed(v, now)
 }
 
