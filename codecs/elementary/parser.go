@@ -25,7 +25,12 @@ type Parser struct {
 	lengthSize int      // of codecs that consist of NAL units
 	sets       [][]byte // the parameter sets in force; before the track is known, those that have come
 	order      *order.Reader
+	refreshed  int // pictures since the last random access point
 }
+
+// refreshing is after how many pictures without a random access point one counts where pictures are refreshed little by little: there
+// will be no better one.
+const refreshing = 100
 
 // A Unit is what a [Parser] makes of the data of one access unit.
 type Unit struct {
@@ -163,6 +168,7 @@ func (p *Parser) sift(units [][]byte, key bool) (kept [][]byte, u Unit) {
 	s := p.row.NAL
 	kept = make([][]byte, 0, len(units))
 	var sets [][]byte
+	recovers := false
 	for _, unit := range units {
 		switch {
 		case len(unit) < s.Header, s.IsDelimiter(unit):
@@ -172,8 +178,15 @@ func (p *Parser) sift(units [][]byte, key bool) (kept [][]byte, u Unit) {
 			}
 		default:
 			u.RandomAccess = u.RandomAccess || s.Random(unit, key)
+			recovers = recovers || s.Recovers != nil && s.Recovers(unit)
 			kept = append(kept, unit)
 		}
+	}
+	switch p.refreshed++; {
+	case u.RandomAccess:
+		p.refreshed = 0
+	case p.refreshed >= refreshing && recovers:
+		u.RandomAccess = true
 	}
 	u.Changed = p.Sets(sets)
 	u.Picture = p.order.Picture(kept)

@@ -38,11 +38,15 @@ var Syntax = nal.Syntax{
 	Optional:  TypeSPSExt,
 	Delimiter: []byte{TypeAUD, 0xf0}, // 7.3.2.4
 	Random:    random,
-	Coded:     coded,
-	Begins:    begins,
-	LengthAt:  4,
-	Parse:     parse,
-	Write:     write,
+	Recovers: func(unit []byte) bool {
+		_, ok := recovery(unit)
+		return ok
+	},
+	Coded:    coded,
+	Begins:   begins,
+	LengthAt: 4,
+	Parse:    parse,
+	Write:    write,
 	Look: func(set []byte) (width, height int, rate float64, err error) {
 		sps, err := parseSPS(set)
 		return sps.Width(), sps.Height(), sps.FPS(), err
@@ -65,14 +69,22 @@ func begins(unit []byte) bool {
 // random knows an IDR picture and, as broadcasts have instead, a recovery point: where everything is right from the
 // start (recovery_frame_cnt is 0), or where the container says that it may do (D.2.8).
 func random(unit []byte, key bool) bool {
-	const recoveryPoint = 6 // payloadType of the first message (7.3.2.3.1, D.1)
-	switch kind(unit) {
-	case TypeIDR:
+	if kind(unit) == TypeIDR {
 		return true
-	case TypeSEI:
-		return len(unit) > 1 && unit[1] == recoveryPoint && (key || len(unit) > 3 && unit[3]&0x80 != 0)
 	}
-	return false
+	atOnce, ok := recovery(unit)
+	return ok && (key || atOnce)
+}
+
+// recovery says whether a NAL unit has the message of a recovery point, and whether everything is right from there on: recovery_frame_cnt
+// is 0, which is a single bit (9.1).
+func recovery(unit []byte) (atOnce, ok bool) {
+	const recoveryPoint = 6 // payloadType (D.1)
+	if kind(unit) != TypeSEI {
+		return false, false
+	}
+	body, ok := nal.Message(unit[1:], recoveryPoint)
+	return ok && len(body) > 0 && body[0]&0x80 != 0, ok
 }
 
 // parse reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1). What follows the parts that the standard

@@ -181,6 +181,9 @@ func TestRandomAccessPoints(t *testing.T) {
 		{[]byte{6, 6, 1, 0x80}, false, true},
 		{[]byte{6, 6, 1, 0x40}, false, false}, // right after some pictures only
 		{[]byte{6, 6, 1, 0x40}, true, true},
+		{[]byte{6, 0, 1, 0x80, 1, 2, 0, 0, 6, 1, 0x80, 0x80}, false, true}, // behind the buffering period and the timing of the picture
+		{[]byte{6, 5, 4, 0, 0, 3, 1, 9, 6, 1, 0x80, 0x80}, false, true},    // behind an emulation prevention byte
+		{[]byte{6, 0, 9, 6, 1, 0x80}, false, false},                        // in a message that is cut off
 		{[]byte{6, 5, 1, 0x80}, true, false},
 		{[]byte{6}, true, false},
 	} {

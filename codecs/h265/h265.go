@@ -26,6 +26,7 @@ const (
 	TypeSPS       = 33
 	TypePPS       = 34
 	TypeAUD       = 35
+	typePrefixSEI = 39
 )
 
 // Syntax is that of H.265.
@@ -36,12 +37,20 @@ var Syntax = nal.Syntax{
 	Sets:      []byte{TypeVPS, TypeSPS, TypePPS},
 	SPS:       TypeSPS,
 	Delimiter: []byte{TypeAUD << 1, 1, 0x50}, // 7.3.2.5
-	Random:    func(unit []byte, _ bool) bool { return kind(unit) >= TypeFirstIRAP && kind(unit) <= TypeLastIRAP },
-	Coded:     coded,
-	Begins:    begins,
-	LengthAt:  21,
-	Parse:     parse,
-	Write:     write,
+	Recovers: func(unit []byte) bool {
+		const recoveryPoint = 6 // payloadType (D.2.1)
+		if kind(unit) != typePrefixSEI || len(unit) < 2 {
+			return false
+		}
+		_, ok := nal.Message(unit[2:], recoveryPoint)
+		return ok
+	},
+	Random:   func(unit []byte, _ bool) bool { return kind(unit) >= TypeFirstIRAP && kind(unit) <= TypeLastIRAP },
+	Coded:    coded,
+	Begins:   begins,
+	LengthAt: 21,
+	Parse:    parse,
+	Write:    write,
 	Look: func(set []byte) (width, height int, rate float64, err error) {
 		sps, err := parseSPS(set)
 		return sps.Width(), sps.Height(), sps.FPS(), err
@@ -53,11 +62,10 @@ func coded(unit []byte) bool { return kind(unit) < TypeVPS }
 
 // begins knows the first slice by first_slice_segment_in_pic_flag (7.3.6.1).
 func begins(unit []byte) bool {
-	const prefixSEI = 39
 	if coded(unit) {
 		return len(unit) > 2 && unit[2]&0x80 != 0
 	}
-	return kind(unit) <= TypeAUD || kind(unit) == prefixSEI
+	return kind(unit) <= TypeAUD || kind(unit) == typePrefixSEI
 }
 
 func kind(unit []byte) byte { return unit[0] >> 1 & 0x3f }

@@ -58,6 +58,10 @@ type Syntax struct {
 	// container calls the access unit a key frame, which counts for where an open GOP starts only.
 	Random func(unit []byte, key bool) bool
 
+	// Recovers says whether pictures are right some time after an access unit because this NAL unit is in it: where encoders refresh
+	// the pictures little by little. A decoder starts there if there is no better place.
+	Recovers func(unit []byte) bool
+
 	// Coded says whether a NAL unit, which is longer than its header, holds a part of a picture, and Begins whether an access
 	// unit can begin with it: with what precedes pictures, or with the first slice of one.
 	Coded, Begins func(unit []byte) bool
