@@ -59,6 +59,9 @@ type Config struct {
 
 	Balancers Balancers
 
+	// Player serves the page of each stream that plays it; nil says that this version does not.
+	Player Handler
+
 	// Home answers the path "/"; nil for nothing there.
 	Home http.Handler
 
@@ -129,9 +132,16 @@ func New(cfg Config) *Gateway {
 		}
 		g.forms = append(g.forms, form{protocol: d.Protocol, handler: h, find: find, also: true})
 	}
+	if cfg.Player == nil {
+		cfg.Player = later{}
+	}
 	for _, file := range []string{"index.mpd", "whip", "whep", page} {
 		find := func(path string) (string, bool) { return parent(path, func(last string) bool { return last == file }) }
-		g.forms = append(g.forms, form{handler: later{}, find: find, here: file == page})
+		f := form{handler: later{}, find: find}
+		if file == page {
+			f.handler, f.here = cfg.Player, true
+		}
+		g.forms = append(g.forms, f)
 	}
 	return g
 }

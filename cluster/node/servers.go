@@ -102,7 +102,7 @@ func (n *Node) serve() {
 			Streams: map[protocols.Protocol]gateway.Handler{
 				protocols.HLS: s.hls, protocols.TS: httpts.New(d), protocols.FLV: httpflv.New(d),
 			},
-			Balancers: s.balancers, Home: operators, Trusted: n.trusted,
+			Balancers: s.balancers, Player: pages.Player{}, Home: operators, Trusted: n.trusted,
 		}), d),
 		protocols.RTMP: rtmp.New(d),
 		protocols.RTSP: rtsp.New(rtsp.Config{Host: s.sockets.host(protocols.RTSP)}, d),

@@ -46,7 +46,9 @@ for (const dd of urls.querySelectorAll("dd")) {
 	dd.append(" ", copy);
 }
 const none = el("p", { class: "faint" }), quiet = el("p", { class: "faint" });
-main.append(state, note, el("div", { class: "pair" },
+
+const player = el("iframe", { src: "/" + name.split("/").map(encodeURIComponent).join("/") + "/embed.html?muted=1", title: "The picture of " + name, allow: "autoplay; fullscreen" });
+main.append(state, note, player, el("div", { class: "pair" },
 	el("section", {}, el("h2", {}, "Why it is where it is"), why, facts),
 	el("section", {}, el("h2", {}, "URLs at this node"), urls)),
 el("h2", {}, "Inputs"), inputs.node, el("h2", {}, "Clients of this node"), sessions.node, none, el("h2", {}, "What happened, the newest first"), events.node, quiet);
