@@ -13,9 +13,11 @@ import (
 	"weir/actors/hub"
 	"weir/actors/input"
 	"weir/actors/stream"
+	"weir/cluster/control"
 	"weir/cluster/node"
 	"weir/codecs"
 	"weir/protocols/listen"
+	"weir/sim/oracle"
 )
 
 // The media of simulated actors goes through their hubs, beside the mailboxes, as in a node. It is made when somebody looks: a look
@@ -102,7 +104,7 @@ func (r *relay) read() {
 		r.flows = false
 		return
 	}
-	r.looking, r.s.read = true, r.w.now
+	r.looking, r.s.read, p.read[r.s.index] = true, r.w.now, r.w.now
 	p.bring(r.s)
 	r.looking = false
 	came := false
@@ -152,6 +154,7 @@ type relayFeed struct {
 	owner *actor.PID
 	task  *act.Task
 	began time.Duration
+	told  bool // that it goes on for too long
 }
 
 // Start implements [input.Source].
@@ -170,7 +173,45 @@ func (a relaySource) Start(_ act.Env, owner *actor.PID, w input.Writer) *act.Tas
 func (p *actorProcess) unrelay(r *relay) {
 	if p.relays[r.s.index] == r {
 		delete(p.relays, r.s.index)
+		p.m.later(restarts, func() { p.relayEnded(r.s) })
 	}
+}
+
+const (
+	// restarts is longer than an input that has failed once needs to begin again.
+	restarts = 500 * time.Millisecond
+
+	// beside is the longest that a node relays a stream beside its own capture, which has been given up for another node.
+	beside = stream.LongestRelease + time.Second
+)
+
+// relayEnded is one half of I35: a relay does not end while the stream is watched, nor too soon after that. Where the node captures the
+// stream itself, or an actor has failed, it may.
+func (p *actorProcess) relayEnded(s *streamTruth) {
+	m, w := p.m, p.w
+	read, ok := p.read[s.index]
+	if !ok || p.ended || p.relays[s.index] != nil || m.captures[s.index].feed != nil || m.kills > 0 || w.checks.edit[m.index] > 0 || !m.keeps(s) {
+		return
+	}
+	idle := w.now - restarts - read
+	w.checks.hold(oracle.I35, idle >= stream.ShortestIdle-lookEvery, s, []string{m.name}, "%s relays it no more %v after it was watched, want at least %v", m.name, idle, stream.ShortestIdle)
+}
+
+// judgeRelay is the other half of I35: a relay ends soon after the last viewer has left, and when the node captures the stream itself.
+func (p *actorProcess) judgeRelay(r *relay) {
+	m, w := p.m, p.w
+	read, f := max(p.read[r.s.index], r.feed.began), m.captures[r.s.index].feed
+	if m.kills > 0 || len(p.blocked) > 0 || m.frozenAt > 0 || !m.keeps(r.s) {
+		return
+	}
+	idle := w.now - read
+	w.checks.hold(oracle.I35, idle <= stream.LongestIdle+2*lookEvery+m.lag || r.feed.told, r.s, []string{m.name}, "%s relays it %v after it was watched, want at most %v", m.name, idle, stream.LongestIdle)
+	if f != nil && f.delivers() && f.state == control.Running {
+		both := w.now - max(r.feed.began, f.upAt)
+		w.checks.hold(oracle.I35, both <= beside+m.lag || r.feed.told, r.s, []string{m.name}, "%s relays it beside its own capture for %v, want at most %v", m.name, both, beside)
+		r.feed.told = r.feed.told || both > beside+m.lag
+	}
+	r.feed.told = r.feed.told || idle > stream.LongestIdle+2*lookEvery+m.lag
 }
 
 // rejoin says that media comes from another node from now on.
@@ -230,7 +271,9 @@ func (vs *viewers) lookRelays() {
 	for _, m := range vs.w.machines {
 		for _, r := range m.relaying() {
 			if m.runs() && !r.looking {
-				m.process.(*actorProcess).bring(r.s)
+				p := m.process.(*actorProcess)
+				p.bring(r.s)
+				p.judgeRelay(r)
 			}
 		}
 	}
@@ -249,4 +292,25 @@ func (w *world) watched(name string) bool {
 		return slices.ContainsFunc(w.streams, recent)
 	}
 	return recent(w.byName[name])
+}
+
+// judgeInputs is I36: an input that a node shows as the active one is the one that brings media, and shows no failure.
+func (p *actorProcess) judgeInputs() {
+	m, w := p.m, p.w
+	if p.node == nil || !m.runs() || len(p.blocked) > 0 {
+		return
+	}
+	for _, s := range w.streams {
+		_, snap, ok := p.node.Registry().Get(s.name)
+		if !ok {
+			continue
+		}
+		f := m.captures[s.index].feed
+		for _, in := range snap.Inputs {
+			if !in.Active || !in.Own {
+				continue
+			}
+			w.checks.hold(oracle.I36, f != nil && f.upAt >= 0 && in.Err == "", s, []string{m.name}, "%s shows an active input with the failure %q", m.name, in.Err)
+		}
+	}
 }

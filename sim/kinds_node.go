@@ -56,6 +56,19 @@ type (
 		ID   string // below the root, such as control or streams/cam1
 	}
 
+	// FailActor makes one actor of a node panic while it deals with the next message of a type, which is lost. Needs [Actors].
+	FailActor struct {
+		ID      string
+		Node    string
+		Message string // such as release
+	}
+
+	// BlockActor keeps one actor of a node from dealing with messages, as when the processor is given to others. Needs [Actors].
+	BlockActor struct {
+		ID   string
+		Node string
+	}
+
 	// WrongKey gives nodes a cluster key that the others do not have.
 	WrongKey struct{ Nodes []string }
 
@@ -140,6 +153,28 @@ var nodeKinds = []*Kind{
 		draws(ProfileProcess, 1, 0, func(g *generator) KillActor { return KillActor{g.one()[0], g.actor()} }),
 		func(w *world, f *fault, a KillActor) {
 			w.each(f, []string{a.Node}, func(m *machine) { m.kill(a.ID, f.step.Line) }, nil)
+		}),
+	kind(Kind{Word: "fail", Args: "ACTOR on NODE with MESSAGE", Help: "one actor panics while it deals with the next message of that type", Instant: true},
+		nil,
+		func(w *world, f *fault, a FailActor) {
+			w.each(f, []string{a.Node}, func(m *machine) {
+				if p, ok := m.process.(*actorProcess); ok {
+					p.fails["node/"+a.ID] = a.Message
+				}
+			}, nil)
+		}),
+	kind(Kind{Word: "block", Args: "ACTOR on NODE [TIME]", Help: "one actor deals with no message"},
+		nil,
+		func(w *world, f *fault, a BlockActor) {
+			w.each(f, []string{a.Node}, func(m *machine) {
+				if p, ok := m.process.(*actorProcess); ok {
+					p.block("node/"+a.ID, true)
+				}
+			}, func(m *machine) {
+				if p, ok := m.process.(*actorProcess); ok {
+					p.block("node/"+a.ID, false)
+				}
+			})
 		}),
 	kind(Kind{Word: "wrong-key", Args: "NODES", Help: "its cluster key is not that of the others"},
 		draws(ProfileNetwork, 1, time.Second, func(g *generator) WrongKey { return WrongKey{g.one()} }),

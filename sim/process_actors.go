@@ -51,7 +51,11 @@ type actorProcess struct {
 	asks    map[uint64]func(answer proto.Message) // by number
 	lastAsk uint64
 
-	relays map[int]*relay // that the inputs of its streams run, by the index of the stream
+	fails   map[string]string // the message with which an actor fails that comes next, by the actor's id
+	blocked map[string]bool   // actors that deal with no message, by id
+
+	read   map[int]time.Duration // when the hub of a stream was read last, by its index
+	relays map[int]*relay        // that the inputs of its streams run, by the index of the stream
 }
 
 // quietLog drops what nodes log; the trace tells more.
@@ -64,7 +68,8 @@ const noGossip = 365 * 24 * time.Hour
 func newActors(m *machine) {
 	w := m.w
 	p := &actorProcess{
-		m: m, w: w, boxes: map[string]*mailbox{}, answers: map[uint64]*exchange{}, asks: map[uint64]func(proto.Message){}, relays: map[int]*relay{},
+		m: m, w: w, boxes: map[string]*mailbox{}, answers: map[uint64]*exchange{}, asks: map[uint64]func(proto.Message){}, relays: map[int]*relay{}, read: map[int]time.Duration{},
+		fails: map[string]string{}, blocked: map[string]bool{},
 	}
 	m.process = p
 	p.sys = w.actors.system(m)
@@ -421,7 +426,11 @@ func (p *actorProcess) writePublished(f *feed, to listen.Publication) {
 func (p *actorProcess) down(f *feed, why string) {
 	switch c := f.ref.(type) {
 	case *connection:
-		p.send(c.owner, act.Ended{Task: c.task, Err: fmt.Errorf("%s", why)})
+		err := errors.New(why)
+		if f.upAt >= 0 && !f.silent() { // a server that goes away closes the connections that it has
+			err = nil
+		}
+		p.send(c.owner, act.Ended{Task: c.task, Err: err})
 	case listen.Publication:
 		delete(p.m.pubs, f.s.name)
 		c.Close()
@@ -552,6 +561,31 @@ func (p *actorProcess) kill(id string) {
 	if b := p.boxes["node/"+id]; b != nil {
 		b.PostUserMessage(failNow{})
 		w.actors.run()
+	}
+}
+
+// failsWith says whether an actor fails with a message, as a scenario has it.
+func (p *actorProcess) failsWith(id string, msg any) bool {
+	at, ok := p.fails[id]
+	if !ok {
+		return false
+	}
+	_, x, _ := actor.UnwrapEnvelope(msg)
+	if !strings.HasSuffix(typeName(x), "."+at) {
+		return false
+	}
+	delete(p.fails, id)
+	p.m.kills++
+	p.m.line("panic").text("actor", id).text("at", at).end()
+	return true
+}
+
+// block keeps an actor from dealing with messages, or lets it go on.
+func (p *actorProcess) block(id string, on bool) {
+	p.blocked[id] = on
+	if b := p.boxes[id]; !on && b != nil {
+		b.arm()
+		p.w.actors.run()
 	}
 }
 

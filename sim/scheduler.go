@@ -139,7 +139,7 @@ func (b *mailbox) RegisterHandlers(inv actor.MessageInvoker, _ actor.Dispatcher)
 
 // arm puts the mailbox among those that have mail.
 func (b *mailbox) arm() {
-	if !b.queued && b.inv != nil && !b.p.ended && (b.sys.len() > 0 || b.user.len() > 0 && !b.held) {
+	if !b.queued && b.inv != nil && !b.p.ended && !(len(b.p.blocked) > 0 && b.p.blocked[b.self()]) && (b.sys.len() > 0 || b.user.len() > 0 && !b.held) {
 		b.queued = true
 		st := b.p.w.actors
 		st.ready = append(st.ready, b)
@@ -171,7 +171,7 @@ func (b *mailbox) step() {
 		}
 	case b.user.len() > 0 && !b.held:
 		msg = b.user.pop()
-		if _, ok := msg.(failNow); ok {
+		if _, ok := msg.(failNow); ok || b.p.failsWith(b.id, msg) {
 			panic(errKilled)
 		}
 		b.inv.InvokeUserMessage(msg)

@@ -258,6 +258,11 @@ func (w *world) deliver(it *item) {
 func (w *world) finish() *Result {
 	r := w.result
 	w.trace.cause = 0
+	for _, m := range w.machines {
+		if p, ok := m.process.(*actorProcess); ok {
+			p.judgeInputs()
+		}
+	}
 	w.checks.open()
 	w.checks.takeTallies()
 	r.Hash = w.trace.finish(w.now)

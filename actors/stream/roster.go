@@ -18,6 +18,11 @@ const (
 	// LongestRelease is the longest that a stream goes on being captured that was released in favour of another node. Its viewers get its media meanwhile.
 	LongestRelease = handover + checkEvery
 
+	// ShortestIdle and LongestIdle are the shortest and the longest time for which a stream that is not captured here stays after its last
+	// viewer has left.
+	ShortestIdle = linger - checkEvery
+	LongestIdle  = linger + checkEvery
+
 	// packLinger is how long segments of an external stream are made after they were last asked for: longer than any
 	// player waits before it asks for the next playlist.
 	packLinger = 30 * time.Second

@@ -163,6 +163,7 @@ func (c *SimMutantsCmd) prove(ctx context.Context, std stdio) (list []mutants.Re
 		if record, err = mutants.OpenRecord(c.Record); err != nil {
 			return nil, nil, err
 		}
+		trial.First = record.First()
 		defer func() { err = errors.Join(err, writeRecord(c.Record, record)) }()
 	}
 	if err := trial.Baseline(ctx); err != nil {

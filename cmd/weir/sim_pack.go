@@ -15,6 +15,7 @@ type SimPackCmd struct {
 	Small     uint64   `placeholder:"N" help:"Number of seeds of the swarm that draw small groups, with the control plane alone. Default 0."`
 	Jobs      int      `short:"j" placeholder:"N" help:"How many runs at once; as many as there are processors."`
 	Keep      bool     `name:"keep-going" help:"Go on after the first violation."`
+	First     string   `placeholder:"RUN" help:"The run to begin with, by the name under which it is printed."`
 	Except    []string `sep:"none" placeholder:"RUN" help:"A run to leave out, by the name under which it is printed. Can be given several times."`
 	JSON      bool     `name:"json" help:"Print JSON."`
 }
@@ -46,7 +47,7 @@ func (c *SimPackCmd) Run(std stdio) error {
 		return &exitError{exitUnknown, err}
 	}
 	suite.Small = c.Small
-	found := suite.Run(c.Jobs, c.Keep, c.Except)
+	found := suite.Run(c.Jobs, c.Keep, c.First, c.Except)
 	if c.JSON {
 		list := []packReport{}
 		for _, f := range found {

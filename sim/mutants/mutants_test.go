@@ -148,7 +148,7 @@ func TestSmallScenariosAreCleanWithoutFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, found := range suite.Run(0, true, nil) {
+	for _, found := range suite.Run(0, true, "", nil) {
 		t.Errorf("%s: %s at %v: %s", found.Name, found.Violation.Invariant, found.Violation.At, found.Violation.Text)
 	}
 }

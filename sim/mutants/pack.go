@@ -65,7 +65,7 @@ type Suite struct {
 const smallSeeds = 3
 
 // NewSuite makes a suite of the small scenarios, and of those in the folder library, each with the control plane alone and with
-// actors. No library is one too.
+// actors; with actors alone if it asks for them. No library is one too.
 func NewSuite(library string, seeds uint64) (*Suite, error) {
 	s := &Suite{Seeds: seeds}
 	add := func(of *sim.Scenario, f sim.Fidelity) {
@@ -88,7 +88,9 @@ func NewSuite(library string, seeds uint64) (*Suite, error) {
 		}
 	}
 	for _, of := range both {
-		add(of, sim.Core)
+		if of.Fidelity != sim.Actors { // else it is about what only actors do
+			add(of, sim.Core)
+		}
 	}
 	for _, of := range slices.Concat(small(), both) {
 		add(of, sim.Actors)
@@ -139,7 +141,9 @@ type Found struct {
 }
 
 // Run runs the scenarios, the quick ones first, then the swarm, until something is violated, or with all to the end. Runs of these names are left out.
-func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
+//
+// The run that first names is the first one.
+func (s *Suite) Run(workers int, all bool, first string, except []string) (found []Found) {
 	for _, part := range []struct {
 		swarm bool
 		runs  uint64
@@ -156,6 +160,9 @@ func (s *Suite) Run(workers int, all bool, except []string) (found []Found) {
 			}
 			if !slices.Contains(except, of.Name) {
 				list = append(list, of)
+			}
+			if n := len(list); n > 0 && list[n-1] == of && of.Name == first {
+				list = slices.Insert(list[:n-1], 0, of)
 			}
 		}
 		runs := 0

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -43,7 +45,16 @@ func OpenRecord(dir string) (*Record, error) {
 func (r *Record) Add(of Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.have[of.Name] = recorded{of.Tried, of.Tests, of.Simulator}
+	is, was := recorded{of.Tried, of.Tests, of.Simulator}, r.have[of.Name]
+	if !slices.Contains(of.Tried, Unit) && !slices.Contains(of.Tried, Importers) { // the simulator alone was asked
+		for _, stage := range was.Tried {
+			if stage == Unit || stage == Importers {
+				is.Tried = append(is.Tried, stage)
+			}
+		}
+		is.Tests = was.Tests
+	}
+	r.have[of.Name] = is
 	raw, err := json.MarshalIndent(r.have, "", " ")
 	if err == nil {
 		err = os.WriteFile(r.file, append(raw, '\n'), 0o644)
@@ -52,6 +63,17 @@ func (r *Record) Add(of Result) error {
 		return fmt.Errorf("keeping the result of %s: %w", of.Name, err)
 	}
 	return nil
+}
+
+// First are the runs of the simulator that have noticed faults, by the fault.
+func (r *Record) First() map[string]string {
+	list := map[string]string{}
+	for name, x := range r.have {
+		if x.Simulator != nil && x.Simulator.Runs > 0 {
+			_, list[name], _ = strings.Cut(x.Simulator.By, " in ")
+		}
+	}
+	return list
 }
 
 // Results are all that are known of the faults of the table, in its order, and how many faults have none.

@@ -56,18 +56,21 @@ func (r Result) Caught() bool { return r.Tests != nil || r.Simulator != nil }
 type Trial struct {
 	Program *Program
 	Stages  []Stage
-	Small   uint64   // seeds of the swarm that draw small groups
-	Seeds   uint64   // seeds of the swarm
-	Except  []string // runs of the simulator that are left out; see [Trial.Baseline]
+	Small   uint64            // seeds of the swarm that draw small groups
+	Seeds   uint64            // seeds of the swarm
+	First   map[string]string // by mutant, the run of the simulator that has noticed it before, which is tried first
+	Except  []string          // runs of the simulator that are left out; see [Trial.Baseline]
 
 	// Alone says that faults in an area of the simulator are looked for by the simulator even if tests have noticed them.
 	Alone bool
 }
 
-// How long a fault may keep a program busy before it counts as noticed, because the program hangs.
+// How long a fault may keep a program busy. A program that is ended then has noticed the fault only if that cannot be the machine, which
+// others may use: if the same test ends soon without the fault, or the simulator has had the processor for longer than all runs need.
 const (
 	testLimit = 2 * time.Minute
 	simLimit  = 10 * time.Minute
+	simWork   = 4 * time.Minute
 )
 
 // Try plants a fault and says what noticed it: the cheapest stages first, until one has. An error means that a stage could not be
@@ -127,6 +130,8 @@ const slow = 200 * time.Millisecond
 
 var (
 	failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+	endless    = regexp.MustCompile(`(?m)^panic: test timed out after .*\n\s*running tests:\n\s*(\S+)`)
+	panicked   = regexp.MustCompile(`(?m)^(?:panic|fatal error): .*`)
 	passedTest = regexp.MustCompile(`(?m)^--- PASS: (\S+) \((\S+)\)`)
 )
 
@@ -145,10 +150,11 @@ func (p *Program) buildTests(ctx context.Context, folder string) (testProgram, e
 	var out []byte
 	failed := true
 	for try := 0; failed && try < 3; try++ { // a busy machine can fail a test
-		var err error
-		if out, failed, err = p.run(ctx, 2*testLimit, "", folder, t.file, "-test.short", "-test.v"); err != nil {
+		ended, err := p.run(ctx, 2*testLimit, "", folder, t.file, "-test.short", "-test.v")
+		if err != nil {
 			return t, err
 		}
+		out, failed = ended.out, ended.failed
 	}
 	if failed {
 		return t, fmt.Errorf("the tests of %s fail without a fault: %s", folder, failedTest.FindAll(out, -1))
@@ -179,22 +185,24 @@ func (p *Program) test(ctx context.Context, stage Stage, mutant, folder string) 
 	}
 	for _, part := range parts {
 		for range 3 {
-			out, failed, err := p.run(ctx, testLimit, mutant, folder, t.file, append(part, "-test.failfast", "-test.short", "-test.timeout", testLimit.String())...)
+			ended, err := p.run(ctx, testLimit, mutant, folder, t.file, append(part, "-test.failfast", "-test.short", "-test.timeout", testLimit.String())...)
 			if err != nil {
 				return nil, err
 			}
-			if !failed {
+			if !ended.failed {
 				break
 			}
-			by := "panic or time limit"
-			if name := failedTest.FindSubmatch(out); name != nil {
-				by = string(name[1])
-				top, _, _ := strings.Cut(by, "/")
-				if _, fails, err := p.run(ctx, testLimit, "", folder, t.file, "-test.run", "^"+top+"$", "-test.short"); err != nil {
+			name, by := blamed(ended.out)
+			if name != "" {
+				top, _, _ := strings.Cut(name, "/")
+				if sound, err := p.run(ctx, testLimit/2, "", folder, t.file, "-test.run", "^"+top+"$", "-test.short"); err != nil {
 					return nil, err
-				} else if fails {
+				} else if sound.failed {
 					continue // it is the machine
 				}
+			}
+			if by == "" {
+				continue // nobody can tell what has ended the program
 			}
 			return &Catch{Stage: stage, By: folder + " " + by, Took: time.Since(began)}, nil
 		}
@@ -202,8 +210,28 @@ func (p *Program) test(ctx context.Context, stage Stage, mutant, folder string) 
 	return nil, nil
 }
 
-// run runs a program in a folder of the source with a fault on, and says whether it has failed.
-func (p *Program) run(ctx context.Context, limit time.Duration, mutant, folder, program string, args ...string) (out []byte, failed bool, err error) {
+// blamed reads from what a test program has printed which test has failed, if it says so, and what to call the failure; empty if it
+// prints no reason.
+func blamed(out []byte) (test, by string) {
+	if m := endless.FindSubmatch(out); m != nil {
+		return string(m[1]), string(m[1]) + " does not end"
+	}
+	if m := failedTest.FindSubmatch(out); m != nil {
+		return string(m[1]), string(m[1])
+	}
+	return "", string(panicked.Find(out))
+}
+
+// An ending is how the run of a program has ended.
+type ending struct {
+	out    []byte
+	failed bool
+	cut    bool          // it was ended because it took too long
+	work   time.Duration // of processors
+}
+
+// run runs a program in a folder of the source with a fault on.
+func (p *Program) run(ctx context.Context, limit time.Duration, mutant, folder, program string, args ...string) (ending, error) {
 	limited, cancel := context.WithTimeout(ctx, limit+30*time.Second)
 	defer cancel()
 	c := exec.CommandContext(limited, program, args...)
@@ -211,16 +239,20 @@ func (p *Program) run(ctx context.Context, limit time.Duration, mutant, folder, 
 	var printed bytes.Buffer
 	c.Stdout, c.Stderr = &printed, &printed
 	c.WaitDelay = 10 * time.Second
-	err = c.Run()
+	err := c.Run()
+	e := ending{out: printed.Bytes()}
+	if c.ProcessState != nil {
+		e.work = c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	}
 	switch exit := (*exec.ExitError)(nil); {
 	case ctx.Err() != nil:
-		return nil, false, ctx.Err()
+		return e, ctx.Err()
 	case limited.Err() != nil, errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
-		return printed.Bytes(), true, nil
+		e.failed, e.cut = true, limited.Err() != nil
 	case err != nil:
-		return nil, false, fmt.Errorf("running %s: %w", program, err)
+		return e, fmt.Errorf("running %s: %w", program, err)
 	}
-	return printed.Bytes(), false, nil
+	return e, nil
 }
 
 // A violation is a run of the simulator that violated something, as `weir sim pack --json` prints it.
@@ -234,8 +266,12 @@ type violation struct {
 // simulate runs the simulator with a fault on, until something is violated.
 func (t *Trial) simulate(ctx context.Context, mutant string) (*Catch, error) {
 	began := time.Now()
-	found, out, err := t.pack(ctx, mutant)
-	c := &Catch{Stage: Scenarios, By: "panic or time limit", Took: time.Since(began)}
+	var first []string
+	if name := t.First[mutant]; name != "" {
+		first = []string{"--first", name}
+	}
+	found, ended, err := t.pack(ctx, mutant, first...)
+	c := &Catch{Stage: Scenarios, Took: time.Since(began)}
 	switch {
 	case err == nil && len(found) == 0:
 		return nil, nil
@@ -244,17 +280,21 @@ func (t *Trial) simulate(ctx context.Context, mutant string) (*Catch, error) {
 		if found[0].Swarm {
 			c.Stage = Swarm
 		}
-	case !bytes.Contains(out, []byte("goroutine ")) && c.Took < simLimit:
+	case ended.cut && ended.work > simWork: // without the fault all takes a small part of that
+		c.By = "a run that does not end"
+	case panicked.Match(ended.out):
+		c.By = string(panicked.Find(ended.out))
+	default:
 		return nil, fmt.Errorf("running the simulator with the fault %s: %w", mutant, err)
 	}
 	return c, nil
 }
 
 // pack runs the simulator, and gives what it found and all that it printed.
-func (t *Trial) pack(ctx context.Context, mutant string, flags ...string) (found []violation, out []byte, err error) {
+func (t *Trial) pack(ctx context.Context, mutant string, flags ...string) (found []violation, e ending, err error) {
 	program, err := t.Program.weir()
 	if err != nil {
-		return nil, nil, fmt.Errorf("building weir with the faults: %w", err)
+		return nil, e, fmt.Errorf("building weir with the faults: %w", err)
 	}
 	small, seeds := uint64(0), uint64(0)
 	if slices.Contains(t.Stages, Swarm) {
@@ -267,13 +307,13 @@ func (t *Trial) pack(ctx context.Context, mutant string, flags ...string) (found
 	for _, name := range t.Except {
 		args = append(args, "--except", name)
 	}
-	if out, _, err = t.Program.run(ctx, simLimit, mutant, ".", program, args...); err != nil {
-		return nil, out, err
+	if e, err = t.Program.run(ctx, simLimit, mutant, ".", program, args...); err != nil {
+		return nil, e, err
 	}
-	if err := json.Unmarshal(out, &found); err != nil {
-		return nil, out, fmt.Errorf("reading what it prints: %w: %s", err, out)
+	if err := json.Unmarshal(e.out, &found); err != nil {
+		return nil, e, fmt.Errorf("reading what it prints: %w: %s", err, e.out)
 	}
-	return found, out, nil
+	return found, e, nil
 }
 
 // Baseline runs the simulator without a fault, which should find nothing. Runs that violate something even so cannot tell

@@ -43,6 +43,8 @@ const (
 	I32
 	I33
 	I34
+	I35
+	I36
 	// ExpectedTrace stands for the trace that the scenario's file says the run has to give.
 	ExpectedTrace
 )
@@ -88,6 +90,8 @@ var invariants = [...]struct {
 	I32: {rule: "no stream is ownerless while a node has it"},
 	I33: {rule: "every viewer gets media or an end"},
 	I34: {rule: "a node is down only if its machine says so twice, and nobody hears it"},
+	I35: {rule: "a node relays what is watched there, for no longer and no shorter"},
+	I36: {rule: "what a node shows of its inputs is so"},
 }
 
 // Rule is the invariant as a sentence.

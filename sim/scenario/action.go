@@ -47,6 +47,7 @@ var placeholders = map[string]placeholder{
 	"STREAM":           stands("Stream", func(p *parser) string { return p.oneName(p.streams) }, word),
 	"HOST":             stands("Coworker", (*parser).host, word),
 	"ACTOR":            stands("ID", (*parser).actor, word),
+	"MESSAGE":          stands("Message", (*parser).message, word),
 	"NODES | NODES …":  stands("", (*parser).parts, partsText),
 	"LINK":             stands("", (*parser).link, linkText),
 	"TIME":             stands("", (*parser).above, formatDuration),
@@ -264,6 +265,15 @@ func (p *parser) actor() string {
 	t := p.take()
 	if t.op || t.text == "" {
 		p.fail(t, "found %s, expected an actor, such as control or streams/cam01", shown(t))
+	}
+	return t.text
+}
+
+// message takes the type of a message.
+func (p *parser) message() string {
+	t := p.take()
+	if t.op || t.text == "" {
+		p.fail(t, "found %s, expected the type of a message, such as release", shown(t))
 	}
 	return t.text
 }

@@ -54,6 +54,8 @@ var lineTests = []struct {
 	{line: "from 1s to 9s wrong-key n2", want: steps(1, 9, sim.WrongKey{Nodes: []string{"n2"}})},
 	{line: "from 1s to 9s foreign n2", want: steps(1, 9, sim.NewerProtocol{Nodes: []string{"n2"}})},
 	{line: "at 1s kill streams/cam01 on n1", want: steps(1, 0, sim.KillActor{Node: "n1", ID: "streams/cam01"})},
+	{line: "at 1s fail streams/cam01/core on n1 with release", want: steps(1, 0, sim.FailActor{ID: "streams/cam01/core", Node: "n1", Message: "release"})},
+	{line: "from 1s to 3s block streams/cam01 on n1", want: steps(1, 3, sim.BlockActor{ID: "streams/cam01", Node: "n1"})},
 	{line: "at 110s clock n1 rate +300ppm ; clock n3 jump -1h", want: steps(110, 0, sim.ClockRate{Nodes: []string{"n1"}, PPM: 300}, sim.ClockJump{Nodes: []string{"n3"}, By: -time.Hour})},
 	{line: "from 60s to 75s partition n1 | n2,n3", want: steps(60, 75, sim.Partition{Groups: [][]string{{"n1"}, {"n2", "n3"}}})},
 	{line: "from 60s to 75s cut n1->n2", print: "from 60s to 75s cut n1 -> n2", want: steps(60, 75, sim.Cut{Links: sim.Links{From: []string{"n1"}, To: []string{"n2"}, OneWay: true}})},
