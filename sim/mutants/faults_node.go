@@ -66,7 +66,7 @@ var nodeFaults = []Mutant{
 	fault(Trust, "one-warning-only", "an address is warned of only once in the life of the process",
 		gateFile, "warnings.due", `ok && now-t < warnEvery`, `ok && now-t >= 0`),
 	fault(Trust, "link-key-accepted", "the key of a link that may only be asked is accepted from those who ask",
-		"cluster/trust/keyring.go", "NewKeyring", `if l.Accepted {`, `if l.Accepted || len(k.byLink) > 0 {`),
+		"cluster/trust/keyring.go", "Keyring.Set", `if l.Accepted {`, `if l.Accepted || len(next.byLink) > 0 {`),
 
 	// Balancers.
 	fault(Balance, "arrival-not-counted", "clients that a server counts already are counted on top of its figure",
