@@ -373,6 +373,11 @@ func (m *medium) read(init, segment []byte, discontinuity bool) error {
 	}
 	m.repeats, m.again = m.again, false
 	err := m.reader.read(init, segment, discontinuity)
+	if err == nil && len(m.shared.order.media) > 1 {
+		// What the last access unit belongs to is joined before what the other medium brings next, which may be of another timeline.
+		// Servers that have sound and pictures apart cut between access units.
+		err = m.flush()
+	}
 	m.broken, m.repeats = err != nil, false
 	return errors.Join(err, m.shared.order.err)
 }

@@ -34,11 +34,12 @@ type paced struct {
 }
 
 const (
-	// lead is a usual amount of media that is kept ready. Above twice as much the pace is raised, and segments are fetched up to three
-	// times as much.
+	// lead is a usual amount of media that is kept ready. Above twice as much the pace is raised, by a quarter at most, and segments
+	// are fetched up to three times as much.
 	lead = 10 * time.Second
 
-	// hasten is by how many hundredths the pace is raised, as after a server that hung.
+	// hasten is by how many hundredths the pace is raised, as after a server that hung, and again for each second that is too much: a
+	// server lists its segments for a short time, in which there must be room for them.
 	hasten = 10
 )
 
@@ -181,7 +182,8 @@ func (p *pacer) due(now time.Time) (paced, time.Duration) {
 			return paced{}, at.Sub(now)
 		case over > 0 && next.au.DTS > p.origin:
 			// The timeline is moved forward by a part of what has passed since the last time.
-			p.base, p.origin = at.Add(-durationOf(min(next.au.DTS-p.origin, codecs.ClockRate))*hasten/100), next.au.DTS
+			raised := min(hasten*(1+over/time.Second), 2*hasten)
+			p.base, p.origin = at.Add(-durationOf(min(next.au.DTS-p.origin, codecs.ClockRate))*raised/100), next.au.DTS
 		}
 		p.starved = false
 	}

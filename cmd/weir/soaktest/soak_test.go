@@ -151,7 +151,7 @@ func TestSoakOfPulledInputs(t *testing.T) {
 	}
 	directors.Wait()
 	last := now() / picture
-	patient := time.Now().Add(lag + 10*time.Second)
+	patient := time.Now().Add(lag + 25*time.Second) // an HLS input may have half a minute of media ready
 	if *lasting >= time.Minute {
 		wait(ctx, lag) // until segments that nobody asked for are listed no more
 	}
