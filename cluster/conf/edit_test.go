@@ -165,7 +165,7 @@ func TestSettingsAreTypedAndMasked(t *testing.T) {
 	for _, tt := range []struct{ kind, id, want string }{
 		{"stream", "cam01", `{"cluster_ingest":{"capture_at":"a"},"inputs":[{"priority":2,"url":"rtsp://root:****@gate/1"},{"url":"rtsp://gate/2"}],"name":"cam01","title":"Gate <1>"}`},
 		{"stream", "movie", `{"clients_timeout":30,"inputs":[{"url":"hls://archive/movie.m3u8"}],"name":"movie","static":false}`},
-		{"balancer", "lb", `{"mode":"bitrate","name":"lb","servers":[{"countries":["RU","CN"],"hostname":"a","max_bitrate":"40M"}]}`},
+		{"balancer", "lb", `{"mode":"bitrate","name":"lb","servers":[{"countries":["RU","CN"],"hostname":"a","max_bitrate":40000000}]}`},
 		{"peer", "b", `{"hostname":"b","public_payload_url":"https://cdn.example.com"}`},
 		{"peer", "none", `null`},
 	} {

@@ -243,8 +243,13 @@ func (d *directive) setting(words []word, masked bool) any {
 		texts[i] = d.masked(w.text, masked, i == len(words)-1)
 	}
 	text := strings.Join(texts, " ")
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil && slices.Contains(shapes, "integer") {
-		return n
+	if slices.Contains(shapes, "integer") {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n
+		}
+		if n, err := parseBits(text); err == nil && d.unit == bitsUnit {
+			return n
+		}
 	}
 	if b, err := parseBool(text); err == nil && slices.Contains(shapes, "boolean") {
 		return b
@@ -308,12 +313,14 @@ func (d *directive) schema() map[string]any {
 	case d.many || slices.Equal(d.shapes(), []string{"array"}):
 		s = map[string]any{"type": []string{"array", "null"}, "items": map[string]any{"type": "string"}}
 	default:
-		s = map[string]any{"type": append(slices.Clone(d.shapes()), "null")}
-		if slices.Contains(d.shapes(), "array") {
-			s["items"] = map[string]any{"type": "string"}
+		if s = map[string]any{}; len(d.shapes()) == 1 { // generators of clients know no choice of types; the words say what is permitted
+			s["type"] = []string{d.shapes()[0], "null"}
 		}
 	}
 	doc := d.doc
+	if s["type"] == nil {
+		doc += " " + d.args + "."
+	}
 	if d.unit != "" {
 		doc += " In " + d.unit + "."
 	}

@@ -117,10 +117,13 @@ func percent[M any](field func(M) *int) value {
 	return v
 }
 
+// bitsUnit is the unit of bit rates. In JSON they are whole numbers, and the words of the file, such as 40M, are permitted too.
+const bitsUnit = "bits per second"
+
 // bits is a bit rate.
 func bits[M any](field func(M) *int64) value {
 	v := single("BITS", field, 0, parseBits, func(n int64) string { return strconv.FormatInt(n, 10) })
-	v.unit, v.json = "bits per second", []string{"integer", "string"}
+	v.unit, v.json = bitsUnit, []string{"integer"}
 	return v
 }
 

@@ -199,7 +199,7 @@ var requests = []struct{ id, method, path, body string }{
 	{"getPeer", "GET", "/cluster/peers/127.0.0.9:1", ""},
 	{"listPeers", "GET", "/cluster/peers?select=name,stats.cpu_usage", ""},
 	{"deletePeer", "DELETE", "/cluster/peers/127.0.0.9:1", ""},
-	{"putBalancer", "PUT", "/cluster/balancers/lb", `{"mode":"bitrate","servers":[{"hostname":"127.0.0.8","max_bitrate":"1G"}]}`},
+	{"putBalancer", "PUT", "/cluster/balancers/lb", `{"mode":"bitrate","servers":[{"hostname":"127.0.0.8","max_bitrate":1000000000}]}`},
 	{"getBalancer", "GET", "/cluster/balancers/lb", ""},
 	{"listBalancers", "GET", "/cluster/balancers", ""},
 	{"deleteBalancer", "DELETE", "/cluster/balancers/lb", ""},

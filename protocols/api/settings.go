@@ -206,7 +206,7 @@ func entries(kind, name, path string) []operation {
 			}
 			return out, err
 		}).answers(content{of: reflect.TypeFor[Entry](), list: name, id: key, kind: kind}),
-		shows("get"+one, base+path+"/{"+key+"}", see, "A "+kind+" of the file.", func(a *api, c *call) (Entry, error) {
+		shows("get"+one, base+path+"/{name}", see, "A "+kind+" of the file.", func(a *api, c *call) (Entry, error) {
 			if a.settings == nil {
 				return nil, errNoSettings
 			}
@@ -216,8 +216,8 @@ func entries(kind, name, path string) []operation {
 			}
 			return e, err
 		}).answers(content{kind: kind}),
-		puts("put"+one, base+path+"/{"+key+"}", kind, "Changes a "+kind+" of the file, or adds one."),
-		deletes("delete"+one, base+path+"/{"+key+"}", kind, "Removes a "+kind+" from the file."),
+		puts("put"+one, base+path+"/{name}", kind, "Changes a "+kind+" of the file, or adds one."),
+		deletes("delete"+one, base+path+"/{name}", kind, "Removes a "+kind+" from the file."),
 	}
 }
 
