@@ -105,7 +105,7 @@ func (c *core) resume(ctx actor.Context, f facts) {
 // ofParent says whether a message came to the holder from its parent, which counts those that it sends.
 func ofParent(msg any) bool {
 	switch msg.(type) {
-	case want, succeed, capture, release, publish, kick, giveWay, configure:
+	case want, succeed, capture, release, publish, kick, giveWay, configure, restart:
 		return true
 	}
 	return false
@@ -158,6 +158,11 @@ func (c *core) act(ctx actor.Context, msg any) {
 		if m.p == c.publication && !m.p.isSilent() {
 			os = r.sends()
 		}
+	case restart:
+		os = r.restart()
+		if c.publication != nil {
+			c.publication.end(errRestarted)
+		}
 	case kick:
 		if c.publication != nil {
 			c.publication.end(errors.New(m.why))
@@ -179,6 +184,9 @@ func (c *core) act(ctx actor.Context, msg any) {
 
 // errTakenOver is what a publisher is told that has given way.
 var errTakenOver = fmt.Errorf("%w: another publisher has taken the stream over", listen.ErrBusy)
+
+// errRestarted is what the publisher of a stream is told that was restarted.
+var errRestarted = errors.New("the stream was restarted")
 
 // giveWay ends the publication if its publisher has been silent for long enough.
 func (c *core) giveWay(now time.Duration, m giveWay) {

@@ -142,7 +142,7 @@ func (h *holder) take(ctx actor.Context) {
 		h.took++
 		h.facts.next = m.spec
 		ctx.Send(h.core, m)
-	case publish, kick, giveWay:
+	case publish, kick, giveWay, restart:
 		h.took++
 		ctx.Send(h.core, m)
 	case gave:

@@ -114,6 +114,9 @@ type (
 		Reply  func(free bool, gone string)
 	}
 
+	// Restart begins the inputs of a stream anew, and ends its publisher. Its viewers stay.
+	Restart struct{ Stream string }
+
 	// Kick ends the publisher of a stream, because of Why.
 	Kick struct{ Stream, Why string }
 )
@@ -186,9 +189,10 @@ type (
 		session string
 		replies []func(free bool, gone string)
 	}
-	kick   struct{ why string }
-	unpack struct{ of *holder } // timer: have segments of an external stream been asked for lately?
-	check  struct{ of *core }   // timer, of that incarnation: does the stream still have viewers?
+	restart struct{}
+	kick    struct{ why string }
+	unpack  struct{ of *holder } // timer: have segments of an external stream been asked for lately?
+	check   struct{ of *core }   // timer, of that incarnation: does the stream still have viewers?
 )
 
 // A dispensable stream has neither viewers nor a publisher and is not captured here. Its parent stops it, unless the

@@ -196,6 +196,17 @@ func (r *roster) endOwn() (os []order) {
 	return os
 }
 
+// restart ends the configured inputs that run, and begins them anew. The control plane is told nothing: the capture goes on.
+func (r *roster) restart() (os []order) {
+	for i := 1; i <= len(r.ranks); i++ {
+		if r.running[i] {
+			os = append(append(os, r.end(i)), r.begin(i)...)
+		}
+	}
+	clear(r.fails)
+	return os
+}
+
 // want makes a stream that is not captured here follow its owner.
 func (r *roster) want(now time.Duration) []order {
 	r.since = now

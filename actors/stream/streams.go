@@ -98,6 +98,10 @@ func (s *streams) Receive(ctx actor.Context) {
 			return
 		}
 		s.send(ctx, m.Stream, giveWay{m.Reply})
+	case Restart:
+		if s.holders[m.Stream] != nil {
+			s.send(ctx, m.Stream, restart{})
+		}
 	case Kick:
 		if s.holders[m.Stream] != nil {
 			s.send(ctx, m.Stream, kick{m.Why})

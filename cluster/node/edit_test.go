@@ -185,6 +185,7 @@ var requests = []struct{ id, method, path, body string }{
 	{"putStream", "PUT", "/streams/live/x", `{"inputs":[{"url":"fake://x","priority":1}],"title":"X","cluster_ingest":{},"latency":100,"hls":"relay"}`},
 	{"getStream", "GET", "/streams/live/x", ""},
 	{"listStreams", "GET", "/streams?sort=-clients,name&name_like=x", ""},
+	{"restartStream", "POST", "/streams/a/restart", ""},
 	{"stopStream", "POST", "/streams/live/x/stop", ""},
 	{"moveStream", "POST", "/streams/live/x/move", ""},
 	{"deleteStream", "DELETE", "/streams/live/x", ""},

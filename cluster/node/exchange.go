@@ -2,9 +2,12 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 
+	"weir/actors"
+	"weir/actors/stream"
 	"weir/cluster/exchange"
 	"weir/cluster/status"
 )
@@ -12,17 +15,42 @@ import (
 // asksFigures is the kind of the question for the figures of streams.
 const asksFigures = "figures"
 
+// asksRestart is the kind of the question for a stream to begin anew.
+const asksRestart = "restart"
+
 // answers are the questions of other nodes that this node answers over HTTP.
 func (n *Node) answers() http.Handler {
 	answers := exchange.Answers{
 		asksFigures: exchange.Answering(func(context.Context, struct{}) (map[string]status.Figures, error) {
 			return n.reporter.status.Figures(), nil
 		}),
+		asksRestart: exchange.Answering(func(_ context.Context, name string) (bool, error) {
+			if _, is, ok := n.streams.Get(name); !ok || is.Role != stream.Capturing && is.Publisher == "" {
+				return false, fmt.Errorf("this node does not capture %s", name)
+			}
+			n.restart(name)
+			return true, nil
+		}),
 	}
 	if n.settings != nil {
 		maps.Copy(answers, n.settings.Answers())
 	}
 	return answers
+}
+
+// restart begins the inputs of a stream of this node anew.
+func (n *Node) restart(name string) { n.tree.send(actors.Streams, stream.Restart{Stream: name}) }
+
+// restartAt asks another node to begin the inputs of a stream anew.
+func (n *Node) restartAt(ctx context.Context, node, name string) error {
+	a := n.exchanges()
+	for _, p := range a.Peers() {
+		if p.Name == node {
+			_, err := exchange.Ask[bool](ctx, a, p, asksRestart, name)
+			return err
+		}
+	}
+	return fmt.Errorf("%s is no peer of this node", node)
 }
 
 // exchanges makes the asker, which asks other nodes over HTTP.

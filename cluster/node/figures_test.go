@@ -91,12 +91,24 @@ func TestFiguresOfStreamsAreTrueOnEveryNode(t *testing.T) {
 		}
 		return nil
 	})
+	// A restart at a node that does not capture the stream.
+	before := answered[listed](t, nodes[1].http, "streams").stream("test")
+	res, err := http.Post("http://"+nodes[1].http+"/streamer/api/v3/streams/test/restart", "", nil)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("restart: %v, %v", res, err)
+	}
+	within(t, "the input has begun anew, and the viewers stay", func() error {
+		if s := answered[listed](t, nodes[1].http, "streams").stream("test"); s.Restarts != before.Restarts+1 || s.Clients < 2 || s.Owner != before.Owner {
+			return fmt.Errorf("%+v, before %+v", s, before)
+		}
+		return nil
+	})
 	list := answered[listed](t, nodes[0].http, "sessions?type=play&name=test").Sessions
 	if len(list) == 0 || list[0].Bytes == 0 || list[0].IP != "127.0.0.1" || list[0].Protocol != "mpegts" {
 		t.Fatalf("sessions: %+v", list)
 	}
 	req, _ := http.NewRequest("DELETE", "http://"+nodes[0].http+"/streamer/api/v3/sessions/"+list[0].ID, nil)
-	res, err := http.DefaultClient.Do(req)
+	res, err = http.DefaultClient.Do(req)
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("kick: %v, %v", res, err)
 	}

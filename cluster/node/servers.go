@@ -155,7 +155,8 @@ func (n *Node) newStatus(s *servers) *status.Status {
 		Sessions: n.sessions, Streams: n.streams, Captures: n.captures, Tree: n.tree.env.Tree(), Ask: n.group.ask,
 		Countries: &n.geo, Drain: n.drain, Balancers: s.balancers.Report, Limits: s.limiter.Counts, Refused: n.fileRefused, Certificates: n.certificateAlarms, Minutes: n.history.Minutes, Reload: n.readAgain,
 		Rate: n.load.Rate, Since: n.reporter.events.Since, History: n.reporter.events.History, Events: n.reporter.events.After, Others: n.otherFigures,
-		Go:   func(run func(context.Context) error) { n.tree.beside(run) },
+		Go:      func(run func(context.Context) error) { n.tree.beside(run) },
+		Restart: n.restart, RestartAt: n.restartAt,
 		Kick: func(id string) { n.tree.send(actors.Sessions, session.Close{ID: id}) },
 	})
 }

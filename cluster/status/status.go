@@ -60,6 +60,10 @@ type Config struct {
 
 	Kick func(session string) // ends a session of this node
 
+	// Restart begins the inputs of a stream anew that this node captures; RestartAt asks another node to do so.
+	Restart   func(stream string)
+	RestartAt func(ctx context.Context, node, stream string) error
+
 	Countries *geo.Database
 	Drain     *drain.Drain
 	Balancers func() []api.Balancer
@@ -161,6 +165,25 @@ func (s *Status) Kick(_ context.Context, session string) error {
 		}
 	}
 	return fmt.Errorf("%w: session %s of this node", api.ErrNotFound, session)
+}
+
+// Restart implements [api.Control].
+func (s *Status) Restart(ctx context.Context, stream string) error {
+	v := s.cfg.View()
+	if v == nil {
+		return api.ErrNotFound
+	}
+	sv := v.Stream(stream)
+	switch {
+	case sv == nil:
+		return fmt.Errorf("%w: %s", api.ErrNotFound, stream)
+	case sv.Owner == v.Self:
+		s.cfg.Restart(stream)
+		return nil
+	case sv.Owner == "":
+		return fmt.Errorf("%w that a node captures: %s", api.ErrNotFound, stream)
+	}
+	return s.cfg.RestartAt(ctx, sv.Owner, stream)
 }
 
 // Live implements [api.Node]: a node is live if its control plane answers.

@@ -22,6 +22,10 @@ type Control interface {
 	Explain(ctx context.Context, stream string) (any, error)
 	Plan(ctx context.Context, without []string) (any, error)
 
+	// Restart begins the inputs of a stream anew at the node that captures it, and ends its publisher. The error is [ErrNotFound] if
+	// no node captures it.
+	Restart(ctx context.Context, stream string) error
+
 	// Kick ends a session of this node. The error is [ErrNotFound] if there is none of that id.
 	Kick(ctx context.Context, session string) error
 

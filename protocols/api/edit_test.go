@@ -57,6 +57,13 @@ func (d *drainer) Plan(_ context.Context, without []string) (any, error) {
 	return map[string][]string{"without": without}, nil
 }
 
+func (d *drainer) Restart(_ context.Context, stream string) error {
+	if stream != "cam01" {
+		return fmt.Errorf("%w: %s", ErrNotFound, stream)
+	}
+	return nil
+}
+
 func (d *drainer) Kick(_ context.Context, session string) error {
 	if session != "n1-7" {
 		return fmt.Errorf("%w: %s", ErrNotFound, session)

@@ -46,6 +46,7 @@ var exercised = map[string]struct {
 	"putStream":      {path: "/streams/live/new", body: `{"inputs":[{"url":"publish://"}]}`, status: 200},
 	"deleteStream":   {path: "/streams/live/new?scope=cluster", status: 200},
 	"stopStream":     {path: "/streams/cam01/stop", status: 200},
+	"restartStream":  {path: "/streams/cam01/restart", status: 200},
 	"moveStream":     {path: "/streams/cam01/move?to=n2", status: 200},
 	"listTemplates":  {path: "/templates?name_like=t", status: 200},
 	"getTemplate":    {path: "/templates/tv", status: 200},

@@ -33,6 +33,13 @@ var streamOperations = []operation{
 			e.Patch = map[string]any{"disabled": true}
 			return nil
 		}),
+	does("restartStream", http.MethodPost, base+"/streams/{name}/restart", change,
+		"Begins the inputs of a stream anew at the node that captures it, and ends its publisher. Viewers stay.", func(a *api, c *call) (Done, error) {
+			if a.control == nil {
+				return Done{}, errUnchangeable
+			}
+			return Done{true}, a.control.Restart(c, c.name)
+		}),
 	edits("moveStream", http.MethodPost, base+"/streams/{name}/move", "stream",
 		"Pins a stream to a node in the file, so that it moves there without a gap; without to, the nodes share it again.", func(c *call, e *Edit) error {
 			e.Patch = map[string]any{"cluster_ingest": map[string]any{"capture_at": nil}}
