@@ -172,6 +172,7 @@ var (
 		{"P3e", "it leaves without waiting for answers", "it has left in order", "protocols/rtmp.TestEncoderThatLeavesWithoutWaitingForAnswersLeavesInOrder"},
 		{"P4", "nothing is waited for, createStream twice, AMF3, an application with its instance, other chunk sizes, aborted and unknown messages", "the stream is published", "protocols/rtmp.TestHabitsOfEncodersAreTaken"},
 		{"P4a", "the header is repeated with each key picture, or comes late", "as P4", "protocols/rtmp.TestHabitsOfEncodersAreTaken"},
+		{"P4c", "sound in G.711, Speex or PCM, or pictures in Sorenson H.263, announced in the metadata", "named once, and not waited for", "codecs/flv.TestSoundThatCannotBeCarriedIsNamedOnce"},
 		{"P4b", "empty messages, metadata with and without @setDataFrame", "as P4", "protocols/rtmp.TestHabitsOfEncodersAreTaken"},
 	}
 	casesPlayers = []fieldCase{

@@ -172,6 +172,8 @@ func (j *Joiner) advance(dts int64, changed bool) error {
 func (j *Joiner) patience(role int) int64 {
 	s := j.streams[role]
 	switch {
+	case s == nil && j.refused(j.hints[role]):
+		return j.Absent
 	case s == nil && j.hints[role] != "":
 		return cmp.Or(j.Patience, Wait)
 	case s == nil:
@@ -184,6 +186,11 @@ func (j *Joiner) patience(role int) int64 {
 		return 0
 	}
 	return cmp.Or(j.Patience, Wait)
+}
+
+// refused says whether a stream that is announced is left out for what came of it.
+func (j *Joiner) refused(track string) bool {
+	return track != "" && slices.ContainsFunc(j.left, func(l reception.LeftOut) bool { return l.Track == track })
 }
 
 // current says whether the track of a role is as it was announced last.
@@ -223,7 +230,7 @@ func (j *Joiner) tell() {
 				l.Reason = "nothing says how it is coded"
 			}
 		}
-		if l.Track != "" && !j.ready(role) && j.output.Announced {
+		if l.Track != "" && !j.ready(role) && j.output.Announced && (s != nil || !j.refused(l.Track)) {
 			left = append(left, l)
 		}
 	}
