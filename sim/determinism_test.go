@@ -87,3 +87,16 @@ func TestTraceEndsInTheHashOfItsLines(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbersOfATraceHaveAtLeastSoManyDigits(t *testing.T) {
+	numbers := []uint64{0, 1, 9, 10, 99, 100, 101, 999_999, 1_000_000, 123_456_789, 1<<63 - 1, 1<<64 - 1}
+	for _, n := range numbers {
+		for _, digits := range []int{1, 5, 6, 9} {
+			x := newTracer(false)
+			x.pad(n, digits)
+			if got, want := string(x.buf), fmt.Sprintf("%0*d", digits, n); got != want {
+				t.Errorf("%d with %d digits = %s, want %s", n, digits, got, want)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"hash"
 	"slices"
@@ -58,14 +59,19 @@ func (t *tracer) line(now time.Duration, node, what string) *tracer {
 	return t
 }
 
-// pairs are the numbers 00 to 99.
-const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" + "40414243444546474849" +
-	"50515253545556575859" + "60616263646566676869" + "70717273747576777879" + "80818283848586878889" + "90919293949596979899"
+// pairs are the digits of the numbers 00 to 99, as two bytes each.
+var pairs = func() (p [100]uint16) {
+	for i := range p {
+		p[i] = binary.LittleEndian.Uint16([]byte{byte('0' + i/10), byte('0' + i%10)})
+	}
+	return p
+}()
 
-// zeros are as many digits as a number has at most, and powers those of ten.
-const zeros = "00000000000000000000"
+// mostDigits is the number of digits that a number has at most.
+const mostDigits = 20
 
-var powers = func() (p [20]uint64) {
+// powers are those of ten.
+var powers = func() (p [mostDigits]uint64) {
 	p[0] = 1
 	for i := range p[1:] {
 		p[i+1] = p[i] * 10
@@ -75,19 +81,18 @@ var powers = func() (p [20]uint64) {
 
 // pad writes a number with at least that many digits.
 func (t *tracer) pad(n uint64, digits int) {
-	for most := powers[digits]; n >= most && digits < len(zeros); most *= 10 {
+	for digits < mostDigits && n >= powers[digits] {
 		digits++
 	}
 	at := len(t.buf)
-	t.buf = append(t.buf, zeros[:digits]...)
+	t.buf = slices.Grow(t.buf, digits)[:at+digits]
 	b := t.buf[at:]
-	i := digits
-	for ; i > 1; i -= 2 {
-		d := n % 100 * 2
-		b[i-1], b[i-2] = pairs[d+1], pairs[d]
+	for len(b) > 1 {
+		binary.LittleEndian.PutUint16(b[len(b)-2:], pairs[n%100])
 		n /= 100
+		b = b[:len(b)-2]
 	}
-	if i > 0 {
+	if len(b) > 0 {
 		b[0] = byte('0' + n)
 	}
 }
