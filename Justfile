@@ -24,6 +24,10 @@ demo *args:
 test *args:
     go test -race -shuffle=on {{args}} ./...
 
+# the types of the pages' modules; needs npm
+pages-check:
+    npx --yes --package=typescript@5.9.3 tsc --project protocols/pages
+
 # the tests of the architecture, which the test cache cannot see
 layers:
     go test -count=1 -run 'Downwards|Outside|Planted|Machine|Bubble|Program' ./cmd/weir

@@ -85,7 +85,7 @@ func (n *Node) serve() {
 	n.reporter.status = n.newStatus(s)
 	n.settings = n.newSettings()
 	api := n.newAPI()
-	operators := pages.Handler(pages.Config{MaySee: s.access.MaySee, Ports: s.ports, Holddown: func() time.Duration { return n.file().ReturnHolddown }})
+	operators := pages.Handler(pages.Config{MaySee: s.access.MaySee, Ports: s.ports})
 	s.listening = map[protocols.Protocol]server{
 		protocols.HTTP: listen.NewHTTPServer(gateway.New(gateway.Config{
 			Paths: []gateway.Path{

@@ -75,9 +75,9 @@ func absence(p control.PeerView, now control.Instant, file File) string {
 		}
 		return fmt.Sprintf("%s has not answered for %s%s", p.Name, since, because(p, file))
 	case control.NeverSeen:
-		return fmt.Sprintf("%s has not been heard since this node started %s ago%s", p.Name, since, because(p, file))
+		return fmt.Sprintf("%s has not been heard since this node started %s ago%s: look whether it runs, and at its address in the file", p.Name, since, because(p, file))
 	case control.Refused:
-		return fmt.Sprintf("%s has another cluster_key, for %s", p.Name, since)
+		return fmt.Sprintf("%s and this node have refused each other for %s: write the same cluster_key into both files", p.Name, since)
 	}
 	return ""
 }

@@ -41,14 +41,14 @@ func TestAlarmsSayWhatIsWrongAndWhatHasBecomeOfTheStreams(t *testing.T) {
 			"a node without streams",
 			[]control.PeerView{{Name: "n2", Status: control.NeverSeen, Detail: "no route"}},
 			nil,
-			[]string{"node never seen n2 100 s: n2 has not been heard since this node started 100 s ago (no route); no stream has moved for that"},
+			[]string{"node never seen n2 100 s: n2 has not been heard since this node started 100 s ago (no route): look whether it runs, and at its address in the file; no stream has moved for that"},
 		},
 		{"a start", []control.PeerView{{Name: "n2", Status: control.NeverSeen, Detail: "no route"}}, nil, nil},
 		{
 			"another key",
 			[]control.PeerView{{Name: "n2", Status: control.Refused, Since: 40 * second}},
 			[]control.StreamView{{Name: "p", Home: "n2", State: control.StreamWaiting}},
-			[]string{"node unauthorised n2 60 s: n2 has another cluster_key, for 60 s; no stream has moved for that"},
+			[]string{"node unauthorised n2 60 s: n2 and this node have refused each other for 60 s: write the same cluster_key into both files; no stream has moved for that"},
 		},
 		{
 			"one that fails", nil,

@@ -31,9 +31,6 @@ type Config struct {
 
 	// Ports are those at which the node listens.
 	Ports func() protocols.Ports
-
-	// Holddown is how long a node must be alive again before its streams go back to it.
-	Holddown func() time.Duration
 }
 
 //go:embed page.html assets
@@ -102,7 +99,7 @@ func servePage(w http.ResponseWriter, r *http.Request, c Config, p page) {
 		urls = urlsOf(r, c.Ports(), heading)
 	}
 	err := layout.Execute(&b, map[string]any{
-		"Title": p.Title, "Heading": heading, "Script": p.Script, "Pages": listed, "Holddown": c.Holddown().Seconds(), "URLs": urls,
+		"Title": p.Title, "Heading": heading, "Script": p.Script, "Pages": listed, "URLs": urls,
 	})
 	if err != nil { // of a buffer and a template that is tested
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -1,8 +1,7 @@
 // @ts-check
 // Overview: what is wrong, in words; the nodes; the balancers.
-import { ask, badge, bar, count, duration, el, fill, kindOf, list, live, rate, sparkline, streamPage, table } from "./parts.js";
+import { ask, badge, bar, count, duration, el, fill, kindOf, live, rate, sparkline, streamPage, table } from "./parts.js";
 
-const holddown = Number(document.body.dataset.holddown);
 const named = (/** @type {any} */ p) => p.name || p.hostname;
 
 /** The last figures of each node, by node and figure.
@@ -41,42 +40,22 @@ const nodes = table([
 	{ name: "Version", cell: known((p) => el("span", { title: p.stats.server_version }, (p.stats.server_version || "–").replace(/^weir /, "").replace(/ \(unknown revision\)| go\d.*$/g, ""))) },
 ], (p) => p.hostname, "Nodes");
 
-/** Where the streams of a node run that is gone.
- * @param {string} node */
-async function elsewhere(node) {
-	const at = await ask("/streams?limit=1000&select=name,owner&spill_of=" + encodeURIComponent(node));
-	/** @type {Map<string, number>} */
-	const by = new Map();
-	for (const s of at.streams) by.set(s.owner || "no node yet", (by.get(s.owner || "no node yet") || 0) + 1);
-	return at.estimated_count === 0 ? "None of its streams has had to move. "
-		: `Its ${count(at.estimated_count, "stream")} ${at.estimated_count === 1 ? "runs" : "run"} on ${list([...by].sort().map(([n, k]) => `${n} (${k})`))}; ` +
-			`${at.estimated_count === 1 ? "it goes" : "they go"} back ${duration(holddown)} after it returns. `;
+/** What a node is about that is neither well nor wrong, in words; null if it is nothing. What is wrong the alarms say.
+ * @param {any} p */
+function about(p) {
+	const name = named(p), since = duration(p.since);
+	switch (p.status) {
+	case "draining":
+		return `${name} has been draining for ${since}: it gives its streams to the others, and ends when its ${count(p.stats.total_clients, "client")} have left.`;
+	case "starting":
+		return `${name} has been starting for ${since}. It captures no streams yet.`;
+	}
+	return null;
 }
 
-/** What is wrong with a node, in words, and how bad that is; null if nothing is.
- * @param {any} p */
-async function wrong(p) {
-	const name = named(p), since = duration(p.since), last = p.error ? ` The last attempt says: ${p.error}.` : "";
-	switch (p.status) {
-	case "alive":
-		return null;
-	case "stale":
-		return ["bad", `${name} does not answer and has counted as dead for ${since}. ${await elsewhere(name)}${last}`];
-	case "down":
-		return ["bad", `${name} is down: its machine has refused connections for ${since}. ${await elsewhere(name)}`];
-	case "unauthorised":
-		return ["bad", `${name} and this node have refused each other for ${since}: their files have different cluster keys. Write the same cluster_key into both.`];
-	case "never seen":
-		return ["bad", `${name} has not answered since this node started ${since} ago. Is it running, and is its address right?${last}`];
-	case "draining":
-		return ["warn", `${name} has been draining for ${since}: it gives its streams to the others, and ends when its ${count(p.stats.total_clients, "client")} have left.`];
-	case "starting":
-		return ["plain", `${name} has been starting for ${since}. It captures no streams yet.`];
-	case "drifted":
-		return ["warn", `${name} has run with another configuration than this node for ${since}. Streams may be placed unevenly until their files are the same.`];
-	}
-	return ["warn", `${name} is ${p.status} for ${since}.${last}`];
-}
+/** An alarm that is about media or nodes that are gone is worse than the others.
+ * @param {any} a */
+const alarm = (a) => el("li", { class: a.kind.startsWith("node ") ? "bad" : "warn" }, `${a.text[0].toUpperCase()}${a.text.slice(1)}.`, el("small", {}, ` ${a.kind}, for ${duration(a.since)}`));
 
 const failed = (/** @type {any[]} */ streams, /** @type {number} */ total) => {
 	const some = streams.slice(0, 3).flatMap((s, i) => [i ? ", " : "", el("a", { href: streamPage(s.name) }, s.name), s.error ? ` (${s.error})` : ""]);
@@ -109,10 +88,9 @@ live(async () => {
 		ask("/cluster/peers?limit=1000"), ask("/cluster/alarms"), ask("/streams?limit=3&state=failed&select=name,error"),
 		ask("/streams?limit=1&state=running&select=name"), ask("/cluster/balancers?limit=100"),
 	]);
-	const found = (await Promise.all(peers.peers.map(wrong))).filter(Boolean);
-	const items = found.map(([kind, text]) => el("li", { class: kind }, text));
+	const items = alarms.alarms.filter((/** @type {any} */ a) => a.kind !== "streams failed").map(alarm);
 	if (bad.estimated_count) items.push(failed(bad.streams, bad.estimated_count));
-	for (const a of alarms.alarms) items.push(el("li", { class: "warn" }, `${a.node ? a.node + ": " : ""}${a.text}${a.since ? ` (for ${duration(a.since)})` : ""}`));
+	items.push(...peers.peers.map(about).filter(Boolean).map((/** @type {string} */ text) => el("li", { class: "plain" }, text)));
 	if (!items.length) items.push(el("li", { class: "good" }, `All is well: ${count(peers.peers.length, "node answers", "nodes answer")} and ${count(all.estimated_count, "stream runs", "streams run")}.`));
 	fill(wrongs, items);
 	nodes.update(peers.peers.sort((/** @type {any} */ a, /** @type {any} */ b) => named(a).localeCompare(named(b), undefined, { numeric: true })));
