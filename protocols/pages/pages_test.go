@@ -25,8 +25,8 @@ func get(t *testing.T, h http.Handler, method, path string, header ...string) *h
 
 func open(status int, err error) http.Handler {
 	return Handler(Config{
-		MaySee:   func(*http.Request) (int, error) { return status, err },
-		Ports:    func() protocols.Ports { return protocols.Ports{HTTP: 8080, HTTPS: 8443, RTMP: 1935, RTMPS: 1443} },
+		MaySee: func(*http.Request) (int, error) { return status, err },
+		Ports:  func() protocols.Ports { return protocols.Ports{HTTP: 8080, HTTPS: 8443, RTMP: 1935, RTMPS: 1443} },
 	})
 }
 
