@@ -62,6 +62,7 @@ var (
 		{"H2", "a segment answers 404 for ever", "asked for again until viewers have nothing left, then skipped with a discontinuity and counted in `lost_segments`", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H2a", "a segment answers 404 once", "asked for again, nothing is lost", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H2b", "a segment is empty, cut off, or a page", "as H2", "protocols/pull.TestHLSOfAllServersIsPlayed"},
+		{"H2d", "two or three segments in a row are missing or damaged for ever", "those are skipped, and none behind them", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H2c", "EXT-X-GAP", "as H2, at once", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H3", "numbers begin anew, or a cache gives out an old playlist", "plays on; the old playlist is passed over", "protocols/pull.TestHLSOfAllServersIsPlayed"},
 		{"H3a", "numbers jump ahead, and names go on", "goes on behind the last segment, and none is lost", "protocols/pull/m3u8.TestFollowerGivesEachSegmentOnce"},

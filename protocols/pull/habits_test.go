@@ -80,6 +80,25 @@ var hlsHabits = []hlsCase{
 			return b
 		}
 	}},
+	{name: "two segments in a row are missing for ever", file: "xt.m3u8", set: func(s *station) {
+		s.answer = func(_ *station, _ *http.Request, file string) (int, []byte) {
+			if n := numberOf(file); n == stationBase+5 || n == stationBase+6 {
+				return http.StatusNotFound, nil
+			}
+			return 0, nil
+		}
+	}, lost: 2, marks: 2, says: "404"},
+	{name: "three segments in a row are damaged, the last in another way", file: "xm.m3u8", set: func(s *station) {
+		s.answer = func(s *station, _ *http.Request, file string) (int, []byte) {
+			switch b := s.serve(file); numberOf(file) {
+			case stationBase + 5, stationBase + 6:
+				return http.StatusOK, b[:len(b)/2]
+			case stationBase + 7:
+				return http.StatusNotFound, nil
+			}
+			return 0, nil
+		}
+	}, lost: 3, marks: 2, says: "truncated"},
 	{name: "the init segment is missing for ten seconds", file: "xm.m3u8", set: refusesFile("xm-0.mp4", 10*time.Second), lost: 4, says: "init segment"},
 	{name: "the playlist is a page for ten seconds", file: "xt.m3u8", set: func(s *station) {
 		s.answer = func(s *station, _ *http.Request, file string) (int, []byte) {

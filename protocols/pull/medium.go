@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"weir/codecs/reception"
@@ -273,24 +272,29 @@ func (m *medium) changes(s share, err error) bool {
 
 // skip plays a segment behind the first of the list, which failed, and says how many were passed over: so that it is those that are
 // bad. It is called after each failure and does nothing until viewers have nothing left; until then the first one is asked for again.
-// It tries the second segment and one that is farther ahead after each failure.
+// It goes one segment farther after each failure; a server that does not answer is asked for the first and the last of these alone.
 func (m *medium) skip(ctx context.Context, base *url.URL, list []m3u8.Segment, why error) int {
 	if m.buffered() >= list[0].Duration {
 		return 0
 	}
 	before, failures := m.broken, m.wait.failures
-	for _, over := range slices.Compact([]int{1, failures}) {
-		if over >= len(list) || list[over].Gap {
+	farthest := min(failures, len(list)-1)
+	for over := 1; over <= farthest; over++ {
+		if list[over].Gap {
 			continue
 		}
 		m.broken = true
-		if m.try(ctx, base, list[over]) == nil {
+		err := m.try(ctx, base, list[over])
+		if err == nil {
 			m.shared.mu.Lock()
 			defer m.shared.mu.Unlock()
 			m.shared.report.Count(reception.LostSegments, over, why)
 			return over
 		}
 		m.broken = before
+		if errors.Is(err, errLate) {
+			over = max(over, farthest-1)
+		}
 	}
 	return 0
 }
