@@ -1,6 +1,6 @@
 // Package exchange carries questions between nodes for which nobody waits but people at the API: what the streams of a node are
 // doing, what is in its file, whether it takes an edit. A question is a POST with JSON to a path of the other node's API URL; both
-// sides prove the cluster key.
+// sides prove the cluster key, and the JSON is sealed with it, because edits of the file may contain secrets.
 //
 // It knows neither the questions nor the answers, and no actor: what the control planes ask each other goes through package
 // follower.
@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"weir/cluster/trust"
 )
 
 // maxBody is the largest body of a question or an answer, in bytes. The figures of 10,000 streams have 3 MB.
@@ -41,6 +43,9 @@ type Asker struct {
 
 	// Client gives the client for a node by its entry. It proves the key of the link, and checks that the node proves it too.
 	Client func(entry string) *http.Client
+
+	// Keys are those to prove to a node by its entry. The first seals what it is asked.
+	Keys func(entry string) []trust.Keys
 }
 
 // A Refusal is the error of a node that was reached and says no.
@@ -59,7 +64,8 @@ func Ask[A any](ctx context.Context, a *Asker, p Peer, kind string, question any
 	if err != nil {
 		return answer, fmt.Errorf("asking %s: %w", p.Name, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL+Path+kind, bytes.NewReader(body))
+	keys := a.Keys(p.Entry)[:1]
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL+Path+kind, bytes.NewReader(keys[0].Seal(body)))
 	if err != nil {
 		return answer, fmt.Errorf("asking %s: %w", p.Name, err)
 	}
@@ -76,6 +82,9 @@ func Ask[A any](ctx context.Context, a *Asker, p Peer, kind string, question any
 		return answer, fmt.Errorf("the answer of %s has more than %d bytes", p.Name, maxBody)
 	case res.StatusCode != http.StatusOK:
 		return answer, &Refusal{p.Name, res.StatusCode, cmp.Or(strings.TrimSpace(string(text)), res.Status)}
+	}
+	if text, _, err = trust.Open(keys, text); err != nil {
+		return answer, fmt.Errorf("the answer of %s: %w", p.Name, err)
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return answer, fmt.Errorf("the answer of %s: %w", p.Name, err)
@@ -108,11 +117,15 @@ func All[A any](ctx context.Context, a *Asker, peers []Peer, kind string, questi
 // ErrUnknown is the error of a function of [Answers] that refuses a question; the asker gets its text.
 var ErrUnknown = errors.New("this version does not answer that")
 
-// Answers are the functions that answer questions, by kind. The caller guards the handler with the cluster key.
+// Answers are the functions that answer questions, by kind. The caller guards their handler with the cluster key.
 type Answers map[string]func(ctx context.Context, question []byte) (any, error)
 
-// ServeHTTP implements [http.Handler].
-func (a Answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Handler answers questions that are sealed with one of some keys.
+func (a Answers) Handler(keys func() []trust.Keys) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, keys()) })
+}
+
+func (a Answers) serve(w http.ResponseWriter, r *http.Request, keys []trust.Keys) {
 	answer := a[strings.TrimPrefix(r.URL.Path, Path)]
 	if answer == nil || r.Method != http.MethodPost {
 		http.Error(w, ErrUnknown.Error(), http.StatusNotFound)
@@ -121,6 +134,11 @@ func (a Answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	body, key, err := trust.Open(keys, body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	v, err := answer(r.Context(), body)
@@ -133,8 +151,8 @@ func (a Answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text) // an error means that the asker is gone
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write(key.Seal(text)) // an error means that the asker is gone
 }
 
 // Answering makes a function of [Answers] from one that takes a question as a Go value.

@@ -35,7 +35,7 @@ func (n *Node) answers() http.Handler {
 	if n.settings != nil {
 		maps.Copy(answers, n.settings.Answers())
 	}
-	return answers
+	return answers.Handler(n.group.keys.Accepted)
 }
 
 // restart begins the inputs of a stream of this node anew.
@@ -55,7 +55,7 @@ func (n *Node) restartAt(ctx context.Context, node, name string) error {
 
 // exchanges makes the asker, which asks other nodes over HTTP.
 func (n *Node) exchanges() *exchange.Asker {
-	return &exchange.Asker{Peers: n.otherNodes, Client: n.group.keys.Client}
+	return &exchange.Asker{Peers: n.otherNodes, Client: n.group.keys.Client, Keys: n.group.keys.Prove}
 }
 
 // otherNodes are the other nodes of the group, as the control plane sees them.

@@ -78,7 +78,7 @@ func TestFiguresOfStreamsAreTrueOnEveryNode(t *testing.T) {
 	})
 	within(t, "the stream that fails says why, and how often it was tried", func() error {
 		s := answered[listed](t, nodes[1].http, "streams?state=failed").stream("bad")
-		if s.Reason == "" || s.Error == "" || s.Restarts < 3 {
+		if s.Reason == "" || s.Error == "" || s.Restarts == 0 {
 			return fmt.Errorf("%+v", s)
 		}
 		return nil

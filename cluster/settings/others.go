@@ -21,8 +21,12 @@ const (
 	asksRestore = "settings/restore"
 )
 
-// asking is how long another node may take for its answer.
-const asking = 5 * time.Second
+// asking is how long another node may take to look at its file, and working to write it and to put it into effect, on a machine that is
+// busy or has a slow disk.
+const (
+	asking  = 5 * time.Second
+	working = 20 * time.Second
+)
 
 // The questions and answers of nodes about their files.
 type (
@@ -140,7 +144,7 @@ func (s *Settings) prepareOthers(ctx context.Context, e api.Edit) (out []*edited
 // have made it; it is asked to undo it too.
 func (s *Settings) commitOthers(ctx context.Context, e api.Edit, others []*edited) error {
 	e.Base, e.Scope = "", "node"
-	asked, cancel := context.WithTimeout(ctx, asking)
+	asked, cancel := context.WithTimeout(ctx, working)
 	defer cancel()
 	each := func(do func(o *edited)) {
 		var all sync.WaitGroup
@@ -169,7 +173,7 @@ func (s *Settings) commitOthers(ctx context.Context, e api.Edit, others []*edite
 	if len(failed) == 0 {
 		return nil
 	}
-	undo, cancel := context.WithTimeout(ctx, asking)
+	undo, cancel := context.WithTimeout(ctx, working)
 	defer cancel()
 	each(func(o *edited) {
 		if o.status == "refused" {

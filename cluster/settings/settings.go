@@ -241,8 +241,8 @@ func (s *Settings) restore(ctx context.Context, c change) error {
 	return nil
 }
 
-// settled is how long undoing may take after the client of an edit has gone.
-const settled = 20 * time.Second
+// settled is how long an edit may take, with undoing it, after its client has gone.
+const settled = time.Minute
 
 // Edit implements [api.Settings].
 func (s *Settings) Edit(ctx context.Context, e api.Edit) (api.Edited, error) {

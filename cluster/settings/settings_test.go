@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"weir/cluster/exchange"
+	"weir/cluster/trust"
 	"weir/protocols/api"
 )
 
@@ -59,6 +60,8 @@ func FuzzDiff(f *testing.F) {
 		}
 	})
 }
+
+var testKeys = []trust.Keys{trust.Derive("key-of-the-test")}
 
 // A node is one whose file is a list of words. It fails to put a file into effect that has the word broken.
 type node struct {
@@ -105,7 +108,7 @@ func (n *node) config(others func() []exchange.Peer) Config {
 		Shared:  func(_, _ []byte, e api.Edit) bool { return e.Kind == "peer" },
 		Lines:   func(text []byte) ([]string, error) { return lines(text), nil },
 		Entry:   func([]byte, string, string) (map[string]any, error) { return map[string]any{}, nil },
-		Others:  &exchange.Asker{Peers: others, Client: func(string) *http.Client { return http.DefaultClient }},
+		Others:  &exchange.Asker{Peers: others, Client: func(string) *http.Client { return http.DefaultClient }, Keys: func(string) []trust.Keys { return testKeys }},
 		Event:   func(e api.Event) { n.told = append(n.told, e) },
 		Schemas: nil,
 	}
@@ -133,7 +136,7 @@ func group(t *testing.T, names ...string) []*node {
 				out = httptest.NewRecorder()
 				defer panic(http.ErrAbortHandler)
 			}
-			n.Answers().ServeHTTP(out, r)
+			n.Answers().Handler(func() []trust.Keys { return testKeys }).ServeHTTP(out, r)
 		}))
 		t.Cleanup(s.Close)
 		peers[i] = exchange.Peer{Name: name, Entry: name, URL: s.URL}
@@ -266,7 +269,7 @@ func TestWriterThatIsKilledLeavesAWholeFile(t *testing.T) {
 	if err := os.WriteFile(path, bytes.Repeat([]byte{'a'}, 200_000), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 50 {
+	for i := range kills {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestWriterThatIsKilled")
 		cmd.Env = append(os.Environ(), "WEIR_REPLACED="+path)
 		out, err := cmd.StdoutPipe()
