@@ -68,6 +68,8 @@ type eyes struct {
 	m      *material
 	r      *record
 	tracks codecs.Tracks
+	last   [2]int64  // DTS of each track
+	gap    time.Time // when the timestamps of a track left a second out
 }
 
 // SetTracks implements [codecs.Writer].
@@ -75,6 +77,13 @@ func (e *eyes) SetTracks(t codecs.Tracks) { e.tracks = t }
 
 // Write implements [codecs.Writer].
 func (e *eyes) Write(au *codecs.AccessUnit) error {
+	if au.Track < len(e.last) {
+		if before := e.last[au.Track]; before > 0 && au.DTS-before > second {
+			e.gap = time.Now()
+			e.r.note(fmt.Sprintf("track %d leaves %d ms out", au.Track, (au.DTS-before)*1000/second))
+		}
+		e.last[au.Track] = au.DTS
+	}
 	switch {
 	case au.Track >= len(e.tracks):
 		return errors.New("an access unit of no track")

@@ -49,9 +49,10 @@ func pullVirtually(t *testing.T, m *material, k kind, seed uint64, lasts time.Du
 	defer stop()
 	transport := &http.Transport{DialContext: s.dial}
 	defer transport.CloseIdleConnections()
+	viewer := &eyes{m: m, r: s.r}
 	go func() {
 		for ctx.Err() == nil {
-			err := pull.HLS(ctx, "http://station/index.m3u8", pull.Options{Transport: transport}, &eyes{m: m, r: s.r})
+			err := pull.HLS(ctx, "http://station/index.m3u8", pull.Options{Transport: transport}, viewer)
 			if ctx.Err() == nil {
 				s.r.note("the pull ends: " + err.Error())
 			}
@@ -70,6 +71,9 @@ func pullVirtually(t *testing.T, m *material, k kind, seed uint64, lasts time.Du
 	s.misbehave(troubled, 10*time.Second)
 	last := now() / picture
 	time.Sleep(lag + 20*time.Second)
+	if ago := time.Since(viewer.gap); ago < 10*time.Second {
+		t.Errorf("%s, seed %d: something was left out %v ago, long after all has been well:%s", k.name, seed, ago, s.r.around(last-100, last+2000, first))
+	}
 	if v := s.r.judge(first, last); v.lost > 0 || v.spoilt > 0 {
 		t.Errorf("%s, seed %d: of %d pictures that were sent %d are lost, and %d are spoilt:%s", k.name, seed, v.sent, v.lost, v.spoilt, s.r.missing(first, last))
 	}
