@@ -44,7 +44,7 @@ func (n *Node) tell() {
 			t.Supersessions = s.Supersessions
 		}
 		if c.Media != nil {
-			t.Media, t.MediaAt = s.Media, s.MediaAt
+			t.Media, t.MediaAt = s.numbered()
 		}
 		if s.Told != nil {
 			if t.Version = s.Told.Version; t == *s.Told {

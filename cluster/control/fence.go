@@ -20,7 +20,10 @@ func (n *Node) fence(e Suspended) {
 		}
 	}
 	for _, s := range n.streams {
-		s.MediaAt -= e.For
+		s.MediaAt, s.OwnAt = s.MediaAt-e.For, s.OwnAt-e.For
+		if s.MediaEnd != 0 {
+			s.MediaEnd -= e.For
+		}
 		if s.Told != nil {
 			s.Told.MediaAt -= e.For
 		}

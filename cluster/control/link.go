@@ -285,7 +285,8 @@ func (n *Node) stateAsked(e StateAsked) {
 				c.Supersedes = n.supersedes(c.supersessions()) // by the age of the claim as it was told
 				c.Since = ageMS(n.now, c.since)
 				if c.Media != nil {
-					m := c.s.anchor(n.now) // the owner may be gone before the asker hears it again
+					m := *c.Media
+					m.Age += ageMS(n.now, c.asked)
 					c.Media = &m
 				}
 				a.Claims[i] = c.Claim

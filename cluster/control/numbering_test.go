@@ -148,3 +148,78 @@ func TestNodeUnderANewNameIsToldOfTheNumberingsThatItHasForgotten(t *testing.T) 
 		t.Errorf("it takes %+v for the numbering, want segment 70", got)
 	}
 }
+
+// numbers is what the next capture of a stream of the probe would go on from.
+func (p *probe) numbers(stream string) int64 {
+	s := p.n.byName[stream]
+	p.n.highest(s)
+	return s.anchor(p.now).After(0)
+}
+
+// TestNumbersOfANodeThatHasEndedGoNoFurther has n3 number a stream beside its owner, n2 segments ahead. Once n3 has ended, the owner gets
+// ahead of that, and the next owner goes on from the numbers of the one that is left, although that one has told nothing new.
+func TestNumbersOfANodeThatHasEndedGoNoFurther(t *testing.T) {
+	for _, ended := range []bool{false, true} { // n2, at last, whose numbers are known all the same
+		p := newProbe(t, []string{"n2", "n3"}, camNames...)
+		cam := p.home("n2")
+		claim := func(sequence int64) []Claim {
+			return []Claim{{Stream: cam, State: ClaimRunning, Media: &Media{Sequence: sequence, Period: 4000}}}
+		}
+		for seq := uint64(1); seq <= 50; seq++ {
+			if seq == 1 {
+				p.say("n2", State{Seq: 1, Version: 1, Claims: claim(100)})
+			} else {
+				p.say("n2", State{Seq: seq, Version: 1, Same: true})
+			}
+			switch {
+			case seq < 5:
+				p.say("n3", State{Seq: seq, Version: 1})
+			case seq < 10:
+				p.say("n3", State{Seq: seq, Version: 2, Claims: claim(110)})
+			default:
+				p.say("n3", State{Seq: seq, Version: 3})
+			}
+			p.pass(2400 * Millisecond)
+		}
+		want := int64(100 + 50*24/40 + 2)
+		if ended {
+			p.say("n2", State{Seq: 51, Version: 2})
+			p.pass(20 * Second)
+		}
+		if got := p.numbers(cam); got < want || got > want+3 {
+			t.Errorf("n2 has ended: %t; the next owner goes on from segment %d, want %d or a little more", ended, got, want)
+		}
+	}
+}
+
+// TestToldNumberingIsOfNobody has the owner of a stream tell which numbering it remembers, that of another node which is over.
+func TestToldNumberingIsOfNobody(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	cam := p.home("n2")
+	p.say("n2", State{
+		Seq: 1, Claims: []Claim{{Stream: cam, State: ClaimRunning, Media: &Media{Period: 4000, Age: 95_000}}},
+		Numberings: []Claim{{Stream: cam, State: ClaimFailed, Media: &Media{Sequence: 15, Period: 4000, Age: 24_000}}},
+	})
+	if got := p.n.byName[cam].anchor(p.now).current(0); got != 23 {
+		t.Errorf("segment %d is taken for the current one, want 23 of the owner", got)
+	}
+}
+
+// TestOwnNumbersAreClaimed has another node number a stream beside this one, which is told of that by an answer.
+func TestOwnNumbersAreClaimed(t *testing.T) {
+	p := newProbe(t, []string{"n2"}, camNames...)
+	cam := p.home("n1")
+	p.say("n2", State{Seq: 1, Version: 1})
+	p.pass(3 * Second)
+	p.step(CaptureUp{Stream: cam})
+	p.step(MediaChanged{Stream: cam, Media: Media{Sequence: 40, Period: 4000}})
+	p.say("n2", State{Seq: 2, Version: 2, Claims: []Claim{{Stream: cam, State: ClaimRunning, Media: &Media{Sequence: 50, Period: 4000}}}})
+	s := p.n.byName[cam]
+	if c, ok := p.n.ownClaim(s); !ok || c.Media == nil || c.Media.Sequence != 40 {
+		t.Errorf("it claims the stream with %+v, want its own numbers", c.Media)
+	}
+	p.step(CaptureDown{Stream: cam, Why: "no frames"})
+	if got := p.numbers(cam); got < 52 {
+		t.Errorf("the next capture goes on from segment %d, want 52", got)
+	}
+}

@@ -30,6 +30,7 @@ type claim struct {
 	Claim
 	s     *stream
 	since Instant
+	asked Instant // when the question was asked that it answers; the age of its numbering is counted from then
 }
 
 // evidence says how new an answer of a peer is. It is ordered by inc and seq, never by the time of its arrival: relayed
@@ -187,6 +188,7 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 		n.dirty, n.peersDirty = true, true
 	}
 	if p.Relayed.Instance != e.Instance || !e.older(p.Relayed) { // the instance that answers later than another was heard is the later one
+		n.rememberAll(p, p.relayedClaims)
 		p.Relayed, p.RelayedFull, p.relayedClaims = evidence{}, false, nil
 	}
 	if e.Instance == p.Said.Instance {
@@ -244,6 +246,7 @@ func (n *Node) body(p *peer, st *State) {
 		return
 	}
 	p.Seen = Seen{Instance: st.Instance, Inc: st.Inc, Version: st.Version, List: p.Seen.List, Names: p.Seen.Names}
+	n.rememberOver(p, st)
 	if claims := n.takeIn(p, st.Claims, p.Asked); st.Base == 0 {
 		p.claims = claims
 	} else {
@@ -333,7 +336,7 @@ func (n *Node) takeIn(p *peer, in []Claim, asked Instant) []claim {
 		if c.Media != nil {
 			s.remember(*c.Media, p.Name, asked, n.now)
 		}
-		out[i] = claim{Claim: c, s: s, since: since}
+		out[i] = claim{Claim: c, s: s, since: since, asked: asked}
 		for _, v := range out[i].supersessions() {
 			n.supersede(s, v)
 		}
@@ -389,6 +392,7 @@ func (n *Node) takeRelayed(p *peer, a *Age, asked Instant) {
 		if p.RelayedFull || e.Instance != p.Said.Instance { // else nothing follows from it but that the peer lives
 			n.dirty, n.streamsDirty = true, true
 		}
+		n.rememberAll(p, p.relayedClaims)
 		p.RelayedFull, p.relayedClaims = false, nil
 	}
 	if p.Down {
@@ -400,6 +404,7 @@ func (n *Node) takeRelayed(p *peer, a *Age, asked Instant) {
 		p.EvidenceAt, p.Ever, p.Slept = at, true, 0
 	}
 	if a.Full {
+		n.rememberAll(p, p.relayedClaims)
 		p.RelayedFull, p.relayedClaims = true, n.takeIn(p, a.Claims, asked)
 		n.dirty, n.streamsDirty = true, true
 	}

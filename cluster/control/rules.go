@@ -18,6 +18,7 @@ func (n *Node) evaluate() {
 	n.judgeListing()
 	n.dirty = false
 	n.gather()
+	n.endNumberings()
 	n.wants()
 	n.spill()
 	for _, s := range n.streams {

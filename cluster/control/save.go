@@ -45,8 +45,8 @@ type SavedPeer struct {
 
 // A SavedClaim is a claim of a peer.
 type SavedClaim struct {
-	Claim Claim
-	Since Instant
+	Claim        Claim
+	Since, Asked Instant
 }
 
 // Save returns all that the node knows after its last step.
@@ -102,7 +102,7 @@ func (s *streamState) copy() streamState {
 
 func saveClaims(in []claim) (out []SavedClaim) {
 	for i := range in {
-		out = append(out, SavedClaim{in[i].Claim, in[i].since})
+		out = append(out, SavedClaim{in[i].Claim, in[i].since, in[i].asked})
 	}
 	return out
 }
@@ -110,7 +110,7 @@ func saveClaims(in []claim) (out []SavedClaim) {
 func (n *Node) restoreClaims(in []SavedClaim) []claim {
 	out := make([]claim, len(in))
 	for i, c := range in {
-		out[i] = claim{Claim: c.Claim, s: n.stream(c.Claim.Stream), since: c.Since}
+		out[i] = claim{Claim: c.Claim, s: n.stream(c.Claim.Stream), since: c.Since, asked: c.Asked}
 	}
 	return out
 }

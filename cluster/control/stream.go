@@ -93,9 +93,12 @@ type streamState struct {
 	Unserved Instant // since when no node serves it; -1 if one does
 	Differs  Instant // since when a claimant that could be yielded to names another pin or home; -1 if none does
 	Epoch    uint64  // the highest seen
-	Media    Media
+	Own      Media   // how this node numbers it while it captures it; zero: not yet
+	OwnAt    Instant // of the anchor segment
+	Media    Media   // the numbering that the next owner goes on from: of those that are known the one that has come furthest
 	MediaAt  Instant // of the anchor segment; meaningless before media is known
 	MediaOf  string  // the node that numbers or numbered so
+	MediaEnd Instant // after which it does not number further; 0: it may
 	Numbered bool    // Media is this node's own, and no other node has numbered since: the next capture goes on by itself
 	Told     *told   // the claim as peers know it; nil if there is none
 
@@ -163,6 +166,8 @@ func (n *Node) sortStreams() {
 func (n *Node) start(s *stream, why Reason, of string) {
 	s.State, s.Since, s.Began, s.Why, s.Of, s.To, s.Unsure, s.Silent = Starting, n.now, n.now, why, of, "", false, false
 	s.AskedOf, s.Released = "", false
+	s.Own = Media{}
+	n.highest(s)
 	s.Epoch++
 	s.Unserved, s.Differs = -1, -1
 	s.MayReturn = true
@@ -350,8 +355,8 @@ func (n *Node) ownClaim(s *stream) (c Claim, ok bool) {
 		c.Retry = s.State == Starting && s.Fails > 0
 	}
 	c.Solo = s.cfg.Kind == Kept && !s.cfg.Clustered
-	if s.Media != (Media{}) && s.active() {
-		m := s.anchor(n.now)
+	if m, at := s.numbered(); m != (Media{}) && s.active() {
+		m.Age = ageMS(n.now, at)
 		c.Media = &m
 	}
 	if s.active() {

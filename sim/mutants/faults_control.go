@@ -106,6 +106,14 @@ var controlFaults = []Mutant{
 	fault(Control, "peers-unsorted", "a peer that has told its name stays where its provisional name was in the sorted list",
 		nameFile, "Node.rename", `slices.SortFunc(n.peers, func(a, b *peer) int { return strings.Compare(a.Name, b.Name) })`, ``),
 
+	// Numbers of segments.
+	fault(Control, "numbers-without-end", "the numbers of a node go on after it has ended",
+		"cluster/control/numbering.go", "Node.endNumberings", `s.MediaEnd = n.now + releasing`, ``),
+	fault(Control, "numbers-of-others-claimed", "a node claims a stream with the numbers of another node that had it too",
+		"cluster/control/numbering.go", "stream.numbered", `if s.Own != (Media{}) {`, `if false {`),
+	fault(Control, "ended-numbers-forgotten", "what the claims of a peer said of numbers is forgotten with them",
+		"cluster/control/peer.go", "Node.body", `n.rememberOver(p, st)`, ``),
+
 	// Publishers.
 	fault(Control, "free-ignored", "the node that has said that it has no publisher is named again",
 		publishFile, "Node.publishWanted", `n.first(s, e.Asked)`, `n.first(s, nil)`),
