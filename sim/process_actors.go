@@ -582,8 +582,12 @@ func (p *actorProcess) failsWith(id string, msg any) bool {
 
 // block keeps an actor from dealing with messages, or lets it go on.
 func (p *actorProcess) block(id string, on bool) {
-	p.blocked[id] = on
-	if b := p.boxes[id]; !on && b != nil {
+	if on {
+		p.blocked[id] = true
+		return
+	}
+	delete(p.blocked, id)
+	if b := p.boxes[id]; b != nil {
 		b.arm()
 		p.w.actors.run()
 	}

@@ -46,13 +46,23 @@ func (r *Record) Add(of Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	is, was := recorded{of.Tried, of.Tests, of.Simulator}, r.have[of.Name]
-	if !slices.Contains(of.Tried, Unit) && !slices.Contains(of.Tried, Importers) { // the simulator alone was asked
+	kept := func(tests bool) (kept bool) { // what this run did not ask stays as it was
+		asked := func(s Stage) bool { return (s == Unit || s == Importers) == tests }
+		if slices.ContainsFunc(of.Tried, asked) {
+			return false
+		}
 		for _, stage := range was.Tried {
-			if stage == Unit || stage == Importers {
+			if asked(stage) {
 				is.Tried = append(is.Tried, stage)
 			}
 		}
+		return true
+	}
+	if kept(true) {
 		is.Tests = was.Tests
+	}
+	if kept(false) {
+		is.Simulator = was.Simulator
 	}
 	r.have[of.Name] = is
 	raw, err := json.MarshalIndent(r.have, "", " ")
