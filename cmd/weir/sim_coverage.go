@@ -46,7 +46,7 @@ func (c *SimCoverageCmd) Run(ctx context.Context, std stdio) error {
 	}
 	scenarios := sweepAll(pack, sim.SweepOptions{Workers: c.Jobs, Progress: progress})
 	swarm := sim.Sweep(sim.SweepOptions{Seeds: c.Seeds, Workers: c.Jobs, Progress: progress},
-		func(seed uint64) *sim.Scenario { return sim.Draw(seed+1, sim.SwarmOptions{}) })
+		func(seed uint64) *sim.Scenario { return mutants.Drawn(seed + 1) })
 	bar.end()
 	if interrupted(ctx) {
 		return &exitError{exitUnknown, errInterrupted}

@@ -50,8 +50,17 @@ func Pack(o sim.SweepOptions) *sim.SweepResult {
 		if i := seed - o.From; i >= swarm {
 			return list[i-swarm]
 		}
-		return sim.Draw(seed, sim.SwarmOptions{})
+		return Drawn(seed)
 	})
+}
+
+// Drawn is a run of the swarm that has to judge every invariant: of every sixth group all actors run, since some rules are about these.
+func Drawn(seed uint64) *sim.Scenario {
+	o := sim.SwarmOptions{Fidelity: sim.Core}
+	if seed%6 == 0 {
+		o.Fidelity = sim.Actors
+	}
+	return sim.Draw(seed, o)
 }
 
 // A Suite is what the simulator has to show: scenarios, and groups and faults drawn at random.
