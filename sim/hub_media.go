@@ -181,6 +181,9 @@ const (
 	// restarts is longer than an input that has failed once needs to begin again.
 	restarts = 500 * time.Millisecond
 
+	// idleSlack is for what ends a relay: a clock that runs slow, and looks at the relay that are apart.
+	idleSlack = time.Second
+
 	// beside is the longest that a node relays a stream beside its own capture, which has been given up for another node.
 	beside = stream.LongestRelease + time.Second
 )
@@ -205,13 +208,13 @@ func (p *actorProcess) judgeRelay(r *relay) {
 		return
 	}
 	idle := w.now - read
-	w.checks.hold(oracle.I35, idle <= stream.LongestIdle+2*lookEvery+m.lag || r.feed.told, r.s, []string{m.name}, "%s relays it %v after it was watched, want at most %v", m.name, idle, stream.LongestIdle)
+	w.checks.hold(oracle.I35, idle <= stream.LongestIdle+idleSlack+m.lag || r.feed.told, r.s, []string{m.name}, "%s relays it %v after it was watched, want at most %v", m.name, idle, stream.LongestIdle)
 	if f != nil && f.delivers() && f.state == control.Running {
 		both := w.now - max(r.feed.began, f.upAt)
 		w.checks.hold(oracle.I35, both <= beside+m.lag || r.feed.told, r.s, []string{m.name}, "%s relays it beside its own capture for %v, want at most %v", m.name, both, beside)
 		r.feed.told = r.feed.told || both > beside+m.lag
 	}
-	r.feed.told = r.feed.told || idle > stream.LongestIdle+2*lookEvery+m.lag
+	r.feed.told = r.feed.told || idle > stream.LongestIdle+idleSlack+m.lag
 }
 
 // rejoin says that media comes from another node from now on.
