@@ -93,7 +93,7 @@ func oneOf(name, doc string, words ...string) parameter {
 func whole(name, doc string, least, most int) parameter {
 	return parameter{
 		name: name, doc: doc,
-		schema: jsonschema.Schema{Type: "integer", Minimum: jsonschema.Ptr(float64(least)), Maximum: jsonschema.Ptr(float64(most))},
+		schema: jsonschema.Schema{Type: "integer", Minimum: new(float64(least)), Maximum: new(float64(most))},
 		check: func(v string) error {
 			if n, err := strconv.Atoi(v); err != nil || n < least || n > most {
 				return fmt.Errorf("expected a number from %d to %d", least, most)

@@ -296,7 +296,7 @@ const eventsAlive = 15 * time.Second
 
 // followEvents answers with server-sent events until the client leaves.
 func (a *api) followEvents(w http.ResponseWriter, c *call) error {
-	events, more := a.node.Events(0)
+	events, _ := a.node.Events(0)
 	after := uint64(0)
 	if len(events) > 0 {
 		after = events[len(events)-1].ID
@@ -312,7 +312,8 @@ func (a *api) followEvents(w http.ResponseWriter, c *call) error {
 	alive := time.NewTicker(eventsAlive)
 	defer alive.Stop()
 	for {
-		if events, more = a.node.Events(after); len(events) > 0 {
+		events, more := a.node.Events(after)
+		if len(events) > 0 {
 			after = events[len(events)-1].ID
 		}
 		for _, e := range events {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -59,7 +60,7 @@ func TestListQueries(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		page, _, _, _ := q.page(example().Streams(nil))
+		page, _, _, _ := q.page(example().Streams(context.Background()))
 		if got := names(page); got != tt.want {
 			t.Errorf("%q gives %q, want %q", tt.query, got, tt.want)
 		}
@@ -79,14 +80,14 @@ func FuzzQuery(f *testing.F) {
 		f.Add(tt.query)
 	}
 	q, _ := parseQuery("limit=1&sort=-clients", streamFields)
-	_, _, next, _ := q.page(example().Streams(nil))
+	_, _, next, _ := q.page(example().Streams(context.Background()))
 	f.Add("sort=-clients&cursor=" + *next)
 	f.Fuzz(func(t *testing.T, raw string) {
 		q, err := parseQuery(raw, streamFields)
 		if err != nil {
 			return
 		}
-		page, total, _, _ := q.page(example().Streams(nil))
+		page, total, _, _ := q.page(example().Streams(context.Background()))
 		if len(page) > q.limit || len(page) > total || total > 5 {
 			t.Errorf("%q: page of %d, limit %d, total %d", raw, len(page), q.limit, total)
 		}
