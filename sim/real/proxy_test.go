@@ -108,7 +108,7 @@ func TestBytesThatAreQueuedArriveWhenTheBandwidthIsLimitedNoLonger(t *testing.T)
 // impossible are the kinds of actions that nothing outside a process can do to it, by their words and, if several share one, by
 // what follows. A new kind has to be done in step.go or to stand here.
 var impossible = map[string]bool{
-	"suspend": true, "throttle": true, "exhaust": true, "kill": true, "wrong-key": true, "foreign": true, "clock": true, "load": true,
+	"suspend": true, "throttle": true, "exhaust": true, "kill": true, "fail": true, "block": true, "wrong-key": true, "foreign": true, "clock": true, "load": true,
 	"swizzle": true, "burst": true, "duplicate": true, "reorder": true, "broken-replies": true, "random": true, "crowd": true,
 	"coworker-publish": true, "coworker-crash": true,
 }
