@@ -70,6 +70,10 @@ func (s *Settings) Answers() exchange.Answers {
 		}),
 		asksPrepare: exchange.Answering(func(_ context.Context, p proposal) (prepared, error) {
 			c, err := s.prepare(p.Edit)
+			var missing *api.EditError
+			if p.Edit.Delete && errors.As(err, &missing) && missing.Status == http.StatusNotFound {
+				return prepared{c.from, c.from}, nil // the file is already as it would be
+			}
 			return prepared{c.from, c.to}, err
 		}),
 		asksCommit: exchange.Answering(func(ctx context.Context, p proposal) (prepared, error) {

@@ -90,6 +90,13 @@ func (n *node) config(others func() []exchange.Peer) Config {
 			if e.Kind == api.EditText {
 				return []byte(e.Text), nil
 			}
+			if e.Delete {
+				before, after, found := strings.Cut(string(text), e.Name+"\n")
+				if !found {
+					return nil, &api.EditError{Status: http.StatusNotFound, Failure: api.Failure{Error: "no such " + e.Kind}}
+				}
+				return []byte(before + after), nil
+			}
 			return []byte(string(text) + e.Name + "\n"), nil
 		},
 		Check: func(text []byte, _ api.Edit) (p []api.Problem) {
@@ -171,6 +178,11 @@ func TestEditReachesTheNodesThatItConcerns(t *testing.T) {
 		{"a node is dead", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[1].down = true }, "n1 applied n2 unreachable n3 applied", "first,n4 first first,n4"},
 		{"the same text", api.Edit{Kind: api.EditText, Text: "first\n"}, nil, "n1 unchanged", "first first first"},
 		{"others have it already", api.Edit{Kind: api.EditText, Text: "first\nx\n", Scope: "cluster"}, func(n []*node) { n[2].file, n[2].runs = "first\nx\n", "first\nx\n" }, "n1 applied n2 applied n3 unchanged", "first,x first,x first,x"},
+		{"one does not have what is deleted", api.Edit{Kind: "peer", Name: "n4", Delete: true}, func(n []*node) {
+			for _, n := range []*node{n[0], n[2]} {
+				n.file, n.runs = "first\nn4\n", "first\nn4\n"
+			}
+		}, "n1 applied n2 unchanged n3 applied", "first first first"},
 	} {
 		nodes := group(t, "n1", "n2", "n3")
 		if tt.prepare != nil {
@@ -200,6 +212,7 @@ func TestEditThatFailsAnywhereIsMadeNowhere(t *testing.T) {
 		{"it breaks at another node", api.Edit{Kind: "peer", Name: "broken n3"}, nil, 409, "n3 answers: putting the file into effect: it breaks", "first first first"},
 		{"another file does not take it", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[1].file = "wrong\n"; n[1].runs = "wrong\n" }, 409, "n2 does not take the edit", "first wrong first"},
 		{"this file does not take it", api.Edit{Kind: "peer", Name: "wrong"}, nil, 400, "inputs[0].url: expected something else", "first first first"},
+		{"only others have what is deleted", api.Edit{Kind: "peer", Name: "n4", Delete: true}, func(n []*node) { n[1].file, n[1].runs = "n4\n", "n4\n" }, 404, "no such peer", "first n4 first"},
 		{"the disk is full", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[0].write = errors.New("no space") }, 409, "no space", "first first first"},
 		{"the disk of another node is full", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[2].write = errors.New("no space") }, 409, "no space", "first first first"},
 		{"the answer of another node is lost", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) { n[2].mute = func(kind string) bool { return kind == asksCommit } }, 409, "undone at all nodes", "first first first"},
