@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,13 +92,31 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// A logText is what was logged, by any goroutine.
+type logText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func TestFilesThatChangeAreReadAgain(t *testing.T) {
 	for _, tt := range reloadTests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := certificatetest.New(t)
 				c, k := a.Issue(t, "c", 1000*time.Hour, "old")
-				var log strings.Builder
+				var log logText
 				s := New(nil, slog.New(slog.NewTextHandler(&log, nil)))
 				if err := s.Use([]Files{{c, k}}); err != nil {
 					t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,12 +43,12 @@ func TestConnectionsWithoutAKeyLeaveRoomForNodes(t *testing.T) {
 		}, nil, slog.New(slog.DiscardHandler))
 		g := guard{credentials.NewTLS(server), limiter, nil}
 		open := func() int { n, _ := limiter.Counts(); return n[protocols.Cluster] }
-		ended := 0
+		var ended atomic.Int32
 		connect := func(from string) net.Conn {
 			there, here := net.Pipe()
 			go func() {
 				if _, _, err := g.ServerHandshake(distant{here, from}); err != nil {
-					ended++
+					ended.Add(1)
 					_ = here.Close()
 				}
 			}()
@@ -76,8 +77,8 @@ func TestConnectionsWithoutAKeyLeaveRoomForNodes(t *testing.T) {
 		for range 5 {
 			held = append(held, connect("192.0.2.66"))
 		}
-		if open() != 2 || ended != 3 {
-			t.Fatalf("one address has %d connections, and %d were closed; want 2 and 3", open(), ended)
+		if open() != 2 || ended.Load() != 3 {
+			t.Fatalf("one address has %d connections, and %d were closed; want 2 and 3", open(), ended.Load())
 		}
 		for _, from := range []string{"192.0.2.67", "192.0.2.68", "192.0.2.69", "192.0.2.70"} {
 			held = append(held, connect(from))
