@@ -45,7 +45,7 @@ const (
 // What a client may make a server hold is less: it has proved nothing, and has nothing long to say. Longer frames, such as nobody
 // sends to a server, are passed over.
 const (
-	maxClientHeader = 40 << 10
+	maxClientHeader = 32 << 10
 	maxClientBody   = 8 << 10
 	maxClientFrame  = 8 << 10
 )
