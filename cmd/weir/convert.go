@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"weir/cluster/conf"
@@ -21,7 +22,8 @@ func (*ConvertCmd) Help() string {
   weir convert --from nginx /etc/nginx/nginx.conf > weir.conf
 
 It prints a configuration for weir that does what the file of MediaMTX, or the rtmp block of nginx, does. What cannot be
-carried over stands in it as comments that begin with "not carried over". Read it through before use.
+carried over stands in it as comments that begin with "not carried over"; what makes the server open to more people than before
+is told besides. Read it through before use.
 
 Exit codes: 0 converted; 2 the file cannot be read or is of another kind.`
 }
@@ -39,13 +41,18 @@ func (c *ConvertCmd) Run(std stdio) error {
 			from = "nginx"
 		}
 	}
-	convert := map[string]func(string, []byte) (string, error){"mediamtx": fromMediaMTX, "nginx": fromNginx}[from]
-	text, err := convert(configName(c.File), src)
-	if err != nil {
+	convert := map[string]func(*converted, []byte) error{"mediamtx": fromMediaMTX, "nginx": fromNginx}[from]
+	w := newConverted(configName(c.File))
+	if err := convert(w, src); err != nil {
 		return &exitError{exitConfig, fmt.Errorf("converting a file of %s: %w", from, err)}
 	}
+	text := w.text()
 	if _, problems := conf.Parse("what is printed", []byte(text)); problems.Failed() {
 		printProblems(std, problems)
+	}
+	p := painter{colour: isTerminal(std.err)}
+	for _, warning := range w.warnings {
+		_, _ = fmt.Fprintf(std.err, "weir: %s %s\n", p.yellow("warning:"), warning)
 	}
 	return printed(fmt.Fprint(std.out, text))
 }
@@ -53,17 +60,36 @@ func (c *ConvertCmd) Run(std stdio) error {
 // A converted is a configuration that is being written.
 type converted struct {
 	bytes.Buffer
-	depth int
+	from     string
+	depth    int
+	warnings []string // that stand at the top, and are told besides
 }
 
-func newConverted(from string) *converted {
-	w := &converted{}
-	w.remark("Made by `weir convert` of %s.", from)
-	w.remark("For several nodes: the same cluster_key (`weir key` makes one) and a `peer` line for each node in all files, and")
-	w.remark("`cluster_ingest;` in each stream that one node is to capture for all.")
-	w.WriteByte('\n')
-	return w
+// opened is what a server becomes that has asked for passwords.
+const opened = "this server lets anybody publish and play, where the former one did not: weir does not ask publishers and viewers for passwords or addresses yet, " +
+	"so let a firewall or a hook (`http_hooks` in a `vhost`) keep them out"
+
+// warn says at the top of the file what its reader has to know before it is used.
+func (w *converted) warn(text string) {
+	if !slices.Contains(w.warnings, text) {
+		w.warnings = append(w.warnings, text)
+	}
 }
+
+// text is the whole file.
+func (w *converted) text() string {
+	head := &converted{}
+	head.remark("Made by `weir convert` of %s.", w.from)
+	for _, warning := range w.warnings {
+		head.remark("WARNING: %s.", warning)
+	}
+	head.remark("For several nodes: the same cluster_key (`weir key` makes one) and a `peer` line for each node in all files, and")
+	head.remark("`cluster_ingest;` in each stream that one node is to capture for all.")
+	head.WriteByte('\n')
+	return head.String() + w.String()
+}
+
+func newConverted(from string) *converted { return &converted{from: from} }
 
 func (w *converted) indent() { w.WriteString(strings.Repeat("    ", w.depth)) }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"weir/cluster/conf"
 )
 
 // A mediaMTXPath is what MediaMTX's file says of a path, by the name of the setting.
@@ -24,15 +27,14 @@ type mediaMTXFile struct {
 }
 
 // fromMediaMTX converts a file of MediaMTX.
-func fromMediaMTX(name string, src []byte) (string, error) {
+func fromMediaMTX(w *converted, src []byte) error {
 	var f mediaMTXFile
 	if err := yaml.Unmarshal(src, &f); err != nil {
-		return "", fmt.Errorf("reading it as YAML: %w", err)
+		return fmt.Errorf("reading it as YAML: %w", err)
 	}
 	if f.Paths == nil && f.Defaults == nil && len(f.Rest) == 0 {
-		return "", errors.New("it has none of MediaMTX's settings, such as `paths:`")
+		return errors.New("it has none of MediaMTX's settings, such as `paths:`")
 	}
-	w := newConverted(name)
 	f.listeners(w)
 	for _, key := range slices.Sorted(maps.Keys(f.Rest)) {
 		f.setting(w, key)
@@ -41,7 +43,7 @@ func fromMediaMTX(name string, src []byte) (string, error) {
 	for _, key := range slices.Sorted(maps.Keys(f.Paths)) {
 		f.path(w, key)
 	}
-	return w.String(), nil
+	return nil
 }
 
 // mediaMTXListeners are the listeners of MediaMTX that weir has, with the port that MediaMTX uses if its file says none.
@@ -70,6 +72,15 @@ func (f *mediaMTXFile) listeners(w *converted) {
 		delete(f.Rest, l.on)
 		delete(f.Rest, l.address)
 	}
+	if address, key, certificate := f.Rest["rtspsAddress"], text(f.Rest, "rtspServerKey"), text(f.Rest, "rtspServerCert"); !off(f.Rest["rtspEncryption"]) && !off(f.Rest["encryption"]) || key != "" && certificate != "" {
+		w.line("rtsps", strings.TrimPrefix(cmp.Or(text(map[string]any{"": address}, ""), "8322"), ":"))
+		if key != "" && certificate != "" {
+			w.line("certificate", certificate, key)
+		}
+		for _, name := range []string{"rtspsAddress", "rtspServerKey", "rtspServerCert", "rtspEncryption", "encryption"} {
+			delete(f.Rest, name)
+		}
+	}
 	if level := text(f.Rest, "logLevel"); level != "" {
 		w.line("loglevel", level)
 		delete(f.Rest, "logLevel")
@@ -82,7 +93,8 @@ var mediaMTXReasons = []struct {
 	name *regexp.Regexp
 	why  string
 }{
-	{regexp.MustCompile(`^auth|^externalAuth|User$|Pass$|Ips$`), "give `edit_auth` and `view_auth` for the API; publishers and viewers are not asked for passwords yet"},
+	{askedFor, "see the warning above; `edit_auth` and `view_auth` are for the API"},
+	{regexp.MustCompile(`Fingerprint$`), "weir knows servers by authorities: `trusted_ca FILE` in the input"},
 	{regexp.MustCompile(`^srt|^webrtc`), "not supported yet"},
 	{regexp.MustCompile(`Encryption|ServerKey|ServerCert|^rtmps|^rtsps`), "give certificates to weir's own listeners"},
 	{regexp.MustCompile(`^(api|metrics|pprof|playback)`), "API and metrics are served by `http`, at /streamer/api/v3 and /metrics"},
@@ -94,6 +106,9 @@ var mediaMTXReasons = []struct {
 	{regexp.MustCompile(`^(fallback|maxReaders|useAbsoluteTimestamp|alwaysAvailable)`), "no counterpart; several `input` lines of a stream replace each other"},
 }
 
+// askedFor are the settings by which MediaMTX asks publishers and viewers who they are.
+var askedFor = regexp.MustCompile(`^auth|^externalAuth|User$|Pass$|Ips$`)
+
 func mediaMTXReason(name string) string {
 	for _, r := range mediaMTXReasons {
 		if r.name.MatchString(name) {
@@ -104,9 +119,42 @@ func mediaMTXReason(name string) string {
 }
 
 func (f *mediaMTXFile) setting(w *converted, name string) {
-	if v := f.Rest[name]; !off(v) {
-		w.leftOut(name+": "+short(v), mediaMTXReason(name))
+	v := f.Rest[name]
+	if off(v) {
+		return
 	}
+	w.settingLeftOut(name, v)
+}
+
+// settingLeftOut names a setting that has no counterpart. What is said of passwords is not repeated.
+func (w *converted) settingLeftOut(name string, value any) {
+	if !askedFor.MatchString(name) {
+		w.leftOut(name+": "+short(value), mediaMTXReason(name))
+		return
+	}
+	if text := fmt.Sprint(value); text != "internal" && !anybody(value) {
+		w.warn(opened)
+	}
+	w.leftOut(name, mediaMTXReason(name))
+}
+
+// anybody says whether a list of MediaMTX's users lets anybody publish and read without a password, as its own example does.
+func anybody(value any) bool {
+	users, _ := value.([]any)
+	may := map[string]bool{}
+	for _, u := range users {
+		user, _ := u.(map[string]any)
+		if text(user, "user") != "any" || !off(user["pass"]) || !off(user["ips"]) {
+			continue
+		}
+		permissions, _ := user["permissions"].([]any)
+		for _, p := range permissions {
+			if permission, _ := p.(map[string]any); off(permission["path"]) {
+				may[text(permission, "action")] = true
+			}
+		}
+	}
+	return may["publish"] && may["read"]
 }
 
 // anyPath are the names by which MediaMTX means every path.
@@ -133,6 +181,9 @@ func (f *mediaMTXFile) path(w *converted, name string) {
 	case prefix != nil && published:
 		w.open("template", prefix[1])
 		w.line("prefix", prefix[1])
+	case !strings.HasPrefix(name, "~") && conf.CheckName(name, nil) != nil:
+		w.leftOut("the path "+name, conf.CheckName(name, nil).Error())
+		return
 	case strings.HasPrefix(name, "~") || slices.Contains(anyPath, name):
 		w.leftOut("the path "+name, "streams have names; `template NAME { prefix PREFIX; … }` stands for all below a prefix")
 		return
@@ -157,6 +208,7 @@ func (p mediaMTXPath) inside(w *converted, source string, published bool) {
 	scheme, _, _ := strings.Cut(source, "://")
 	switch {
 	case published:
+		w.warn("publishers come over RTMP: publishing by RTSP, SRT and WebRTC is not supported yet")
 		w.line("input", "publish://")
 		if v, ok := p["overridePublisher"]; ok && off(v) {
 			w.line("publish_takeover", "never")
@@ -171,7 +223,7 @@ func (p mediaMTXPath) inside(w *converted, source string, published bool) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		if !slices.Contains(carried, name) && !off(p[name]) {
-			w.leftOut(name+": "+short(p[name]), mediaMTXReason(name))
+			w.settingLeftOut(name, p[name])
 		}
 	}
 }

@@ -10,12 +10,11 @@ import (
 )
 
 // fromNginx converts the rtmp block of a file of nginx with its rtmp module.
-func fromNginx(name string, src []byte) (string, error) {
-	tree, err := conf.Tree(name, src)
+func fromNginx(w *converted, src []byte) error {
+	tree, err := conf.Tree(w.from, src)
 	if err != nil {
-		return "", fmt.Errorf("reading it: %w", err)
+		return fmt.Errorf("reading it: %w", err)
 	}
-	w := newConverted(name)
 	found := false
 	for _, d := range tree {
 		switch d.Name {
@@ -29,9 +28,9 @@ func fromNginx(name string, src []byte) (string, error) {
 		}
 	}
 	if !found {
-		return "", errors.New("it has no `rtmp { … }` block; what it includes is not read")
+		return errors.New("it has no `rtmp { … }` block; what it includes is not read")
 	}
-	return w.String(), nil
+	return nil
 }
 
 // httpPort is the first port of nginx's HTTP servers; empty if there is none.
@@ -122,8 +121,9 @@ func (w *converted) pull(app, url string, options []string) {
 // nginxReasons say why directives of the rtmp module have no counterpart. Those of an empty text need none: weir does what they ask
 // for without being told.
 var nginxReasons = map[string]string{
-	"live": "", "hls": "", "hls_path": "", "hls_cleanup": "", "chunk_size": "", "wait_key": "", "wait_video": "", "interleave": "",
-	"drop_idle_publisher": "", "sync": "", "buflen": "", "meta": "", "idle_streams": "", "gop_cache": "", "out_queue": "", "out_cork": "",
+	"live": "", "hls": "", "hls_path": "", "hls_cleanup": "", "wait_key": "", "wait_video": "", "interleave": "",
+	"sync": "", "buflen": "", "meta": "", "gop_cache": "", "out_queue": "", "out_cork": "", "chunk_size": "weir chooses it",
+	"drop_idle_publisher": "a publisher that sends nothing gives way to another one, see `publish_takeover`", "idle_streams": "who plays a stream that nobody publishes is told so",
 	"timeout": "", "ping": "", "ping_timeout": "", "max_streams": "", "ack_window": "", "max_message": "", "publish_notify": "", "play_restart": "",
 	"push": "pushing is not supported yet; let the other server pull", "push_reconnect": "pushing is not supported yet",
 	"hls_fragment": "segments are of 4 s", "hls_playlist_length": "playlists have six segments", "hls_variant": "name the variants in a playlist of your own",
@@ -142,6 +142,9 @@ func (w *converted) nginxLeftOut(d conf.Statement) {
 	why, known := nginxReasons[d.Name]
 	if !known {
 		why = "no counterpart"
+	}
+	if slices.Contains([]string{"allow", "deny", "on_publish", "on_play", "on_connect"}, d.Name) {
+		w.warn(opened)
 	}
 	off := len(d.Args) == 1 && d.Args[0] == "off"
 	if why != "" && !off {

@@ -113,6 +113,7 @@ func (d *demo) printTable(s sight) error {
 
 	heading("LOOK INSIDE", "at any node")
 	b.WriteString(table([][]string{
+		{"pages", entry.url() + "/"},
 		{"streams", entry.url() + "/streamer/api/v3/streams"},
 		{"peers", entry.url() + "/streamer/api/v3/cluster/peers"},
 		{"actors", entry.url() + "/api/tree"},

@@ -11,7 +11,7 @@ import (
 
 // HelpCmd is `weir help`.
 type HelpCmd struct {
-	Directives    HelpDirectivesCmd    `cmd:"" help:"List the directives of the configuration file, or explain one."`
+	Directives    HelpDirectivesCmd    `cmd:"" default:"withargs" help:"List the directives of the configuration file, or explain one."`
 	Configuration HelpConfigurationCmd `cmd:"" help:"Print the reference of the configuration file."`
 }
 

@@ -150,8 +150,11 @@ func (c *StatusCmd) ask(ctx context.Context, std stdio) (*clusterStatus, error) 
 	return s, nil
 }
 
-// well are the states of nodes in which nothing has to be mended.
-var well = []string{"alive", "starting", "draining"}
+// well are the states of nodes in which nothing has to be mended, and silent those of nodes that say nothing of themselves.
+var (
+	well   = []string{"alive", "starting", "draining"}
+	silent = []string{"stale", "down", "never seen", "unauthorised"}
+)
 
 func (s *clusterStatus) troubled() bool {
 	return len(s.Alarms) > 0 || s.States["failed"] > 0 ||
@@ -176,7 +179,7 @@ func (s *clusterStatus) text(p painter) string {
 			status = p.red(n.Status)
 		}
 		row := []string{cmp.Or(string(n.Name), n.Hostname), status, seconds(n.Since), "-", "-", "-", "-", "-", "-", "-", "-", n.Error}
-		if slices.Contains(well, n.Status) {
+		if !slices.Contains(silent, n.Status) {
 			copy(row[3:], []string{
 				strconv.Itoa(n.Stats.OnlineStreams), strconv.Itoa(n.Stats.TotalClients), kbits(n.Stats.OutputKbit), percent(n.Stats.CPUUsage),
 				percent(n.Stats.MemoryUsage), percent(n.Stats.InterfaceLoad), fmt.Sprintf("%.1f ms", n.Stats.RTT), seconds(n.Stats.Uptime),

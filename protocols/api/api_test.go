@@ -184,7 +184,7 @@ var goldenTests = []struct {
 	{"balancer_missing.json", "/streamer/api/v3/cluster/balancers/none", 404},
 	{"sessions.json", "/streamer/api/v3/sessions", 200},
 	{"session.json", "/streamer/api/v3/sessions/n1-7", 200},
-	{"events.json", "/streamer/api/v3/events?stream=cam02", 200},
+	{"events.json", "/streamer/api/v3/events", 200},
 	{"stats.json", "/streamer/api/v3/config/stats", 200},
 	{"pulse.json", "/streamer/api/v3/pulse?minutes=1", 200},
 	{"pulse_bad.json", "/streamer/api/v3/pulse?minutes=0", 400},

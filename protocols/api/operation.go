@@ -171,6 +171,21 @@ func lists[T any](id, path, name, summary string, fields []field[T], items func(
 	return o
 }
 
+// sorted is the list in another order than by its first field, if the client gives none.
+func (o operation) sorted(by string) operation {
+	serve := o.serve
+	o.serve = func(a *api, w http.ResponseWriter, c *call) error {
+		if !c.URL.Query().Has("sort") {
+			there := *c.URL
+			there.RawQuery = strings.TrimPrefix(there.RawQuery+"&sort="+url.QueryEscape(by), "&")
+			asked := *c.Request
+			asked.URL, c.Request = &there, &asked
+		}
+		return serve(a, w, c)
+	}
+	return o
+}
+
 // match gives the part of an escaped path for which the placeholder of an operation stands; ok is false if the path is not the
 // operation's. The text around the placeholder has the length literal: of two operations, the longer one is meant.
 func (o *operation) match(path string) (part string, literal int, ok bool) {

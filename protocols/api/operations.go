@@ -124,11 +124,11 @@ const (
 )
 
 var nodeOperations = []operation{
-	lists("listEvents", base+"/events", "events", "What happened lately, as this node has seen it.", eventFields,
+	lists("listEvents", base+"/events", "events", "What happened lately, as this node has seen it; the newest first.", eventFields,
 		func(a *api, _ *call) ([]Event, error) {
 			events, _ := a.node.Events(0)
 			return events, nil
-		}),
+		}).sorted("-id"),
 	{
 		id: "followEvents", method: http.MethodGet, path: base + "/events/stream", needs: see, endless: true,
 		summary: "Server-sent events: each event of the node as it happens. A client that sends Last-Event-ID first gets what it has missed.",

@@ -32,8 +32,11 @@ sessions.node.addEventListener("click", async (/** @type {any} */ e) => {
 });
 
 const events = table([
-	{ name: "When", cell: (e) => new Date(e.time).toLocaleTimeString() },
+	{ name: "When", cell: (e) => new Date(e.time).toLocaleString() },
 	{ name: "What", whole: true, cell: (e) => e.text },
+	{ name: "From", cell: (e) => e.from || "–" },
+	{ name: "To", cell: (e) => e.to || "–" },
+	{ name: "Why", whole: true, cell: (e) => e.reason || "–" },
 ], (e) => String(e.id), "What happened");
 
 const urls = /** @type {HTMLElement} */ (document.getElementById("urls"));
@@ -55,6 +58,12 @@ el("h2", {}, "Inputs"), inputs.node, el("h2", {}, "Clients of this node"), sessi
 
 live(async () => {
 	const q = encodeURIComponent(name);
+	const known = await ask("/streams?limit=1&select=name&name=" + q);
+	if (!known.streams.length) {
+		main.replaceChildren(el("h1", {}, name), el("p", { class: "wrong", role: "alert" }, `There is no stream ${name}, as far as this node knows: no file has it, and nobody publishes it.`),
+			el("p", {}, el("a", { href: "/streamer/pages/streams" }, "All streams")));
+		return;
+	}
 	const [s, x, seen, past] = await Promise.all([
 		ask(path), ask("/cluster/explain?stream=" + q).catch(() => ({ why: [] })), ask("/sessions?limit=200&name=" + q), ask("/events?limit=20&sort=-id&stream=" + q),
 	]);
