@@ -105,3 +105,14 @@ func TestConnectionsWithoutAKeyLeaveRoomForNodes(t *testing.T) {
 		time.Sleep(5 * time.Minute) // the timers of the log end
 	})
 }
+
+// TestLinkWithoutAKeyIsAnError is a node whose reload has taken its last key away.
+func TestLinkWithoutAKeyIsAnError(t *testing.T) {
+	var l linkCreds
+	l.o.Keys = func() []trust.Keys { return nil }
+	for _, l.o.KeysOf = range []func(string) trust.Keys{nil, func(string) trust.Keys { return trust.Keys{} }} {
+		if _, _, err := l.ClientHandshake(t.Context(), "127.0.0.1:9", nil); err == nil {
+			t.Error("a handshake without a key: no error")
+		}
+	}
+}

@@ -34,8 +34,8 @@ type Options struct {
 	// which must then be a definite one; without port, the one that is listened on.
 	Advertise string
 
-	// Keys are those that other nodes may prove now, the newest of the cluster first. There is always one. Any goroutine may call
-	// it.
+	// Keys are those that other nodes may prove now, the newest of the cluster first. At the start there is one; once a reload has
+	// taken the last one away, no link is set up. Any goroutine may call it.
 	Keys func() []trust.Keys
 
 	// KeysOf returns the keys to prove to the peer at an address, and zero Keys where it is not known which; then the newest of the
@@ -278,7 +278,10 @@ type linkCreds struct {
 func (l linkCreds) ClientHandshake(ctx context.Context, addr string, conn net.Conn) (
 	net.Conn, credentials.AuthInfo, error,
 ) {
-	k := l.o.Keys()[0]
+	var k trust.Keys
+	if common := l.o.Keys(); len(common) > 0 {
+		k = common[0]
+	}
 	if l.o.KeysOf != nil {
 		if own := l.o.KeysOf(addr); !own.Zero() {
 			k = own

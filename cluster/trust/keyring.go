@@ -105,10 +105,7 @@ func deriveAll(clusterKeys []string) (out []Keys) {
 func (k *Keyring) Own() Keys {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.now.own) == 0 {
-		return Keys{}
-	}
-	return k.now.own[0]
+	return first(k.now.own)
 }
 
 // Of are the keys of a link, the newest first; the common ones for a name that has no others.

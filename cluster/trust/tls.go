@@ -14,10 +14,10 @@ import (
 
 // ServerTLS configures the accepting side of protoactor's remote: TLS 1.3, and a client whose certificate has exactly the public key
 // that follows from one of the keys that count now. A client says which key it means by the server name; to one that means none of
-// them the first is shown. keys is called for each connection, by any goroutine, and gives one at least. Names and dates in
-// certificates mean nothing; there are no files and no authority.
+// them the first is shown. keys is called for each connection, by any goroutine; while it gives none, every handshake fails. Names
+// and dates in certificates mean nothing; there are no files and no authority.
 func ServerTLS(keys func() []Keys) (*tls.Config, error) {
-	c, err := keys()[0].serverTLS()
+	c, err := first(keys()).serverTLS()
 	if err != nil {
 		return nil, err
 	}
@@ -28,9 +28,17 @@ func ServerTLS(keys func() []Keys) (*tls.Config, error) {
 				return k.serverTLS()
 			}
 		}
-		return now[0].serverTLS()
+		return first(now).serverTLS()
 	}
 	return c, nil
+}
+
+// first is the first of some keys, and the zero Keys if there are none, as after a reload of a file without keys.
+func first(keys []Keys) Keys {
+	if len(keys) == 0 {
+		return Keys{}
+	}
+	return keys[0]
 }
 
 func (k Keys) serverTLS() (*tls.Config, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -123,10 +124,29 @@ func TestPeerWithAKeyOfItsOwnIsMetByName(t *testing.T) {
 }
 
 func TestNoKeyGivesNoTLS(t *testing.T) {
-	if _, err := ServerTLS(func() []Keys { return []Keys{{}} }); err == nil {
-		t.Error("ServerTLS without a key: no error")
+	for _, keys := range [][]Keys{nil, {{}}} {
+		if _, err := ServerTLS(func() []Keys { return keys }); err == nil {
+			t.Errorf("ServerTLS with %d keys, none of them set: no error", len(keys))
+		}
 	}
 	if _, err := (Keys{}).ClientTLS(); err == nil {
 		t.Error("ClientTLS without a key: no error")
+	}
+}
+
+// TestServerThatHasLostItsLastKeyRefusesHandshakes is a node whose reload has taken its last key away.
+func TestServerThatHasLostItsLastKeyRefusesHandshakes(t *testing.T) {
+	now := []Keys{Derive("abcd")}
+	client, err := now[0].ClientTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := ServerTLS(func() []Keys { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = nil
+	if ce, se := shake(t, client, server); ce == nil || se == nil || !strings.Contains(se.Error(), "no cluster key is set") {
+		t.Errorf("no key is left: client %v, server %v, want errors", ce, se)
 	}
 }
