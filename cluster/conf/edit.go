@@ -35,32 +35,11 @@ const resetMember = "$reset"
 // are null are removed. A list replaces the former one. A word that was read masked stands for the one that is in the file. The
 // error is of the type [Wrongs].
 func (t *Text) Put(k Kind, id string, patch map[string]any) (*Text, error) {
-	d := k.row()
-	patch = maps.Clone(patch)
-	reset, _ := patch[resetMember].(bool)
-	delete(patch, resetMember)
-	if given, ok := patch[d.titleMember()].(string); ok && !k.Same(given, id) {
-		return nil, Wrongs{{d.titleMember(), fmt.Sprintf("found %s, expected %s: an entry keeps its name", quote(given), quote(id))}}
-	}
-	if _, _, err := parsePeerName(id); err != nil && k == KindPeer {
-		return nil, Wrongs{{d.titleMember(), err.Error()}}
+	now, next, lines, err := t.change(k, id, patch)
+	if err != nil {
+		return nil, err
 	}
 	e := t.entry(k, id)
-	now, shown := map[string]any{}, map[string]any{}
-	if e != nil {
-		row := find(e.name, inFile)
-		now, shown = row.object(e, false), row.object(e, true)
-	}
-	p := &patcher{}
-	next := p.merge(now, shown, patch, reset)
-	next[d.titleMember()] = id
-	if e != nil {
-		next[d.titleMember()] = e.words[0].text
-	}
-	lines := p.block(d, next, "", "")
-	if len(p.wrong) > 0 {
-		return nil, p.wrong
-	}
 	var edits []splice
 	switch {
 	case e == nil:
@@ -69,15 +48,46 @@ func (t *Text) Put(k Kind, id string, patch map[string]any) (*Text, error) {
 			gap = "\n\n"
 		}
 		edits = []splice{{len(t.src), len(t.src), gap + strings.Join(lines, "\n") + "\n"}}
-	case !e.hasBlock || slices.ContainsFunc(e.words, func(w word) bool { return w.option }) || headOf(lines[0]) != e.name:
+	case !e.spliceable():
 		edits = []splice{{e.from, e.to, strings.Join(indented(lines, t.indent(e.from)), "\n")}}
 	default:
-		edits = t.members(e, d, now, next)
+		edits = t.members(e, k.row(), now, next)
+		if head := e.headFor(next); k == KindStream && head != e.name {
+			edits = append(edits, splice{e.from, e.from + len(e.name), head})
+		}
 	}
 	return t.with(edits)
 }
 
-func headOf(line string) string { head, _, _ := strings.Cut(line, " "); return head }
+// change gives the settings of an entry now and after an edit, and the lines of an entry that says the latter.
+func (t *Text) change(k Kind, id string, patch map[string]any) (now, next map[string]any, lines []string, err error) {
+	d := k.row()
+	patch = maps.Clone(patch)
+	reset, _ := patch[resetMember].(bool)
+	delete(patch, resetMember)
+	if given, ok := patch[d.titleMember()].(string); ok && !k.Same(given, id) {
+		return nil, nil, nil, Wrongs{{d.titleMember(), fmt.Sprintf("found %s, expected %s: an entry keeps its name", quote(given), quote(id))}}
+	}
+	if _, _, err := parsePeerName(id); err != nil && k == KindPeer {
+		return nil, nil, nil, Wrongs{{d.titleMember(), err.Error()}}
+	}
+	e := t.entry(k, id)
+	now, shown := map[string]any{}, map[string]any{}
+	if e != nil {
+		row := find(e.name, inFile)
+		now, shown = row.object(e, false), row.object(e, true)
+	}
+	p := &patcher{}
+	next = p.merge(now, shown, patch, reset)
+	next[d.titleMember()] = id
+	if e != nil {
+		next[d.titleMember()] = e.words[0].text
+	}
+	if lines = p.block(d, next, "", ""); len(p.wrong) > 0 {
+		return nil, nil, nil, p.wrong
+	}
+	return now, next, lines, nil
+}
 
 // Delete removes an entry; found is false if there is none.
 func (t *Text) Delete(k Kind, id string) (next *Text, found bool, err error) {

@@ -22,6 +22,18 @@ stream cam01 {
 }
 ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }
 balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }
+ondemand late { static true; input fake://late; } # never waits
+stream many {
+    static false; # only with viewers
+    input fake://a {
+        priority 1; # the first
+        user_agent weir;
+    }
+    input fake://b; # the second
+    cluster_ingest { # at all nodes
+        handover break; # it can
+    }
+}
 `
 
 // editTests are edits of a kind and name, with the lines of the file that become others: - what was there, + what is there now.
@@ -48,7 +60,7 @@ var editTests = []struct {
 		`-ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }`, `+ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; title x; }`,
 	}, ""},
 	{"always", "stream", "movie", `{"static":true,"clients_timeout":null}`, []string{
-		`-ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }`, `+stream movie {`, `+    input hls://archive/movie.m3u8;`, `+}`,
+		`-ondemand movie { input hls://archive/movie.m3u8; clients_timeout 30; }`, `+stream movie { input hls://archive/movie.m3u8; }`,
 	}, ""},
 	{"reset", "stream", "cam01", `{"$reset":true,"inputs":[{"url":"publish://"}]}`, []string{
 		`-    input rtsp://root:geheim@gate/1 priority=2; # the camera`, `-    input rtsp://gate/2;`, `-    title "Gate <1>";`, `-    cluster_ingest capture_at=a;`,
@@ -63,8 +75,33 @@ var editTests = []struct {
 	}, ""},
 	{"a new peer", "peer", "c:81", `{}`, []string{`+`, `+peer c:81;`}, ""},
 	{"servers", "balancer", "lb", `{"servers":[{"hostname":"a","max_bitrate":"40M","countries":["RU"]},{"hostname":"b"}]}`, []string{
-		`-balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }`, `+balancer lb { mode bitrate; server a max_bitrate=40M countries=RU;`, `+server b; }`,
+		`-balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }`, `+balancer lb { mode bitrate; server a max_bitrate=40M countries=RU; server b; }`,
 	}, ""},
+	{"a server in front", "balancer", "lb", `{"servers":[{"hostname":"b"},{"hostname":"a","max_bitrate":"40M","countries":["RU","CN"]}]}`, []string{
+		`-balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }`, `+balancer lb { mode bitrate; server b; server a max_bitrate=40M countries=RU,CN; }`,
+	}, ""},
+	{"an input in front", "stream", "many", `{"inputs":["fake://x",{"url":"fake://a","priority":1,"user_agent":"weir"},"fake://b"]}`, []string{`+    input fake://x;`}, ""},
+	{"an input between", "stream", "many", `{"inputs":[{"url":"fake://a","priority":1,"user_agent":"weir"},"fake://x","fake://b"]}`, []string{`+    input fake://x;`}, ""},
+	{"an input behind", "stream", "many", `{"inputs":[{"url":"fake://a","priority":1,"user_agent":"weir"},"fake://b","fake://x"]}`, []string{`+    input fake://x;`}, ""},
+	{"inputs exchanged", "stream", "many", `{"inputs":["fake://b",{"url":"fake://a","priority":1,"user_agent":"weir"}]}`, []string{
+		`-    input fake://a {`, `-        priority 1; # the first`, `-        user_agent weir;`, `-    }`, `+    input fake://a priority=1 user_agent=weir;`,
+	}, ""},
+	{"an input changed and one more", "stream", "many", `{"inputs":[{"url":"fake://a","priority":1},"fake://x","fake://y"]}`, []string{
+		`-        user_agent weir;`, `-    input fake://b; # the second`, `+    input fake://x;`, `+    input fake://y; # the second`,
+	}, ""},
+	{"inside an input", "stream", "many", `{"inputs":[{"url":"fake://a","priority":1,"user_agent":"other","source_timeout":5},"fake://b"]}`, []string{
+		`-        user_agent weir;`, `+        user_agent other;`, `+        source_timeout 5;`,
+	}, ""},
+	{"inside a block", "stream", "many", `{"cluster_ingest":{"handover":"make","capture_at":"a"}}`, []string{
+		`-        handover break; # it can`, `+        handover make; # it can`, `+        capture_at a;`,
+	}, ""},
+	{"static by its line", "stream", "many", `{"title":"x","static":true}`, []string{`-    static false; # only with viewers`, `+    static; # only with viewers`, `+    title x;`}, ""},
+	{"static as before", "stream", "many", `{"title":"x"}`, []string{`+    title x;`}, ""},
+	{"static by the name", "stream", "many", `{"static":null}`, []string{`-    static false; # only with viewers`, `+    # only with viewers`}, ""},
+	{"always by its line", "stream", "late", `{"static":null}`, []string{
+		`-ondemand late { static true; input fake://late; } # never waits`, `+stream late { input fake://late; } # never waits`,
+	}, ""},
+	{"on demand", "stream", "cam01", `{"static":false}`, []string{`-stream cam01 {`, `+ondemand cam01 {`}, ""},
 	{"a template", "template", "tv", `{"prefix":"tv","inputs":["publish://"]}`, []string{`+`, `+template tv {`, `+    prefix tv;`, `+    input publish://;`, `+}`}, ""},
 	{"a source", "source", "origin", `{"only":[]}`, []string{`+`, `+source origin {`, `+    only;`, `+}`}, ""},
 
@@ -108,12 +145,39 @@ func TestEditsChangeTheLinesThatTheyMean(t *testing.T) {
 		if got := changedLines(edited, string(after.Bytes())); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: changes\n%s\nwant\n%s\nin\n%s", tt.name, strings.Join(got, "\n"), strings.Join(tt.want, "\n"), after.Bytes())
 		}
+		if got, want := lines(t, after, Kind(tt.kind), tt.id), anew(t, before, Kind(tt.kind), tt.id, patch); got != want {
+			t.Errorf("%s: the file now says\n%v, want\n%v", tt.name, got, want)
+		}
 		// What was put is what is read.
 		got, again := after.Settings(Kind(tt.kind), tt.id, false), (*Text)(nil)
 		if again, err = after.Put(Kind(tt.kind), tt.id, got); err != nil || string(again.Bytes()) != string(after.Bytes()) {
 			t.Errorf("%s: putting what was read changes the file: %v\n%s", tt.name, err, again.Bytes())
 		}
 	}
+}
+
+// lines are those of an entry as a file has it that is written anew.
+func lines(t *testing.T, text *Text, k Kind, id string) string {
+	t.Helper()
+	_, _, list, err := text.change(k, id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(list, "\n")
+}
+
+// anew gives the lines of an entry after an edit, from a file that was not edited but written anew.
+func anew(t *testing.T, before *Text, k Kind, id string, patch map[string]any) string {
+	t.Helper()
+	_, next, _, err := before.change(k, id, patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := textOf(t, "").Put(k, id, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines(t, fresh, k, id)
 }
 
 // changedLines are the lines of only one of two texts, in the order of each.
@@ -177,7 +241,7 @@ func TestSettingsAreTypedAndMasked(t *testing.T) {
 	if whole, _ := json.Marshal(text.Whole(true)); strings.Contains(string(whole), "geheim") || strings.Contains(string(whole), "0123456789") {
 		t.Errorf("a secret is shown: %s", whole)
 	}
-	if all := text.All(KindStream, true); len(all) != 2 || all[1]["name"] != "movie" {
+	if all := text.All(KindStream, true); len(all) != 4 || all[1]["name"] != "movie" {
 		t.Errorf("streams: %v", all)
 	}
 }
@@ -240,6 +304,11 @@ func FuzzEdit(f *testing.F) {
 		f.Add(edited, tt.kind, tt.id, tt.patch)
 	}
 	f.Add("stream a;", "stream", "a", `{"inputs":["x"]}`)
+	f.Add("stream a { input a; }", "stream", "a", `{"inputs":["x","a"]}`)
+	f.Add("stream a { input a; input b; url c { priority 1; } }", "stream", "a", `{"inputs":["a","x","b",{"url":"c","priority":2}]}`)
+	f.Add("stream a { input a; input a; }", "stream", "a", `{"inputs":["a","x","a","a"]}`)
+	f.Add("stream a {\n input a;\n title x; input b; input c; }", "stream", "a", `{"inputs":["c","b","y","z","a"]}`)
+	f.Add("ondemand a { static; }", "stream", "a", `{"static":false}`)
 	f.Add("stream a { }", "stream", "a", `{"title":"}"}`)
 	f.Add("stream a { # x\n}", "stream", "a", `{"title":"\"; stream b { }"}`)
 	f.Fuzz(func(t *testing.T, src, kind, id, patch string) {
@@ -262,6 +331,9 @@ func FuzzEdit(f *testing.F) {
 		}
 		if d := len(next.list) - len(text.list); d != 0 && d != 1 {
 			t.Errorf("%q edited by %s has %d entries more", src, patch, d)
+		}
+		if got, want := lines(t, next, k, id), anew(t, text, k, id, obj); got != want {
+			t.Errorf("%q edited by %s says\n%v, want\n%v", src, patch, got, want)
 		}
 		again, err := next.Put(k, id, obj)
 		if err != nil || string(again.Bytes()) != string(next.Bytes()) {

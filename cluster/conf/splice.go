@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,9 +13,9 @@ type splice struct {
 	text     string
 }
 
-// with gives the text after some splices, which do not overlap.
+// with gives the text after some splices, which do not overlap. What is put in front of a part that is replaced too stands in front of it.
 func (t *Text) with(edits []splice) (*Text, error) {
-	slices.SortStableFunc(edits, func(a, b splice) int { return b.from - a.from })
+	slices.SortStableFunc(edits, func(a, b splice) int { return cmp.Or(b.from-a.from, b.to-a.to) })
 	src := t.src
 	for _, e := range edits {
 		src = src[:e.from] + e.text + src[e.to:]
@@ -59,6 +60,29 @@ func indented(lines []string, indent string) []string {
 	return out
 }
 
+// spliceable says whether the settings of an entry stand in its block alone, so that each can be changed by itself.
+func (e *entry) spliceable() bool {
+	return e.hasBlock && !slices.ContainsFunc(e.words, func(w word) bool { return w.option })
+}
+
+// saysStatic says whether the block of a stream has a line by which the stream is static or is not.
+func (e *entry) saysStatic() bool {
+	return slices.ContainsFunc(e.kids, func(k *entry) bool { return k.name == "static" })
+}
+
+// headFor is the name of the directive with which the entry of a stream has to begin. Only without a line of its own, or with a line that is
+// taken out, does the name say whether the stream is static.
+func (e *entry) headFor(next map[string]any) string {
+	static, plain := next["static"].(bool)
+	switch {
+	case next["static"] != nil && e.saysStatic():
+		return e.name
+	case plain && !static:
+		return "ondemand"
+	}
+	return "stream"
+}
+
 // members changes those members of a block that differ between now and next, and leaves the rest of its text as it is. d is the row
 // of the block; nil is the top of the file.
 func (t *Text) members(e *entry, d *directive, now, next map[string]any) (edits []splice) {
@@ -75,8 +99,11 @@ func (t *Text) members(e *entry, d *directive, now, next map[string]any) (edits 
 	var added []string
 	for _, row := range rows[in] {
 		name := row.member()
-		if row.aliasOf != "" || row.name == "ondemand" || name == "static" && in == inStream && headStatic(e, next) {
+		if row.aliasOf != "" || row.name == "ondemand" {
 			continue
+		}
+		if _, plain := next[name].(bool); name == "static" && in == inStream && !e.saysStatic() && (plain || next[name] == nil) {
+			continue // the name of the block says it
 		}
 		var kids []*entry
 		for _, k := range e.kids {
@@ -84,36 +111,9 @@ func (t *Text) members(e *entry, d *directive, now, next map[string]any) (edits 
 				kids = append(kids, k)
 			}
 		}
-		was, is := items(row, now, name), items(row, next, name)
-		if len(was) == len(kids) { // those that are the same at the begin and at the end of a list stay
-			n := 0
-			for n < min(len(was), len(is)) && slices.Equal(was[n], is[n]) {
-				n++
-			}
-			kids, was, is = kids[n:], was[n:], is[n:]
-			for len(was) > 0 && len(is) > 0 && slices.Equal(was[len(was)-1], is[len(is)-1]) {
-				kids, was, is = kids[:len(kids)-1], was[:len(was)-1], is[:len(is)-1]
-			}
-		} else if slices.EqualFunc(was, is, slices.Equal) {
-			continue
-		}
-		lines := slices.Concat(is...)
-		switch {
-		case len(kids) > 0 && len(is) == len(kids):
-			for i, k := range kids {
-				edits = append(edits, splice{k.from, k.to, strings.Join(indented(is[i], t.indent(k.from)), "\n")})
-			}
-		case len(kids) > 0:
-			for i, k := range kids {
-				if i == 0 && len(is) > 0 {
-					edits = append(edits, splice{k.from, k.to, strings.Join(indented(lines, t.indent(k.from)), "\n")})
-				} else {
-					edits = append(edits, t.removal(k))
-				}
-			}
-		default:
-			added = append(added, lines...)
-		}
+		changed, behind := t.align(kids, row, valuesOf(row, now, name), valuesOf(row, next, name))
+		edits = append(edits, changed...)
+		added = append(added, behind...)
 	}
 	if len(added) == 0 {
 		return edits
@@ -136,28 +136,124 @@ func (t *Text) members(e *entry, d *directive, now, next map[string]any) (edits 
 	return append(edits, splice{e.close, e.close, gap + strings.Join(indented(added, indent), "\n") + " "})
 }
 
-// items gives the lines of a member of a block, for each item of a list by itself.
-func items(d *directive, obj map[string]any, name string) (out [][]string) {
-	p := &patcher{} // what is wrong was found before
-	v, ok := obj[name]
-	if !ok {
-		return nil
+// align makes the entries of one member say its values. Entries that stay keep their text, comments included. Lines that stand behind
+// all of them are returned, since the caller knows where the block ends.
+func (t *Text) align(kids []*entry, row *directive, was, is []any) (edits []splice, behind []string) {
+	lines := func(list []any) (out []string) {
+		for _, v := range list {
+			out = append(out, linesOf(row, v)...)
+		}
+		return out
 	}
-	list, isList := v.([]any)
-	if !d.many || !isList {
-		return [][]string{p.lines(d, v, "", "")}
+	if len(was) != len(kids) { // one entry has several values, or several have one
+		switch {
+		case slices.Equal(lines(was), lines(is)):
+			return nil, nil
+		case len(kids) == 0:
+			return nil, lines(is)
+		}
+		return t.fill(kids, [][]string{lines(is)}), nil
 	}
-	for _, item := range list {
-		out = append(out, p.lines(d, []any{item}, "", ""))
+	for {
+		i, j := nextPair(row, was, is) // what stands in front of the two is exchanged
+		switch {
+		case i > 0:
+			texts := make([][]string, i)
+			for n, v := range is[:j] { // those that are left over stand behind the last one
+				texts[min(n, i-1)] = append(texts[min(n, i-1)], linesOf(row, v)...)
+			}
+			edits = append(edits, t.fill(kids[:i], texts)...)
+		case i == len(kids):
+			return edits, lines(is)
+		case j > 0:
+			at, gap := kids[0].from, " "
+			if t.alone(at) {
+				gap = "\n" + t.indent(at)
+			}
+			edits = append(edits, splice{at, at, strings.Join(indented(lines(is[:j]), t.indent(at)), "\n") + gap})
+		}
+		if i == len(kids) {
+			return edits, nil
+		}
+		edits = append(edits, t.one(kids[i], row, was[i], is[j])...)
+		kids, was, is = kids[i+1:], was[i+1:], is[j+1:]
 	}
-	return out
 }
 
-// headStatic says whether the name of a stream's block says already whether the stream is static.
-func headStatic(e *entry, next map[string]any) bool {
-	static, given := next["static"].(bool)
-	said := slices.ContainsFunc(e.kids, func(k *entry) bool { return k.name == "static" })
-	return !said && (!given || static == (e.name == "stream"))
+// fill puts lines in the places of entries, and removes the entries for which there are none.
+func (t *Text) fill(kids []*entry, lines [][]string) (edits []splice) {
+	for n, k := range kids {
+		if n < len(lines) && len(lines[n]) > 0 {
+			edits = append(edits, splice{k.from, k.to, strings.Join(indented(lines[n], t.indent(k.from)), "\n")})
+		} else {
+			edits = append(edits, t.removal(k))
+		}
+	}
+	return edits
+}
+
+// one makes an entry say another value with the same title.
+func (t *Text) one(k *entry, row *directive, was, is any) []splice {
+	lines := linesOf(row, is)
+	if slices.Equal(linesOf(row, was), lines) {
+		return nil
+	}
+	now, isBlock := was.(map[string]any)
+	next, isObject := is.(map[string]any)
+	if isBlock && isObject && k.spliceable() {
+		return t.members(k, row, now, next)
+	}
+	return t.fill([]*entry{k}, [][]string{lines})
+}
+
+// nextPair gives the places of the next two values that belong together: those with the same title, or the values of a member that
+// has one. Without such two, the places are the ends of the lists.
+func nextPair(row *directive, was, is []any) (i, j int) {
+	if !row.many && len(was) > 0 && len(is) > 0 {
+		return 0, 0
+	}
+	for j := range is {
+		title, ok := row.title(is[j])
+		if !ok {
+			continue
+		}
+		for i := range was {
+			if before, _ := row.title(was[i]); before == title {
+				return i, j
+			}
+		}
+	}
+	return len(was), len(is)
+}
+
+// title is what tells an item of a list from the others; ok is false if there is no such text.
+func (d *directive) title(v any) (text string, ok bool) {
+	if obj, isObject := v.(map[string]any); isObject {
+		v = obj[d.titleMember()]
+	}
+	text, ok = v.(string)
+	return text, ok
+}
+
+// valuesOf are those of a member of a block: the items of a list, or the one value.
+func valuesOf(d *directive, obj map[string]any, name string) []any {
+	v, ok := obj[name]
+	if !ok || v == nil {
+		return nil
+	}
+	if list, isList := v.([]any); isList && d.many {
+		return list
+	}
+	return []any{v}
+}
+
+// linesOf are the lines of one value of a member.
+func linesOf(d *directive, v any) []string {
+	p := &patcher{} // what is wrong was found before
+	if d.many {
+		v = []any{v}
+	}
+	return p.lines(d, v, "", "")
 }
 
 // PathOf is the member of an entry's settings in which a position lies, such as inputs[0].url; empty if it lies outside.
