@@ -2,6 +2,7 @@ package pull
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,10 +11,10 @@ import (
 )
 
 // A sink is a writer that counts.
-type sink struct{ units int }
+type sink struct{ units atomic.Int64 }
 
 func (*sink) SetTracks(codecs.Tracks)          {}
-func (s *sink) Write(*codecs.AccessUnit) error { s.units++; return nil }
+func (s *sink) Write(*codecs.AccessUnit) error { s.units.Add(1); return nil }
 
 // TestLongQueueIsHandedOnFaster has so much media wait that no more is fetched. A server lists its segments for a short time only, so
 // that there must be room again soon.
@@ -39,9 +40,9 @@ func TestLongQueueIsHandedOnFaster(t *testing.T) {
 		if d := time.Since(began); d > 8600*time.Millisecond {
 			t.Errorf("ten seconds too much are handed on within %v, want less than 8.5 s", d)
 		}
-		before := out.units
+		before := out.units.Load()
 		time.Sleep(10 * time.Second)
-		if n := out.units - before; n < 249 || n > 252 {
+		if n := out.units.Load() - before; n < 249 || n > 252 {
 			t.Errorf("%d pictures in ten seconds then, want 250", n)
 		}
 		cancel()

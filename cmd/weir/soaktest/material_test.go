@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"sync"
 	"time"
 
@@ -126,20 +127,34 @@ func nextPoint(at int64) int64 { return (at + second - 1) / second * second }
 type record struct {
 	mu     sync.Mutex
 	sent   map[int64]bool // pictures that have left whole, on a connection that lasted
-	sounds int            // access units of sound that have left
-	faults map[string]int
 	seen   map[int64]int
-	heard  int // access units of sound that viewers got
 	spoilt int // pictures that viewers got with other bytes
 	events []event
+	figures
+}
+
+// figures are the numbers of a record.
+type figures struct {
+	sounds int // access units of sound that have left
+	heard  int // access units of sound that viewers got
+	faults map[string]int
 	ended  error
 
 	// For how long a source that was well was not asked: the longest time, and all.
 	idle, unasked time.Duration
 }
 
+// snapshot copies the figures. Connections of a source may last beyond the soak.
+func (r *record) snapshot() figures {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.figures
+	f.faults = maps.Clone(f.faults)
+	return f
+}
+
 func newRecord() *record {
-	return &record{sent: map[int64]bool{}, faults: map[string]int{}, seen: map[int64]int{}}
+	return &record{sent: map[int64]bool{}, figures: figures{faults: map[string]int{}}, seen: map[int64]int{}}
 }
 
 func (r *record) fault(name string) {

@@ -225,29 +225,29 @@ func table(t *testing.T, sources []*source, first, last int64) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, %d sources; pictures\n%-4s %-13s %7s %8s %7s %5s %6s  %-8s %-14s %s\n", *seed, len(sources), "", "kind", "aired", "withheld", "sent", "lost", "spoilt", "sound", "not asked", "faults")
 	for i, s := range sources {
-		v := s.r.judge(first, last)
+		v, r := s.r.judge(first, last), s.r.snapshot()
 		sound := "-"
-		if s.hls == nil && s.r.sounds > 0 {
-			sound = fmt.Sprintf("%.1f %%", 100*float64(s.r.heard)/float64(s.r.sounds))
+		if s.hls == nil && r.sounds > 0 {
+			sound = fmt.Sprintf("%.1f %%", 100*float64(r.heard)/float64(r.sounds))
 		}
 		var faults []string
 		total := 0
-		for _, name := range slices.Sorted(maps.Keys(s.r.faults)) {
-			faults = append(faults, fmt.Sprintf("%s %d", name, s.r.faults[name]))
-			total += s.r.faults[name]
+		for _, name := range slices.Sorted(maps.Keys(r.faults)) {
+			faults = append(faults, fmt.Sprintf("%s %d", name, r.faults[name]))
+			total += r.faults[name]
 		}
-		fmt.Fprintf(&b, "s%-3d %-13s %7d %8d %7d %5d %6d  %-8s %-14s %d: %s\n", i, s.kind, v.aired, v.withheld, v.sent, v.lost, v.spoilt, sound, fmt.Sprintf("%.1f s (%.1f)", s.r.unasked.Seconds(), s.r.idle.Seconds()), total, strings.Join(faults, ", "))
+		fmt.Fprintf(&b, "s%-3d %-13s %7d %8d %7d %5d %6d  %-8s %-14s %d: %s\n", i, s.kind, v.aired, v.withheld, v.sent, v.lost, v.spoilt, sound, fmt.Sprintf("%.1f s (%.1f)", r.unasked.Seconds(), r.idle.Seconds()), total, strings.Join(faults, ", "))
 		if v.lost > 0 {
 			t.Errorf("s%d, %s: %d pictures are lost that were sent:%s", i, s.kind, v.lost, s.r.missing(first, last))
 		}
 		if v.spoilt > 0 {
 			t.Errorf("s%d, %s: viewers got %d pictures with other bytes", i, s.kind, v.spoilt)
 		}
-		if s.r.ended != nil {
-			t.Errorf("s%d, %s: %v", i, s.kind, s.r.ended)
+		if r.ended != nil {
+			t.Errorf("s%d, %s: %v", i, s.kind, r.ended)
 		}
-		if s.r.idle > patience {
-			t.Errorf("s%d, %s: it was not asked for %v while it was well", i, s.kind, s.r.idle)
+		if r.idle > patience {
+			t.Errorf("s%d, %s: it was not asked for %v while it was well", i, s.kind, r.idle)
 		}
 	}
 	t.Log("\n" + b.String())
