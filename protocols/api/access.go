@@ -18,7 +18,7 @@ import (
 type Credentials struct{ User, Password string }
 
 // errNotHere answers a change that comes from an address from which none is accepted.
-var errNotHere = &problem{status: http.StatusForbidden, text: "without edit_auth in the file, changes are accepted from this machine only, and not through a proxy"}
+var errNotHere = &problem{status: http.StatusForbidden, text: "without edit_auth in the file, changes are accepted from this machine only, and neither through a proxy nor from another port"}
 
 // Access says who may see a node and who may change it. Any goroutine may use it.
 type Access struct {
@@ -39,7 +39,7 @@ func (a *Access) allows(r *http.Request, p permission) error {
 
 // mayEdit says whether a request may change the node, or read what only those may read who may change it. With credentials it
 // has to carry them, wherever it comes from. Without, it has to come from this machine: not from a page that a browser here
-// shows, under whatever name, and not through a proxy that runs here. A browser adds credentials to what any page makes it send, so
+// shows, under whatever name, and not through a proxy that runs here, as far as a proxy can be told. A browser adds credentials to what any page makes it send, so
 // pages of other origins are refused in both cases.
 func (a *Access) mayEdit(r *http.Request) error {
 	asked := *r
@@ -51,13 +51,8 @@ func (a *Access) mayEdit(r *http.Request) error {
 		return a.carried(r, "edit_auth is required", a.Edit)
 	}
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !remote.Addr().Unmap().IsLoopback() || !localName(r.Host) {
+	if err != nil || !remote.Addr().Unmap().IsLoopback() || !localName(r.Host) || !listen.Direct(r) {
 		return errNotHere
-	}
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
-			return errNotHere
-		}
 	}
 	return nil
 }

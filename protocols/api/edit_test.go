@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -109,6 +111,14 @@ var mayEditTests = []struct {
 	{"from this machine by name", nil, func(r *http.Request) { r.Host = "localhost:8080" }, 200},
 	{"from elsewhere", nil, func(r *http.Request) { r.RemoteAddr = "192.0.2.7:4000" }, 403},
 	{"through a proxy on this machine", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.7") }, 403},
+	{"through nginx as it is by default", nil, func(r *http.Request) { r.ProtoMinor = 0 }, 403},
+	{"a proxy that tells the host", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-Host", "tv.example.com") }, 403},
+	{"a proxy that tells the scheme", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "http") }, 403},
+	{"a proxy that tells its name", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-Server", "www") }, 403},
+	{"a proxy that leaves a header empty", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "") }, 403},
+	{"a forwarder from another port", nil, func(r *http.Request) { *r = *arrived(r, 8080) }, 403},
+	{"at the port that is meant", nil, func(r *http.Request) { *r = *arrived(r, 80) }, 200},
+	{"over TLS at the usual port", nil, func(r *http.Request) { *r, r.Host, r.TLS = *arrived(r, 443), "localhost", &tls.ConnectionState{} }, 200},
 	{"a name that was bent to this machine", nil, func(r *http.Request) { r.Host = "evil.example" }, 403},
 	{"a page in a browser on this machine", nil, func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }, 403},
 	{"a page, as newer browsers say it", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
@@ -118,6 +128,11 @@ var mayEditTests = []struct {
 	}, 200},
 	{"with a wrong password", &Credentials{"admin", "geheim"}, func(r *http.Request) { r.SetBasicAuth("admin", "geheiM") }, 401},
 	{"without the credentials that are set, from this machine", &Credentials{"admin", "geheim"}, nil, 401},
+}
+
+// arrived is a request that came in at a port.
+func arrived(r *http.Request, port int) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{Port: port})))
 }
 
 func TestOnlyWhoMayChangesANode(t *testing.T) {

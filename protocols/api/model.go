@@ -68,7 +68,7 @@ type Stream struct {
 	Clients int         `json:"clients" jsonschema:"of the whole cluster, as far as this node knows"`
 	Stats   StreamStats `json:"stats"`
 
-	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it, secrets masked; in the answer for one stream only"`
+	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it, secrets masked; in the answer for one stream only, and not while the file cannot be read"`
 }
 
 // ClusterIngest is the directive of the same name.
@@ -152,7 +152,7 @@ type Peer struct {
 
 	Stats PeerStats `json:"stats"`
 
-	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it, secrets masked; in the answer for one peer only"`
+	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it, secrets masked; in the answer for one peer only, and not while the file cannot be read"`
 }
 
 // PeerStats are what a node says about itself.
@@ -182,7 +182,7 @@ type Balancer struct {
 	Chosen  uint64           `json:"chosen" jsonschema:"clients that this node has sent to servers"`
 	Refused uint64           `json:"refused" jsonschema:"clients for whom no server was left"`
 
-	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it; in the answer for one balancer only"`
+	Config map[string]any `json:"config,omitempty" jsonschema:"what the file of this node says of it; in the answer for one balancer only, and not while the file cannot be read"`
 }
 
 // A BalancedServer is a server of a balancer. Its figures hold the clients that this node has sent there since it told of

@@ -71,8 +71,8 @@ var clusterOperations = []operation{
 	shows("getPeer", base+"/cluster/peers/{hostname}", see, "One node of the group.", func(a *api, c *call) (Peer, error) {
 		// The entry in the file is unique; a name announced twice is not.
 		p, err := named("peer", c.name, a.node.Peers(c), func(p *Peer) string { return p.Hostname }, func(p *Peer) string { return string(p.Name) })
-		if err == nil && a.settings != nil {
-			p.Config, err = a.settings.Entry("peer", p.Hostname)
+		if err == nil {
+			p.Config = a.entry("peer", p.Hostname)
 		}
 		return p, err
 	}),
@@ -82,8 +82,8 @@ var clusterOperations = []operation{
 		func(a *api, _ *call) ([]Balancer, error) { return a.node.Balancers(), nil }),
 	shows("getBalancer", base+"/cluster/balancers/{name}", see, "One balancer.", func(a *api, c *call) (Balancer, error) {
 		b, err := named("balancer", c.name, a.node.Balancers(), func(b *Balancer) string { return b.Name })
-		if err == nil && a.settings != nil {
-			b.Config, err = a.settings.Entry("balancer", b.Name)
+		if err == nil {
+			b.Config = a.entry("balancer", b.Name)
 		}
 		return b, err
 	}),
@@ -244,10 +244,21 @@ func (a *api) stream(c *call) (Stream, error) {
 		return Stream{}, err
 	}
 	s.complete()
-	if a.settings != nil {
-		s.Config, err = a.settings.Entry("stream", c.name)
+	s.Config = a.entry("stream", c.name)
+	return s, nil
+}
+
+// entry is what the file says of something that the node has. A file that cannot be read at the moment says nothing: the node goes on
+// with the former one, and an alarm tells why.
+func (a *api) entry(kind, name string) map[string]any {
+	if a.settings == nil {
+		return nil
 	}
-	return s, err
+	e, err := a.settings.Entry(kind, name)
+	if err != nil {
+		return nil
+	}
+	return e
 }
 
 // maxDrain bounds the limit that a drain can be given.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"reflect"
 	"strings"
@@ -11,8 +12,9 @@ import (
 
 // An editor has a file, and keeps the last edit.
 type editor struct {
-	last  Edit
-	wrong error
+	last   Edit
+	wrong  error
+	broken error // of the file, which cannot be read
 }
 
 func (e *editor) Text() (Text, error) {
@@ -28,8 +30,8 @@ func (e *editor) Entries(kind string) ([]map[string]any, error) {
 }
 
 func (e *editor) Entry(kind, name string) (map[string]any, error) {
-	if name != "tv" {
-		return nil, nil
+	if name != "tv" || e.broken != nil {
+		return nil, e.broken
 	}
 	return map[string]any{"name": name, "prefix": kind}, nil
 }
@@ -117,6 +119,31 @@ func TestEditsThatCannotBeMeant(t *testing.T) {
 		Handler(&fake{}, Options{Settings: tt.settings, Log: quiet()}).ServeHTTP(w, r)
 		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
 			t.Errorf("%s %s: %d %s, want %d with %q", tt.method, tt.path, w.Code, w.Body, tt.status, tt.says)
+		}
+	}
+}
+
+// TestFileThatCannotBeReadKeepsNothingElseFromBeingSeen asks a node that runs well by its former file.
+func TestFileThatCannotBeReadKeepsNothingElseFromBeingSeen(t *testing.T) {
+	n := &fake{streams: []Stream{{Name: "tv"}}, peers: []Peer{{Hostname: "tv"}}, balancers: []Balancer{{Name: "tv"}}}
+	for _, tt := range []struct {
+		path   string
+		broken error
+		status int
+		config bool
+	}{
+		{"/streams/tv", nil, 200, true},
+		{"/streams/tv", errors.New("weir.conf:3:1: found a fish"), 200, false},
+		{"/cluster/peers/tv", nil, 200, true},
+		{"/cluster/peers/tv", errors.New("weir.conf:3:1: found a fish"), 200, false},
+		{"/cluster/balancers/tv", nil, 200, true},
+		{"/cluster/balancers/tv", errors.New("weir.conf:3:1: found a fish"), 200, false},
+		{"/templates/tv", errors.New("weir.conf:3:1: found a fish"), 503, false}, // only the file knows templates
+	} {
+		w := httptest.NewRecorder()
+		Handler(n, Options{Settings: &editor{broken: tt.broken}, Log: quiet()}).ServeHTTP(w, httptest.NewRequest("GET", base+tt.path, nil))
+		if w.Code != tt.status || strings.Contains(w.Body.String(), `"config":`) != tt.config {
+			t.Errorf("GET %s with a file of which %v: %d %s, want %d, config %t", tt.path, tt.broken, w.Code, w.Body, tt.status, tt.config)
 		}
 	}
 }

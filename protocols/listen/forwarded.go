@@ -100,7 +100,29 @@ func proxied(r *http.Request) bool {
 // otherPort says whether the client addressed another port than the one at which it arrived.
 func otherPort(r *http.Request) bool {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return OtherPort(local, r.Host, 80)
+	usual := 80
+	if r.TLS != nil {
+		usual = 443
+	}
+	return OtherPort(local, r.Host, usual)
+}
+
+// Direct says whether a request shows no sign of a proxy or a forwarder between its client and this node. One that passes connections
+// on as they are leaves none, nor does a proxy that is told to leave none.
+func Direct(r *http.Request) bool {
+	if !r.ProtoAtLeast(1, 1) || otherPort(r) { // nginx asks by HTTP/1.0, if it is not told otherwise
+		return false
+	}
+	for name := range r.Header {
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Url-Scheme", "Front-End-Https":
+			return false
+		}
+		if strings.HasPrefix(name, "X-Forwarded-") {
+			return false
+		}
+	}
+	return true
 }
 
 // OtherPort says whether the host and port under which a client addressed this node name another port than local, where the

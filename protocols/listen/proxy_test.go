@@ -331,3 +331,28 @@ func FuzzForwarded(f *testing.F) {
 		}
 	})
 }
+
+// TestRequestThatCameStraightIsTold has the signs that [Direct] knows; those of frontTests that prove no proxy are direct.
+func TestRequestThatCameStraightIsTold(t *testing.T) {
+	for _, tt := range frontTests {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = "n.example.com"
+		if tt.host != "" {
+			r.Host = tt.host
+		}
+		if tt.http10 {
+			r.ProtoMinor = 0
+		}
+		forwarded := false
+		for i := 0; i < len(tt.header); i += 2 {
+			r.Header.Set(tt.header[i], tt.header[i+1])
+			forwarded = forwarded || tt.header[i] != "Sec-Fetch-Site"
+		}
+		if tt.port != 0 {
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{Port: tt.port})))
+		}
+		if want := !forwarded && !tt.proxied; Direct(r) != want {
+			t.Errorf("%s: direct %t, want %t", tt.name, Direct(r), want)
+		}
+	}
+}
