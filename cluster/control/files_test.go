@@ -344,3 +344,50 @@ func TestControlThatRestartsKeepsItsCaptures(t *testing.T) {
 		t.Errorf("generation = %d, want 1: the process is the same", got)
 	}
 }
+
+func TestEditThatReachesAllNodesIsNoDrift(t *testing.T) {
+	w := calm(t, 1, 3, kept(9))
+	drifts := func() (list []string) {
+		for _, m := range w.nodes {
+			v := m.n.View()
+			for _, a := range v.Alarms {
+				if a.Kind == AlarmDrift {
+					list = append(list, m.name+" of "+a.Node)
+				}
+			}
+			for _, p := range v.Peers {
+				if p.Status == Drifted {
+					list = append(list, m.name+" sees "+p.Name)
+				}
+			}
+		}
+		return list
+	}
+	for _, m := range w.nodes {
+		m.cfg.Hash = "edited"
+		m.step(ConfigChanged{Config: m.cfg})
+		for range 7 {
+			w.run(100 * Millisecond)
+			if got := drifts(); len(got) > 0 {
+				t.Fatalf("while an edit goes round there is drift: %v", got)
+			}
+		}
+	}
+	w.run(10 * Second)
+	if got := drifts(); len(got) > 0 {
+		t.Errorf("after an edit of all nodes there is drift: %v", got)
+	}
+	n1 := w.machine("n1")
+	n1.cfg.Hash = "another"
+	n1.step(ConfigChanged{Config: n1.cfg})
+	edited := n1.n.now
+	w.run(20 * Second)
+	if got := drifts(); len(got) != 8 {
+		t.Errorf("after an edit of one node there is drift: %v, want four alarms and statuses", got)
+	}
+	for _, a := range n1.n.View().Alarms {
+		if a.Kind == AlarmDrift && a.Since != edited {
+			t.Errorf("n1 says that %s has drifted since %v, want since its own edit at %v", a.Node, a.Since, edited)
+		}
+	}
+}

@@ -203,10 +203,10 @@ func (n *Node) alarms() []Alarm {
 	out = append(out, n.listingAlarms()...)
 	out = append(out, n.namesakeAlarms()...)
 	for _, p := range n.peers {
-		if p.Alive && p.Met && p.Hash != n.cfg.Hash {
+		if p.Alive && p.Met && n.drifts(p) {
 			out = append(out, Alarm{
 				Kind: AlarmDrift, Node: p.Name, Since: p.DriftedAt,
-				Text: "the file of " + p.Name + " differs in what all nodes have to share; the API has the lines at /cluster/drift",
+				Text: "the file of " + p.Name + " differs in what all nodes have to share; the API has the lines at /streamer/api/v3/cluster/drift",
 			})
 		}
 	}

@@ -7,6 +7,11 @@ import (
 
 // configure builds what follows from a configuration: the links, and this node's list of streams.
 func (n *Node) configure(cfg Config) {
+	for _, p := range n.peers {
+		if (p.Hash == n.cfg.Hash) != (p.Hash == cfg.Hash) {
+			p.DriftedAt, p.DriftTold = n.now, false
+		}
+	}
 	n.cfg = cfg
 	old := n.links
 	n.links, n.entries = make([]*link, 0, len(cfg.Peers)), make(map[string]*link, len(cfg.Peers))

@@ -124,6 +124,7 @@ type peerState struct {
 	Status    Status
 	Since     Instant // of the status
 	DriftedAt Instant // when its configuration became another than this node's
+	DriftTold bool    // the log says so
 }
 
 // spoke is when the peer last answered; an instant before all others if it never did.
@@ -259,10 +260,14 @@ func (n *Node) body(p *peer, st *State) {
 		st.Hash = n.cfg.Hash // one text: then the two are compared without being read
 	}
 	if p.Hash != st.Hash {
-		p.Hash, p.DriftedAt = st.Hash, n.now
-		if p.Hash != n.cfg.Hash {
-			n.do(Note{Kind: NoteDrifted, Node: p.Name})
+		if p.Hash == n.cfg.Hash || st.Hash == n.cfg.Hash || p.Hash == "" {
+			p.DriftedAt, p.DriftTold = n.now, false
 		}
+		p.Hash = st.Hash
+	}
+	if n.drifts(p) && !p.DriftTold {
+		p.DriftTold = true
+		n.do(Note{Kind: NoteDrifted, Node: p.Name})
 	}
 	if st.ListHash != p.ListKey || p.list == nil {
 		n.takeList(p, st)
@@ -503,10 +508,19 @@ func (n *Node) status(p *peer) Status {
 		return Draining
 	case p.Met && !p.Warm:
 		return Booting
-	case p.Met && p.Hash != n.cfg.Hash:
+	case p.Met && n.drifts(p):
 		return Drifted
 	}
 	return Alive
+}
+
+// driftPolls is for how many intervals of polls a configuration may differ before it is told: the nodes of a group hear of an edit of
+// their files one after the other.
+const driftPolls = 3
+
+// drifts says whether a peer has had another configuration than this node for longer than an edit takes.
+func (n *Node) drifts(p *peer) bool {
+	return p.Hash != n.cfg.Hash && n.now-p.DriftedAt >= driftPolls*n.fetch
 }
 
 // unauthorised says whether the last fetch of every link to p ended in a refusal.
