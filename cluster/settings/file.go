@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,15 +13,19 @@ import (
 // Backup is put behind the name of a file for the one that it had before the last edit.
 const Backup = ".bak"
 
-// Replace puts a text in the place of a file in one step: whoever reads the file, also after the machine has lost its power, finds the
-// former text or the new one. The former text is kept beside it. A file that is a link is replaced where it leads to. Owner and
-// permissions stay.
-func Replace(path string, text []byte) error {
+// ErrChanged is the error of a file that does not have the text which was to be replaced.
+var ErrChanged = errors.New("the file was changed by somebody else meanwhile")
+
+// Replace puts the text to in the place of the text from in one step: whoever reads the file, also after the machine has lost its
+// power, finds the one or the other. The former text is kept beside it. A file that has another text stays as it is, and the error is
+// [ErrChanged]. A file that is a link is replaced where it leads to. Owner and permissions stay.
+func Replace(path string, from, to []byte) error { return replace(path, from, to, true) }
+
+// Restore undoes a [Replace] in the same way. It leaves the backup alone, which has the text that is restored.
+func Restore(path string, from, to []byte) error { return replace(path, from, to, false) }
+
+func replace(path string, from, to []byte, backup bool) error {
 	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return err
-	}
-	before, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -27,14 +33,26 @@ func Replace(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := put(path+Backup, before, st); err != nil {
-		return fmt.Errorf("keeping the former text: %w", err)
+	unchanged := func() error {
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, from) {
+			return cmp.Or(err, ErrChanged)
+		}
+		return nil
 	}
-	return put(path, text, st)
+	if err := unchanged(); err != nil {
+		return err
+	}
+	if backup {
+		if err := put(path+Backup, from, st, func() error { return nil }); err != nil {
+			return fmt.Errorf("keeping the former text: %w", err)
+		}
+	}
+	return put(path, to, st, unchanged)
 }
 
-// put writes a file beside its place and then renames it. One that a process which was killed has left there is overwritten.
-func put(path string, text []byte, like fs.FileInfo) (err error) {
+// put writes a file beside its place and then renames it, if allowed has no error at that moment: the disk may have taken a while. A
+// file that a process which was killed has left beside the place is overwritten.
+func put(path string, text []byte, like fs.FileInfo, allowed func() error) (err error) {
 	beside := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -43,8 +61,9 @@ func put(path string, text []byte, like fs.FileInfo) (err error) {
 	if err != nil {
 		return err
 	}
+	renamed := false
 	defer func() {
-		if err != nil {
+		if err != nil && !renamed {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
@@ -61,9 +80,13 @@ func put(path string, text []byte, like fs.FileInfo) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	if err := allowed(); err != nil {
+		return err
+	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
+	renamed = true
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err

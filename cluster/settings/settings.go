@@ -25,9 +25,9 @@ import (
 type Config struct {
 	Path string // of the file, for messages
 
-	// Read gives the file as it is now, and Write replaces it, in one step and beside a backup.
-	Read  func() ([]byte, error)
-	Write func(text []byte) error
+	// Read gives the file as it is now. Write puts the text to in the place of from, as [Replace] does, and Restore undoes that.
+	Read           func() ([]byte, error)
+	Write, Restore func(from, to []byte) error
 
 	// Make gives the text after an edit. The error is for the client.
 	Make func(text []byte, e api.Edit) ([]byte, error)
@@ -215,9 +215,10 @@ func (s *Settings) stale(e api.Edit, c change) error {
 	return &api.EditError{Status: http.StatusPreconditionFailed, Failure: f}
 }
 
-// commit writes a change and puts it into effect. If that fails, the file is as before.
+// commit writes a change and puts it into effect. If that fails, the file is as before. A file that was changed since the change was
+// prepared stays as it is.
 func (s *Settings) commit(ctx context.Context, c change) (restart []string, err error) {
-	if err := s.cfg.Write(c.after); err != nil {
+	if err := s.cfg.Write(c.before, c.after); err != nil {
 		return nil, fmt.Errorf("writing %s: %w", s.cfg.Path, err)
 	}
 	if restart, err = s.cfg.Apply(ctx); err == nil {
@@ -230,9 +231,9 @@ func (s *Settings) commit(ctx context.Context, c change) (restart []string, err 
 	return nil, fmt.Errorf("%w; the former file is in effect again", err)
 }
 
-// restore undoes a change.
+// restore undoes a change, unless the file was changed since.
 func (s *Settings) restore(ctx context.Context, c change) error {
-	if err := s.cfg.Write(c.before); err != nil {
+	if err := s.cfg.Restore(c.after, c.before); err != nil {
 		return fmt.Errorf("writing the former %s: %w", s.cfg.Path, err)
 	}
 	if _, err := s.cfg.Apply(ctx); err != nil {

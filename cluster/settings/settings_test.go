@@ -79,13 +79,7 @@ func (n *node) config(others func() []exchange.Peer) Config {
 	return Config{
 		Path: "weir.conf", Node: func() string { return n.name },
 		Read: func() ([]byte, error) { return []byte(n.file), nil },
-		Write: func(text []byte) error {
-			if n.write != nil {
-				return n.write
-			}
-			n.file = string(text)
-			return nil
-		},
+		Write: n.put, Restore: n.put,
 		Make: func(text []byte, e api.Edit) ([]byte, error) {
 			if e.Kind == api.EditText {
 				return []byte(e.Text), nil
@@ -120,6 +114,21 @@ func (n *node) config(others func() []exchange.Peer) Config {
 		Schemas: nil,
 	}
 }
+
+// put is how [Replace] and [Restore] change a file.
+func (n *node) put(from, to []byte) error {
+	switch {
+	case n.write != nil:
+		return n.write
+	case n.file != string(from):
+		return ErrChanged
+	}
+	n.file = string(to)
+	return nil
+}
+
+// edited changes the file by hand.
+func (n *node) edited(text string) { n.file, n.runs = text, text }
 
 // group makes nodes whose files have one line.
 func group(t *testing.T, names ...string) []*node {
@@ -224,6 +233,22 @@ func TestEditThatFailsAnywhereIsMadeNowhere(t *testing.T) {
 				return false
 			}
 		}, 409, "its file has changed meanwhile", "first first other"},
+		{"this file is changed by hand before it is written", api.Edit{Kind: "peer", Name: "n4"}, func(n []*node) {
+			n[2].mute = func(kind string) bool {
+				if kind == asksPrepare {
+					n[0].edited("hand\n")
+				}
+				return false
+			}
+		}, 409, "n1: writing weir.conf: the file was changed by somebody else meanwhile", "hand first first"},
+		{"this file is changed by hand before it is undone", api.Edit{Kind: "peer", Name: "broken n3"}, func(n []*node) {
+			n[2].mute = func(kind string) bool {
+				if kind == asksCommit {
+					n[0].edited("hand\n")
+				}
+				return false
+			}
+		}, 409, "n1: writing the former weir.conf: the file was changed by somebody else meanwhile", "hand first first"},
 	} {
 		nodes := group(t, "n1", "n2", "n3")
 		if tt.prepare != nil {
@@ -274,7 +299,11 @@ func TestWriterThatIsKilledLeavesAWholeFile(t *testing.T) {
 			if i == 1 {
 				fmt.Println("begun")
 			}
-			if err := Replace(replaced, bytes.Repeat([]byte{'a' + byte(i%26)}, 200_000)); err != nil {
+			now, err := os.ReadFile(replaced)
+			if err == nil {
+				err = Replace(replaced, now, bytes.Repeat([]byte{'a' + byte(i%26)}, 200_000))
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -318,7 +347,7 @@ func TestWriterThatIsKilledLeavesAWholeFile(t *testing.T) {
 func TestFileBehindALinkIsReplacedWhereItIs(t *testing.T) {
 	dir := t.TempDir()
 	real, link := filepath.Join(dir, "real.conf"), filepath.Join(dir, "weir.conf")
-	if err := errors.Join(os.WriteFile(real, []byte("a"), 0o600), os.Symlink(real, link), Replace(link, []byte("b"))); err != nil {
+	if err := errors.Join(os.WriteFile(real, []byte("a"), 0o600), os.Symlink(real, link), Replace(link, []byte("a"), []byte("b"))); err != nil {
 		t.Fatal(err)
 	}
 	now, _ := os.ReadFile(real)
@@ -326,7 +355,51 @@ func TestFileBehindALinkIsReplacedWhereItIs(t *testing.T) {
 	if st, err := os.Lstat(link); err != nil || st.Mode()&os.ModeSymlink == 0 || string(now) != "b" || string(before) != "a" {
 		t.Errorf("%v, %v, %q, before %q", st.Mode(), err, now, before)
 	}
-	if err := Replace(filepath.Join(dir, "none"), nil); err == nil {
+	if err := Replace(filepath.Join(dir, "none"), nil, nil); err == nil {
 		t.Error("a file that does not exist is made")
+	}
+}
+
+func TestTextThatIsNotTheOneToBeReplacedStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "weir.conf")
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err.Error()
+		}
+		return string(text)
+	}
+	if err := os.WriteFile(path, []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name         string
+		change       func(path string, from, to []byte) error
+		from, to     string
+		err          error
+		file, backup string
+	}{
+		{"an edit", Replace, "a", "b", nil, "b", "a"},
+		{"an edit of another text", Replace, "a", "c", ErrChanged, "b", "a"},
+		{"undoing another edit", Restore, "c", "a", ErrChanged, "b", "a"},
+		{"undoing the edit", Restore, "b", "a", nil, "a", "a"},
+		{"the next edit", Replace, "a", "d", nil, "d", "a"},
+		{"undoing it keeps the text that was refused nowhere", Restore, "d", "a", nil, "a", "a"},
+	} {
+		err := tt.change(path, []byte(tt.from), []byte(tt.to))
+		if !errors.Is(err, tt.err) || read(path) != tt.file || read(path+Backup) != tt.backup {
+			t.Errorf("%s: %v, file %s, backup %s; want %v, %s, %s", tt.name, err, read(path), read(path+Backup), tt.err, tt.file, tt.backup)
+		}
+	}
+	// A text that comes while the new one is being written stays too.
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := put(path, []byte("x"), st, func() error { return ErrChanged }); !errors.Is(err, ErrChanged) || read(path) != "a" {
+		t.Errorf("%v, file %s", err, read(path))
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
+		t.Errorf("files are left over: %v", left)
 	}
 }
