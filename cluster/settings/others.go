@@ -36,9 +36,11 @@ type (
 		Lines   []string `json:"lines"`
 	}
 
-	// A proposal is an edit of another node. From is the version of the file that it was prepared for; empty while it is prepared.
+	// A proposal is an edit of another node, with the name of that node. From is the version of the file that it was prepared for;
+	// empty while it is prepared.
 	proposal struct {
 		Edit api.Edit `json:"edit"`
+		By   string   `json:"by"`
 		From string   `json:"from,omitempty"`
 	}
 
@@ -68,7 +70,14 @@ func (s *Settings) Answers() exchange.Answers {
 			a.Lines, err = s.cfg.Lines(text)
 			return a, err
 		}),
-		asksPrepare: exchange.Answering(func(_ context.Context, p proposal) (prepared, error) {
+		asksPrepare: exchange.Answering(func(ctx context.Context, p proposal) (prepared, error) {
+			// An edit of this node that has written nothing is refused by that node, so that it ends soon. Of two nodes that ask
+			// each other, the edit of the one with the first name is made.
+			own := s.cfg.Node()
+			if err := s.admit(ctx, asking/2, func(writes bool) bool { return !writes && p.By < own }); err != nil {
+				return prepared{}, err
+			}
+			s.turn.end()
 			c, err := s.prepare(p.Edit)
 			var missing *api.EditError
 			if p.Edit.Delete && errors.As(err, &missing) && missing.Status == http.StatusNotFound {
@@ -77,8 +86,11 @@ func (s *Settings) Answers() exchange.Answers {
 			return prepared{c.from, c.to}, err
 		}),
 		asksCommit: exchange.Answering(func(ctx context.Context, p proposal) (prepared, error) {
-			s.editing.Lock()
-			defer s.editing.Unlock()
+			if err := s.admit(ctx, asking, func(writes bool) bool { return !writes }); err != nil {
+				return prepared{}, err
+			}
+			defer s.turn.end()
+			s.turn.write()
 			c, err := s.prepare(p.Edit)
 			switch {
 			case err != nil:
@@ -93,8 +105,11 @@ func (s *Settings) Answers() exchange.Answers {
 			return prepared{c.from, c.to}, nil
 		}),
 		asksRestore: exchange.Answering(func(ctx context.Context, p prepared) (prepared, error) {
-			s.editing.Lock()
-			defer s.editing.Unlock()
+			if err := s.turn.take(ctx, always); err != nil {
+				return prepared{}, err
+			}
+			defer s.turn.end()
+			s.turn.write()
 			now, version, err := s.read()
 			if err != nil {
 				return prepared{}, err
@@ -106,6 +121,16 @@ func (s *Settings) Answers() exchange.Answers {
 			return p, s.restore(context.WithoutCancel(ctx), change{before: before, after: now})
 		}),
 	}
+}
+
+// admit lets an edit of another node take its turn here, after limit at the latest.
+func (s *Settings) admit(ctx context.Context, limit time.Duration, wait func(writes bool) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := s.turn.take(ctx, wait); err != nil {
+		return fmt.Errorf("another edit is under way at %s", s.cfg.Node())
+	}
+	return nil
 }
 
 // prepareOthers asks the other nodes whether their files take an edit. A node that is not reached is left out; one that refuses
@@ -123,7 +148,7 @@ func (s *Settings) prepareOthers(ctx context.Context, e api.Edit) (out []*edited
 	asked, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
 	var refused []api.Problem
-	for _, a := range exchange.All[prepared](asked, s.cfg.Others, live, asksPrepare, proposal{Edit: e}) {
+	for _, a := range exchange.All[prepared](asked, s.cfg.Others, live, asksPrepare, proposal{Edit: e, By: s.cfg.Node()}) {
 		var r *exchange.Refusal
 		switch {
 		case errors.As(a.Err, &r):
@@ -161,7 +186,7 @@ func (s *Settings) commitOthers(ctx context.Context, e api.Edit, others []*edite
 	}
 	each(func(o *edited) {
 		o.status = "applied"
-		if _, err := exchange.Ask[prepared](asked, s.cfg.Others, o.peer, asksCommit, proposal{e, o.is.From}); err != nil {
+		if _, err := exchange.Ask[prepared](asked, s.cfg.Others, o.peer, asksCommit, proposal{e, s.cfg.Node(), o.is.From}); err != nil {
 			var r *exchange.Refusal
 			if o.status, o.text = "unknown", err.Error(); errors.As(err, &r) {
 				o.status = "refused"

@@ -62,7 +62,7 @@ const remembered = 32
 type Settings struct {
 	cfg Config
 
-	editing sync.Mutex // one edit at a time
+	turn *turn // one edit at a time
 
 	mu    sync.Mutex
 	order []string          // versions, the oldest first
@@ -72,7 +72,7 @@ type Settings struct {
 var _ api.Settings = (*Settings)(nil)
 
 // New returns the settings of a node.
-func New(c Config) *Settings { return &Settings{cfg: c, texts: map[string][]byte{}} }
+func New(c Config) *Settings { return &Settings{cfg: c, texts: map[string][]byte{}, turn: newTurn()} }
 
 // Version identifies a text.
 func Version(text []byte) string {
@@ -247,8 +247,10 @@ const settled = time.Minute
 
 // Edit implements [api.Settings].
 func (s *Settings) Edit(ctx context.Context, e api.Edit) (api.Edited, error) {
-	s.editing.Lock()
-	defer s.editing.Unlock()
+	if err := s.turn.take(ctx, always); err != nil {
+		return api.Edited{}, fmt.Errorf("waiting for another edit: %w", err)
+	}
+	defer s.turn.end()
 	c, err := s.prepare(e)
 	if err != nil {
 		return api.Edited{}, err
@@ -261,6 +263,7 @@ func (s *Settings) Edit(ctx context.Context, e api.Edit) (api.Edited, error) {
 			return api.Edited{}, err
 		}
 	}
+	s.turn.write()
 	out := api.Edited{
 		Version: c.to, NeedsRestart: []string{}, Diff: Diff(lines(c.before), lines(c.after)), Warnings: append([]api.Problem{}, c.warnings...),
 		Nodes: []api.EditedNode{{Node: s.cfg.Node(), Status: "unchanged"}},

@@ -13,7 +13,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"weir/cluster/exchange"
 	"weir/cluster/trust"
@@ -260,6 +262,102 @@ func TestEditThatFailsAnywhereIsMadeNowhere(t *testing.T) {
 			t.Errorf("%s: %v with files %q, want %d %q with %q", tt.name, err, states(nodes), tt.status, tt.says, tt.want)
 		}
 	}
+}
+
+// TestOfTwoEditsOfTheGroupAtOnceOneIsMade begins an edit at two nodes, each before the other node is asked.
+func TestOfTwoEditsOfTheGroupAtOnceOneIsMade(t *testing.T) {
+	nodes := group(t, "n1", "n2", "n3")
+	var begun sync.WaitGroup
+	begun.Add(2)
+	for _, n := range nodes[:2] {
+		n.mute = func(kind string) bool {
+			if kind == asksPrepare {
+				begun.Done()
+				begun.Wait()
+			}
+			return false
+		}
+	}
+	var errs [2]error
+	var all sync.WaitGroup
+	for i, n := range nodes[:2] {
+		all.Go(func() { _, errs[i] = n.Edit(t.Context(), api.Edit{Kind: "peer", Name: "of-" + n.name}) })
+	}
+	all.Wait()
+	var e *api.EditError
+	if errs[0] != nil || !errors.As(errs[1], &e) || e.Status != http.StatusConflict ||
+		!strings.Contains(e.Failure.Error, "nothing was changed: n1 does not take the edit: another edit is under way at n1") ||
+		states(nodes) != "first,of-n1 first,of-n1 first,of-n1" {
+		t.Errorf("at n1 %v, at n2 %v, files %q", errs[0], errs[1], states(nodes))
+	}
+}
+
+func TestEditIsRefusedWhereAnotherOneChangesFiles(t *testing.T) {
+	for _, kind := range []string{asksPrepare, asksCommit} {
+		nodes := group(t, "n1", "n2", "n3")
+		nodes[1].mute = func(k string) bool {
+			if k == kind {
+				if err := nodes[1].turn.take(t.Context(), always); err != nil {
+					t.Error(err)
+				}
+				nodes[1].turn.write()
+			}
+			return false
+		}
+		_, err := nodes[0].Edit(t.Context(), api.Edit{Kind: "peer", Name: "n4"})
+		if err == nil || !strings.Contains(err.Error(), "another edit is under way at n2") || states(nodes) != "first first first" {
+			t.Errorf("%s: %v, files %q", kind, err, states(nodes))
+		}
+	}
+}
+
+// TestEditWhoseClientHasGoneIsNotMade lets a client give up while its edit waits for another one.
+func TestEditWhoseClientHasGoneIsNotMade(t *testing.T) {
+	n := group(t, "n1")[0]
+	if err := n.turn.take(t.Context(), always); err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := n.Edit(ctx, api.Edit{Kind: "stream", Name: "cam"})
+		done <- err
+	}()
+	leave()
+	n.turn.end()
+	if err := <-done; !errors.Is(err, context.Canceled) || states([]*node{n}) != "first" {
+		t.Errorf("%v, file %q", err, n.file)
+	}
+}
+
+func TestWhoWaitsForAnotherEditToWriteNothingIsToldWhenItWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, writes := range []bool{false, true} {
+			turn := newTurn()
+			if err := turn.take(t.Context(), always); err != nil {
+				t.Fatal(err)
+			}
+			var got error
+			done := false
+			go func() {
+				got = turn.take(t.Context(), func(writes bool) bool { return !writes })
+				done = true
+			}()
+			synctest.Wait()
+			if done {
+				t.Errorf("nobody waits: %v", got)
+			}
+			if writes {
+				turn.write()
+			} else {
+				turn.end()
+			}
+			synctest.Wait()
+			if !done || (got != nil) != writes {
+				t.Errorf("the other edit writes, %t: done %t, %v", writes, done, got)
+			}
+		}
+	})
 }
 
 func TestStaleEditIsRefusedWithTheDifference(t *testing.T) {
