@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"weir/cluster/exchange"
 	"weir/cluster/trust"
@@ -199,6 +201,16 @@ func TestEditReachesTheNodesThatItConcerns(t *testing.T) {
 		if tt.prepare != nil {
 			tt.prepare(nodes)
 		}
+		for _, n := range nodes[1:] {
+			n.mute = func(kind string) bool {
+				nodes[0].turn.mu.Lock()
+				defer nodes[0].turn.mu.Unlock()
+				if writes := nodes[0].turn.writes; writes != (kind == asksCommit) {
+					t.Errorf("%s: %s while it is known that the edit writes files, %t", tt.name, kind, writes)
+				}
+				return false
+			}
+		}
 		done, err := nodes[0].Edit(t.Context(), tt.edit)
 		var said []string
 		for _, n := range done.Nodes {
@@ -308,6 +320,41 @@ func TestEditIsRefusedWhereAnotherOneChangesFiles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "another edit is under way at n2") || states(nodes) != "first first first" {
 			t.Errorf("%s: %v, files %q", kind, err, states(nodes))
 		}
+	}
+}
+
+// TestHowLongAnEditOfAnotherNodeWaits asks a node that has an edit of its own.
+func TestHowLongAnEditOfAnotherNodeWaits(t *testing.T) {
+	for _, tt := range []struct {
+		kind, by string
+		writes   bool
+		want     time.Duration
+	}{
+		{asksPrepare, "n1", false, asking / 2},
+		{asksPrepare, "n1", true, 0},
+		{asksPrepare, "n3", false, 0},
+		{asksCommit, "n3", false, asking},
+		{asksCommit, "n1", true, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := &node{name: "n2", file: "first\n"}
+			n.Settings = New(n.config(nil))
+			if err := n.turn.take(t.Context(), always); err != nil {
+				t.Fatal(err)
+			}
+			if tt.writes {
+				n.turn.write()
+			}
+			question, err := json.Marshal(proposal{Edit: api.Edit{Kind: "peer", Name: "n4"}, By: tt.by, From: Version([]byte(n.file))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			_, err = n.Answers()[tt.kind](t.Context(), question)
+			if took := time.Since(start); err == nil || err.Error() != "another edit is under way at n2" || took != tt.want {
+				t.Errorf("%s by %s, while the other edit writes, %t: %v after %v, want that after %v", tt.kind, tt.by, tt.writes, err, took, tt.want)
+			}
+		})
 	}
 }
 
