@@ -20,7 +20,7 @@ func (n *Node) newSettings() *settings.Settings {
 		Path: src.Path(), Read: src.Text,
 		Write:   func(from, to []byte) error { return settings.Replace(src.Path(), from, to) },
 		Restore: func(from, to []byte) error { return settings.Restore(src.Path(), from, to) },
-		Make: func(text []byte, e api.Edit) ([]byte, error) { return edited(src.Path(), text, e) },
+		Make:    func(text []byte, e api.Edit) ([]byte, error) { return edited(src.Path(), text, e) },
 		Check: func(text []byte, e api.Edit) []api.Problem {
 			_, problems := src.Check(text)
 			return placed(src.Path(), text, e, problems)

@@ -82,7 +82,7 @@ type node struct {
 func (n *node) config(others func() []exchange.Peer) Config {
 	return Config{
 		Path: "weir.conf", Node: func() string { return n.name },
-		Read: func() ([]byte, error) { return []byte(n.file), nil },
+		Read:  func() ([]byte, error) { return []byte(n.file), nil },
 		Write: n.put, Restore: n.put,
 		Make: func(text []byte, e api.Edit) ([]byte, error) {
 			if e.Kind == api.EditText {
