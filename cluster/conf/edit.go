@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"weir/protocols"
 )
 
 // A Wrong is a member of an edit that cannot be put into a file.
@@ -32,8 +34,8 @@ func (w Wrongs) Error() string {
 const resetMember = "$reset"
 
 // Put changes an entry, or adds it. Members that patch leaves out stay as they are unless its member $reset is true, and those that
-// are null are removed. A list replaces the former one. A word that was read masked stands for the one that is in the file. The
-// error is of the type [Wrongs].
+// are null are removed. A list replaces the former one. A word that was read masked stands for the one that is in the file; where
+// several are shown alike, they are taken in their order, and some without the others are refused. The error is of the type [Wrongs].
 func (t *Text) Put(k Kind, id string, patch map[string]any) (*Text, error) {
 	now, next, lines, err := t.change(k, id, patch)
 	if err != nil {
@@ -71,14 +73,20 @@ func (t *Text) change(k Kind, id string, patch map[string]any) (now, next map[st
 	if _, _, err := parsePeerName(id); err != nil && k == KindPeer {
 		return nil, nil, nil, Wrongs{{d.titleMember(), err.Error()}}
 	}
-	e := t.entry(k, id)
+	e, err := t.meant(k, id)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	now, shown := map[string]any{}, map[string]any{}
 	if e != nil {
 		row := find(e.name, inFile)
 		now, shown = row.object(e, false), row.object(e, true)
 	}
 	p := &patcher{}
-	next = p.merge(now, shown, patch, reset)
+	if e == nil && d.hides() && strings.Contains(id, protocols.Mask) {
+		p.errorf(d.titleMember(), noSuchMask, quote(id))
+	}
+	next = p.merge(d.block, now, shown, patch, reset, "")
 	next[d.titleMember()] = id
 	if e != nil {
 		next[d.titleMember()] = e.words[0].text
@@ -91,9 +99,9 @@ func (t *Text) change(k Kind, id string, patch map[string]any) (now, next map[st
 
 // Delete removes an entry; found is false if there is none.
 func (t *Text) Delete(k Kind, id string) (next *Text, found bool, err error) {
-	e := t.entry(k, id)
+	e, err := t.meant(k, id)
 	if e == nil {
-		return t, false, nil
+		return t, false, err
 	}
 	next, err = t.with([]splice{t.removal(e)})
 	return next, true, err
@@ -119,7 +127,7 @@ func (t *Text) PutWhole(patch map[string]any) (*Text, error) {
 	}
 	p := &patcher{}
 	now := settingsOf(t.list, inFile, false)
-	next := p.merge(now, settingsOf(t.list, inFile, true), patch, false)
+	next := p.merge(inFile, now, settingsOf(t.list, inFile, true), patch, false, "")
 	p.inside(inFile, next, "", "")
 	if wrong = append(wrong, p.wrong...); len(wrong) > 0 {
 		return nil, wrong
@@ -132,6 +140,11 @@ func (t *Text) putList(k Kind, given any) (*Text, Wrongs) {
 	list, ok := given.([]any)
 	if !ok && given != nil {
 		return nil, Wrongs{{k.row().member(), "found " + shape(given) + ", expected a list"}}
+	}
+	p := &patcher{}
+	list = p.items(k.row(), list, objects(t.All(k, false)), objects(t.All(k, true)), inList(k.row().member()))
+	if len(p.wrong) > 0 {
+		return nil, p.wrong
 	}
 	var wrong Wrongs
 	key := k.row().titleMember()
@@ -182,84 +195,29 @@ func (p *patcher) errorf(path, format string, args ...any) {
 }
 
 // merge gives the settings of a block after an edit. shown are those of now with secrets hidden.
-func (p *patcher) merge(now, shown, patch map[string]any, reset bool) map[string]any {
+func (p *patcher) merge(in scope, now, shown, patch map[string]any, reset bool, path string) map[string]any {
 	next := map[string]any{}
 	if !reset {
 		maps.Copy(next, now)
 	}
 	for _, name := range slices.Sorted(maps.Keys(patch)) {
-		v, was, masked := patch[name], now[name], shown[name]
-		switch inner, ok := v.(map[string]any); {
+		v, row, at := patch[name], memberRow(name, in), join(path, name)
+		inner, isObject := v.(map[string]any)
+		switch {
 		case v == nil:
 			delete(next, name)
-		case ok:
-			wasObject, _ := was.(map[string]any)
-			maskedObject, _ := masked.(map[string]any)
+		case isObject && row != nil && row.block != 0 && !row.many:
+			was, _ := now[name].(map[string]any)
+			masked, _ := shown[name].(map[string]any)
 			innerReset, _ := inner[resetMember].(bool)
 			inner = maps.Clone(inner)
 			delete(inner, resetMember)
-			next[name] = p.merge(wasObject, maskedObject, inner, innerReset || reset)
+			next[name] = p.merge(row.block, was, masked, inner, innerReset || reset, at)
 		default:
-			next[name] = unmasked(v, was, masked)
+			next[name] = p.unmasked(row, v, now[name], shown[name], at)
 		}
 	}
 	return next
-}
-
-// unmasked puts the values of the file in the place of those that were read from it masked.
-func unmasked(v, was, masked any) any {
-	if same(v, masked) {
-		return was
-	}
-	list, ok := v.([]any)
-	wasList, _ := was.([]any)
-	maskedList, _ := masked.([]any)
-	if !ok || len(wasList) != len(maskedList) {
-		return v
-	}
-	out := slices.Clone(list)
-	for i, item := range list {
-		at := slices.IndexFunc(maskedList, func(m any) bool { return same(titleOf(item), titleOf(m)) })
-		if at < 0 {
-			continue
-		}
-		obj, isObject := item.(map[string]any)
-		if !isObject {
-			out[i] = wasList[at]
-			continue
-		}
-		wasObject, _ := wasList[at].(map[string]any)
-		maskedObject, _ := maskedList[at].(map[string]any)
-		next := map[string]any{}
-		for _, name := range slices.Sorted(maps.Keys(obj)) {
-			next[name] = unmasked(obj[name], wasObject[name], maskedObject[name])
-		}
-		out[i] = next
-	}
-	return out
-}
-
-// titleOf is what identifies an item of a list: the word itself, or the word behind the name of a block.
-func titleOf(item any) any {
-	obj, ok := item.(map[string]any)
-	if !ok {
-		return item
-	}
-	for _, key := range []string{"url", "hostname", "name"} {
-		if v, ok := obj[key]; ok {
-			return v
-		}
-	}
-	return nil
-}
-
-func same(a, b any) bool {
-	if a == nil || b == nil {
-		return false
-	}
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return string(x) == string(y)
 }
 
 // block gives the lines of a directive with a block.

@@ -80,6 +80,9 @@ var editTests = []struct {
 	{"a server in front", "balancer", "lb", `{"servers":[{"hostname":"b"},{"hostname":"a","max_bitrate":"40M","countries":["RU","CN"]}]}`, []string{
 		`-balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }`, `+balancer lb { mode bitrate; server b; server a max_bitrate=40M countries=RU,CN; }`,
 	}, ""},
+	{"a server in front of one that changes", "balancer", "lb", `{"servers":[{"hostname":"b"},{"hostname":"a"}]}`, []string{
+		`-balancer lb { mode bitrate; server a max_bitrate=40M countries=RU,CN; }`, `+balancer lb { mode bitrate; server b; server a; }`,
+	}, ""},
 	{"an input in front", "stream", "many", `{"inputs":["fake://x",{"url":"fake://a","priority":1,"user_agent":"weir"},"fake://b"]}`, []string{`+    input fake://x;`}, ""},
 	{"an input between", "stream", "many", `{"inputs":[{"url":"fake://a","priority":1,"user_agent":"weir"},"fake://x","fake://b"]}`, []string{`+    input fake://x;`}, ""},
 	{"an input behind", "stream", "many", `{"inputs":[{"url":"fake://a","priority":1,"user_agent":"weir"},"fake://b","fake://x"]}`, []string{`+    input fake://x;`}, ""},
@@ -105,6 +108,16 @@ var editTests = []struct {
 	{"a template", "template", "tv", `{"prefix":"tv","inputs":["publish://"]}`, []string{`+`, `+template tv {`, `+    prefix tv;`, `+    input publish://;`, `+}`}, ""},
 	{"a source", "source", "origin", `{"only":[]}`, []string{`+`, `+source origin {`, `+    only;`, `+}`}, ""},
 
+	{"a masked word that the file does not have", "stream", "cam01", `{"inputs":[{"url":"rtsp://root:****@other/1"}]}`, nil,
+		`inputs[0].url: found "rtsp://root:****@other/1", expected the secret itself: the file has none that is shown like this`},
+	{"a masked word once more", "stream", "cam01", `{"inputs":["rtsp://root:****@gate/1","rtsp://root:****@gate/1"]}`, nil,
+		`inputs[1]: found "rtsp://root:****@gate/1", expected the secret itself: the file has none that is shown like this`},
+	{"a masked header of another input", "stream", "cam01", `{"inputs":[{"url":"rtsp://gate/2","headers":["Cookie: ****"]}]}`, nil,
+		`inputs[0].headers[0]: found "Cookie: ****", expected the secret itself: the file has none that is shown like this`},
+	{"a masked key of a new peer", "peer", "c", `{"cluster_key":"****"}`, nil, `cluster_key: found "****", expected the secret itself: the file has none that is shown like this`},
+	{"a masked name of a new source", "source", "http://root:****@origin", `{}`, nil,
+		`url: found "http://root:****@origin", expected the secret itself: the file has none that is shown like this`},
+	{"a mask where nothing is secret", "stream", "cam01", `{"title":"****"}`, []string{`-    title "Gate <1>";`, `+    title ****;`}, ""},
 	{"no member", "stream", "cam01", `{"tittle":"x"}`, nil, "tittle: no such member; did you mean \"title\"?"},
 	{"no member inside", "stream", "cam01", `{"inputs":[{"url":"fake://x","prioritty":1}]}`, nil, "inputs[0].prioritty: no such member; did you mean \"priority\"?"},
 	{"not a list", "stream", "cam01", `{"inputs":"fake://x"}`, nil, `inputs: found "fake://x", expected a list`},
@@ -267,6 +280,64 @@ func TestWholeFileIsEditedEntryByEntry(t *testing.T) {
 	}
 }
 
+// TestMaskedWordsStandForThoseOfTheFile edits a file in which different secrets are shown alike.
+func TestMaskedWordsStandForThoseOfTheFile(t *testing.T) {
+	const src = `cluster_key 0123456789abcdef fedcba9876543210;
+edit_auth root one;
+stream twice {
+    input rtsp://u:one@h/1;
+    input rtsp://u:two@h/1 priority=2;
+    input rtsp://h/3 { header "Cookie: three"; }
+}
+source http://u:one@o;
+source http://u:two@o { only a; }
+peer n1 { cluster_key abcdef0123456789; }
+`
+	for _, tt := range []struct {
+		name, patch string
+		want        []string
+		wrong       string
+	}{
+		{"all as they were read", `{"streams":[{"name":"twice","inputs":["rtsp://u:****@h/1",{"url":"rtsp://u:****@h/1","priority":2},{"url":"rtsp://h/3","headers":["Cookie: ****"]}]}],
+			"sources":[{"url":"http://u:****@o"},{"url":"http://u:****@o","only":["a"]}],"cluster_key":["****","****"],"edit_auth":["root","****"]}`, nil, ""},
+		{"one between", `{"streams":[{"name":"twice","inputs":["rtsp://u:****@h/1","fake://x",{"url":"rtsp://u:****@h/1","priority":2},{"url":"rtsp://h/3","headers":["Cookie: ****"]}]}]}`,
+			[]string{`+    input fake://x;`}, ""},
+		{"in another order", `{"sources":[{"url":"http://u:****@o","only":["a"]},{"url":"http://u:****@o"}]}`, nil, ""},
+		{"told by what else they say", `{"sources":[{"url":"http://u:****@o","only":["a"]}]}`, []string{`-source http://u:one@o;`}, ""},
+		{"not told apart", `{"sources":[{"url":"http://u:****@o","only":["b"]}]}`, nil,
+			`sources[0].url: found "http://u:****@o", expected the secret itself: the file has several that are shown like this`},
+		{"the key that is accepted too", `{"cluster_key":["ffffffffffffffff","****"]}`, nil, `cluster_key[1]: found "****", expected the secret itself: the file has several that are shown like this`},
+		{"one key of two", `{"cluster_key":"****"}`, nil, `cluster_key: found "****", expected the secret itself: the file has several that are shown like this`},
+		{"another user", `{"edit_auth":["admin","****"]}`, []string{`-edit_auth root one;`, `+edit_auth admin one;`}, ""},
+		{"a new key beside the old one", `{"peers":[{"hostname":"n1","cluster_key":["ffffffffffffffff","****"]}]}`, []string{
+			`-peer n1 { cluster_key abcdef0123456789; }`, `+peer n1 { cluster_key ffffffffffffffff abcdef0123456789; }`,
+		}, ""},
+		{"none to stand for", `{"view_auth":["guest","****"]}`, nil, `view_auth[1]: found "****", expected the secret itself: the file has none that is shown like this`},
+	} {
+		var patch map[string]any
+		if err := json.Unmarshal([]byte(tt.patch), &patch); err != nil {
+			t.Fatal(err)
+		}
+		text := textOf(t, src)
+		next, err := text.PutWhole(patch)
+		switch {
+		case err != nil && err.Error() != tt.wrong, err == nil && tt.wrong != "":
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.wrong)
+		case err == nil:
+			if got := changedLines(src, string(next.Bytes())); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("%s: changes %q, want %q", tt.name, got, tt.want)
+			}
+		}
+	}
+	text := textOf(t, src)
+	if _, _, err := text.Delete(KindSource, "http://u:****@o"); err == nil || !strings.Contains(err.Error(), "several") {
+		t.Errorf("one of two sources that are shown alike is deleted: %v", err)
+	}
+	if next, found, err := text.Delete(KindSource, "http://u:two@o"); err != nil || !found || strings.Contains(string(next.Bytes()), "only") {
+		t.Errorf("a source deleted by its name: %v, %v\n%s", found, err, next.Bytes())
+	}
+}
+
 func TestProblemsAreFoundAgainAsMembers(t *testing.T) {
 	for _, tt := range []struct{ patch, path, text string }{
 		{`{"inputs":[{"url":"fake://x"},{"url":"rtsq://x"}]}`, "inputs[1].url", "scheme"},
@@ -308,6 +379,8 @@ func FuzzEdit(f *testing.F) {
 	f.Add("stream a { input a; input b; url c { priority 1; } }", "stream", "a", `{"inputs":["a","x","b",{"url":"c","priority":2}]}`)
 	f.Add("stream a { input a; input a; }", "stream", "a", `{"inputs":["a","x","a","a"]}`)
 	f.Add("stream a {\n input a;\n title x; input b; input c; }", "stream", "a", `{"inputs":["c","b","y","z","a"]}`)
+	f.Add("stream a;", "stream", "a", `{"inputs":[{"url":"e/","user_agent":""},"e/"]}`)
+	f.Add("stream a { input rtsp://a:b@c; input rtsp://a:d@c; }", "stream", "a", `{"inputs":["rtsp://a:****@c","x","rtsp://a:****@c"]}`)
 	f.Add("ondemand a { static; }", "stream", "a", `{"static":false}`)
 	f.Add("stream a { }", "stream", "a", `{"title":"}"}`)
 	f.Add("stream a { # x\n}", "stream", "a", `{"title":"\"; stream b { }"}`)

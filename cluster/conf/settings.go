@@ -73,15 +73,21 @@ func (k Kind) Same(a, b string) bool {
 	return a == b
 }
 
-// entry finds an entry of a kind.
-func (t *Text) entry(k Kind, id string) *entry {
+// entry finds an entry of a kind; if several fit the identifier, that with the very same one, or else the first.
+func (t *Text) entry(k Kind, id string) (found *entry) {
 	member := k.row().member()
 	for _, e := range t.list {
-		if d := find(e.name, inFile); d != nil && d.member() == member && len(e.words) > 0 && k.Same(id, e.words[0].text) {
+		if d := find(e.name, inFile); d == nil || d.member() != member || len(e.words) == 0 {
+			continue
+		}
+		if e.words[0].text == id {
 			return e
 		}
+		if found == nil && k.Same(id, e.words[0].text) {
+			found = e
+		}
 	}
-	return nil
+	return found
 }
 
 // Settings gives an entry as JSON values; nil if there is none. With masked, secrets are hidden.
