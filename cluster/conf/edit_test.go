@@ -108,15 +108,23 @@ var editTests = []struct {
 	{"a template", "template", "tv", `{"prefix":"tv","inputs":["publish://"]}`, []string{`+`, `+template tv {`, `+    prefix tv;`, `+    input publish://;`, `+}`}, ""},
 	{"a source", "source", "origin", `{"only":[]}`, []string{`+`, `+source origin {`, `+    only;`, `+}`}, ""},
 
-	{"a masked word that the file does not have", "stream", "cam01", `{"inputs":[{"url":"rtsp://root:****@other/1"}]}`, nil,
-		`inputs[0].url: found "rtsp://root:****@other/1", expected the secret itself: the file has none that is shown like this`},
-	{"a masked word once more", "stream", "cam01", `{"inputs":["rtsp://root:****@gate/1","rtsp://root:****@gate/1"]}`, nil,
-		`inputs[1]: found "rtsp://root:****@gate/1", expected the secret itself: the file has none that is shown like this`},
-	{"a masked header of another input", "stream", "cam01", `{"inputs":[{"url":"rtsp://gate/2","headers":["Cookie: ****"]}]}`, nil,
-		`inputs[0].headers[0]: found "Cookie: ****", expected the secret itself: the file has none that is shown like this`},
+	{
+		"a masked word that the file does not have", "stream", "cam01", `{"inputs":[{"url":"rtsp://root:****@other/1"}]}`, nil,
+		`inputs[0].url: found "rtsp://root:****@other/1", expected the secret itself: the file has none that is shown like this`,
+	},
+	{
+		"a masked word once more", "stream", "cam01", `{"inputs":["rtsp://root:****@gate/1","rtsp://root:****@gate/1"]}`, nil,
+		`inputs[1]: found "rtsp://root:****@gate/1", expected the secret itself: the file has none that is shown like this`,
+	},
+	{
+		"a masked header of another input", "stream", "cam01", `{"inputs":[{"url":"rtsp://gate/2","headers":["Cookie: ****"]}]}`, nil,
+		`inputs[0].headers[0]: found "Cookie: ****", expected the secret itself: the file has none that is shown like this`,
+	},
 	{"a masked key of a new peer", "peer", "c", `{"cluster_key":"****"}`, nil, `cluster_key: found "****", expected the secret itself: the file has none that is shown like this`},
-	{"a masked name of a new source", "source", "http://root:****@origin", `{}`, nil,
-		`url: found "http://root:****@origin", expected the secret itself: the file has none that is shown like this`},
+	{
+		"a masked name of a new source", "source", "http://root:****@origin", `{}`, nil,
+		`url: found "http://root:****@origin", expected the secret itself: the file has none that is shown like this`,
+	},
 	{"a mask where nothing is secret", "stream", "cam01", `{"title":"****"}`, []string{`-    title "Gate <1>";`, `+    title ****;`}, ""},
 	{"no member", "stream", "cam01", `{"tittle":"x"}`, nil, "tittle: no such member; did you mean \"title\"?"},
 	{"no member inside", "stream", "cam01", `{"inputs":[{"url":"fake://x","prioritty":1}]}`, nil, "inputs[0].prioritty: no such member; did you mean \"priority\"?"},
@@ -300,12 +308,17 @@ peer n1 { cluster_key abcdef0123456789; }
 	}{
 		{"all as they were read", `{"streams":[{"name":"twice","inputs":["rtsp://u:****@h/1",{"url":"rtsp://u:****@h/1","priority":2},{"url":"rtsp://h/3","headers":["Cookie: ****"]}]}],
 			"sources":[{"url":"http://u:****@o"},{"url":"http://u:****@o","only":["a"]}],"cluster_key":["****","****"],"edit_auth":["root","****"]}`, nil, ""},
-		{"one between", `{"streams":[{"name":"twice","inputs":["rtsp://u:****@h/1","fake://x",{"url":"rtsp://u:****@h/1","priority":2},{"url":"rtsp://h/3","headers":["Cookie: ****"]}]}]}`,
-			[]string{`+    input fake://x;`}, ""},
+		{
+			"one between", `{"streams":[{"name":"twice","inputs":["rtsp://u:****@h/1","fake://x",{"url":"rtsp://u:****@h/1","priority":2},{"url":"rtsp://h/3","headers":["Cookie: ****"]}]}]}`,
+			[]string{`+    input fake://x;`},
+			"",
+		},
 		{"in another order", `{"sources":[{"url":"http://u:****@o","only":["a"]},{"url":"http://u:****@o"}]}`, nil, ""},
 		{"told by what else they say", `{"sources":[{"url":"http://u:****@o","only":["a"]}]}`, []string{`-source http://u:one@o;`}, ""},
-		{"not told apart", `{"sources":[{"url":"http://u:****@o","only":["b"]}]}`, nil,
-			`sources[0].url: found "http://u:****@o", expected the secret itself: the file has several that are shown like this`},
+		{
+			"not told apart", `{"sources":[{"url":"http://u:****@o","only":["b"]}]}`, nil,
+			`sources[0].url: found "http://u:****@o", expected the secret itself: the file has several that are shown like this`,
+		},
 		{"the key that is accepted too", `{"cluster_key":["ffffffffffffffff","****"]}`, nil, `cluster_key[1]: found "****", expected the secret itself: the file has several that are shown like this`},
 		{"one key of two", `{"cluster_key":"****"}`, nil, `cluster_key: found "****", expected the secret itself: the file has several that are shown like this`},
 		{"another user", `{"edit_auth":["admin","****"]}`, []string{`-edit_auth root one;`, `+edit_auth admin one;`}, ""},
