@@ -172,6 +172,21 @@ func TestEditThroughTheAPIReachesTheWholeGroup(t *testing.T) {
 	})
 }
 
+// TestFilesAreComparedWithoutALookAtTheMachine compares a file that would not start on this machine.
+func TestFilesAreComparedWithoutALookAtTheMachine(t *testing.T) {
+	src := onDisk{"weir.conf", flags("n1", "127.0.0.1:0", "off", "off")}
+	text := []byte("cluster_key for-the-test-only-0123; geoip /none.mmdb; balancer b { server 127.0.0.1:9 countries=CN countries_default=true; } stream a { input fake://a; cluster_ingest; }")
+	if _, problems := src.Check(text); !problems.Failed() {
+		t.Fatal("the file would start")
+	}
+	if lines, err := sharedLines(src, text); err != nil || !slices.Contains(lines, "stream a {") {
+		t.Errorf("%q, %v", lines, err)
+	}
+	if _, err := sharedLines(src, []byte("fish;")); err == nil {
+		t.Error("a file with an error is compared")
+	}
+}
+
 // mustEdit makes an edit.
 func (p *proc) mustEdit(t *testing.T, method, path, body string) {
 	t.Helper()

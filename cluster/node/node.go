@@ -55,8 +55,10 @@ type Source interface {
 	Path() string
 	Text() ([]byte, error)
 
-	// Check reads a text as Reload would read it from the file.
+	// Check reads a text as Reload would read it from the file. Parse does so without a look at the machine, which takes longer than
+	// the rest.
 	Check(text []byte) (*conf.File, conf.Problems)
+	Parse(text []byte) (*conf.File, conf.Problems)
 }
 
 // A Node is a running node. Its fields are the parts that it consists of.

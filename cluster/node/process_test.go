@@ -167,6 +167,10 @@ func (d onDisk) Check(text []byte) (*conf.File, conf.Problems) {
 	return Load(d.path, text, d.flags)
 }
 
+func (d onDisk) Parse(text []byte) (*conf.File, conf.Problems) {
+	return conf.Load(d.path, text, d.flags)
+}
+
 func (d onDisk) reload() (*conf.File, error) {
 	text, err := d.Text()
 	if err != nil {

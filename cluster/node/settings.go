@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"weir/cluster/conf"
 	"weir/cluster/settings"
@@ -26,13 +27,7 @@ func (n *Node) newSettings() *settings.Settings {
 			return placed(src.Path(), text, e, problems)
 		},
 		Apply: n.readAgain, Shared: func(before, after []byte, e api.Edit) bool { return shares(src.Path(), before, after, e) },
-		Lines: func(text []byte) ([]string, error) {
-			f, problems := src.Check(text)
-			if problems.Failed() {
-				return nil, errors.New("the file is not valid: " + problems[0].String())
-			}
-			return f.Shared(true), nil
-		},
+		Lines: func(text []byte) ([]string, error) { return sharedLines(src, text) },
 		Whole: func(text []byte) (map[string]any, error) {
 			t, err := conf.ReadText(src.Path(), text)
 			if err != nil {
@@ -55,7 +50,19 @@ func (n *Node) newSettings() *settings.Settings {
 			return t.Settings(conf.Kind(kind), name, true), nil
 		},
 		Schemas: schemas, Node: n.group.name, Others: n.exchanges(), Event: n.reporter.events.Add,
+		Now: func() time.Duration { return n.tree.env.Now() },
 	})
+}
+
+// sharedLines are the lines of a text that the nodes have to share. Whether the text suits the machine does not matter for them.
+func sharedLines(src Source, text []byte) ([]string, error) {
+	f, problems := src.Parse(text)
+	for _, p := range problems {
+		if p.Severity == conf.Error {
+			return nil, errors.New("the file is not valid: " + p.String())
+		}
+	}
+	return f.Shared(true), nil
 }
 
 // schemas are the JSON schemas of edits, by kind.

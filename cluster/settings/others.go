@@ -67,7 +67,7 @@ func (s *Settings) Answers() exchange.Answers {
 				return a, err
 			}
 			a.Version = version
-			a.Lines, err = s.cfg.Lines(text)
+			a.Lines, err = s.sharedLines(text, version)
 			return a, err
 		}),
 		asksPrepare: exchange.Answering(func(ctx context.Context, p proposal) (prepared, error) {

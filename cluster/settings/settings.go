@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +40,7 @@ type Config struct {
 	// Shared says whether an edit changes what the nodes have to share.
 	Shared func(before, after []byte, e api.Edit) bool
 
-	// Lines are those of what the nodes have to share, in an order of their own, with secrets masked.
+	// Lines are those of what the nodes have to share, in an order of their own, with secrets masked. They depend on the text alone.
 	Lines func(text []byte) ([]string, error)
 
 	// Entries give what a text says, with secrets masked: the whole, the entries of a kind, and one of them.
@@ -53,6 +52,7 @@ type Config struct {
 	Node   func() string // the name of this node
 	Others *exchange.Asker
 	Event  func(api.Event)
+	Now    func() time.Duration
 }
 
 // remembered is how many texts are kept, to tell what has changed since somebody read one of them.
@@ -67,6 +67,8 @@ type Settings struct {
 	mu    sync.Mutex
 	order []string          // versions, the oldest first
 	texts map[string][]byte // by version
+
+	drift drift
 }
 
 var _ api.Settings = (*Settings)(nil)
@@ -312,31 +314,4 @@ func (s *Settings) tell(e api.Edit, kind, level, why string) {
 		ev.Stream = e.Name
 	}
 	s.cfg.Event(ev)
-}
-
-// Drift implements [api.Settings].
-func (s *Settings) Drift(ctx context.Context) ([]api.Drift, error) {
-	text, _, err := s.read()
-	if err != nil {
-		return nil, err
-	}
-	own, err := s.cfg.Lines(text)
-	if err != nil {
-		return nil, err
-	}
-	peers := s.cfg.Others.Peers()
-	ctx, cancel := context.WithTimeout(ctx, asking)
-	defer cancel()
-	var out []api.Drift
-	for _, a := range exchange.All[shared](ctx, s.cfg.Others, peers, asksShared, struct{}{}) {
-		d := api.Drift{Node: a.Peer.Name, Status: "same", Version: a.Value.Version, Diff: []string{}}
-		switch {
-		case a.Err != nil:
-			d.Status, d.Error = "unreachable", a.Err.Error()
-		case !slices.Equal(own, a.Value.Lines):
-			d.Status, d.Diff = "different", Diff(own, a.Value.Lines)
-		}
-		out = append(out, d)
-	}
-	return out, nil
 }

@@ -13,8 +13,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +78,8 @@ type node struct {
 	down  bool
 	write error
 	told  []api.Event
+	read  atomic.Int32 // how often a text was read for its lines
+	now   time.Duration
 	mute  func(kind string) bool // answers that get lost
 }
 
@@ -110,8 +114,15 @@ func (n *node) config(others func() []exchange.Peer) Config {
 			n.runs = n.file
 			return nil, nil
 		},
-		Shared:  func(_, _ []byte, e api.Edit) bool { return e.Kind == "peer" },
-		Lines:   func(text []byte) ([]string, error) { return lines(text), nil },
+		Shared: func(_, _ []byte, e api.Edit) bool { return e.Kind == "peer" },
+		Lines: func(text []byte) ([]string, error) {
+			n.read.Add(1)
+			if strings.Contains(string(text), "wrong") {
+				return nil, errors.New("the file is wrong")
+			}
+			return lines(text), nil
+		},
+		Now:     func() time.Duration { return n.now },
 		Entry:   func([]byte, string, string) (map[string]any, error) { return map[string]any{}, nil },
 		Others:  &exchange.Asker{Peers: others, Client: func(string) *http.Client { return http.DefaultClient }, Keys: func(string) []trust.Keys { return testKeys }},
 		Event:   func(e api.Event) { n.told = append(n.told, e) },
@@ -432,6 +443,67 @@ func TestDriftSaysWhichLinesDiffer(t *testing.T) {
 	if err != nil || len(list) != 3 || list[0].Status != "same" || list[2].Status != "unreachable" || list[1].Status != "different" ||
 		!reflect.DeepEqual(list[1].Diff, []string{"@@ line 2", "+other"}) {
 		t.Errorf("drift: %+v, %v", list, err)
+	}
+}
+
+// TestDriftCostsLittleHoweverOftenItIsAskedFor has many clients at one node.
+func TestDriftCostsLittleHoweverOftenItIsAskedFor(t *testing.T) {
+	nodes := group(t, "n1", "n2")
+	var asked atomic.Int32
+	waits := make(chan struct{})
+	nodes[1].mute = func(kind string) bool {
+		if kind == asksShared {
+			asked.Add(1)
+			<-waits
+		}
+		return false
+	}
+	// A client that leaves takes nothing from those that stay.
+	gone, leave := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	statuses := make([]string, 20)
+	all.Go(func() { _, _ = nodes[0].Drift(gone) })
+	for asked.Load() == 0 {
+		runtime.Gosched()
+	}
+	leave()
+	for i := range statuses {
+		all.Go(func() {
+			list, err := nodes[0].Drift(t.Context())
+			statuses[i] = fmt.Sprint(len(list), err)
+			if err == nil && len(list) == 1 {
+				statuses[i] = list[0].Status
+			}
+		})
+	}
+	if _, err := nodes[0].Drift(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that has left: %v", err)
+	}
+	close(waits)
+	all.Wait()
+	for _, s := range statuses {
+		if s != "same" {
+			t.Errorf("drift: %s", s)
+		}
+	}
+	for _, tt := range []struct {
+		name          string
+		change        func()
+		asked, n1, n2 int32 // how often the other node was asked, and a text was read for its lines, in all
+		status        string
+	}{
+		{"at once", func() {}, 1, 1, 1, "same"},
+		{"after a while", func() { nodes[0].now += fresh }, 2, 1, 1, "same"},
+		{"the other file has changed", func() { nodes[1].edited("first\nx\n"); nodes[0].now += fresh }, 3, 1, 2, "different"},
+		{"this file has changed", func() { nodes[0].edited("first\nx\n") }, 4, 2, 2, "same"},
+		{"the other file is wrong", func() { nodes[1].edited("wrong\n"); nodes[0].now += fresh }, 5, 2, 3, "unreachable"},
+		{"it still is", func() { nodes[0].now += fresh }, 6, 2, 3, "unreachable"},
+	} {
+		tt.change()
+		list, err := nodes[0].Drift(t.Context())
+		if err != nil || list[0].Status != tt.status || asked.Load() != tt.asked || nodes[0].read.Load() != tt.n1 || nodes[1].read.Load() != tt.n2 {
+			t.Errorf("%s: %+v, %v, asked %d times, read %d and %d times, want %+v", tt.name, list, err, asked.Load(), nodes[0].read.Load(), nodes[1].read.Load(), tt)
+		}
 	}
 }
 

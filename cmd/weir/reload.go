@@ -84,6 +84,11 @@ func (c *configuration) Check(text []byte) (*conf.File, conf.Problems) {
 	return node.Load(configName(c.path), text, c.flags)
 }
 
+// Parse implements [node.Source].
+func (c *configuration) Parse(text []byte) (*conf.File, conf.Problems) {
+	return conf.Load(configName(c.path), text, c.flags)
+}
+
 // oneLine joins the errors among problems to one line, for the log.
 func oneLine(problems conf.Problems) string {
 	var b bytes.Buffer
