@@ -222,6 +222,10 @@ func (n *Node) accept(p *peer, st *State, asked Instant) bool {
 // heard is told that there is newer evidence of a peer.
 func (n *Node) heard(p *peer) {
 	n.expireAt = min(n.expireAt, p.expiry())
+	if !p.DriftTold && p.Met && n.drifts(p) {
+		p.DriftTold, n.peersDirty = true, true
+		n.do(Note{Kind: NoteDrifted, Node: p.Name})
+	}
 	alive, direct := n.liveness(p)
 	n.rejudge = n.rejudge || alive != p.Alive || direct != p.Direct || n.status(p) != p.Status
 }
@@ -264,10 +268,6 @@ func (n *Node) body(p *peer, st *State) {
 			p.DriftedAt, p.DriftTold = n.now, false
 		}
 		p.Hash = st.Hash
-	}
-	if n.drifts(p) && !p.DriftTold {
-		p.DriftTold = true
-		n.do(Note{Kind: NoteDrifted, Node: p.Name})
 	}
 	if st.ListHash != p.ListKey || p.list == nil {
 		n.takeList(p, st)
