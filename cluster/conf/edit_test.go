@@ -288,6 +288,36 @@ func TestWholeFileIsEditedEntryByEntry(t *testing.T) {
 	}
 }
 
+// TestStreamsOfTheGroupAreShared asks which edits concern all nodes.
+func TestStreamsOfTheGroupAreShared(t *testing.T) {
+	text := textOf(t, `cluster_key 0123456789abcdef;
+template tv { prefix tv; input publish://; cluster_ingest; }
+template own { prefix own; input publish://; }
+template base { cluster_ingest; }
+stream a { input fake://a; cluster_ingest; }
+stream b { template base; input fake://b; }
+stream c { input fake://c; }
+stream d { template own; }
+source o { cluster_ingest; }
+source p;
+peer n1;
+`)
+	for _, tt := range []struct {
+		kind Kind
+		id   string
+		want bool
+	}{
+		{KindStream, "a", true}, {KindStream, "b", true}, {KindStream, "c", false}, {KindStream, "d", false},
+		{KindStream, "tv/1", true}, {KindStream, "own/1", false}, {KindStream, "none", false},
+		{KindTemplate, "base", true}, {KindTemplate, "own", false}, {KindSource, "o", true}, {KindSource, "p", false},
+		{KindPeer, "n1", true}, {KindPeer, "n2", false},
+	} {
+		if got := text.Shared(tt.kind, tt.id); got != tt.want {
+			t.Errorf("%s %s is shared: %v, want %v", tt.kind, tt.id, got, tt.want)
+		}
+	}
+}
+
 // TestMaskedWordsStandForThoseOfTheFile edits a file in which different secrets are shown alike.
 func TestMaskedWordsStandForThoseOfTheFile(t *testing.T) {
 	const src = `cluster_key 0123456789abcdef fedcba9876543210;

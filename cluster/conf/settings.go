@@ -99,10 +99,22 @@ func (t *Text) Settings(k Kind, id string, masked bool) map[string]any {
 	return find(e.name, inFile).object(e, masked)
 }
 
-// Shared says whether the nodes have to share an entry: a peer, a balancer, and whatever has cluster_ingest.
+// Shared says whether the nodes have to share an entry: a peer, a balancer, and whatever has cluster_ingest, by itself or by its
+// template. A stream that the file does not name has it if publishers make it by such a template.
 func (t *Text) Shared(k Kind, id string) bool {
 	s := t.Settings(k, id, true)
-	return s != nil && (k == KindPeer || k == KindBalancer || s["cluster_ingest"] != nil)
+	if s != nil && (k == KindPeer || k == KindBalancer || s["cluster_ingest"] != nil) {
+		return true
+	}
+	if k != KindStream {
+		return false
+	}
+	f, _ := Parse(t.name, t.Bytes()) // a file that is wrong elsewhere still says this
+	if one := f.Stream(id); one != nil {
+		return one.Ingest != nil
+	}
+	one, _ := f.Open(id, true)
+	return one.Ingest != nil
 }
 
 // SharedMembers says whether the nodes have to share all settings at the top of a file that an edit changes.
