@@ -307,10 +307,19 @@ peer n1;
 		id   string
 		want bool
 	}{
-		{KindStream, "a", true}, {KindStream, "b", true}, {KindStream, "c", false}, {KindStream, "d", false},
-		{KindStream, "tv/1", true}, {KindStream, "own/1", false}, {KindStream, "none", false},
-		{KindTemplate, "base", true}, {KindTemplate, "own", false}, {KindSource, "o", true}, {KindSource, "p", false},
-		{KindPeer, "n1", true}, {KindPeer, "n2", false},
+		{KindStream, "a", true},
+		{KindStream, "b", true},
+		{KindStream, "c", false},
+		{KindStream, "d", false},
+		{KindStream, "tv/1", true},
+		{KindStream, "own/1", false},
+		{KindStream, "none", false},
+		{KindTemplate, "base", true},
+		{KindTemplate, "own", false},
+		{KindSource, "o", true},
+		{KindSource, "p", false},
+		{KindPeer, "n1", true},
+		{KindPeer, "n2", false},
 	} {
 		if got := text.Shared(tt.kind, tt.id); got != tt.want {
 			t.Errorf("%s %s is shared: %v, want %v", tt.kind, tt.id, got, tt.want)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -184,6 +185,36 @@ func TestFilesAreComparedWithoutALookAtTheMachine(t *testing.T) {
 	}
 	if _, err := sharedLines(src, []byte("fish;")); err == nil {
 		t.Error("a file with an error is compared")
+	}
+}
+
+func TestEditByAPartOfTheFileHasToBeMeant(t *testing.T) {
+	const key = "cluster_key 0123456789abcdef;\n"
+	streams := "stream a { input fake://a; }\nstream b { input fake://b; }\nstream c { input fake://c; }\n"
+	text, src := key+streams, onDisk{"weir.conf", flags("n1", "127.0.0.1:0", "off", "off")}
+	for _, tt := range []struct {
+		text    string
+		shorten bool
+		lost    string
+	}{
+		{text + "# more", false, ""},
+		{streams, false, "the file has lost its cluster_key"},
+		{streams, true, ""},
+		{key, false, "the file has lost 3 of 3 streams"},
+		{key, true, ""},
+		{"\n", false, "the file has become empty"},
+		{"stream a {", false, ""}, // its own problems say what is wrong
+	} {
+		next, err := edited(src, []byte(text), api.Edit{Kind: api.EditText, Text: tt.text, Shorten: tt.shorten})
+		var refused *api.EditError
+		switch {
+		case tt.lost == "":
+			if err != nil || string(next) != tt.text {
+				t.Errorf("%q: %q, %v", tt.text, next, err)
+			}
+		case !errors.As(err, &refused) || refused.Status != http.StatusConflict || !strings.Contains(err.Error(), tt.lost) || !strings.Contains(err.Error(), "shorten=true"):
+			t.Errorf("%q: %v, want a refusal with %q", tt.text, err, tt.lost)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ func (n *Node) newSettings() *settings.Settings {
 		Path: src.Path(), Read: src.Text,
 		Write:   func(from, to []byte) error { return settings.Replace(src.Path(), from, to) },
 		Restore: func(from, to []byte) error { return settings.Restore(src.Path(), from, to) },
-		Make:    func(text []byte, e api.Edit) ([]byte, error) { return edited(src.Path(), text, e) },
+		Make:    func(text []byte, e api.Edit) ([]byte, error) { return edited(src, text, e) },
 		Check: func(text []byte, e api.Edit) []api.Problem {
 			_, problems := src.Check(text)
 			return placed(src.Path(), text, e, problems)
@@ -75,11 +75,11 @@ func schemas() map[string]json.RawMessage {
 }
 
 // edited gives the text of a file after an edit.
-func edited(path string, text []byte, e api.Edit) ([]byte, error) {
+func edited(src Source, text []byte, e api.Edit) ([]byte, error) {
 	if e.Kind == api.EditText {
-		return []byte(e.Text), nil
+		return []byte(e.Text), whole(src, text, e)
 	}
-	t, err := conf.ReadText(path, text)
+	t, err := conf.ReadText(src.Path(), text)
 	if err != nil {
 		return nil, &api.EditError{Status: http.StatusConflict, Failure: api.Failure{
 			Error: "the file as it is now cannot be read, so that nothing of it can be changed: " + err.Error(),
@@ -108,6 +108,23 @@ func edited(path string, text []byte, e api.Edit) ([]byte, error) {
 		return nil, &api.EditError{Status: http.StatusNotFound, Failure: api.Failure{Error: "no such " + e.Kind + " in the file: " + e.Name}}
 	}
 	return next.Bytes(), nil
+}
+
+// whole refuses the text of an edit if it seems to be a part of what it is to be, and is not said to be meant.
+func whole(src Source, text []byte, e api.Edit) error {
+	next, problems := src.Parse([]byte(e.Text))
+	if e.Shorten || problems.Failed() {
+		return nil
+	}
+	now, _ := src.Parse(text)
+	lost := next.Lost(now, []byte(e.Text), text)
+	if lost == nil {
+		return nil
+	}
+	why := lost.Error() + "; with shorten=true this is meant"
+	return &api.EditError{Status: http.StatusConflict, Failure: api.Failure{
+		Error: "nothing was changed: " + why, Problems: []api.Problem{{Severity: conf.Error.String(), Text: why}},
+	}}
 }
 
 // placed shows the problems of a text that an edit has made, each with the member of the edit that it comes from.

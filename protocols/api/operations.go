@@ -28,11 +28,11 @@ var streamOperations = []operation{
 	shows("getStream", base+"/streams/{name}", see, "One stream, with what its owner says about it.", (*api).stream),
 	puts("putStream", base+"/streams/{name}", "stream", "Changes a stream of the file, or adds one."),
 	deletes("deleteStream", base+"/streams/{name}", "stream", "Removes a stream from the file."),
-	edits("stopStream", http.MethodPost, base+"/streams/{name}/stop", "stream",
+	existing(edits("stopStream", http.MethodPost, base+"/streams/{name}/stop", "stream",
 		"Disables a stream in the file: it is neither captured nor played until \"disabled\" is removed.", func(_ *call, e *Edit) error {
 			e.Patch = map[string]any{"disabled": true}
 			return nil
-		}),
+		})),
 	does("restartStream", http.MethodPost, base+"/streams/{name}/restart", change,
 		"Begins the inputs of a stream anew at the node that captures it, and ends its publisher. Viewers stay.", func(a *api, c *call) (Done, error) {
 			if a.control == nil {
@@ -40,14 +40,14 @@ var streamOperations = []operation{
 			}
 			return Done{true}, a.control.Restart(c, c.name)
 		}),
-	edits("moveStream", http.MethodPost, base+"/streams/{name}/move", "stream",
+	existing(edits("moveStream", http.MethodPost, base+"/streams/{name}/move", "stream",
 		"Pins a stream to a node in the file, so that it moves there without a gap; without to, the nodes share it again.", func(c *call, e *Edit) error {
 			e.Patch = map[string]any{"cluster_ingest": map[string]any{"capture_at": nil}}
 			if to := c.only("to"); to != "" {
 				e.Patch = map[string]any{"cluster_ingest": map[string]any{"capture_at": to}}
 			}
 			return nil
-		}).with(word("to", "the node, by its entry in the file or by its name")),
+		}).with(word("to", "the node, by its entry in the file or by its name"))),
 }
 
 var sessionOperations = []operation{

@@ -51,6 +51,9 @@ type Edit struct {
 	Delete bool           `json:"delete,omitempty"`
 	Text   string         `json:"text,omitempty"`
 
+	// Shorten says of a whole text that the file may lose its cluster key or half of its streams by it.
+	Shorten bool `json:"shorten,omitempty"`
+
 	// Base is the version of the file that was read before; empty: whichever is there.
 	Base string `json:"base,omitempty"`
 
@@ -149,6 +152,22 @@ func deletes(id, path, kind, summary string) operation {
 		e.Delete = true
 		return nil
 	})
+}
+
+// existing refuses an edit of a stream that neither the file nor the cluster has.
+func existing(o operation) operation {
+	edit := o.serve
+	o.serve = func(a *api, w http.ResponseWriter, c *call) error {
+		if a.settings != nil {
+			if entry, err := a.settings.Entry("stream", c.name); err == nil && entry == nil {
+				if _, err := a.node.Stream(c, c.name); err != nil {
+					return err
+				}
+			}
+		}
+		return edit(a, w, c)
+	}
+	return o
 }
 
 // object reads the body as a JSON object.
@@ -254,7 +273,18 @@ var settingsOperations = []operation{
 		return ConfigFile{text.Version, whole}, err
 	}).answers(content{of: reflect.TypeFor[ConfigFile](), words: []string{"text/plain"}}),
 	configBody(edits("putConfig", http.MethodPut, base+"/config", EditWhole,
-		"Changes the configuration file: with text/plain the whole text, with JSON the settings that are given; a list replaces the former one.", (*call).fileOf)),
+		"Changes the configuration file: with text/plain the whole text, with JSON the settings that are given; a list replaces the former one.",
+		func(c *call, e *Edit) error {
+			if err := c.fileOf(e); err != nil {
+				return err
+			}
+			if e.Kind == EditText && strings.TrimSpace(e.Text) == "" {
+				return bad("the body is blank: expected the text of a file")
+			}
+			e.Shorten = c.only("shorten") == "true"
+			return nil
+		})).with(oneOf("shorten", "true: a text by which the file loses its cluster_key, or half of its streams, is meant. Without it such a text is refused, "+
+		"since it may be a part of one.", "true", "false")),
 	configBody(does("validateConfig", http.MethodPost, base+"/config/validate", change, "Says what is wrong or doubtful about a file, or about the file after some settings were changed. Nothing is changed.",
 		func(a *api, c *call) (Validity, error) {
 			if a.settings == nil {

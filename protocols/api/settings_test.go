@@ -68,6 +68,9 @@ func TestRequestsBecomeEdits(t *testing.T) {
 		{"PUT", "/cluster/peers/n2:8080", "", `{}`, Edit{Kind: "peer", Name: "n2:8080", Patch: map[string]any{}}},
 		{"PUT", "/cluster/sources/http://o/x", "", `{}`, Edit{Kind: "source", Name: "http://o/x", Patch: map[string]any{}}},
 		{"PUT", "/config", "text/plain; charset=utf-8", "stream a;", Edit{Kind: EditText, Text: "stream a;"}},
+		{"PUT", "/config?shorten=true", "", "stream a;", Edit{Kind: EditText, Text: "stream a;", Shorten: true}},
+		{"PUT", "/config?shorten=false", "", "stream a;", Edit{Kind: EditText, Text: "stream a;"}},
+		{"POST", "/streams/tv/stop", "", "", Edit{Kind: "stream", Name: "tv", Patch: map[string]any{"disabled": true}}},
 		{"PUT", "/config?scope=cluster", "application/json", `{"return_holddown":null}`, Edit{Kind: EditWhole, Patch: map[string]any{"return_holddown": nil}, Scope: "cluster"}},
 		{"POST", "/config/validate", "", "x", Edit{Kind: EditText, Text: "x"}},
 	} {
@@ -82,7 +85,7 @@ func TestRequestsBecomeEdits(t *testing.T) {
 			tt.want.Base = "v7"
 		}
 		w := httptest.NewRecorder()
-		Handler(&fake{}, Options{Settings: s, Log: quiet()}).ServeHTTP(w, r)
+		Handler(&fake{streams: []Stream{{Name: "a"}, {Name: "a/b"}}}, Options{Settings: s, Log: quiet()}).ServeHTTP(w, r)
 		if w.Code != 200 || !reflect.DeepEqual(s.last, tt.want) {
 			t.Errorf("%s %s: %d %s, edit %+v, want %+v", tt.method, tt.path, w.Code, w.Body, s.last, tt.want)
 		}
@@ -105,6 +108,12 @@ func TestEditsThatCannotBeMeant(t *testing.T) {
 		{"PUT", "/streams/a?scope=all", "", `{}`, &editor{}, 400, "expected cluster or node"},
 		{"PUT", "/streams/a?force=1", "", `{}`, &editor{}, 400, "no such parameter"},
 		{"PUT", "/config", "text/html", ``, &editor{}, 415, "text/html"},
+		{"PUT", "/config", "", ``, &editor{}, 400, "the body is blank"},
+		{"PUT", "/config?shorten=true", "text/plain", " \n", &editor{}, 400, "the body is blank"},
+		{"PUT", "/config?shorten=yes", "text/plain", "stream a;", &editor{}, 400, "expected true or false"},
+		{"PUT", "/streams/a?shorten=true", "", `{}`, &editor{}, 400, "no such parameter"},
+		{"POST", "/streams/typo/stop", "", ``, &editor{}, 404, "typo"},
+		{"POST", "/streams/typo/move?to=n2", "", ``, &editor{}, 404, "typo"},
 		{"PUT", "/streams/a", "", `{}`, nil, 409, "without a configuration file"},
 		{"PUT", "/streams/a", "", `{}`, &editor{wrong: &EditError{412, Failure{Error: "stale", Diff: []string{"+x"}, Version: "v3"}}}, 412, `"diff":["+x"],"version":"v3"`},
 		{"PATCH", "/streams/a", "", `{}`, &editor{}, 405, "expected DELETE, GET, HEAD, OPTIONS, PUT here"},
