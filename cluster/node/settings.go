@@ -26,6 +26,10 @@ func (n *Node) newSettings() *settings.Settings {
 			_, problems := src.Check(text)
 			return placed(src.Path(), text, e, problems)
 		},
+		Refused: func() string {
+			why, _ := n.fileRefused()
+			return why
+		},
 		Apply: n.readAgain, Shared: func(before, after []byte, e api.Edit) bool { return shares(src.Path(), before, after, e) },
 		Lines: func(text []byte) ([]string, error) { return sharedLines(src, text) },
 		Whole: func(text []byte) (map[string]any, error) {

@@ -36,12 +36,13 @@ type (
 		Lines   []string `json:"lines"`
 	}
 
-	// A proposal is an edit of another node, with the name of that node. From is the version of the file that it was prepared for;
-	// empty while it is prepared.
+	// A proposal is an edit of another node, with the name of that node. The versions are those for which it was prepared; empty while
+	// it is prepared.
 	proposal struct {
 		Edit api.Edit `json:"edit"`
 		By   string   `json:"by"`
 		From string   `json:"from,omitempty"`
+		To   string   `json:"to,omitempty"`
 	}
 
 	// A prepared answer says which version a file has, and which it would have.
@@ -91,6 +92,10 @@ func (s *Settings) Answers() exchange.Answers {
 			}
 			defer s.turn.end()
 			s.turn.write()
+			if _, version, err := s.read(); err == nil && version == p.To && p.From != p.To {
+				_, err = s.cfg.Apply(context.WithoutCancel(ctx)) // the nodes read one file, and the other one has written it
+				return prepared{p.From, p.To}, err
+			}
 			c, err := s.prepare(p.Edit)
 			switch {
 			case err != nil:
@@ -113,6 +118,10 @@ func (s *Settings) Answers() exchange.Answers {
 			now, version, err := s.read()
 			if err != nil {
 				return prepared{}, err
+			}
+			if version == p.From {
+				_, err = s.cfg.Apply(context.WithoutCancel(ctx)) // likewise
+				return p, err
 			}
 			before, ok := s.text(p.From)
 			if !ok || version != p.To {
@@ -186,7 +195,7 @@ func (s *Settings) commitOthers(ctx context.Context, e api.Edit, others []*edite
 	}
 	each(func(o *edited) {
 		o.status = "applied"
-		if _, err := exchange.Ask[prepared](asked, s.cfg.Others, o.peer, asksCommit, proposal{e, s.cfg.Node(), o.is.From}); err != nil {
+		if _, err := exchange.Ask[prepared](asked, s.cfg.Others, o.peer, asksCommit, proposal{e, s.cfg.Node(), o.is.From, o.is.To}); err != nil {
 			var r *exchange.Refusal
 			if o.status, o.text = "unknown", err.Error(); errors.As(err, &r) {
 				o.status = "refused"

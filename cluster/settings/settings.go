@@ -6,6 +6,7 @@
 package settings
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,6 +34,9 @@ type Config struct {
 
 	// Check says what is wrong or doubtful about a text, which an edit has made.
 	Check func(text []byte, e api.Edit) []api.Problem
+
+	// Refused is why the file as it is now is not in effect; empty if it is, or if nobody has looked at its text yet.
+	Refused func() string
 
 	// Apply reads the file again and puts it into effect; an error means that the former one still is.
 	Apply func(ctx context.Context) (restart []string, err error)
@@ -176,6 +180,11 @@ func (s *Settings) prepare(e api.Edit) (c change, err error) {
 	if e.Base != "" && e.Base != c.from {
 		return c, s.stale(e, c)
 	}
+	if why := s.cfg.Refused(); why != "" && e.Kind != api.EditText {
+		return c, &api.EditError{Status: http.StatusConflict, Failure: api.Failure{
+			Error: "the file as it is now is not in effect, so nothing is added to it: " + why, Version: c.from,
+		}}
+	}
 	if c.after, err = s.cfg.Make(c.before, e); err != nil {
 		return c, err
 	}
@@ -235,7 +244,11 @@ func (s *Settings) commit(ctx context.Context, c change) (restart []string, err 
 
 // restore undoes a change, unless the file was changed since.
 func (s *Settings) restore(ctx context.Context, c change) error {
-	if err := s.cfg.Restore(c.after, c.before); err != nil {
+	now, err := s.cfg.Read()
+	if err == nil && !bytes.Equal(now, c.before) { // another node that reads the same file has restored it otherwise
+		err = s.cfg.Restore(c.after, c.before)
+	}
+	if err != nil {
 		return fmt.Errorf("writing the former %s: %w", s.cfg.Path, err)
 	}
 	if _, err := s.cfg.Apply(ctx); err != nil {

@@ -77,6 +77,8 @@ type node struct {
 	runs  string // in effect
 	down  bool
 	write error
+	wrong string  // why the file is not in effect
+	disk  *string // the file, if it is another node's too
 	told  []api.Event
 	read  atomic.Int32 // how often a text was read for its lines
 	now   time.Duration
@@ -86,8 +88,9 @@ type node struct {
 func (n *node) config(others func() []exchange.Peer) Config {
 	return Config{
 		Path: "weir.conf", Node: func() string { return n.name },
-		Read:  func() ([]byte, error) { return []byte(n.file), nil },
-		Write: n.put, Restore: n.put,
+		Read:    func() ([]byte, error) { return []byte(*n.disk), nil },
+		Refused: func() string { return n.wrong },
+		Write:   n.put, Restore: n.put,
 		Make: func(text []byte, e api.Edit) ([]byte, error) {
 			if e.Kind == api.EditText {
 				return []byte(e.Text), nil
@@ -108,10 +111,10 @@ func (n *node) config(others func() []exchange.Peer) Config {
 			return p
 		},
 		Apply: func(context.Context) ([]string, error) {
-			if strings.Contains(n.file, "broken "+n.name) {
+			if strings.Contains(*n.disk, "broken "+n.name) {
 				return nil, errors.New("it breaks")
 			}
-			n.runs = n.file
+			n.runs = *n.disk
 			return nil, nil
 		},
 		Shared: func(_, _ []byte, e api.Edit) bool { return e.Kind == "peer" },
@@ -135,10 +138,10 @@ func (n *node) put(from, to []byte) error {
 	switch {
 	case n.write != nil:
 		return n.write
-	case n.file != string(from):
+	case *n.disk != string(from):
 		return ErrChanged
 	}
-	n.file = string(to)
+	*n.disk = string(to)
 	return nil
 }
 
@@ -152,6 +155,7 @@ func group(t *testing.T, names ...string) []*node {
 	peers := make([]exchange.Peer, len(names))
 	for i, name := range names {
 		n := &node{name: name, file: "first\n", runs: "first\n"}
+		n.disk = &n.file
 		nodes[i] = n
 		n.Settings = New(n.config(func() (others []exchange.Peer) {
 			for j, p := range peers {
@@ -618,5 +622,44 @@ func TestTextThatIsNotTheOneToBeReplacedStays(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
 		t.Errorf("files are left over: %v", left)
+	}
+}
+
+func TestNodesThatReadOneFileAreEditedTogether(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit    api.Edit
+		applied bool
+		runs    string // at each of them then
+	}{
+		"it works":       {api.Edit{Kind: "peer", Name: "n4"}, true, "first\nn4\n"},
+		"it fails at n3": {api.Edit{Kind: "peer", Name: "broken n3"}, false, "first\n"},
+	} {
+		nodes := group(t, "n1", "n2", "n3")
+		nodes[1].disk, nodes[2].disk = nodes[0].disk, nodes[0].disk
+		done, err := nodes[0].Edit(t.Context(), tt.edit)
+		if (err == nil) != tt.applied || tt.applied && len(done.Nodes) != 3 {
+			t.Errorf("%s: %+v, %v", name, done, err)
+		}
+		for _, n := range nodes {
+			if *n.disk != tt.runs || n.runs != tt.runs {
+				t.Errorf("%s: %s has the file %q and runs by %q, want %q", name, n.name, *n.disk, n.runs, tt.runs)
+			}
+		}
+	}
+}
+
+func TestFileThatIsNotInEffectIsNotAddedTo(t *testing.T) {
+	nodes := group(t, "n1", "n2")
+	nodes[0].file, nodes[0].wrong = "", "the file has become empty"
+	_, err := nodes[0].Edit(t.Context(), api.Edit{Kind: "stream", Name: "cam"})
+	var refused *api.EditError
+	if !errors.As(err, &refused) || refused.Status != http.StatusConflict || !strings.Contains(err.Error(), "has become empty") || nodes[0].file != "" {
+		t.Errorf("an edit of a file that has become empty: %v, and the file is %q", err, nodes[0].file)
+	}
+	if _, err := nodes[1].Edit(t.Context(), api.Edit{Kind: "peer", Name: "n4"}); err == nil || nodes[1].file != "first\n" {
+		t.Errorf("an edit of the group while the file of n1 is not in effect: %v, and n2 has %q", err, nodes[1].file)
+	}
+	if _, err := nodes[0].Edit(t.Context(), api.Edit{Kind: api.EditText, Text: "whole\n"}); err != nil || nodes[0].runs != "whole\n" {
+		t.Errorf("a whole text in its place: %v, and n1 runs by %q", err, nodes[0].runs)
 	}
 }
