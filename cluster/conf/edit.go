@@ -108,7 +108,7 @@ func (t *Text) Delete(k Kind, id string) (next *Text, found bool, err error) {
 }
 
 // PutWhole changes the top of the file. A list replaces the former one, entry by entry, so that entries that are the same
-// stay as they are written.
+// stay as they are written. Sources are put in the order of the list.
 func (t *Text) PutWhole(patch map[string]any) (*Text, error) {
 	patch = maps.Clone(patch)
 	var wrong Wrongs
@@ -184,7 +184,34 @@ func (t *Text) putList(k Kind, given any) (*Text, Wrongs) {
 		}
 		t = next
 	}
+	if k == KindSource && len(wrong) == 0 { // of the other kinds, the order means nothing
+		next, err := t.ordered(k, kept)
+		if err != nil {
+			return nil, Wrongs{{k.row().member(), err.Error()}}
+		}
+		t = next
+	}
 	return t, wrong
+}
+
+// ordered moves entries of a kind, so that they stand in the order of ids.
+func (t *Text) ordered(k Kind, ids []string) (*Text, error) {
+	for i := len(ids) - 2; i >= 0; i-- {
+		e, behind := t.entry(k, ids[i]), t.entry(k, ids[i+1])
+		if e == nil || behind == nil || e.from <= behind.from {
+			continue
+		}
+		gap := " "
+		if t.alone(behind.from) {
+			gap = "\n" + t.indent(behind.from)
+		}
+		next, err := t.with([]splice{t.removal(e), {behind.from, behind.from, t.src[e.from:e.to] + gap}})
+		if err != nil {
+			return nil, err
+		}
+		t = next
+	}
+	return t, nil
 }
 
 // A patcher makes lines of a file of JSON values, and collects what is wrong with them.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -327,6 +328,32 @@ peer n1;
 	}
 }
 
+// TestSourcesStandInTheOrderOfTheList puts lists of sources: a stream is pulled from the first that has it.
+func TestSourcesStandInTheOrderOfTheList(t *testing.T) {
+	const src = "# origins\nsource a { only x; } # the near one\nsource b;\nstream s { input fake://s; }\nsource c; source d;\n"
+	for _, list := range []string{"a b c d", "b a c d", "d c b a", "n a b c d", "a n c", "d n a", "", "n m"} {
+		var patch []any
+		for name := range strings.FieldsSeq(list) {
+			obj := map[string]any{"url": name}
+			if name == "a" {
+				obj["only"] = []any{"x"}
+			}
+			patch = append(patch, obj)
+		}
+		next, err := textOf(t, src).PutWhole(map[string]any{"sources": append([]any{}, patch...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, obj := range next.All(KindSource, false) {
+			got = append(got, obj["url"].(string))
+		}
+		if strings.Join(got, " ") != list || !strings.Contains(string(next.Bytes()), "stream s { input fake://s; }\n") || list == "a b c d" && string(next.Bytes()) != src {
+			t.Errorf("sources %s are put as %v in\n%s", list, got, next.Bytes())
+		}
+	}
+}
+
 // TestMaskedWordsStandForThoseOfTheFile edits a file in which different secrets are shown alike.
 func TestMaskedWordsStandForThoseOfTheFile(t *testing.T) {
 	const src = `cluster_key 0123456789abcdef fedcba9876543210;
@@ -352,7 +379,7 @@ peer n1 { cluster_key abcdef0123456789; }
 			[]string{`+    input fake://x;`},
 			"",
 		},
-		{"in another order", `{"sources":[{"url":"http://u:****@o","only":["a"]},{"url":"http://u:****@o"}]}`, nil, ""},
+		{"in another order", `{"sources":[{"url":"http://u:****@o","only":["a"]},{"url":"http://u:****@o"}]}`, []string{}, ""},
 		{"told by what else they say", `{"sources":[{"url":"http://u:****@o","only":["a"]}]}`, []string{`-source http://u:one@o;`}, ""},
 		{
 			"not told apart", `{"sources":[{"url":"http://u:****@o","only":["b"]}]}`, nil,
@@ -376,8 +403,8 @@ peer n1 { cluster_key abcdef0123456789; }
 		case err != nil && err.Error() != tt.wrong, err == nil && tt.wrong != "":
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.wrong)
 		case err == nil:
-			if got := changedLines(src, string(next.Bytes())); !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("%s: changes %q, want %q", tt.name, got, tt.want)
+			if got := changedLines(src, string(next.Bytes())); !slices.Equal(got, tt.want) || (string(next.Bytes()) == src) != (tt.want == nil) {
+				t.Errorf("%s: changes %q, want %q, in\n%s", tt.name, got, tt.want, next.Bytes())
 			}
 		}
 	}
