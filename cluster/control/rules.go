@@ -392,13 +392,12 @@ func (n *Node) rebuild(forget bool) {
 	n.replan, n.demand = false, true
 	n.listOwn()
 	n.streamsDirty, n.peersDirty = true, true
-	n.nodes = n.nodes[:0]
-	n.nodes = append(n.nodes, n.self)
+	nodes := append(make([]string, 0, 1+len(n.peers)), n.self) // the plan and views keep the former list
 	for _, p := range n.peers {
-		n.nodes = append(n.nodes, p.Name)
+		nodes = append(nodes, p.Name)
 	}
-	slices.Sort(n.nodes)
-	n.nodes = slices.Clone(slices.Compact(n.nodes)) // the plan keeps it
+	slices.Sort(nodes)
+	n.nodes = slices.Compact(nodes)
 	for _, p := range n.peers {
 		p.index, _ = slices.BinarySearch(n.nodes, p.Name)
 	}
