@@ -277,12 +277,44 @@ func (n *Node) claim(s *stream) {
 	switch {
 	case n.aside || s.idle() || !n.startable(s) || !n.plan.May(s.index, n.me):
 	case blocked:
+		s.Added = 0
 		n.takeBack(s)
+	case s.Added > 0 && n.waitsForOthers(s):
 	case chosen:
 		n.start(s, n.reason(s), n.spillOf(s))
 	case !served:
 		n.fallBack(s)
 	}
+}
+
+// waitsForOthers says whether a stream that an edit has added is not started yet: each node that has it in its file takes itself for the
+// only one until it has heard the others, and an edit reaches all of them at nearly the same time. They are asked at once. A node that
+// does not answer is waited for as long as it may take to be asked twice.
+func (n *Node) waitsForOthers(s *stream) bool {
+	if at := s.Added + 2*n.fetch; n.now < at {
+		waits := false
+		for _, p := range n.peers {
+			if p.Alive && p.Direct && p.Asked < s.Added {
+				p.Awaited, waits = true, true
+			}
+		}
+		if waits {
+			n.due(at)
+			return true
+		}
+	}
+	s.Added = 0
+	return false
+}
+
+// askAll brings the questions to all peers forward.
+func (n *Node) askAll() {
+	for i, l := range n.links {
+		if !l.Self {
+			n.next[i] = n.now
+		}
+	}
+	n.pollAt = n.now
 }
 
 // reason says why a stream that is placed here is.

@@ -90,6 +90,7 @@ type streamState struct {
 	HoldUntil Instant // no taking back before
 	Returns   returns // when it was taken back
 
+	Added    Instant // when an edit of the file has added it, while the other nodes have not been asked since; 0 otherwise
 	Unserved Instant // since when no node serves it; -1 if one does
 	Differs  Instant // since when a claimant that could be yielded to names another pin or home; -1 if none does
 	Epoch    uint64  // the highest seen
@@ -384,7 +385,17 @@ func (n *Node) configChanged(e ConfigChanged) {
 		n.do(Note{Kind: NoteNotApplied, Detail: "name " + cfg.Self})
 	}
 	cfg.Self, cfg.Named, cfg.Instance, cfg.Inc, cfg.Seed = n.cfg.Self, n.cfg.Named, n.cfg.Instance, n.cfg.Inc, n.cfg.Seed
+	had := make(map[string]bool, len(n.streams))
+	for _, s := range n.streams {
+		had[s.Name] = s.cfg != nil
+	}
 	n.configure(cfg)
+	for _, s := range n.streams {
+		if s.cfg != nil && !had[s.Name] && n.warm {
+			s.Added = n.now
+			n.askAll()
+		}
+	}
 	n.dirty, n.peersDirty = true, true
 	n.changed()
 }
