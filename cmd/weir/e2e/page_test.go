@@ -230,7 +230,7 @@ func TestPagesTellWhatIsWrong(t *testing.T) {
 	gone.signal(t, syscall.SIGKILL)
 	for _, width := range []int{1280, 390} {
 		b := openTab(t, "http://"+c.nodes[0].http+"/", width)
-		b.shows(20*time.Second, fmt.Sprintf(`%s (is down|does not answer).* Its %d streams run on n1 \(\d+\) and n3 \(\d+\); they go back 1 s after it returns`, gone.name, had))
+		b.shows(20*time.Second, fmt.Sprintf(`(The process of %[1]s has ended|%[1]s has not answered).*; its %[2]d streams run on n1 \(\d+\) and n3 \(\d+\);.* they go back 1 s after it returns`, gone.name, had))
 		b.shows(20*time.Second, `1 stream has no media, because the inputs fail: dead \(.*connection refused`)
 		b.shows(20*time.Second, `(?s)Balancer global.*60\.0 Mbit/s`)
 		if over := b.value("document.documentElement.scrollWidth - innerWidth"); over != "0" {

@@ -74,7 +74,7 @@ func TestReloadTouchesOnlyWhatDiffers(t *testing.T) {
 	if s := state("came"); s != "running" {
 		t.Errorf("after a bad file came is %q, want running as before", s)
 	}
-	write(head + kept + "http 1;\n")
+	write(strings.Replace(head, "return_holddown ", "return_holddown 7", 1) + kept + "http 1;\n")
 	res, err := http.Post("http://"+n.http+"/streamer/api/v3/config/reload", "", nil)
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("reload by the API: %v, %v", res, err)
