@@ -340,7 +340,7 @@ func TestStrangersLeaveViewersPeersAndTheAPIUntouched(t *testing.T) {
 			each = max(now.Memory-before.Memory, 0) / int64(open)
 		}
 		t.Logf("%s: who %s: %d KB each, %d are open", a.name(), a.does, each>>10, open)
-		most := int64(mostMemory)
+		most := int64(mostMemory + detectorMemory)
 		if a.within {
 			most += recordMemory
 		}
