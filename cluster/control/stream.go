@@ -390,11 +390,14 @@ func (n *Node) configChanged(e ConfigChanged) {
 		had[s.Name] = s.cfg != nil
 	}
 	n.configure(cfg)
+	added := false
 	for _, s := range n.streams {
 		if s.cfg != nil && !had[s.Name] && n.warm {
-			s.Added = n.now
-			n.askAll()
+			s.Added, added = n.now, true
 		}
+	}
+	if added {
+		n.askAll()
 	}
 	n.dirty, n.peersDirty = true, true
 	n.changed()

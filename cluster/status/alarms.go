@@ -65,13 +65,13 @@ func absences(v *control.View, now control.Instant, file File) (out []api.Alarm)
 
 // absence says in words that a node does not live; empty if it does.
 func absence(p control.PeerView, now control.Instant, file File) string {
-	since := pastTime(now - p.Since)
+	since := InWords(seconds(now - p.Since))
 	switch p.Status {
 	case control.Down:
 		return fmt.Sprintf("the process of %s has ended %s ago", p.Name, since)
 	case control.Stale:
 		if p.LoadAt > 0 {
-			since = pastTime(now - p.LoadAt)
+			since = InWords(seconds(now - p.LoadAt))
 		}
 		return fmt.Sprintf("%s has not answered for %s%s", p.Name, since, because(p, file))
 	case control.NeverSeen:
@@ -127,7 +127,7 @@ func whereabouts(name string, streams []*control.StreamView, holddown time.Durat
 		if moved == 1 {
 			they = "it goes"
 		}
-		parts = append(parts, fmt.Sprintf("%s back %s after it returns", they, pastTime(control.Instant(holddown))))
+		parts = append(parts, fmt.Sprintf("%s back %s after it returns", they, InWords(int64(holddown/time.Second))))
 	}
 	if len(parts) == 0 {
 		return "no stream has moved for that"
@@ -191,16 +191,16 @@ func third(n int) string {
 	return ""
 }
 
-// pastTime is a duration as a person says it.
-func pastTime(d control.Instant) string {
-	switch s := seconds(d); {
-	case s < 120:
-		return fmt.Sprintf("%d s", s)
-	case s < 2*3600:
-		return fmt.Sprintf("%d min", s/60)
-	case s < 48*3600:
-		return fmt.Sprintf("%d h", s/3600)
+// InWords is a number of seconds as a person says it.
+func InWords(seconds int64) string {
+	switch {
+	case seconds < 120:
+		return fmt.Sprintf("%d s", seconds)
+	case seconds < 2*3600:
+		return fmt.Sprintf("%d min", seconds/60)
+	case seconds < 48*3600:
+		return fmt.Sprintf("%d h", seconds/3600)
 	default:
-		return fmt.Sprintf("%d days", s/86400)
+		return fmt.Sprintf("%d days", seconds/86400)
 	}
 }

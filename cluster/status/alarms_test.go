@@ -65,7 +65,7 @@ func TestAlarmsSayWhatIsWrongAndWhatHasBecomeOfTheStreams(t *testing.T) {
 		now := 100 * second
 		var got []string
 		for _, a := range append(absences(v, now, File{ReturnHolddown: 30 * time.Second}), failures(v, now, func(string) (time.Duration, bool) { return 40 * time.Second, true })...) {
-			got = append(got, a.Kind+" "+a.Node+" "+pastTime(control.Instant(a.Since)*second)+": "+a.Text)
+			got = append(got, a.Kind+" "+a.Node+" "+InWords(a.Since)+": "+a.Text)
 		}
 		if len(got) != len(tt.want) {
 			t.Errorf("%s: the alarms are %q, want %q", tt.name, got, tt.want)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"weir/cluster/conf"
@@ -60,10 +59,7 @@ func (c *CheckCmd) printJSON(std stdio, file *conf.File, problems conf.Problems)
 	for _, p := range problems {
 		out.Problems = append(out.Problems, problem{p.Pos.File, p.Pos.Line, p.Pos.Col, p.Severity.String(), p.Text})
 	}
-	if err := json.NewEncoder(std.out).Encode(out); err != nil {
-		return fmt.Errorf("printing the result: %w", err)
-	}
-	return nil
+	return printedJSON(std, out)
 }
 
 func plural(n int, what string) string {

@@ -72,18 +72,27 @@ func (f *mediaMTXFile) listeners(w *converted) {
 		delete(f.Rest, l.on)
 		delete(f.Rest, l.address)
 	}
-	if address, key, certificate := f.Rest["rtspsAddress"], text(f.Rest, "rtspServerKey"), text(f.Rest, "rtspServerCert"); !off(f.Rest["rtspEncryption"]) && !off(f.Rest["encryption"]) || key != "" && certificate != "" {
-		w.line("rtsps", strings.TrimPrefix(cmp.Or(text(map[string]any{"": address}, ""), "8322"), ":"))
-		if key != "" && certificate != "" {
-			w.line("certificate", certificate, key)
-		}
-		for _, name := range []string{"rtspsAddress", "rtspServerKey", "rtspServerCert", "rtspEncryption", "encryption"} {
-			delete(f.Rest, name)
-		}
-	}
+	f.rtsps(w)
 	if level := text(f.Rest, "logLevel"); level != "" {
 		w.line("loglevel", level)
 		delete(f.Rest, "logLevel")
+	}
+}
+
+// rtsps carries over the listener for RTSPS and its certificate.
+func (f *mediaMTXFile) rtsps(w *converted) {
+	key, certificate := text(f.Rest, "rtspServerKey"), text(f.Rest, "rtspServerCert")
+	certified := key != "" && certificate != ""
+	encrypts := !off(f.Rest["rtspEncryption"]) && !off(f.Rest["encryption"])
+	if !encrypts && !certified {
+		return
+	}
+	w.line("rtsps", strings.TrimPrefix(cmp.Or(text(f.Rest, "rtspsAddress"), "8322"), ":"))
+	if certified {
+		w.line("certificate", certificate, key)
+	}
+	for _, name := range []string{"rtspsAddress", "rtspServerKey", "rtspServerCert", "rtspEncryption", "encryption"} {
+		delete(f.Rest, name)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,6 +70,13 @@ func (*HelpConfigurationCmd) Run(std stdio) error {
 
 func printed(_ int, err error) error {
 	if err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}
+
+func printedJSON(std stdio, v any) error {
+	if err := json.NewEncoder(std.out).Encode(v); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
 	return nil

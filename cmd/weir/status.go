@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/cluster/status"
 	"weir/protocols/api"
 )
 
@@ -101,13 +101,6 @@ func (c *StatusCmd) show(std stdio, s *clusterStatus, asked error, asJSON bool) 
 	return printed(io.WriteString(std.out, text))
 }
 
-func printedJSON(std stdio, v any) error {
-	if err := json.NewEncoder(std.out).Encode(v); err != nil {
-		return fmt.Errorf("printing: %w", err)
-	}
-	return nil
-}
-
 // ask puts a status together.
 func (c *StatusCmd) ask(ctx context.Context, std stdio) (*clusterStatus, error) {
 	s := &clusterStatus{Asked: c.Node, States: map[string]int{}, Streams: []api.Stream{}}
@@ -168,21 +161,21 @@ func (s *clusterStatus) text(p painter) string {
 	if len(s.Alarms) > 0 {
 		rows := [][]string{{"FOR", "ALARM", ""}}
 		for _, a := range s.Alarms {
-			rows = append(rows, []string{seconds(a.Since), p.red(a.Kind), a.Text})
+			rows = append(rows, []string{status.InWords(a.Since), p.red(a.Kind), a.Text})
 		}
 		b.WriteString(table(rows) + "\n")
 	}
 	rows := [][]string{{"NODE", "STATUS", "FOR", "STREAMS", "CLIENTS", "OUTPUT", "CPU", "MEMORY", "INTERFACE", "ROUND TRIP", "UP FOR", ""}}
 	for _, n := range s.Peers {
-		status := p.green(n.Status)
+		word := p.green(n.Status)
 		if !slices.Contains(well, n.Status) {
-			status = p.red(n.Status)
+			word = p.red(n.Status)
 		}
-		row := []string{cmp.Or(string(n.Name), n.Hostname), status, seconds(n.Since), "-", "-", "-", "-", "-", "-", "-", "-", n.Error}
+		row := []string{cmp.Or(string(n.Name), n.Hostname), word, status.InWords(n.Since), "-", "-", "-", "-", "-", "-", "-", "-", n.Error}
 		if !slices.Contains(silent, n.Status) {
 			copy(row[3:], []string{
 				strconv.Itoa(n.Stats.OnlineStreams), strconv.Itoa(n.Stats.TotalClients), kbits(n.Stats.OutputKbit), percent(n.Stats.CPUUsage),
-				percent(n.Stats.MemoryUsage), percent(n.Stats.InterfaceLoad), fmt.Sprintf("%.1f ms", n.Stats.RTT), seconds(n.Stats.Uptime),
+				percent(n.Stats.MemoryUsage), percent(n.Stats.InterfaceLoad), fmt.Sprintf("%.1f ms", n.Stats.RTT), status.InWords(n.Stats.Uptime),
 			})
 		}
 		rows = append(rows, row)
@@ -204,7 +197,7 @@ func (s *clusterStatus) text(p painter) string {
 		if state == "failed" {
 			state = p.red(state)
 		}
-		rows = append(rows, []string{st.Name, state, seconds(st.Since), cmp.Or(string(st.Owner), "-"), whyOf(st)})
+		rows = append(rows, []string{st.Name, state, status.InWords(st.Since), cmp.Or(string(st.Owner), "-"), whyOf(st)})
 	}
 	b.WriteString("\n" + table(rows))
 	left := -len(s.Streams)
@@ -224,20 +217,6 @@ func whyOf(s api.Stream) string {
 		why = cmp.Or(why, in.Error, string(in.Reason))
 	}
 	return why
-}
-
-// seconds is a time as a person says it.
-func seconds(n int64) string {
-	switch d := time.Duration(n) * time.Second; {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", n)
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
-	}
 }
 
 func percent(v float64) string { return fmt.Sprintf("%.0f %%", v) }

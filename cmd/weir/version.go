@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -13,10 +12,7 @@ func (c *VersionCmd) Run(std stdio) error {
 	if !c.JSON {
 		return printed(fmt.Fprintln(std.out, b))
 	}
-	if err := json.NewEncoder(std.out).Encode(b); err != nil {
-		return fmt.Errorf("printing the version: %w", err)
-	}
-	return nil
+	return printedJSON(std, b)
 }
 
 // A build is what this binary was built from, as far as the build recorded it.
